@@ -1,0 +1,77 @@
+"""The exceptions of the package, each with the exit code that the command line ends with.
+
+AnyArrayMLPError                       1  unexpected
+├── UsageError (ValueError)            2  a parameter or a flag that cannot be
+├── DivergedError (ArithmeticError)    3  the loss or the weights became non-finite
+├── DataError (ValueError)            65  a table, image file or label that cannot be used
+├── ModelFileError (ValueError)       65  a model file that is damaged, altered or of another version
+├── BackendUnavailableError (RuntimeError)  69  an array library or a device that is absent
+├── OutOfMemoryError (MemoryError)    71  host or device memory ran out
+├── OutputExistsError (FileExistsError)  73  the output is already there
+├── StorageError (OSError)            74  a file could not be read or written
+└── LockedError (RuntimeError)        75  another process holds the directory
+
+A message is one line: what is wrong, where, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class AnyArrayMLPError(Exception):
+    """Root of every error that the package raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(AnyArrayMLPError, ValueError):
+    """A parameter, a flag or a combination of them that cannot be."""
+
+    exit_code = 2
+
+
+class DivergedError(AnyArrayMLPError, ArithmeticError):
+    """Training produced a loss or weights that are not finite."""
+
+    exit_code = 3
+
+
+class DataError(AnyArrayMLPError, ValueError):
+    """Data that cannot be read or used."""
+
+    exit_code = 65
+
+
+class ModelFileError(AnyArrayMLPError, ValueError):
+    """A model file that is damaged, altered or written by a newer version."""
+
+    exit_code = 65
+
+
+class BackendUnavailableError(AnyArrayMLPError, RuntimeError):
+    """An array library or a device that is asked for and absent."""
+
+    exit_code = 69
+
+
+class OutOfMemoryError(AnyArrayMLPError, MemoryError):
+    """Host or device memory ran out."""
+
+    exit_code = 71
+
+
+class OutputExistsError(AnyArrayMLPError, FileExistsError):
+    """The output is there already and would be overwritten."""
+
+    exit_code = 73
+
+
+class StorageError(AnyArrayMLPError, OSError):
+    """A file or folder could not be read or written."""
+
+    exit_code = 74
+
+
+class LockedError(AnyArrayMLPError, RuntimeError):
+    """Another process holds the directory."""
+
+    exit_code = 75
