@@ -1,5 +1,84 @@
-"""Multilayer perceptrons on any array library: one backprop, gradients that agree."""
+"""Multilayer perceptrons on any array library: one backprop, gradients that agree.
+
+Public names are loaded when first used, so importing the package loads no array library beyond NumPy, and
+neither scikit-learn nor pandas.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from anyarray_mlp.backends import Backend, backend_statuses, select_backend
+    from anyarray_mlp.errors import AnyArrayMLPError
+    from anyarray_mlp.model import MLP
+    from anyarray_mlp.optimizers import (
+        Optimizer,
+        adam,
+        adamw,
+        momentum,
+        nesterov,
+        rmsprop,
+        sgd,
+    )
+    from anyarray_mlp.training import EarlyStopping, Epoch, Fit, fit, predict, train
+
 __version__ = "0.1.0"
+
+#: Where each public name lives.
+HOMES = {
+    "MLP": "model",
+    "AnyArrayMLPError": "errors",
+    "Backend": "backends",
+    "EarlyStopping": "training",
+    "Epoch": "training",
+    "Fit": "training",
+    "Optimizer": "optimizers",
+    "adam": "optimizers",
+    "adamw": "optimizers",
+    "backend_statuses": "backends",
+    "fit": "training",
+    "momentum": "optimizers",
+    "nesterov": "optimizers",
+    "predict": "training",
+    "rmsprop": "optimizers",
+    "select_backend": "backends",
+    "sgd": "optimizers",
+    "train": "training",
+}
+
+__all__ = [
+    "MLP",
+    "AnyArrayMLPError",
+    "Backend",
+    "EarlyStopping",
+    "Epoch",
+    "Fit",
+    "Optimizer",
+    "adam",
+    "adamw",
+    "backend_statuses",
+    "fit",
+    "momentum",
+    "nesterov",
+    "predict",
+    "rmsprop",
+    "select_backend",
+    "sgd",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        home = HOMES[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *HOMES})

@@ -16,6 +16,8 @@ A message is one line: what is wrong, where, and what to do.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class AnyArrayMLPError(Exception):
     """Root of every error that the package raises on purpose."""
@@ -30,9 +32,16 @@ class UsageError(AnyArrayMLPError, ValueError):
 
 
 class DivergedError(AnyArrayMLPError, ArithmeticError):
-    """Training produced a loss or weights that are not finite."""
+    """Training produced a loss or weights that are not finite.
+
+    `parameters` holds the last finite ones as a flat host vector (p,), or None.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: str, parameters: Any = None) -> None:
+        super().__init__(message)
+        self.parameters = parameters
 
 
 class DataError(AnyArrayMLPError, ValueError):

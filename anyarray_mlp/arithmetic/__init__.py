@@ -1,0 +1,13 @@
+"""The arithmetic: what the network's math computes with.
+
+An arithmetic is an Array API namespace with the few functions that the standard lacks (`logistic`, `softplus`,
+`erf`, `linear`, `linear_vjp`, `elementwise`). `PlainNamespace` computes with a library's own operations, each
+rounding as that library does. The formulas of `functional`, `optimizers` and `model` are written once over
+either.
+"""
+
+from __future__ import annotations
+
+from anyarray_mlp.arithmetic.plain import PlainNamespace
+
+__all__ = ["PlainNamespace"]

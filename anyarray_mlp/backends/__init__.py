@@ -1,0 +1,28 @@
+"""Backends: the only place that names an array library.
+
+`select_backend` picks one by name, device, dtype and arithmetic; a `Backend` moves data, holds the arithmetic
+`xp` that the math computes with, and compiles training steps. Importing this module loads no array library
+beyond NumPy.
+"""
+
+from __future__ import annotations
+
+from anyarray_mlp.backends.base import Backend, Run, Step
+from anyarray_mlp.backends.selection import (
+    BACKENDS,
+    BackendStatus,
+    backend_statuses,
+    parse_device,
+    select_backend,
+)
+
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "BackendStatus",
+    "Run",
+    "Step",
+    "backend_statuses",
+    "parse_device",
+    "select_backend",
+]

@@ -1,0 +1,141 @@
+"""Plain arithmetic: a library's own operations, with the few that the standard lacks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+Array = Any
+
+CREATION = ("arange", "asarray", "empty", "eye", "full", "linspace", "ones", "zeros")
+
+
+class PlainNamespace:
+    """An Array API namespace bound to one device.
+
+    Creation functions put their result on `device` (libraries differ in what they do by default, and some
+    ignore `device=` on creation). `overrides` replaces functions for which a library has a better one than the
+    formula here. Everything else is the library's, looked up once.
+    """
+
+    def __init__(
+        self, xp: Any, device: Any = None, overrides: dict[str, Callable[..., Any]] | None = None
+    ) -> None:
+        self.library = xp
+        for name in CREATION:
+            function = getattr(xp, name)
+            setattr(self, name, function if device is None else partial(function, device=device))
+        for name, override in (overrides or {}).items():
+            setattr(self, name, override)
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self.library, name)
+        setattr(self, name, value)
+        return value
+
+    def __repr__(self) -> str:
+        return f"PlainNamespace({self.library.__name__})"
+
+    # --- what the standard lacks ---
+
+    def logistic(self, z: Array) -> Array:
+        """1 / (1 + exp(-z)), without overflow."""
+        limit = 88.0 if z.dtype == self.float32 else 709.0
+        t = self.exp(self.minimum(-z, limit))
+        t += 1.0
+        return 1.0 / t
+
+    def softplus(self, z: Array) -> Array:
+        """log(1 + exp(z)), without overflow and exact for large |z|."""
+        return self.maximum(z, 0.0) + self.log1p(self.exp(-self.abs(z)))
+
+    def erf(self, z: Array) -> Array:
+        """The error function, to a few units in the last place."""
+        return erf(self, z)
+
+    # --- seams for an arithmetic of another kind ---
+
+    def linear(
+        self, x: Array, w: Array, b: Array | None
+    ) -> tuple[Array, tuple[Array, Array, bool]]:
+        """x @ w + b, and what its vjp needs."""
+        y = self.matmul(x, w)
+        if b is not None:
+            y += b
+        return y, (x, w, b is not None)
+
+    def linear_vjp(
+        self, residual: tuple[Array, Array, bool], dy: Array, need_dx: bool
+    ) -> tuple[Array | None, Array, Array | None]:
+        """Gradients with respect to x (None unless needed), w and b (None without bias)."""
+        x, w, has_bias = residual
+        dx = self.matmul(dy, self.matrix_transpose(w)) if need_dx else None
+        dw = self.matmul(self.matrix_transpose(x), dy)
+        return dx, dw, self.sum(dy, axis=0) if has_bias else None
+
+    def elementwise(self, f: Callable[..., tuple[Array, ...]], *arrays: Array) -> tuple[Array, ...]:
+        """f(*arrays) for an elementwise f that may use up its arguments."""
+        return f(*arrays)
+
+
+# erf(x) = x sum_k TAYLOR_k x^2k for |x| < 1, from its power series.
+TAYLOR = tuple(
+    2.0 / math.sqrt(math.pi) * (-1.0) ** k / (math.factorial(k) * (2 * k + 1)) for k in range(22)
+)
+
+# erfc(x) exp(x^2) = t exp(c_0 / 2 + sum_k c_k T_k(2 t - 1)), t = 2 / (2 + x), x >= 0: a Chebyshev fit made with
+# mpmath at 50 digits (the form is that of Numerical Recipes, section 6.2.2; the coefficients are our own).
+CHEBYSHEV: tuple[float, ...] = (
+    -1.3026537197817094,
+    0.6419697923564902,
+    0.019476473204185836,
+    -0.009561514786808632,
+    -0.0009465953444820369,
+    0.00036683949785276145,
+    4.252332480690777e-05,
+    -2.0278578112534242e-05,
+    -1.6242900046470256e-06,
+    1.3036558355805232e-06,
+    1.5626441722066142e-08,
+    -8.523809591492654e-08,
+    6.5290544390988515e-09,
+    5.059343495551469e-09,
+    -9.91364156493033e-10,
+    -2.273651222931836e-10,
+    9.646791102015527e-11,
+    2.3940380830391146e-12,
+    -6.886027526497553e-12,
+    8.944879273090725e-13,
+    3.130921399342958e-13,
+    -1.1270822361367252e-13,
+    3.810905255189232e-16,
+    7.106097613609237e-15,
+    -1.5230282014571043e-15,
+    -9.457494571291233e-17,
+    1.210237189224279e-16,
+    -2.816663087747177e-17,
+)
+
+
+def erf(xp: Any, x: Array) -> Array:
+    """The error function from exp and products only, for libraries without their own."""
+    small = xp.minimum(xp.abs(x), 1.0)
+    square = small * small
+    series = square * TAYLOR[-1]
+    for c in TAYLOR[-2:0:-1]:
+        series = (series + c) * square
+    near = small * (series + TAYLOR[0])
+
+    magnitude = xp.minimum(xp.abs(x), 6.0)
+    t = 2.0 / (magnitude + 2.0)
+    u = t * 4.0 - 2.0
+    d, previous = u * 0.0, u * 0.0
+    for c in CHEBYSHEV[:0:-1]:
+        d, previous = u * d - previous + c, d
+    exponent = u * d * 0.5 - previous + CHEBYSHEV[0] * 0.5 - magnitude * magnitude
+    far = 1.0 - t * xp.exp(exponent)
+
+    value = xp.where(xp.abs(x) < 1.0, near, far)
+    return xp.where(x < 0, -value, xp.where(x == x, value, x))

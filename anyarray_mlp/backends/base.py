@@ -1,0 +1,82 @@
+"""What a backend is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = Any
+Arrays = tuple[Array, ...]
+#: State, data and per-step inputs are nests of tuples of arrays. A step maps
+#: (xp, state, data, inputs of this step) to (new state, outputs): 0-d arrays or small statistics.
+Step = Callable[[Any, Any, Any, Arrays], tuple[Any, Arrays]]
+#: A compiled step: (state, data, inputs of K steps, each with a leading axis K) to (state, outputs, stacked).
+Run = Callable[[Any, Any, Arrays], tuple[Any, Arrays]]
+
+
+class Backend(ABC):
+    """One array library on one device with one dtype.
+
+    Attributes
+    ----------
+    name : the library, as `select_backend` knows it.
+    device : "cpu", "cuda:0", ...
+    dtype : "float32" or "float64", of parameters and data.
+    xp : the arithmetic, an Array API namespace bound to the device.
+    flat : whether parameters are one flat leaf, of which weights are views, or a leaf each.
+    """
+
+    name: ClassVar[str]
+    flat: ClassVar[bool] = True
+
+    def __init__(self, device: str, dtype: str, xp: Any) -> None:
+        self.device = device
+        self.dtype = dtype
+        self.xp = xp
+
+    def __repr__(self) -> str:
+        return f"<{self.name} backend, {self.device}, {self.dtype}>"
+
+    @abstractmethod
+    def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Array:
+        """A copy of a host array on the device; floats take the backend's dtype unless one is named."""
+
+    @abstractmethod
+    def to_host(self, array: Array) -> NDArray[Any]:
+        """An array of this backend as a NumPy array; waits for it."""
+
+    def compile(self, step: Step) -> Run:
+        """A function that runs K steps in a row on the device, without a host sync in between.
+
+        The state passed in is used up. Here: a plain loop, which libraries without a compiler share.
+        """
+        xp = self.xp
+
+        def run(state: Any, data: Any, inputs: Arrays) -> tuple[Any, Arrays]:
+            outputs = []
+            for k in range(inputs[0].shape[0]):
+                state, output = step(xp, state, data, tuple(array[k, ...] for array in inputs))
+                outputs.append(output)
+            return state, tuple(xp.stack(column) for column in zip(*outputs, strict=True))
+
+        return run
+
+    def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function(xp, *arrays)` as a function of arrays alone, compiled where the library can."""
+        xp = self.xp
+        return lambda *arrays: function(xp, *arrays)
+
+    def synchronize(self) -> None:  # noqa: B027
+        """Wait until the device has finished; nothing to do where work is done when a call returns."""
+
+    def host_dtype(self, host: NDArray[Any], dtype: str | None) -> np.dtype[Any]:
+        """The dtype that `asarray` gives: the backend's for floats, int64 for integers, else unchanged."""
+        if dtype is not None:
+            return np.dtype(dtype)
+        if host.dtype.kind == "f":
+            return np.dtype(self.dtype)
+        return np.dtype(np.int64) if host.dtype.kind in "iu" else host.dtype

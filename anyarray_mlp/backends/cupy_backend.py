@@ -1,0 +1,65 @@
+"""CuPy on an NVIDIA GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyarray_mlp.arithmetic import PlainNamespace
+from anyarray_mlp.backends.base import Array, Arrays, Backend, Run, Step
+
+
+class CupyBackend(Backend):
+    """CuPy arrays. Work runs inside `with cupy.cuda.Device(i)`, as array-api-compat ignores `device=`."""
+
+    name = "cupy"
+
+    def __init__(self, device: str, dtype: str) -> None:
+        import array_api_compat.cupy as xp
+        import cupy
+        import cupyx.scipy.special
+
+        self.cuda_device = cupy.cuda.Device(int(device.partition(":")[2] or 0))
+        # compat's sign uses boolean assignment, which waits for the device.
+        overrides = {"erf": cupyx.scipy.special.erf, "sign": cupy.sign}
+        super().__init__(device, dtype, PlainNamespace(xp, overrides=overrides))
+
+    def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Array:
+        """A copy on the device."""
+        import cupy
+
+        with self.cuda_device:
+            return cupy.asarray(np.ascontiguousarray(host, dtype=self.host_dtype(host, dtype)))
+
+    def to_host(self, array: Array) -> NDArray[Any]:
+        """A NumPy copy; waits for the device."""
+        import cupy
+
+        with self.cuda_device:
+            return np.asarray(cupy.asnumpy(array))
+
+    def compile(self, step: Step) -> Run:
+        """The plain loop, on this device."""
+        run = super().compile(step)
+
+        def on_device(state: Any, data: Any, inputs: Arrays) -> tuple[Any, Arrays]:
+            with self.cuda_device:
+                return run(state, data, inputs)
+
+        return on_device
+
+    def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function` on this device."""
+
+        def on_device(*arrays: Array) -> Any:
+            with self.cuda_device:
+                return function(self.xp, *arrays)
+
+        return on_device
+
+    def synchronize(self) -> None:
+        """Wait for the device."""
+        self.cuda_device.synchronize()

@@ -1,0 +1,70 @@
+"""JAX, on the CPU or on a GPU: steps are jitted and K of them run as one `lax.scan`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyarray_mlp.arithmetic import PlainNamespace
+from anyarray_mlp.backends.base import Array, Arrays, Backend, Run, Step
+
+
+class JaxBackend(Backend):
+    """JAX arrays. float64 turns on `jax_enable_x64` for the process, as JAX has no narrower switch."""
+
+    name = "jax"
+    flat = False
+
+    def __init__(self, device: str, dtype: str) -> None:
+        import jax
+        import jax.numpy as jnp
+
+        if dtype == "float64":
+            jax.config.update("jax_enable_x64", True)
+        platform, _, index = device.partition(":")
+        self.jax_device = jax.devices(platform)[int(index or 0)]
+        overrides = {"logistic": jax.nn.sigmoid, "erf": jax.scipy.special.erf}
+        super().__init__(device, dtype, PlainNamespace(jnp, self.jax_device, overrides))
+
+    def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Array:
+        """A copy on the device; integers are int32 where x64 is off."""
+        import jax
+
+        wanted = jax.dtypes.canonicalize_dtype(self.host_dtype(host, dtype))
+        return jax.device_put(np.array(host, dtype=wanted, order="C"), self.jax_device)
+
+    def to_host(self, array: Array) -> NDArray[Any]:
+        """A NumPy array, writable."""
+        return np.array(array)
+
+    def compile(self, step: Step) -> Run:
+        """One XLA program for each number of steps and batch shape; the state is donated."""
+        import jax
+
+        def scan(state: Any, data: Any, inputs: Arrays) -> tuple[Any, Arrays]:
+            def body(carry: Any, now: Arrays) -> tuple[Any, Arrays]:
+                return step(self.xp, carry, data, now)
+
+            carry, outputs = jax.lax.scan(body, state, inputs)
+            return carry, outputs
+
+        run: Run = jax.jit(scan, donate_argnums=0)
+        return run
+
+    def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`jax.jit` with the namespace bound."""
+        import jax
+
+        compiled: Callable[..., Any] = jax.jit(partial(function, self.xp))
+        return compiled
+
+    def synchronize(self) -> None:
+        """Wait for work that was dispatched."""
+        import jax
+
+        jax.effects_barrier()
+        jax.device_put(0, self.jax_device).block_until_ready()

@@ -1,0 +1,297 @@
+"""Dense layer, activations, outputs, losses and dropout, each with its derivative beside its formula.
+
+Every function takes the namespace `xp` it computes with and returns its value together with its vjp: the
+function that pulls a gradient with respect to the value back to a gradient with respect to the input.
+A vjp may overwrite the gradient it is given; it is used once. `xp` is an arithmetic (`anyarray_mlp.arithmetic`):
+the Array API namespace of some library, rounding as that library does or the same everywhere.
+
+Shapes: `x` (n, i), `w` (i, o), `b` (o,), `z` and activations (n, o); losses (n,), one for each sample.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+Array = Any
+Namespace = Any
+Vjp = Callable[[Array], Array]
+Activation = Callable[[Namespace, Array], tuple[Array, Vjp]]
+Loss = Callable[[Namespace, Array, Array], tuple[Array, Vjp]]
+
+
+def dense(
+    xp: Namespace, x: Array, w: Array, b: Array | None
+) -> tuple[Array, Callable[..., tuple[Array | None, Array, Array | None]]]:
+    """Return `x @ w + b` (n, o) and its vjp, which maps dy to (dx, dw, db).
+
+    `vjp(dy, need_dx=False)` leaves out dx, which the first layer has no use for.
+    """
+    y, residual = xp.linear(x, w, b)
+
+    def vjp(dy: Array, need_dx: bool = True) -> tuple[Array | None, Array, Array | None]:
+        dx, dw, db = xp.linear_vjp(residual, dy, need_dx)
+        return dx, dw, db
+
+    return y, vjp
+
+
+# --- activations ---------------------------------------------------------------------------------
+
+
+def identity(xp: Namespace, z: Array) -> tuple[Array, Vjp]:
+    """z."""
+    return z, lambda da: da
+
+
+def logistic(xp: Namespace, z: Array) -> tuple[Array, Vjp]:
+    """1 / (1 + exp(-z)); the derivative is a (1 - a), of the value and not of z."""
+    a = xp.logistic(z)
+
+    def vjp(da: Array) -> Array:
+        da *= a
+        da *= 1.0 - a
+        return da
+
+    return a, vjp
+
+
+def tanh(xp: Namespace, z: Array) -> tuple[Array, Vjp]:
+    """tanh(z); the derivative is 1 - a^2."""
+    a = xp.tanh(z)
+
+    def vjp(da: Array) -> Array:
+        da *= 1.0 - a * a
+        return da
+
+    return a, vjp
+
+
+def relu(xp: Namespace, z: Array) -> tuple[Array, Vjp]:
+    """max(z, 0); the derivative at 0 is taken as 0."""
+    a = xp.maximum(z, 0.0)
+    return a, lambda da: xp.where(a > 0, da, 0.0)
+
+
+LEAK = 0.01
+
+
+def leaky_relu(xp: Namespace, z: Array) -> tuple[Array, Vjp]:
+    """z where z > 0, else 0.01 z (Maas et al. 2013)."""
+    return xp.where(z > 0, z, z * LEAK), lambda da: xp.where(z > 0, da, da * LEAK)
+
+
+def elu(xp: Namespace, z: Array) -> tuple[Array, Vjp]:
+    """z where z > 0, else exp(z) - 1 (Clevert et al. 2016)."""
+    negative = xp.expm1(xp.minimum(z, 0.0))
+    return xp.where(z > 0, z, negative), lambda da: da * (negative + 1.0)
+
+
+def gelu(xp: Namespace, z: Array) -> tuple[Array, Vjp]:
+    """z Phi(z), Phi the standard normal's cumulative distribution (Hendrycks and Gimpel 2016)."""
+    phi = (xp.erf(z * math.sqrt(0.5)) + 1.0) * 0.5
+
+    def vjp(da: Array) -> Array:
+        density = xp.exp(z * z * -0.5) * (1.0 / math.sqrt(2.0 * math.pi))
+        return da * (phi + z * density)
+
+    return z * phi, vjp
+
+
+GELU_SCALE = math.sqrt(2.0 / math.pi)
+GELU_CUBIC = 0.044715
+
+
+def gelu_tanh(xp: Namespace, z: Array) -> tuple[Array, Vjp]:
+    """0.5 z (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3))), the tanh form of the same paper."""
+    square = z * z
+    t = xp.tanh((square * GELU_CUBIC + 1.0) * z * GELU_SCALE)
+    half = (t + 1.0) * 0.5
+
+    def vjp(da: Array) -> Array:
+        inner = (square * (3.0 * GELU_CUBIC) + 1.0) * GELU_SCALE
+        return da * (half + z * (1.0 - t * t) * inner * 0.5)
+
+    return z * half, vjp
+
+
+def silu(xp: Namespace, z: Array) -> tuple[Array, Vjp]:
+    """z logistic(z) (Elfwing et al. 2018)."""
+    s = xp.logistic(z)
+    a = z * s
+    return a, lambda da: da * (s + a * (1.0 - s))
+
+
+def softplus(xp: Namespace, z: Array) -> tuple[Array, Vjp]:
+    """log(1 + exp(z))."""
+    return xp.softplus(z), lambda da: da * xp.logistic(z)
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "identity": identity,
+    "logistic": logistic,
+    "tanh": tanh,
+    "relu": relu,
+    "leaky_relu": leaky_relu,
+    "elu": elu,
+    "gelu": gelu,
+    "gelu_tanh": gelu_tanh,
+    "silu": silu,
+    "softplus": softplus,
+}
+
+
+# --- outputs -------------------------------------------------------------------------------------
+
+
+def softmax(xp: Namespace, z: Array) -> tuple[Array, Vjp]:
+    """exp(z) over its sum along each row; every row of the result sums to one."""
+    e = xp.exp(z - xp.max(z, axis=1, keepdims=True))
+    p = e / xp.sum(e, axis=1, keepdims=True)
+    return p, lambda dp: p * (dp - xp.sum(dp * p, axis=1, keepdims=True))
+
+
+def exponential(xp: Namespace, z: Array) -> tuple[Array, Vjp]:
+    """exp(z), the rate of a Poisson variable whose logarithm is z."""
+    a = xp.exp(z)
+    return a, lambda da: da * a
+
+
+OUTPUTS: dict[str, Activation] = {
+    "identity": identity,
+    "logistic": logistic,
+    "softmax": softmax,
+    "exp": exponential,
+}
+
+
+# --- losses --------------------------------------------------------------------------------------
+# A loss of one sample sums over its outputs. Its vjp takes the gradient with respect to the losses as a
+# column (n, 1) or a scalar.
+
+
+def squared_error(xp: Namespace, y: Array, targets: Array) -> tuple[Array, Vjp]:
+    """Half the squared distance: 0.5 sum_k (y - t)^2."""
+    d = y - targets
+    return xp.sum(d * d, axis=1) * 0.5, lambda g: d * g
+
+
+def absolute_error(xp: Namespace, y: Array, targets: Array) -> tuple[Array, Vjp]:
+    """sum_k |y - t|; the derivative where they are equal is taken as 0."""
+    d = y - targets
+    return xp.sum(xp.abs(d), axis=1), lambda g: xp.sign(d) * g
+
+
+HUBER_DELTA = 1.0
+
+
+def huber(xp: Namespace, y: Array, targets: Array) -> tuple[Array, Vjp]:
+    """Squared error within 1 of the target, absolute error beyond (Huber 1964)."""
+    d = y - targets
+    near = xp.minimum(xp.maximum(d, -HUBER_DELTA), HUBER_DELTA)
+    return xp.sum(near * (d - near * 0.5), axis=1), lambda g: near * g
+
+
+def softmax_cross_entropy(xp: Namespace, z: Array, targets: Array) -> tuple[Array, Vjp]:
+    """-sum_k t log softmax(z), on the logits z; `targets` (n, k) are one-hot or rows that sum to one."""
+    shifted = z - xp.max(z, axis=1, keepdims=True)
+    e = xp.exp(shifted)
+    total = xp.sum(e, axis=1, keepdims=True)
+    losses = xp.log(total[:, 0]) - xp.sum(shifted * targets, axis=1)
+
+    def vjp(g: Array) -> Array:
+        dz = e / total
+        dz -= targets
+        dz *= g
+        return dz
+
+    return losses, vjp
+
+
+def logistic_binary_cross_entropy(xp: Namespace, z: Array, targets: Array) -> tuple[Array, Vjp]:
+    """-sum_k (t log p + (1 - t) log(1 - p)) with p = logistic(z), on the logits z."""
+
+    def vjp(g: Array) -> Array:
+        dz = xp.logistic(z) - targets
+        dz *= g
+        return dz
+
+    return xp.sum(xp.softplus(z) - z * targets, axis=1), vjp
+
+
+def exponential_poisson(xp: Namespace, z: Array, targets: Array) -> tuple[Array, Vjp]:
+    """Poisson's negative log likelihood of rate exp(z), less log t!: sum_k (exp(z) - t z)."""
+    rate = xp.exp(z)
+    return xp.sum(rate - z * targets, axis=1), lambda g: (rate - targets) * g
+
+
+#: Losses of an output's value; any output composes with them by vjp.
+LOSSES: dict[str, Loss] = {
+    "squared_error": squared_error,
+    "absolute_error": absolute_error,
+    "huber": huber,
+}
+
+#: Losses that are defined through their output, fused with it on the logits.
+FUSED_LOSSES: dict[tuple[str, str], Loss] = {
+    ("softmax", "cross_entropy"): softmax_cross_entropy,
+    ("logistic", "binary_cross_entropy"): logistic_binary_cross_entropy,
+    ("exp", "poisson"): exponential_poisson,
+}
+
+LOSS_NAMES = (*(loss for _, loss in FUSED_LOSSES), *LOSSES)
+
+
+def output_loss(
+    xp: Namespace, output: str, loss: str, z: Array, targets: Array
+) -> tuple[Array, Vjp]:
+    """Losses (n,) of the logits z under an output and a loss, and the vjp down to z."""
+    fused = FUSED_LOSSES.get((output, loss))
+    if fused is not None:
+        return fused(xp, z, targets)
+    y, output_vjp = OUTPUTS[output](xp, z)
+    losses, loss_vjp = LOSSES[loss](xp, y, targets)
+    return losses, lambda g: output_vjp(loss_vjp(g))
+
+
+def one_hot(xp: Namespace, labels: Array, k: int, dtype: Any) -> Array:
+    """Integer labels (n,) as rows of zeros with a one at the label: (n, k)."""
+    return xp.astype(labels[:, None] == xp.arange(k, dtype=labels.dtype)[None, :], dtype)
+
+
+# --- dropout -------------------------------------------------------------------------------------
+
+
+def hash32(xp: Namespace, x: Array) -> Array:
+    """Mix the bits of int32 values, one to one, with multiply-xorshift rounds (Wellons, "lowbias32").
+
+    int32 products wrap alike in every array library; a right shift of int32 drags the sign along, so it
+    is masked.
+    """
+    x = x ^ ((x >> 16) & 0xFFFF)
+    x = x * 0x7FEB352D
+    x = x ^ ((x >> 15) & 0x1FFFF)
+    x = x * (0x846CA68B - (1 << 32))
+    return x ^ ((x >> 16) & 0xFFFF)
+
+
+def dropout_mask(
+    xp: Namespace, shape: tuple[int, int], rate: float, key: Array, row: int = 0
+) -> Array:
+    """True for each unit that is kept, a pure function of (key, row + its row, column).
+
+    The generator is counter-based: no state, the same bits on every backend, whatever the order or the
+    split of the rows. `key` is a 0-d int32 array that changes with the run, the layer and the step.
+    """
+    n, o = shape
+    counter = xp.arange(row * o, (row + n) * o, dtype=xp.int32)
+    bits = hash32(xp, hash32(xp, counter ^ key) + key) & 0xFFFFFF
+    return xp.reshape(bits >= round(rate * 0x1000000), shape)
+
+
+def dropout(xp: Namespace, a: Array, rate: float, key: Array, row: int = 0) -> tuple[Array, Vjp]:
+    """Zero each unit with probability `rate` and scale the others by 1 / (1 - rate) (Srivastava et al. 2014)."""
+    keep = dropout_mask(xp, a.shape, rate, key, row)
+    scale = 1.0 / (1.0 - rate)
+    return xp.where(keep, a * scale, 0.0), lambda da: xp.where(keep, da * scale, 0.0)

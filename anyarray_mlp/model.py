@@ -1,0 +1,265 @@
+"""`MLP`: the frozen description of a network, and its forward and backward passes.
+
+The passes are pure functions of (namespace, leaves, batch) and run on any arithmetic; see
+`anyarray_mlp.parameters` for the leaves and `anyarray_mlp.functional` for every formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyarray_mlp.errors import UsageError
+from anyarray_mlp.functional import (
+    ACTIVATIONS,
+    FUSED_LOSSES,
+    LOSS_NAMES,
+    LOSSES,
+    OUTPUTS,
+    dense,
+    dropout,
+    one_hot,
+    output_loss,
+)
+from anyarray_mlp.initializers import Initializer, initialize
+from anyarray_mlp.parameters import Layout, Leaves, is_flat
+
+Array = Any
+Namespace = Any
+
+#: Why a loss that is defined through its output accepts no other.
+REFUSALS = {
+    "cross_entropy": "it needs probabilities that sum to one over the classes, which only softmax gives",
+    "binary_cross_entropy": "it treats every output as a probability of its own, which only logistic gives",
+    "poisson": "it needs a rate that is positive and unbounded, which only exp gives",
+}
+
+
+@dataclass(frozen=True)
+class MLP:
+    """A multilayer perceptron: sizes, activation of each hidden layer, output and loss.
+
+    Parameters
+    ----------
+    sizes : units of every layer, inputs first and outputs last: (784, 300, 10).
+    activation : one name for all hidden layers, or one for each.
+    output : "identity", "logistic", "softmax" or "exp".
+    loss : a name of `functional.LOSS_NAMES`; "auto" takes the one that belongs to the output.
+    dropout : probability of dropping a hidden unit in training, one for all hidden layers or one for each.
+    bias : whether dense layers have biases.
+
+    Raises `UsageError` where a name is unknown, a size impossible, or output and loss do not go together.
+    """
+
+    sizes: tuple[int, ...]
+    activation: str | tuple[str, ...] = "relu"
+    output: str = "softmax"
+    loss: str = "auto"
+    dropout: float | tuple[float, ...] = 0.0
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        sizes = tuple(self.sizes)
+        if len(sizes) < 2 or any(not _is_count(size) for size in sizes):
+            raise UsageError(
+                f"sizes must name at least inputs and outputs, each a positive integer, got {sizes!r}."
+            )
+        hidden = len(sizes) - 2
+        activation = _per_layer("activation", self.activation, hidden)
+        rates = _per_layer("dropout", self.dropout, hidden)
+        for name in activation:
+            _check_name("activation", name, ACTIVATIONS)
+        for rate in rates:
+            if not (isinstance(rate, (int, float)) and 0 <= rate < 1):
+                raise UsageError(f"dropout must lie in [0, 1), got {rate!r}.")
+        _check_name("output", self.output, OUTPUTS)
+        loss = default_loss(self.output) if self.loss == "auto" else self.loss
+        check_pair(self.output, loss)
+        if self.output == "softmax" and sizes[-1] < 2:
+            raise UsageError(
+                "A softmax over 1 output is always 1: give one output for each class, or use output='logistic'."
+            )
+        fields = {
+            "sizes": tuple(int(size) for size in sizes),
+            "activation": activation,
+            "loss": loss,
+            "dropout": tuple(float(rate) for rate in rates),
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where each weight and bias lies in the leaves."""
+        return Layout(self.sizes, self.bias)
+
+    @property
+    def dropout_layers(self) -> tuple[int, ...]:
+        """Hidden layers that drop units."""
+        return tuple(layer for layer, rate in enumerate(self.dropout) if rate > 0)  # type: ignore[arg-type]
+
+    def initialize(
+        self, seed: int = 0, initializer: str | Initializer = "auto"
+    ) -> NDArray[np.float64]:
+        """Initial parameters as a flat host vector (p,) of float64."""
+        return initialize(
+            self.layout, (*self.activation, self.output), seed=seed, initializer=initializer
+        )
+
+    def logits(self, xp: Namespace, leaves: Leaves, x: Array) -> Array:
+        """The last layer's values (n, k) before the output function, without dropout."""
+        weights, biases = self.layout.unpack(xp, leaves)
+        a = x
+        for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
+            z, _ = dense(xp, a, w, b)
+            a = ACTIVATIONS[self.activation[layer]](xp, z)[0] if layer < len(self.activation) else z
+        return a
+
+    def predict(self, xp: Namespace, leaves: Leaves, x: Array) -> Array:
+        """Outputs (n, k): probabilities under softmax and logistic, values otherwise."""
+        return OUTPUTS[self.output](xp, self.logits(xp, leaves, x))[0]
+
+    def losses(self, xp: Namespace, leaves: Leaves, x: Array, targets: Array) -> Array:
+        """The loss of each sample (n,), without penalty or dropout."""
+        z = self.logits(xp, leaves, x)
+        return output_loss(xp, self.output, self.loss, z, self._encode(xp, targets, z.dtype))[0]
+
+    def loss_and_grad(
+        self,
+        xp: Namespace,
+        leaves: Leaves,
+        x: Array,
+        targets: Array,
+        sample_weight: Array | None = None,
+        *,
+        alpha: float = 0.0,
+        dropout_keys: Sequence[Array] | None = None,
+    ) -> tuple[Array, Leaves]:
+        """The batch's mean loss (0-d) and its gradient, in leaves like those given.
+
+        The loss is sum_i w_i loss_i / W + alpha / (2 W) sum of squared weights (biases are spared), where w_i are
+        the sample weights (one where there are none) and W their sum: scikit-learn's objective.
+
+        Parameters
+        ----------
+        x : (n, i) of the leaves' dtype.
+        targets : (n, k), or integer labels (n,) with cross_entropy.
+        sample_weight : (n,) or None.
+        alpha : strength of the L2 penalty.
+        dropout_keys : a 0-d int32 array for each of `dropout_layers`; None trains without dropout.
+        """
+        weights, biases = self.layout.unpack(xp, leaves)
+        total = x.shape[0] if sample_weight is None else xp.sum(sample_weight)
+        keys = dict(zip(self.dropout_layers, dropout_keys or (), strict=dropout_keys is not None))
+
+        pullbacks = []
+        a = x
+        for layer, name in enumerate(self.activation):
+            z, dense_vjp = dense(xp, a, weights[layer], biases[layer])
+            a, activation_vjp = ACTIVATIONS[name](xp, z)
+            layer_vjps = [activation_vjp]
+            if layer in keys:
+                a, drop_vjp = dropout(xp, a, self.dropout[layer], keys[layer])  # type: ignore[index]
+                layer_vjps.append(drop_vjp)
+            pullbacks.append((dense_vjp, layer_vjps))
+        z, dense_vjp = dense(xp, a, weights[-1], biases[-1])
+        losses, loss_vjp = output_loss(
+            xp, self.output, self.loss, z, self._encode(xp, targets, z.dtype)
+        )
+
+        if sample_weight is None:
+            loss = xp.sum(losses) / total
+            dz = loss_vjp(1.0 / total)
+        else:
+            share = sample_weight / total
+            loss = xp.sum(losses * share)
+            dz = loss_vjp(share[:, None])
+
+        weight_grads: list[Array] = [None] * len(weights)
+        bias_grads: list[Array] = [None] * len(weights)
+        for layer in range(len(weights) - 1, -1, -1):
+            da, weight_grads[layer], bias_grads[layer] = dense_vjp(dz, need_dx=layer > 0)
+            if layer > 0:
+                dense_vjp, layer_vjps = pullbacks[layer - 1]
+                for vjp in reversed(layer_vjps):
+                    da = vjp(da)
+                dz = da
+
+        if alpha:
+            decay = alpha / total
+            for layer, w in enumerate(weights):
+                loss = loss + xp.sum(w * w) * (decay * 0.5)
+                weight_grads[layer] = weight_grads[layer] + w * decay
+        grad = self.layout.pack(
+            xp, weight_grads, bias_grads if self.bias else [], flat=is_flat(leaves)
+        )
+        return loss, grad
+
+    def to_config(self) -> dict[str, Any]:
+        """A JSON-able description, from which `from_config` makes an equal network."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> MLP:
+        """The network of a description made by `to_config`."""
+        fields = ("sizes", "activation", "output", "loss", "dropout", "bias")
+        values: dict[str, Any] = {
+            name: tuple(config[name]) if isinstance(config[name], list) else config[name]
+            for name in fields
+            if name in config
+        }
+        return cls(**values)
+
+    def _encode(self, xp: Namespace, targets: Array, dtype: Any) -> Array:
+        """Targets (n, k) in the logits' dtype; integer labels become one-hot rows."""
+        if targets.ndim == 1 and self.loss == "cross_entropy":
+            return one_hot(xp, targets, self.sizes[-1], dtype)
+        return targets
+
+
+def default_loss(output: str) -> str:
+    """The loss that belongs to an output: cross-entropy to softmax, squared error to identity, ..."""
+    for fused_output, loss in FUSED_LOSSES:
+        if fused_output == output:
+            return loss
+    return "squared_error"
+
+
+def check_pair(output: str, loss: str) -> None:
+    """Raise `UsageError` with the reason where an output and a loss do not go together."""
+    _check_name("loss", loss, LOSS_NAMES)
+    if loss in LOSSES or (output, loss) in FUSED_LOSSES:
+        return
+    needed = next(name for name, fused in FUSED_LOSSES if fused == loss)
+    raise UsageError(
+        f"loss={loss!r} cannot be used with output={output!r}: {REFUSALS[loss]}. "
+        f"Use output={needed!r}, or one of the losses {', '.join([default_loss(output), *LOSSES])}."
+    )
+
+
+def _per_layer(name: str, value: Any, n: int) -> tuple[Any, ...]:
+    if isinstance(value, (str, int, float)):
+        return (value,) * n
+    values = tuple(value)
+    if len(values) != n:
+        raise UsageError(
+            f"{name} must be one value or one for each of the {n} hidden layers, got {len(values)}: {values!r}."
+        )
+    return values
+
+
+def _check_name(parameter: str, value: Any, known: Any) -> None:
+    if value not in known:
+        raise UsageError(f"{parameter} must be one of {', '.join(known)}, got {value!r}.")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 1)

@@ -1,0 +1,237 @@
+"""Optimisers as pure pairs (init, update) over the leaves of the parameters.
+
+An update is elementwise: `kernel(xp, p, g, *moments, *scalars)` returns the new p and moments of any slice of
+the parameters, so an arithmetic may run it in cache-sized blocks, as one fused kernel, or whole. What changes
+from step to step (learning rate, bias corrections) is worked out on the host by `scalars(t, rate)` and enters
+as 0-d arrays; a compiled step then never goes stale. Augmented assignment works in place where the library
+can; the returned arrays are the result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from anyarray_mlp.errors import UsageError
+from anyarray_mlp.parameters import Leaves
+
+Array = Any
+Namespace = Any
+State = tuple[Leaves, ...]
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """A first-order optimiser.
+
+    `n_moments` is the number of arrays kept for each parameter; `scalars(t, rate)` gives the numbers of step
+    t = 1, 2, ... at learning rate `rate`, of which there are `n_scalars`.
+    """
+
+    name: str
+    n_moments: int
+    n_scalars: int
+    kernel: Callable[..., tuple[Array, ...]]
+    scalars: Callable[[int, float], tuple[float, ...]]
+
+    def init(self, xp: Namespace, theta: Leaves) -> State:
+        """Moments of zero, one tuple of leaves for each."""
+        return tuple(tuple(xp.zeros_like(leaf) for leaf in theta) for _ in range(self.n_moments))
+
+    def update(
+        self, xp: Namespace, theta: Leaves, grad: Leaves, state: State, scalars: tuple[Array, ...]
+    ) -> tuple[Leaves, State]:
+        """New parameters and moments after one step along `grad`; what is passed in is used up."""
+
+        def apply(p: Array, g: Array, *moments: Array) -> tuple[Array, ...]:
+            return self.kernel(xp, p, g, *moments, *scalars)
+
+        results = [
+            xp.elementwise(apply, *arrays) for arrays in zip(theta, grad, *state, strict=True)
+        ]
+        columns = tuple(zip(*results, strict=True))
+        return columns[0], columns[1:]
+
+
+def sgd() -> Optimizer:
+    """p -= rate g."""
+
+    def kernel(xp: Namespace, p: Array, g: Array, rate: Array) -> tuple[Array, ...]:
+        p -= rate * g
+        return (p,)
+
+    return Optimizer("sgd", 0, 1, kernel, lambda t, rate: (rate,))
+
+
+def momentum(momentum: float = 0.9) -> Optimizer:
+    """v = mu v - rate g; p += v (Polyak 1964)."""
+    mu = _fraction("momentum", momentum, closed=True)
+
+    def kernel(xp: Namespace, p: Array, g: Array, v: Array, rate: Array) -> tuple[Array, ...]:
+        v *= mu
+        v -= rate * g
+        p += v
+        return p, v
+
+    return Optimizer("momentum", 1, 1, kernel, lambda t, rate: (rate,))
+
+
+def nesterov(momentum: float = 0.9) -> Optimizer:
+    """v = mu v - rate g; p += mu v - rate g (Nesterov 1983, in the form of Sutskever et al. 2013)."""
+    mu = _fraction("momentum", momentum, closed=True)
+
+    def kernel(xp: Namespace, p: Array, g: Array, v: Array, rate: Array) -> tuple[Array, ...]:
+        step = rate * g
+        v *= mu
+        v -= step
+        p += v * mu
+        p -= step
+        return p, v
+
+    return Optimizer("nesterov", 1, 1, kernel, lambda t, rate: (rate,))
+
+
+def adam(beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8) -> Optimizer:
+    """Adam (Kingma and Ba 2015), in the order given at the end of the paper's section 2.
+
+    m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; p -= rate_t m / (sqrt(v) + epsilon), where
+    rate_t = rate sqrt(1 - b2^t) / (1 - b1^t).
+    """
+    moments = _adam_moments(beta_1, beta_2, epsilon)
+
+    def kernel(
+        xp: Namespace, p: Array, g: Array, m: Array, v: Array, rate: Array
+    ) -> tuple[Array, ...]:
+        step, m, v = moments(xp, g, m, v)
+        step *= rate
+        p -= step
+        return p, m, v
+
+    return Optimizer(
+        "adam", 2, 1, kernel, lambda t, rate: (rate * adam_correction(beta_1, beta_2, t),)
+    )
+
+
+def adamw(
+    beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8, weight_decay: float = 0.01
+) -> Optimizer:
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019): p *= 1 - rate weight_decay first."""
+    moments = _adam_moments(beta_1, beta_2, epsilon)
+    _non_negative("weight_decay", weight_decay)
+
+    def kernel(
+        xp: Namespace, p: Array, g: Array, m: Array, v: Array, rate: Array, keep: Array
+    ) -> tuple[Array, ...]:
+        step, m, v = moments(xp, g, m, v)
+        step *= rate
+        p *= keep
+        p -= step
+        return p, m, v
+
+    def scalars(t: int, rate: float) -> tuple[float, ...]:
+        return rate * adam_correction(beta_1, beta_2, t), 1.0 - rate * weight_decay
+
+    return Optimizer("adamw", 2, 2, kernel, scalars)
+
+
+def rmsprop(rho: float = 0.9, epsilon: float = 1e-8) -> Optimizer:
+    """v = rho v + (1 - rho) g^2; p -= rate g / (sqrt(v) + epsilon) (Tieleman and Hinton 2012)."""
+    rho = _fraction("rho", rho)
+    _positive("epsilon", epsilon)
+
+    def kernel(xp: Namespace, p: Array, g: Array, v: Array, rate: Array) -> tuple[Array, ...]:
+        square = g * g
+        square *= 1.0 - rho
+        v *= rho
+        v += square
+        scale = xp.sqrt(v)
+        scale += epsilon
+        step = g / scale
+        step *= rate
+        p -= step
+        return p, v
+
+    return Optimizer("rmsprop", 1, 1, kernel, lambda t, rate: (rate,))
+
+
+#: Makers by name. L-BFGS is not here: it needs the loss of whole passes (`training.minimize`).
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "sgd": sgd,
+    "momentum": momentum,
+    "nesterov": nesterov,
+    "adam": adam,
+    "adamw": adamw,
+    "rmsprop": rmsprop,
+}
+
+
+def clip_by_norm(xp: Namespace, grad: Leaves, max_norm: float) -> Leaves:
+    """Scale the whole gradient down to Euclidean norm `max_norm` where it is longer (Pascanu et al. 2013)."""
+    norm = gradient_norm(xp, grad)
+    scale = max_norm / xp.maximum(norm, max_norm)
+    return tuple(leaf * scale for leaf in grad)
+
+
+def gradient_norm(xp: Namespace, grad: Leaves) -> Array:
+    """Euclidean norm of all leaves together, 0-d."""
+    squares = xp.sum(grad[0] * grad[0])
+    for leaf in grad[1:]:
+        squares += xp.sum(leaf * leaf)
+    return xp.sqrt(squares)
+
+
+def _adam_moments(beta_1: float, beta_2: float, epsilon: float) -> Callable[..., tuple[Array, ...]]:
+    _fraction("beta_1", beta_1)
+    _fraction("beta_2", beta_2)
+    _positive("epsilon", epsilon)
+
+    def moments(xp: Namespace, g: Array, m: Array, v: Array) -> tuple[Array, ...]:
+        square = g * g
+        square *= 1.0 - beta_2
+        v *= beta_2
+        v += square
+        m *= beta_1
+        m += g * (1.0 - beta_1)
+        scale = xp.sqrt(v)
+        scale += epsilon
+        return m / scale, m, v
+
+    return moments
+
+
+def adam_correction(beta_1: float, beta_2: float, t: int) -> float:
+    """sqrt(1 - b2^t) / (1 - b1^t), the bias correction of step t = 1, 2, ..."""
+    return math.sqrt(1.0 - integer_power(beta_2, t)) / (1.0 - integer_power(beta_1, t))
+
+
+def integer_power(base: float, exponent: int) -> float:
+    """base^exponent by repeated squaring: products only, so the same bits on every machine."""
+    result = 1.0
+    while exponent:
+        if exponent & 1:
+            result *= base
+        base *= base
+        exponent >>= 1
+    return result
+
+
+def _fraction(name: str, value: float, closed: bool = False) -> float:
+    top = value <= 1 if closed else value < 1
+    if not (value >= 0 and top):
+        bracket = "]" if closed else ")"
+        raise UsageError(f"{name} must lie in [0, 1{bracket}, got {value!r}.")
+    return value
+
+
+def _positive(name: str, value: float) -> float:
+    if not (0 < value < math.inf):
+        raise UsageError(f"{name} must be positive and finite, got {value!r}.")
+    return value
+
+
+def _non_negative(name: str, value: float) -> float:
+    if not (0 <= value < math.inf):
+        raise UsageError(f"{name} must be zero or more and finite, got {value!r}.")
+    return value

@@ -1,0 +1,100 @@
+"""How the weights and biases of a network lie in the leaves of the training state.
+
+The order is fixed: every weight matrix from the first layer to the last, then every bias. So the L2 penalty,
+which spares biases, acts on one contiguous range, and the flat vector is the one scikit-learn hands to L-BFGS.
+
+Leaves are either one flat vector `theta` (p,), of which weights are views (NumPy, CuPy, PyTorch), or the
+weights and biases themselves (JAX, whose compiler fuses). Whoever maps over leaves need not know which.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = Any
+Leaves = tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Shapes and offsets of the parameters of layers of `sizes` units, inputs first."""
+
+    sizes: tuple[int, ...]
+    bias: bool = True
+
+    @cached_property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of all weights (i, o), then of all biases (o,)."""
+        weights = tuple(zip(self.sizes[:-1], self.sizes[1:], strict=True))
+        return weights + tuple((o,) for o in self.sizes[1:]) if self.bias else weights
+
+    @cached_property
+    def bounds(self) -> tuple[tuple[int, int], ...]:
+        """Start and stop of each parameter in the flat vector."""
+        stops = np.cumsum([math.prod(shape) for shape in self.shapes]).tolist()
+        return tuple(zip([0, *stops[:-1]], stops, strict=True))
+
+    @property
+    def n_layers(self) -> int:
+        """Number of dense layers."""
+        return len(self.sizes) - 1
+
+    @cached_property
+    def size(self) -> int:
+        """Number of parameters, p."""
+        return self.bounds[-1][1]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """`weights.0`, `weights.1`, ..., `biases.0`, ...: one name for each shape."""
+        kinds = ("weights", "biases") if self.bias else ("weights",)
+        return tuple(f"{kind}.{layer}" for kind in kinds for layer in range(self.n_layers))
+
+    def split(self, vector: Array) -> list[Array]:
+        """The parameters as views of a flat vector (p,): weights, then biases."""
+        return [
+            vector[start:stop].reshape(shape)
+            for (start, stop), shape in zip(self.bounds, self.shapes, strict=True)
+        ]
+
+    def unpack(self, xp: Any, leaves: Leaves) -> tuple[list[Array], list[Array | None]]:
+        """Weights and biases, layer by layer; a bias is None in a network without."""
+        parts: list[Array]
+        if is_flat(leaves):
+            theta = leaves[0]
+            parts = [
+                xp.reshape(theta[start:stop], shape)
+                for (start, stop), shape in zip(self.bounds, self.shapes, strict=True)
+            ]
+        else:
+            parts = list(leaves)
+        n = self.n_layers
+        return parts[:n], parts[n:] if self.bias else [None] * n
+
+    def pack(self, xp: Any, weights: list[Array], biases: list[Array], flat: bool) -> Leaves:
+        """The inverse of `unpack`: leaves from weights and biases (an empty list without bias)."""
+        parts = (*weights, *biases)
+        if not flat:
+            return parts
+        return (xp.concat([xp.reshape(part, (-1,)) for part in parts]),)
+
+    def to_leaves(self, vector: NDArray[Any], flat: bool) -> tuple[NDArray[Any], ...]:
+        """Host leaves, copied, from a flat host vector (p,)."""
+        if flat:
+            return (vector.copy(),)
+        return tuple(part.copy() for part in self.split(vector))
+
+    def to_vector(self, leaves: tuple[NDArray[Any], ...]) -> NDArray[Any]:
+        """The flat vector (p,) of host leaves, copied."""
+        return np.concatenate([np.reshape(leaf, -1) for leaf in leaves])
+
+
+def is_flat(leaves: Leaves) -> bool:
+    """Whether the leaves are one flat vector."""
+    return len(leaves) == 1 and leaves[0].ndim == 1

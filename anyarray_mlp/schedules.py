@@ -1,0 +1,160 @@
+"""Learning rates as functions of the step, worked out on the host in Python floats.
+
+A schedule maps the number of steps taken so far (0, 1, 2, ...) to the learning rate of the next one. One that
+also has `observe(value)` is told the monitored loss after each epoch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from anyarray_mlp.errors import UsageError
+
+Schedule = Callable[[int], float]
+
+
+def constant(rate: float) -> Schedule:
+    """The same rate throughout."""
+    _check_rate(rate)
+    return lambda step: rate
+
+
+def step_decay(rate: float, every: int, factor: float = 0.1) -> Schedule:
+    """rate times `factor` to the power of the number of whole spans of `every` steps."""
+    _check_rate(rate)
+    _check_steps("every", every)
+    _check_factor("factor", factor)
+    return lambda step: rate * factor ** (step // every)
+
+
+def exponential(rate: float, every: int, factor: float = 0.95) -> Schedule:
+    """rate times factor^(step / every)."""
+    _check_rate(rate)
+    _check_steps("every", every)
+    _check_factor("factor", factor)
+    return lambda step: rate * factor ** (step / every)
+
+
+def cosine(rate: float, total: int, final: float = 0.0) -> Schedule:
+    """From rate to `final` along half a cosine over `total` steps (Loshchilov and Hutter 2017)."""
+    _check_rate(rate)
+    _check_steps("total", total)
+    if not 0 <= final <= rate:
+        raise UsageError(f"final must lie in [0, rate], got {final!r} with rate {rate!r}.")
+
+    def schedule(step: int) -> float:
+        return final + 0.5 * (rate - final) * (1.0 + math.cos(math.pi * min(step / total, 1.0)))
+
+    return schedule
+
+
+def inverse_scaling(rate: float, per_step: float = 1.0, power: float = 0.5) -> Schedule:
+    """rate / (1 + per_step step)^power."""
+    _check_rate(rate)
+    if not per_step > 0:
+        raise UsageError(f"per_step must be positive, got {per_step!r}.")
+    if not power >= 0:
+        raise UsageError(f"power must be zero or more, got {power!r}.")
+    return lambda step: rate / (1.0 + per_step * step) ** power
+
+
+def warm_up(schedule: Schedule, steps: int) -> Schedule:
+    """Rise linearly to the first rate of `schedule` over `steps` steps, then follow it from its start."""
+    _check_steps("steps", steps)
+
+    def warmed(step: int) -> float:
+        if step < steps:
+            return schedule(0) * (step + 1) / steps
+        return schedule(step - steps)
+
+    observe = getattr(schedule, "observe", None)
+    if observe is not None:
+        warmed.observe = observe  # type: ignore[attr-defined]
+    return warmed
+
+
+class ReduceOnPlateau:
+    """Multiply the rate by `factor` when the observed value has not fallen by `tol` for `patience` epochs."""
+
+    def __init__(
+        self,
+        rate: float,
+        factor: float = 0.2,
+        patience: int = 5,
+        tol: float = 1e-4,
+        minimum: float = 1e-6,
+    ) -> None:
+        _check_rate(rate)
+        _check_factor("factor", factor)
+        _check_steps("patience", patience)
+        self.rate = rate
+        self.factor = factor
+        self.patience = patience
+        self.tol = tol
+        self.minimum = minimum
+        self.best = math.inf
+        self.waited = 0
+
+    def __call__(self, step: int) -> float:
+        """The current rate."""
+        return self.rate
+
+    def observe(self, value: float) -> None:
+        """Take note of the monitored loss of one more epoch."""
+        if value < self.best - self.tol:
+            self.best = value
+            self.waited = 0
+            return
+        self.waited += 1
+        if self.waited >= self.patience:
+            self.rate = max(self.rate * self.factor, self.minimum)
+            self.waited = 0
+
+
+SCHEDULES = ("constant", "step", "exponential", "cosine", "invscaling", "plateau")
+
+
+def make_schedule(
+    name: str, rate: float, *, steps_per_epoch: int, epochs: int, warm_up_epochs: int = 0
+) -> Schedule:
+    """A schedule by name, its spans chosen from the length of the run.
+
+    `step` divides the rate by 10 at each third of the run, `exponential` by 20 in all, `cosine` ends at zero,
+    `invscaling` is rate / sqrt(1 + epoch), `plateau` divides by 5 after 5 epochs without progress.
+    """
+    total = max(1, steps_per_epoch * epochs)
+    schedule: Schedule
+    match name:
+        case "constant":
+            schedule = constant(rate)
+        case "step":
+            schedule = step_decay(rate, every=max(1, -(-total // 3)))
+        case "exponential":
+            schedule = exponential(rate, every=total, factor=0.05)
+        case "cosine":
+            schedule = cosine(rate, total=total)
+        case "invscaling":
+            schedule = inverse_scaling(rate, per_step=1 / max(1, steps_per_epoch))
+        case "plateau":
+            schedule = ReduceOnPlateau(rate)
+        case _:
+            raise UsageError(f"learning_rate must be one of {', '.join(SCHEDULES)}, got {name!r}.")
+    if warm_up_epochs:
+        schedule = warm_up(schedule, warm_up_epochs * steps_per_epoch)
+    return schedule
+
+
+def _check_rate(rate: float) -> None:
+    if not (0 < rate < math.inf):
+        raise UsageError(f"The learning rate must be positive and finite, got {rate!r}.")
+
+
+def _check_steps(name: str, value: int) -> None:
+    if not value >= 1:
+        raise UsageError(f"{name} must be at least 1, got {value!r}.")
+
+
+def _check_factor(name: str, value: float) -> None:
+    if not 0 < value <= 1:
+        raise UsageError(f"{name} must lie in (0, 1], got {value!r}.")
