@@ -1,0 +1,28 @@
+"""What a run leaves on disk: model files, checkpoints, the run's folder."""
+
+from __future__ import annotations
+
+from anyarray_mlp.persistence.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+)
+from anyarray_mlp.persistence.files import DirectoryLock, atomic_write
+from anyarray_mlp.persistence.model_file import ModelFile, load, save
+from anyarray_mlp.persistence.run_folder import RunFolder
+from anyarray_mlp.persistence.toml_writer import to_toml
+
+__all__ = [
+    "Checkpoint",
+    "DirectoryLock",
+    "ModelFile",
+    "RunFolder",
+    "atomic_write",
+    "load",
+    "load_checkpoint",
+    "read_checkpoint",
+    "save",
+    "save_checkpoint",
+    "to_toml",
+]

@@ -1,0 +1,374 @@
+"""Every file operation of the package's output: whole, verified and durable, or not there at all.
+
+`disk` is the one seam. Everything that is written goes through its methods, so a test can replace
+it by an object that fails, stops or forgets at any chosen operation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import os
+import platform
+import re
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import filelock
+import numpy as np
+
+from anyarray_mlp.errors import (
+    LockedError,
+    ModelFileError,
+    OutOfMemoryError,
+    OutputExistsError,
+    StorageError,
+)
+
+LOCK_NAME = ".lock"
+HOLDER_NAME = ".lock-holder"
+TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")
+CHUNK_BYTES = 1 << 20
+# A model is no place for a pipe: without O_NONBLOCK opening one waits for a writer.
+READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
+
+CURES = {
+    errno.ENOSPC: "free some space or write elsewhere",
+    errno.EDQUOT: "free some of the quota or write elsewhere",
+    errno.EACCES: "change the permissions or choose another path",
+    errno.EPERM: "change the permissions or choose another path",
+    errno.EROFS: "choose a path on a file system that can be written",
+    errno.EFBIG: "raise the file size limit (ulimit -f) or write elsewhere",
+    errno.EIO: "check the disk and write elsewhere",
+    errno.ENOENT: "check the path, or create the folder first",
+    errno.ENOTDIR: "a part of the path is a file: choose another path",
+    errno.EISDIR: "this is a folder: name a file in it",
+    errno.EEXIST: "choose another path",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+class Files:
+    """The operating system's file operations, one method for each."""
+
+    def open(self, path: Path, flags: int) -> int:
+        """Descriptor of the opened file; a new file gets 0666 less the umask."""
+        return os.open(path, flags, 0o666)
+
+    def close(self, descriptor: int) -> None:
+        os.close(descriptor)
+
+    def status(self, descriptor: int) -> os.stat_result:
+        return os.fstat(descriptor)
+
+    def readinto(self, descriptor: int, buffer: memoryview) -> int:
+        """Number of bytes read into `buffer`, 0 at the end of the file."""
+        with io.FileIO(descriptor, "rb", closefd=False) as stream:
+            return stream.readinto(buffer) or 0
+
+    def write(self, descriptor: int, data: memoryview) -> int:
+        """Number of bytes taken, which may be fewer than given."""
+        return os.write(descriptor, data)
+
+    def fsync(self, descriptor: int) -> None:
+        os.fsync(descriptor)
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Give `source` the name `target`, in place of what has it."""
+        os.replace(source, target)
+
+    def link(self, source: Path, target: Path) -> None:
+        """A second name for `source`; FileExistsError where `target` is taken."""
+        os.link(source, target)
+
+    def unlink(self, path: Path) -> None:
+        os.unlink(path)
+
+    def make_directory(self, path: Path) -> None:
+        os.mkdir(path)
+
+    def fsync_dir(self, path: Path) -> None:
+        """Make the names in a directory durable, where the file system can."""
+        if os.name == "nt":  # a directory cannot be opened there
+            return
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # some network file systems have no such operation
+                raise
+        finally:
+            os.close(descriptor)
+
+
+disk = Files()
+
+
+def storage_error(code: int | None, message: str) -> StorageError:
+    """A StorageError with its errno, whose text is the message alone."""
+    error = StorageError(message)
+    error.errno = code
+    return error
+
+
+def refused(error: OSError, action: str, path: Path) -> StorageError:
+    """What the system refused, with the path and the cure."""
+    reason = error.strerror or str(error) or type(error).__name__
+    cure = CURES.get(error.errno or 0, "check the path and the disk")
+    return storage_error(error.errno, f"cannot {action} {path}: {reason}; {cure}")
+
+
+@contextlib.contextmanager
+def storage_errors(action: str, path: Path) -> Iterator[None]:
+    """Turn any OSError into a StorageError that names the path and the cure."""
+    try:
+        yield
+    except (StorageError, OutputExistsError):
+        raise
+    except OSError as error:
+        raise refused(error, action, path) from error
+
+
+def real_path(path: str | os.PathLike[str]) -> Path:
+    """Absolute path with links followed, so that a linked output stays a link."""
+    if "\0" in os.fspath(path):
+        raise storage_error(errno.EINVAL, f"{os.fspath(path)!r} is no path: remove the NUL byte")
+    return Path(os.path.realpath(path))
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write every byte, however many the system takes at a time."""
+    rest = memoryview(data)
+    while rest:
+        taken = disk.write(descriptor, rest[:CHUNK_BYTES])
+        if taken <= 0:
+            raise OSError(errno.EIO, "the disk takes no more bytes")
+        rest = rest[taken:]
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of what is in the file, read in pieces."""
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(CHUNK_BYTES))
+    descriptor = disk.open(path, READ_FLAGS)
+    try:
+        while count := disk.readinto(descriptor, buffer):
+            digest.update(buffer[:count])
+    finally:
+        disk.close(descriptor)
+    return digest.hexdigest()
+
+
+def write_temporary(path: Path, data: bytes) -> None:
+    """Write a file that was not there, flush it to the disk and check what the disk gives back."""
+    descriptor = disk.open(path, WRITE_FLAGS | os.O_EXCL)
+    try:
+        write_all(descriptor, data)
+        disk.fsync(descriptor)
+    finally:
+        disk.close(descriptor)
+    if digest_of(path) != hashlib.sha256(data).hexdigest():
+        raise OSError(errno.EIO, "what was read back differs from what was written")
+
+
+def publish_new(temporary: Path, target: Path) -> None:
+    """Give the temporary its name only where the name is free, in one step."""
+    try:
+        disk.link(temporary, target)
+    except FileExistsError:
+        raise output_exists(target) from None
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
+            raise
+        # A file system without hard links (FAT, some network shares) cannot do it in one step.
+        if exists(target):
+            raise output_exists(target) from None
+        disk.replace(temporary, target)
+    else:
+        disk.unlink(temporary)
+
+
+def output_exists(target: Path) -> OutputExistsError:
+    return OutputExistsError(f"{target} is there already: choose another path or overwrite it")
+
+
+def atomic_write(path: str | os.PathLike[str], data: bytes, *, overwrite: bool) -> None:
+    """Put `data` at `path`: after a crash at any point the old content or the new is there, whole.
+
+    On return the new content is on the disk. On an error no temporary is left, and the old content
+    is untouched, unless only the last step failed (flushing the folder): then the new one is there.
+
+    Raises OutputExistsError where the file is there and `overwrite` is false, StorageError where
+    the system refuses.
+    """
+    target = real_path(path)
+    temporary = target.with_name(
+        f".{target.name[:100]}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
+    )  # the same folder: a rename within one file system is atomic
+    if not overwrite and exists(target):
+        raise output_exists(target)
+    with storage_errors("write", target):
+        try:
+            write_temporary(temporary, data)
+            if overwrite:
+                disk.replace(temporary, target)
+            else:
+                publish_new(temporary, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                disk.unlink(temporary)
+            raise
+        disk.fsync_dir(target.parent)
+
+
+def read_file(path: str | os.PathLike[str]) -> np.ndarray:
+    """Content of a regular file as uint8, shape (size,), aligned for any dtype."""
+    source = real_path(path)
+    with storage_errors("read", source):
+        descriptor = disk.open(source, READ_FLAGS)
+        try:
+            status = disk.status(descriptor)
+            if stat.S_ISDIR(status.st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if not stat.S_ISREG(status.st_mode):
+                raise ModelFileError(f"{source} is not a regular file: name a file on a disk")
+            try:
+                content = np.empty(status.st_size, np.uint8)
+            except MemoryError:
+                raise OutOfMemoryError(
+                    f"{source} takes {status.st_size} bytes, which do not fit in memory: "
+                    "close other programs or use a larger machine"
+                ) from None
+            filled = 0
+            view = memoryview(content)
+            while filled < len(view) and (count := disk.readinto(descriptor, view[filled:])):
+                filled += count
+        finally:
+            disk.close(descriptor)
+    return content[:filled]
+
+
+def append(path: Path, data: bytes) -> None:
+    """Add `data` at the end of a file, made where it is not there. Not flushed to the disk."""
+    with storage_errors("write", path):
+        descriptor = disk.open(path, WRITE_FLAGS | os.O_APPEND)
+        try:
+            write_all(descriptor, data)
+        finally:
+            disk.close(descriptor)
+
+
+def exists(path: Path) -> bool:
+    """Whether something has this name."""
+    with storage_errors("read", path):
+        return path.exists()
+
+
+def remove(path: Path) -> None:
+    """Remove a file, where it is there."""
+    with storage_errors("remove", path), contextlib.suppress(FileNotFoundError):
+        disk.unlink(path)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it; what is new is durable."""
+    with storage_errors("create", path):
+        if path.is_dir():
+            return
+        if path.exists():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        make_folder(path.parent)
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            disk.make_directory(path)
+        disk.fsync_dir(path.parent)
+
+
+def names_in(folder: Path) -> list[str]:
+    """Names in a folder, sorted; empty where the folder is not there."""
+    with storage_errors("read", folder), contextlib.suppress(FileNotFoundError):
+        return sorted(os.listdir(folder))
+    return []
+
+
+def remove_stale_temporaries(folder: Path) -> None:
+    """Remove what killed writers left. Only who holds the folder's lock may call this."""
+    for name in names_in(folder):
+        if TEMPORARY.fullmatch(name):
+            remove(folder / name)
+
+
+class DirectoryLock:
+    """One writer to a folder. The system frees the lock when the process ends, however it ends.
+
+    Raises LockedError, which names the holder, where another process (or another lock in this
+    one) holds the folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.lock = filelock.FileLock(folder / LOCK_NAME, timeout=0, thread_local=False)
+
+    def acquire(self) -> None:
+        try:
+            self.lock.acquire()
+        except filelock.Timeout:
+            raise LockedError(
+                f"{self.folder} is in use by {self.holder()}: wait for it to end, stop it, "
+                "or choose another folder"
+            ) from None
+        except NotImplementedError:
+            raise storage_error(
+                errno.ENOSYS,
+                f"cannot lock {self.folder}: its file system has no locks; choose a local disk",
+            ) from None
+        except OSError as error:
+            raise refused(error, "lock", self.folder) from error
+        try:
+            # Not in the lock file: filelock's own versions differ in whether they truncate it.
+            remove(self.folder / HOLDER_NAME)
+            with storage_errors("lock", self.folder):
+                descriptor = disk.open(self.folder / HOLDER_NAME, WRITE_FLAGS)
+                try:
+                    write_all(descriptor, f"{os.getpid()} {platform.node() or '?'}\n".encode())
+                finally:
+                    disk.close(descriptor)
+        except BaseException:
+            self.lock.release()
+            raise
+
+    def release(self) -> None:
+        if self.lock.is_locked:
+            try:
+                with contextlib.suppress(OSError):  # a stale name is written over by the next
+                    disk.unlink(self.folder / HOLDER_NAME)
+            finally:
+                self.lock.release()
+
+    def holder(self) -> str:
+        """The process that holds the lock, in words."""
+        deadline = time.monotonic() + 1.0  # it writes its name right after it has the lock
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                text = (self.folder / HOLDER_NAME).read_bytes()[:300].decode("utf-8", "replace")
+                if found := re.fullmatch(r"(\d+) (\S+)\n", text):
+                    return f"process {found[1]} on {found[2]}"
+            time.sleep(0.02)
+        return "another process"
+
+    def __enter__(self) -> DirectoryLock:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
