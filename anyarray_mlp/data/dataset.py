@@ -1,0 +1,78 @@
+"""`Dataset`: features and target as they were read, before any encoding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+from ..errors import DataError, UsageError
+from .messages import listed
+
+if TYPE_CHECKING:
+    import pandas
+
+Task = Literal["classification", "regression", "multilabel"]
+TASKS: tuple[str, ...] = get_args(Task)
+
+Array: TypeAlias = Any
+Features: TypeAlias = "pandas.DataFrame | Array"
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A named set of examples.
+
+    features: a pandas DataFrame (a table; its index counts the file's lines), or an array (n, i).
+        Images are uint8, one row each, with `image_shape` their height and width.
+    target: array (n,) of texts, integers or floats, or (n, k) for several outputs or labels.
+    test: the set's own test examples, where it comes with some.
+    """
+
+    name: str
+    features: Features
+    target: Array
+    feature_names: tuple[str, ...]
+    target_name: str | tuple[str, ...]
+    task: Task
+    image_shape: tuple[int, ...] | None = None
+    test: Dataset | None = None
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise UsageError(f"task is {self.task!r}; it must be one of {listed(TASKS)}")
+        if self.features.ndim != 2:
+            raise DataError(
+                f"{self.name}: the features have shape {self.features.shape}; "
+                "give one row for each example, (n, i)"
+            )
+        n, width = self.features.shape
+        if n == 0:
+            raise DataError(f"{self.name}: holds no example; give at least one row")
+        if width == 0:
+            raise DataError(
+                f"{self.name}: holds no feature; give at least one column beside the target"
+            )
+        if self.target.ndim not in (1, 2) or len(self.target) != n:
+            raise DataError(
+                f"{self.name}: {n} rows of features and a target of shape {self.target.shape}; "
+                f"give one target for each row, ({n},) or ({n}, k)"
+            )
+        if self.task == "multilabel" and self.target.ndim != 2:
+            raise DataError(
+                f"{self.name}: a multilabel target needs a column for each label and has one; "
+                "name several target columns, or use task 'classification'"
+            )
+        if self.task == "classification" and self.target.ndim != 1:
+            raise DataError(
+                f"{self.name}: a classification target is one label for each row and this one has "
+                f"{self.target.shape[1]} columns; use task 'multilabel' or name one column"
+            )
+        if self.test is not None and self.test.features.shape[1] != width:
+            raise DataError(
+                f"{self.name}: {width} features to train on and {self.test.features.shape[1]} in "
+                "the "
+                "test set; both need the same columns"
+            )
+
+    def __len__(self) -> int:
+        return len(self.target)

@@ -1,0 +1,83 @@
+"""Read a file whole: the one place where opening, permission and decompression can fail."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import stat
+import zlib
+from pathlib import Path
+
+from ..errors import DataError, StorageError
+
+CHUNK = 1 << 20
+
+# Compressed data may unfold to 64 MiB, or to 200 times the file, whichever sum is reached first.
+# Deflate can reach 1,032 times, which only a file made to exhaust memory (or one of nothing but
+# zeros) does; MNIST unfolds 4.7 times.
+FREE_BYTES = 64 << 20
+MAX_EXPANSION = 200
+
+
+def file_size(path: Path) -> int:
+    """Size in bytes of the regular file at `path`.
+
+    Raises `DataError` where there is none, `StorageError` where it cannot be looked at.
+    """
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(f"{path}: no such file; check the spelling and the folder") from None
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError(f"{path}: not a regular file; give the path of a data file")
+    return status.st_size
+
+
+def unreadable(path: Path, error: OSError) -> StorageError:
+    """The error that says why `path` could not be read."""
+    reason = error.strerror or type(error).__name__
+    return StorageError(
+        f"{path}: could not be read ({reason}); check the file's permissions and its disk"
+    )
+
+
+def check_expansion(path: Path, decoded: int, size: int) -> None:
+    """Refuse data that unfolds to `decoded` bytes from a file of only `size` bytes."""
+    limit = FREE_BYTES + MAX_EXPANSION * size
+    if decoded > limit:
+        raise DataError(
+            f"{path}: unfolds to at least {decoded:,} bytes from a file of {size:,} bytes, more "
+            "than the "
+            f"{limit:,} allowed; if the data is genuine, store it uncompressed"
+        )
+
+
+def read_bytes(path: Path) -> bytes | bytearray:
+    """The content of `path`, decompressed where the file starts like a gzip file."""
+    size = file_size(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if content[:2] == b"\x1f\x8b":
+        return decompress(path, content, size)
+    return content
+
+
+def decompress(path: Path, content: bytes, size: int) -> bytearray:
+    """Unfold gzip data chunk by chunk, so that a bomb is met before it is in memory."""
+    decoded = bytearray()
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+            while chunk := stream.read(CHUNK):
+                decoded += chunk
+                check_expansion(path, len(decoded), size)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(
+            f"{path}: the gzip data is damaged or cut short ({error}); fetch or compress the file "
+            "again"
+        ) from error
+    return decoded

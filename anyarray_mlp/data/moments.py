@@ -1,0 +1,41 @@
+"""Mean and scale of a column, with the same bits on every machine.
+
+NumPy's sum adds in an order that depends on the memory layout, the version and the processor's
+vector width, and each order rounds differently. `math.fsum` returns the exact sum, rounded once, so
+no order shows; the remaining steps (subtract, multiply, divide, root) are single IEEE operations,
+each correctly rounded everywhere. Weights trained on standardised columns can therefore be compared
+bit by bit between machines.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError
+
+Array = Any
+
+
+def mean_and_scale(values: Array, name: str) -> tuple[float, float]:
+    """Mean and population standard deviation of `values` (n,); the scale of a constant is 1.
+
+    Raises `DataError` where squares overflow.
+    """
+    values = values.astype(np.float64, copy=False)
+    if values.min() == values.max():
+        return float(values[0]), 1.0
+    try:
+        mean = math.fsum(values.tolist()) / len(values)
+        with np.errstate(over="raise", under="ignore"):
+            deviations = values - mean
+            scale = math.sqrt(math.fsum((deviations * deviations).tolist()) / len(values))
+    except (OverflowError, FloatingPointError):
+        raise DataError(
+            f"{name}: values up to {np.abs(values).max():.3g} are too large to standardise; "
+            "write them in a larger unit"
+        ) from None
+    # Deviations under 1e-154 square to nothing: such a column is as good as constant.
+    return mean, scale or 1.0

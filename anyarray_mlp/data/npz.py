@@ -1,0 +1,176 @@
+"""`.npz` files: the arrays `x` (or `X`) and `y`, and optionally `x_test` and `y_test`.
+
+What an array declares is checked against its entry in the zip, and that against the size of the
+file, before anything is allocated; nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import lzma
+import math
+import struct
+import tokenize
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from ..errors import DataError
+from .dataset import Dataset, Task
+from .files import check_expansion, file_size, unreadable
+from .messages import listed
+from .tasks import infer_task, target_for, tidy_target
+
+Array = Any
+
+FEATURES = ("x", "X")
+TARGET = ("y", "Y")
+FEATURE_KINDS = "biuf"
+TARGET_KINDS = "biufU"
+# What zipfile, its decompressors and NumPy's header parser raise on bytes that are not what they
+# seem.
+DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    tokenize.TokenError,
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+
+
+def load_npz(path: Path, *, task: Task | None = None) -> Dataset:
+    """The set in an `.npz`; images (n, h, w) become rows that remember their shape.
+
+    Raises `DataError` for a damaged archive, arrays of objects, a declared size out of proportion
+    to the file, missing arrays, or shapes that do not fit together.
+    """
+    arrays = read_arrays(path)
+    x, y = (pick(arrays, names, path) for names in (FEATURES, TARGET))
+    flat(x, str(path))
+    inferred = infer_task(tidy_target(y, f"{path}: y")) if task is None else task
+    test = None
+    if "x_test" in arrays or "X_test" in arrays:
+        x_test = pick(arrays, ("x_test", "X_test"), path)
+        y_test = pick(arrays, ("y_test", "Y_test"), path)
+        test = dataset_from(f"{path} (test)", x_test, y_test, inferred)
+    return dataset_from(str(path), x, y, inferred, test)
+
+
+def load_npz_features(path: Path) -> Array:
+    """The features alone, (n, i): of a file that need not hold a target."""
+    return flat(pick(read_arrays(path), FEATURES, path), str(path))
+
+
+def dataset_from(name: str, x: Array, y: Array, task: Task, test: Dataset | None = None) -> Dataset:
+    features = flat(x, name)
+    return Dataset(
+        name=name,
+        features=features,
+        target=target_for(tidy_target(y, f"{name}: y"), task),
+        feature_names=tuple(f"feature_{number}" for number in range(1, features.shape[1] + 1)),
+        target_name="y",
+        task=task,
+        image_shape=x.shape[1:] if x.ndim > 2 else None,
+        test=test,
+    )
+
+
+def flat(x: Array, name: str) -> Array:
+    """`x` as (n, i), from (n, i) or (n, h, w, ...)."""
+    if x.ndim < 2:
+        raise DataError(
+            f"{name}: x has shape {x.shape}; give one row for each example, as x.reshape(-1, 1)"
+        )
+    if x.size == 0:
+        raise DataError(
+            f"{name}: x has shape {x.shape}, so it holds no value; give at least one example"
+        )
+    if x.dtype.kind not in FEATURE_KINDS:
+        raise DataError(
+            f"{name}: x holds values of type {x.dtype}; give numbers, or a CSV for texts"
+        )
+    if x.dtype.kind == "f" and np.isinf(x).any():
+        place = tuple(int(index) for index in np.argwhere(np.isinf(x))[0])
+        raise DataError(
+            f"{name}: x{list(place)} is {x[place]}; replace it by a finite number, or by nan "
+            "where the "
+            "value is missing"
+        )
+    return x.reshape(len(x), -1)
+
+
+def pick(arrays: dict[str, Array], names: tuple[str, ...], path: Path) -> Array:
+    """The array under one of the names."""
+    for name in names:
+        if name in arrays:
+            return arrays[name]
+    raise DataError(
+        f"{path}: holds {listed(arrays) or 'no arrays'} and no {names[0]!r}; "
+        "save it with np.savez(path, x=..., y=...)"
+    )
+
+
+def read_arrays(path: Path) -> dict[str, Array]:
+    """Every array of the archive that a data set uses, by name."""
+    size = file_size(path)
+    wanted = {name + end for name in FEATURES + TARGET for end in (".npy", "_test.npy")}
+    arrays: dict[str, Array] = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            used = [entry for entry in entries if entry.filename in wanted]
+            if not used:
+                raise DataError(
+                    f"{path}: holds {listed(entry.filename for entry in entries) or 'nothing'}, "
+                    "no arrays "
+                    "named x and y; save it with np.savez(path, x=..., y=...)"
+                )
+            check_expansion(path, sum(entry.file_size for entry in used), size)
+            for entry in used:
+                arrays[entry.filename.removesuffix(".npy")] = read_entry(archive, entry, path)
+    except DataError:
+        raise
+    except DAMAGED as error:
+        raise DataError(f"{path}: the .npz is damaged ({error}); save or fetch it again") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return arrays
+
+
+def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> Array:
+    """One array, after its header has been compared with its size in the archive."""
+    with archive.open(entry) as stream:
+        version = npy.read_magic(stream)
+        readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+        if version not in readers:
+            raise DataError(
+                f"{path}: {entry.filename} is of .npy version {version}; save plain arrays"
+            )
+        shape, _, dtype = readers[version](stream)
+        header = stream.tell()
+    if dtype.kind not in TARGET_KINDS:
+        raise DataError(
+            f"{path}: {entry.filename} holds values of type {dtype}, which are not read (objects "
+            "would "
+            "have to be unpickled); save numbers or texts"
+        )
+    declared = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or declared != entry.file_size - header:
+        raise DataError(
+            f"{path}: {entry.filename} declares shape {shape} of {dtype}, {declared:,} bytes, and "
+            f"{entry.file_size - header:,} follow; the file is damaged, save it again"
+        )
+    with archive.open(entry) as stream:
+        values = npy.read_array(stream, allow_pickle=False)
+        stream.read(1)  # reaching the end makes zipfile compare the checksum
+    return values

@@ -1,0 +1,390 @@
+"""`Preprocessor`: a table or array of raw features as the numbers that a network takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ..errors import DataError, ModelFileError
+from .dataset import Features
+from .messages import listed, shown, suggestion
+from .moments import mean_and_scale
+from .tables import UNNAMED
+
+if TYPE_CHECKING:
+    import pandas
+
+Array = Any
+Kind = Literal["numeric", "categorical"]
+
+MAX_CATEGORIES = 1000
+PIXEL_LEVELS = 255.0
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one column is encoded.
+
+    numeric: a gap becomes `median`, then (value - mean) / scale.
+    categorical: one column of 0 and 1 for each category; a gap is a row of zeros.
+    """
+
+    name: str
+    kind: Kind
+    median: float = 0.0
+    mean: float = 0.0
+    scale: float = 1.0
+    categories: tuple[str, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Encoded columns that this one becomes."""
+        return len(self.categories) if self.kind == "categorical" else 1
+
+    @property
+    def encoded_names(self) -> tuple[str, ...]:
+        """The name of each encoded column: `name`, or `name=category`."""
+        if self.kind == "numeric":
+            return (self.name,)
+        return tuple(f"{self.name}={category}" for category in self.categories)
+
+
+@dataclass(frozen=True)
+class Preprocessor:
+    """Fitted encoding of the features; `Preprocessor.fit(features)` makes one.
+
+    Columns of numbers are standardised, columns of texts one-hot encoded. An array of uint8 is
+    taken for pixels: they are divided by 255 and nothing else.
+    """
+
+    columns: tuple[Column, ...]
+    pixels: bool = False
+
+    @classmethod
+    def fit(
+        cls, features: Features, *, standardize: bool = True, names: Sequence[str] | None = None
+    ) -> Preprocessor:
+        """Learn medians, means, scales and categories from training rows.
+
+        features: a DataFrame, or a numeric array (n, i) whose columns `names` may name.
+        Raises `DataError` for infinite values, a column without any value, more than 1,000
+        categories, or types other than numbers and texts.
+        """
+        if features.ndim != 2 or 0 in features.shape:
+            raise DataError(f"features of shape {features.shape}; give rows and columns, (n, i)")
+        if not is_table(features) and features.dtype == np.uint8:
+            return cls(
+                tuple(Column(name, "numeric") for name in array_names(features, names)), True
+            )
+        table = as_columns(features, names)
+        return cls(
+            tuple(
+                fit_column(name, values, table.places, standardize) for name, values in table.items
+            )
+        )
+
+    @property
+    def n_features_in(self) -> int:
+        """Columns that `transform` takes."""
+        return len(self.columns)
+
+    @property
+    def n_features_out(self) -> int:
+        """Columns that `transform` gives."""
+        return sum(column.width for column in self.columns)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns that `transform` takes."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def encoded_names(self) -> tuple[str, ...]:
+        """Names of the columns that `transform` gives; `name=category` where one-hot encoded."""
+        return tuple(name for column in self.columns for name in column.encoded_names)
+
+    def transform(self, features: Features, *, dtype: Any = np.float64) -> Array:
+        """The encoded features, (n, n_features_out), in C order.
+
+        Columns of a DataFrame are found by name, in any order, and others are ignored (a target
+        left in the file does no harm); by position where one side has no names and the counts
+        agree. Arithmetic is float64 and rounded once to `dtype`.
+
+        Raises `DataError` naming row and column for a missing column, an unseen category, a text
+        among numbers, or a value that is infinite (also in `dtype`).
+        """
+        if features.ndim != 2:
+            raise DataError(f"features of shape {features.shape}; give rows and columns, (n, i)")
+        if self.pixels and not is_table(features) and features.dtype == np.uint8:
+            self.check_width(features.shape[1])
+            levels = (np.arange(256) / PIXEL_LEVELS).astype(dtype)
+            image: Array = levels[features]
+            return image
+        table = as_columns(self.select(features), self.names)
+        encoded = np.zeros((len(features), self.n_features_out), dtype=dtype)
+        start = 0
+        for column, (_, values) in zip(self.columns, table.items, strict=True):
+            target = encoded[:, start : start + column.width]
+            if column.kind == "categorical":
+                encode_categories(column, values, table.places, target)
+            else:
+                target[:, 0] = self.numbers(column, values, table.places, dtype)
+            start += column.width
+        return encoded
+
+    def numbers(self, column: Column, values: Array, places: Places, dtype: Any) -> Array:
+        """One numeric column, filled and scaled, rounded to `dtype`."""
+        numbers = checked_numbers(column.name, values, places)
+        gaps = np.isnan(numbers)
+        if self.pixels:
+            outside = gaps | (numbers < 0) | (numbers > PIXEL_LEVELS)
+            if outside.any():
+                row = int(outside.argmax())
+                raise DataError(
+                    f"{places.at(row)}, column {shown(column.name)}: {numbers[row]} is no pixel; "
+                    "the model was trained on pixels from 0 to 255"
+                )
+            return numbers / PIXEL_LEVELS
+        filled = np.where(gaps, column.median, numbers)
+        with np.errstate(over="ignore", under="ignore"):
+            scaled = ((filled - column.mean) / column.scale).astype(dtype)
+        overflow = ~np.isfinite(scaled)
+        if overflow.any():
+            row = int(overflow.argmax())
+            raise DataError(
+                f"{places.at(row)}, column {shown(column.name)}: {filled[row]} is too large for "
+                f"{np.dtype(dtype)}; standardise the features, or write them in a larger unit"
+            )
+        return scaled
+
+    def check_width(self, width: int) -> None:
+        """Refuse an array of another number of columns."""
+        if width != self.n_features_in:
+            raise DataError(
+                f"the data has {width} feature(s) and the model was trained on "
+                f"{self.n_features_in}: "
+                f"{listed(self.names)}; give the same columns"
+            )
+
+    def select(self, features: Features) -> Features:
+        """The columns that were fitted, in their order."""
+        if not is_table(features):
+            self.check_width(features.shape[1])
+            return features
+        present = [str(name) for name in features.columns]
+        absent = [name for name in self.names if name not in present]
+        if not absent:
+            return features.iloc[:, [present.index(name) for name in self.names]]
+        if len(present) == self.n_features_in and (unnamed(present) or unnamed(self.names)):
+            return features
+        if unnamed(present):
+            raise DataError(
+                f"the table has {len(present)} columns without names and the model was trained on "
+                f"{self.n_features_in}: {listed(self.names)}; give these columns, or a header"
+            )
+        raise DataError(
+            f"column {shown(absent[0])} is missing{suggestion(absent[0], present)}; the model was "
+            f"trained on {listed(self.names)} and the table has {listed(present)}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """All that `from_json` needs, in types that JSON has (floats survive it bit by bit)."""
+        columns = [asdict(column) for column in self.columns]
+        for column in columns:
+            column["categories"] = list(column["categories"])
+        return {"pixels": self.pixels, "columns": columns}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Preprocessor:
+        """The preprocessor that `to_json` described; raises `ModelFileError` for anything else."""
+        try:
+            pixels, columns = record["pixels"], record["columns"]
+            if not isinstance(pixels, bool) or not isinstance(columns, list) or not columns:
+                raise ValueError("no columns")
+            return cls(tuple(column_from(entry) for entry in columns), pixels)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(
+                f"the model's preprocessing cannot be used ({error!r}); train or fetch the model "
+                "again"
+            ) from error
+
+
+def column_from(entry: Mapping[str, Any]) -> Column:
+    """One column from JSON; raises `ValueError`, `TypeError` or `KeyError` for a malformed one."""
+    numbers = {key: float(entry[key]) for key in ("median", "mean", "scale")}
+    categories = entry["categories"]
+    if not all(map(math.isfinite, numbers.values())) or numbers["scale"] <= 0:
+        raise ValueError("numbers that are not finite, or a scale that is not positive")
+    if not isinstance(entry["name"], str) or not isinstance(categories, list):
+        raise ValueError("a name that is no text, or categories that are no list")
+    if not all(isinstance(category, str) for category in categories):
+        raise ValueError("a category that is no text")
+    if entry["kind"] not in ("numeric", "categorical"):
+        raise ValueError(f"a column of kind {entry['kind']!r}")
+    if (entry["kind"] == "categorical") != bool(categories) or len(set(categories)) < len(
+        categories
+    ):
+        raise ValueError("categories that do not fit the column")
+    return Column(entry["name"], entry["kind"], **numbers, categories=tuple(categories))
+
+
+@dataclass(frozen=True)
+class Places:
+    """How to name a row in an error: by the file's line where a table knows it."""
+
+    lines: Array | None
+
+    def at(self, row: int) -> str:
+        return f"row {row} (from 0)" if self.lines is None else f"line {self.lines[row]}"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Features as named one-dimensional arrays."""
+
+    items: list[tuple[str, Array]]
+    places: Places
+
+
+def is_table(features: Features) -> bool:
+    """Whether `features` is a DataFrame (told by its `iloc`, so that pandas need not be loaded)."""
+    return hasattr(features, "iloc")
+
+
+def unnamed(names: Sequence[str]) -> bool:
+    """Whether the names are those given to columns that have none."""
+    return any(
+        all(name == f"{prefix}{name.removeprefix(prefix)}" and name.removeprefix(prefix).isdigit()
+            for name in names)
+        for prefix in (UNNAMED, "feature_")
+    )  # fmt: skip
+
+
+def array_names(features: Array, names: Sequence[str] | None) -> tuple[str, ...]:
+    """The given names of an array's columns, or `feature_1`, `feature_2`, ..."""
+    if names is None:
+        return tuple(f"feature_{number}" for number in range(1, features.shape[1] + 1))
+    if len(names) != features.shape[1]:
+        raise DataError(
+            f"{features.shape[1]} columns and {len(names)} names; give one name for each"
+        )
+    return tuple(names)
+
+
+def as_columns(features: Features, names: Sequence[str] | None) -> Columns:
+    """The columns of a table or an array, each an array of numbers or of objects (n,)."""
+    if is_table(features):
+        lines = features.index.to_numpy() if features.index.name == "line" else None
+        items = [(str(name), column_values(values)) for name, values in features.items()]
+        return Columns(items, Places(lines))
+    if features.dtype.kind not in "biufO":
+        raise DataError(
+            f"features of type {features.dtype}; give numbers, or a DataFrame where columns hold "
+            "texts"
+        )
+    labels = array_names(features, names)
+    return Columns([(name, features[:, place]) for place, name in enumerate(labels)], Places(None))
+
+
+def column_values(column: pandas.Series[Any]) -> Array:
+    """A table's column as float64 (gaps nan) where it is numeric, else as objects (gaps None)."""
+    import pandas
+
+    dtype = column.dtype
+    if pandas.api.types.is_numeric_dtype(dtype) and not pandas.api.types.is_complex_dtype(dtype):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    if dtype.kind == "O" or isinstance(dtype, (pandas.StringDtype, pandas.CategoricalDtype)):
+        values = column.to_numpy(dtype=object, copy=True)
+        values[column.isna().to_numpy()] = None
+        return values
+    raise DataError(
+        f"column {shown(column.name)} holds values of type {dtype}; turn them into numbers or texts"
+    )
+
+
+def is_gap(value: Any) -> bool:
+    """Whether a cell of an object column is missing: None or nan."""
+    return value is None or bool(value != value)
+
+
+def is_numeric(values: Array) -> bool:
+    """Whether a column holds numbers (or, as objects, numbers and gaps)."""
+    return values.dtype.kind in "biuf" or all(
+        is_gap(value) or isinstance(value, (bool, int, float, np.bool_, np.number))
+        for value in values
+    )
+
+
+def fit_column(name: str, values: Array, places: Places, standardize: bool) -> Column:
+    """The encoding of one column of training rows."""
+    if not is_numeric(values):
+        categories = sorted({category(value) for value in values if not is_gap(value)})
+        if len(categories) > MAX_CATEGORIES:
+            raise DataError(
+                f"column {shown(name)} holds {len(categories):,} different texts in "
+                f"{len(values):,} rows, "
+                f"more than the {MAX_CATEGORIES:,} allowed; drop that column"
+            )
+        return Column(name, "categorical", categories=tuple(categories))
+    numbers = checked_numbers(name, values, places)
+    known = numbers[~np.isnan(numbers)]
+    if len(known) == 0:
+        raise DataError(f"column {shown(name)} holds no value at all; drop that column")
+    median = float(np.median(known))
+    if not standardize:
+        return Column(name, "numeric", median=median)
+    # A gap counts as the median, as it will be encoded.
+    filled = np.where(np.isnan(numbers), median, numbers)
+    mean, scale = mean_and_scale(filled, f"column {shown(name)}")
+    return Column(name, "numeric", median, mean, scale)
+
+
+def category(value: Any) -> str:
+    """The text that stands for a categorical value; 3.0 and 3 are the same category."""
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        value = int(value)
+    return str(value)
+
+
+def checked_numbers(name: str, values: Array, places: Places) -> Array:
+    """The column as float64, gaps nan; raises `DataError` for a text or an infinity."""
+    if values.dtype.kind == "O":
+        if not is_numeric(values):
+            row = next(row for row, value in enumerate(values) if isinstance(value, str))
+            raise DataError(
+                f"{places.at(row)}, column {shown(name)}: {shown(values[row])} is not a number; "
+                "the column must be numeric, as it was in training"
+            )
+        values = np.array(
+            [np.nan if is_gap(value) else value for value in values], dtype=np.float64
+        )
+    numbers = values.astype(np.float64, copy=False)
+    infinite = np.isinf(numbers)
+    if infinite.any():
+        row = int(infinite.argmax())
+        raise DataError(
+            f"{places.at(row)}, column {shown(name)}: {numbers[row]} is not finite; "
+            "correct it, or leave it empty (nan) where it is missing"
+        )
+    return numbers
+
+
+def encode_categories(column: Column, values: Array, places: Places, target: Array) -> None:
+    """Write the one-hot rows of `values` into `target` (n, width), which is zero."""
+    positions = {known: place for place, known in enumerate(column.categories)}
+    for row, value in enumerate(values):
+        if is_gap(value):
+            continue
+        place = positions.get(category(value))
+        if place is None:
+            raise DataError(
+                f"{places.at(row)}, column {shown(column.name)}: {shown(value)} was not seen in "
+                "training"
+                f"{suggestion(value, column.categories)}; the known values are "
+                f"{listed(column.categories)}"
+            )
+        target[row, place] = 1

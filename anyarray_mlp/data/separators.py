@@ -1,0 +1,132 @@
+"""The layout of a text table: what separates its columns, and whether names come first."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from ..errors import DataError
+
+SEPARATORS = (",", ";", "\t", "|")
+BLANKS = " "
+SAMPLE_RECORDS = 50
+HEADER_RECORDS = 1000
+
+# "None" is not among them: real tables use it as a category.
+MISSING = frozenset(
+    ["", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "-nan", "NULL", "null"]
+)
+
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+")
+
+
+def records(raw: bytes | bytearray, separator: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Each record that is not blank, with the number of the line (from 1) where it starts.
+
+    Raises `DataError` for quotes that do not close and fields over 128 KiB (a sign of the same).
+    """
+    lines: Iterable[str] = io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8", newline="")
+    if separator == BLANKS:
+        lines = (line.strip().replace("\t", " ") for line in lines)
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
+    end = 0
+    try:
+        for fields in reader:
+            start, end = end + 1, reader.line_num
+            if len(fields) > 1 or (fields and fields[0].strip()):
+                yield start, fields
+    except csv.Error as error:
+        raise DataError(
+            f"{path}: line {end + 1}: {error}; close the quotes that open there, and double those "
+            "inside"
+        ) from error
+
+
+def find_separator(raw: bytes | bytearray, path: Path) -> str:
+    """The separator on which most of the first 50 records agree: `, ; tab |`, else blanks.
+
+    Raises `DataError` where no candidate gives two columns.
+    """
+    agreement: dict[str, float] = {}
+    for separator in (*SEPARATORS, BLANKS):
+        try:
+            sample = list(islice(records(raw, separator, path), SAMPLE_RECORDS))
+        except DataError:
+            # Quotes that close under one separator need not under another; reading the whole with
+            # the chosen one reports those that never do.
+            sample = list(islice(unquoted(raw, separator), SAMPLE_RECORDS))
+        widths = Counter(len(fields) for _, fields in sample)
+        if not widths:
+            raise DataError(f"{path}: holds no data, only blank lines; give a table with rows")
+        width, agreeing = max(widths.items(), key=lambda item: (item[1], item[0]))
+        if width == 1 and len(widths) > 1:
+            width, agreeing = max(
+                (item for item in widths.items() if item[0] > 1), key=lambda i: i[1]
+            )
+        agreement[separator] = agreeing / len(sample) if width > 1 else 0.0
+    best = max(SEPARATORS, key=lambda separator: agreement[separator])
+    # Blanks also stand inside texts and dates, so they separate only where nothing else does.
+    if agreement[best] < 0.5 and agreement[BLANKS] > agreement[best]:
+        best = BLANKS
+    if agreement[best] == 0.0:
+        raise DataError(
+            f"{path}: has one column only; give features beside the target, separated by "
+            "a comma, semicolon, tab, | or blanks"
+        )
+    return best
+
+
+def unquoted(raw: bytes | bytearray, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """The lines that are not blank, cut at every separator whatever the quotes say."""
+    lines = io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8", newline=None)
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield (
+                number,
+                line.split() if separator == BLANKS else line.rstrip("\n").split(separator),
+            )
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell reads as a number (decimal comma included)."""
+    try:
+        float(cell.replace(",", ".", 1))
+    except ValueError:
+        return False
+    return True
+
+
+def has_header(sample: list[list[str]]) -> bool:
+    """Whether the first record names the columns, judged from it and the records below.
+
+    It does where none of its cells is a number or missing (an unnamed first column aside) and
+    either a column below holds numbers, or, in a table of texts alone, none of its cells occurs
+    again below.
+    """
+    first, below = [cell.strip() for cell in sample[0]], sample[1:]
+    named = first[1:] if first[0] == "" else first
+    if any(cell in MISSING or is_number(cell) for cell in named):
+        return False
+    if not below:
+        return True
+    columns = [[cell.strip() for cell in column] for column in zip(*below, strict=False)]
+    present = [[cell for cell in column if cell not in MISSING] for column in columns]
+    if any(column and all(map(is_number, column)) for column in present):
+        return True
+    return len(set(first)) == len(first) and not any(
+        cell in column for cell, column in zip(first, columns, strict=False)
+    )
+
+
+def has_decimal_comma(sample: list[list[str]], separator: str) -> bool:
+    """Whether numbers are written 1,5: some cells are, and none has a decimal point."""
+    if separator == ",":
+        return False
+    cells = [cell.strip() for fields in sample for cell in fields]
+    return any(map(DECIMAL_COMMA.fullmatch, cells)) and not any(map(DECIMAL_POINT.fullmatch, cells))

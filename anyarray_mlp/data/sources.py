@@ -1,0 +1,113 @@
+"""`load`: a data set from a built-in name, a table, an `.npz` or IDX files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import DataError, UsageError
+from .builtin import BUILTIN, BUILTIN_NAMES
+from .columns import Column, load_table
+from .dataset import TASKS, Dataset, Features, Task
+from .files import file_size
+from .idx import is_idx_name, load_idx_file, load_idx_folder
+from .messages import listed, suggestion
+from .npz import load_npz, load_npz_features
+from .tables import read_table
+from .tasks import target_for
+
+UNREAD = {
+    ".npy": "one array without its target; save both with np.savez(path, x=..., y=...)",
+    ".parquet": "a Parquet file, which is not read; save it as CSV",
+    ".pickle": "a pickle, which is never read because it can run code; save it as CSV or .npz",
+    ".pkl": "a pickle, which is never read because it can run code; save it as CSV or .npz",
+    ".xls": "an Excel file, which is not read; save the sheet as CSV",
+    ".xlsx": "an Excel file, which is not read; save the sheet as CSV",
+    ".zip": "a zip archive; unpack it and give a file in it",
+}
+
+
+def load(
+    source: str | os.PathLike[str],
+    *,
+    target: Column | Sequence[Column] | None = None,
+    task: Task | None = None,
+    drop: Sequence[Column] = (),
+    header: bool | None = None,
+) -> Dataset:
+    """Read a data set.
+
+    source: a built-in name (`BUILTIN_NAMES`), or the path of a text table (CSV, TSV, `.data`; gzip
+        allowed), an `.npz` with `x` and `y`, a folder of IDX files, or an IDX images file.
+    target: for tables, the target column's name or its place from 0 (negative from the end), or
+        several of them; the last column by default.
+    task: overrides what `infer_task` reads from the target.
+    drop, header: for tables, columns to leave out, and whether the first line names the columns
+        (detected by default).
+
+    Raises `DataError` naming file, line, column, value and cure; `StorageError` where the file
+    cannot be read; `UsageError` for options that do not fit the source.
+    """
+    if task is not None and task not in TASKS:
+        raise UsageError(f"task is {task!r}; it must be one of {listed(TASKS)}")
+    if is_table(source):
+        return load_table(Path(source), target=target, task=task, drop=drop, header=header)
+    if target is not None or drop or header is not None:
+        raise UsageError(
+            f"{source}: target, drop and header are for tables, and this source has its own "
+            "target; "
+            "leave them out"
+        )
+    if str(source) in BUILTIN:
+        return with_task(BUILTIN[str(source)](), task)
+    path = Path(source)
+    if path.is_dir():
+        return with_task(load_idx_folder(path), task)
+    if is_idx_name(path.name):
+        return with_task(load_idx_file(path), task)
+    return load_npz(path, task=task)
+
+
+def load_features(source: str | os.PathLike[str], *, header: bool | None = None) -> Features:
+    """The features of `source` to predict on; it need not hold a target.
+
+    A table comes whole, its target column (if any) with it: `Preprocessor.transform` takes the
+    columns that it knows.
+    """
+    if is_table(source):
+        return read_table(Path(source), header=header)
+    if str(source) not in BUILTIN and Path(source).suffix.lower() == ".npz":
+        return load_npz_features(Path(source))
+    return load(source).features
+
+
+def is_table(source: str | os.PathLike[str]) -> bool:
+    """Whether `source` is a text table; raises `DataError` where it is nothing that can be read."""
+    if str(source) in BUILTIN:
+        return False
+    path = Path(source)
+    if not str(source) or "\0" in str(source):
+        raise DataError(f"the data is {str(source)!r}; give a built-in name or a path")
+    if path.is_dir() or is_idx_name(path.name):
+        return False
+    if not path.suffix and not os.path.lexists(path):
+        raise DataError(
+            f"{path}: no such file and no built-in set{suggestion(path, BUILTIN_NAMES)}; "
+            f"the built-in sets are {listed(BUILTIN_NAMES)}"
+        )
+    file_size(path)
+    if path.suffix.lower() in UNREAD:
+        raise DataError(f"{path}: is {UNREAD[path.suffix.lower()]}")
+    return path.suffix.lower() != ".npz"
+
+
+def with_task(dataset: Dataset, task: Task | None) -> Dataset:
+    """The set with another task than its own, where its target allows it."""
+    if task is None or task == dataset.task:
+        return dataset
+    if task == "regression" and dataset.target.dtype.kind == "U":
+        raise DataError(f"{dataset.name}: the target is text; a regression needs numbers")
+    test = None if dataset.test is None else with_task(dataset.test, task)
+    return replace(dataset, task=task, target=target_for(dataset.target, task), test=test)

@@ -1,0 +1,222 @@
+"""`TargetEncoder`: labels and numbers as what a loss takes, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError, ModelFileError, UsageError
+from .dataset import TASKS, Task
+from .messages import listed, shown, suggestion
+from .moments import mean_and_scale
+from .tasks import target_for, tidy_target
+
+Array = Any
+
+
+@dataclass(frozen=True, eq=False)
+class TargetEncoder:
+    """Fitted encoding of the target; `TargetEncoder.fit(target, task)` makes one.
+
+    classification: labels to codes 0..k-1 in sorted order.
+    multilabel: columns of 0 and 1, unchanged.
+    regression: numbers (n, k), standardised where asked for.
+    """
+
+    task: Task
+    classes: Array | None = None
+    mean: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+    flat: bool = True
+
+    @classmethod
+    def fit(cls, target: Any, task: Task, *, scale_target: bool = False) -> TargetEncoder:
+        """Learn the classes, or the mean and scale of a regression target.
+
+        target: (n,) labels, (n, k) of 0 and 1, or (n,) or (n, k) numbers.
+        Raises `DataError` for a single class, a missing or infinite value, or a target that does
+        not fit the task; `UsageError` for an unknown task, or scaling anything but a regression
+        target.
+        """
+        if task not in TASKS:
+            raise UsageError(f"task is {task!r}; it must be one of {listed(TASKS)}")
+        if scale_target and task != "regression":
+            raise UsageError(
+                f"scale_target is for a regression target and the task is {task}; leave it out"
+            )
+        values = target_for(tidy_target(target), task)
+        if values.size == 0:
+            raise DataError("the target is empty; give at least one row")
+        if task == "classification":
+            classes = np.unique(checked_labels(values))
+            if len(classes) < 2:
+                raise DataError(
+                    f"the target holds one class only, {shown(classes[0])}; "
+                    "give rows of at least two classes, or name another target"
+                )
+            return cls(task, classes=classes)
+        numbers = checked_numbers(values, task)
+        flat = values.ndim == 1
+        if task == "multilabel":
+            return cls(task, classes=np.arange(numbers.shape[1]), flat=False)
+        k = numbers.shape[1]
+        if not scale_target:
+            return cls(task, mean=(0.0,) * k, scale=(1.0,) * k, flat=flat)
+        moments = [mean_and_scale(numbers[:, column], "the target") for column in range(k)]
+        return cls(
+            task, mean=tuple(m for m, _ in moments), scale=tuple(s for _, s in moments), flat=flat
+        )
+
+    @property
+    def width(self) -> int:
+        """Outputs that the network needs: the classes, labels or numbers."""
+        return len(self.mean) if self.classes is None else len(self.classes)
+
+    def encode(self, target: Any) -> Array:
+        """Codes (n,) int64 for a classification, else float64 (n, width).
+
+        Raises `DataError` for a label that was not seen in training, a value that is missing or not
+        finite, or another number of columns.
+        """
+        values = target_for(tidy_target(target), self.task)
+        if self.task == "classification":
+            return self.codes(checked_labels(values))
+        numbers = checked_numbers(values, self.task)
+        if numbers.shape[1] != self.width:
+            raise DataError(
+                f"the target has {numbers.shape[1]} column(s) and the model was trained on "
+                f"{self.width}; "
+                "give the same ones"
+            )
+        if self.task == "multilabel":
+            return numbers
+        scaled: Array = (numbers - np.array(self.mean)) / np.array(self.scale)
+        return scaled
+
+    def codes(self, labels: Array) -> Array:
+        """The place of each label among the classes, (n,) int64."""
+        classes: Array = self.classes
+        if classes.dtype.kind == "U" and labels.dtype.kind != "U":
+            # A column that held "3+" in training may hold numbers alone in another file.
+            labels = labels.astype(str)
+        if (classes.dtype.kind == "U") != (labels.dtype.kind == "U"):
+            raise DataError(
+                f"the label {shown(labels[0])} is text and the model was trained on "
+                f"{listed(classes.tolist())}; "
+                "give labels of that kind"
+            )
+        codes = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
+        unseen = classes[codes] != labels
+        if unseen.any():
+            row = int(unseen.argmax())
+            raise DataError(
+                f"the label {shown(labels[row])} in row {row} (from 0) was not seen in training"
+                f"{suggestion(labels[row], classes.tolist())}; "
+                f"the known labels are {listed(classes.tolist())}"
+            )
+        return codes.astype(np.int64)
+
+    def decode(self, encoded: Any) -> Array:
+        """The inverse of `encode`: labels (n,), 0 and 1 (n, k) int64, or numbers in their own unit.
+
+        Numbers are (n,) where the training target was. Raises `DataError` for codes out of range.
+        """
+        values = np.asarray(encoded)
+        if self.task == "multilabel":
+            return values.astype(np.int64)
+        if self.task == "regression":
+            numbers = values.reshape(len(values), -1) * np.array(self.scale) + np.array(self.mean)
+            return numbers[:, 0] if self.flat else numbers
+        classes: Array = self.classes
+        if values.ndim != 1 or values.dtype.kind not in "iu":
+            raise DataError(
+                f"codes of shape {values.shape} and type {values.dtype}; give integers (n,)"
+            )
+        if values.size and not 0 <= values.min() <= values.max() < len(classes):
+            raise DataError(
+                f"codes from {values.min()} to {values.max()}; they must be 0..{len(classes) - 1}"
+            )
+        labels: Array = classes[values]
+        return labels
+
+    def to_json(self) -> dict[str, Any]:
+        """All that `from_json` needs, in types that JSON has."""
+        return {
+            "task": self.task,
+            "classes": None if self.classes is None else self.classes.tolist(),
+            "mean": list(self.mean),
+            "scale": list(self.scale),
+            "flat": self.flat,
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> TargetEncoder:
+        """The encoder that `to_json` described; raises `ModelFileError` for anything else."""
+        try:
+            return encoder_from(record)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ModelFileError(
+                f"the model's target encoding cannot be used ({error!r}); train or fetch the "
+                "model again"
+            ) from error
+
+
+def encoder_from(record: Mapping[str, Any]) -> TargetEncoder:
+    """The encoder from JSON; raises `ValueError`, `TypeError` or `KeyError` for a malformed one."""
+    task, flat = record["task"], record["flat"]
+    if task not in TASKS or not isinstance(flat, bool):
+        raise ValueError("an unknown task")
+    mean, scale = (tuple(float(value) for value in record[key]) for key in ("mean", "scale"))
+    if task == "regression":
+        finite = all(map(math.isfinite, mean + scale))
+        if not mean or len(mean) != len(scale) or not finite or min(scale) <= 0:
+            raise ValueError("a mean or a scale that cannot be")
+        return TargetEncoder(task, mean=mean, scale=scale, flat=flat)
+    if not isinstance(record["classes"], list) or len({type(c) for c in record["classes"]}) != 1:
+        raise ValueError("classes that are no list of one type")
+    classes = np.array(record["classes"])
+    if classes.ndim != 1 or classes.dtype.kind not in "biufU" or len(classes) == 0:
+        raise ValueError("classes that are neither numbers nor texts")
+    if task == "classification" and (len(classes) < 2 or not (classes[:-1] < classes[1:]).all()):
+        raise ValueError("classes that are not in ascending order")
+    return TargetEncoder(task, classes=classes, flat=flat)
+
+
+def checked_labels(values: Array) -> Array:
+    """Labels (n,) without a missing one."""
+    if values.ndim != 1:
+        raise DataError(
+            f"a classification target of shape {values.shape}; give one label for each row, (n,), "
+            "or use task 'multilabel'"
+        )
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        row = int((~np.isfinite(values)).argmax())
+        raise DataError(f"the label in row {row} (from 0) is {values[row]}; leave that row out")
+    return values
+
+
+def checked_numbers(values: Array, task: Task) -> Array:
+    """A regression or multilabel target as finite float64 (n, k), of 0 and 1 for the latter."""
+    if values.dtype.kind == "U":
+        raise DataError(
+            f"the target {shown(values.ravel()[0])} is text and the task is {task}; "
+            "give numbers, or use task 'classification'"
+        )
+    if values.ndim not in (1, 2) or (task == "multilabel" and values.ndim != 2):
+        raise DataError(
+            f"a {task} target of shape {values.shape}; give a row for each example, (n, k)"
+        )
+    numbers = values.astype(np.float64).reshape(len(values), -1)
+    wrong = ~np.isfinite(numbers) if task == "regression" else ~np.isin(numbers, (0, 1))
+    if wrong.any():
+        row, column = (int(place) for place in np.argwhere(wrong)[0])
+        demand = "be finite" if task == "regression" else "be 0 or 1"
+        raise DataError(
+            f"the target in row {row}, column {column} (from 0) is {numbers[row, column]}; it "
+            f"must {demand}"
+        )
+    return numbers

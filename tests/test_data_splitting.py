@@ -1,0 +1,150 @@
+"""Which examples train, in which order, with which weight; the same bits everywhere."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anyarray_mlp.data import Shuffler, class_weights, split_indices
+from anyarray_mlp.errors import DataError, ModelFileError, UsageError
+
+
+@given(st.integers(2, 200), st.floats(0.01, 0.99), st.integers(0, 2**70))
+def test_split_is_a_partition(n: int, fraction: float, seed: int) -> None:
+    train, held_out = split_indices(n, fraction=fraction, seed=seed)
+    assert sorted([*train, *held_out]) == list(range(n))
+    assert len(held_out) == min(max(round(fraction * n), 1), n - 1)
+    again = split_indices(n, fraction=fraction, seed=seed)
+    np.testing.assert_array_equal(again[1], held_out)
+
+
+@given(st.lists(st.integers(0, 5), min_size=12, max_size=200), st.floats(0.05, 0.95))
+def test_stratified_split_keeps_proportions(labels: list[int], fraction: float) -> None:
+    array = np.array(labels)
+    train, held_out = split_indices(len(array), fraction=fraction, seed=3, labels=array)
+    assert sorted([*train, *held_out]) == list(range(len(array)))
+    for label in set(labels):
+        count = int((array == label).sum())
+        taken = int((array[held_out] == label).sum())
+        assert taken < count
+        assert abs(taken - fraction * count) <= 1 + (taken == count - 1)
+
+
+def test_stratified_split_of_texts_is_exact_where_it_can_be() -> None:
+    labels = np.array(["a"] * 80 + ["b"] * 15 + ["c"] * 5)
+    _, held_out = split_indices(100, fraction=0.2, seed=0, labels=labels)
+    assert dict(zip(*np.unique(labels[held_out], return_counts=True), strict=True)) == {
+        "a": 16,
+        "b": 3,
+        "c": 1,
+    }
+
+
+def test_seeds_give_different_splits() -> None:
+    held_out = [split_indices(1000, fraction=0.1, seed=seed)[1] for seed in range(3)]
+    assert len({tuple(indices) for indices in held_out}) == 3
+
+
+PINNED_ORDER = [3, 2, 1, 6, 0, 7, 4, 5]
+PINNED_SPLIT = [2, 9, 16, 18, 19]
+
+
+def test_order_is_pinned() -> None:
+    # Raw PCG64 integers and a stable sort: these must never change.
+    assert Shuffler(0).permutation(8).tolist() == PINNED_ORDER
+    assert split_indices(20, fraction=0.25, seed=1)[1].tolist() == PINNED_SPLIT
+
+
+@pytest.mark.parametrize(
+    ("n", "options", "error", "text"),
+    [
+        (10, {"fraction": 0.0}, UsageError, "between 0 and 1"),
+        (10, {"fraction": 1.0}, UsageError, "between 0 and 1"),
+        (10, {"fraction": float("nan")}, UsageError, "nan"),
+        (10, {"fraction": True}, UsageError, "True"),
+        (10, {"fraction": 0.5, "seed": -1}, UsageError, "seed is -1"),
+        (10, {"fraction": 0.5, "seed": 1.5}, UsageError, "seed is 1.5"),
+        (1, {"fraction": 0.5}, DataError, "at least two"),
+        (3, {"fraction": 0.5, "labels": [1, 2]}, DataError, r"3 rows and labels of shape \(2,\)"),
+        (3, {"fraction": 0.5, "labels": [1, 2, 3]}, DataError, "3 classes has a single row"),
+    ],
+)
+def test_split_that_cannot_be(n: int, options: dict[str, Any], error: Any, text: str) -> None:
+    with pytest.raises(error, match=text):
+        split_indices(n, **{"seed": 0, **options})
+
+
+@given(st.integers(0, 2**64), st.integers(1, 100), st.integers(0, 3))
+def test_shuffler_takes_up_where_it_stood(seed: int, n: int, epochs: int) -> None:
+    shuffler = Shuffler(seed)
+    for _ in range(epochs):
+        assert sorted(shuffler.permutation(n)) == list(range(n))
+    state = json.loads(json.dumps(shuffler.state()))
+    following = [shuffler.permutation(n).tolist() for _ in range(3)]
+    other = Shuffler(0)
+    other.restore(state)
+    assert [other.permutation(n).tolist() for _ in range(3)] == following
+
+
+def test_epochs_differ() -> None:
+    shuffler = Shuffler(0)
+    assert shuffler.permutation(100).tolist() != shuffler.permutation(100).tolist()
+    with pytest.raises(UsageError, match="n is 0"):
+        shuffler.permutation(0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"bit_generator": "MT19937"},
+        {"state": "xyz"},
+        {"state": 5},
+        {"state": "-0x1"},
+        {"state": hex(1 << 128)},
+        {"inc": "0x2"},
+        {"inc": None},
+    ],
+)
+def test_altered_state_is_refused(change: dict[str, Any]) -> None:
+    shuffler = Shuffler(0)
+    with pytest.raises(ModelFileError, match="another checkpoint"):
+        shuffler.restore(shuffler.state() | change)
+
+
+def test_balanced_class_weights() -> None:
+    labels = np.array(["a", "b", "a", "a"])
+    weights = class_weights(labels, "balanced")
+    np.testing.assert_allclose(weights, [2 / 3, 2, 2 / 3, 2 / 3])
+
+
+@pytest.mark.parametrize("given_weights", [{1: 3.0}, {"1": 3}, {1: 3.0, 0: 1}])
+def test_class_weights_by_label(given_weights: Any) -> None:
+    assert class_weights(np.array([0, 1, 0]), given_weights).tolist() == [1, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("weights", "text"),
+    [
+        ("balance", "'balance'; give 'balanced'"),
+        ({"dgo": 1.0}, "'dgo'.*did you mean 'dog'.*'cat', 'dog'"),
+        ({"dog": -1.0}, "'dog' is -1.0"),
+        ({"dog": float("nan")}, "nan"),
+        ({"dog": float("inf")}, "inf"),
+        ({"dog": "2"}, "'2'; give a number"),
+        ({"dog": True}, "True; give a number"),
+        ({"dog": 0, "cat": 0}, "every class weight is 0"),
+    ],
+)
+def test_class_weights_that_cannot_be(weights: Any, text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        class_weights(np.array(["cat", "dog"]), weights)
+
+
+def test_class_weights_need_labels() -> None:
+    with pytest.raises(DataError, match=r"\(0,\)"):
+        class_weights(np.array([]), "balanced")
