@@ -34,14 +34,16 @@ class UsageError(AnyArrayMLPError, ValueError):
 class DivergedError(AnyArrayMLPError, ArithmeticError):
     """Training produced a loss or weights that are not finite.
 
-    `parameters` holds the last finite ones as a flat host vector (p,), or None.
+    `parameters` holds the last finite ones as a flat host vector (p,), or None; `step_losses` the losses of the
+    epoch that broke, or None.
     """
 
     exit_code = 3
 
-    def __init__(self, message: str, parameters: Any = None) -> None:
+    def __init__(self, message: str, parameters: Any = None, step_losses: Any = None) -> None:
         super().__init__(message)
         self.parameters = parameters
+        self.step_losses = step_losses
 
 
 class DataError(AnyArrayMLPError, ValueError):

@@ -26,12 +26,15 @@ from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.initializers import Initializer
 from anyarray_mlp.metrics import find_metric
 from anyarray_mlp.model import MLP
-from anyarray_mlp.optimizers import OPTIMIZERS, Optimizer, clip_by_norm
+from anyarray_mlp.optimizers import OPTIMIZERS, Optimizer, State, clip_by_norm
 from anyarray_mlp.parameters import Leaves
 from anyarray_mlp.schedules import Schedule, make_schedule
 
 Array = Any
 Host = NDArray[Any]
+
+#: 0-d figures of one step, from (xp, parameters before it, gradient); an axis of steps is put in front of each.
+StepStatistics = Callable[[Any, Leaves, Leaves], tuple[Array, ...]]
 
 #: Steps of one compiled run at most: between runs a stop can be asked for and a diverging loss is seen.
 STEPS_PER_RUN = 1024
@@ -74,6 +77,9 @@ class Epoch:
     scores : validation metrics by name.
     complete : False where a stop was asked for before the epoch's end.
     snapshot : the training state as it is now, on the host; call it before the next epoch runs.
+    on_device : the leaves and moments as they are now, on the device; look at them before the next epoch runs.
+    step_losses : the loss of each step (steps,).
+    statistics : what the `statistics` of `train` gave, each with an axis of steps in front.
     """
 
     epoch: int
@@ -85,6 +91,9 @@ class Epoch:
     scores: dict[str, float]
     complete: bool
     snapshot: Callable[[], TrainingState] = field(repr=False, compare=False)
+    on_device: Callable[[], tuple[Leaves, State]] = field(repr=False, compare=False)
+    step_losses: Host = field(repr=False, compare=False)
+    statistics: tuple[Host, ...] = field(default=(), repr=False, compare=False)
 
     def record(self) -> dict[str, Any]:
         """The figures as a JSON-able line."""
@@ -146,6 +155,7 @@ def train(
     clip_norm: float | None = None,
     input_scale: float | None = None,
     stop_requested: Callable[[], bool] = lambda: False,
+    statistics: StepStatistics | None = None,
 ) -> Iterator[Epoch]:
     """Train and yield an `Epoch` after each pass over the data.
 
@@ -160,10 +170,12 @@ def train(
     alpha, clip_norm : L2 penalty; Euclidean norm that a gradient is scaled down to.
     input_scale : what a batch is multiplied by in the step (1/255 for images).
     stop_requested : asked between runs of steps; True ends training after the steps already running.
+    statistics : figures of each step to gather on the device, read once an epoch with the losses.
 
     Raises
     ------
-    DivergedError : the loss is no longer finite; its `parameters` are those of the epoch before.
+    DivergedError : the loss is no longer finite; its `parameters` are those of the epoch before, its
+        `step_losses` those of the epoch that broke.
     """
     n = x.shape[0]
     if n < 1:
@@ -184,6 +196,7 @@ def train(
             clip_norm=clip_norm,
             weighted=sample_weight is not None,
             input_scale=input_scale,
+            statistics=statistics,
         )
     )
     evaluate = Evaluation(mlp, backend, validation, metrics, input_scale) if validation else None
@@ -191,22 +204,23 @@ def train(
     for _ in range(epochs):
         order = np.arange(n) if shuffles is None else shuffles.permutation(n)
         last_finite = tuple(backend.xp.asarray(leaf, copy=True) for leaf in now.theta)
-        losses: list[tuple[Array, int]] = []
+        runs: list[tuple[tuple[Array, ...], int]] = []
         rate, complete = 0.0, True
         for indices in batches(order, batch_size):
             rates = [schedule(now.step + k) for k in range(indices.shape[0])]
             rate = rates[-1]
             inputs = step_inputs(mlp, optimizer, backend, indices, now.step, rates, seed)
-            (now.theta, now.moments), (loss,) = run((now.theta, now.moments), data, inputs)
-            losses.append((loss, indices.shape[1]))
+            (now.theta, now.moments), outputs = run((now.theta, now.moments), data, inputs)
+            runs.append((outputs, indices.shape[1]))
             now.step += indices.shape[0]
             if stop_requested():
                 complete = False
                 break
-        step_losses = np.concatenate(
-            [backend.to_host(loss) for loss, _ in losses], dtype=np.float64
+        step_losses, *figures = (
+            np.concatenate([backend.to_host(part) for part in column], dtype=np.float64)
+            for column in zip(*(outputs for outputs, _ in runs), strict=True)
         )
-        rows = np.concatenate([np.full(loss.shape[0], size) for loss, size in losses])
+        rows = np.concatenate([np.full(outputs[0].shape[0], size) for outputs, size in runs])
         if not np.all(np.isfinite(step_losses)):
             bad = int(np.argmin(np.isfinite(step_losses)))
             raise DivergedError(
@@ -214,6 +228,7 @@ def train(
                 f"{now.epoch + 1}: lower learning_rate_init (now {rate:.3g}), standardise the inputs, or clip the "
                 "gradient with clip_norm.",
                 parameters=to_vector(mlp, backend, last_finite),
+                step_losses=step_losses,
             )
         now.epoch += complete
         validation_loss, scores = evaluate(now.theta) if evaluate else (None, {})
@@ -230,6 +245,9 @@ def train(
             snapshot=partial(
                 now.snapshot, now.step, now.epoch, shuffles.state() if shuffles else {}
             ),
+            on_device=partial(now.on_device, now.step),
+            step_losses=step_losses,
+            statistics=tuple(figures),
         )
         if not complete:
             return
@@ -246,11 +264,12 @@ def training_step(
     clip_norm: float | None = None,
     weighted: bool = False,
     input_scale: float | None = None,
+    statistics: StepStatistics | None = None,
 ) -> Step:
     """One step, pure: gather a batch, differentiate, update.
 
     State is (leaves, moments); data is (x, targets) and, if `weighted`, sample weights; inputs are those of
-    `step_inputs`. The output is the batch's loss.
+    `step_inputs`. The outputs are the batch's loss and what `statistics` makes of its gradient before clipping.
     """
 
     def step(xp: Any, state: Any, data: Any, inputs: tuple[Array, ...]) -> Any:
@@ -264,10 +283,11 @@ def training_step(
         loss, grad = mlp.loss_and_grad(
             xp, theta, x, targets, weight, alpha=alpha, dropout_keys=keys or None
         )
+        figures = () if statistics is None else statistics(xp, theta, grad)
         if clip_norm is not None:
             grad = clip_by_norm(xp, grad, clip_norm)
         theta, moments = optimizer.update(xp, theta, grad, moments, scalars)
-        return (theta, moments), (loss,)
+        return (theta, moments), (loss, *figures)
 
     return step
 
@@ -611,11 +631,15 @@ class _Progress:
         self.step = state.step
         self.epoch = state.epoch
 
-    def snapshot(self, step: int, epoch: int, order: dict[str, Any]) -> TrainingState:
+    def on_device(self, step: int) -> tuple[Leaves, State]:
         if step != self.step:
             raise UsageError(
                 f"The snapshot of step {step} was asked for at step {self.step}: take it before the next epoch runs."
             )
+        return self.theta, self.moments
+
+    def snapshot(self, step: int, epoch: int, order: dict[str, Any]) -> TrainingState:
+        self.on_device(step)
         return TrainingState(
             to_vector(self.mlp, self.backend, self.theta),
             tuple(to_vector(self.mlp, self.backend, moment) for moment in self.moments),
@@ -697,6 +721,8 @@ def minimize(
             scores=scores,
             complete=True,
             snapshot=lambda: TrainingState(vector, (), epoch.step, epoch.epoch),
+            on_device=lambda: (to_leaves(mlp, backend, vector), ()),
+            step_losses=np.array([float(intermediate_result.fun)]),
         )
         if report(epoch):
             raise StopIteration
