@@ -1,7 +1,97 @@
-"""The command line."""
+"""The command line: `anyarray-mlp COMMAND`.
+
+Commands live in modules of their own and are imported when they are called, so `--help` answers at once.
+Results go to stdout, progress and warnings to stderr; an error is one line on stderr and an exit code of
+`anyarray_mlp.errors`.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
 
-def main() -> None:
-    """Run the command line."""
+import click
+
+from anyarray_mlp import __version__
+from anyarray_mlp.errors import AnyArrayMLPError
+
+#: Every command: what it does, in the order that `--help` lists them.
+COMMANDS = {
+    "train": "Train a network on a built-in set, a table, an .npz or images.",
+    "predict": "Predict labels or values with a trained model.",
+    "evaluate": "Score a trained model on labelled data.",
+    "gradcheck": "Check analytic gradients against finite differences.",
+    "parity": "Check that gradients agree across backends.",
+    "diagnose": "Say what went wrong with a run, or with a network of your own.",
+    "info": "List backends, versions and devices, and how to get what is missing.",
+}
+
+EXIT_OUT_OF_MEMORY = 71
+EXIT_INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for name in COMMANDS if find_spec(f"{__name__}.{name}")]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command: click.Command = import_module(f"{__name__}.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="anyarray-mlp")
+def cli() -> None:
+    """Multilayer perceptrons on any array library.
+
+    Begin with `anyarray-mlp train digits`.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line; the exit code. Errors become one line on stderr."""
+    try:
+        code: Any = cli.main(arguments, prog_name="anyarray-mlp", standalone_mode=False)
+    except AnyArrayMLPError as error:
+        return fail(str(error), error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        hint = f" See {context.command_path} --help." if context is not None else ""
+        return fail(error.format_message() + hint, error.exit_code)
+    except MemoryError as error:
+        return fail(
+            f"Out of memory{f' ({error})' if str(error) else ''}: use a smaller --batch-size or fewer rows.",
+            EXIT_OUT_OF_MEMORY,
+        )
+    except (KeyboardInterrupt, click.Abort):
+        return fail("Interrupted.", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output went away; Python would complain again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def fail(message: str, code: int) -> int:
+    """Print an error as one line on stderr and return its exit code."""
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    return code

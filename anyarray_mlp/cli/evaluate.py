@@ -1,0 +1,54 @@
+"""`anyarray-mlp evaluate`: scores on labelled data."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from anyarray_mlp.cli.options import NAMES, backend_options, json_option
+
+
+@click.command()
+@click.argument("model", type=click.Path())
+@click.argument("data")
+@click.option(
+    "--target", help="Target column of a table: its name or its place; the last by default."
+)
+@click.option("--drop", type=NAMES, help="Columns of a table to leave out.")
+@click.option(
+    "--header/--no-header", default=None, help="Whether a table's first line names columns."
+)
+@backend_options
+@json_option
+def command(
+    model: str,
+    data: str,
+    target: str | None,
+    drop: str | tuple[str, ...] | None,
+    header: bool | None,
+    device: str,
+    backend: str | None,
+    dtype: str,
+    as_json: bool,
+) -> None:
+    """Score MODEL, a model file or a run's folder, on the labelled rows of DATA.
+
+    Where DATA comes with a test set, as MNIST's folder does, the test set is scored.
+    """
+    from anyarray_mlp.backends import select_backend
+    from anyarray_mlp.data import load
+    from anyarray_mlp.trained import TrainedModel
+
+    trained = TrainedModel.load(model)
+    dropped: Any = (drop,) if isinstance(drop, str) else drop or ()
+    dataset = load(data, target=target, task=trained.targets.task, drop=dropped, header=header)
+    scored = dataset if dataset.test is None else dataset.test
+    scores = trained.scores(scored, select_backend(backend, device, dtype))
+    if as_json:
+        click.echo(json.dumps({"rows": len(scored), **scores}, indent=2))
+        return
+    click.echo(f"{len(scored):,} rows")
+    for name, value in scores.items():
+        click.echo(f"  {name.replace('_', ' '):<20}{value:.4f}")

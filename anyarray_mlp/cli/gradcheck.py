@@ -1,0 +1,115 @@
+"""`anyarray-mlp gradcheck`: analytic gradients against finite differences."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from anyarray_mlp.cli.options import COUNT, NAMES, SIZES, json_option
+
+if TYPE_CHECKING:
+    from anyarray_mlp.gradcheck import Gradcheck
+    from anyarray_mlp.model import MLP
+
+
+@click.command()
+@click.option("--hidden", type=SIZES, default="5,4", show_default=True, help="Hidden layer sizes.")
+@click.option("--inputs", type=COUNT, default=4, show_default=True)
+@click.option("--outputs", type=COUNT, default=3, show_default=True)
+@click.option("--batch-size", type=COUNT, default=6, show_default=True)
+@click.option("--activation", type=NAMES, help="Only this one; all by default.")
+@click.option("--output", "output", help="Only this output function; all by default.")
+@click.option("--loss", help="Only this loss; all by default.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@json_option
+def command(
+    hidden: tuple[int, ...],
+    inputs: int,
+    outputs: int,
+    batch_size: int,
+    activation: str | tuple[str, ...] | None,
+    output: str | None,
+    loss: str | None,
+    seed: int,
+    as_json: bool,
+) -> int:
+    """Check analytic gradients against finite differences, in float64.
+
+    Without options: every activation with every output and loss that go together, with sample weights and an
+    L2 penalty. Exit code 1 where one disagrees.
+    """
+    from anyarray_mlp.backends import select_backend
+    from anyarray_mlp.errors import UsageError
+    from anyarray_mlp.functional import ACTIVATIONS, LOSS_NAMES, OUTPUTS
+    from anyarray_mlp.model import MLP, check_pair
+
+    sizes = (inputs, *hidden, outputs)
+    if output is not None and loss is not None:
+        check_pair(output, loss)
+    networks: list[MLP] = []
+    for each_activation in [activation] if activation else list(ACTIVATIONS):
+        for each_output in [output] if output else list(OUTPUTS):
+            for each_loss in [loss] if loss else list(LOSS_NAMES):
+                try:
+                    check_pair(each_output, each_loss)
+                except UsageError:
+                    if each_output not in OUTPUTS or each_loss not in LOSS_NAMES:
+                        raise
+                    continue
+                networks.append(MLP(sizes, each_activation, each_output, each_loss))
+
+    xp = select_backend("numpy", dtype="float64").xp
+    checks = [(network, check(network, xp, batch_size, seed)) for network in networks]
+    wrong = [pair for pair in checks if not pair[1].ok]
+    if as_json:
+        click.echo(json.dumps([describe(*pair) for pair in checks], indent=2))
+        return 1 if wrong else 0
+    for network, result in checks if len(checks) == 1 else wrong:
+        click.echo(title(network))
+        for each in result.parameters:
+            verdict = "ok" if each.relative_error <= result.tolerance else "WRONG"
+            click.echo(
+                f"  {each.name:<11}{each.shape!s:<10} relative error {each.relative_error:.1e}  {verdict}"
+                + (
+                    ""
+                    if verdict == "ok"
+                    else f" at {each.index}: analytic {each.analytic:.6g}, numeric {each.numeric:.6g}"
+                )
+            )
+    largest = max(result.relative_error for _, result in checks)
+    click.echo(
+        f"{len(checks) - len(wrong)} of {len(checks)} networks {'-'.join(map(str, sizes))} agree with finite "
+        f"differences; largest relative error {largest:.1e}, allowed {checks[0][1].tolerance:.0e}"
+    )
+    return 1 if wrong else 0
+
+
+def check(network: MLP, xp: Any, batch_size: int, seed: int) -> Gradcheck:
+    """The check of one network on a random batch."""
+    import numpy as np
+
+    from anyarray_mlp.gradcheck import gradcheck
+
+    generator = np.random.default_rng(seed)
+    x = generator.normal(size=(batch_size, network.sizes[0]))
+    targets = generator.uniform(0.05, 1.0, size=(batch_size, network.sizes[-1]))
+    if network.output == "softmax":
+        targets /= targets.sum(axis=1, keepdims=True)
+    weight = generator.uniform(0.5, 2.0, size=batch_size)
+    return gradcheck(network, x, targets, xp=xp, sample_weight=weight, alpha=0.1, seed=seed)
+
+
+def describe(network: MLP, result: Gradcheck) -> dict[str, Any]:
+    """One network's check, JSON-able."""
+    return {"network": network.to_config(), "ok": result.ok, **asdict(result)}
+
+
+def title(network: MLP) -> str:
+    """A network in a line."""
+    names = sorted(set(network.activation))
+    return (
+        f"{'-'.join(map(str, network.sizes))} {'/'.join(names)}, {network.output}, {network.loss}"
+    )

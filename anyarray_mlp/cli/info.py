@@ -1,0 +1,36 @@
+"""`anyarray-mlp info`: what is at hand, and how to get what is not."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict
+
+import click
+
+from anyarray_mlp.cli.options import json_option
+
+
+@click.command()
+@json_option
+def command(as_json: bool) -> None:
+    """List backends, versions and devices, and how to get what is missing."""
+    from anyarray_mlp import __version__
+    from anyarray_mlp.backends import backend_statuses
+
+    statuses = backend_statuses()
+    if as_json:
+        report = {
+            "version": __version__,
+            "python": platform.python_version(),
+            "backends": [asdict(status) for status in statuses],
+        }
+        click.echo(json.dumps(report, indent=2))
+        return
+    click.echo(f"anyarray-mlp {__version__}, Python {platform.python_version()}")
+    for status in statuses:
+        devices = ", ".join(status.devices) or "no device"
+        click.echo(f"  {status.name:<17}{status.version or 'absent':<14}{devices}")
+    for status in statuses:
+        if status.problem:
+            click.echo(f"\n{status.name}: {status.problem}")

@@ -1,0 +1,93 @@
+"""`anyarray-mlp predict`: labels or values for new rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import click
+
+from anyarray_mlp.cli.options import backend_options, json_option
+
+
+@click.command()
+@click.argument("model", type=click.Path())
+@click.argument("data")
+@click.option("--proba", is_flag=True, help="Add the probability of every class.")
+@click.option(
+    "--header/--no-header", default=None, help="Whether a table's first line names columns."
+)
+@click.option(
+    "--out", type=click.Path(dir_okay=False), help="Write to this file instead of stdout."
+)
+@click.option("--overwrite", is_flag=True, help="Replace the file of --out.")
+@backend_options
+@json_option
+def command(
+    model: str,
+    data: str,
+    proba: bool,
+    header: bool | None,
+    out: str | None,
+    overwrite: bool,
+    device: str,
+    backend: str | None,
+    dtype: str,
+    as_json: bool,
+) -> None:
+    """Predict labels or values for the rows of DATA with MODEL, a model file or a run's folder.
+
+    Prints CSV with one line a row. DATA needs the columns that the model was trained on, by name or in order;
+    others, the target among them, are ignored.
+    """
+    from anyarray_mlp.backends import select_backend
+    from anyarray_mlp.data import load_features
+    from anyarray_mlp.errors import UsageError
+    from anyarray_mlp.persistence import atomic_write
+    from anyarray_mlp.trained import TrainedModel
+
+    trained = TrainedModel.load(model)
+    if proba and trained.targets.task == "regression":
+        raise UsageError("--proba is for classes; this model predicts numbers.")
+    features = load_features(data, header=header)
+    outputs = trained.outputs(features, select_backend(backend, device, dtype))
+    answers = trained.decode(outputs)
+    columns = dict(named_columns("prediction", answers))
+    if proba:
+        columns |= probabilities(trained, outputs)
+    text = as_text(columns, as_json)
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        atomic_write(out, text.encode(), overwrite=overwrite)
+
+
+def named_columns(name: str, values: Any) -> list[tuple[str, Any]]:
+    """(n,) as one column, (n, k) as k numbered ones."""
+    if values.ndim == 1:
+        return [(name, values)]
+    return [(f"{name}_{k + 1}", values[:, k]) for k in range(values.shape[1])]
+
+
+def probabilities(trained: Any, outputs: Any) -> dict[str, Any]:
+    """A column of probabilities for each class or label."""
+    if outputs.shape[1] == 1:
+        return {
+            f"probability_{trained.targets.classes[0]}": 1.0 - outputs[:, 0],
+            f"probability_{trained.targets.classes[1]}": outputs[:, 0],
+        }
+    return {f"probability_{c}": outputs[:, k] for k, c in enumerate(trained.targets.classes)}
+
+
+def as_text(columns: dict[str, Any], as_json: bool) -> str:
+    """Columns as CSV, or as a JSON list of rows."""
+    rows = list(zip(*(column.tolist() for column in columns.values()), strict=True))
+    if as_json:
+        return json.dumps([dict(zip(columns, row, strict=True)) for row in rows]) + "\n"
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return buffer.getvalue()

@@ -1,0 +1,70 @@
+"""The progress line of training, on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+import click
+
+from anyarray_mlp.training import Epoch
+
+#: A terminal's line is rewritten at most this often, in seconds.
+REFRESH = 0.1
+#: Lines that are printed over a whole run where stderr is no terminal.
+LINES = 10
+
+
+class Progress:
+    """One line that is rewritten on a terminal; ten lines in all elsewhere."""
+
+    def __init__(self, epochs: int, *, quiet: bool = False) -> None:
+        self.epochs = epochs
+        self.quiet = quiet
+        self.terminal = sys.stderr.isatty()
+        self.every = max(1, epochs // LINES)
+        self.shown_at = 0.0
+        self.pending = ""
+
+    def __call__(self, epoch: Epoch) -> None:
+        """Show an epoch's figures when it is time."""
+        if self.quiet:
+            return
+        line = progress_line(epoch, self.epochs)
+        if self.terminal:
+            self.pending = line
+            if time.monotonic() - self.shown_at >= REFRESH:
+                self.rewrite()
+        elif epoch.epoch % self.every == 0 or epoch.epoch == self.epochs:
+            click.echo(line, err=True)
+
+    def rewrite(self) -> None:
+        """Write the pending line over the last one."""
+        self.shown_at = time.monotonic()
+        click.echo(f"\r\x1b[2K{self.pending}", err=True, nl=False)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.pending:
+            self.rewrite()
+            click.echo("", err=True)
+
+
+def progress_line(epoch: Epoch, epochs: int) -> str:
+    """epoch 7/50  loss 0.1234  validation loss 0.2345  accuracy 0.956  3.2 s."""
+    figures: dict[str, Any] = {"loss": epoch.loss}
+    if epoch.validation_loss is not None:
+        figures["validation loss"] = epoch.validation_loss
+    figures |= {name.replace("_", " "): value for name, value in epoch.scores.items()}
+    shown = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
+    width = len(str(epochs))
+    return f"epoch {epoch.epoch:>{width}}/{epochs}  {shown}  {epoch.seconds:.1f} s"

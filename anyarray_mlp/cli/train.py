@@ -1,0 +1,368 @@
+"""`anyarray-mlp train`: from raw data to a saved model."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from anyarray_mlp.cli.options import (
+    COUNT,
+    FRACTION,
+    NAMES,
+    NON_NEGATIVE,
+    POSITIVE,
+    SIZES,
+    backend_options,
+    json_option,
+)
+
+if TYPE_CHECKING:
+    from anyarray_mlp.backends import Backend
+    from anyarray_mlp.cli.preparation import Prepared
+    from anyarray_mlp.model import MLP
+    from anyarray_mlp.optimizers import Optimizer
+    from anyarray_mlp.persistence import RunFolder
+    from anyarray_mlp.schedules import Schedule
+    from anyarray_mlp.trained import TrainedModel
+    from anyarray_mlp.training import EarlyStopping, Fit
+
+
+@click.command()
+@click.argument("data", default="digits")
+@click.option(
+    "--target", help="Target column of a table: its name or its place; the last by default."
+)
+@click.option("--task", type=click.Choice(["classification", "regression", "multilabel"]))
+@click.option("--drop", type=NAMES, help="Columns of a table to leave out.")
+@click.option(
+    "--header/--no-header", default=None, help="Whether a table's first line names columns."
+)
+@click.option("--standardize/--no-standardize", default=True, show_default=True)
+@click.option(
+    "--scale-target/--no-scale-target", default=None, help="Standardise a regression target."
+)
+@click.option("--test-fraction", type=FRACTION, default=0.2, show_default=True)
+@click.option("--validation-fraction", type=FRACTION, default=0.1, show_default=True)
+@click.option("--class-weight", metavar="balanced|LABEL=W,...", help="Weights of the classes.")
+@click.option(
+    "--hidden",
+    "--hidden-layer-sizes",
+    "hidden",
+    type=SIZES,
+    default="100",
+    show_default=True,
+    help="Units of the hidden layers, as 300,75.",
+)
+@click.option(
+    "--activation", type=NAMES, default="relu", show_default=True, help="One, or one a layer."
+)
+@click.option("--output", help="identity, logistic, softmax or exp; what fits the task by default.")
+@click.option("--loss", default="auto", show_default=True)
+@click.option("--dropout", type=FRACTION, default=0.0, show_default=True)
+@click.option("--initializer", default="auto", show_default=True)
+@click.option(
+    "--solver",
+    type=click.Choice(["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "lbfgs"]),
+    default="adam",
+    show_default=True,
+)
+@click.option("--learning-rate-init", type=POSITIVE, default=0.001, show_default=True)
+@click.option(
+    "--learning-rate",
+    type=click.Choice(["constant", "step", "exponential", "cosine", "invscaling", "plateau"]),
+    default="constant",
+    show_default=True,
+    help="How the rate changes over the run.",
+)
+@click.option(
+    "--warm-up", type=click.IntRange(min=0), default=0, help="Epochs of rising rate at first."
+)
+@click.option("--momentum", type=FRACTION, default=0.9, show_default=True)
+@click.option("--alpha", type=NON_NEGATIVE, default=0.0, show_default=True, help="L2 penalty.")
+@click.option("--clip-norm", type=POSITIVE, help="Scale gradients down to this norm.")
+@click.option("--batch-size", type=COUNT, default=32, show_default=True)
+@click.option("--epochs", type=COUNT, default=50, show_default=True)
+@click.option("--early-stopping/--no-early-stopping", default=False, show_default=True)
+@click.option(
+    "--monitor", default="validation_loss", show_default=True, help="What early stopping watches."
+)
+@click.option("--patience", type=COUNT, default=10, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@backend_options
+@click.option("--reproducible", is_flag=True, help="The same bits on every backend and machine.")
+@click.option("--out", type=click.Path(), help="The run's folder; runs/NAME by default.")
+@click.option("--overwrite", is_flag=True, help="Replace the run that is in the folder.")
+@click.option("--resume", is_flag=True, help="Go on with the run in the folder of --out.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@json_option
+def command(**settings: Any) -> int:
+    """Train a network on DATA and save it.
+
+    DATA is a built-in set (digits, iris, breast_cancer, wine, diabetes, xor, moons, spirals, abs_sine), a
+    table (CSV and the like), an .npz with x and y, or a folder of IDX images such as MNIST's. Part of it is
+    held out to test the final model on, unless it comes with a test set.
+    """
+    from anyarray_mlp.cli.resuming import resumed_settings
+    from anyarray_mlp.errors import UsageError
+    from anyarray_mlp.persistence import RunFolder
+
+    if settings["resume"]:
+        if settings["out"] is None:
+            raise UsageError("--resume needs --out DIR, the folder of the run to go on with.")
+        run = RunFolder.resume(settings["out"])
+        settings = resumed_settings(run, settings, click.get_current_context())
+    else:
+        folder = settings["out"] or free_folder(settings["data"])
+        run = RunFolder.create(folder, overwrite=settings["overwrite"])
+    with run:
+        return train_in(run, settings)
+
+
+def train_in(run: RunFolder, settings: dict[str, Any]) -> int:
+    """Train as `settings` say and leave the results in an open run folder; the exit code."""
+    from dataclasses import replace
+
+    from anyarray_mlp.backends import select_backend
+    from anyarray_mlp.cli.preparation import prepare
+    from anyarray_mlp.cli.resuming import Checkpoints, configuration
+    from anyarray_mlp.errors import DivergedError
+    from anyarray_mlp.trained import TrainedModel
+
+    backend = select_backend(
+        settings["backend"],
+        settings["device"],
+        settings["dtype"],
+        reproducible=settings["reproducible"],
+    )
+    prepared = prepare(settings)
+    mlp = network(prepared, settings)
+    model = TrainedModel(
+        mlp,
+        mlp.initialize(settings["seed"], settings["initializer"]),
+        prepared.preprocessor,
+        prepared.targets,
+        metadata(backend),
+    )
+    run.write_config(configuration(settings))
+    if not settings["quiet"]:
+        click.echo(describe(prepared, mlp, backend, settings), err=True)
+    stopping = early_stopping(settings)
+    rate = schedule(prepared, settings)
+    checkpoints = Checkpoints(run, prepared, stopping, rate)
+    try:
+        result = fit_prepared(model, prepared, backend, stopping, rate, checkpoints, run, settings)
+    except DivergedError as error:
+        if error.parameters is not None:
+            run.save_model(replace(model, parameters=error.parameters).to_file())
+            message = f"{error} The parameters of the epoch before are in {run.model_path}."
+            raise DivergedError(message, error.parameters) from None
+        raise
+    model = replace(model, parameters=result.parameters)
+    run.save_model(model.to_file())
+    report(run, prepared, model, result, backend, settings)
+    if result.signal is not None:
+        return 143 if result.signal == signal.SIGTERM else 130
+    return 0
+
+
+def network(prepared: Prepared, settings: dict[str, Any]) -> MLP:
+    """The network that the settings describe, its ends fitted to the data."""
+    from anyarray_mlp.model import MLP
+
+    task = prepared.targets.task
+    output = settings["output"]
+    if output is None:
+        output = {"classification": "softmax", "multilabel": "logistic"}.get(task, "identity")
+    outputs = prepared.targets.width
+    if task == "classification" and outputs == 2 and output != "softmax":
+        outputs = 1
+    sizes = (prepared.preprocessor.n_features_out, *settings["hidden"], outputs)
+    return MLP(sizes, settings["activation"], output, settings["loss"], settings["dropout"])
+
+
+def optimizer(settings: dict[str, Any]) -> str | Optimizer:
+    """The optimiser of --solver; momentum goes to those that have it."""
+    from anyarray_mlp.optimizers import OPTIMIZERS
+
+    name: str = settings["solver"]
+    if name in ("momentum", "nesterov"):
+        return OPTIMIZERS[name](settings["momentum"])
+    return name
+
+
+def schedule(prepared: Prepared, settings: dict[str, Any]) -> Schedule:
+    """The learning rate as a function of the step."""
+    from anyarray_mlp.schedules import make_schedule
+
+    n = len(prepared.x)
+    return make_schedule(
+        settings["learning_rate"],
+        settings["learning_rate_init"],
+        steps_per_epoch=-(-n // min(settings["batch_size"], n)),
+        epochs=settings["epochs"],
+        warm_up_epochs=settings["warm_up"],
+    )
+
+
+def early_stopping(settings: dict[str, Any]) -> EarlyStopping | None:
+    """What --early-stopping asks for."""
+    from anyarray_mlp.training import EarlyStopping
+
+    if not settings["early_stopping"]:
+        return None
+    return EarlyStopping(settings["monitor"], settings["patience"])
+
+
+def fit_prepared(
+    model: TrainedModel,
+    prepared: Prepared,
+    backend: Backend,
+    stopping: EarlyStopping | None,
+    rate: Schedule,
+    checkpoints: Any,
+    run: RunFolder,
+    settings: dict[str, Any],
+) -> Fit:
+    """Train the model's network on the prepared rows, from a checkpoint where there is one."""
+    from anyarray_mlp.cli.progress import Progress
+    from anyarray_mlp.trained import encode_targets
+    from anyarray_mlp.training import TrainingState, fit
+
+    initial: Any = checkpoints.restore(model.mlp) if settings["resume"] else None
+    done = initial.epoch if isinstance(initial, TrainingState) else 0
+    monitor = settings["monitor"]
+    metrics = ["accuracy"] if prepared.targets.task == "classification" else []
+    if monitor not in (*metrics, "loss", "validation_loss"):
+        metrics.append(monitor)
+    options: dict[str, Any] = {
+        "alpha": settings["alpha"],
+        "sample_weight": prepared.sample_weight,
+        "input_scale": prepared.input_scale,
+        "validation": None,
+        "metrics": metrics,
+    }
+    if prepared.validation is not None:
+        x, raw = prepared.validation
+        options["validation"] = (x, encode_targets(model.mlp, prepared.targets, raw))
+    if settings["clip_norm"] is not None:
+        options["clip_norm"] = settings["clip_norm"]
+    with Progress(settings["epochs"], quiet=settings["quiet"]) as progress:
+        result = fit(
+            model.mlp,
+            prepared.x,
+            encode_targets(model.mlp, prepared.targets, prepared.y),
+            backend=backend,
+            optimizer=optimizer(settings),
+            learning_rate=rate,
+            epochs=max(0, settings["epochs"] - done),
+            batch_size=settings["batch_size"],
+            seed=settings["seed"],
+            initial=model.parameters if initial is None else initial,
+            early_stopping=stopping,
+            callbacks=[lambda epoch: run.log(epoch.record()), progress, checkpoints],
+            **options,
+        )
+    checkpoints.save_last()
+    return result
+
+
+def report(
+    run: RunFolder,
+    prepared: Prepared,
+    model: TrainedModel,
+    result: Fit,
+    backend: Backend,
+    settings: dict[str, Any],
+) -> None:
+    """Print what came of the run: test scores, and where everything is."""
+    scores = model.scores(prepared.test, backend)
+    held_out = "test" if prepared.has_test else "training"
+    if settings["as_json"]:
+        summary = {
+            "data": prepared.name,
+            "rows": {"training": len(prepared.x), held_out: len(prepared.test)},
+            "scores": scores,
+            "scored_on": held_out,
+            "epochs": result.history[-1].epoch if result.history else 0,
+            "stopped": result.stopped,
+            "seconds": round(result.history[-1].seconds, 3) if result.history else 0.0,
+            "backend": backend.name,
+            "device": backend.device,
+            "dtype": backend.dtype,
+            "parameters": model.mlp.layout.size,
+            "run": str(run.path),
+        }
+        click.echo(json.dumps(summary, indent=2))
+        return
+    if result.stopped in ("early", "interrupted"):
+        last = result.history[-1].epoch if result.history else 0
+        reason = {"early": "stopped early", "interrupted": "interrupted"}[result.stopped]
+        click.echo(f"{reason} after epoch {last}; what was learned is kept", err=True)
+    names = {name: f"{held_out} {name.replace('_', ' ')}" for name in scores}
+    click.echo("  ".join(f"{names[name]} {value:.4f}" for name, value in scores.items()))
+    click.echo(f"saved to {shown_path(run.path)}", err=True)
+
+
+def describe(prepared: Prepared, mlp: MLP, backend: Backend, settings: dict[str, Any]) -> str:
+    """Data, network and backend in three lines."""
+    kinds = "-".join(str(size) for size in mlp.sizes)
+    activations = "/".join(sorted(set(mlp.activation))) or "no hidden layer"
+    held_out = [f"{len(prepared.x):,} to train on"]
+    if prepared.validation is not None:
+        held_out.append(f"{len(prepared.validation[0]):,} to validate")
+    if prepared.has_test:
+        held_out.append(f"{len(prepared.test):,} to test")
+    solver = settings["solver"]
+    if solver != "lbfgs":
+        solver += f", learning rate {settings['learning_rate_init']:g}, batches of {settings['batch_size']}"
+    return (
+        f"{prepared.name}: {', '.join(held_out)}; {prepared.targets.task}\n"
+        f"network {kinds}, {activations}, {mlp.output}, {mlp.loss}; {mlp.layout.size:,} parameters\n"
+        f"{solver}; {backend.name} on {backend.device}, {backend.dtype}"
+    )
+
+
+def metadata(backend: Backend) -> dict[str, str]:
+    """What the model was made with."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from anyarray_mlp import __version__
+    from anyarray_mlp.backends import BACKENDS
+
+    found = {
+        "anyarray_mlp": __version__,
+        "backend": backend.name,
+        "device": backend.device,
+        "dtype": backend.dtype,
+        "python": sys.version.split()[0],
+    }
+    for distribution in BACKENDS[backend.name].distributions:
+        try:
+            found[distribution] = version(distribution)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def free_folder(data: str) -> Path:
+    """runs/NAME, or runs/NAME-2, ... where that holds a run already."""
+    name = Path(data).resolve().name if Path(data).exists() else data
+    name = name.removesuffix(".gz").rsplit(".", 1)[0] or "data"
+    folder, number = Path("runs") / name, 1
+    while folder.exists():
+        number += 1
+        folder = Path("runs") / f"{name}-{number}"
+    return folder
+
+
+def shown_path(path: Path) -> str:
+    """A path as short as it can be from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

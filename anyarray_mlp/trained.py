@@ -1,0 +1,158 @@
+"""`TrainedModel`: a network with its parameters and all that turns raw features into answers."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyarray_mlp.backends import Backend, select_backend
+from anyarray_mlp.data import Dataset, Preprocessor, TargetEncoder
+from anyarray_mlp.errors import ModelFileError
+from anyarray_mlp.metrics import METRICS, predicted_labels
+from anyarray_mlp.model import MLP
+from anyarray_mlp.persistence import ModelFile, load, save
+from anyarray_mlp.training import Evaluation, predict, to_leaves
+
+Host = NDArray[Any]
+
+PIXEL_SCALE = 1.0 / 255.0
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """What `train` saves and `predict` loads.
+
+    Attributes
+    ----------
+    mlp : the network.
+    parameters : (p,), weights first, then biases.
+    preprocessor : raw features to inputs.
+    targets : labels or values to targets, and outputs back.
+    metadata : versions, device and the like, as text.
+    """
+
+    mlp: MLP
+    parameters: Host
+    preprocessor: Preprocessor
+    targets: TargetEncoder
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def outputs(self, features: Any, backend: Backend | None = None) -> Host:
+        """The network's outputs (n, k): probabilities, or values in the unit of training."""
+        x, scale = inputs(self.preprocessor, features)
+        return predict(
+            self.mlp, self.parameters, x, backend=backend or select_backend(), input_scale=scale
+        )
+
+    def predict(self, features: Any, backend: Backend | None = None) -> Host:
+        """Labels (n,), answers of 0 and 1 (n, k), or values in their own unit."""
+        return self.decode(self.outputs(features, backend))
+
+    def decode(self, outputs: Host) -> Host:
+        """Labels or values from outputs (n, k)."""
+        if self.targets.task == "classification":
+            return np.asarray(self.targets.decode(predicted_labels(outputs)))
+        if self.targets.task == "multilabel":
+            outputs = outputs >= 0.5
+        return np.asarray(self.targets.decode(outputs))
+
+    def scores(self, dataset: Dataset, backend: Backend | None = None) -> dict[str, float]:
+        """Loss and the metrics that suit the task, on a labelled set; regression in its own unit."""
+        x, scale = inputs(self.preprocessor, dataset.features)
+        encoded = encode_targets(self.mlp, self.targets, dataset.target)
+        backend = backend or select_backend()
+        evaluation = Evaluation(self.mlp, backend, (x, encoded), (), scale)
+        loss, _ = evaluation(to_leaves(self.mlp, backend, self.parameters))
+        outputs = predict(self.mlp, self.parameters, x, backend=backend, input_scale=scale)
+        scores = {"loss": loss}
+        if self.targets.task == "regression":
+            n = len(outputs)
+            truth = np.asarray(self.targets.decode(encoded)).reshape(n, -1)
+            values = np.asarray(self.targets.decode(outputs)).reshape(n, -1)
+            for name in ("r2", "mean_squared_error", "mean_absolute_error"):
+                scores[name] = METRICS[name].score(values, truth, None)
+            return scores
+        names = ["accuracy", "f1"] if self.targets.task == "multilabel" else ["accuracy"]
+        if self.targets.task == "classification":
+            names += ["balanced_accuracy", "f1"]
+        return scores | {name: METRICS[name].score(outputs, encoded, None) for name in names}
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write the model file; errors as `persistence.save`."""
+        save(path, self.to_file(), overwrite)
+
+    def to_file(self) -> ModelFile:
+        """The model as a `ModelFile`."""
+        parts = self.mlp.layout.split(self.parameters)
+        return ModelFile(
+            config=self.mlp.to_config(),
+            arrays={
+                name: np.ascontiguousarray(part)
+                for name, part in zip(self.mlp.layout.names, parts, strict=True)
+            },
+            preprocessing=self.preprocessor.to_json(),
+            targets=self.targets.to_json(),
+            metadata=self.metadata,
+        )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> TrainedModel:
+        """Read a model file, or the one in a run's folder; `ModelFileError` where it does not hold together."""
+        if os.path.isdir(path):
+            path = os.path.join(path, "model.safetensors")
+        return cls.from_file(load(path), os.fspath(path))
+
+    @classmethod
+    def from_file(cls, file: ModelFile, source: str = "the model file") -> TrainedModel:
+        """The model of a `ModelFile`."""
+        try:
+            mlp = MLP.from_config(file.config)
+        except (TypeError, ValueError) as error:
+            raise ModelFileError(
+                f"{source} describes no network ({error}): train the model again."
+            ) from error
+        parts = []
+        for name, shape in zip(mlp.layout.names, mlp.layout.shapes, strict=True):
+            array = file.arrays.get(name)
+            if array is None or array.shape != shape or array.dtype.kind != "f":
+                found = "none" if array is None else f"{array.dtype} {array.shape}"
+                raise ModelFileError(
+                    f"{source} should hold {name} as floats {shape} and holds {found}: train the model again."
+                )
+            parts.append(np.reshape(array, -1))
+        model = cls(
+            mlp,
+            np.concatenate(parts),
+            Preprocessor.from_json(file.preprocessing),
+            TargetEncoder.from_json(file.targets),
+            file.metadata,
+        )
+        if model.preprocessor.n_features_out != mlp.sizes[0]:
+            raise ModelFileError(
+                f"{source} encodes {model.preprocessor.n_features_out} inputs for a network of {mlp.sizes[0]}: "
+                "train the model again."
+            )
+        return model
+
+
+def inputs(preprocessor: Preprocessor, features: Any) -> tuple[Host, float | None]:
+    """Inputs (n, i) of the network and the scale that the step applies: images stay bytes."""
+    if preprocessor.pixels and getattr(features, "dtype", None) == np.uint8:
+        preprocessor.check_width(features.shape[1])
+        return features, PIXEL_SCALE
+    return np.asarray(preprocessor.transform(features)), None
+
+
+def encode_targets(mlp: MLP, targets: TargetEncoder, raw: Any) -> Host:
+    """Targets as the network's loss takes them: codes (n,) for cross_entropy, else (n, k) floats."""
+    encoded = np.asarray(targets.encode(raw))
+    if targets.task != "classification" or mlp.loss == "cross_entropy":
+        return encoded
+    if mlp.sizes[-1] == 1:
+        return encoded.astype(np.float64)[:, None]
+    rows: Host = np.eye(mlp.sizes[-1])[encoded]
+    return rows
