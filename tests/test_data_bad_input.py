@@ -88,6 +88,12 @@ TEXTS: dict[str, tuple[str | bytes, dict[str, Any], tuple[str, ...]]] = {
     "UTF-16": (GOOD.encode("utf-16"), {}, ("UTF-16", "save it as UTF-8")),
     "UTF-16, big end first": (b"\xfe\xff" + GOOD.encode("utf-16-be"), {}, ("UTF-16",)),
     "UTF-16 without mark": (GOOD.encode("utf-16-le"), {}, ("line 1, byte 1", "NUL")),
+    "Latin-1 beyond the first chunk": (
+        b"a,b\n" + b"1,2\n" * (1 << 19) + b"1,\xc3\n",
+        {},
+        ("line 524290, byte 2097158", "0xc3"),
+    ),
+    "cut in a character": ("a,b\n1,é".encode()[:-1], {}, ("line 2, byte 6", "0xc3")),
     "NUL byte": ("a,b\n1,2\n3,\0004\n", {}, ("line 3, byte 10", "NUL")),
     "Latin-1": ("a,b\n1,caf\xe9\n".encode("latin-1"), {}, ("line 2, byte 9", "0xe9", "iconv")),
     "binary": (bytes(range(128, 256)), {}, ("line 1, byte 0", "0x80", "not UTF-8")),
@@ -188,7 +194,7 @@ FILES: dict[str, tuple[Callable[[Path], Any], dict[str, Any], tuple[str, ...]]] 
     "npz of objects": (
         lambda f: npz(f / "d.npz", x=np.array([[{}], [1]], dtype=object), y=[0, 1]),
         {},
-        ("x.npy", "object", "unpickled"),
+        ("x.npy", "objects", "can run code"),
     ),
     "npz of texts": (
         lambda f: npz(f / "d.npz", x=[["a"], ["b"]], y=[0, 1]),
@@ -305,10 +311,10 @@ def test_refused_permission_is_a_storage_error(
 ) -> None:
     path = write(tmp_path / "d.csv", GOOD.encode())
 
-    def refuse(self: Path) -> bytes:
+    def refuse(self: Path, mode: str) -> bytes:
         raise PermissionError(13, "Permission denied", str(self))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(StorageError, match=r"d\.csv: could not be read \(Permission denied\)"):
         load(path)
 
@@ -355,12 +361,12 @@ def test_every_truncation_of_an_npz_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_every_flipped_bit_of_an_npz_is_refused_or_harmless(tmp_path: Path) -> None:
+def test_flipped_bits_of_an_npz_are_refused_or_harmless(tmp_path: Path) -> None:
     x, y = np.array([[1.5, 2.5], [3.5, 4.5]]), np.array([0, 1])
     path = npz(tmp_path / "d.npz", x=x, y=y)
     content = path.read_bytes()
     refused = 0
-    for bit in range(8 * len(content)):
+    for bit in range(0, 8 * len(content), 5):  # every byte but a few, and every place in a byte
         altered = bytearray(content)
         altered[bit // 8] ^= 1 << bit % 8
         path.write_bytes(altered)
@@ -371,7 +377,7 @@ def test_every_flipped_bit_of_an_npz_is_refused_or_harmless(tmp_path: Path) -> N
         else:  # a flipped date or attribute of the archive
             np.testing.assert_array_equal(dataset.features, x)
             np.testing.assert_array_equal(dataset.target, y)
-    assert refused > 4 * len(content)
+    assert refused > len(content)
 
 
 def test_every_truncation_of_idx_files_is_refused(tmp_path: Path) -> None:

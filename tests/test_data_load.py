@@ -75,6 +75,7 @@ def test_header_is_what_the_caller_says(tmp_path: Path) -> None:
         ([["x", "s"], ["x", "a"], ["b", "s"]], False),
         ([["a", "b"], ["1", "x"]], True),
         ([["a", "1"], ["b", "2"]], False),
+        ([["0", "1", "2"], ["5", "6", "7"]], True),
         ([["", "b", "c"], ["0", "1", "x"]], True),
         ([["a", "?"], ["b", "c"]], False),
     ],
@@ -120,6 +121,18 @@ def test_integers_beyond_64_bits_are_numbers(tmp_path: Path) -> None:
 def test_categories_that_are_nearly_numbers_stay_texts(tmp_path: Path) -> None:
     rows = [["n", "y"]] + [[str(i % 3), str(i % 2)] for i in range(50)] + [["3+", "1"]]
     assert set(load(table(tmp_path / "d.csv", rows)).features["n"]) == {"0", "1", "2", "3+"}
+
+
+def test_text_far_down_a_column_of_numbers(tmp_path: Path) -> None:
+    # pandas parses in parts, and the first ones take this column for numbers.
+    rows = [[f"0{i % 2}", "x"] for i in range(150_000)]
+    cells = load(table(tmp_path / "d.csv", [["a", "b"], *rows, ["n", "x"]])).features["a"]
+    assert cells.value_counts().to_dict() == {"00": 75_000, "01": 75_000, "n": 1}
+
+
+def test_numbers_with_blanks_around_are_numbers(tmp_path: Path) -> None:
+    path = table(tmp_path / "d.csv", [["a", "b"], [" 1.5 ", "x"], [" ? ", "y"], ["2 ", "x"]])
+    np.testing.assert_array_equal(load(path).features["a"], [1.5, np.nan, 2.0])
 
 
 def test_columns_left_out_and_several_targets(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Read a file whole: the one place where opening, permission and decompression can fail."""
+"""Files of data: the one place where opening, permission and decompression can fail."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import io
 import os
 import stat
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import DataError, StorageError
 
 CHUNK = 1 << 20
+GZIP_MARK = b"\x1f\x8b"
 
 # Compressed data may unfold to 64 MiB, or to 200 times the file, whichever sum is reached first.
 # Deflate can reach 1,032 times, which only a file made to exhaust memory (or one of nothing but
@@ -62,9 +65,32 @@ def read_bytes(path: Path) -> bytes | bytearray:
         content = path.read_bytes()
     except OSError as error:
         raise unreadable(path, error) from error
-    if content[:2] == b"\x1f\x8b":
+    if content[:2] == GZIP_MARK:
         return decompress(path, content, size)
     return content
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file to read several times over: streamed from the disk, or kept where it was compressed."""
+
+    path: Path
+    content: bytes | bytearray | None
+
+    @classmethod
+    def of(cls, path: Path) -> Source:
+        """The file at `path`; raises as `read_bytes` does."""
+        file_size(path)
+        try:
+            with path.open("rb") as stream:
+                compressed = stream.read(2) == GZIP_MARK
+        except OSError as error:
+            raise unreadable(path, error) from error
+        return cls(path, read_bytes(path) if compressed else None)
+
+    def open(self) -> BinaryIO:
+        """A new stream from the first byte."""
+        return self.path.open("rb") if self.content is None else io.BytesIO(self.content)
 
 
 def decompress(path: Path, content: bytes, size: int) -> bytearray:

@@ -26,7 +26,7 @@ def listed(names: Iterable[object]) -> str:
 
 
 def suggestion(name: object, names: Iterable[object]) -> str:
-    """`"; did you mean 'x'?"` for the name that is nearest to `name`, or nothing."""
+    """`" (did you mean 'x'?)"` for the name that is nearest to `name`, or nothing."""
     by_text = {str(candidate).casefold(): candidate for candidate in names}
     near = difflib.get_close_matches(str(name).casefold(), by_text, n=1, cutoff=0.6)
-    return f"; did you mean {shown(by_text[near[0]])}?" if near else ""
+    return f" (did you mean {shown(by_text[near[0]])}?)" if near else ""

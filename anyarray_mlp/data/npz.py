@@ -158,11 +158,14 @@ def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> 
             )
         shape, _, dtype = readers[version](stream)
         header = stream.tell()
+    if dtype.hasobject:
+        raise DataError(
+            f"{path}: {entry.filename} holds objects, which are never read because unpickling them can "
+            "run code; save numbers or texts"
+        )
     if dtype.kind not in TARGET_KINDS:
         raise DataError(
-            f"{path}: {entry.filename} holds values of type {dtype}, which are not read (objects "
-            "would "
-            "have to be unpickled); save numbers or texts"
+            f"{path}: {entry.filename} holds values of type {dtype}; save numbers or texts"
         )
     declared = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or declared != entry.file_size - header:

@@ -8,9 +8,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 
 from ..errors import DataError
+from .files import Source
 
 SEPARATORS = (",", ";", "\t", "|")
 BLANKS = " "
@@ -26,29 +26,30 @@ DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+")
 
 
-def records(raw: bytes | bytearray, separator: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+def records(source: Source, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Each record that is not blank, with the number of the line (from 1) where it starts.
 
     Raises `DataError` for quotes that do not close and fields over 128 KiB (a sign of the same).
     """
-    lines: Iterable[str] = io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8", newline="")
-    if separator == BLANKS:
-        lines = (line.strip().replace("\t", " ") for line in lines)
-    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
     end = 0
     try:
-        for fields in reader:
-            start, end = end + 1, reader.line_num
-            if len(fields) > 1 or (fields and fields[0].strip()):
-                yield start, fields
+        with io.TextIOWrapper(source.open(), encoding="utf-8-sig", newline="") as text:
+            lines: Iterable[str] = text
+            if separator == BLANKS:
+                lines = (line.strip().replace("\t", " ") for line in text)
+            reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
+            for fields in reader:
+                start, end = end + 1, reader.line_num
+                if len(fields) > 1 or (fields and fields[0].strip()):
+                    yield start, fields
     except csv.Error as error:
         raise DataError(
-            f"{path}: line {end + 1}: {error}; close the quotes that open there, and double those "
+            f"{source.path}: line {end + 1}: {error}; close the quotes that open there, and double those "
             "inside"
         ) from error
 
 
-def find_separator(raw: bytes | bytearray, path: Path) -> str:
+def find_separator(source: Source) -> str:
     """The separator on which most of the first 50 records agree: `, ; tab |`, else blanks.
 
     Raises `DataError` where no candidate gives two columns.
@@ -56,14 +57,16 @@ def find_separator(raw: bytes | bytearray, path: Path) -> str:
     agreement: dict[str, float] = {}
     for separator in (*SEPARATORS, BLANKS):
         try:
-            sample = list(islice(records(raw, separator, path), SAMPLE_RECORDS))
+            sample = list(islice(records(source, separator), SAMPLE_RECORDS))
         except DataError:
             # Quotes that close under one separator need not under another; reading the whole with
             # the chosen one reports those that never do.
-            sample = list(islice(unquoted(raw, separator), SAMPLE_RECORDS))
+            sample = list(islice(unquoted(source, separator), SAMPLE_RECORDS))
         widths = Counter(len(fields) for _, fields in sample)
         if not widths:
-            raise DataError(f"{path}: holds no data, only blank lines; give a table with rows")
+            raise DataError(
+                f"{source.path}: holds no data, only blank lines; give a table with rows"
+            )
         width, agreeing = max(widths.items(), key=lambda item: (item[1], item[0]))
         if width == 1 and len(widths) > 1:
             width, agreeing = max(
@@ -76,21 +79,19 @@ def find_separator(raw: bytes | bytearray, path: Path) -> str:
         best = BLANKS
     if agreement[best] == 0.0:
         raise DataError(
-            f"{path}: has one column only; give features beside the target, separated by "
+            f"{source.path}: has one column only; give features beside the target, separated by "
             "a comma, semicolon, tab, | or blanks"
         )
     return best
 
 
-def unquoted(raw: bytes | bytearray, separator: str) -> Iterator[tuple[int, list[str]]]:
+def unquoted(source: Source, separator: str) -> Iterator[tuple[int, list[str]]]:
     """The lines that are not blank, cut at every separator whatever the quotes say."""
-    lines = io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8", newline=None)
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            yield (
-                number,
-                line.split() if separator == BLANKS else line.rstrip("\n").split(separator),
-            )
+    with io.TextIOWrapper(source.open(), encoding="utf-8-sig", newline=None) as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                fields = line.split() if separator == BLANKS else line.rstrip("\n").split(separator)
+                yield number, fields
 
 
 def is_number(cell: str) -> bool:
@@ -105,12 +106,14 @@ def is_number(cell: str) -> bool:
 def has_header(sample: list[list[str]]) -> bool:
     """Whether the first record names the columns, judged from it and the records below.
 
-    It does where none of its cells is a number or missing (an unnamed first column aside) and
-    either a column below holds numbers, or, in a table of texts alone, none of its cells occurs
-    again below.
+    It does where it counts them (0, 1, 2, ..., as pandas writes), and where none of its cells is a
+    number or missing (an unnamed first column aside) and either a column below holds numbers, or, in
+    a table of texts alone, none of its cells occurs again below.
     """
     first, below = [cell.strip() for cell in sample[0]], sample[1:]
     named = first[1:] if first[0] == "" else first
+    if len(named) > 2 and named == [str(place) for place in range(len(named))]:
+        return True
     if any(cell in MISSING or is_number(cell) for cell in named):
         return False
     if not below:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import io
+import codecs
+import warnings
 from array import array
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError
-from .files import read_bytes
+from ..errors import DataError, StorageError
+from .files import CHUNK, Source, unreadable
 from .messages import shown
 from .separators import (
     BLANKS,
@@ -20,13 +22,13 @@ from .separators import (
     find_separator,
     has_decimal_comma,
     has_header,
+    is_number,
     records,
 )
 
 if TYPE_CHECKING:
     import pandas
 
-UTF8_MARK = b"\xef\xbb\xbf"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 MAX_COLUMNS = 100_000
 
@@ -48,37 +50,82 @@ def read_table(path: Path, *, header: bool | None = None) -> pandas.DataFrame:
 
     Raises `DataError` naming file, line, column and value.
     """
+    source = Source.of(path)
+    try:
+        return table_from(source, header)
+    except StorageError:
+        raise
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def table_from(source: Source, header: bool | None) -> pandas.DataFrame:
+    """The table in `source`, in passes that each stream it: its form first, then its values."""
     import pandas
 
-    raw = checked_text(read_bytes(path), path)
-    separator = find_separator(raw, path)
-    sample = [fields for _, fields in islice(records(raw, separator, path), HEADER_RECORDS)]
+    check_text(source)
+    separator = find_separator(source)
+    sample = [fields for _, fields in islice(records(source, separator), HEADER_RECORDS)]
     with_header = has_header(sample) if header is None else header
-    names = column_names(sample[0], with_header, path)
-    lines = line_numbers(raw, separator, len(names), with_header, path)
-    table: pandas.DataFrame = pandas.read_csv(
-        io.BytesIO(raw),
-        sep=r"\s+" if separator == BLANKS else separator,
-        header=0 if with_header else None,
-        names=names,
-        index_col=False,
-        na_values=sorted(MISSING),
-        keep_default_na=False,
-        skipinitialspace=True,
-        low_memory=False,
+    names = column_names(sample[0], with_header, source.path)
+    lines = line_numbers(source, separator, len(names), with_header)
+    options = {
+        "sep": r"\s+" if separator == BLANKS else separator,
+        "header": 0 if with_header else None,
+        "names": names,
+        "index_col": False,
+        "na_values": sorted(MISSING),
+        "keep_default_na": False,
+        "skipinitialspace": True,
+        "decimal": "," if has_decimal_comma(sample, separator) else ".",
+        "encoding": "utf-8-sig",
         **exact_floats(pandas.__version__),
-        decimal="," if has_decimal_comma(sample, separator) else ".",
-        encoding="utf-8",
-    )
+    }
+    body = sample[1:] if with_header else sample
+    texts = [name for name, *cells in zip(names, *body, strict=False) if not are_numbers(cells)]
+    table = parsed(source, texts, options)
+    late = [name for name in names if name not in texts and table[name].dtype.kind not in "iuf"]
+    if late:
+        table = parsed(source, texts + late, options)
     if len(table) != len(lines):
         raise DataError(
-            f"{path}: {len(lines)} rows by its line ends and {len(table)} by its quotes; "
+            f"{source.path}: {len(lines)} rows by its line ends and {len(table)} by its quotes; "
             "remove the quotes from cells that do not need them"
         )
     table.index = pandas.Index(np.frombuffer(lines, dtype=np.int64), name="line")
-    for name in names:
-        table[name] = checked_column(table[name], raw, separator, names.index(name), path)
+    for name in texts + late:
+        table[name] = tidy_texts(table[name], source.path)
+    for position, name in enumerate(names):
+        check_finite(table[name], source, separator, position)
     return table
+
+
+def parsed(source: Source, texts: list[str], options: dict[str, Any]) -> pandas.DataFrame:
+    """What pandas makes of the table, with these columns as texts.
+
+    It parses in parts; a column of which only later parts hold texts comes out as objects, and the
+    caller asks again. Its warning of that case says nothing more.
+    """
+    import pandas
+
+    with source.open() as stream, warnings.catch_warnings():
+        warnings.simplefilter("ignore", pandas.errors.DtypeWarning)
+        try:
+            table: pandas.DataFrame = pandas.read_csv(
+                stream, dtype=dict.fromkeys(texts, str), **options
+            )
+        except pandas.errors.ParserError as error:
+            reason = " ".join(str(error).split())
+            raise DataError(
+                f"{source.path}: {reason}; check the quotes and separators there"
+            ) from error
+    return table
+
+
+def are_numbers(cells: Iterable[str]) -> bool:
+    """Whether every cell that is not missing reads as a number."""
+    stripped = (cell.strip() for cell in cells)
+    return all(cell in MISSING or is_number(cell) for cell in stripped)
 
 
 def exact_floats(version: str) -> dict[str, Any]:
@@ -87,34 +134,51 @@ def exact_floats(version: str) -> dict[str, Any]:
     return {} if (major, minor) >= (3, 1) else {"float_precision": "round_trip"}
 
 
-def checked_text(raw: bytes | bytearray, path: Path) -> bytes | bytearray:
-    """`raw` without its UTF-8 mark, or the reason why it is no UTF-8 text."""
-    if raw[:2] in UTF16_MARKS:
-        raise DataError(f"{path}: is UTF-16 text; save it as UTF-8 (iconv -f utf-16 -t utf-8)")
-    raw = raw.removeprefix(UTF8_MARK)
-    if not raw.strip():
-        raise DataError(f"{path}: is empty; give a table with rows")
-    zero = raw.find(b"\0")
-    if zero >= 0:
-        raise DataError(
-            f"{path}: line {line_at(raw, zero)}, byte {zero}: a NUL byte, so this is a binary "
-            "file or "
-            "UTF-16 text without a mark; save it as UTF-8 text"
-        )
+def check_text(source: Source) -> None:
+    """Raise `DataError` where the file is empty or no UTF-8 text."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    offset, line, blank = 0, 1, True
+    with source.open() as stream:
+        for chunk in iter(lambda: stream.read(CHUNK), b""):
+            if offset == 0 and chunk[:2] in UTF16_MARKS:
+                raise DataError(
+                    f"{source.path}: is UTF-16 text; save it as UTF-8 (iconv -f utf-16 -t utf-8)"
+                )
+            zero = chunk.find(b"\0")
+            if zero >= 0:
+                line += chunk.count(b"\n", 0, zero)
+                raise DataError(
+                    f"{source.path}: line {line}, byte {offset + zero}: a NUL byte, so this is a binary "
+                    "file or UTF-16 text without a mark; save it as UTF-8 text"
+                )
+            check_utf8(decoder, chunk, False, source.path, line, offset)
+            blank = blank and not chunk.removeprefix(codecs.BOM_UTF8).strip()
+            offset, line = offset + len(chunk), line + chunk.count(b"\n")
+    check_utf8(decoder, b"", True, source.path, line, offset)
+    if blank:
+        raise DataError(f"{source.path}: is empty; give a table with rows")
+
+
+def check_utf8(
+    decoder: codecs.IncrementalDecoder,
+    chunk: bytes,
+    final: bool,
+    path: Path,
+    line: int,
+    offset: int,
+) -> None:
+    """Decode `chunk`, which starts at byte `offset` in `line`; raises `DataError` where it cannot."""
     try:
-        raw.decode("utf-8")
+        decoder.decode(chunk, final)
     except UnicodeDecodeError as error:
+        # A character begun in the chunk before is kept by the decoder and precedes this one.
+        kept = len(error.object) - len(chunk)
+        line += error.object.count(b"\n", 0, error.start)
         raise DataError(
-            f"{path}: line {line_at(raw, error.start)}, byte {error.start}: "
-            f"0x{raw[error.start]:02x} is "
-            "not UTF-8; save the file as UTF-8 (from Latin-1: iconv -f latin1 -t utf-8)"
+            f"{path}: line {line}, byte {offset + error.start - kept}: "
+            f"0x{error.object[error.start]:02x} is not UTF-8; "
+            "save the file as UTF-8 (from Latin-1: iconv -f latin1 -t utf-8)"
         ) from None
-    return raw
-
-
-def line_at(raw: bytes | bytearray, position: int) -> int:
-    """The number (from 1) of the line that holds byte `position`."""
-    return raw.count(b"\n", 0, position) + 1
 
 
 def column_names(first: list[str], with_header: bool, path: Path) -> list[str]:
@@ -138,43 +202,36 @@ def column_names(first: list[str], with_header: bool, path: Path) -> list[str]:
     return names
 
 
-def line_numbers(
-    raw: bytes | bytearray, separator: str, width: int, with_header: bool, path: Path
-) -> array[int]:
+def line_numbers(source: Source, separator: str, width: int, with_header: bool) -> array[int]:
     """The line where each row starts; raises `DataError` for a row of another width."""
     lines = array("q")
-    for line, fields in records(raw, separator, path):
+    for line, fields in records(source, separator):
         if len(fields) != width:
             raise DataError(
-                f"{path}: line {line} has {len(fields)} column(s) and the first has {width}; "
+                f"{source.path}: line {line} has {len(fields)} column(s) and the first has {width}; "
                 "give every line the same number"
             )
         lines.append(line)
     rows = lines[1:] if with_header else lines
     if not rows:
-        raise DataError(f"{path}: holds a header and no rows; give at least one row of data")
+        raise DataError(f"{source.path}: holds a header and no rows; give at least one row of data")
     return rows
 
 
-def checked_column(
-    column: pandas.Series[Any], raw: bytes | bytearray, separator: str, position: int, path: Path
-) -> pandas.Series[Any]:
-    """The column as numbers or tidy texts, free of infinities and of slips among numbers."""
-    import pandas
-
-    if column.dtype.kind in "OTU" or isinstance(column.dtype, pandas.StringDtype):
-        column = tidy_texts(column, path)
-    if column.dtype.kind == "f" and np.isinf(column.to_numpy()).any():
-        line = int(column.index[np.isinf(column.to_numpy())][0])
+def check_finite(column: pandas.Series[Any], source: Source, separator: str, position: int) -> None:
+    """Raise `DataError` for an infinity, with its line and its text."""
+    if column.dtype.kind != "f":
+        return
+    infinite = np.isinf(column.to_numpy())
+    if infinite.any():
+        line = int(column.index[infinite][0])
         cell = next(
-            fields[position] for start, fields in records(raw, separator, path) if start == line
+            fields[position] for start, fields in records(source, separator) if start == line
         )
         raise DataError(
-            f"{path}: line {line}, column {shown(column.name)}: {shown(cell.strip())} is not a "
-            "finite "
-            "number; correct it, or write ? for a missing value"
+            f"{source.path}: line {line}, column {shown(column.name)}: {shown(cell.strip())} is not a "
+            "finite number; correct it, or write ? for a missing value"
         )
-    return column
 
 
 def tidy_texts(column: pandas.Series[Any], path: Path) -> pandas.Series[Any]:
@@ -182,12 +239,9 @@ def tidy_texts(column: pandas.Series[Any], path: Path) -> pandas.Series[Any]:
     import pandas
 
     present = column.notna()
-    cells = [
-        cell.strip() if isinstance(cell, str) else str(cell)
-        for cell in column.to_numpy(dtype=object)[present]
-    ]
+    cells = [cell.strip() for cell in column.to_numpy(dtype=object)[present]]
     values = np.full(len(column), np.nan, dtype=object)
-    values[present.to_numpy()] = [np.nan if cell in MISSING else cell for cell in cells]
+    values[present.to_numpy(dtype=bool)] = [np.nan if cell in MISSING else cell for cell in cells]
     texts = pandas.Series(values, index=column.index, name=column.name, dtype=object)
     known = texts.dropna()
     numbers = pandas.to_numeric(known, errors="coerce")
