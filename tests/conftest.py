@@ -1,0 +1,115 @@
+"""Fixtures over the test bed (`tests/beds.py`).
+
+`backend` runs a test once on every bed, in float64 unless the test parametrises `dtype`; `xp` and `device` are its
+arithmetic and its device. `@pytest.mark.needs("values")` skips the beds that lack a capability. A bed whose library is
+absent skips, saying so, or fails where ANYARRAY_MLP_EXPECT lists the library.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# Several virtual devices on the CPU; read when JAX is first imported.
+os.environ["XLA_FLAGS"] = " ".join(
+    filter(None, [os.environ.get("XLA_FLAGS"), "--xla_force_host_platform_device_count=4"])
+)
+
+import pytest
+
+from anyarray_mlp.backends import Backend
+from tests.beds import BEDS, EXPECTED
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    known = {bed.library for bed in BEDS.values()} | {"cupy-cuda", "torch-cuda", "jax-cuda"}
+    if not known >= EXPECTED:
+        raise pytest.UsageError(
+            f"ANYARRAY_MLP_EXPECT names {', '.join(sorted(EXPECTED - known))}; known are {', '.join(sorted(known))}."
+        )
+    config.addinivalue_line(
+        "markers", "needs(*capabilities): run on the beds that have these only (see tests/beds.py)"
+    )
+    config.addinivalue_line("markers", "on(*beds): run on these beds only")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "bed_name" not in metafunc.fixturenames:
+        return
+    needed: set[str] = set()
+    for mark in metafunc.definition.iter_markers("needs"):
+        needed.update(mark.args)
+    named = {name for mark in metafunc.definition.iter_markers("on") for name in mark.args}
+    unknown = (named - set(BEDS)) | (needed - {"values", "writable", "eager"})
+    assert not unknown, f"{metafunc.definition.nodeid} asks for unknown {sorted(unknown)}"
+    names = [
+        name
+        for name, bed in BEDS.items()
+        if needed <= bed.capabilities and (not named or name in named)
+    ]
+    marks = {name: [pytest.mark.gpu] for name in names if BEDS[name].device == "cuda"}
+    metafunc.parametrize(
+        "bed_name", [pytest.param(name, marks=marks.get(name, [])) for name in names]
+    )
+
+
+@pytest.fixture
+def dtype() -> str:
+    """float64; parametrise `dtype` to test others."""
+    return "float64"
+
+
+@pytest.fixture
+def backend(bed_name: str, dtype: str) -> Iterator[Backend]:
+    """A backend of every bed in turn."""
+    bed = BEDS[bed_name]
+    missing = bed.missing()
+    if missing is not None:
+        (pytest.fail if bed.expected else pytest.skip)(missing)
+    if bed.library != "jax":
+        yield bed.make(dtype)
+        return
+    import jax
+
+    # JAX keeps float64 behind a switch of the process: a float32 test must not inherit it.
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", dtype == "float64")
+    try:
+        yield bed.make(dtype)
+    finally:
+        jax.config.update("jax_enable_x64", before)
+
+
+@pytest.fixture
+def xp(backend: Backend) -> Any:
+    """The arithmetic of `backend`."""
+    return backend.xp
+
+
+@pytest.fixture
+def device(backend: Backend) -> str:
+    """The device of `backend`."""
+    return backend.device
+
+
+@pytest.fixture
+def run_python() -> Any:
+    """`run_python(code, **environment)`: code in a fresh interpreter, run from the repository's root."""
+    import subprocess
+
+    root = Path(__file__).parent.parent
+
+    def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=root,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run

@@ -1,0 +1,228 @@
+"""Backends: what each promises, on every bed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anyarray_mlp import MLP
+from anyarray_mlp.backends import BACKENDS, Backend, backend_statuses, parse_device, select_backend
+from anyarray_mlp.errors import BackendUnavailableError, UsageError
+from anyarray_mlp.optimizers import OPTIMIZERS
+from anyarray_mlp.training import fresh_state, step_inputs, to_leaves, training_step
+from tests.beds import BEDS, tripwire
+
+GENERATOR = np.random.default_rng(0)
+X = GENERATOR.standard_normal((6, 4))
+LABELS = GENERATOR.integers(0, 3, 6)
+
+
+def reference_step(optimizer_name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Parameters and losses after two steps on plain NumPy."""
+    return run_steps(select_backend("numpy", dtype="float64"), optimizer_name)
+
+
+def run_steps(backend: Backend, optimizer_name: str) -> tuple[np.ndarray, np.ndarray]:
+    mlp = MLP((4, 5, 3), "gelu", dropout=0.25)
+    optimizer = OPTIMIZERS[optimizer_name]()
+    run = backend.compile(training_step(mlp, optimizer, alpha=0.1, clip_norm=1.0))
+    start = fresh_state(mlp, optimizer, mlp.initialize(3))
+    leaves = to_leaves(mlp, backend, start.parameters)
+    moments = tuple(to_leaves(mlp, backend, m) for m in start.moments)
+    inputs = step_inputs(
+        mlp, optimizer, backend, np.array([[0, 2, 5], [1, 3, 4]]), 0, [0.1, 0.05], seed=7
+    )
+    data = (backend.asarray(X), backend.asarray(LABELS))
+    (leaves, _), (losses,) = run((leaves, moments), data, inputs)
+    backend.synchronize()
+    return mlp.layout.to_vector(tuple(backend.to_host(leaf) for leaf in leaves)), backend.to_host(
+        losses
+    )
+
+
+@pytest.mark.needs("values")
+@pytest.mark.parametrize(
+    ("optimizer_name", "dtype"),
+    [*((name, "float64") for name in OPTIMIZERS), ("momentum", "float32"), ("adam", "float32")],
+)
+def test_training_steps_are_the_same_on_every_bed(
+    backend: Backend, optimizer_name: str, dtype: str
+) -> None:
+    theta, losses = run_steps(backend, optimizer_name)
+    expected_theta, expected_losses = reference_step(optimizer_name)
+    # Adam divides small gradients by their own size, which magnifies float32's rounding.
+    tolerance = 1e-12 if dtype == "float64" else 1e-3
+    assert theta.dtype == losses.dtype == dtype
+    np.testing.assert_allclose(theta, expected_theta, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(losses, expected_losses, rtol=tolerance)
+
+
+@pytest.mark.on("torch-meta")
+def test_a_step_reads_no_value(backend: Backend) -> None:
+    """On `meta` there are no values: a branch on one would raise."""
+    mlp = MLP((4, 5, 3))
+    leaves = to_leaves(mlp, backend, mlp.initialize(3))
+    loss, (grad,) = mlp.loss_and_grad(
+        backend.xp, leaves, backend.asarray(X), backend.asarray(LABELS)
+    )
+    assert loss.shape == ()
+    assert grad.shape == (mlp.layout.size,)
+
+
+@pytest.mark.needs("values")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_data_comes_back_as_it_went(backend: Backend, dtype: str) -> None:
+    for host in (X, LABELS, np.array([True, False]), np.arange(6, dtype=np.uint8).reshape(2, 3)):
+        back = backend.to_host(backend.asarray(host))
+        np.testing.assert_array_equal(back, host.astype(dtype) if host.dtype.kind == "f" else host)
+    assert backend.to_host(backend.asarray(X)).dtype == dtype
+    assert backend.to_host(backend.asarray(X, dtype="int32")).dtype == np.int32
+    assert backend.to_host(backend.asarray(np.asfortranarray(X)[::2, ::-1])).shape == (3, 4)
+
+
+@pytest.mark.needs("values")
+def test_asarray_copies(backend: Backend) -> None:
+    host = X.copy()
+    array = backend.asarray(host)
+    host[...] = 0.0
+    np.testing.assert_array_equal(backend.to_host(array), X)
+
+
+# --- the beds catch what they are for ---
+
+
+@pytest.mark.on("strict")
+@pytest.mark.parametrize(
+    "offence",
+    [
+        lambda xp, x: float(xp.sum(x)),
+        lambda xp, x: bool(xp.any(x > 0)),
+        lambda xp, x: int(xp.argmax(x)),
+        lambda xp, x: np.asarray(x),
+        lambda xp, x: x[x > 0],
+        lambda xp, x: xp.nonzero(x),
+        lambda xp, x: [1, 2, 3][xp.argmax(x)],
+    ],
+)
+def test_the_tripwire_catches_a_wait_for_the_device(backend: Backend, offence: object) -> None:
+    with pytest.raises((AssertionError, RuntimeError, IndexError)):
+        backend.jit(offence)(backend.asarray(X))  # type: ignore[arg-type]
+
+
+def test_the_tripwire_comes_down_again() -> None:
+    strict = pytest.importorskip("array_api_strict")
+    with tripwire():
+        pass
+    assert float(strict.asarray(2.0)) == 2.0
+
+
+@pytest.mark.on("cupy-like")
+def test_work_outside_the_device_is_caught(backend: Backend) -> None:
+    """What CuPy would do silently: zeros land on the current device, and the sum crosses devices."""
+    x = backend.asarray(X)
+    with pytest.raises(ValueError, match="device"):
+        x + backend.xp.zeros((6, 4), device="device1")
+    inside = backend.jit(lambda xp, x: x + xp.zeros((6, 4)))
+    np.testing.assert_array_equal(backend.to_host(inside(x)), X)
+
+
+@pytest.mark.on("jax")
+def test_implicit_transfers_are_caught(backend: Backend) -> None:
+    import jax
+
+    with pytest.raises(jax.errors.JaxRuntimeError, match="Disallowed host-to-device transfer"):
+        backend.jit(lambda xp, x: x + 1.0)(X)
+
+
+@pytest.mark.on("jax-device2")
+def test_arrays_of_two_devices_are_caught(backend: Backend) -> None:
+    import jax
+
+    elsewhere = jax.device_put(X, jax.devices("cpu")[0])
+    with pytest.raises(ValueError, match="incompatible devices"):
+        backend.jit(lambda xp, x, y: x + y)(backend.asarray(X), elsewhere)
+
+
+@pytest.mark.on("torch-meta")
+def test_meta_has_no_values(backend: Backend) -> None:
+    with pytest.raises(RuntimeError, match="meta"):
+        float(backend.xp.sum(backend.asarray(X)))
+
+
+@pytest.mark.on("numpy-readonly")
+def test_writing_into_data_is_caught(backend: Backend) -> None:
+    x = backend.asarray(X)
+    with pytest.raises(ValueError, match="read-only"):
+        x += 1.0
+
+
+def test_every_library_has_a_bed() -> None:
+    assert {bed.library for bed in BEDS.values()} == set(BACKENDS)
+
+
+# --- selection ---
+
+
+@pytest.mark.parametrize(
+    ("device", "parsed"),
+    [
+        ("cpu", ("cpu", None)),
+        ("auto", ("auto", None)),
+        ("cuda", ("cuda", None)),
+        ("cuda:0", ("cuda", 0)),
+        ("cuda:12", ("cuda", 12)),
+        ("device1", ("device1", None)),
+    ],
+)
+def test_devices_are_parsed(device: str, parsed: tuple[str, int | None]) -> None:
+    assert parse_device(device) == parsed
+
+
+@pytest.mark.parametrize(
+    "device", ["gpu", "cuda:", "cuda:-1", "cpu:0", "CUDA", "", "cuda:0 ", "cuda:1x"]
+)
+def test_devices_that_cannot_be(device: str) -> None:
+    with pytest.raises(UsageError, match=r"device must be cpu, cuda, cuda:N or auto"):
+        parse_device(device)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "tensorflow"}, "backend must be one of numpy, cupy, torch, jax"),
+        ({"dtype": "float16"}, "dtype must be float32 or float64, got 'float16'"),
+        ({"name": "numpy", "device": "cuda"}, "numpy backend runs on the CPU only"),
+        ({"name": "array_api_strict", "device": "cuda"}, "runs on the CPU only"),
+        ({"name": "cupy", "device": "cpu"}, "cupy backend runs on a GPU only"),
+        ({"name": "numpy", "device": "device1"}, "exists on array_api_strict only"),
+    ],
+)
+def test_choices_that_cannot_be(arguments: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        select_backend(**arguments)
+
+
+def test_the_default_is_numpy() -> None:
+    backend = select_backend()
+    assert (backend.name, backend.device, backend.dtype) == ("numpy", "cpu", "float32")
+    assert repr(backend) == "<numpy backend, cpu, float32>"
+
+
+def test_an_absent_library_names_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(
+        BackendUnavailableError, match=r"pip install 'anyarray-mlp\[jax\]'"
+    ) as caught:
+        select_backend("jax")
+    assert caught.value.exit_code == 69
+    assert "\n" not in str(caught.value)
+    problems = {status.name: status.problem for status in backend_statuses()}
+    assert "pip install 'anyarray-mlp[torch]'" in (problems["torch"] or "")
+
+
+def test_statuses_cover_every_backend() -> None:
+    statuses = {status.name: status for status in backend_statuses()}
+    assert list(statuses) == list(BACKENDS)
+    assert statuses["numpy"].devices == ("cpu",)
+    assert statuses["numpy"].version == np.__version__
+    assert statuses["numpy"].problem is None
