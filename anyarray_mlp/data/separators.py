@@ -94,13 +94,17 @@ def unquoted(source: Source, separator: str) -> Iterator[tuple[int, list[str]]]:
                 yield number, fields
 
 
-def is_number(cell: str) -> bool:
-    """Whether a cell reads as a number (decimal comma included)."""
+def to_number(cell: str, decimal: str = ".") -> float | None:
+    """The number that a cell holds, or None; `1_000` is none, whatever Python says."""
     try:
-        float(cell.replace(",", ".", 1))
+        return None if "_" in cell else float(cell.replace(decimal, ".", 1))
     except ValueError:
-        return False
-    return True
+        return None
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell reads as a number, with a decimal point or comma."""
+    return to_number(cell, ",") is not None
 
 
 def has_header(sample: list[list[str]]) -> bool:

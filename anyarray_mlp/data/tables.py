@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import warnings
 from array import array
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ from .separators import (
     has_header,
     is_number,
     records,
+    to_number,
 )
 
 if TYPE_CHECKING:
@@ -78,7 +80,6 @@ def table_from(source: Source, header: bool | None) -> pandas.DataFrame:
         "keep_default_na": False,
         "skipinitialspace": True,
         "decimal": "," if has_decimal_comma(sample, separator) else ".",
-        "encoding": "utf-8-sig",
         **exact_floats(pandas.__version__),
     }
     body = sample[1:] if with_header else sample
@@ -94,7 +95,7 @@ def table_from(source: Source, header: bool | None) -> pandas.DataFrame:
         )
     table.index = pandas.Index(np.frombuffer(lines, dtype=np.int64), name="line")
     for name in texts + late:
-        table[name] = tidy_texts(table[name], source.path)
+        table[name] = tidy_texts(table[name], str(options["decimal"]), source.path)
     for position, name in enumerate(names):
         check_finite(table[name], source, separator, position)
     return table
@@ -108,7 +109,9 @@ def parsed(source: Source, texts: list[str], options: dict[str, Any]) -> pandas.
     """
     import pandas
 
-    with source.open() as stream, warnings.catch_warnings():
+    # Line ends are made alike first: pandas before 3 loses its way among bare carriage returns.
+    text = io.TextIOWrapper(source.open(), encoding="utf-8-sig", newline=None)
+    with text as stream, warnings.catch_warnings():
         warnings.simplefilter("ignore", pandas.errors.DtypeWarning)
         try:
             table: pandas.DataFrame = pandas.read_csv(
@@ -234,25 +237,27 @@ def check_finite(column: pandas.Series[Any], source: Source, separator: str, pos
         )
 
 
-def tidy_texts(column: pandas.Series[Any], path: Path) -> pandas.Series[Any]:
+def tidy_texts(column: pandas.Series[Any], decimal: str, path: Path) -> pandas.Series[Any]:
     """Texts without surrounding blanks; numbers where, but for those blanks, all cells are."""
     import pandas
 
-    present = column.notna()
-    cells = [cell.strip() for cell in column.to_numpy(dtype=object)[present]]
+    present = column.notna().to_numpy(dtype=bool)
+    stripped = [cell.strip() for cell in column.to_numpy(dtype=object)[present]]
     values = np.full(len(column), np.nan, dtype=object)
-    values[present.to_numpy(dtype=bool)] = [np.nan if cell in MISSING else cell for cell in cells]
+    values[present] = [np.nan if cell in MISSING else cell for cell in stripped]
     texts = pandas.Series(values, index=column.index, name=column.name, dtype=object)
     known = texts.dropna()
-    numbers = pandas.to_numeric(known, errors="coerce")
-    numeric = numbers.notna()
-    if numeric.all():
-        return texts.map(float, na_action="ignore").astype(float)
-    if numeric.mean() >= NEARLY_NUMERIC and numbers.nunique() > FEW_CATEGORIES:
-        line = int(known.index[~numeric][0])
+    numbers = [to_number(cell, decimal) for cell in known]
+    slips = [line for line, number in zip(known.index, numbers, strict=True) if number is None]
+    if not slips:
+        parsed_numbers = pandas.Series(
+            numbers, index=known.index, name=column.name, dtype=np.float64
+        )
+        return parsed_numbers.reindex(column.index)
+    correct = len(known) - len(slips)
+    if correct >= NEARLY_NUMERIC * len(known) and len(set(numbers)) > FEW_CATEGORIES:
         raise DataError(
-            f"{path}: line {line}, column {shown(column.name)}: {shown(known[line])} is not a "
-            "number "
-            f"and {int(numeric.sum())} others are; correct it, or write ? for a missing value"
+            f"{path}: line {slips[0]}, column {shown(column.name)}: {shown(known[slips[0]])} is not a "
+            f"number and {correct} others are; correct it, or write ? for a missing value"
         )
     return texts
