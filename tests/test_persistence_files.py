@@ -99,6 +99,16 @@ def test_overwrite_replaces_and_its_absence_refuses(tmp_path):
     assert left_in(tmp_path) == ["a"]
 
 
+def test_a_temporary_is_never_another_ones_file(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "urandom", bytes)
+    taken = tmp_path / f".m.{os.getpid()}-00000000.tmp"
+    taken.write_bytes(b"another's")
+    with pytest.raises(StorageError, match="File exists"):
+        save(tmp_path / "m", model(1))
+    assert taken.read_bytes() == b"another's"
+    assert left_in(tmp_path) == [taken.name]
+
+
 @posix
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
 def test_the_umask_is_honoured(tmp_path, umask):
@@ -299,6 +309,14 @@ def test_a_pipe_and_a_device_are_refused_at_once(tmp_path):
             load(path)
 
 
+@posix
+def test_a_device_is_not_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StorageError, match="it is a folder or a device"):
+        save(tmp_path / "pipe", model(1))
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
 # F1: the process is killed ahead of any operation.
 
 KILLED_CHILD = """
@@ -484,7 +502,8 @@ def test_a_second_lock_in_the_same_process_is_refused(tmp_path):
     DirectoryLock(tmp_path).release()  # not held: nothing happens
 
 
-def test_a_holder_without_a_name_is_still_a_holder(tmp_path):
+def test_a_holder_without_a_name_is_still_a_holder(monkeypatch, tmp_path):
+    monkeypatch.setattr(files, "HOLDER_PATIENCE", 0.1)
     with DirectoryLock(tmp_path):
         (tmp_path / ".lock-holder").unlink()
         with pytest.raises(LockedError, match="in use by another process: wait") as raised:

@@ -222,6 +222,7 @@ def cycle() -> dict[str, Any]:
         (ModelFile({}, {"": np.ones(1)}), "array name ''"),
         (ModelFile({}, {"__metadata__": np.ones(1)}), "array name '__metadata__'"),
         (ModelFile({}, {"ä": np.ones(1)}), "array name '\\xe4'"),
+        (ModelFile({}, {1: np.ones(1)}), "an array has the name 1"),
         (ModelFile({}, {"a": np.array(["x"])}), "dtype '<U1'"),
         (ModelFile({}, {"a": np.array([None])}), "dtype 'object'"),
         (ModelFile({}, {"a": np.ones(1, complex)}), "dtype 'complex128'"),
@@ -394,11 +395,6 @@ MALICE = {
     "dtype is a list": with_entry("b", dtype=["U8"]),
     "dtype is null": with_entry("b", dtype=None),
     "truth value 2": raw_file(compact(good_header()), good_data()[:-1] + b"\x02"),
-    "name climbs": with_entry("../../x", data_offsets=[9, 17]),
-    "name with NUL": with_entry("a\0b", data_offsets=[9, 17]),
-    "name with newline": with_entry("a\nb", data_offsets=[9, 17]),
-    "name with newline at the end": with_entry("a\n", data_offsets=[9, 17]),
-    "long name": with_entry("a" * 10**6, data_offsets=[9, 17]),
     "entry is a number": raw_file(compact(good_header() | {"b": 1}), good_data()),
     "metadata number": with_metadata(extra=1),
     "metadata table": with_metadata(extra={}),
@@ -434,6 +430,18 @@ def test_malice_is_refused(name):
     refusal(MALICE[name])
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["../../x", "a\0b", "a\nb", "a\n", "", "a b", "a/b", ".a", "-a", "é", "a" * 201, "a" * 10**6],
+)
+def test_odd_names_are_neither_written_nor_read(name):
+    with pytest.raises(UsageError, match="does not hold the array name"):
+        content_of(ModelFile({}, {name: np.zeros(0, np.uint8)}))
+    end = [9, 9] if name > "b" else [8, 8]
+    content = with_entry(name, dtype="U8", shape=[0], data_offsets=end)
+    assert "does not hold the array name" in refusal(content)
+
+
 def test_metadata_that_is_not_text_is_refused(tmp_path):
     (tmp_path / "m").write_bytes(with_metadata(metadata='{"a":1}'))
     with pytest.raises(ModelFileError, match="has metadata that is not text"):
@@ -441,7 +449,7 @@ def test_metadata_that_is_not_text_is_refused(tmp_path):
 
 
 def fill(unit: bytes, around: bytes = b"[]") -> bytes:
-    count = (4 * MIB - 100) // (len(unit) + 1)
+    count = (3 * MIB - 100) // (len(unit) + 1)
     return raw_file(around[:1] + b",".join([unit] * count) + around[1:])
 
 
@@ -453,22 +461,24 @@ BOMBS = {
     "wide characters": lambda: fill(b'"\\ud83d\\ude00"'),
     "integers": lambda: fill(b"9" * 4000),
     "keys": lambda: raw_file(
-        b"{" + b",".join(b'"%06d":0' % number for number in range(400_000)) + b"}"
+        b"{" + b",".join(b'"%06d":0' % number for number in range(280_000)) + b"}"
     ),
     "arrays": lambda: raw_file(
         compact(
             good_header()
             | {
-                f"a{number:05d}": {"data_offsets": [9, 9], "dtype": "U8", "shape": [0]}
+                f"a{number:05d}": {"data_offsets": [8, 8], "dtype": "U8", "shape": [0]}
                 for number in range(20_000)
             }
         ),
         good_data(),
     ),
-    "section": lambda: with_metadata(config='{"a":[' + ",".join(['"ab"'] * 520_000) + "]}"),
-    "section of numbers": lambda: with_metadata(config='{"a":[' + ",".join(["0.5"] * 10**6) + "]}"),
-    "other metadata": lambda: with_metadata(**{f"k{number:06d}": "" for number in range(250_000)}),
-    "quotes": lambda: with_metadata(config='"' * 2_000_000),
+    "section": lambda: with_metadata(config='{"a":[' + ",".join(['"ab"'] * 400_000) + "]}"),
+    "section of numbers": lambda: with_metadata(
+        config='{"a":[' + ",".join(["0.5"] * 750_000) + "]}"
+    ),
+    "other metadata": lambda: with_metadata(**{f"k{number:06d}": "" for number in range(230_000)}),
+    "quotes": lambda: with_metadata(config='"' * 1_500_000),
 }
 
 

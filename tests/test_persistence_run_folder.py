@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import tomllib
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from persistence_faults import FailingFiles, WatchedFiles
 
 from anyarray_mlp.errors import DataError, LockedError, OutputExistsError, StorageError, UsageError
-from anyarray_mlp.persistence import Checkpoint, ModelFile, RunFolder, to_toml
+from anyarray_mlp.persistence import Checkpoint, ModelFile, RunFolder, files, to_toml
 
 MODEL = ModelFile({"sizes": [1, 1]}, {"w": np.ones(1)})
 
@@ -162,6 +164,59 @@ def test_a_damaged_configuration_is_named(tmp_path, content):
     with pytest.raises(DataError, match=r"config\.toml is no TOML: ") as raised:
         RunFolder(tmp_path).read_config()
     assert "\n" not in str(raised.value)
+
+
+def work(folder) -> None:
+    with RunFolder.create(folder, overwrite=True) as run:
+        run.write_config({"seed": 2})
+        run.log({"epoch": 1})
+        run.save_checkpoint(Checkpoint(1, {}, {}))
+        run.save_model(MODEL)
+    with RunFolder.resume(folder) as run:
+        run.rewind_metrics(0)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO], ids=errno.errorcode.get)
+def test_a_refusal_at_any_operation_is_reported_and_frees_the_folder(monkeypatch, tmp_path, code):
+    (tmp_path / "runs").mkdir()
+    watch = WatchedFiles()
+    monkeypatch.setattr(files, "disk", watch)
+    work(tmp_path / "runs" / "a")
+    monkeypatch.setattr(files, "disk", files.Files())
+    silent = 0
+    for at in range(1, len(watch.names) + 1):
+        folder = tmp_path / "runs" / str(at)
+        monkeypatch.setattr(files, "disk", FailingFiles(at, code))
+        try:
+            work(folder)
+        except StorageError as error:
+            reported = error
+        else:
+            silent += 1
+            continue
+        finally:
+            monkeypatch.setattr(files, "disk", files.Files())
+        assert reported.errno == code
+        assert str(tmp_path / "runs") in str(reported)
+        with RunFolder.create(folder, overwrite=True) as run:
+            assert names(folder) in ([], ["model.safetensors"])
+            assert run.read_metrics() == []
+            assert not list(folder.glob(".*.tmp"))
+    assert silent == 2  # the holder's name could not be removed as the lock was freed, twice
+
+
+def test_metrics_are_flushed_ahead_of_the_checkpoint_and_the_model(monkeypatch, tmp_path):
+    with RunFolder.create(tmp_path) as run:
+        run.log({"epoch": 1})
+        for act in (
+            lambda: run.save_checkpoint(Checkpoint(1, {}, {})),
+            lambda: run.save_model(MODEL),
+        ):
+            watch = WatchedFiles()
+            monkeypatch.setattr(files, "disk", watch)
+            act()
+            monkeypatch.setattr(files, "disk", files.Files())
+            assert watch.names[:3] == ["open", "fsync", "close"]
 
 
 # The TOML writer.

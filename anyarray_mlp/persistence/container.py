@@ -28,9 +28,9 @@ FIRST_READER = "0.1.0"  # the first release of the package that reads this forma
 UNSEALED = "0" * 64
 METADATA = "__metadata__"
 
-# Parsed JSON takes up to 30 times its text where it is all brackets and 12 times otherwise: these
-# two limits keep reading any header within 64 MiB.
-MAX_HEADER_BYTES = 4 << 20
+# Parsed JSON takes up to 30 times its text where it is all brackets and 12 times otherwise, and the
+# spelling anew some more: these two limits keep reading any header within 64 MiB.
+MAX_HEADER_BYTES = 3 << 20
 MAX_BRACKETS = 1 << 16
 MAX_DIMENSIONS = 8
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}", re.ASCII)
@@ -69,11 +69,11 @@ class ArraySpec:
         if not NAME.fullmatch(self.name):
             return f"the array name {self.name[:60]!a} (use letters, digits and . _ -)"
         if self.dtype not in DTYPES:
-            return f"the dtype {self.dtype[:60]!a} (use one of {', '.join(DTYPES)})"
+            return f"the dtype {self.dtype[:60]!a} of {self.name} (use one of {', '.join(DTYPES)})"
         if len(self.shape) > MAX_DIMENSIONS:
-            return f"{len(self.shape)} dimensions (at most {MAX_DIMENSIONS})"
+            return f"{len(self.shape)} dimensions of {self.name} (at most {MAX_DIMENSIONS})"
         if 0 in self.shape and self.shape != (0,):
-            return f"the shape {self.shape} (an array without elements has the shape (0,))"
+            return f"the shape {self.shape} of {self.name} (without elements it must be (0,))"
         return None
 
 
@@ -125,11 +125,13 @@ def encode(kind: str, sections: Mapping[str, Any], arrays: Mapping[str, Any]) ->
             raise UsageError(f"{name} cannot be kept: {error}") from None
     specs, blocks = [], {}
     for name, value in arrays.items():
+        if not isinstance(name, str):
+            raise UsageError(f"an array has the name {name!r}: make it text")
         array = np.asarray(value)
         dtype = array.dtype.newbyteorder("<")
         spec = ArraySpec(name, DTYPE_NAMES.get(dtype, str(array.dtype)), array.shape)
         if problem := spec.problem():
-            raise UsageError(f"arrays[{name!r}] cannot be kept: a model file has no {problem}")
+            raise UsageError(f"a model file does not hold {problem}: rename or convert the array")
         specs.append(spec)
         blocks[name] = np.asarray(array, dtype, order="C").reshape(-1).view(np.uint8)
     data = [blocks[spec.name] for spec in layout(specs)]
@@ -193,7 +195,7 @@ def open_header(
     """Metadata, array specifications and data, the header found to be spelled canonically."""
     head = content[:8].tobytes()
     length = int.from_bytes(head, "little")
-    if len(head) < 8 or length > min(MAX_HEADER_BYTES - 8, len(content) - 8):
+    if len(head) < 8 or length > len(content) - 8:
         raise damaged(source, "it is cut off or not a model file")
     head = content[: 8 + length].tobytes()
     if problem := oversize(head):
@@ -244,7 +246,7 @@ def array_spec(name: str, entry: Any, source: str) -> ArraySpec:
         raise damaged(source, f"the entry of the array {name[:60]!a} cannot be")
     spec = ArraySpec(name, dtype, tuple(shape))
     if problem := spec.problem():
-        raise damaged(source, f"a model file has no {problem}")
+        raise damaged(source, f"a model file does not hold {problem}")
     return spec
 
 

@@ -32,6 +32,7 @@ from anyarray_mlp.errors import (
 
 LOCK_NAME = ".lock"
 HOLDER_NAME = ".lock-holder"
+HOLDER_PATIENCE = 5.0  # seconds that a new holder is given to write its name
 TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")
 CHUNK_BYTES = 1 << 20
 # A model is no place for a pipe: without O_NONBLOCK opening one waits for a writer.
@@ -165,9 +166,8 @@ def digest_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def write_temporary(path: Path, data: bytes) -> None:
-    """Write a file that was not there, flush it to the disk and check what the disk gives back."""
-    descriptor = disk.open(path, WRITE_FLAGS | os.O_EXCL)
+def write_verified(descriptor: int, path: Path, data: bytes) -> None:
+    """Write and close a file, flush it to the disk and check what the disk gives back."""
     try:
         write_all(descriptor, data)
         disk.fsync(descriptor)
@@ -211,11 +211,18 @@ def atomic_write(path: str | os.PathLike[str], data: bytes, *, overwrite: bool) 
     temporary = target.with_name(
         f".{target.name[:100]}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
     )  # the same folder: a rename within one file system is atomic
-    if not overwrite and exists(target):
-        raise output_exists(target)
+    if exists(target):
+        if not overwrite:
+            raise output_exists(target)
+        if not target.is_file():  # a rename would put a file in the place of a device
+            raise storage_error(
+                errno.EINVAL,
+                f"cannot write {target}: it is a folder or a device; name a file in it",
+            )
     with storage_errors("write", target):
+        descriptor = disk.open(temporary, WRITE_FLAGS | os.O_EXCL)  # never another's file or link
         try:
-            write_temporary(temporary, data)
+            write_verified(descriptor, temporary, data)
             if overwrite:
                 disk.replace(temporary, target)
             else:
@@ -255,11 +262,21 @@ def read_file(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def append(path: Path, data: bytes) -> None:
-    """Add `data` at the end of a file, made where it is not there. Not flushed to the disk."""
+    """Add `data` at the end of a file, made where it is not there. `flush` makes it durable."""
     with storage_errors("write", path):
         descriptor = disk.open(path, WRITE_FLAGS | os.O_APPEND)
         try:
             write_all(descriptor, data)
+        finally:
+            disk.close(descriptor)
+
+
+def flush(path: Path) -> None:
+    """Flush to the disk what was appended to a file, where it is there."""
+    with storage_errors("write", path), contextlib.suppress(FileNotFoundError):
+        descriptor = disk.open(path, os.O_RDWR)
+        try:
+            disk.fsync(descriptor)
         finally:
             disk.close(descriptor)
 
@@ -352,7 +369,7 @@ class DirectoryLock:
 
     def holder(self) -> str:
         """The process that holds the lock, in words."""
-        deadline = time.monotonic() + 1.0  # it writes its name right after it has the lock
+        deadline = time.monotonic() + HOLDER_PATIENCE
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
                 text = (self.folder / HOLDER_NAME).read_bytes()[:300].decode("utf-8", "replace")

@@ -27,7 +27,7 @@ class ModelFile:
     metadata: versions, run hash, date, text by name.
 
     JSON here is dicts with text keys, lists, text, finite numbers, booleans and None; tuples come
-    back as lists, dicts in their order. The JSON of one file is at most 4 MiB: keep large tables
+    back as lists, dicts in their order. The JSON of one file is at most 3 MiB: keep large tables
     as arrays. Arrays are loaded sorted by name.
     """
 

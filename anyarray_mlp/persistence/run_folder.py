@@ -22,6 +22,7 @@ from anyarray_mlp.persistence.files import (
     append,
     atomic_write,
     exists,
+    flush,
     make_folder,
     read_file,
     real_path,
@@ -60,8 +61,8 @@ class RunFolder:
         """
         run = cls(path)
         make_folder(run.path)
-        run.acquire()
         try:
+            run.acquire()
             steps = checkpoint_steps(run.path)
             if not overwrite and (steps or exists(run.model_path)):
                 raise OutputExistsError(
@@ -86,8 +87,8 @@ class RunFolder:
         run = cls(path)
         if not exists(run.path):
             raise StorageError(f"{run.path} is not there: name the folder of a run to resume")
-        run.acquire()
         try:
+            run.acquire()
             run.rewind_metrics(len(run.read_metrics()))
         except BaseException:
             run.close()
@@ -157,6 +158,7 @@ class RunFolder:
     def save_model(self, model_file: ModelFile) -> None:
         """Write the model, replacing an earlier one whole. Raises as `save` does."""
         self.require_lock()
+        flush(self.metrics_path)
         save(self.model_path, model_file)
 
     def load_model(self) -> ModelFile:
@@ -166,6 +168,7 @@ class RunFolder:
     def save_checkpoint(self, checkpoint: Checkpoint, *, keep: int = 2) -> None:
         """Write the state of the run and remove all but the last `keep` checkpoints."""
         self.require_lock()
+        flush(self.metrics_path)  # no checkpoint is ahead of its metrics
         save_checkpoint(self.path, checkpoint, keep=keep)
 
     def load_checkpoint(self) -> Checkpoint | None:
