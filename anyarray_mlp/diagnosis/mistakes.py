@@ -1,0 +1,425 @@
+"""The catalogue: every cause that `check_backprop` can name, with what was and what should be."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A known mistake.
+
+    `rank` orders findings of the same severity: what makes the others meaningless comes first.
+    `hints` are regular expressions of lines in which the mistake is usually made.
+    """
+
+    title: str
+    was: str
+    should_be: str
+    cure: str
+    severity: Severity = "error"
+    rank: int = 5
+    hints: tuple[str, ...] = ()
+
+
+SLOPE_HINTS = (
+    r"deriv|prime|dsig|dtanh|drelu|sigmoid_d|_d\(|d_sig|grad_act|slope|nonlin\(.*True|deriv=True|backward",
+    r"\*\s*\(?\s*1(\.0?)?\s*-",
+    r"delta|dz",
+)
+BIAS_HINTS = (r"\bd_?b|db\d?\b|grad.*b|nabla_b|bias",)
+SCALE_HINTS = (r"/\s*(n|m|N|len|batch|x\.shape|X\.shape|y\.size|self\.m)", r"mean", r"delta|dz|err")
+
+CATALOGUE: dict[str, Cause] = {
+    "sign_flipped": Cause(
+        "the gradient has the wrong sign",
+        "w += learning_rate * dL/dw (or delta = y - output with w -= ...)",
+        "delta = output - y with w -= learning_rate * gradient",
+        "turn the sign round in one place: either the delta or the update",
+        hints=(r"y\w*\s*-\s*|-\s*(self\.)?(out|a|y)", r"\+=", r"delta|err"),
+    ),
+    "sign_flipped_twice": Cause(
+        "the sign is flipped twice, in the gradient and in the update",
+        "gradient = -dL/dw and w += learning_rate * gradient",
+        "gradient = dL/dw and w -= learning_rate * gradient",
+        "the two cancel and it learns; turn both round, or say update='+=' where that is meant",
+        "warning",
+        hints=(r"\+=", r"y\w*\s*-\s*"),
+    ),
+    "mean_missing": Cause(
+        "the mean of the loss is not in the gradient: 1/n (or 1/outputs) is missing",
+        "dW = a.T @ delta",
+        "dW = a.T @ delta / n",
+        "divide the output's delta by what the loss divides by, or sum the loss instead",
+        hints=(r"\.T|dot|@", r"delta|dz"),
+    ),
+    "mean_twice": Cause(
+        "the mean is taken twice: the gradient is divided by n (or the outputs) once too often",
+        "delta = (output - y) / n and dW = a.T @ delta / n",
+        "divide once",
+        "take one of the two divisions out",
+        hints=SCALE_HINTS,
+    ),
+    "factor_two": Cause(
+        "a factor 2 between the loss and its gradient",
+        "loss = mean((output - y)^2) with delta = output - y (or 1/2 in the loss and 2 in the delta)",
+        "delta = 2 (output - y), or 1/2 in the loss",
+        "write the 2 in both or in neither",
+        hints=(r"2(\.0?)?\s*\*", r"output|y_hat|err", r"delta"),
+    ),
+    "wrong_scale": Cause(
+        "the gradient points the right way with a wrong length",
+        "gradient = factor * dL/dw",
+        "gradient = dL/dw",
+        "look for a constant that the loss does not have",
+        hints=SCALE_HINTS,
+    ),
+    "derivative_of_activated": Cause(
+        "the activation's derivative is taken of the already activated value",
+        "f'(a) with a = f(z): for a sigmoid, sigmoid(a) * (1 - sigmoid(a))",
+        "f'(z): for a sigmoid, a * (1 - a)",
+        "give the derivative the pre-activation z, or write it for the value: a * (1 - a), 1 - a**2",
+        hints=SLOPE_HINTS,
+    ),
+    "derivative_of_preactivation": Cause(
+        "the derivative's formula for the activated value is given the pre-activation",
+        "z * (1 - z) (sigmoid), 1 - z**2 (tanh)",
+        "a * (1 - a) (sigmoid), 1 - a**2 (tanh), with a = f(z)",
+        "give the derivative the layer's output a, not its pre-activation z",
+        hints=SLOPE_HINTS,
+    ),
+    "derivative_twice": Cause(
+        "the activation's derivative is applied twice",
+        "delta = error * f'(z) * f'(z)",
+        "delta = error * f'(z)",
+        "take one of the two out",
+        hints=SLOPE_HINTS,
+    ),
+    "derivative_missing": Cause(
+        "a hidden layer's delta lacks the activation's derivative",
+        "delta = delta_above @ W.T",
+        "delta = (delta_above @ W.T) * f'(z)",
+        "multiply with the derivative of the hidden layer's activation",
+        hints=(r"\.T\s*\)?|dot|@", r"delta|dz|err"),
+    ),
+    "derivative_of_another_activation": Cause(
+        "the derivative belongs to another activation than the forward pass",
+        "the derivative of another activation",
+        "the derivative of the one in the forward pass",
+        "use the derivative that goes with the layer's activation",
+        hints=SLOPE_HINTS,
+    ),
+    "softmax_elementwise": Cause(
+        "the softmax's derivative is taken elementwise, p (1 - p)",
+        "delta = dL/dp * p * (1 - p)",
+        "delta_i = p_i * (dL/dp_i - sum_j dL/dp_j p_j); with cross-entropy, delta = p - y",
+        "softmax mixes the outputs: use the whole Jacobian, or cross-entropy with delta = p - y",
+        hints=(r"\*\s*\(?\s*1(\.0?)?\s*-", r"deriv|prime|softmax", r"delta|dz"),
+    ),
+    "derivative_on_fused": Cause(
+        "the output's derivative is applied on top of p - y, which has it already",
+        "delta = (p - y) * f'(z)",
+        "delta = p - y",
+        "for cross-entropy with softmax (or a sigmoid) p - y is already dL/dz: multiply with nothing",
+        hints=(r"\*\s*\(?\s*1(\.0?)?\s*-", r"deriv|prime", r"delta|dz"),
+    ),
+    "output_derivative_missing": Cause(
+        "the output activation's derivative is missing for this loss",
+        "delta = output - y",
+        "delta = (output - y) * f'(z)",
+        "multiply with the output's derivative, or report the cross-entropy, whose delta is "
+        "output - y",
+        hints=(r"(out|a\d|y_?hat|p|pred)\w*\s*-\s*|-\s*(self\.)?(out|a|p)", r"delta|err|dz"),
+    ),
+    "error_not_delta": Cause(
+        "the error is sent down instead of the delta: a derivative is left out of the chain",
+        "error_below = error_above @ W.T",
+        "error_below = delta_above @ W.T, with delta_above = error_above * f'(z)",
+        "propagate the delta, not the error",
+        hints=(r"err\w*.*(\.T|dot|@)", r"\.T|dot|@"),
+    ),
+    "bias_missing": Cause(
+        "the forward pass never adds the bias",
+        "z = a @ W",
+        "z = a @ W + b",
+        "add the bias in the forward pass",
+        rank=3,
+        hints=(r"dot|@|matmul",),
+    ),
+    "bias_not_updated": Cause(
+        "the bias is never updated",
+        "only the weights change",
+        "b -= learning_rate * delta.sum(axis=0)",
+        "give the bias its gradient: the sum of delta over the samples",
+        hints=BIAS_HINTS,
+    ),
+    "weights_not_updated": Cause(
+        "a layer's weights are never updated",
+        "the gradient or the change is zero",
+        "w -= learning_rate * a.T @ delta",
+        "update this layer's weights",
+        hints=(r"-=|\+=",),
+    ),
+    "bias_wrong_axis": Cause(
+        "the bias's gradient is summed over the wrong axis",
+        "db = delta.sum() or delta.sum(axis=1), or not summed at all",
+        "db = delta.sum(axis=0): over the samples",
+        "sum over the axis of the samples and keep one number for each unit",
+        rank=4,
+        hints=(r"sum\(|mean\(", *BIAS_HINTS),
+    ),
+    "weights_updated_before_use": Cause(
+        "a layer's weights are updated before they send the error down",
+        "W2 -= ...; error = delta @ W2.T",
+        "error = delta @ W2.T; W2 -= ...",
+        "compute all deltas first, then update all weights",
+        hints=(r"\.T\s*\)?|dot|@", r"-=|\+="),
+    ),
+    "gradients_never_reset": Cause(
+        "gradients of earlier calls are still in the sum",
+        "dW += ... without dW = 0 at the start of a step",
+        "set the gradients to zero before each step",
+        "reset the accumulated gradients after every update",
+        hints=(r"\+=", r"zeros"),
+    ),
+    "only_last_sample": Cause(
+        "only one sample of the batch reaches the gradient",
+        "dW = ... inside the loop over samples",
+        "dW += ... inside the loop",
+        "add the samples' gradients up instead of overwriting them",
+        hints=(r"^\s+\S*(d_?[wW]|grad|nabla)\S*\s*=", r"outer|dot|@"),
+    ),
+    "transposed": Cause(
+        "a matrix is transposed (or reshaped) where it should not be, or not where it should",
+        "delta @ W, (a.T @ delta).T",
+        "delta @ W.T, a.T @ delta",
+        "check the transposes: a square matrix hides the mistake from the shapes",
+        hints=(r"\.T|transpose|reshape", r"dot|@"),
+    ),
+    "stale_activations": Cause(
+        "the gradient uses activations of an earlier call",
+        "the forward pass is not run again after the batch or the weights changed",
+        "run the forward pass on this batch with these weights before every backward pass",
+        "call forward inside the step and do not keep its results from before",
+        hints=(r"cache|self\.(a|h|z|hidden|out|layer)", r"forward"),
+    ),
+    "preactivation_as_input": Cause(
+        "a weight's gradient uses the layer below before its activation",
+        "dW = z.T @ delta",
+        "dW = a.T @ delta, with a = f(z)",
+        "use the activated values of the layer below",
+        hints=(r"z\w*\.T|z\w*", r"dot|@"),
+    ),
+    "momentum_misapplied": Cause(
+        "the momentum is applied to the wrong thing",
+        "momentum times the weights or the present gradient",
+        "change = momentum * previous_change - learning_rate * gradient; w += change",
+        "keep the whole previous change for each weight and add momentum times it",
+        hints=(r"moment|mu\b|beta|alpha|vel|\bv\w*\s*=", r"-=|\+="),
+    ),
+    "weight_decay_differs": Cause(
+        "the weight decay in the gradient is not the one in the loss",
+        "gradient + other * w",
+        "gradient + decay * w for a loss with decay / 2 * sum(w**2)",
+        "use the same coefficient in both",
+        hints=(r"reg|lambda|lam|decay|l2",),
+    ),
+    "loss_reported_differs": Cause(
+        "the loss reported is not the one that is trained",
+        "a loss whose gradient is not what the backward pass computes, as y**2 - output**2",
+        "report the loss whose gradient you compute: (y - output)**2 goes with output - y",
+        "report the loss that is trained",
+        hints=(r"mean|sum|log|\*\*\s*2|square|abs",),
+    ),
+    "learning_rate_missing": Cause(
+        "the learning rate is not in the update",
+        "w -= gradient",
+        "w -= learning_rate * gradient",
+        "multiply the gradient with the learning rate",
+        rank=4,
+        hints=(r"-=|\+=",),
+    ),
+    "learning_rate_twice": Cause(
+        "the learning rate is in the update twice",
+        "w -= learning_rate * (learning_rate * gradient)",
+        "w -= learning_rate * gradient",
+        "take one of the two out",
+        rank=4,
+        hints=(r"lr|rate|eta|alpha",),
+    ),
+    "log_of_zero": Cause(
+        "the loss takes the logarithm of zero",
+        "-y * log(p) with p = 0",
+        "-y * log(clip(p, 1e-12, 1)), or the loss computed from the logits",
+        "clip p away from 0 and 1, or use log-sum-exp of the logits",
+        "warning",
+        rank=8,
+        hints=(r"log\(",),
+    ),
+    "label_shape_broadcast": Cause(
+        "the labels' shape broadcasts against the output's: (n,) against (n, 1) makes (n, n)",
+        "y of shape (n,) with an output of shape (n, 1), or the other way round",
+        "y.reshape(output.shape)",
+        "give y the shape of the output",
+        rank=1,
+        hints=(r"-\s*(self\.)?y|y\w*\s*-", r"mean|sum"),
+    ),
+    "softmax_over_batch": Cause(
+        "softmax runs over the whole batch",
+        "exp(z) / exp(z).sum()",
+        "exp(z) / exp(z).sum(axis=1, keepdims=True)",
+        "sum over the classes of each sample only",
+        rank=0,
+        hints=(r"sum\(", r"exp"),
+    ),
+    "max_over_batch": Cause(
+        "softmax subtracts the largest value of the whole batch",
+        "exp(z - z.max())",
+        "exp(z - z.max(axis=1, keepdims=True))",
+        "subtract each row's own maximum: a row far below the batch's underflows to 0 / 0",
+        "warning",
+        rank=7,
+        hints=(r"max\(",),
+    ),
+    "softmax_twice": Cause(
+        "softmax is applied twice: in the forward pass and again in the loss",
+        "-log(softmax(softmax(z)))",
+        "-log(softmax(z))",
+        "give the loss the logits, or leave its softmax out",
+        rank=2,
+        hints=(r"softmax",),
+    ),
+    "batch_coupled": Cause(
+        "a batch gives other results than its rows one by one",
+        "a maximum, sum or mean over the whole batch inside the forward pass",
+        "each row's output depends on that row only",
+        "give axis=1 (keepdims=True) to the reductions of the forward pass",
+        rank=0,
+        hints=(r"max\(|sum\(|mean\(|std\(",),
+    ),
+    "rows_do_not_sum_to_one": Cause(
+        "the rows of the softmax do not sum to one",
+        "exp(z) without its own row's sum",
+        "exp(z) / exp(z).sum(axis=1, keepdims=True)",
+        "divide each row by its own sum",
+        rank=0,
+        hints=(r"exp",),
+    ),
+    "overflow": Cause(
+        "large inputs overflow to inf or nan",
+        "exp(z) of a large z",
+        "exp(z - z.max(axis=1, keepdims=True))",
+        "subtract the row's maximum before exp, and scale the inputs",
+        "warning",
+        rank=7,
+        hints=(r"exp\(",),
+    ),
+    "not_finite": Cause(
+        "the output or the loss is not finite on the samples given",
+        "inf or nan",
+        "finite numbers",
+        "scale the inputs and the initial weights, and keep log and exp in range",
+        rank=0,
+        hints=(r"exp\(|log\(",),
+    ),
+    "targets_out_of_reach": Cause(
+        "the output cannot reach the targets",
+        "targets outside the range of the output's activation",
+        "targets inside the range, or another output activation",
+        "scale the targets, one-hot the classes for a softmax, or use a linear output",
+        rank=6,
+    ),
+    "constant_output": Cause(
+        "the output is the same for every input",
+        "all samples give one output",
+        "outputs that differ between samples",
+        "look at the initial weights (all zero?), dead relu units, saturated units, a softmax of a "
+        "single output",
+        "warning",
+        rank=6,
+    ),
+    "unexplained": Cause(
+        "the gradient is not the loss's, and no known mistake gives it",
+        "see the evidence",
+        "the numerical gradient",
+        "check this layer's lines one by one against dW = a.T @ delta",
+        rank=6,
+        hints=(r"dot|@|outer",),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class BackpropFinding:
+    """One mistake found.
+
+    `layers` counts from 1 at the input (empty where no single layer is meant), `where` is what of
+    them is wrong, `evidence` the figures that name it, `location` "file:line" where the user's
+    source could be read.
+    """
+
+    cause: str
+    layers: tuple[int, ...] = ()
+    where: str = ""
+    detail: str = ""
+    evidence: dict[str, Any] = field(default_factory=dict)
+    location: str | None = None
+    line: str | None = None
+    severity: Severity = "error"
+
+    @property
+    def layer(self) -> int | None:
+        """The layer nearest to the output, where one is meant."""
+        return max(self.layers) if self.layers else None
+
+    @property
+    def title(self) -> str:
+        return CATALOGUE[self.cause].title
+
+    @property
+    def was(self) -> str:
+        return CATALOGUE[self.cause].was
+
+    @property
+    def should_be(self) -> str:
+        return CATALOGUE[self.cause].should_be
+
+    @property
+    def cure(self) -> str:
+        return CATALOGUE[self.cause].cure
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        return {
+            **asdict(self),
+            "layers": list(self.layers),
+            "title": self.title,
+            "was": self.was,
+            "should_be": self.should_be,
+            "cure": self.cure,
+        }
+
+    def __str__(self) -> str:
+        place = ""
+        if self.layers:
+            names = ", ".join(str(layer) for layer in self.layers)
+            place = f" [layer{'s' if len(self.layers) > 1 else ''} {names}]"
+        lines = [f"{self.severity}: {self.title}{place} ({self.cause})"]
+        if self.detail:
+            lines.append(f"  what      {self.detail}")
+        lines.append(f"  was       {self.was}")
+        lines.append(f"  should be {self.should_be}")
+        lines.append(f"  cure      {self.cure}")
+        if self.location:
+            lines.append(f"  where     {self.location}: {self.line}")
+        if self.evidence:
+            parts = [f"{key} {format_value(value)}" for key, value in self.evidence.items()]
+            lines.append(f"  evidence  {'; '.join(parts)}")
+        return "\n".join(lines)
+
+
+def format_value(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,141 @@
+"""The user's samples, targets and outputs as (n, features), whatever way they lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from anyarray_mlp.diagnosis.adapters import Layout, UserNetwork, take, to_host
+from anyarray_mlp.errors import DataError
+
+Array = Any
+MOST_SAMPLES = 256
+
+
+@dataclass(frozen=True)
+class Samples:
+    """x and y as the user gave them (for calls) and as float64 matrices (for the reference)."""
+
+    x: Any
+    y: Any
+    layout: Layout
+    inputs: Array  # (n, i)
+
+    @property
+    def count(self) -> int:
+        return len(self.inputs)
+
+    def one(self, index: int) -> tuple[Any, Any]:
+        """A batch of one sample; in the layout "single" the sample itself."""
+        if self.layout == "single":
+            return self.x[index], self.y[index]
+        return take(self.x, [index], self.layout), take(self.y, [index], target_layout(self))
+
+    def some(self, index: list[int]) -> Samples:
+        x = take(self.x, index, self.layout)
+        y = take(self.y, index, target_layout(self))
+        return Samples(x, y, self.layout, self.inputs[index])
+
+
+def target_layout(samples: Samples) -> Layout:
+    """Targets lie as the inputs do, except for a vector of labels."""
+    return "rows" if np.ndim(samples.y) == 1 and samples.layout == "columns" else samples.layout
+
+
+def as_samples(x: Any, y: Any, layout: Layout) -> Samples:
+    """Check that x and y go together in this layout.
+
+    Raises
+    ------
+    DataError
+        Where the numbers of samples differ.
+    """
+    if layout == "single":
+        inputs = np.stack([np.asarray(to_host(xi), dtype=np.float64).ravel() for xi in x])
+        targets = len(y)
+    else:
+        host = np.asarray(to_host(x), dtype=np.float64)
+        host = host.reshape(len(host), -1) if host.ndim != 2 else host
+        inputs = host.T if layout == "columns" else host
+        shape = np.shape(to_host(y))
+        targets = shape[-1] if layout == "columns" and len(shape) > 1 else shape[0]
+    if targets != len(inputs):
+        raise DataError(
+            f"x has {len(inputs)} samples and y has {targets} (taken as {layout}); give one target "
+            "for each sample, or samples='rows', 'columns' or 'single'"
+        )
+    if not np.isfinite(inputs).all():
+        raise DataError("x holds values that are not finite; take those samples out")
+    samples = Samples(x, y, layout, inputs)
+    if len(inputs) > MOST_SAMPLES:
+        samples = samples.some(list(range(MOST_SAMPLES)))
+    return samples
+
+
+def outputs_of(network: UserNetwork, samples: Samples) -> Array:
+    """The user's outputs (n, k) for these samples."""
+    if samples.layout == "single":
+        rows = [np.ravel(network.output(samples.x[i])) for i in range(samples.count)]
+        return np.stack(rows)
+    return as_rows(network.output(samples.x), samples)
+
+
+def outputs_one_by_one(network: UserNetwork, samples: Samples) -> Array:
+    """The same, each sample in a call of its own."""
+    rows = [np.ravel(network.output(samples.one(i)[0])) for i in range(samples.count)]
+    return np.stack(rows)
+
+
+def as_rows(output: Array, samples: Samples) -> Array:
+    """(n, k) from the user's output.
+
+    Raises
+    ------
+    DataError
+        Where its shape does not go with the samples.
+    """
+    n = samples.count
+    if samples.layout == "columns" and output.ndim == 2 and output.shape[1] == n:
+        return output.T
+    if output.ndim >= 1 and output.shape[0] == n:
+        return output.reshape(n, -1)
+    if output.size == n:
+        return output.reshape(n, 1)
+    raise DataError(
+        f"forward gives shape {output.shape} for {n} samples (taken as {samples.layout}); one row or "
+        "one column for each sample is needed: say samples='rows', 'columns' or 'single'"
+    )
+
+
+def targets_of(samples: Samples, outputs: int) -> Array:
+    """Targets (n, k) in float64; class numbers become one-hot rows.
+
+    Raises
+    ------
+    DataError
+        Where their shape does not go with the outputs.
+    """
+    n = samples.count
+    if samples.layout == "single":
+        y = np.stack([np.asarray(to_host(yi), dtype=np.float64).ravel() for yi in samples.y])
+    else:
+        y = np.asarray(to_host(samples.y), dtype=np.float64)
+        if samples.layout == "columns" and y.ndim == 2:
+            y = y.T
+        y = y.reshape(n, -1)
+    if y.shape[1] == outputs:
+        return y
+    labels = y[:, 0]
+    if y.shape[1] == 1 and np.array_equal(labels, np.round(labels)) and labels.min() >= 0:
+        if labels.max() >= outputs:
+            raise DataError(
+                f"class {labels.max():g} among the targets, but the network has {outputs} outputs "
+                f"(classes 0 to {outputs - 1}); number the classes from 0"
+            )
+        return np.eye(outputs)[labels.astype(int)]
+    raise DataError(
+        f"targets of shape {np.shape(samples.y)} do not go with {outputs} outputs for {n} samples; "
+        "give one row of that many numbers, or one class number, for each sample"
+    )

@@ -1,0 +1,1 @@
+"""Networks written by hand, in the styles in which people write them, right and with mistakes."""
