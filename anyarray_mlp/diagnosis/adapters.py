@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -24,21 +25,29 @@ Array = Any
 Path = str | int
 Layout = Literal["rows", "columns", "single"]
 
-NETWORK_NAMES = frozenset(
-    ["network", "net", "nn", "model", "params", "parameters", "theta", "self", "state", "layers", "weights", "mlp", "p", "w", "ws"]
-)
-INPUT_NAMES = frozenset(
-    ["x", "xs", "xb", "xi", "inp", "inputs", "input", "data", "sample", "features", "batch", "a0", "inputs_list", "input_list", "in_", "image", "images", "row", "x_train", "xtrain", "train_x", "training_inputs", "input_data", "x_batch", "batch_x"]
-)
-TARGET_NAMES = frozenset(
-    ["y", "ys", "yb", "yi", "t", "ts", "target", "targets", "label", "labels", "d", "expected", "y_true", "y_train", "target_list", "targets_list", "desired", "answer", "answers", "truth", "ytrain", "train_y", "training_outputs", "y_batch", "batch_y", "one_hot", "onehot", "want"]
-)
-OUTPUT_NAMES = frozenset(
-    ["o", "out", "output", "outputs", "yhat", "y_hat", "y_pred", "ypred", "pred", "preds", "prediction", "predictions", "probs", "prob", "p", "a", "a2", "a3", "al", "logits", "scores", "h", "activations", "predicted"]
-)
-RATE_NAMES = frozenset(
-    ["lr", "learning_rate", "learningrate", "eta", "alpha", "rate", "step_size", "learn_rate", "n"]
-)
+# Parameter names that tell what a user's function wants.
+ROLE_NAMES = {
+    "network": re.compile(
+        r"network|net|nn|model|params|parameters|theta|self|state|layers|"
+        r"weights|mlp|p|w|ws"
+    ),
+    "x": re.compile(
+        r"x|xs|xb|xi|inp|inputs|input|data|sample|features|batch|a0|"
+        r"inputs_list|input_list|in_|image|images|row|x_train|xtrain|train_x|"
+        r"training_inputs|input_data|x_batch|batch_x"
+    ),
+    "y": re.compile(
+        r"y|ys|yb|yi|t|ts|target|targets|label|labels|d|expected|y_true|"
+        r"y_train|target_list|targets_list|desired|answer|answers|truth|ytrain|"
+        r"train_y|training_outputs|y_batch|batch_y|one_hot|onehot|want"
+    ),
+    "output": re.compile(
+        r"o|out|output|outputs|yhat|y_hat|y_pred|ypred|pred|preds|prediction|"
+        r"predictions|probs|prob|p|a|a2|a3|al|logits|scores|h|activations|"
+        r"predicted"
+    ),
+    "rate": re.compile(r"lr|learning_rate|learningrate|eta|alpha|rate|step_size|learn_rate|n"),
+}
 RATE_ATTRIBUTES = (
     "learning_rate",
     "lr",
@@ -242,15 +251,7 @@ def is_numeric_nest(value: Any) -> bool:
 
 def role_of(name: str) -> set[str]:
     """What a parameter of this name can stand for."""
-    lowered = name.lower()
-    tables = {
-        "network": NETWORK_NAMES,
-        "x": INPUT_NAMES,
-        "y": TARGET_NAMES,
-        "output": OUTPUT_NAMES,
-        "rate": RATE_NAMES,
-    }
-    return {role for role, names in tables.items() if lowered in names}
+    return {role for role, names in ROLE_NAMES.items() if names.fullmatch(name.lower())}
 
 
 DEFAULT_ROLES: dict[str, dict[int, tuple[str, ...]]] = {
@@ -287,7 +288,7 @@ def bind(network: Any, spec: str | Callable[..., Any], kind: str) -> Bound:
             function = read_path(network, spec)
         except (AttributeError, KeyError, IndexError, ValueError, TypeError):
             raise UsageError(
-                f"{kind}={spec!r}: the network of type {type(network).__name__} has nothing of that "
+                f"{kind}={spec!r}: the network of type {type(network).__name__} has none of that "
                 "name; give a method's name or a function"
             ) from None
     else:
@@ -304,7 +305,12 @@ def bind(network: Any, spec: str | Callable[..., Any], kind: str) -> Bound:
     if kind == "train_step":
         optional = [p for p in parameters if p.default is not p.empty or p.kind == p.KEYWORD_ONLY]
         rate_keyword = next(
-            (p.name for p in optional if p.name.lower() in RATE_NAMES - {"n", "alpha"}), None
+            (
+                p.name
+                for p in optional
+                if "rate" in role_of(p.name) and p.name.lower() not in ("n", "alpha")
+            ),
+            None,
         )
     roles = assign_roles([p.name for p in required], kind, function)
     return Bound(function, roles, rate_keyword)
@@ -397,7 +403,11 @@ class UserNetwork:
         assert adapter.forward is not None
         self.parameters = list_parameters(adapter)
         self.forward = bind(self.network, adapter.forward, "forward")
-        self.loss = bind(self.network, adapter.loss, "loss") if is_function(adapter) else None
+        self.loss = (
+            bind(self.network, adapter.loss, "loss")
+            if adapter.loss is not None and is_function(adapter)
+            else None
+        )
         self.gradients = (
             None
             if adapter.gradients is None
@@ -416,6 +426,7 @@ class UserNetwork:
         self.original = self.read()
         self.current = self.original
         self.rate_path = self.find_rate_path()
+        self.primed = False  # run the forward pass before each training step
 
     def find_rate_path(self) -> str | None:
         if isinstance(self.adapter.learning_rate, str):
@@ -606,6 +617,8 @@ class UserNetwork:
         given = rate
         if rate is None and self.train_step.takes_rate:
             given = 0.1
+        if self.primed:
+            self.prime(x, y)
         try:
             with quiet():
                 result = self.train_step(self.values(x, y, rate=given))
@@ -763,7 +776,7 @@ def order_leaves(
                or not name.rsplit(".", 1)[-1].isdigit()}  # fmt: skip
     names = [canonical_name("." + str(p.path).split(".")[-1]) for p in parameters]
     plain = [str(p.path).split(".")[-1].lower() for p in parameters]
-    full = {name: array for name, array in leaves}
+    full = dict(leaves)
     if all(str(p.path) in full for p in parameters):
         return [full[str(p.path)] for p in parameters]
     if len(set(plain)) == len(plain):

@@ -250,6 +250,8 @@ class Check:
                 samples = as_samples(x, y, layout)
                 probes = self.probe_outputs(samples)
             except AnyArrayMLPError as error:
+                if told is not None:
+                    raise
                 problems.append(f"{layout}: {error}")
                 continue
             except Exception as error:
@@ -356,9 +358,10 @@ class Check:
         raw = self.user.output(samples.x)
         n = samples.count
         vector, column = (n,), (n, 1)
-        if {raw.shape, tuple(samples.y.shape)} != {vector, column}:
-            if not (raw.ndim == 2 and raw.shape == (1, n) and tuple(samples.y.shape) == column):
-                return samples
+        given = tuple(samples.y.shape)
+        lies_across = raw.shape == (1, n) and given == column
+        if {raw.shape, given} != {vector, column} and not lies_across:
+            return samples
         mended = replace(samples, y=samples.y.reshape(raw.shape))
         for call in (self.user_loss, self.user_arrays):
             as_given, right = attempt(call, samples), attempt(call, mended)
@@ -430,7 +433,9 @@ class Check:
         if own_finite and not self.has("constant_output"):
             self.findings += forward_checks.constant_findings(samples.inputs, own, self.targets)
         if not own_finite:
-            evidence = {"outputs that are not finite": int((~np.isfinite(own)).sum())}
+            evidence: dict[str, Any] = {
+                "outputs that are not finite": int((~np.isfinite(own)).sum())
+            }
             self.findings.append(BackpropFinding("overflow", evidence=evidence, severity="error"))
         elif self.user.loss is not None:
             loss = attempt(self.user_loss, samples)
@@ -525,6 +530,8 @@ class Check:
         before = list(self.findings)
         if not self.adaptive:
             self.judge(seen)
+        if self.has("unexplained") and self.judge_primed(rate, free_scale, before):
+            return
         if self.user.gradients is not None:
             self.merge_update(before)
         self.user.write(self.values)
@@ -537,6 +544,24 @@ class Check:
             )
             self.add(memory)
             self.judge_momentum(momentum, memory)
+
+    def judge_primed(
+        self, rate: float | None, free_scale: bool, before: list[BackpropFinding]
+    ) -> bool:
+        """Does the step need a forward pass on this batch that it does not make itself?"""
+        unprimed = list(self.findings)
+        self.findings = list(before)
+        self.user.primed = True
+        try:
+            self.judge(self.observe_step(rate, free_scale))
+        finally:
+            self.user.primed = False
+        if self.has("unexplained"):
+            self.findings = unprimed
+            return False
+        detail = "the step is right only after forward was called with this batch and these weights"
+        self.findings.append(BackpropFinding("stale_activations", detail=detail))
+        return True
 
     def choose_rate(self) -> tuple[float | None, bool]:
         """(the learning rate of the probe, is its value unknown)."""
@@ -586,7 +611,7 @@ class Check:
             start = np.asarray(value, dtype=np.float64)
             change = sum(start - np.asarray(a[which], dtype=np.float64) for a in afters)
             arrays.append(np.asarray(change) / divisor)
-            largest = max(largest, float(np.abs(arrays[-1]).max()))
+            largest = max(largest, float(np.abs(change).max()) / divisor)
         epsilon = float(np.finfo(np.float32 if self.single else np.float64).eps)
         weights = max(float(np.abs(v).max()) for v in self.values)
         noise = 20 * epsilon * weights / (divisor * max(largest, 1e-300))
@@ -683,7 +708,9 @@ class Check:
             change = sum(
                 np.asarray(value, np.float64) - np.asarray(a[which], np.float64) for a in afters
             )
-            power = np.log2(np.linalg.norm(array * rate) / max(np.linalg.norm(change), 1e-300))
+            whole = float(np.linalg.norm(array * rate))
+            half = max(float(np.linalg.norm(np.asarray(change))), 1e-300)
+            power = float(np.log2(whole / half))
             if abs(power) < 0.1:
                 missing.append(parameter.layer + 1)
             elif abs(power - 2) < 0.2:
@@ -734,18 +761,7 @@ class Check:
             value = pick(layer, "weight", self.user.parameters, self.values)
             bias = pick(layer, "bias", self.user.parameters, arrays)
             bias_value = pick(layer, "bias", self.user.parameters, self.values)
-            if weight is not None:
-                if weight.shape != np.shape(value):
-                    if weight.shape == np.shape(value)[::-1]:
-                        planted.append(Planted("transposed", layer, "weight", "shape"))
-                        weight = weight.T
-                    elif weight.size == np.size(value):
-                        weight = weight.reshape(np.shape(value))
-                    else:
-                        planted.append(
-                            Planted("unexplained", layer, "weight", f"shape {weight.shape}")
-                        )
-                        weight = None
+            weight = self.in_weight_shape(weight, value, layer, planted)
             if weight is not None:
                 weight = as_matrix(weight, layout.transposed)
                 if layout.bias_row is not None:
@@ -766,6 +782,20 @@ class Check:
                     bias = None
             layers.append((weight, bias))
         return layers, planted
+
+    def in_weight_shape(
+        self, weight: Array | None, value: Array, layer: int, planted: list[Planted]
+    ) -> Array | None:
+        """A weight's gradient in the weight's shape; what that takes is a mistake of its own."""
+        if weight is None or weight.shape == value.shape:
+            return weight
+        if weight.shape == value.shape[::-1]:
+            planted.append(Planted("transposed", layer, "weight", f"shape {weight.shape}"))
+            return weight.T
+        if weight.size == value.size:
+            return weight.reshape(value.shape)
+        planted.append(Planted("unexplained", layer, "weight", f"shape {weight.shape}"))
+        return None
 
     def judge(self, seen: Observation) -> None:
         """Compare what was seen with the right gradient and name what differs."""
@@ -853,7 +883,7 @@ class Check:
         seen: Observation,
     ) -> list[BackpropFinding]:
         """One finding for each cause of an explanation, its layers together."""
-        planted = [p for p in (*explanation.planted, *shape_mistakes)]
+        planted = [*explanation.planted, *shape_mistakes]
         planted += [Planted("unexplained", layer, where) for layer, where in explanation.unmatched]
         groups: dict[str, list[Planted]] = {}
         for one in planted:
@@ -978,10 +1008,10 @@ class Check:
                         "momentum_misapplied", finding.layers, "update", detail, finding.evidence
                     )
                 )
-        if told is not None and told > 0 and momentum is None and not memory:
-            if not self.has("momentum_misapplied"):
-                detail = f"momentum {told:g} is told, but no step adds anything of the one before"
-                self.findings.append(BackpropFinding("momentum_misapplied", detail=detail))
+        unused = told is not None and told > 0 and momentum is None and not memory
+        if unused and not self.has("momentum_misapplied"):
+            detail = f"momentum {told:g} is told, but no step adds anything of the one before"
+            self.findings.append(BackpropFinding("momentum_misapplied", detail=detail))
 
     def judge_by_numbers(self, seen: Observation) -> None:
         """Without a reference: compare with the numerical slopes up to signs and constants."""

@@ -63,8 +63,8 @@ class Structure:
 
 def pick(
     layer: int, kind: str, parameters: Sequence[Parameter], values: Sequence[Array | None]
-) -> Array | None:
-    """The array of a layer's weight or bias."""
+) -> Array:
+    """The array of a layer's weight or bias, None where there is none."""
     for parameter, value in zip(parameters, values, strict=True):
         if parameter.layer == layer and parameter.kind == kind:
             return value

@@ -255,9 +255,9 @@ def combine(
         relative = [f / base for f in factors]
         shared = {1.0, *(r for r in relative if abs(r - 1) > 5 * problem.tolerance)}
         for of_delta in shared:
+            causes = filter(None, delta.cause.split("+"))
             cost, planted = state.cost, list(state.planted)
-            for cause in filter(None, delta.cause.split("+")):
-                planted.append(Planted(cause, layer, "delta", delta.detail))
+            planted.extend(Planted(cause, layer, "delta", delta.detail) for cause in causes)
             cost += delta_cost(state.planted, delta)
             cost += add_factor(problem, planted, of_delta, layer, "delta")
             for fit, where in ((weight, "weight"), (bias, "bias")):

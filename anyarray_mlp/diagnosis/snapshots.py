@@ -87,13 +87,10 @@ class Snapshot:
             return [node.__self__, node.__func__]
         if isinstance(node, types.FunctionType):
             return self.visit_closure(node)
-        inside: list[Any] = []
-        for name in slot_names(type(node)):
-            if hasattr(node, name):
-                inside.append(getattr(node, name))
-        if inside:
-            kept_slots = {n: getattr(node, n) for n in slot_names(type(node)) if hasattr(node, n)}
-            self.slots.append((node, kept_slots))
+        in_slots = {n: getattr(node, n) for n in slot_names(type(node)) if hasattr(node, n)}
+        if in_slots:
+            self.slots.append((node, in_slots))
+        inside = list(in_slots.values())
         if hasattr(node, "__dict__"):
             inside.append(node.__dict__)
         return inside

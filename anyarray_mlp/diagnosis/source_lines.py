@@ -58,6 +58,7 @@ def reachable(network: Any, functions: Iterable[Callable[..., Any]]) -> list[typ
                     same = called.__code__.co_filename == plain.__code__.co_filename
                     if same or depth == 0:
                         todo.append((called, depth + 1))
+                    break
     own = [f for f in found if f.__name__ != "<lambda>"]
     return own or found
 

@@ -1,6 +1,6 @@
 """Run `check_backprop` over all hand-written networks and write the table of results.
 
-    python -m benchmarks.diagnosis.backprop [--out benchmarks/results/check_backprop.md] [NAME ...]
+python -m benchmarks.diagnosis.backprop [--out benchmarks/results/check_backprop.md] [NAME ...]
 """
 
 from __future__ import annotations
@@ -75,14 +75,22 @@ def summary(results: Sequence[Result]) -> list[str]:
     """The counts, the networks written after the checker apart."""
     lines = ["| set | networks | right answer | share |", "|---|---|---|---|"]
     for name, held_out in (("written with the checker", False), ("written afterwards", True)):
-        for kind, is_right in (("with mistakes: the right cause first", False), ("right: no alarm", True)):
-            part = [r for r in results if r.case.held_out == held_out and r.case.is_right == is_right]
+        for kind, is_right in (
+            ("with mistakes: the right cause first", False),
+            ("right: no alarm", True),
+        ):
+            part = [
+                r for r in results if r.case.held_out == held_out and r.case.is_right == is_right
+            ]
             if part:
                 good = sum(r.passed for r in part)
                 lines.append(f"| {name}, {kind} | {len(part)} | {good} | {good / len(part):.1%} |")
     placed = [r.layer_found for r in results if r.layer_found is not None]
     if placed:
-        lines += ["", f"The layer is right in {sum(placed)} of {len(placed)} cases that plant it in one."]
+        lines += [
+            "",
+            f"The layer is right in {sum(placed)} of {len(placed)} cases that plant it in one.",
+        ]
     return lines
 
 
@@ -101,8 +109,12 @@ def table(results: Iterable[Result]) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="run only the cases whose name contains one of these")
-    parser.add_argument("--out", type=Path, default=None, help=f"write the table here ({RESULTS.name})")
+    parser.add_argument(
+        "names", nargs="*", help="run only the cases whose name contains one of these"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=None, help=f"write the table here ({RESULTS.name})"
+    )
     parser.add_argument("--verbose", action="store_true", help="print the reports")
     chosen = parser.parse_args(arguments)
     cases = load_cases()
@@ -113,7 +125,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = run_case(case)
         results.append(result)
         if not result.passed:
-            print(f"miss: {case.style}.{case.name}: planted {case.planted}, found {result.causes} {result.error}")
+            print(
+                f"miss: {case.style}.{case.name}: planted {case.planted}, found {result.causes} {result.error}"
+            )
         if chosen.verbose and result.report is not None:
             print(f"--- {case.style}.{case.name}\n{result.report}\n")
     lines = ["# check_backprop on hand-written networks", ""]
