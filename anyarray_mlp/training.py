@@ -178,11 +178,7 @@ def train(
         `step_losses` those of the epoch that broke.
     """
     n = x.shape[0]
-    if n < 1:
-        raise UsageError("There is nothing to train on: x has no rows.")
-    if not batch_size >= 1:
-        raise UsageError(f"batch_size must be at least 1, got {batch_size!r}.")
-    batch_size = min(batch_size, n)
+    batch_size = checked_batch_size(batch_size, n)
     started = time.perf_counter()
 
     data = tuple(on_device(backend, a) for a in (x, targets, sample_weight) if a is not None)
@@ -466,7 +462,17 @@ def find_schedule(
     """The schedule of a name over `epochs` passes of n samples."""
     if not isinstance(schedule, str):
         return schedule
-    return make_schedule(schedule, rate, steps_per_epoch=-(-n // min(batch_size, n)), epochs=epochs)
+    steps_per_epoch = -(-n // checked_batch_size(batch_size, n))
+    return make_schedule(schedule, rate, steps_per_epoch=steps_per_epoch, epochs=epochs)
+
+
+def checked_batch_size(batch_size: int, n: int) -> int:
+    """The size of a full batch of n samples, at most n; `UsageError` where there is none."""
+    if n < 1:
+        raise UsageError("There is nothing to train on: x has no rows.")
+    if not batch_size >= 1:
+        raise UsageError(f"batch_size must be at least 1, got {batch_size!r}.")
+    return min(batch_size, n)
 
 
 def _fit_by_steps(

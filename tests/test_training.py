@@ -1,0 +1,267 @@
+"""Training: the same curve on every backend, stopping, resuming, diverging, L-BFGS."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+from anyarray_mlp.arithmetic import PlainNamespace
+from anyarray_mlp.backends import select_backend
+from anyarray_mlp.data import Shuffler
+from anyarray_mlp.errors import DivergedError, UsageError
+from anyarray_mlp.model import MLP
+from anyarray_mlp.optimizers import adam, sgd
+from anyarray_mlp.schedules import ReduceOnPlateau, constant
+from anyarray_mlp.training import (
+    EarlyStopping,
+    batches,
+    dropout_keys,
+    fit,
+    interruption,
+    predict,
+    train,
+)
+
+NUMPY = select_backend("numpy", dtype="float64")
+
+
+def moons(n=120, seed=0):
+    """Two interleaved half circles: x (n, 2), labels (n,)."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(n) % 2
+    angle = generator.uniform(0, np.pi, n)
+    x = np.stack([np.cos(angle), np.sin(angle)], axis=1) * np.where(labels, -1, 1)[:, None]
+    x += labels[:, None] * np.array([1.0, 0.5]) + generator.normal(0, 0.05, (n, 2))
+    return x, labels
+
+
+X, Y = moons()
+NETWORK = MLP((2, 16, 8, 2), ("tanh", "relu"), dropout=(0.1, 0.0))
+
+
+@pytest.mark.needs("values", "writable")
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-11), ("float32", 2e-4)])
+def test_a_seed_gives_the_same_loss_curve_on_every_backend(backend, tolerance):
+    options = {
+        "epochs": 4, "batch_size": 16, "seed": 2, "alpha": 1e-3, "clip_norm": 1.0,
+        "learning_rate_init": 0.01, "learning_rate": "cosine",
+        "sample_weight": np.linspace(0.5, 1.5, len(X)), "validation": moons(40, 1), "metrics": ["accuracy"],
+    }  # fmt: skip
+    expected = fit(NETWORK, X, Y, backend=NUMPY, **options)
+    result = fit(NETWORK, X, Y, backend=backend, **options)
+    np.testing.assert_allclose(result.loss_curve, expected.loss_curve, rtol=tolerance)
+    np.testing.assert_allclose(result.validation_curve, expected.validation_curve, rtol=tolerance)
+    np.testing.assert_allclose(result.parameters, expected.parameters, rtol=0, atol=50 * tolerance)
+    assert [e.scores for e in result.history] == [e.scores for e in expected.history]
+
+
+@pytest.mark.parametrize(
+    "optimizer", ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "lbfgs"]
+)
+def test_every_optimizer_learns_moons(optimizer):
+    mlp = MLP((2, 16, 2), "tanh")
+    rate = {"sgd": 0.5, "momentum": 0.1, "nesterov": 0.1}.get(optimizer, 0.02)
+    options = {} if optimizer == "lbfgs" else {"learning_rate_init": rate, "batch_size": 8}
+    result = fit(mlp, X, Y, backend=NUMPY, optimizer=optimizer, epochs=100, **options)
+    x, y = moons(200, 5)
+    accuracy = (predict(mlp, result.parameters, x, backend=NUMPY).argmax(axis=1) == y).mean()
+    assert accuracy >= 0.98
+    assert result.loss_curve[-1] < 0.1 * result.loss_curve[0] + 0.02
+
+
+def test_an_epoch_uses_every_sample_once():
+    order = np.random.default_rng(0).permutation(25)
+    parts = list(batches(order, 4))
+    assert [part.shape for part in parts] == [(6, 4), (1, 1)]
+    np.testing.assert_array_equal(np.concatenate([part.ravel() for part in parts]), order)
+
+
+def test_the_loss_of_an_epoch_averages_over_samples():
+    mlp = MLP((2, 4, 2), "tanh")
+    frozen = fit(mlp, X, Y, backend=NUMPY, optimizer="sgd", learning_rate_init=1e-300, epochs=1,
+                 batch_size=50)  # fmt: skip
+    loss, _ = mlp.loss_and_grad(PlainNamespace(np), (frozen.parameters,), X, Y)
+    assert frozen.loss_curve[0] == pytest.approx(loss, rel=1e-12)
+
+
+def test_dropout_keys_differ_by_seed_layer_and_step():
+    keys = [dropout_keys(seed, layer, 0, 1000) for seed in (0, 1) for layer in (0, 1)]
+    assert len(np.unique(np.concatenate(keys))) == 4000
+    np.testing.assert_array_equal(dropout_keys(3, 1, 500, 10), dropout_keys(3, 1, 0, 510)[500:])
+
+
+def test_training_goes_on_as_if_it_had_never_stopped():
+    options = {
+        "backend": NUMPY,
+        "optimizer": adam(),
+        "schedule": constant(0.01),
+        "batch_size": 16,
+        "seed": 4,
+    }
+    whole = list(train(NETWORK, X, Y, epochs=6, shuffles=Shuffler(4), **options))
+    shuffles = Shuffler(4)
+    first = list(train(NETWORK, X, Y, epochs=3, shuffles=shuffles, **options))
+    state = first[-1].snapshot()
+    again = Shuffler(99)
+    again.restore(state.order)
+    second = list(train(NETWORK, X, Y, epochs=3, shuffles=again, initial=state, **options))
+    assert [e.loss for e in first + second] == [e.loss for e in whole]
+    np.testing.assert_array_equal(second[-1].snapshot().parameters, whole[-1].snapshot().parameters)
+    assert (second[-1].epoch, second[-1].step) == (whole[-1].epoch, whole[-1].step)
+
+
+def test_a_snapshot_that_comes_too_late_is_refused():
+    epochs = train(NETWORK, X, Y, backend=NUMPY, optimizer=sgd(), schedule=constant(0.1), epochs=2)
+    first = next(epochs)
+    next(epochs)
+    with pytest.raises(UsageError, match="take it before the next epoch runs"):
+        first.snapshot()
+
+
+@pytest.mark.parametrize("monitor", ["loss", "validation_loss", "accuracy"])
+def test_early_stopping_keeps_the_best(monitor):
+    stopping = EarlyStopping(monitor, patience=3)
+    mlp = MLP((2, 16, 2))
+    # At this rate the figures jump about, so the best epoch is not the last.
+    result = fit(mlp, X, Y, backend=NUMPY, learning_rate_init=0.3, epochs=200,
+                 early_stopping=stopping, validation=moons(60, 3), metrics=["accuracy"])  # fmt: skip
+    assert result.stopped == "early"
+    figures = [epoch.record()[monitor] for epoch in result.history]
+    best = max(figures) if monitor == "accuracy" else min(figures)
+    assert figures[stopping.best_epoch - 1] == best
+    assert len(figures) < 200
+    np.testing.assert_array_equal(result.parameters, stopping.best_parameters)
+
+
+def test_early_stopping_on_what_is_not_measured_is_refused():
+    with pytest.raises(UsageError, match="validation_loss, which is not measured"):
+        fit(NETWORK, X, Y, backend=NUMPY, epochs=2, early_stopping=EarlyStopping())
+    with pytest.raises(UsageError, match=r"metric must be one of accuracy, .*, got 'precision'"):
+        EarlyStopping("precision")
+
+
+def test_the_rate_falls_on_a_plateau():
+    schedule = ReduceOnPlateau(0.1, patience=2, tol=10.0)
+    result = fit(NETWORK, X, Y, backend=NUMPY, learning_rate=schedule, epochs=7)
+    assert [e.learning_rate for e in result.history] == pytest.approx(
+        [0.1, 0.1, 0.1, 0.02, 0.02, 0.004, 0.004]
+    )
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
+def test_a_loss_that_is_not_finite_stops_at_once(optimizer):
+    mlp = MLP((2, 8, 1), "relu", "identity")
+    x, targets = X * 1e200, Y[:, None] * 1e200
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(DivergedError, match="standardise the inputs") as caught,
+    ):
+        fit(mlp, x, targets, backend=NUMPY, optimizer=optimizer, learning_rate_init=1.0, epochs=5)
+    assert caught.value.exit_code == 3
+    assert np.all(np.isfinite(caught.value.parameters))
+
+
+def test_divergence_names_the_step_and_gives_the_parameters_of_the_epoch_before():
+    mlp = MLP((2, 1), output="identity")
+    options = {
+        "backend": NUMPY, "optimizer": "sgd", "learning_rate_init": 1e30, "batch_size": 40,
+        "initial": mlp.initialize(0), "shuffle": False,
+    }  # fmt: skip
+    targets = Y[:, None] * 1.0
+    with np.errstate(all="ignore"):
+        after_two = fit(mlp, X, targets, epochs=2, **options)
+        with pytest.raises(
+            DivergedError, match=r"became inf at step 7, in epoch 3: lower"
+        ) as caught:
+            fit(mlp, X, targets, epochs=3, **options)
+    np.testing.assert_array_equal(caught.value.parameters, after_two.parameters)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_training_and_keeps_what_was_learned(number):
+    before = signal.getsignal(number)
+    result = fit(NETWORK, X, Y, backend=NUMPY, epochs=10_000,
+                 callbacks=[lambda epoch: epoch.epoch == 3 and signal.raise_signal(number) and None])  # fmt: skip
+    assert result.stopped == "interrupted"
+    assert result.signal == number
+    assert len(result.history) == 3
+    assert signal.getsignal(number) is before
+    reference = fit(NETWORK, X, Y, backend=NUMPY, epochs=3)
+    np.testing.assert_array_equal(result.parameters, reference.parameters)
+
+
+def interrupted_twice():
+    with interruption() as asked:
+        signal.raise_signal(signal.SIGINT)
+        assert asked.is_set()
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_second_signal_aborts():
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_twice()
+
+
+def test_training_in_another_thread_leaves_signals_alone():
+    results = []
+    thread = threading.Thread(target=lambda: results.append(fit(NETWORK, X, Y, epochs=2)))
+    thread.start()
+    thread.join()
+    assert results[0].stopped == "finished"
+
+
+def test_a_callback_can_end_training():
+    result = fit(
+        NETWORK, X, Y, backend=NUMPY, epochs=50, callbacks=[lambda epoch: epoch.epoch == 2]
+    )
+    assert (result.stopped, len(result.history)) == ("callback", 2)
+
+
+def test_lbfgs_converges_and_refuses_dropout():
+    mlp = MLP((2, 3), output="identity")
+    targets = X @ np.array([[1.0, 2.0, 3.0], [0.0, -1.0, 0.5]]) + 0.25
+    result = fit(mlp, X, targets, backend=NUMPY, optimizer="lbfgs", epochs=200, gradient_tol=1e-9)
+    assert result.stopped == "converged"
+    np.testing.assert_allclose(
+        result.parameters, [1, 2, 3, 0, -1, 0.5, 0.25, 0.25, 0.25], atol=1e-5
+    )
+    with pytest.raises(UsageError, match="dropout"):
+        fit(NETWORK, X, Y, backend=NUMPY, optimizer="lbfgs")
+
+
+def test_bytes_are_trained_on_as_they_are_and_scaled_in_the_step():
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 9), dtype=np.uint8)
+    labels = (pixels.mean(axis=1) > 127).astype(np.int64)
+    mlp = MLP((9, 8, 2), "tanh")
+    options = {"backend": NUMPY, "epochs": 5, "seed": 1}
+    by_byte = fit(mlp, pixels, labels, input_scale=1 / 255, **options)
+    by_float = fit(mlp, pixels * (1 / 255), labels, **options)
+    np.testing.assert_allclose(by_byte.loss_curve, by_float.loss_curve, rtol=1e-12)
+    np.testing.assert_allclose(
+        predict(mlp, by_byte.parameters, pixels, backend=NUMPY, input_scale=1 / 255),
+        predict(mlp, by_byte.parameters, pixels * (1 / 255), backend=NUMPY),
+        rtol=1e-12,
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"optimizer": "adagrad"}, "optimizer must be one of sgd, .*lbfgs, got 'adagrad'"),
+        ({"learning_rate": "linear"}, "learning_rate must be one of constant"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"initial": np.zeros(3)}, r"must have shape \(202,\)"),
+        ({"metrics": ["speed"], "validation": (X, Y)}, "metric must be one of"),
+    ],
+)
+def test_impossible_options_are_refused(options, message):
+    with pytest.raises(UsageError, match=message):
+        fit(NETWORK, X, Y, backend=NUMPY, epochs=1, **options)
+
+
+def test_nothing_to_train_on_is_refused():
+    with pytest.raises(UsageError, match="x has no rows"):
+        fit(NETWORK, X[:0], Y[:0], backend=NUMPY, epochs=1)
