@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.errors import UsageError
+from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.functional import (
     ACTIVATIONS,
     FUSED_LOSSES,
@@ -199,6 +199,60 @@ class MLP:
             xp, weight_grads, bias_grads if self.bias else [], flat=is_flat(leaves)
         )
         return loss, grad
+
+    def check_batch(self, x: NDArray[Any], targets: NDArray[Any]) -> None:
+        """Raise `DataError` where host arrays are not what the network and its loss take."""
+        n, k = x.shape[0], self.sizes[-1]
+        if x.ndim != 2 or x.shape[1] != self.sizes[0]:
+            raise DataError(
+                f"x must have shape (n, {self.sizes[0]}) for a network {self.sizes}, got {x.shape}."
+            )
+        if x.dtype.kind == "f" and not np.all(np.isfinite(x)):
+            row, column = np.argwhere(~np.isfinite(x))[0]
+            raise DataError(
+                f"x holds {x[row, column]} in row {row}, column {column}: give finite numbers."
+            )
+        if targets.ndim == 1 and self.loss == "cross_entropy":
+            if targets.dtype.kind not in "iu":
+                raise DataError(f"Labels must be integers from 0 to {k - 1}, got {targets.dtype}.")
+            if len(targets) == n and n and not (targets.min() >= 0 and targets.max() < k):
+                raise DataError(
+                    f"Labels must lie from 0 to {k - 1} for {k} outputs, got {targets.min()} to {targets.max()}."
+                )
+        elif targets.ndim != 2 or targets.shape[1] != k:
+            labels = ", or integer labels (n,)" if self.loss == "cross_entropy" else ""
+            raise DataError(f"targets must have shape (n, {k}){labels}, got {targets.shape}.")
+        else:
+            self._check_values(targets)
+        if len(targets) != n:
+            raise DataError(
+                f"x has {n} rows and targets has {len(targets)}: give one target for each row."
+            )
+
+    def _check_values(self, targets: NDArray[Any]) -> None:
+        if not np.all(np.isfinite(targets)):
+            row, column = np.argwhere(~np.isfinite(targets))[0]
+            raise DataError(
+                f"targets holds {targets[row, column]} in row {row}: give finite numbers."
+            )
+        low, high = (float(targets.min()), float(targets.max())) if targets.size else (0.0, 0.0)
+        if self.loss == "poisson" and low < 0:
+            raise DataError(
+                f"poisson counts events and a target is negative, {low:g}: use squared_error."
+            )
+        if self.loss == "binary_cross_entropy" and not (low >= 0 and high <= 1):
+            raise DataError(
+                f"binary_cross_entropy needs targets from 0 to 1, got {low:g} to {high:g}: scale them, or use "
+                "squared_error with output='identity'."
+            )
+        if self.loss == "cross_entropy":
+            sums = targets.sum(axis=1)
+            if low < 0 or np.any(np.abs(sums - 1.0) > 1e-4):
+                row = int(np.argmax(np.abs(sums - 1.0)))
+                raise DataError(
+                    f"cross_entropy needs rows of probabilities and row {row} sums to {sums[row]:g}: give one-hot "
+                    "rows or integer labels, or use binary_cross_entropy with output='logistic'."
+                )
 
     def to_config(self) -> dict[str, Any]:
         """A JSON-able description, from which `from_config` makes an equal network."""

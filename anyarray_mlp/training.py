@@ -179,6 +179,7 @@ def train(
     """
     n = x.shape[0]
     batch_size = checked_batch_size(batch_size, n)
+    check_host_batch(mlp, x, targets)
     started = time.perf_counter()
 
     data = tuple(on_device(backend, a) for a in (x, targets, sample_weight) if a is not None)
@@ -466,6 +467,12 @@ def find_schedule(
     return make_schedule(schedule, rate, steps_per_epoch=steps_per_epoch, epochs=epochs)
 
 
+def check_host_batch(mlp: MLP, x: Array, targets: Array) -> None:
+    """`MLP.check_batch` for NumPy arrays; to look at a device's values would wait for it."""
+    if isinstance(x, np.ndarray) and isinstance(targets, np.ndarray):
+        mlp.check_batch(x, targets)
+
+
 def checked_batch_size(batch_size: int, n: int) -> int:
     """The size of a full batch of n samples, at most n; `UsageError` where there is none."""
     if n < 1:
@@ -687,6 +694,7 @@ def minimize(
 
     if mlp.dropout_layers:
         raise UsageError("lbfgs needs a loss that is the same each time: set dropout to 0.")
+    check_host_batch(mlp, x, targets)
     started = time.perf_counter()
     data = [None if a is None else on_device(backend, a) for a in (x, targets, sample_weight)]
     evaluate = Evaluation(mlp, backend, validation, metrics, input_scale) if validation else None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from anyarray_mlp.arithmetic import PlainNamespace
-from anyarray_mlp.errors import UsageError
+from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.functional import LOSS_NAMES, OUTPUTS
 from anyarray_mlp.model import MLP, check_pair
 from anyarray_mlp.training import to_leaves, to_vector
@@ -149,3 +149,25 @@ def test_dropout_gradients_agree_on_every_backend(backend):
     np.testing.assert_allclose(grad, reference[0], rtol=1e-12, atol=1e-15)
     _, without = loss_and_grad(backend, mlp, x, t, w)
     assert np.max(np.abs(without - grad)) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("options", "x", "targets", "message"),
+    [
+        ({}, np.zeros((4, 2)), np.zeros(4, int), r"x must have shape \(n, 3\)"),
+        ({}, np.full((4, 3), np.nan), np.zeros(4, int), "x holds nan in row 0, column 0"),
+        ({}, np.zeros((4, 3)), np.zeros(4), "Labels must be integers from 0 to 1, got float64"),
+        ({}, np.zeros((4, 3)), np.array([0, 1, 2, 0]), "from 0 to 1 for 2 outputs, got 0 to 2"),
+        ({}, np.zeros((4, 3)), np.array([0, -1, 1, 0]), "got -1 to 1"),
+        ({}, np.zeros((4, 3)), np.zeros(3, int), "x has 4 rows and targets has 3"),
+        ({}, np.zeros((4, 3)), np.zeros((4, 3)), r"targets must have shape \(n, 2\), or integer"),
+        ({}, np.zeros((4, 3)), np.ones((4, 2)), "row 0 sums to 2: give one-hot"),
+        ({"output": "identity"}, np.zeros((4, 3)), np.zeros(4), r"shape \(n, 2\), got \(4,\)"),
+        ({"output": "identity"}, np.zeros((4, 3)), np.full((4, 2), np.inf), "inf in row 0"),
+        ({"output": "exp"}, np.zeros((4, 3)), np.full((4, 2), -1.0), "negative, -1"),
+        ({"output": "logistic"}, np.zeros((4, 3)), np.full((4, 2), 4.0), "from 0 to 1, got 4 to 4"),
+    ],
+)
+def test_batches_that_do_not_fit_are_refused(options, x, targets, message):
+    with pytest.raises(DataError, match=message):
+        MLP((3, 4, 2), **options).check_batch(x, targets)

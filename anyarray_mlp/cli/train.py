@@ -24,12 +24,13 @@ from anyarray_mlp.cli.options import (
 if TYPE_CHECKING:
     from anyarray_mlp.backends import Backend
     from anyarray_mlp.cli.preparation import Prepared
+    from anyarray_mlp.cli.resuming import Checkpoints
     from anyarray_mlp.model import MLP
     from anyarray_mlp.optimizers import Optimizer
     from anyarray_mlp.persistence import RunFolder
     from anyarray_mlp.schedules import Schedule
     from anyarray_mlp.trained import TrainedModel
-    from anyarray_mlp.training import EarlyStopping, Fit
+    from anyarray_mlp.training import EarlyStopping, Fit, TrainingState
 
 
 @click.command()
@@ -85,7 +86,7 @@ if TYPE_CHECKING:
 @click.option("--momentum", type=FRACTION, default=0.9, show_default=True)
 @click.option("--alpha", type=NON_NEGATIVE, default=0.0, show_default=True, help="L2 penalty.")
 @click.option("--clip-norm", type=POSITIVE, help="Scale gradients down to this norm.")
-@click.option("--batch-size", type=COUNT, default=32, show_default=True)
+@click.option("--batch-size", type=COUNT, help="4 to 128, after the number of rows, by default.")
 @click.option("--epochs", type=COUNT, default=50, show_default=True)
 @click.option("--early-stopping/--no-early-stopping", default=False, show_default=True)
 @click.option(
@@ -140,6 +141,8 @@ def train_in(run: RunFolder, settings: dict[str, Any]) -> int:
         reproducible=settings["reproducible"],
     )
     prepared = prepare(settings)
+    if settings["batch_size"] is None:
+        settings = settings | {"batch_size": default_batch_size(len(prepared.x))}
     mlp = network(prepared, settings)
     model = TrainedModel(
         mlp,
@@ -148,14 +151,13 @@ def train_in(run: RunFolder, settings: dict[str, Any]) -> int:
         prepared.targets,
         metadata(backend),
     )
+    checkpoints = Checkpoints(run, prepared, early_stopping(settings), schedule(prepared, settings))
+    start = checkpoints.restore(mlp) if settings["resume"] else None
     run.write_config(configuration(settings))
     if not settings["quiet"]:
         click.echo(describe(prepared, mlp, backend, settings), err=True)
-    stopping = early_stopping(settings)
-    rate = schedule(prepared, settings)
-    checkpoints = Checkpoints(run, prepared, stopping, rate)
     try:
-        result = fit_prepared(model, prepared, backend, stopping, rate, checkpoints, run, settings)
+        result = fit_prepared(model, prepared, backend, checkpoints, start, settings)
     except DivergedError as error:
         if error.parameters is not None:
             run.save_model(replace(model, parameters=error.parameters).to_file())
@@ -168,6 +170,11 @@ def train_in(run: RunFolder, settings: dict[str, Any]) -> int:
     if result.signal is not None:
         return 143 if result.signal == signal.SIGTERM else 130
     return 0
+
+
+def default_batch_size(n: int) -> int:
+    """Small enough for some forty steps an epoch on little data, large enough to be quick on much."""
+    return 128 if n >= 20_000 else min(32, max(4, n // 40))
 
 
 def network(prepared: Prepared, settings: dict[str, Any]) -> MLP:
@@ -222,19 +229,15 @@ def fit_prepared(
     model: TrainedModel,
     prepared: Prepared,
     backend: Backend,
-    stopping: EarlyStopping | None,
-    rate: Schedule,
-    checkpoints: Any,
-    run: RunFolder,
+    checkpoints: Checkpoints,
+    start: TrainingState | None,
     settings: dict[str, Any],
 ) -> Fit:
-    """Train the model's network on the prepared rows, from a checkpoint where there is one."""
+    """Train the model's network on the prepared rows, from `start` where a run goes on."""
     from anyarray_mlp.cli.progress import Progress
     from anyarray_mlp.trained import encode_targets
-    from anyarray_mlp.training import TrainingState, fit
+    from anyarray_mlp.training import fit
 
-    initial: Any = checkpoints.restore(model.mlp) if settings["resume"] else None
-    done = initial.epoch if isinstance(initial, TrainingState) else 0
     monitor = settings["monitor"]
     metrics = ["accuracy"] if prepared.targets.task == "classification" else []
     if monitor not in (*metrics, "loss", "validation_loss"):
@@ -258,13 +261,13 @@ def fit_prepared(
             encode_targets(model.mlp, prepared.targets, prepared.y),
             backend=backend,
             optimizer=optimizer(settings),
-            learning_rate=rate,
-            epochs=max(0, settings["epochs"] - done),
+            learning_rate=checkpoints.schedule,
+            epochs=max(0, settings["epochs"] - (0 if start is None else start.epoch)),
             batch_size=settings["batch_size"],
             seed=settings["seed"],
-            initial=model.parameters if initial is None else initial,
-            early_stopping=stopping,
-            callbacks=[lambda epoch: run.log(epoch.record()), progress, checkpoints],
+            initial=model.parameters if start is None else start,
+            early_stopping=checkpoints.stopping,
+            callbacks=[lambda epoch: checkpoints.run.log(epoch.record()), progress, checkpoints],
             **options,
         )
     checkpoints.save_last()

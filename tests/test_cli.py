@@ -1,0 +1,470 @@
+"""The command line: what it prints and writes, and one line and an exit code for everything that is wrong."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anyarray_mlp.cli import run
+from anyarray_mlp.persistence import load
+from anyarray_mlp.trained import TrainedModel
+from tests.datasets import shared_data
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder that commands run in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def cli(here, capsys):
+    """`cli("train", ...)` in an empty folder; returns (exit code, stdout, stderr)."""
+
+    def call(*arguments):
+        code = run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def write_flowers(path, rows=90, header="width,height,colour,kind"):
+    """A small table with numbers, a category and three classes."""
+    generator = np.random.default_rng(0)
+    lines = [header] if header else []
+    for i in range(rows):
+        kind = i % 3
+        width, height = generator.normal([kind, -kind], 0.2)
+        lines.append(f"{width:.3f},{height:.3f},{'red' if kind else 'blue'},{'abc'[kind]}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_train_leaves_a_folder_that_predict_and_evaluate_take(cli, here):
+    write_flowers(here / "flowers.csv")
+    code, out, err = cli("train", "flowers.csv", "--epochs", 30, "--hidden", "16,8", "--batch-size", 8,
+                         "--learning-rate-init", 0.01)  # fmt: skip
+    assert code == 0
+    assert out.startswith("test loss")
+    assert "test accuracy 1.0000" in out
+    assert "flowers.csv: 65 to train on, 7 to validate, 18 to test; classification" in err
+    assert "network 4-16-8-3, relu, softmax, cross_entropy; 243 parameters" in err
+    assert "epoch 30/30" in err
+    folder = here / "runs" / "flowers"
+    assert {p.name for p in folder.iterdir()} >= {
+        "model.safetensors",
+        "metrics.jsonl",
+        "config.toml",
+    }
+    metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in metrics] == list(range(1, 31))
+    assert metrics[-1].keys() >= {
+        "loss",
+        "validation_loss",
+        "accuracy",
+        "learning_rate",
+        "seconds",
+        "step",
+    }
+    config = tomllib.loads((folder / "config.toml").read_text())
+    assert config["hidden"] == [16, 8]
+    assert config["data"] == "flowers.csv"
+
+    (here / "new.csv").write_text("height,colour,width\n-2.0,red,2.0\n0.0,blue,0.0\n")
+    code, out, _ = cli("predict", "runs/flowers", "new.csv", "--proba")
+    assert code == 0
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["prediction"] for row in rows] == ["c", "a"]
+    for row in rows:
+        assert sum(float(row[f"probability_{k}"]) for k in "abc") == pytest.approx(1, abs=1e-5)
+    code, out, _ = cli("predict", "runs/flowers", "new.csv", "--json")
+    assert json.loads(out) == [{"prediction": "c"}, {"prediction": "a"}]
+    code, out, _ = cli("evaluate", "runs/flowers/model.safetensors", "flowers.csv", "--json")
+    assert json.loads(out)["accuracy"] == 1.0
+
+
+def test_the_first_command_of_the_readme_reaches_97_percent(cli):
+    code, out, _ = cli("train", "digits", "--json", "--quiet")
+    assert code == 0
+    summary = json.loads(out)
+    assert summary["scores"]["accuracy"] >= 0.97
+    assert summary["scored_on"] == "test"
+    assert summary["parameters"] == 64 * 100 + 100 + 100 * 10 + 10
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "score", "least"),
+    [
+        ("iris", [], "accuracy", 0.9),
+        ("wine", [], "accuracy", 0.9),
+        ("breast_cancer", ["--output", "logistic"], "accuracy", 0.93),
+        ("breast_cancer", ["--output", "logistic", "--loss", "squared_error"], "accuracy", 0.93),
+        ("diabetes", ["--hidden", "none"], "r2", 0.3),
+        ("xor", ["--activation", "tanh", "--learning-rate-init", "0.01"], "accuracy", 0.95),
+        ("moons", ["--learning-rate-init", "0.01", "--batch-size", "16"], "accuracy", 0.97),
+        ("spirals", ["--hidden", "64,64", "--epochs", "150", "--learning-rate-init", "0.005"], "accuracy", 0.9),
+        ("abs_sine", ["--hidden", "32,32", "--activation", "tanh", "--learning-rate-init", "0.01"], "r2", 0.98),
+        ("iris", ["--solver", "lbfgs", "--hidden", "5", "--alpha", "0.1"], "accuracy", 0.9),
+        ("wine", ["--class-weight", "balanced", "--solver", "momentum", "--learning-rate-init", "0.05"],
+         "accuracy", 0.9),
+    ],
+)  # fmt: skip
+def test_built_in_sets_are_learned(cli, data, options, score, least):
+    code, out, err = cli("train", data, "--json", "--quiet", *options)
+    assert code == 0, err
+    assert json.loads(out)["scores"][score] >= least
+
+
+@pytest.mark.parametrize(
+    ("file", "rows"),
+    [
+        ("heart_disease/processed.cleveland.data", 303),
+        ("winequality_red/winequality-red.csv", 1599),
+    ],
+)
+def test_public_tables_are_taken_as_they_lie(cli, file, rows):
+    path = shared_data(file)
+    code, out, err = cli("train", path, "--epochs", 5, "--json", "--quiet")
+    assert code == 0, err
+    assert json.loads(out)["rows"]["test"] == pytest.approx(rows / 5, abs=2)
+
+
+def write_idx(path, array):
+    """An array of bytes in the format of MNIST, gzipped."""
+    kind = {1: b"\0\0\x08\x01", 3: b"\0\0\x08\x03"}[array.ndim]
+    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    path.write_bytes(gzip.compress(kind + sizes + array.astype(np.uint8).tobytes()))
+
+
+def test_a_folder_of_images_brings_its_own_test_set(cli, here):
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 2, 120)
+    images = generator.integers(0, 100, (120, 4, 4)) + 150 * labels[:, None, None]
+    for name, part in (("train", slice(0, 100)), ("t10k", slice(100, 120))):
+        write_idx(here / f"{name}-images-idx3-ubyte.gz", images[part])
+        write_idx(here / f"{name}-labels-idx1-ubyte.gz", labels[part])
+    code, out, _ = cli("train", here, "--epochs", 20, "--json", "--quiet", "--out", "run")
+    assert code == 0
+    summary = json.loads(out)
+    assert summary["rows"] == {"training": 90, "test": 20}
+    assert summary["scores"]["accuracy"] == 1.0
+    assert json.loads(cli("evaluate", "run", here, "--json")[1])["rows"] == 20
+    assert TrainedModel.load(here / "run").preprocessor.pixels
+
+
+def test_a_run_that_was_cut_in_two_ends_where_a_whole_one_does(cli, here):
+    for out, spans in (("whole", [6]), ("parts", [2, 6])):
+        for epochs in spans:
+            more = ["--resume"] if epochs == 6 and len(spans) == 2 else ["--dropout", 0.2]
+            code, _, err = cli(
+                "train", "digits", "--epochs", epochs, "--out", out, "--quiet", *more
+            )
+            assert code == 0, err
+    models = [load(here / out / "model.safetensors") for out in ("whole", "parts")]
+    for name, array in models[0].arrays.items():
+        np.testing.assert_array_equal(array, models[1].arrays[name])
+    records = [
+        (here / out / "metrics.jsonl").read_text().splitlines() for out in ("whole", "parts")
+    ]
+    assert len(records[1]) == 6
+    assert [json.loads(r)["loss"] for r in records[0]] == [
+        json.loads(r)["loss"] for r in records[1]
+    ]
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_keeps_what_was_learned(here, number, expected):
+    command = [
+        sys.executable,
+        "-m",
+        "anyarray_mlp",
+        "train",
+        "digits",
+        "--epochs",
+        "100000",
+        "--out",
+        "run",
+    ]
+    root = Path(__file__).parent.parent
+    with subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": str(root)}, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        metrics = here / "run" / "metrics.jsonl"
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (
+            metrics.exists() and metrics.read_text().count("\n") > 3
+        ):
+            time.sleep(0.05)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == expected, err
+    assert "interrupted after epoch" in err
+    assert "Traceback" not in err
+    assert "test accuracy" in out
+    assert TrainedModel.load(here / "run").predict(np.zeros((1, 64))).shape == (1,)
+
+
+def test_info_names_every_backend_and_how_to_get_it(cli):
+    code, out, _ = cli("info")
+    assert code == 0
+    for name in ("numpy", "cupy", "torch", "jax", "array_api_strict"):
+        assert name in out
+    statuses = json.loads(cli("info", "--json")[1])["backends"]
+    for status in statuses:
+        assert (
+            status["devices"]
+            or "pip install" in status["problem"]
+            or "--device cpu" in status["problem"]
+        )
+
+
+def test_gradcheck_passes_and_shows_one_network(cli):
+    code, out, _ = cli("gradcheck", "--activation", "tanh")
+    assert code == 0
+    assert "15 of 15 networks 4-5-4-3 agree with finite differences" in out
+    code, out, _ = cli(
+        "gradcheck", "--activation", "relu", "--output", "logistic", "--loss", "squared_error"
+    )
+    assert code == 0
+    assert out.count(" ok") == 6
+    assert "1 of 1 networks" in out
+
+
+def test_a_wrong_gradient_ends_with_code_1_and_names_the_parameter(cli, monkeypatch):
+    import anyarray_mlp.model as model
+
+    right = model.ACTIVATIONS["tanh"]
+    monkeypatch.setitem(model.ACTIVATIONS, "tanh", lambda xp, z: (right(xp, z)[0], lambda da: da))
+    code, out, _ = cli(
+        "gradcheck", "--activation", "tanh", "--output", "softmax", "--loss", "cross_entropy"
+    )
+    assert code == 1
+    assert out.count("WRONG at") == 4
+    assert "weights.2" in out
+
+
+# --- everything that is wrong ---------------------------------------------------------------------
+
+
+def trained_flowers(here):
+    """A folder with a small trained model, made once per test that needs it."""
+    write_flowers(here / "flowers.csv")
+    assert run(["train", "flowers.csv", "--epochs", "1", "--quiet", "--out", "model"]) == 0
+
+
+def altered(here):
+    trained_flowers(here)
+    data = bytearray((here / "model/model.safetensors").read_bytes())
+    data[-3] ^= 1
+    (here / "model/model.safetensors").write_bytes(bytes(data))
+
+
+def truncated(here):
+    trained_flowers(here)
+    data = (here / "model/model.safetensors").read_bytes()
+    (here / "model/model.safetensors").write_bytes(data[: len(data) // 2])
+
+
+def text(content, name="x.csv"):
+    """Writes a file of some text or bytes."""
+
+    def write(here):
+        data = content if isinstance(content, bytes) else content.encode()
+        (here / name).write_bytes(data)
+
+    return write
+
+
+def nothing(here):
+    """Leaves the folder empty."""
+
+
+def arrays(**values):
+    """Writes x.npz."""
+    return lambda here: np.savez(here / "x.npz", **values)
+
+
+def flowers(here):
+    write_flowers(here / "x.csv")
+
+
+def also(*writers):
+    """Several of them."""
+
+    def write(here):
+        for writer in writers:
+            writer(here)
+
+    return write
+
+
+def a_file_called_runs(here):
+    (here / "runs").write_text("")
+
+
+NOTHING = nothing
+GOOD = "a,b,y\n" + "".join(f"{i},{i % 7},{'uv'[i % 2]}\n" for i in range(30))
+IMAGES = gzip.compress(
+    b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in (5, 2, 2)) + bytes(7)
+)
+
+#: What is there, the command, its exit code, and what the one line must contain.
+WRONG = {
+    # the data
+    "no such file": (NOTHING, "train nowhere.csv", 65, "nowhere.csv"),
+    "no such set": (NOTHING, "train digitz", 65, "digits"),
+    "a folder without images": (NOTHING, "train .", 65, "IDX"),
+    "empty file": (text(""), "train x.csv", 65, "empty"),
+    "header only": (text("a,b,y\n"), "train x.csv", 65, "row"),
+    "one column": (text("a\n1\n2\n3\n"), "train x.csv", 65, "column"),
+    "ragged": (text(GOOD + "1,2\n"), "train x.csv", 65, "line 32"),
+    "too many cells": (text(GOOD + "1,2,u,9\n"), "train x.csv", 65, "line 32"),
+    "not UTF-8": (text(GOOD.encode() + b"\xff\xfe\xfa,1,u\n"), "train x.csv", 65, "UTF-8"),
+    "UTF-16": (text(GOOD.encode("utf-16")), "train x.csv", 65, "UTF-16"),
+    "NUL": (text(GOOD.replace("3,3,v", "3,\0,v")), "train x.csv", 65, "NUL"),
+    "infinite": (text(GOOD.replace("3,3,v", "1e999,3,v")), "train x.csv", 65, "line 5"),
+    "missing target": (text(GOOD.replace("3,3,v", "3,3,")), "train x.csv", 65, "line 5"),
+    "one class": (text(GOOD.replace("v", "u")), "train x.csv", 65, "one class"),
+    "unknown target": (text(GOOD), "train x.csv --target z", 65, "'a', 'b', 'y'"),
+    "target out of place": (text(GOOD), "train x.csv --target 7", 65, "7"),
+    "text target as numbers": (text(GOOD), "train x.csv --task regression", 65, "is not a number"),
+    "same column twice": (text(GOOD.replace("a,b", "a,a", 1)), "train x.csv", 65, "'a'"),
+    "a pickle": (text(b"\x80\x04.", "x.pkl"), "train x.pkl", 65, "pickle"),
+    "npz without y": (arrays(x=np.zeros((3, 2))), "train x.npz", 65, "y"),
+    "npz of unequal length": (arrays(x=np.zeros((3, 2)), y=np.zeros(4)), "train x.npz", 65, "3"),
+    "npz with NaN": (arrays(x=np.full((9, 2), np.inf), y=np.arange(9) % 2), "train x.npz", 65, "finite"),
+    "npz of objects": (arrays(x=np.array([{}]), y=np.zeros(1)), "train x.npz", 65, "object"),
+    "no npz at all": (text(b"PK garbage", "x.npz"), "train x.npz", 65, "x.npz"),
+    "truncated images": (text(IMAGES, "train-images-idx3-ubyte.gz"), "train .", 65, "idx"),
+    "one row": (text("a,b,y\n1,2,u\n"), "train x.csv", 65, ""),
+    # the options
+    "unknown command": (NOTHING, "trane", 2, "No such command"),
+    "unknown flag": (NOTHING, "train digits --epoch 3", 2, "--epoch"),
+    "no number": (NOTHING, "train digits --epochs many", 2, "'many'"),
+    "zero epochs": (NOTHING, "train digits --epochs 0", 2, "--epochs"),
+    "negative rate": (NOTHING, "train digits --learning-rate-init -1", 2, "above 0"),
+    "NaN rate": (NOTHING, "train digits --learning-rate-init nan", 2, "out of range"),
+    "infinite alpha": (NOTHING, "train digits --alpha inf", 2, "out of range"),
+    "no layer sizes": (NOTHING, "train digits --hidden 3,x", 2, "300,75"),
+    "empty layer": (NOTHING, "train digits --hidden 3,0", 2, "positive integers"),
+    "dropout of 1": (NOTHING, "train digits --dropout 1", 2, "below 1"),
+    "unknown activation": (NOTHING, "train digits --activation sigmoid", 2, "logistic"),
+    "activations for other layers": (NOTHING, "train digits --activation relu,tanh", 2, "1 hidden layer"),
+    "unknown loss": (NOTHING, "train digits --loss mse", 2, "squared_error"),
+    "impossible pair": (NOTHING, "train digits --output logistic --loss cross_entropy", 2, "softmax"),
+    "unknown solver": (NOTHING, "train digits --solver adagrad", 2, "adam"),
+    "unknown initializer": (NOTHING, "train digits --initializer xavier", 2, "glorot_uniform"),
+    "unknown metric": (NOTHING, "train digits --early-stopping --monitor speed", 2, "accuracy"),
+    "nothing to monitor": (
+        NOTHING, "train digits --early-stopping --validation-fraction 0", 2, "validation set",
+    ),
+    "dropout with lbfgs": (NOTHING, "train digits --solver lbfgs --dropout 0.5", 2, "dropout"),
+    "class weight of no class": (flowers, "train x.csv --class-weight z=2", 2, "'a', 'b', 'c'"),
+    "class weight without =": (flowers, "train x.csv --class-weight 2", 2, "LABEL=WEIGHT"),
+    "class weight for numbers": (NOTHING, "train diabetes --class-weight balanced", 2, "regression"),
+    "target of a built-in set": (NOTHING, "train digits --target x", 2, "table"),
+    "poisson with negative targets": (
+        text("a,y\n" + "".join(f"{i},{i - 40.5}\n" for i in range(90))),
+        "train x.csv --output exp --loss poisson", 65, "negative, -40.5",
+    ),
+    # where to compute
+    "unknown device": (NOTHING, "train digits --device gpu", 2, "cpu, cuda, cuda:N or auto"),
+    "no GPU on NumPy": (NOTHING, "train digits --device cuda --backend numpy", 2, "--backend cupy"),
+    "CuPy on the CPU": (NOTHING, "train digits --backend cupy", 2, "on a GPU only"),
+    # models and folders
+    "no model": (NOTHING, "predict nowhere digits", 74, "nowhere"),
+    "no model in the folder": (NOTHING, "predict . digits", 74, "model.safetensors"),
+    "a table as model": (text(GOOD), "predict x.csv digits", 65, "x.csv"),
+    "altered model": (altered, "predict model flowers.csv", 65, "model.safetensors"),
+    "truncated model": (truncated, "predict model flowers.csv", 65, "model.safetensors"),
+    "other columns": (also(trained_flowers, text(GOOD)), "predict model x.csv", 65, "'width'"),
+    "other number of features": (trained_flowers, "predict model digits", 65, "64"),
+    "unseen category": (
+        also(trained_flowers, text("width,height,colour\n1,2,green\n")), "predict model x.csv", 65, "'green'",
+    ),
+    "unseen label": (
+        also(trained_flowers, text("width,height,colour,kind\n1,2,red,z\n1,2,red,a\n")),
+        "evaluate model x.csv", 65, "'z'",
+    ),
+    "probabilities of numbers": (
+        lambda here: run(["train", "diabetes", "--epochs", "1", "--quiet", "--out", "model"]),
+        "predict model diabetes --proba", 2, "numbers",
+    ),
+    "a run is there": (trained_flowers, "train flowers.csv --out model", 73, "--overwrite"),
+    "a prediction is there": (
+        also(trained_flowers, text("", "p.csv")), "predict model flowers.csv --out p.csv", 73, "p.csv",
+    ),
+    "nothing to resume": (NOTHING, "train --resume --out nowhere", 74, "nowhere"),
+    "resume without a folder": (NOTHING, "train --resume", 2, "--out"),
+    "resume with another network": (
+        trained_flowers, "train --resume --out model --hidden 5", 2, "--hidden cannot change",
+    ),
+    "resume with other data": (
+        also(trained_flowers, lambda here: write_flowers(here / "flowers.csv", rows=60)),
+        "train --resume --out model --epochs 5", 65, "not those",
+    ),
+    "a file where the folder should be": (a_file_called_runs, "train iris --epochs 1", 74, "runs"),
+    "diverged": (
+        NOTHING, "train diabetes --solver sgd --learning-rate-init 1e20 --epochs 5", 3, "learning_rate_init",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_what_is_wrong_gets_one_line_and_its_exit_code(name, cli, here, capsys):
+    prepare, command, expected, words = WRONG[name]
+    prepare(here)
+    capsys.readouterr()
+    before = {p: p.read_bytes() for p in here.rglob("*") if p.is_file() and p.suffix != ".lock"}
+    code, _, err = cli(*command.split(), *(["--quiet"] if command.startswith("train") else []))
+    assert code == expected, err
+    errors = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, err
+    assert err.count("\n") == 1, err
+    assert words in errors[0]
+    assert "Traceback" not in err
+    after = {p: p.read_bytes() for p in before}
+    assert after == before
+
+
+def test_there_are_at_least_forty_wrong_inputs():
+    assert len(WRONG) >= 40
+
+
+@pytest.mark.skipif(
+    os.geteuid() == 0 and not Path("/proc/sys").is_dir(), reason="needs a read-only place"
+)
+def test_an_unwritable_folder_is_one_line(cli):
+    code, _, err = cli("train", "iris", "--epochs", 1, "--quiet", "--out", "/proc/sys/run")
+    assert code == 74
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+
+
+def test_a_backend_that_is_not_installed_ends_with_69_and_its_cure(cli, monkeypatch):
+    import importlib.util
+
+    from anyarray_mlp.backends import selection
+
+    monkeypatch.setattr(selection.importlib.util, "find_spec", lambda name: None)
+    assert importlib.util.find_spec("torch") is None
+    code, _, err = cli("train", "digits", "--backend", "torch", "--quiet")
+    assert code == 69
+    assert err.count("\n") == 1
+    assert "pip install 'anyarray-mlp[torch]'" in err
