@@ -176,10 +176,10 @@ def clip_by_norm(xp: Namespace, grad: Leaves, max_norm: float) -> Leaves:
 
 def gradient_norm(xp: Namespace, grad: Leaves) -> Array:
     """Euclidean norm of all leaves together, 0-d."""
-    squares = xp.sum(grad[0] * grad[0])
-    for leaf in grad[1:]:
-        squares += xp.sum(leaf * leaf)
-    return xp.sqrt(squares)
+    # One sum, so that it does not depend on how the parameters are cut into leaves.
+    parts = [xp.reshape(leaf, (-1,)) for leaf in grad]
+    vector = parts[0] if len(parts) == 1 else xp.concat(parts)
+    return xp.sqrt(xp.sum(vector * vector))
 
 
 def _adam_moments(beta_1: float, beta_2: float, epsilon: float) -> Callable[..., tuple[Array, ...]]:

@@ -43,7 +43,9 @@ class Elementary:
         self.tanh_long = self._columns(tables.pair_columns(tables.tanh_nodes(), TAYLOR_DEGREE))
         self.erf_long = self._columns(tables.pair_columns(tables.erf_nodes(), TAYLOR_DEGREE))
         self.expm1_long = self._columns(tables.pair_columns(tables.expm1_nodes(), TAYLOR_DEGREE))
-        self.logistic_long = self._columns(tables.pair_columns(tables.logistic_nodes(), TAYLOR_DEGREE))
+        self.logistic_long = self._columns(
+            tables.pair_columns(tables.logistic_nodes(), TAYLOR_DEGREE)
+        )
         self.root_high, self.root_low = self._columns(tables.powers_of_root())
         self.reciprocals = lib.table(tables.reciprocals())
         self.log_high, self.log_low = self._columns(tables.log_columns(LN2_BITS, 2 * LN2_BITS))
@@ -56,8 +58,9 @@ class Elementary:
 
     # ------------------------------------------------------------ the public functions
 
-    def _by_dtype(self, short: Callable[[Array], Array] | None, long: Callable[[Array], Array],
-                  x: Array) -> Array:
+    def _by_dtype(
+        self, short: Callable[[Array], Array] | None, long: Callable[[Array], Array], x: Array
+    ) -> Array:
         """The kernel for x's dtype; NaN in, NaN out."""
         lib = self.library
 
@@ -334,7 +337,8 @@ class Elementary:
                 y = lib.down(xp.sqrt(lib.up(safe)), lib.float32)
             else:
                 y = lib.flush(self._sqrt_long(safe))
-            return xp.where(x >= 0.0, y, xp.full_like(x, math.nan))
+            # Not x >= 0: XLA takes |NaN| >= 0 for true.
+            return xp.where((x < 0.0) | (x != x), xp.full_like(x, math.nan), y)
 
         return lib.blocked(kernel, x)
 

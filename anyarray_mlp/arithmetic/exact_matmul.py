@@ -125,9 +125,7 @@ class ExactMatmul:
         scaled before anything is added: some compilers would join a matrix product with a sum.
         """
         lib = self.library
-        shifts = sorted(
-            (i * a_bits + j * b_bits, n) for n, (_, i, j) in enumerate(products)
-        )
+        shifts = sorted((i * a_bits + j * b_bits, n) for n, (_, i, j) in enumerate(products))
         shifts.reverse()
 
         def f(*arrays: Array) -> tuple[Array]:

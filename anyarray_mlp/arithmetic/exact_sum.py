@@ -28,12 +28,14 @@ class ExactSum:
 
     def sum(self, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
         """The sum of x along axes, rounded once (float32), or to about an ulp (float64)."""
-        lib, xp = self.library, self.library.xp
+        xp = self.library.xp
         if x.ndim == 0:
             return x
         if axis is None and not keepdims:
             x = xp.reshape(x, (-1,))
-        axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        axes = (
+            tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        )
         axes = tuple(a % x.ndim for a in axes)
         count = math.prod(x.shape[a] for a in axes)
         if count == 0:

@@ -18,8 +18,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 SMALLEST_FLOAT32 = 2.0**-125
 SMALLEST_FLOAT64 = 2.0**-960
 
-# Powers of two that a scale may take.
-LOWEST_SCALE, HIGHEST_SCALE = -600, 600
+# Scales are powers of two from 2**-600 to 2**600.
+HIGHEST_EXPONENT = 600
 
 
 def bits_for(count: int) -> int:
@@ -51,10 +51,6 @@ class Library:
         self.jit: Callable[[F], F] = jit if jit is not None else lambda f: f
         self.float32, self.float64, self.int64 = xp.float32, xp.float64, xp.int64
         self.zero32, self.zero64 = self.constant(0.0, xp.float32), self.constant(0.0)
-        exponents = range(LOWEST_SCALE, HIGHEST_SCALE + 1)
-        self.scale_bounds = self.table([2.0**e for e in exponents][:-1])
-        self.scale_inverses = self.table([2.0**-e for e in exponents])
-        self.scale_values = self.table([2.0**e for e in exponents] + [math.nan])
         self.powers = self.table([2.0**e for e in range(-1022, 1024)])
 
     # ------------------------------------------------------------ making arrays
@@ -67,7 +63,7 @@ class Library:
         return self.xp.asarray(value, dtype=dtype or self.float64, device=self.device)
 
     def is_float(self, x: Array) -> bool:
-        return x.dtype == self.float32 or x.dtype == self.float64
+        return bool(x.dtype == self.float32 or x.dtype == self.float64)
 
     # ------------------------------------------------------------ rounding
 
@@ -115,17 +111,19 @@ class Library:
         """(s, 1/s) with s = 2**bits / (the smallest power of two at least `largest`).
 
         A number of magnitude at most `largest`, times s, is at most 2**bits. Where `largest` is not
-        finite, or above 2**600, 1/s is NaN.
+        finite, or above 2**600, 1/s is NaN. The library's log2 only proposes an exponent.
         """
         xp = self.xp
-        flat = xp.reshape(self.up(largest), (-1,))
-        finite = flat <= 2.0**HIGHEST_SCALE
-        index = xp.searchsorted(self.scale_bounds, xp.where(finite, flat, self.zero64))
-        beyond = xp.full_like(index, int(self.scale_values.shape[0]) - 1)
-        s = xp.take(self.scale_inverses, index, axis=0)
-        u = xp.take(self.scale_values, xp.where(finite, index, beyond), axis=0)
-        shape = largest.shape
-        return xp.reshape(s, shape) * 2.0**bits, xp.reshape(u, shape) * 2.0**-bits
+        m = self.up(largest)
+        usable = (m >= 2.0**-HIGHEST_EXPONENT) & (m <= 2.0**HIGHEST_EXPONENT)
+        safe = xp.where(usable, m, xp.full_like(m, 2.0**-HIGHEST_EXPONENT))
+        e = xp.floor(xp.log2(safe))
+        power = self.power_of_two(e)
+        up = xp.where(power < safe, xp.full_like(e, 2.0), xp.ones_like(e))
+        up = xp.where(power * 2.0 < safe, xp.full_like(e, 4.0), up)
+        power = power * xp.where(power * 0.5 >= safe, xp.full_like(e, 0.5), up)
+        unscale = xp.where(m <= 2.0**HIGHEST_EXPONENT, power, xp.full_like(m, math.nan))
+        return 2.0**bits / power, unscale * 2.0**-bits
 
     def mantissa(self, x: Array) -> tuple[Array, Array]:
         """(m, e), x = m 2**e with 1 <= m < 2, for normal positive float64; e as float64.
@@ -163,9 +161,7 @@ class Library:
         shaped = [xp.reshape(a, first.shape) for a in out]
         return shaped[0] if single else tuple(shaped)
 
-    def by_rows(
-        self, f: Callable[..., Any], *arrays: Array, join: str = "rows"
-    ) -> Any:
+    def by_rows(self, f: Callable[..., Any], *arrays: Array, join: str = "rows") -> Any:
         """f over blocks of rows of arrays (m, n); columns (m, 1) are cut too, rows (1, n) are not.
 
         f returns a tuple of arrays. join="rows": they are parts of the results; "max" and "sum": they

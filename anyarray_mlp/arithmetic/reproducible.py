@@ -84,7 +84,7 @@ class Array:
         return math.prod(self.shape)
 
     @property
-    def mT(self) -> Array:  # noqa: N802 - the standard's name
+    def mT(self) -> Array:
         return self._wrap(self.xp.library.xp.matrix_transpose(self.value))
 
     def __array_namespace__(self, *, api_version: str | None = None) -> ReproducibleNamespace:
@@ -363,14 +363,14 @@ class ReproducibleNamespace:
     def _multiply(self, a: Any, b: Any) -> Array:
         return self._binary(lambda x, y: x * y, a, b)
 
-    def add(self, x1: Array, x2: Any) -> Array:
-        return x1 + x2
+    def add(self, x1: Any, x2: Any) -> Array:
+        return self._add(x1, x2)
 
-    def subtract(self, x1: Array, x2: Any) -> Array:
-        return x1 - x2
+    def subtract(self, x1: Any, x2: Any) -> Array:
+        return self._subtract(x1, x2)
 
-    def multiply(self, x1: Array, x2: Any) -> Array:
-        return x1 * x2
+    def multiply(self, x1: Any, x2: Any) -> Array:
+        return self._multiply(x1, x2)
 
     def square(self, x: Array) -> Array:
         return x * x

@@ -163,10 +163,10 @@ def pair_columns(rows: list[Series], degree: int) -> list[Row]:
 
 def integer_columns(rows: list[Series], bits: int) -> list[Row]:
     """Columns for float32 work, times 2**bits: c0 in float64, c1 ... c3 rounded to integers."""
-    columns = [[to_float(row[0] << bits) for row in rows]]
-    for k in (1, 2, 3):
-        columns.append([to_float(on_grid(row[k] << bits, 0)) for row in rows])
-    return columns
+    return [
+        [to_float(row[0] << bits) for row in rows],
+        *([to_float(on_grid(row[k] << bits, 0)) for row in rows] for k in (1, 2, 3)),
+    ]
 
 
 @lru_cache(maxsize=1)

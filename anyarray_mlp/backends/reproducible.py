@@ -8,13 +8,18 @@ from typing import Any
 from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import VERSION
+from anyarray_mlp.arithmetic.probe import probe
 from anyarray_mlp.arithmetic.reproducible import unwrap
 from anyarray_mlp.backends.base import Array, Backend, Run, Step
+
+#: (backend, device, dtype, slices) that this process has found to keep the promises.
+PROBED: set[tuple[type[Backend], str, str, int]] = set()
 
 
 class ReproducibleBackend(Backend):
     """`plain` with reproducible arithmetic; the arrays it hands out are that arithmetic's.
 
+    Raises `BackendUnavailableError`, naming the property, where the library or the device would break that.
     slices: 2, or 1 for matrix products that are faster and less accurate.
     """
 
@@ -24,6 +29,11 @@ class ReproducibleBackend(Backend):
         super().__init__(plain.device, plain.dtype, plain.xp)
         self.name, self.flat = plain.name, plain.flat  # type: ignore[misc]
         self.arithmetic = f"reproducible {VERSION}" + (", fast" if slices == 1 else "")
+
+        key = (type(plain), plain.device, plain.dtype, slices)
+        if key not in PROBED:
+            probe(self.xp, self.dtype, self.asarray, self.to_host, self.jit)
+            PROBED.add(key)
 
     def __repr__(self) -> str:
         return f"<{self.name} backend, {self.device}, {self.dtype}, {self.arithmetic}>"
