@@ -577,8 +577,10 @@ class Interrupted(threading.Event):
 
 
 @contextmanager
-def interruption() -> Iterator[Interrupted]:
-    """Catch the first SIGINT or SIGTERM as a request to stop; a second acts as it did before.
+def interruption(
+    numbers: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM),
+) -> Iterator[Interrupted]:
+    """Catch the first of the signals as a request to stop; a second acts as it did before.
 
     Only the main thread can handle signals; elsewhere nothing changes.
     """
@@ -586,7 +588,6 @@ def interruption() -> Iterator[Interrupted]:
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.getsignal(number) for number in numbers}
 
     def handle(number: int, frame: FrameType | None) -> None:
