@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from anyarray_mlp.arithmetic.scalar import integer_power
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.parameters import Leaves
 
@@ -204,17 +205,6 @@ def _adam_moments(beta_1: float, beta_2: float, epsilon: float) -> Callable[...,
 def adam_correction(beta_1: float, beta_2: float, t: int) -> float:
     """sqrt(1 - b2^t) / (1 - b1^t), the bias correction of step t = 1, 2, ..."""
     return math.sqrt(1.0 - integer_power(beta_2, t)) / (1.0 - integer_power(beta_1, t))
-
-
-def integer_power(base: float, exponent: int) -> float:
-    """base^exponent by repeated squaring: products only, so the same bits on every machine."""
-    result = 1.0
-    while exponent:
-        if exponent & 1:
-            result *= base
-        base *= base
-        exponent >>= 1
-    return result
 
 
 def _fraction(name: str, value: float, closed: bool = False) -> float:
