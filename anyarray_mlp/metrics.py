@@ -88,7 +88,8 @@ def r2(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float
         centred = t - math.fsum(t * weights) / math.fsum(weights)
         residual = math.fsum(weights * (y - t) ** 2)
         total = math.fsum(weights * centred**2)
-        scores.append(1.0 - residual / total if total else float(residual == 0.0))
+        constant = t.min() == t.max() or total == 0.0
+        scores.append(float(residual == 0.0) if constant else 1.0 - residual / total)
     return math.fsum(scores) / len(scores)
 
 
