@@ -89,7 +89,8 @@ def test_r2_is_scikit_learns(weighted: bool) -> None:
 
     rng = np.random.default_rng(4)
     targets = rng.standard_normal((50, 3))
-    targets[:, 1] = 2.0
+    if not weighted:  # scikit-learn's weighted mean of equal numbers can differ from them
+        targets[:, 1] = 2.0
     outputs = targets + 0.1 * rng.standard_normal((50, 3)) * [1, 1, 0]
     weights = rng.random(50) if weighted else None
     assert r2(outputs, targets, weights) == pytest.approx(
