@@ -1,0 +1,36 @@
+"""`anyarray-mlp diagnose`: what is wrong with a run, or with a network of one's own."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from anyarray_mlp.cli.options import json_option
+
+
+@click.command()
+@click.argument("subject", metavar="RUN|NETWORK.py", type=click.Path())
+@json_option
+def command(subject: str, as_json: bool) -> int:
+    """Say what went wrong with RUN, the folder of a training run, or with the backprop in NETWORK.py.
+
+    A run is judged by the diagnosis.json that training leaves in its folder. A Python file defines ADAPTER, or a
+    function that returns one (see docs/check-backprop.md); it is run, so give only files that you would run.
+    The exit code is 1 where something is wrong.
+    """
+    if subject.endswith(".py"):
+        from anyarray_mlp.diagnosis import check_file
+
+        report = check_file(subject)
+        click.echo(report.to_json() if as_json else str(report))
+        return 0 if report.ok else 1
+    from anyarray_mlp.diagnosis import load_diagnosis
+
+    diagnosis = load_diagnosis(subject)
+    if as_json:
+        findings = [finding.to_dict() for finding in diagnosis.findings]
+        click.echo(json.dumps({"ok": not diagnosis.alarms, "findings": findings}, indent=2))
+    else:
+        click.echo(diagnosis.report())
+    return 1 if diagnosis.alarms else 0

@@ -1,0 +1,318 @@
+"""What can be seen in the data alone: scales, constant and telling columns, classes, targets out of reach.
+
+Worked out on the host from a sample of rows, so that it costs little beside training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyarray_mlp.model import MLP
+
+Host = NDArray[Any]
+
+#: Rows that the summary looks at, evenly spread, and rows for figures that sort or compare columns.
+SUMMARY_ROWS = 1024
+PAIR_ROWS = 256
+#: Columns that a list names at most.
+NAMED = 8
+#: Entries of a table that are checked for NaN in full.
+FULL_CHECK = 2_000_000
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """Figures of the training data as the network sees them (inputs after `input_scale`).
+
+    Attributes
+    ----------
+    n, features, n_validation : rows and columns.
+    non_finite : entries that are NaN or infinite, among those looked at.
+    largest_rms, largest_column : the column of the largest root mean square.
+    smallest_rms : the smallest root mean square of a column that varies.
+    spread_ratio : largest over smallest standard deviation among columns that vary.
+    offset_ratio : the largest |mean| over standard deviation among columns that vary.
+    sparse : whether at least three in ten entries have their column's least value, as in images and counts.
+    constant, duplicates, leaking : columns (the first few); a duplicate is a pair.
+    n_constant, n_duplicates, n_leaking : how many there are.
+    class_counts : rows of each class; empty in regression.
+    target_low, target_high, target_mean, target_std : over all targets.
+    unreachable : share of targets that the output cannot produce; `reach` says what it can.
+    baseline_loss : loss of the best constant output; None where there is no formula.
+    """
+
+    n: int
+    features: int
+    n_validation: int
+    non_finite: int
+    largest_rms: float
+    largest_column: int
+    smallest_rms: float
+    spread_ratio: float
+    offset_ratio: float
+    sparse: bool
+    constant: tuple[int, ...]
+    n_constant: int
+    duplicates: tuple[tuple[int, int], ...]
+    n_duplicates: int
+    leaking: tuple[int, ...]
+    n_leaking: int
+    class_counts: tuple[int, ...]
+    target_low: float
+    target_high: float
+    target_mean: float
+    target_std: float
+    unreachable: float
+    reach: str
+    baseline_loss: float | None
+
+
+def summarize_data(
+    mlp: MLP,
+    x: Host,
+    targets: Host,
+    n_validation: int = 0,
+    input_scale: float | None = None,
+    n: int | None = None,
+) -> DataSummary:
+    """The summary of inputs (n, i) and targets, labels (n,) or values (n, k); `n` where they are a sample."""
+    rows = evenly(x.shape[0], SUMMARY_ROWS)
+    sample = np.asarray(x[rows], dtype=np.float64) * (1.0 if input_scale is None else input_scale)
+    finite = np.isfinite(sample)
+    non_finite = count_non_finite(x, sample) + count_non_finite(targets, targets)
+    if not finite.all():
+        sample = np.where(finite, sample, 0.0)
+    std = sample.std(axis=0)
+    mean = sample.mean(axis=0)
+    rms = np.sqrt(mean**2 + std**2)
+    varies = std > 1e-9 * np.maximum(rms, 1e-30)
+    low = sample.min(axis=0)
+    sparse = sample.shape[1] >= 16 and float(np.mean(sample == low)) > 0.3
+    pairs = sample[evenly(len(sample), PAIR_ROWS)]
+    often = varies & (np.mean(sample != low, axis=0) > 0.1)
+    duplicates = list(duplicate_columns(pairs, np.flatnonzero(often)))
+    classes = as_classes(targets, mlp)
+    paired = rows[evenly(len(rows), PAIR_ROWS)]
+    leaking = leaking_columns(
+        pairs,
+        np.flatnonzero(varies),
+        None if classes is None else classes[paired],
+        targets[paired],
+    )
+    unreachable, reach = out_of_reach(mlp, targets)
+    constant = np.flatnonzero(~varies)
+    return DataSummary(
+        n=x.shape[0] if n is None else n,
+        features=x.shape[1],
+        n_validation=n_validation,
+        non_finite=non_finite,
+        largest_rms=float(rms.max()),
+        largest_column=int(rms.argmax()),
+        smallest_rms=float(rms[varies].min()) if varies.any() else 0.0,
+        spread_ratio=float(std[varies].max() / std[varies].min()) if varies.any() else 1.0,
+        offset_ratio=float((np.abs(mean[varies]) / std[varies]).max()) if varies.any() else 0.0,
+        sparse=sparse,
+        constant=tuple(constant[:NAMED].tolist()),
+        n_constant=len(constant),
+        duplicates=tuple(duplicates[:NAMED]),
+        n_duplicates=len(duplicates),
+        leaking=tuple(leaking[:NAMED]),
+        n_leaking=len(leaking),
+        class_counts=() if classes is None else tuple(np.bincount(classes).tolist()),
+        target_low=float(np.nanmin(targets)),
+        target_high=float(np.nanmax(targets)),
+        target_mean=float(np.nanmean(targets)),
+        target_std=float(np.nanstd(targets)),
+        unreachable=unreachable,
+        reach=reach,
+        baseline_loss=baseline_loss(mlp, targets),
+    )
+
+
+def evenly(n: int, limit: int) -> NDArray[np.int64]:
+    """At most `limit` of n rows, evenly spread."""
+    return np.arange(n) if n <= limit else np.linspace(0, n - 1, limit).astype(np.int64)
+
+
+def count_non_finite(full: Host, sample: Host) -> int:
+    """NaN and infinite entries of a table, or of the sample of a table too large to be read whole."""
+    if full.dtype.kind != "f":
+        return 0
+    return int(np.count_nonzero(~np.isfinite(full if full.size <= FULL_CHECK else sample)))
+
+
+def as_classes(targets: Host, mlp: MLP) -> NDArray[np.int64] | None:
+    """Class codes (n,) of labels, one-hot rows or a column of 0 and 1; None for values and several labels."""
+    if targets.ndim == 1:
+        is_labels = targets.dtype.kind in "iu" and targets.size and targets.min() >= 0
+        return targets.astype(np.int64) if is_labels else None
+    if mlp.loss == "poisson" or not np.all((targets == 0) | (targets == 1)):
+        return None
+    if targets.shape[1] == 1:
+        return np.asarray(targets[:, 0], dtype=np.int64)
+    return np.argmax(targets, axis=1) if np.all(targets.sum(axis=1) == 1) else None
+
+
+def duplicate_columns(sample: Host, columns: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Pairs (first, later) of columns whose values are the same after standardising.
+
+    Columns that seldom leave their least value, as at an image's rim, agree by chance: leave them out.
+    """
+    if len(sample) < 8:
+        return
+    seen: dict[bytes, int] = {}
+    part = sample[:, columns]
+    part = (part - part.mean(axis=0)) / np.maximum(part.std(axis=0), 1e-300)
+    keys = np.ascontiguousarray(np.round(part, 5).T + 0.0)
+    for column, key in zip(columns.tolist(), keys, strict=True):
+        first = seen.setdefault(key.tobytes(), column)
+        if first != column:
+            yield first, column
+
+
+#: A column orders the rows almost as the target does: how much less than by chance neighbours differ.
+TELLING = 0.98
+#: Correlation of a column with the indicator of a class.
+INDICATOR = 0.995
+
+
+def leaking_columns(
+    sample: Host, columns: NDArray[np.int64], classes: Host | None, targets: Host
+) -> list[int]:
+    """Columns that alone tell the target: rows sorted by the column are sorted by the target.
+
+    Rows of equal value are left in mixed order, so a column of few values tells only if each goes with one
+    class. A column that tells one class from all others counts if it is that class's indicator.
+    """
+    n = len(sample)
+    if n < 32 or len(columns) < 2:
+        return []
+    mixed = np.random.Generator(np.random.PCG64(0)).permutation(n)
+    part = sample[mixed][:, columns]
+    order = np.argsort(part, axis=0, kind="stable")
+    if classes is not None:
+        labels = classes[mixed]
+        shares = np.bincount(labels) / n
+        by_chance = (n - 1) * (1.0 - np.sum(shares**2))
+        present = int(np.count_nonzero(shares))
+        if present < 2 or by_chance < 30:
+            return []
+        labels_sorted = labels[order]
+        changes = (labels_sorted[1:] != labels_sorted[:-1]).sum(axis=0) - (present - 1)
+        tells = 1.0 - changes / by_chance > TELLING
+        if present > 2:
+            indicator = (labels[:, None] == np.flatnonzero(shares)[None, :]).astype(np.float64)
+            tells |= (np.abs(correlation(part, indicator)) > INDICATOR).any(axis=1)
+    else:
+        values = np.asarray(targets[mixed], dtype=np.float64).reshape(n, -1)
+        variance = values.var(axis=0).sum()
+        if not variance > 0:
+            return []
+        steps = np.diff(values[order], axis=0)
+        tells = (steps**2).sum(axis=2).mean(axis=0) / (2.0 * variance) < (1.0 - TELLING) / 4
+    return [int(column) for column in columns[tells]]
+
+
+def correlation(a: Host, b: Host) -> Host:
+    """Pearson's correlation of each column of a (n, i) with each of b (n, k): (i, k)."""
+    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+    scale = np.sqrt((a**2).sum(axis=0)[:, None] * (b**2).sum(axis=0)[None, :])
+    return np.asarray(a.T @ b / np.maximum(scale, 1e-300))
+
+
+def association(x: Host, targets: Host, classes: Host | None) -> float:
+    """The largest |correlation| of a column with a target or a class's indicator, times sqrt(n)."""
+    if classes is None:
+        wanted = np.asarray(targets, dtype=np.float64).reshape(len(x), -1)
+    else:
+        wanted = (classes[:, None] == np.unique(classes)[None, :]).astype(np.float64)
+    found = np.abs(correlation(np.asarray(x, dtype=np.float64), wanted)).max()
+    return float(found * np.sqrt(len(x)))
+
+
+def out_of_reach(mlp: MLP, targets: Host) -> tuple[float, str]:
+    """Share of targets that the output cannot produce, and what it can produce."""
+    if targets.ndim == 1 and mlp.loss == "cross_entropy":
+        k = mlp.sizes[-1]
+        return float(np.mean((targets < 0) | (targets >= k))), f"labels 0 to {k - 1}"
+    if mlp.output == "logistic":
+        return float(np.mean((targets < 0) | (targets > 1))), "values between 0 and 1"
+    if mlp.output == "softmax":
+        off = (targets < 0) | (targets > 1)
+        if targets.ndim == 2:
+            off |= np.abs(targets.sum(axis=1, keepdims=True) - 1.0) > 1e-3
+        return float(np.mean(off)), "rows between 0 and 1 that sum to one"
+    if mlp.output == "exp":
+        return float(np.mean(targets < 0)), "positive values"
+    return 0.0, "any value"
+
+
+def baseline_loss(mlp: MLP, targets: Host) -> float | None:
+    """The loss of the best constant output, without regard to what the output can reach."""
+    if targets.ndim == 1 and mlp.loss == "cross_entropy":
+        if targets.size == 0 or targets.min() < 0:
+            return None
+        return entropy(np.bincount(targets.astype(np.int64)) / len(targets))
+    values = np.asarray(targets, dtype=np.float64).reshape(len(targets), -1)
+    mean = values.mean(axis=0)
+    loss: float | None
+    match mlp.loss:
+        case "cross_entropy":
+            loss = entropy(mean)
+        case "binary_cross_entropy":
+            inside = np.clip(mean, 0.0, 1.0)
+            loss = sum(entropy(np.array([p, 1.0 - p])) for p in inside)
+        case "squared_error":
+            loss = float(0.5 * values.var(axis=0).sum())
+        case "absolute_error":
+            loss = float(np.abs(values - np.median(values, axis=0)).mean(axis=0).sum())
+        case "huber":
+            distance = np.abs(values - np.median(values, axis=0))
+            near = np.minimum(distance, 1.0)
+            loss = float((near * (distance - 0.5 * near)).mean(axis=0).sum())
+        case _:
+            loss = None  # Poisson's loss has no scale: its zero is arbitrary
+    return loss if loss is not None and np.isfinite(loss) and loss > 0 else None
+
+
+def entropy(shares: Host) -> float:
+    """-sum p log p."""
+    positive = shares[shares > 0]
+    return float(-(positive * np.log(positive)).sum())
+
+
+def neighbour_skill(x: Host, targets: Host, classes: Host | None, neighbours: int = 5) -> float:
+    """How much better than a constant the mean of each row's nearest other rows predicts its target.
+
+    1 is perfect, 0 is no better than the most frequent class or the mean. Inputs are standardised.
+    """
+    x = np.asarray(x, dtype=np.float64)
+    x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-12)
+    squares = (x**2).sum(axis=1)
+    distance = squares[:, None] + squares[None, :] - 2.0 * (x @ x.T)
+    np.fill_diagonal(distance, np.inf)
+    nearest = np.argpartition(distance, min(neighbours, len(x) - 1) - 1, axis=1)[:, :neighbours]
+    if classes is not None:
+        votes = (classes[nearest][:, :, None] == np.arange(classes.max() + 1)).sum(axis=1)
+        return skill(votes, None, classes)
+    values = np.asarray(targets, dtype=np.float64).reshape(len(x), -1)
+    return skill(values[nearest].mean(axis=1), values, None)
+
+
+def skill(outputs: Host, targets: Host | None, classes: Host | None) -> float:
+    """Accuracy between that of the most frequent class (0) and perfect (1); without classes, R^2."""
+    if classes is not None:
+        predicted = np.argmax(outputs, axis=1) if outputs.shape[1] > 1 else outputs[:, 0] >= 0.5
+        most = np.bincount(classes).max() / len(classes)
+        accuracy = float(np.mean(predicted == classes))
+        return (accuracy - most) / (1.0 - most) if most < 1.0 else accuracy
+    assert targets is not None
+    values = np.asarray(targets, dtype=np.float64).reshape(len(outputs), -1)
+    residual = float(((np.asarray(outputs, dtype=np.float64) - values) ** 2).sum())
+    total = float(((values - values.mean(axis=0)) ** 2).sum())
+    return 1.0 - residual / total if total > 0 else 0.0

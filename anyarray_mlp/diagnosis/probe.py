@@ -1,0 +1,198 @@
+"""Figures of a network's inside, taken on the device from a fixed batch of rows.
+
+A probe is a pure function of (namespace, parameters, moments, batch): one program where the library compiles,
+one small vector as its result, so looking at a run costs one transfer a probe and nothing in a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyarray_mlp.functional import ACTIVATIONS, OUTPUTS, dense
+from anyarray_mlp.model import MLP
+from anyarray_mlp.optimizers import Optimizer, State, clip_by_norm
+from anyarray_mlp.parameters import Leaves, is_flat
+from anyarray_mlp.training import StepStatistics, as_inputs
+
+Array = Any
+
+#: How far from its bound a logistic unit counts as saturated; a tanh unit's range is twice as wide.
+SATURATION = 0.01
+#: A unit that varies by less than this share of its value over all rows of the probe says nothing.
+CONSTANT = 1e-6
+#: Multiples of the step that training would take, at which the loss is looked at.
+STEP_MULTIPLES = (0.1, 1.0, 10.0, 100.0)
+
+
+@dataclass(frozen=True)
+class LayerFigures:
+    """One dense layer and what follows it, over the rows of the probe.
+
+    Attributes
+    ----------
+    gradient : Euclidean norm of the loss's gradient with respect to the weights, without the L2 penalty.
+    weight : Euclidean norm of the weights.
+    update : norm of the change that one optimiser step would make to the weights, over their norm.
+    mean, std : of the activations.
+    dead : share of units with the same value for every row: a relu unit that is never active.
+    saturated : share of activations within 1 % of a bound, for units that have bounds.
+    """
+
+    gradient: float
+    weight: float
+    update: float
+    mean: float
+    std: float
+    dead: float
+    saturated: float
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A network's inside after `epoch` epochs: the data loss on the probe's rows, and each layer."""
+
+    epoch: int
+    step: int
+    loss: float
+    layers: tuple[LayerFigures, ...]
+
+
+N_FIGURES = len(LayerFigures.__dataclass_fields__)
+
+
+def probe_function(
+    mlp: MLP,
+    optimizer: Optimizer,
+    decay: float,
+    clip_norm: float | None,
+    input_scale: float | None,
+) -> Callable[..., Array]:
+    """`probe(xp, theta, moments, x, targets, *scalars)`, which gives the loss and the figures as one vector.
+
+    `decay` is what the L2 penalty adds to the gradient for a unit of weight: alpha over the batch size.
+    """
+
+    def probe(
+        xp: Any, theta: Leaves, moments: State, x: Array, targets: Array, *scalars: Array
+    ) -> Array:
+        x = as_inputs(xp, x, theta[0].dtype, input_scale)
+        loss, grad = mlp.loss_and_grad(xp, theta, x, targets)
+        figures = [loss]
+        weights, biases = mlp.layout.unpack(xp, theta)
+        gradients, _ = mlp.layout.unpack(xp, grad)
+        norms = [(norm(xp, g), norm(xp, w)) for g, w in zip(gradients, weights, strict=True)]
+        moved, _ = mlp.layout.unpack(
+            xp, next_theta(xp, mlp, optimizer, theta, moments, grad, scalars, decay, clip_norm)
+        )
+        a = x
+        names = (*mlp.activation, mlp.output)
+        for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
+            z, _ = dense(xp, a, w, b)
+            function = OUTPUTS if layer == len(weights) - 1 else ACTIVATIONS
+            a, _ = function[names[layer]](xp, z)
+            gradient, weight = norms[layer]
+            update = norm(xp, moved[layer] - w) / xp.maximum(weight, 1e-12)
+            figures += [gradient, weight, update, *activation_figures(xp, a, names[layer])]
+        return xp.stack(figures)
+
+    return probe
+
+
+def activation_figures(xp: Any, a: Array, name: str) -> tuple[Array, ...]:
+    """Mean, standard deviation, share of dead units and of saturated activations of a layer (n, o)."""
+    high, low = xp.max(a, axis=0), xp.min(a, axis=0)
+    still = (high - low) <= xp.maximum(xp.abs(high), 1.0) * CONSTANT
+    if name == "tanh":
+        flat = (1.0 - xp.abs(a)) < 2.0 * SATURATION
+    elif name in ("logistic", "softmax"):
+        flat = xp.minimum(a, 1.0 - a) < SATURATION
+    else:
+        flat = a != a  # no bounds: nothing saturates
+    return (
+        xp.mean(a),
+        xp.std(a),
+        xp.mean(xp.astype(still, a.dtype)),
+        xp.mean(xp.astype(flat, a.dtype)),
+    )
+
+
+def step_test_function(
+    mlp: MLP,
+    optimizer: Optimizer,
+    decay: float,
+    clip_norm: float | None,
+    input_scale: float | None,
+) -> Callable[..., Array]:
+    """`losses(xp, theta, moments, x, targets, *scalars)`: the data loss here and `STEP_MULTIPLES` steps ahead.
+
+    The step is the one that training would take with this batch; the losses are a vector of one and then one
+    for each multiple.
+    """
+
+    def losses(
+        xp: Any, theta: Leaves, moments: State, x: Array, targets: Array, *scalars: Array
+    ) -> Array:
+        x = as_inputs(xp, x, theta[0].dtype, input_scale)
+        loss, grad = mlp.loss_and_grad(xp, theta, x, targets)
+        moved = next_theta(xp, mlp, optimizer, theta, moments, grad, scalars, decay, clip_norm)
+        found = [loss]
+        for multiple in STEP_MULTIPLES:
+            there = tuple(p + (q - p) * multiple for p, q in zip(theta, moved, strict=True))
+            found.append(xp.mean(mlp.losses(xp, there, x, targets)))
+        return xp.stack(found)
+
+    return losses
+
+
+def next_theta(
+    xp: Any,
+    mlp: MLP,
+    optimizer: Optimizer,
+    theta: Leaves,
+    moments: State,
+    grad: Leaves,
+    scalars: tuple[Array, ...],
+    decay: float,
+    clip_norm: float | None,
+) -> Leaves:
+    """The parameters after one optimiser step, made on copies: what is passed in stays as it is."""
+    if decay:
+        weights, _ = mlp.layout.unpack(xp, theta)
+        gradients, bias_gradients = mlp.layout.unpack(xp, grad)
+        gradients = [g + w * decay for g, w in zip(gradients, weights, strict=True)]
+        grad = mlp.layout.pack(
+            xp, gradients, bias_gradients if mlp.bias else [], flat=is_flat(theta)
+        )
+    if clip_norm is not None:
+        grad = clip_by_norm(xp, grad, clip_norm)
+    copies = tuple(xp.asarray(leaf, copy=True) for leaf in theta)
+    state = tuple(tuple(xp.asarray(leaf, copy=True) for leaf in moment) for moment in moments)
+    grad = tuple(xp.asarray(leaf, copy=True) for leaf in grad)
+    moved, _ = optimizer.update(xp, copies, grad, state, scalars)
+    return moved
+
+
+def norm(xp: Any, array: Array) -> Array:
+    """Euclidean norm of all entries, 0-d."""
+    return xp.sqrt(xp.sum(array * array))
+
+
+def probe_from(vector: NDArray[Any], epoch: int, step: int) -> Probe:
+    """The vector of `probe_function` as named figures."""
+    rows = np.asarray(vector[1:], dtype=np.float64).reshape(-1, N_FIGURES).tolist()
+    return Probe(epoch, step, float(vector[0]), tuple(LayerFigures(*row) for row in rows))
+
+
+def gradient_norms(mlp: MLP) -> StepStatistics:
+    """Statistics for `train`: the norm of each layer's weight gradient, at every step."""
+
+    def statistics(xp: Any, theta: Leaves, grad: Leaves) -> tuple[Array, ...]:
+        gradients, _ = mlp.layout.unpack(xp, grad)
+        return tuple(norm(xp, g) for g in gradients)
+
+    return statistics

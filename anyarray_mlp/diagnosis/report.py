@@ -1,0 +1,128 @@
+"""`Diagnosis`: the findings on one run, ranked, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anyarray_mlp.diagnosis.finding import CAUSES, SEVERITIES, Finding
+from anyarray_mlp.diagnosis.rules import RULES
+from anyarray_mlp.diagnosis.run_record import RunRecord
+from anyarray_mlp.errors import DataError, StorageError
+
+FILE_NAME = "diagnosis.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is wrong with a run, the cause to mend first at the front, and the record it was read from."""
+
+    findings: tuple[Finding, ...]
+    record: RunRecord
+
+    @property
+    def alarms(self) -> tuple[Finding, ...]:
+        """Findings beyond notes."""
+        return tuple(finding for finding in self.findings if finding.severity != "note")
+
+    @property
+    def first(self) -> Finding | None:
+        """The cause to mend first; None where nothing is suspicious."""
+        return self.alarms[0] if self.alarms else None
+
+    def summary(self, limit: int = 3) -> str:
+        """A few lines: the first `limit` alarms with evidence and cure, or "nothing suspicious"."""
+        alarms = self.alarms
+        if not alarms:
+            return "diagnosis: nothing suspicious"
+        lines = [f"diagnosis: {alarms[0].title}" + (" (probably)" if len(alarms) > 1 else "")]
+        lines += [f"  {finding}" for finding in alarms[:limit]]
+        if len(alarms) > limit:
+            lines.append(f"  and {len(alarms) - limit} more")
+        return "\n".join(lines)
+
+    def report(self) -> str:
+        """Every finding, notes included, one a line."""
+        if not self.findings:
+            return "nothing suspicious"
+        return "\n".join(f"{i}. {finding}" for i, finding in enumerate(self.findings, start=1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "format": FORMAT,
+            "findings": [finding.to_dict() for finding in self.findings],
+            "record": self.record.to_dict(),
+        }
+
+    def to_json(self) -> str:
+        """One JSON text; figures that are not finite are the texts "nan", "inf" and "-inf"."""
+        return json.dumps(as_text(self.to_dict()), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Diagnosis:
+        """The diagnosis of a record that `to_json` wrote, made anew by the rules at hand."""
+        try:
+            return diagnose_run(RunRecord.from_dict(as_numbers(json.loads(text)["record"])))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"This is no diagnosis record ({error}): train again.") from None
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write `diagnosis.json` into a run's folder."""
+        path = Path(folder) / FILE_NAME
+        try:
+            path.write_text(self.to_json(), encoding="ascii")
+        except OSError as error:
+            raise StorageError(f"{path} could not be written: {error.strerror}.") from error
+        return path
+
+
+def load_diagnosis(run: str | os.PathLike[str]) -> Diagnosis:
+    """The diagnosis of a run's folder, or of its `diagnosis.json`."""
+    path = Path(run)
+    if path.is_dir():
+        path = path / FILE_NAME
+    try:
+        text = path.read_text(encoding="ascii")
+    except FileNotFoundError:
+        raise StorageError(
+            f"{path} is not there: train with --diagnose, which keeps what a diagnosis needs."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(f"{path} could not be read: {error}.") from None
+    return Diagnosis.from_json(text)
+
+
+def as_text(value: Any) -> Any:
+    """A nest of dicts and lists whose infinite and NaN floats are texts."""
+    if isinstance(value, dict):
+        return {key: as_text(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_text(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def as_numbers(value: Any) -> Any:
+    """The inverse of `as_text`."""
+    if isinstance(value, dict):
+        return {key: as_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [as_numbers(item) for item in value]
+    return float(value) if value in ("nan", "inf", "-inf") else value
+
+
+def diagnose_run(record: RunRecord) -> Diagnosis:
+    """Every rule's finding on a record, ranked."""
+    found = [finding for rule in RULES if (finding := rule(record)) is not None]
+    return Diagnosis(tuple(ranked(found)), record)
+
+
+def ranked(findings: list[Finding]) -> list[Finding]:
+    """Errors before warnings before notes, then causes before what they bring about: the order of `CAUSES`."""
+    order = list(CAUSES)
+    return sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), order.index(f.cause)))

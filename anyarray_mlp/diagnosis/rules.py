@@ -1,0 +1,687 @@
+"""The rules: small pure functions of a run's record, each of which finds one cause or nothing.
+
+A rule states what its cause would show and looks for that; which of several findings comes first is decided by
+severity and by the order of `finding.CAUSES`. Thresholds stand beside the rule that uses them; they were set on
+runs with planted faults (benchmarks/diagnosis), away from the sets and seeds that the table reports.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+from anyarray_mlp.diagnosis.finding import Finding, Severity
+from anyarray_mlp.diagnosis.probe import LayerFigures
+from anyarray_mlp.diagnosis.run_record import RunRecord
+from anyarray_mlp.initializers import RECTIFIERS
+
+Rule = Callable[[RunRecord], Finding | None]
+
+
+# --- what several rules ask --------------------------------------------------------------------------
+
+
+def lacks(run: RunRecord) -> bool:
+    """Whether the data hold clearly more than was learned, as nearest neighbours show."""
+    neighbours = run.outcome.neighbour_skill
+    if neighbours is None:
+        return False
+    counts = run.data.class_counts
+    others = 1.0 - max(counts) / sum(counts) if counts else 1.0  # skill 1 is this much accuracy
+    missed = neighbours - max(run.outcome.training_skill, 0.0)
+    return (missed > 0.15 and missed * others > 0.02) or (neighbours > 0.1 and run.progress < 0.1)
+
+
+def failed(run: RunRecord) -> bool:
+    """Whether training came to nothing, or to clearly less than it could."""
+    return run.outcome.stopped == "diverged" or lacks(run)
+
+
+def harm(run: RunRecord) -> Severity:
+    """How grave a cause is that is there for sure: an error where training failed."""
+    return "error" if failed(run) else "warning"
+
+
+def hidden(run: RunRecord, probe: int) -> tuple[LayerFigures, ...]:
+    """Figures of the hidden layers at a probe."""
+    return run.probes[probe].layers[:-1]
+
+
+def largest_update(run: RunRecord, probe: int) -> float:
+    """The largest relative change of a layer's weights by one step; NaN counts as infinite."""
+    updates = [layer.update for layer in run.probes[probe].layers]
+    return max(math.inf if math.isnan(update) else update for update in updates)
+
+
+def relative_losses(run: RunRecord) -> list[float]:
+    """The training loss of each epoch over that of the best constant."""
+    base = run.data.baseline_loss or abs(run.curve.loss[0]) or 1.0
+    return [loss / base for loss in run.curve.loss]
+
+
+def late_fall(run: RunRecord) -> float:
+    """How far the loss fell over the last fifth of the epochs, in baseline losses; 0 for a single epoch."""
+    losses = relative_losses(run)
+    if len(losses) < 2:
+        return 0.0
+    return losses[-1 - math.ceil((len(losses) - 1) / 5)] - losses[-1]
+
+
+def found_in_vain(run: RunRecord) -> str:
+    """What was learned against what nearest neighbours find, in words."""
+    kind = "accuracy above the most frequent class" if run.is_classification else "R²"
+    neighbours = run.outcome.neighbour_skill
+    text = f"{kind}: {run.outcome.training_skill:.2f} on the training rows"
+    return text if neighbours is None else f"{text}, {neighbours:.2f} for nearest neighbours"
+
+
+def grows_through_layers(run: RunRecord) -> float:
+    """Standard deviation of the last hidden layer over that of the first, before training."""
+    layers = hidden(run, 0)
+    return layers[-1].std / max(layers[0].std, 1e-30) if layers else 1.0
+
+
+# --- data --------------------------------------------------------------------------------------------
+
+
+def non_finite_data(run: RunRecord) -> Finding | None:
+    """NaN or infinity in inputs or targets."""
+    if not run.data.non_finite:
+        return None
+    return Finding(
+        "non_finite_data",
+        "error",
+        f"{run.data.non_finite} entries of inputs or targets are NaN or infinite",
+        "Drop those rows, or fill the gaps with the column's mean or median",
+    )
+
+
+def output_cannot_reach_targets(run: RunRecord) -> Finding | None:
+    """Targets outside the range of the output function."""
+    data = run.data
+    if not data.unreachable > 0:
+        return None
+    output = run.settings.output
+    cures = {
+        "logistic": "Use output='softmax' on class labels, output='identity' for values, or scale targets to [0, 1]",
+        "softmax": "Give labels from 0 to k - 1, or one-hot rows; for values use output='identity'",
+        "exp": "Use output='identity' for targets that can be negative",
+    }
+    return Finding(
+        "output_cannot_reach_targets",
+        "error",
+        f"targets run from {data.target_low:.4g} to {data.target_high:.4g} and {output} gives {data.reach}: "
+        f"{data.unreachable:.0%} of the targets are out of reach",
+        cures.get(output, "Use output='identity'"),
+        layer=len(run.settings.sizes) - 2,
+    )
+
+
+ENOUGH_VALIDATION = 10
+LARGE_INPUT = 10.0
+SMALL_INPUT = 0.05
+
+
+def unscaled_inputs(run: RunRecord) -> Finding | None:
+    """Columns far from unit size, or far apart from each other."""
+    data = run.data
+    if data.largest_rms > LARGE_INPUT:
+        evidence = (
+            f"column {data.largest_column} has root mean square {data.largest_rms:.3g} and the smallest column "
+            f"{data.smallest_rms:.3g}"
+        )
+    elif 0 < data.largest_rms < SMALL_INPUT:
+        evidence = f"no column exceeds root mean square {data.largest_rms:.2g}"
+    elif not data.sparse and data.spread_ratio > 100:
+        evidence = (
+            f"the widest column spreads {data.spread_ratio:.3g} times as far as the narrowest"
+        )
+    else:
+        return None
+    return Finding(
+        "unscaled_inputs",
+        harm(run),
+        evidence,
+        "Standardise each column to mean 0 and standard deviation 1 (images: divide by the largest value)",
+        layer=0,
+    )
+
+
+def unscaled_targets(run: RunRecord) -> Finding | None:
+    """Values to learn that are far from unit size."""
+    data = run.data
+    if run.is_classification or run.settings.output != "identity":
+        return None
+    size = max(abs(data.target_mean), data.target_std)
+    if data.target_std > 0.01 and size < 10:
+        return None
+    return Finding(
+        "unscaled_targets",
+        harm(run),
+        f"targets have mean {data.target_mean:.3g} and standard deviation {data.target_std:.3g}",
+        "Standardise the targets and scale predictions back",
+        layer=len(run.settings.sizes) - 2,
+    )
+
+
+def constant_column(run: RunRecord) -> Finding | None:
+    """Columns of one value."""
+    data = run.data
+    if not data.n_constant:
+        return None
+    return Finding(
+        "constant_column",
+        "note" if data.sparse else "warning",
+        f"{data.n_constant} of {data.features} columns have one value ({listed(data.constant, data.n_constant)})",
+        "Drop them: they carry nothing, and their weights drift",
+        layer=0,
+    )
+
+
+def duplicate_column(run: RunRecord) -> Finding | None:
+    """Columns that repeat another one, up to scale and offset."""
+    data = run.data
+    if not data.n_duplicates:
+        return None
+    pairs = [f"{later} repeats {first}" for first, later in data.duplicates]
+    return Finding(
+        "duplicate_column",
+        "warning",
+        f"{data.n_duplicates} columns repeat another up to scale (column {listed(pairs, data.n_duplicates)})",
+        "Keep one of each",
+        layer=0,
+    )
+
+
+def leaking_column(run: RunRecord) -> Finding | None:
+    """Columns from which the target can be read off."""
+    data = run.data
+    if not data.n_leaking:
+        return None
+    return Finding(
+        "leaking_column",
+        "warning",
+        f"column {listed(data.leaking, data.n_leaking)} alone orders the rows as the target does",
+        "Ask whether the column is known when a prediction is made; if not, drop it",
+        layer=0,
+    )
+
+
+def class_imbalance(run: RunRecord) -> Finding | None:
+    """A class so rare that ignoring it costs little."""
+    counts = run.data.class_counts
+    present = [count for count in counts if count]
+    if len(present) < 2 or min(present) / sum(present) > 0.2 / len(present):
+        return None
+    rare = counts.index(min(present))
+    predicted = run.outcome.predicted_counts
+    found = predicted[rare] / max(sum(predicted), 1) if rare < len(predicted) else 0.0
+    share = min(present) / sum(present)
+    generalises = (run.outcome.validation_skill or 0.0) > 0.7
+    return Finding(
+        "class_imbalance",
+        "note" if found > 0.7 * share and generalises and min(present) >= 20 else "warning",
+        f"class {rare} has {min(present)} of {sum(present)} rows ({share:.1%}) and is predicted for {found:.1%}",
+        "Weight classes (class_weight='balanced'), gather more rows of the rare class, and watch balanced_accuracy "
+        "or f1 instead of accuracy",
+    )
+
+
+def shuffled_labels(run: RunRecord) -> Finding | None:
+    """Targets that nothing in the inputs tells: no neighbour, no column, and not the network on new rows."""
+    outcome, data = run.outcome, run.data
+    if outcome.neighbour_skill is None or outcome.association is None or data.n < 100:
+        return None
+    if data.class_counts and max(data.class_counts) > 0.8 * data.n:
+        return None
+    on_new_rows = outcome.validation_skill
+    chance = 0.05 + (1.5 / math.sqrt(max(data.n_validation, 1)) if run.is_classification else 0.0)
+    by_chance = (
+        math.sqrt(2.0 * math.log(2.0 * data.features * max(len(data.class_counts), 1))) + 1.5
+    )
+    if (
+        outcome.neighbour_skill > 0.1
+        or outcome.association > by_chance
+        or (on_new_rows is not None and on_new_rows > chance)
+    ):
+        return None
+    return Finding(
+        "shuffled_labels",
+        "error",
+        f"nearest neighbours predict no better than a constant ({outcome.neighbour_skill:+.2f}), no column is "
+        "related to the target beyond chance"
+        + ("" if on_new_rows is None else f", and validation is at {on_new_rows:+.2f}"),
+        "Check that rows of inputs and targets were not sorted, shuffled or filtered apart",
+    )
+
+
+def wrong_validation_labels(run: RunRecord) -> Finding | None:
+    """Validation rows of a class that are all predicted as one other class."""
+    outcome = run.outcome
+    if (
+        outcome.validation_mapping < 0.5
+        or run.data.n_validation < ENOUGH_VALIDATION
+        or outcome.validation_skill is None
+        or outcome.validation_skill > 0.1
+        or outcome.training_skill < 0.2
+    ):
+        return None
+    return Finding(
+        "wrong_validation_labels",
+        "error",
+        f"{outcome.validation_mapping:.0%} of the validation rows are predicted as the one other class that their "
+        "class is taken for, while training rows are predicted right",
+        "Encode training and validation labels with the same encoder, fitted once",
+    )
+
+
+def validation_too_small(run: RunRecord) -> Finding | None:
+    """Too few validation rows for their loss to say anything."""
+    n = run.data.n_validation
+    if not 0 < n < ENOUGH_VALIDATION:
+        return None
+    return Finding(
+        "validation_too_small",
+        "warning",
+        f"{n} validation rows: one row moves the accuracy by {1 / n:.0%}",
+        "Hold out a hundred rows where there are enough, or cross-validate",
+    )
+
+
+# --- start -------------------------------------------------------------------------------------------
+
+
+def bad_initial_scale(run: RunRecord) -> Finding | None:
+    """Weights that start at zero, all alike, far too large or far too small; an output that starts far off."""
+    cure = "Use the default initializer ('auto': He for rectifiers, Glorot for tanh and logistic), and biases of 0"
+    for number, layer in enumerate(run.initial):
+        if layer.gain_in == 0:
+            evidence = "all weights start at zero"
+        elif layer.alike:
+            evidence = "all units start with the same weights, so they stay the same"
+        elif layer.gain_in > 5:
+            evidence = f"weights start {layer.gain_in:.3g} times as large as 1 / sqrt(inputs)"
+        elif max(layer.gain_in, layer.gain_out) < 0.05:
+            evidence = f"weights start {layer.gain_in:.2g} times as large as 1 / sqrt(inputs)"
+        else:
+            continue
+        return Finding("bad_initial_scale", harm(run), evidence, cure, layer=number)
+    base = run.data.baseline_loss
+    first = run.probes[0]
+    far_off = base and first.loss > 6 * base and first.layers[-1].dead >= 0.5
+    if base and far_off and grows_through_layers(run) < GROWTH:
+        return Finding(
+            "bad_initial_scale",
+            harm(run),
+            f"before training the outputs are the same for every row and the loss is {first.loss / base:.3g} times "
+            "that of the best constant: the output's biases start far off",
+            cure,
+            layer=len(run.initial) - 1,
+        )
+    return None
+
+
+#: Growth of activations from the first hidden layer to the last.
+GROWTH = 30.0
+
+
+def exploding_gradients(run: RunRecord) -> Finding | None:
+    """Signals that grow from layer to layer."""
+    growth = grows_through_layers(run)
+    first = run.probes[0]
+    if len(first.layers) < 4 or not growth > GROWTH:
+        return None
+    gradient = math.sqrt(sum(layer.gradient**2 for layer in first.layers))
+    return Finding(
+        "exploding_gradients",
+        harm(run),
+        f"activations grow {growth:.3g} times from the first hidden layer to the last and the gradient's norm starts "
+        f"at {gradient:.3g}",
+        "Use the default initializer, fewer layers, or clip the gradient with clip_norm=1",
+        layer=len(first.layers) - 2,
+    )
+
+
+def vanishing_gradients(run: RunRecord) -> Finding | None:
+    """Gradients that shrink on their way to the first layer."""
+    layers = run.probes[0].layers
+    sizes = run.settings.sizes
+    if len(layers) < 4 or any(layer.saturated > 0.5 or layer.dead > 0.5 for layer in layers[:-1]):
+        return None
+    sized = [
+        layer.gradient / math.sqrt(i * o)
+        for layer, i, o in zip(layers, sizes[:-1], sizes[1:], strict=True)
+    ]
+    if not 0 < sized[0] < 1e-3 * max(sized):
+        return None
+    return Finding(
+        "vanishing_gradients",
+        "error" if failed(run) else "note",
+        f"the first layer's gradient is {sized[0] / max(sized):.1g} of the largest layer's, before training",
+        "Use relu or tanh instead of logistic hidden layers, fewer of them, and the default initializer",
+        layer=0,
+    )
+
+
+def dead_units(run: RunRecord) -> Finding | None:
+    """Rectified layers most of whose units give the same value for every row."""
+    for number, layer in enumerate(hidden(run, -1)):
+        if layer.saturated > 0.5:
+            return None  # what follows saturated units is constant through no fault of its own
+        if layer.dead < 0.75 or run.settings.activation[number] not in RECTIFIERS:
+            continue
+        before = hidden(run, 0)[number].dead
+        since = "from the start" if before >= 0.75 else f"{before:.0%} were before training"
+        return Finding(
+            "dead_units",
+            harm(run),
+            f"{layer.dead:.0%} of the {run.settings.activation[number]} units give one value for every row; {since}",
+            "Lower the learning rate, start biases at 0 and weights at the default scale, or use leaky_relu or gelu",
+            layer=number,
+        )
+    return None
+
+
+def saturated_units(run: RunRecord) -> Finding | None:
+    """Layers whose units sit at their bounds, where the derivative is nothing."""
+    for number, layer in enumerate(hidden(run, -1)):
+        if layer.saturated < 0.9 or run.settings.sizes[number + 1] < 2:
+            continue
+        before = hidden(run, 0)[number].saturated
+        return Finding(
+            "saturated_units",
+            harm(run),
+            f"{layer.saturated:.0%} of the {run.settings.activation[number]} activations are within 1 % of a bound "
+            f"({before:.0%} before training)",
+            "Standardise the inputs, start weights and biases smaller, lower the learning rate, or use relu",
+            layer=number,
+        )
+    return None
+
+
+# --- steps -------------------------------------------------------------------------------------------
+
+LARGE_UPDATE = 0.3
+SMALL_UPDATE = 1.5e-4
+
+
+def learning_rate_too_high(run: RunRecord) -> Finding | None:
+    """Steps that change the weights wholesale, make the loss climb, or end in infinity."""
+    if run.settings.optimizer == "lbfgs":
+        return None
+    rate = run.settings.learning_rate_init
+    update = largest_update(run, 0)
+    losses = relative_losses(run)
+    climbs = sum(b > a for a, b in pairwise(losses))
+    if run.outcome.stopped == "diverged":
+        evidence = (
+            f"the loss became infinite or NaN at step {run.outcome.steps}; the first step changes the weights by "
+            f"{update:.2g} of their size"
+        )
+    elif update > LARGE_UPDATE:
+        evidence = f"the first step changes the weights of a layer by {update:.2g} of their size (usual: 0.01)"
+    elif (
+        len(losses) >= 5
+        and losses[-1] > 2 * min(losses)
+        and failed(run)
+        and climbs > len(losses) / 4
+    ):
+        evidence = (
+            f"the loss climbed in {climbs} of {len(losses) - 1} epochs and ended at {losses[-1] / min(losses):.2g} "
+            "times its lowest"
+        )
+    else:
+        return None
+    return Finding(
+        "learning_rate_too_high",
+        harm(run),
+        f"{evidence}, at learning rate {rate:.3g} of {run.settings.optimizer}",
+        f"Try learning_rate_init={suggested_rate(run, update):.2g}",
+    )
+
+
+def suggested_rate(run: RunRecord, update: float) -> float:
+    """The rate at which the first step would change weights by a hundredth of their size, at most a tenth as high."""
+    rate = run.settings.learning_rate_init
+    if not 0 < update < math.inf:
+        return rate / 10
+    return min(rate / 10, rate * 0.01 / update) if update > 0.01 else rate / 10
+
+
+def learning_rate_too_low(run: RunRecord) -> Finding | None:
+    """Steps that hardly change the weights although the gradient is there."""
+    if run.settings.optimizer == "lbfgs" or not failed(run) or run.outcome.stopped == "diverged":
+        return None
+    update = max(largest_update(run, probe) for probe in range(len(run.probes)))
+    last = run.probes[-1]
+    pull = sum(layer.gradient * layer.weight for layer in last.layers)
+    if update > SMALL_UPDATE or pull < 0.01 * (run.data.baseline_loss or last.loss):
+        return None
+    rate = run.settings.learning_rate_init
+    clipped = run.outcome.clipped
+    return Finding(
+        "learning_rate_too_low",
+        "error",
+        f"no step changes a layer's weights by more than {update:.1g} of their size (usual: 0.01) at learning rate "
+        f"{rate:.3g} of {run.settings.optimizer}"
+        + (f", and {clipped:.0%} of the gradients were clipped" if clipped else "")
+        + f"; {found_in_vain(run)}",
+        f"Try learning_rate_init={rate * min(1e4, 0.005 / max(update, 1e-12)):.1g}",
+    )
+
+
+def batch_too_small(run: RunRecord) -> Finding | None:
+    """A row or two a step, and steps that go this way and that."""
+    batch = run.settings.batch_size
+    if batch > 2 or run.data.n < 50 or run.settings.optimizer == "lbfgs":
+        return None
+    late = largest_update(run, -1)
+    bad = failed(run) or late > 0.008
+    return Finding(
+        "batch_too_small",
+        ("error" if failed(run) else "warning") if bad else "note",
+        f"{batch} row{'s' if batch > 1 else ''} a step; at the end a step still changes a layer's weights by "
+        f"{late:.2g} of their size",
+        "Use batch_size=32, or lower the learning rate",
+    )
+
+
+def unfinished(run: RunRecord) -> bool:
+    """Whether training ended on its way: still falling with more to be had, or after hardly any steps."""
+    if run.outcome.stopped != "finished" or run.outcome.neighbour_skill is None:
+        return False
+    fall = late_fall(run)
+    gap = run.outcome.neighbour_skill - run.outcome.training_skill
+    if is_small(run) and lacks(run):
+        return fall > 0.1
+    return (
+        fall > 0.15
+        or (fall > 0.02 and gap > 0.08)
+        or (run.outcome.steps < 100 and (lacks(run) or fall > 0.05))
+    )
+
+
+def batch_too_large(run: RunRecord) -> Finding | None:
+    """So few steps an epoch that training ended on its way."""
+    settings, n = run.settings, run.data.n
+    if (
+        settings.optimizer == "lbfgs"
+        or n < 200
+        or 2 * settings.batch_size < n
+        or not unfinished(run)
+    ):
+        return None
+    return Finding(
+        "batch_too_large",
+        harm(run),
+        f"batches of {settings.batch_size} of {n} rows gave {run.outcome.steps} steps in all, and the loss was still "
+        f"falling; {found_in_vain(run)}",
+        "Use batch_size=32 to 256",
+    )
+
+
+def too_few_epochs(run: RunRecord) -> Finding | None:
+    """Training that ended while the loss was falling."""
+    if run.settings.optimizer != "lbfgs" and 2 * run.settings.batch_size >= run.data.n >= 200:
+        return None
+    if not unfinished(run) or largest_update(run, -1) < SMALL_UPDATE:
+        return None
+    done = len(run.curve.loss)
+    return Finding(
+        "too_few_epochs",
+        harm(run),
+        f"after {done} epochs ({run.outcome.steps} steps) the loss was still falling, by {late_fall(run):.0%} of the "
+        f"best constant's over the last fifth; {found_in_vain(run)}",
+        f"Train for {5 * done} epochs or more, with early_stopping",
+    )
+
+
+# --- what came of it ---------------------------------------------------------------------------------
+
+
+def l2_too_strong(run: RunRecord) -> Finding | None:
+    """A penalty that outweighs the data."""
+    settings, base = run.settings, run.data.baseline_loss
+    if not settings.alpha or not base:
+        return None
+    decay = settings.alpha / settings.batch_size
+    first, last = (sum(layer.weight**2 for layer in run.probes[k].layers) for k in (0, -1))
+    penalty = 0.5 * decay * first / base
+    overwhelmed = penalty > 20 and run.outcome.stopped == "diverged"
+    if not (overwhelmed or (penalty > 1 and last < 0.6 * first)) or run.progress > 0.6:
+        return None
+    return Finding(
+        "l2_too_strong",
+        harm(run),
+        f"with alpha={settings.alpha:.3g} the penalty starts at {penalty:.2g} times the loss of the best constant and "
+        f"the weights ended at {math.sqrt(last / max(first, 1e-300)):.1g} of their initial norm",
+        f"Try alpha={settings.alpha / max(1e3 * penalty, 10):.1g} or less",
+    )
+
+
+def is_small(run: RunRecord) -> bool:
+    """Whether the narrowest hidden layer has hardly more units than it takes to tell the classes apart."""
+    widths = run.settings.sizes[1:-1]
+    needed = max(3.0, math.log2(max(run.settings.sizes[-1], 2)) + 1)
+    return not widths or min(widths) <= needed
+
+
+def underfitting(run: RunRecord) -> Finding | None:
+    """A narrow network that settled at less than the data hold."""
+    if not lacks(run) or unfinished(run) or not is_small(run) or run.progress < 0.02:
+        return None
+    widths = run.settings.sizes[1:-1]
+    return Finding(
+        "underfitting",
+        "error",
+        f"{'no hidden layer' if not widths else f'the narrowest hidden layer has {min(widths)} units'} and the loss "
+        f"has settled; {found_in_vain(run)}",
+        "Use a wider network: hidden_layer_sizes=(64,) or (64, 64)",
+        layer=None if not widths else widths.index(min(widths)),
+    )
+
+
+def plateau(run: RunRecord) -> Finding | None:
+    """A loss that settled at less than the data hold, in a network that could do better."""
+    if not lacks(run) or unfinished(run) or run.outcome.stopped == "diverged":
+        return None
+    if is_small(run) and run.progress >= 0.02:
+        return None
+    return Finding(
+        "plateau",
+        "error",
+        f"the loss fell by {late_fall(run):.1%} of the best constant's over the last fifth of the epochs and stands at "
+        f"{relative_losses(run)[-1]:.2f} of it; {found_in_vain(run)}",
+        "Try adam with learning_rate_init=0.003, another seed, and relu or tanh with cross-entropy",
+    )
+
+
+def one_class_predicted(run: RunRecord) -> Finding | None:
+    """The same class for every row, although others are frequent."""
+    predicted, counts = run.outcome.predicted_counts, run.data.class_counts
+    if not predicted or not counts or max(counts) > 0.9 * sum(counts):
+        return None
+    share = max(predicted) / max(sum(predicted), 1)
+    if share < 0.98:
+        return None
+    favoured = predicted.index(max(predicted))
+    true_share = counts[favoured] / sum(counts) if favoured < len(counts) else 0.0
+    return Finding(
+        "one_class_predicted",
+        "error",
+        f"class {favoured} is predicted for {share:.0%} of the rows and is right for {true_share:.0%}",
+        "Mend the causes above; if there are none, check labels, loss and output, and train longer with adam",
+    )
+
+
+def overfitting(run: RunRecord) -> Finding | None:
+    """Much better on the training rows than on the validation rows, by loss and by score."""
+    outcome, curve, base = run.outcome, run.curve, run.data.baseline_loss
+    if outcome.validation_skill is None or not curve.validation_loss or not base:
+        return None
+    end, lowest = curve.validation_loss[-1] / base, min(curve.validation_loss) / base
+    gap = end - relative_losses(run)[-1]
+    apart = outcome.training_skill - max(outcome.validation_skill, 0.0)
+    if not (gap > 0.4 and apart > 0.2 and (end > 1.3 * lowest or outcome.training_skill > 0.95)):
+        return None
+    if run.settings.early_stopping and outcome.stopped == "early":
+        return None
+    best = curve.validation_loss.index(min(curve.validation_loss)) + 1
+    return Finding(
+        "overfitting",
+        "warning",
+        f"validation loss was lowest in epoch {best} of {len(curve.loss)} and ended {end / max(lowest, 1e-12):.2g} "
+        f"times as high; skill is {outcome.training_skill:.2f} on training rows and {outcome.validation_skill:.2f} on "
+        "validation rows",
+        "Use early_stopping, more data, a smaller network, alpha or dropout",
+    )
+
+
+def diverged(run: RunRecord) -> Finding | None:
+    """A loss that is no longer a number."""
+    if run.outcome.stopped != "diverged":
+        return None
+    return Finding(
+        "diverged",
+        "error",
+        f"the loss became infinite or NaN at step {run.outcome.steps}",
+        "Mend the causes above; clip_norm=1 keeps single steps short",
+    )
+
+
+def listed(items: tuple[object, ...] | list[str], count: int) -> str:
+    """The first few, and how many more."""
+    shown = ", ".join(str(item) for item in items)
+    return shown if count <= len(items) else f"{shown} and {count - len(items)} more"
+
+
+RULES: tuple[Rule, ...] = (
+    non_finite_data,
+    output_cannot_reach_targets,
+    unscaled_inputs,
+    unscaled_targets,
+    bad_initial_scale,
+    shuffled_labels,
+    wrong_validation_labels,
+    leaking_column,
+    l2_too_strong,
+    batch_too_small,
+    batch_too_large,
+    exploding_gradients,
+    vanishing_gradients,
+    learning_rate_too_high,
+    learning_rate_too_low,
+    dead_units,
+    saturated_units,
+    class_imbalance,
+    underfitting,
+    too_few_epochs,
+    plateau,
+    one_class_predicted,
+    validation_too_small,
+    overfitting,
+    duplicate_column,
+    constant_column,
+    diverged,
+)

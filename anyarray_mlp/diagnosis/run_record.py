@@ -1,0 +1,145 @@
+"""`RunRecord`: all that is known of a training run, as numbers that fit a JSON file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from anyarray_mlp.diagnosis.data_summary import DataSummary
+from anyarray_mlp.diagnosis.probe import LayerFigures, Probe
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the run was set up; names as in `fit`."""
+
+    sizes: tuple[int, ...]
+    activation: tuple[str, ...]
+    output: str
+    loss: str
+    dropout: tuple[float, ...]
+    alpha: float
+    optimizer: str
+    learning_rate_init: float
+    batch_size: int
+    epochs: int
+    clip_norm: float | None
+    early_stopping: bool
+
+
+@dataclass(frozen=True)
+class InitialLayer:
+    """The weights (i, o) of a layer before training.
+
+    `gain_in` is their root mean square times sqrt(i), near 1 to 1.4 where signals keep their scale; `gain_out` the
+    same with sqrt(o). `alike` says that all its units start with equal weights, in and out.
+    """
+
+    gain_in: float
+    gain_out: float
+    alike: bool
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Figures of each epoch, all of one length; `validation_loss` may be empty.
+
+    `noise` is the standard deviation of the epoch's step losses over their mean.
+    """
+
+    loss: tuple[float, ...]
+    validation_loss: tuple[float, ...]
+    learning_rate: tuple[float, ...]
+    noise: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the run ended.
+
+    Attributes
+    ----------
+    stopped : as in `Fit`, or "diverged".
+    steps : optimiser steps done; with "diverged", up to the first loss that is not finite.
+    training_skill, validation_skill : 0 for the best constant, 1 for perfect (see `data_summary.skill`).
+    neighbour_skill : the same of nearest neighbours on the training rows; None where it was not needed.
+    association : the largest correlation of a column with the target or with a class, times the square root of the
+        number of rows: below 4 or so by chance alone; None where it was not needed.
+    validation_mapping : validation rows of each class that are predicted as the class's most frequent
+        prediction, where that is another class, over all rows: near 1, the labels are coded otherwise.
+    predicted_counts : rows of the sample predicted as each class; empty in regression.
+    output_std : largest standard deviation of an output over the sample's rows.
+    start_test, end_test : the data loss at `probe.STEP_MULTIPLES` of a step from the first and the last state, the
+        loss itself first; empty with L-BFGS.
+    clipped : share of steps whose gradient was clipped; None without clipping.
+    """
+
+    stopped: str
+    steps: int
+    training_skill: float
+    validation_skill: float | None
+    neighbour_skill: float | None
+    association: float | None
+    validation_mapping: float
+    predicted_counts: tuple[int, ...]
+    output_std: float
+    start_test: tuple[float, ...]
+    end_test: tuple[float, ...]
+    clipped: float | None
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run: settings, data, initial weights, the curve, probes in order of epochs, and the outcome."""
+
+    settings: Settings
+    data: DataSummary
+    initial: tuple[InitialLayer, ...]
+    curve: Curve
+    probes: tuple[Probe, ...]
+    outcome: Outcome
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; numbers that are not finite stay, as JSON's dialect of Python has them."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> RunRecord:
+        """The record of a dict made by `to_dict`, with or without a trip through JSON."""
+        return cls(
+            settings=Settings(**tuples(record["settings"])),
+            data=DataSummary(**tuples(record["data"])),
+            initial=tuple(InitialLayer(**layer) for layer in record["initial"]),
+            curve=Curve(**tuples(record["curve"])),
+            probes=tuple(
+                Probe(
+                    probe["epoch"],
+                    probe["step"],
+                    probe["loss"],
+                    tuple(LayerFigures(**layer) for layer in probe["layers"]),
+                )
+                for probe in record["probes"]
+            ),
+            outcome=Outcome(**tuples(record["outcome"])),
+        )
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether targets are classes."""
+        return bool(self.data.class_counts)
+
+    @property
+    def progress(self) -> float:
+        """Share of the baseline loss that training removed from the data loss; 1 is all of it."""
+        base = self.data.baseline_loss
+        return 1.0 - self.probes[-1].loss / base if base else self.outcome.training_skill
+
+
+def tuples(record: dict[str, Any]) -> dict[str, Any]:
+    """JSON's lists as the tuples they were."""
+    return {
+        key: tuple(tuple(item) if isinstance(item, list) else item for item in value)
+        if isinstance(value, (list, tuple))
+        else value
+        for key, value in record.items()
+    }

@@ -1,0 +1,233 @@
+"""`diagnose` for training runs: every cause is found, healthy runs are silent, every backend sees the same."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from anyarray_mlp import MLP, EarlyStopping, fit, select_backend
+from anyarray_mlp.cli import run as command_line
+from anyarray_mlp.diagnosis import Diagnosis, RunMonitor, diagnosed_fit, load_diagnosis
+from anyarray_mlp.diagnosis.data_summary import skill, summarize_data
+from anyarray_mlp.diagnosis.finding import CAUSES
+from anyarray_mlp.diagnosis.probe import gradient_norms
+from anyarray_mlp.diagnosis.report import diagnose_run
+from anyarray_mlp.errors import DataError, StorageError
+from benchmarks.diagnosis.planted_faults import FAULTS, Plan, healthy, planted
+
+
+def diagnosis_of(plan: Plan, **options: Any) -> Diagnosis:
+    with np.errstate(all="ignore"):
+        _, diagnosis = diagnosed_fit(
+            plan.network(), plan.x, plan.targets, **{**plan.fit_options(), **options}
+        )
+    return diagnosis
+
+
+SET_OF = {
+    "class_imbalance": "breast_cancer",
+    "overfitting": "breast_cancer",
+    "underfitting": "xor",
+    "unscaled_targets": "diabetes",
+    "plateau": "xor",
+    "batch_too_large": "breast_cancer",
+    "batch_too_small": "diabetes",
+    "constant_column": "iris",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_planted_fault_comes_first(fault):
+    name = SET_OF.get(fault, "digits" if "digits" in FAULTS[fault][1] else "iris")
+    plan = planted(fault, name, seed=501)
+    plan.options["epochs"] = min(plan.options["epochs"], 40)
+    diagnosis = diagnosis_of(plan)
+    assert diagnosis.first is not None
+    assert diagnosis.first.cause in plan.accept, diagnosis.report()
+    assert diagnosis.first.evidence
+    assert diagnosis.first.cure
+    assert diagnosis.first.title in diagnosis.summary()
+
+
+@pytest.mark.parametrize("name", ["digits", "iris", "breast_cancer", "wine", "xor", "diabetes"])
+def test_healthy_runs_are_silent(name):
+    diagnosis = diagnosis_of(healthy(name, seed=502))
+    assert diagnosis.alarms == (), diagnosis.report()
+    assert diagnosis.summary() == "diagnosis: nothing suspicious"
+
+
+def test_every_cause_has_a_title_and_a_rule():
+    from anyarray_mlp.diagnosis.rules import RULES
+
+    assert {rule.__name__ for rule in RULES} == set(CAUSES)
+    assert set(FAULTS) == set(CAUSES) - {"diverged", "non_finite_data"}
+
+
+def small_problem() -> tuple[MLP, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((120, 5))
+    return MLP((5, 4, 2)), x, (np.abs(x[:, 0]) + x[:, 1] > 1).astype(np.int64)
+
+
+@pytest.mark.on(
+    "numpy",
+    "numpy-readonly",
+    "strict",
+    "cupy-like",
+    "jax",
+    "torch",
+    "cupy",
+    "torch-cuda",
+    "jax-cuda",
+)
+def test_probes_agree_with_numpy_on_every_backend(backend):
+    """The strict bed raises on any host sync inside the compiled step and the probe."""
+    mlp, x, targets = small_problem()
+    options = {
+        "epochs": 2,
+        "batch_size": 60,
+        "validation": (x, targets),
+        "alpha": 0.1,
+        "clip_norm": 1.0,
+    }
+    _, found = diagnosed_fit(mlp, x, targets, backend=backend, probe_on_device=True, **options)
+    _, wanted = diagnosed_fit(
+        mlp, x, targets, backend=select_backend("numpy", dtype=backend.dtype), **options
+    )
+    assert [probe.epoch for probe in found.record.probes] == [0, 1, 2]
+    for probe, reference in zip(found.record.probes, wanted.record.probes, strict=True):
+        assert probe.loss == pytest.approx(reference.loss, rel=1e-6)
+        for layer, other in zip(probe.layers, reference.layers, strict=True):
+            assert vars(layer) == pytest.approx(vars(other), rel=1e-6, abs=1e-12)
+    assert found.record.outcome.clipped == wanted.record.outcome.clipped
+    assert [f.cause for f in found.findings] == [f.cause for f in wanted.findings]
+
+
+def test_figures_of_a_probe_are_what_they_are_called():
+    """Two relu units, one never active; the gradient and the step by hand."""
+    mlp = MLP((1, 2, 1), "relu", "identity")
+    x, targets = np.array([[1.0], [2.0]]), np.array([[0.0], [1.0]])
+    initial = np.array([1.0, -1.0, 3.0, 5.0, 0.0, 0.0, 0.0])  # w0 (1, 2), w1 (2, 1), b0, b1
+    backend = select_backend("numpy", dtype="float64")
+    monitor = RunMonitor(
+        mlp, x, targets, backend=backend, initial=initial, optimizer="sgd", learning_rate_init=0.1
+    )
+    first, second = monitor.probes[0].layers
+    errors = np.array([3.0, 5.0])  # outputs 3 and 6 against 0 and 1
+    assert monitor.probes[0].loss == pytest.approx(0.5 * np.mean(errors**2))
+    assert (first.dead, first.mean) == (0.5, 0.75)
+    assert first.gradient == pytest.approx(np.mean(errors * 3.0 * x[:, 0]))
+    assert second.gradient == pytest.approx(np.mean(errors * x[:, 0]))
+    assert second.update == pytest.approx(0.1 * second.gradient / math.sqrt(34.0))
+
+
+@pytest.mark.parametrize("name", ["logistic", "tanh"])
+def test_saturation_counts_activations_near_a_bound(name):
+    mlp = MLP((1, 1, 2), name)
+    vector = np.array([1.0, 1.0, -1.0, 0.0, 0.0, 0.0])
+    x = np.array([[0.0], [1.0], [-30.0], [30.0]])
+    monitor = RunMonitor(mlp, x, np.array([0, 1, 0, 1]), initial=vector)
+    assert monitor.probes[0].layers[0].saturated == 0.5
+
+
+def test_watching_changes_nothing():
+    mlp, x, targets = small_problem()
+    options = {"epochs": 5, "validation": (x, targets)}
+    watched, _ = diagnosed_fit(mlp, x, targets, **options)
+    alone = fit(mlp, x, targets, **options)
+    assert np.array_equal(watched.parameters, alone.parameters)
+
+
+def test_every_step_can_be_asked_for_gradient_norms():
+    mlp, x, targets = small_problem()
+    result = fit(mlp, x, targets, epochs=2, batch_size=50, statistics=gradient_norms(mlp))
+    norms = result.history[-1].statistics
+    assert [len(layer) for layer in norms] == [3, 3]
+    assert all(np.all(layer > 0) for layer in norms)
+
+
+def test_a_diagnosis_survives_its_file(tmp_path):
+    diagnosis = diagnosis_of(planted("learning_rate_too_high", "iris", seed=503))
+    endless = replace(diagnosis.record.outcome, output_std=math.inf)
+    diagnosis = diagnose_run(replace(diagnosis.record, outcome=endless))
+    diagnosis.save(tmp_path)
+    json.loads((tmp_path / "diagnosis.json").read_text(), parse_constant=pytest.fail)
+    assert load_diagnosis(tmp_path) == diagnosis
+
+
+def test_a_file_that_is_no_diagnosis_is_refused(tmp_path):
+    with pytest.raises(StorageError, match="train with --diagnose"):
+        load_diagnosis(tmp_path)
+    (tmp_path / "diagnosis.json").write_text("{}")
+    with pytest.raises(DataError, match="no diagnosis"):
+        load_diagnosis(tmp_path)
+
+
+def test_the_command_prints_causes_and_says_by_its_exit_code_whether_there_are_any(
+    tmp_path, capsys
+):
+    ill, well = tmp_path / "ill", tmp_path / "well"
+    for folder, plan in [
+        (ill, planted("unscaled_inputs", "iris", 504)),
+        (well, healthy("iris", 504)),
+    ]:
+        folder.mkdir()
+        diagnosis_of(plan).save(folder)
+    assert command_line(["diagnose", str(ill)]) == 1
+    assert "the inputs are not scaled" in capsys.readouterr().out
+    assert command_line(["diagnose", str(well), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"ok": True, "findings": []}
+    assert command_line(["diagnose", str(tmp_path / "none")]) == 74
+
+
+def test_lbfgs_and_early_stopping_are_watched_as_well():
+    plan = healthy("iris", 505)
+    plan.options = {"optimizer": "lbfgs", "epochs": 30, "alpha": 1e-2}
+    assert diagnosis_of(plan).first is None
+    plan = healthy("iris", 505)
+    stopped = diagnosis_of(plan, early_stopping=EarlyStopping(patience=2))
+    assert stopped.record.outcome.stopped in ("early", "finished")
+    assert stopped.record.settings.early_stopping
+
+
+def test_data_that_live_on_the_device_are_summarised():
+    mlp, x, targets = small_problem()
+    backend = select_backend("array_api_strict", dtype="float64")
+    _, found = diagnosed_fit(
+        mlp, backend.asarray(x), backend.asarray(targets), backend=backend, epochs=2
+    )
+    assert found.record.data == summarize_data(mlp, x, targets)
+
+
+def test_gaps_in_data_on_the_device_are_named():
+    """Host data with gaps are refused before training; data on a device are seen when the loss breaks."""
+    mlp, x, targets = small_problem()
+    x[7, 3] = np.nan
+    backend = select_backend("array_api_strict", dtype="float64")
+    result, found = diagnosed_fit(
+        mlp, backend.asarray(x), backend.asarray(targets), backend=backend, epochs=2
+    )
+    assert result is None
+    assert next(iter(found.findings)).cause == "non_finite_data"
+
+
+def test_image_data_are_judged_as_the_network_sees_them():
+    mlp = MLP((64, 8, 10))
+    bytes_ = np.random.default_rng(0).integers(0, 256, (200, 64), dtype=np.uint8)
+    targets = np.arange(200) % 10
+    assert summarize_data(mlp, bytes_, targets).largest_rms > 100
+    assert summarize_data(mlp, bytes_, targets, input_scale=1 / 255).largest_rms < 1
+
+
+def test_skill_is_zero_for_the_most_frequent_class_and_one_for_perfection():
+    classes = np.array([0, 0, 0, 1])
+    assert skill(np.array([[1.0, 0.0]] * 4), None, classes) == 0.0
+    assert skill(np.eye(2)[classes], None, classes) == 1.0
+    values = np.array([[1.0], [3.0]])
+    assert skill(values, values, None) == 1.0
+    assert skill(np.full((2, 1), 2.0), values, None) == 0.0
