@@ -659,9 +659,9 @@ def is_function(adapter: Adapter) -> bool:
     """True where `loss` is the user's own, not the name of a known one."""
     from anyarray_mlp.diagnosis.reference import NAMED_LOSSES
 
-    return adapter.loss is not None and not (
-        isinstance(adapter.loss, str) and adapter.loss in NAMED_LOSSES
-    )
+    if not isinstance(adapter.loss, str) or adapter.loss not in NAMED_LOSSES:
+        return adapter.loss is not None
+    return callable(getattr(adapter.network, adapter.loss, None))
 
 
 def list_parameters(adapter: Adapter) -> list[Parameter]:

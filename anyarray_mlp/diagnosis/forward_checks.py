@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
 from typing import Any
 
 import numpy as np
 
 from anyarray_mlp.diagnosis.mistakes import BackpropFinding, Severity
-from anyarray_mlp.diagnosis.reference import ACTIVATIONS, Chain
+from anyarray_mlp.diagnosis.reference import ACTIVATIONS, Chain, forward
+from anyarray_mlp.diagnosis.samples import outputs_of, outputs_one_by_one
+from anyarray_mlp.diagnosis.understanding import Understanding, attempt
 
 Array = Any
 
@@ -114,26 +116,100 @@ def bias_findings(
     return [BackpropFinding("bias_missing", detail=detail, severity=severity)]
 
 
-def large_input_findings(
-    output_at: Callable[[float], Array],
-    rows_at: Callable[[float], Array] | None,
-    loss_at: Callable[[float], float] | None,
-) -> list[BackpropFinding]:
-    """Does the forward pass or the loss break where the pre-activations are large?
+def forward_findings(known: Understanding) -> list[BackpropFinding]:
+    """All checks of the forward pass, at the probe weights and at the user's own."""
+    user, samples, output = known.user, known.samples, known.output
+    chain = known.chain(known.values) if known.structure is not None else None
+    told = user.adapter.activations
+    says_softmax = bool(told) and told is not None and told[-1] == "softmax"
+    tolerance = 1e-3 if known.single else 1e-7
+    found: list[BackpropFinding] = []
+    user.write(known.values)
+    if samples.layout != "single" and samples.count > 1:
+        with contextlib.suppress(Exception):
+            rows = outputs_one_by_one(user, samples)
+            if rows.shape == output.shape:
+                found += batch_findings(output, rows, tolerance)
+    if not found:
+        found += softmax_findings(chain, output, says_softmax)
+    name = chain.activations[-1] if chain is not None else None
+    if known.loss is None or not known.loss.loss.name.endswith("logits"):
+        found += target_findings("softmax" if says_softmax else name, output, known.targets)
+    found += own_weight_findings(known)
+    if chain is not None and known.structure is not None:
+        unused = known.structure.unused_biases
+        found += bias_findings(chain, unused, samples.inputs, known.targets)
+    if not {"overflow", "log_of_zero"} & {f.cause for f in found}:
+        found += LargeInputs(known, chain).findings()
+    user.write(known.values)
+    causes = [f.cause for f in found]
+    return [f for k, f in enumerate(found) if f.cause not in causes[:k]]
 
-    The functions give the output (n, k) and the loss with all pre-activations of the last layer
-    about as large as their argument.
-    """
-    for size in (30.0, 100.0, 1000.0):
-        output = output_at(size)
-        if not np.isfinite(output).all():
-            evidence = {"pre-activations about": size}
-            if rows_at is not None and np.isfinite(rows_at(size)).all():
-                return [BackpropFinding("max_over_batch", evidence=evidence, severity="warning")]
-            return [BackpropFinding("overflow", evidence=evidence, severity="warning")]
-        if loss_at is not None:
-            loss = loss_at(size)
-            if not np.isfinite(loss):
-                evidence = {"pre-activations about": size, "loss": loss}
-                return [BackpropFinding("log_of_zero", evidence=evidence, severity="warning")]
-    return []
+
+def own_weight_findings(known: Understanding) -> list[BackpropFinding]:
+    """At the weights that the user gave: constant outputs, numbers that are not finite."""
+    user, samples = known.user, known.samples
+    user.write(user.original)
+    output = outputs_of(user, samples)
+    if not np.isfinite(output).all():
+        evidence: dict[str, Any] = {"outputs not finite": int((~np.isfinite(output)).sum())}
+        return [BackpropFinding("overflow", evidence=evidence, severity="error")]
+    found = constant_findings(samples.inputs, output, known.targets)
+    loss = attempt(known.user_loss, known.loss_samples)
+    if loss and not np.isfinite(loss[0]):
+        evidence = {"loss at the weights given": float(loss[0])}
+        found.append(BackpropFinding("log_of_zero", evidence=evidence, severity="error"))
+    return found
+
+
+class LargeInputs:
+    """The same forward pass and loss with the last layer's pre-activations made large."""
+
+    def __init__(self, known: Understanding, chain: Chain | None) -> None:
+        self.known = known
+        self.size = 1.0
+        if chain is not None:
+            self.size = float(np.abs(forward(chain, known.samples.inputs).z[-1]).max()) or 1.0
+
+    def set_size(self, wanted: float) -> None:
+        user = self.known.user
+        last = max(p.layer for p in user.parameters)
+        user.write(
+            [
+                np.asarray(v * (wanted / self.size), dtype=v.dtype) if p.layer == last else v
+                for p, v in zip(user.parameters, self.known.values, strict=True)
+            ]
+        )
+
+    def findings(self) -> list[BackpropFinding]:
+        """Does anything break?"""
+        try:
+            return self.sizes()
+        except (OverflowError, ZeroDivisionError) as error:
+            detail = f"the forward pass raises {type(error).__name__}: {error}"
+            return [BackpropFinding("overflow", detail=detail, severity="warning")]
+        except ValueError as error:
+            # math.log of zero raises where NumPy's gives -inf.
+            if "math domain" not in str(error) and "positive input" not in str(error):
+                raise
+            return [BackpropFinding("log_of_zero", detail=str(error), severity="warning")]
+
+    def sizes(self) -> list[BackpropFinding]:
+        known = self.known
+        for size in (30.0, 100.0, 1000.0):
+            self.set_size(size)
+            evidence: dict[str, Any] = {"pre-activations about": size}
+            output = outputs_of(known.user, known.samples)
+            if not np.isfinite(output).all():
+                rowwise = known.samples.layout != "single" and bool(
+                    np.isfinite(outputs_one_by_one(known.user, known.samples)).all()
+                )
+                cause = "max_over_batch" if rowwise else "overflow"
+                return [BackpropFinding(cause, evidence=evidence, severity="warning")]
+            # Beyond, a loss of -log(p) meets p = 0 in any code that computes p first.
+            if known.user.loss is not None and size <= 100:
+                loss = float(known.user_loss(known.loss_samples)[0])
+                if not np.isfinite(loss):
+                    evidence["loss"] = loss
+                    return [BackpropFinding("log_of_zero", evidence=evidence, severity="warning")]
+        return []

@@ -29,6 +29,7 @@ Array = Any
 UNMATCHED = 6.0
 REPEATED = 0.3
 BEAM = 40
+MARGIN = 3.5
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,12 @@ class Problem:
     @property
     def allowed(self) -> tuple[float, ...]:
         """Factors of the summed loss that people use on purpose."""
-        n, k = self.samples, self.outputs
-        return (1.0, 2.0, 1 / n, 2 / n, 1 / (n * k), 2 / (n * k), 1 / k, 2 / k, 0.5, 0.5 / n)
+        return usual_scales(self.samples, self.outputs)
+
+
+def usual_scales(n: int, k: int) -> tuple[float, ...]:
+    """Factors of 1/2 squared error, or of a cross-entropy, summed over n samples and k outputs."""
+    return (1.0, 2.0, 1 / n, 2 / n, 1 / (n * k), 2 / (n * k), 1 / k, 2 / k, 0.5, 0.5 / n)
 
 
 @dataclass(frozen=True)
@@ -151,8 +156,10 @@ def explain(problem: Problem, loss: Loss) -> Explanation:
 
 
 def prune(states: list[State]) -> list[State]:
-    """The cheapest states."""
-    return sorted(states, key=lambda s: s.cost)[:BEAM]
+    """The cheapest states, and those that a layer below may still make cheaper."""
+    best = min(state.cost for state in states)
+    near = [state for state in states if state.cost <= best + MARGIN]
+    return sorted(near, key=lambda s: s.cost)[:BEAM]
 
 
 def match_layer(problem: Problem, layer: int, state: State, delta: Delta) -> list[State]:
@@ -222,14 +229,16 @@ def fit_factor(observed: Array, candidate: Array) -> tuple[float, float]:
 
 
 def fit_decay(observed: Array, candidate: Array, values: Array) -> tuple[float, float, float]:
-    """(s, decay, relative error) of observed = s candidate + decay values."""
-    table = np.stack([candidate.ravel(), values.ravel()], axis=1)
-    if not np.isfinite(table).all():
+    """(s, decay, relative error) of observed = s candidate + decay values, by least squares."""
+    u, c, v = observed.ravel(), candidate.ravel(), values.ravel()
+    cc, cv, vv = float(c @ c), float(c @ v), float(v @ v)
+    determinant = cc * vv - cv * cv
+    if not np.isfinite(determinant) or determinant <= 1e-12 * cc * vv:
         return 1.0, 0.0, np.inf
-    solution, *_ = np.linalg.lstsq(table, observed.ravel(), rcond=None)
-    left = observed.ravel() - table @ solution
-    error = float(np.linalg.norm(left) / max(float(np.linalg.norm(observed)), 1e-300))
-    return float(solution[0]), float(solution[1]), error
+    cu, vu = float(c @ u), float(v @ u)
+    factor, decay = (vv * cu - cv * vu) / determinant, (cc * vu - cv * cu) / determinant
+    left = float(np.linalg.norm(u - factor * c - decay * v))
+    return factor, decay, left / max(float(np.linalg.norm(u)), 1e-300)
 
 
 def combine(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 Array = Any
+Slopes = list[tuple[Array, Array, Array]]
 
 
 def difference_step(dtype: np.dtype[Any]) -> float:
@@ -20,7 +21,7 @@ def numerical_slopes(
     values: Sequence[Array],
     entries: int,
     rng: np.random.Generator,
-) -> list[tuple[Array, Array, Array]]:
+) -> Slopes:
     """Slopes of `loss` at some entries of each array.
 
     Parameters

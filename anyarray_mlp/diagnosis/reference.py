@@ -80,6 +80,8 @@ ACTIVATIONS: dict[str, Activation] = {
         leaky_relu(0.01),
         leaky_relu(0.1),
         leaky_relu(0.2),
+        leaky_relu(0.05),
+        leaky_relu(0.3),
         Activation(
             "elu",
             lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
@@ -223,13 +225,6 @@ LOSSES: dict[str, Loss] = {
                 np.where(np.abs(o - y) <= 1, 0.5 * (o - y) ** 2, np.abs(o - y) - 0.5).sum()
             ),
             lambda o, y: np.clip(o - y, -1, 1),
-        ),
-        Loss(
-            "cross_entropy_of_softmaxed_again",
-            "-sum y log(softmax(output)), the output being a softmax already",
-            lambda o, y: float(-(y * log(softmax(o))).sum()),
-            lambda o, y: y.sum(axis=1, keepdims=True) * softmax(o) - y,
-            is_formula_mistake=True,
         ),
         Loss(
             "difference_of_squares",
@@ -402,6 +397,9 @@ def output_deltas(chain: Chain, trace: Trace, y: Array, loss: Loss) -> Iterator[
     right = o - y if fused and name != "softmax" else pull_back(chain, last, z, o, slope)
     error = o - y if fused or loss.is_formula_mistake else slope
     yield Delta("", 0.0, right, error)
+    if fused and np.abs(y.sum(axis=1) - 1).max() > 1e-6:
+        # Targets that are no distribution are told apart; p - y is then what was meant.
+        yield Delta("", 0.0, o - y, o - y)
     activation = chain.activation(last)
     if name in ("softmax", "softmax_over_batch", "softmax_over_samples"):
         elementwise = o * (1 - o)
