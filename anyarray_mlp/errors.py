@@ -2,7 +2,7 @@
 
 AnyArrayMLPError                       1  unexpected
 ├── UsageError (ValueError)            2  a parameter or a flag that cannot be
-├── DivergedError (ArithmeticError)    3  the loss or the weights became non-finite
+├── DivergedError (ArithmeticError, ValueError)  3  the loss or the weights became non-finite
 ├── DataError (ValueError)            65  a table, image file or label that cannot be used
 ├── ModelFileError (ValueError)       65  a model file that is damaged, altered or of another version
 ├── BackendUnavailableError (RuntimeError)  69  an array library or a device that is absent
@@ -31,7 +31,7 @@ class UsageError(AnyArrayMLPError, ValueError):
     exit_code = 2
 
 
-class DivergedError(AnyArrayMLPError, ArithmeticError):
+class DivergedError(AnyArrayMLPError, ArithmeticError, ValueError):
     """Training produced a loss or weights that are not finite.
 
     `parameters` holds the last finite ones as a flat host vector (p,), or None; `step_losses` the losses of the

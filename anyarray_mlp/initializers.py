@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anyarray_mlp.arithmetic.elementary import Elementary
+from anyarray_mlp.arithmetic.library import Library
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.parameters import Layout
 
@@ -32,7 +35,7 @@ def uniform(scale: float = 0.05) -> Initializer:
 def normal(scale: float = 0.05) -> Initializer:
     """Normal of standard deviation `scale`."""
     _check_scale(scale)
-    return lambda generator, fan_in, fan_out: generator.standard_normal((fan_in, fan_out)) * scale
+    return lambda generator, fan_in, fan_out: standard_normal(generator, fan_in, fan_out) * scale
 
 
 def glorot_uniform(generator: np.random.Generator, fan_in: int, fan_out: int) -> Matrix:
@@ -42,7 +45,7 @@ def glorot_uniform(generator: np.random.Generator, fan_in: int, fan_out: int) ->
 
 def glorot_normal(generator: np.random.Generator, fan_in: int, fan_out: int) -> Matrix:
     """Variance 2 / (fan_in + fan_out), normal (Glorot and Bengio 2010)."""
-    return generator.standard_normal((fan_in, fan_out)) * math.sqrt(2.0 / (fan_in + fan_out))
+    return standard_normal(generator, fan_in, fan_out) * math.sqrt(2.0 / (fan_in + fan_out))
 
 
 def he_uniform(generator: np.random.Generator, fan_in: int, fan_out: int) -> Matrix:
@@ -52,7 +55,7 @@ def he_uniform(generator: np.random.Generator, fan_in: int, fan_out: int) -> Mat
 
 def he_normal(generator: np.random.Generator, fan_in: int, fan_out: int) -> Matrix:
     """Variance 2 / fan_in, normal (He et al. 2015)."""
-    return generator.standard_normal((fan_in, fan_out)) * math.sqrt(2.0 / fan_in)
+    return standard_normal(generator, fan_in, fan_out) * math.sqrt(2.0 / fan_in)
 
 
 def lecun_uniform(generator: np.random.Generator, fan_in: int, fan_out: int) -> Matrix:
@@ -62,14 +65,13 @@ def lecun_uniform(generator: np.random.Generator, fan_in: int, fan_out: int) -> 
 
 def lecun_normal(generator: np.random.Generator, fan_in: int, fan_out: int) -> Matrix:
     """Variance 1 / fan_in, normal (LeCun et al. 1998)."""
-    return generator.standard_normal((fan_in, fan_out)) * math.sqrt(1.0 / fan_in)
+    return standard_normal(generator, fan_in, fan_out) * math.sqrt(1.0 / fan_in)
 
 
 def orthogonal(generator: np.random.Generator, fan_in: int, fan_out: int) -> Matrix:
     """Rows or columns, whichever are fewer, orthonormal (Saxe et al. 2014)."""
     tall, short = max(fan_in, fan_out), min(fan_in, fan_out)
-    q, r = np.linalg.qr(generator.standard_normal((tall, short)))
-    q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)  # makes the decomposition unique
+    q = orthonormal_columns(standard_normal(generator, tall, short))
     return q if fan_in >= fan_out else np.ascontiguousarray(q.T)
 
 
@@ -134,5 +136,57 @@ def resolve(initializer: str | Initializer, activation: str) -> Initializer:
 
 
 def symmetric(generator: np.random.Generator, fan_in: int, fan_out: int) -> Matrix:
-    """Uniform on [-1, 1)."""
-    return generator.random((fan_in, fan_out)) * 2.0 - 1.0
+    """Uniform on [-1, 1), in steps of 2^-52."""
+    raw = generator.bit_generator.random_raw(fan_in * fan_out) >> np.uint64(11)
+    return (raw.astype(np.float64) * 2.0**-52 - 1.0).reshape(fan_in, fan_out)
+
+
+def standard_normal(generator: np.random.Generator, fan_in: int, fan_out: int) -> Matrix:
+    """Normal of mean 0 and variance 1, by the polar method (Marsaglia and Bray 1964), two from each point.
+
+    NumPy's own draws call the system's libm; the logarithm here has the same bits everywhere.
+    """
+    count = fan_in * fan_out
+    parts: list[Matrix] = [np.zeros(0)]
+    while sum(part.size for part in parts) < count:
+        u, v = symmetric(generator, 2, count // 2 + 8)
+        s = u * u + v * v
+        inside = (s > 0.0) & (s < 1.0)
+        u, v, s = u[inside], v[inside], s[inside]
+        radius = np.sqrt(-2.0 * host_functions().log(s) / s)
+        parts += [u * radius, v * radius]
+    return np.concatenate(parts)[:count].reshape(fan_in, fan_out)
+
+
+@cache
+def host_functions() -> Elementary:
+    """Elementwise functions of NumPy arrays with the same bits on every machine."""
+    return Elementary(Library(np))
+
+
+def orthonormal_columns(a: Matrix) -> Matrix:
+    """An orthonormal basis (m, n) of the columns of a (m, n), m >= n: Q of the QR decomposition whose R has a
+    positive diagonal, by Householder's reflections (Golub and Van Loan, section 5.2).
+
+    Written out since LAPACK's bits depend on the BLAS. Sums run down the rows, one after the other.
+    """
+    a = a.copy()
+    m, n = a.shape
+    q, signs = np.eye(m, n), np.ones(n)
+    reflections = []
+    for j in range(n):
+        v = a[j:, j].copy()
+        norm = math.sqrt(math.fsum(v * v))
+        signs[j] = -math.copysign(1.0, v[0])
+        v[0] += math.copysign(norm, v[0])
+        column = v[:, None] * (2.0 / (math.fsum(v * v) or 1.0))
+        reflections.append((v[:, None], column))
+        reflect(a[j:, j:], *reflections[-1])
+    for j in range(n - 1, -1, -1):
+        reflect(q[j:, j:], *reflections[j])
+    return q * signs
+
+
+def reflect(a: Matrix, v: Matrix, scaled: Matrix) -> None:
+    """a -= scaled (v^T a), in place; the sum over rows is taken in their order."""
+    a -= scaled * np.add.reduce(v * a, axis=0)

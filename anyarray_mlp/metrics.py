@@ -6,6 +6,7 @@ softmax, else (n, k); under logistic outputs a probability of at least 0.5 count
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -61,19 +62,35 @@ def is_multilabel(targets: Host) -> bool:
 
 def mean_squared_error(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
     """Mean of (y - t)^2 over samples and outputs."""
-    return float(np.average(np.mean((outputs - targets) ** 2, axis=1), weights=sample_weight))
+    d = outputs.astype(np.float64) - targets
+    return exact_mean(d * d, sample_weight)
 
 
 def mean_absolute_error(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
     """Mean of |y - t| over samples and outputs."""
-    return float(np.average(np.mean(np.abs(outputs - targets), axis=1), weights=sample_weight))
+    return exact_mean(np.abs(outputs.astype(np.float64) - targets), sample_weight)
+
+
+def exact_mean(values: Host, sample_weight: Host | None = None) -> float:
+    """Mean of values (n, k), the samples weighted; summed without error, so in any order the same."""
+    if sample_weight is None:
+        return math.fsum(values.ravel()) / int(values.size)
+    weighted = values * sample_weight[:, None]
+    return math.fsum(weighted.ravel()) / (math.fsum(sample_weight) * int(values.shape[1]))
 
 
 def r2(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
-    """1 - residual over total sum of squares, averaged over outputs."""
-    from sklearn.metrics import r2_score
-
-    return float(r2_score(targets, outputs, sample_weight=sample_weight))
+    """1 - residual over total sum of squares, averaged over outputs; of constant targets 1 if met, else 0."""
+    outputs, targets = outputs.astype(np.float64), targets.astype(np.float64)
+    weights = np.ones(len(targets)) if sample_weight is None else sample_weight.astype(np.float64)
+    scores = []
+    for y, t in zip(outputs.T, targets.T, strict=True):
+        centred = t - math.fsum(t * weights) / math.fsum(weights)
+        residual = math.fsum(weights * (y - t) ** 2)
+        total = math.fsum(weights * centred**2)
+        constant = t.min() == t.max() or total == 0.0
+        scores.append(float(residual == 0.0) if constant else 1.0 - residual / total)
+    return math.fsum(scores) / len(scores)
 
 
 def balanced_accuracy(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:

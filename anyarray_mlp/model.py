@@ -176,6 +176,8 @@ class MLP:
             loss = xp.sum(losses) / total
             dz = loss_vjp(1.0 / total)
         else:
+            # A batch may hold nothing but weights of zero: its loss and gradient are zero then.
+            total = xp.where(total == 0, 1.0, total)
             share = sample_weight / total
             loss = xp.sum(losses * share)
             dz = loss_vjp(share[:, None])

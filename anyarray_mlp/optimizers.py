@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from anyarray_mlp.arithmetic.scalar import integer_power
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.parameters import Leaves
 
@@ -176,10 +177,10 @@ def clip_by_norm(xp: Namespace, grad: Leaves, max_norm: float) -> Leaves:
 
 def gradient_norm(xp: Namespace, grad: Leaves) -> Array:
     """Euclidean norm of all leaves together, 0-d."""
-    squares = xp.sum(grad[0] * grad[0])
-    for leaf in grad[1:]:
-        squares += xp.sum(leaf * leaf)
-    return xp.sqrt(squares)
+    # One sum, so that it does not depend on how the parameters are cut into leaves.
+    parts = [xp.reshape(leaf, (-1,)) for leaf in grad]
+    vector = parts[0] if len(parts) == 1 else xp.concat(parts)
+    return xp.sqrt(xp.sum(vector * vector))
 
 
 def _adam_moments(beta_1: float, beta_2: float, epsilon: float) -> Callable[..., tuple[Array, ...]]:
@@ -204,17 +205,6 @@ def _adam_moments(beta_1: float, beta_2: float, epsilon: float) -> Callable[...,
 def adam_correction(beta_1: float, beta_2: float, t: int) -> float:
     """sqrt(1 - b2^t) / (1 - b1^t), the bias correction of step t = 1, 2, ..."""
     return math.sqrt(1.0 - integer_power(beta_2, t)) / (1.0 - integer_power(beta_1, t))
-
-
-def integer_power(base: float, exponent: int) -> float:
-    """base^exponent by repeated squaring: products only, so the same bits on every machine."""
-    result = 1.0
-    while exponent:
-        if exponent & 1:
-            result *= base
-        base *= base
-        exponent >>= 1
-    return result
 
 
 def _fraction(name: str, value: float, closed: bool = False) -> float:

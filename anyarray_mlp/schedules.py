@@ -1,4 +1,5 @@
-"""Learning rates as functions of the step, worked out on the host in Python floats.
+"""Learning rates as functions of the step, worked out on the host in Python floats, with the same bits
+on every machine.
 
 A schedule maps the number of steps taken so far (0, 1, 2, ...) to the learning rate of the next one. One that
 also has `observe(value)` is told the monitored loss after each epoch.
@@ -9,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from anyarray_mlp.arithmetic.scalar import cos_pi
+from anyarray_mlp.arithmetic.scalar import power as raise_to
 from anyarray_mlp.errors import UsageError
 
 Schedule = Callable[[int], float]
@@ -25,7 +28,7 @@ def step_decay(rate: float, every: int, factor: float = 0.1) -> Schedule:
     _check_rate(rate)
     _check_steps("every", every)
     _check_factor("factor", factor)
-    return lambda step: rate * factor ** (step // every)
+    return lambda step: rate * raise_to(factor, step // every)
 
 
 def exponential(rate: float, every: int, factor: float = 0.95) -> Schedule:
@@ -33,7 +36,7 @@ def exponential(rate: float, every: int, factor: float = 0.95) -> Schedule:
     _check_rate(rate)
     _check_steps("every", every)
     _check_factor("factor", factor)
-    return lambda step: rate * factor ** (step / every)
+    return lambda step: rate * raise_to(factor, step / every)
 
 
 def cosine(rate: float, total: int, final: float = 0.0) -> Schedule:
@@ -44,7 +47,7 @@ def cosine(rate: float, total: int, final: float = 0.0) -> Schedule:
         raise UsageError(f"final must lie in [0, rate], got {final!r} with rate {rate!r}.")
 
     def schedule(step: int) -> float:
-        return final + 0.5 * (rate - final) * (1.0 + math.cos(math.pi * min(step / total, 1.0)))
+        return final + 0.5 * (rate - final) * (1.0 + cos_pi(min(step / total, 1.0)))
 
     return schedule
 
@@ -56,7 +59,7 @@ def inverse_scaling(rate: float, per_step: float = 1.0, power: float = 0.5) -> S
         raise UsageError(f"per_step must be positive, got {per_step!r}.")
     if not power >= 0:
         raise UsageError(f"power must be zero or more, got {power!r}.")
-    return lambda step: rate / (1.0 + per_step * step) ** power
+    return lambda step: rate / raise_to(1.0 + per_step * step, power)
 
 
 def warm_up(schedule: Schedule, steps: int) -> Schedule:

@@ -229,7 +229,7 @@ def train(
             )
         now.epoch += complete
         validation_loss, scores = evaluate(now.theta) if evaluate else (None, {})
-        mean_loss = float(np.average(step_losses, weights=rows))
+        mean_loss = math.fsum(step_losses * rows) / int(rows.sum())
         yield Epoch(
             epoch=now.epoch,
             step=now.step,
@@ -373,7 +373,7 @@ class Evaluation:
         scores = {
             name: m.score(outputs, self.host_targets, None) for name, m in self.metrics.items()
         }
-        return float(np.mean(losses, dtype=np.float64)), scores
+        return math.fsum(losses) / len(losses), scores
 
 
 def predict(
@@ -577,8 +577,10 @@ class Interrupted(threading.Event):
 
 
 @contextmanager
-def interruption() -> Iterator[Interrupted]:
-    """Catch the first SIGINT or SIGTERM as a request to stop; a second acts as it did before.
+def interruption(
+    numbers: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM),
+) -> Iterator[Interrupted]:
+    """Catch the first of the signals as a request to stop; a second acts as it did before.
 
     Only the main thread can handle signals; elsewhere nothing changes.
     """
@@ -586,7 +588,6 @@ def interruption() -> Iterator[Interrupted]:
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.getsignal(number) for number in numbers}
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -694,6 +695,10 @@ def minimize(
 
     if mlp.dropout_layers:
         raise UsageError("lbfgs needs a loss that is the same each time: set dropout to 0.")
+    if backend.arithmetic != "plain":
+        raise UsageError(
+            "lbfgs cannot be reproducible: SciPy's sums depend on its BLAS. Use another optimizer, such as adam."
+        )
     check_host_batch(mlp, x, targets)
     started = time.perf_counter()
     data = [None if a is None else on_device(backend, a) for a in (x, targets, sample_weight)]

@@ -372,7 +372,7 @@ WRONG = {
     "nothing to monitor": (
         NOTHING, "train digits --early-stopping --validation-fraction 0", 2, "validation set",
     ),
-    "dropout with lbfgs": (NOTHING, "train digits --solver lbfgs --dropout 0.5", 2, "dropout"),
+    "dropout with lbfgs": (NOTHING, "train digits --solver lbfgs --dropout 0.5", 2, "--dropout"),
     "class weight of no class": (flowers, "train x.csv --class-weight z=2", 2, "'a', 'b', 'c'"),
     "class weight without =": (flowers, "train x.csv --class-weight 2", 2, "LABEL=WEIGHT"),
     "class weight for numbers": (NOTHING, "train diabetes --class-weight balanced", 2, "regression"),
@@ -441,6 +441,8 @@ def test_what_is_wrong_gets_one_line_and_its_exit_code(name, cli, here, capsys):
     assert "Traceback" not in err
     after = {p: p.read_bytes() for p in before}
     assert after == before
+    if command.startswith("train") and name != "diverged":
+        assert not any((here / "runs").glob("*"))
 
 
 def test_there_are_at_least_forty_wrong_inputs():

@@ -2,12 +2,14 @@
 
 An arithmetic is an Array API namespace with the few functions that the standard lacks (`logistic`, `softplus`,
 `erf`, `linear`, `linear_vjp`, `elementwise`). `PlainNamespace` computes with a library's own operations, each
-rounding as that library does. The formulas of `functional`, `optimizers` and `model` are written once over
+rounding as that library does; `ReproducibleNamespace` stands over the same library and gives the same bits
+everywhere. The formulas of `functional`, `optimizers` and `model` are written once over
 either.
 """
 
 from __future__ import annotations
 
 from anyarray_mlp.arithmetic.plain import PlainNamespace
+from anyarray_mlp.arithmetic.reproducible import VERSION, ReproducibleNamespace
 
-__all__ = ["PlainNamespace"]
+__all__ = ["VERSION", "PlainNamespace", "ReproducibleNamespace"]

@@ -24,10 +24,12 @@ class PlainNamespace:
         self, xp: Any, device: Any = None, overrides: dict[str, Callable[..., Any]] | None = None
     ) -> None:
         self.library = xp
+        self.target = device
+        self.overrides = dict(overrides or {})
         for name in CREATION:
             function = getattr(xp, name)
             setattr(self, name, function if device is None else partial(function, device=device))
-        for name, override in (overrides or {}).items():
+        for name, override in self.overrides.items():
             setattr(self, name, override)
 
     def __getattr__(self, name: str) -> Any:

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from anyarray_mlp.arithmetic import ReproducibleNamespace
+
 Array = Any
 Arrays = tuple[Array, ...]
 #: State, data and per-step inputs are nests of tuples of arrays. A step maps
@@ -27,10 +29,12 @@ class Backend(ABC):
     device : "cpu", "cuda:0", ...
     dtype : "float32" or "float64", of parameters and data.
     xp : the arithmetic, an Array API namespace bound to the device.
+    arithmetic : "plain", or which reproducible arithmetic it is.
     flat : whether parameters are one flat leaf, of which weights are views, or a leaf each.
     """
 
     name: ClassVar[str]
+    arithmetic: str = "plain"
     flat: ClassVar[bool] = True
 
     def __init__(self, device: str, dtype: str, xp: Any) -> None:
@@ -69,6 +73,10 @@ class Backend(ABC):
         """`function(xp, *arrays)` as a function of arrays alone, compiled where the library can."""
         xp = self.xp
         return lambda *arrays: function(xp, *arrays)
+
+    def reproducible_namespace(self, slices: int) -> ReproducibleNamespace:
+        """Reproducible arithmetic over this library. Here: in blocks that fit a CPU's cache."""
+        return ReproducibleNamespace(self.xp, slices, block=32768)
 
     def synchronize(self) -> None:  # noqa: B027
         """Wait until the device has finished; nothing to do where work is done when a call returns."""

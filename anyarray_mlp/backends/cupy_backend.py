@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.arithmetic import PlainNamespace
+from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
 from anyarray_mlp.backends.base import Array, Arrays, Backend, Run, Step
 
 
@@ -59,6 +59,11 @@ class CupyBackend(Backend):
                 return function(self.xp, *arrays)
 
         return on_device
+
+    def reproducible_namespace(self, slices: int) -> ReproducibleNamespace:
+        """Reproducible arithmetic on this device, whole arrays at a time."""
+        with self.cuda_device:
+            return ReproducibleNamespace(self.xp, slices)
 
     def synchronize(self) -> None:
         """Wait for the device."""

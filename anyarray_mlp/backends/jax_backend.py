@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.arithmetic import PlainNamespace
+from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
+from anyarray_mlp.arithmetic.reproducible import Array as ReproducibleArray
 from anyarray_mlp.backends.base import Array, Arrays, Backend, Run, Step
 
 
@@ -62,9 +63,31 @@ class JaxBackend(Backend):
         compiled: Callable[..., Any] = jax.jit(partial(function, self.xp))
         return compiled
 
+    def reproducible_namespace(self, slices: int) -> ReproducibleNamespace:
+        """Reproducible arithmetic, its arrays known to JAX; turns on `jax_enable_x64` for the process."""
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+        register_with_jax()
+        return ReproducibleNamespace(
+            self.xp, slices, compiled=True, barrier=jax.lax.optimization_barrier
+        )
+
     def synchronize(self) -> None:
         """Wait for work that was dispatched."""
         import jax
 
         jax.effects_barrier()
         jax.device_put(0, self.jax_device).block_until_ready()
+
+
+@cache
+def register_with_jax() -> None:
+    """Let `jax.jit` and `jax.lax.scan` take and return arrays of reproducible arithmetic."""
+    import jax
+
+    jax.tree_util.register_pytree_node(
+        ReproducibleArray,
+        lambda array: ((array.value,), array.xp),
+        lambda xp, values: ReproducibleArray(values[0], xp),
+    )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.arithmetic import PlainNamespace
+from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
 from anyarray_mlp.backends.base import Array, Backend
 
 
@@ -35,6 +35,11 @@ class TorchBackend(Backend):
     def to_host(self, array: Array) -> NDArray[Any]:
         """A NumPy array; on the CPU it shares memory."""
         return np.asarray(array.cpu().numpy())
+
+    def reproducible_namespace(self, slices: int) -> ReproducibleNamespace:
+        """Reproducible arithmetic, on the CPU in blocks that fit its cache."""
+        on_cpu = self.torch_device.type == "cpu"
+        return ReproducibleNamespace(self.xp, slices, block=65536 if on_cpu else 0)
 
     def synchronize(self) -> None:
         """Wait for the GPU."""

@@ -41,7 +41,6 @@ def resumed_settings(
     try:
         kept = run.read_config()
     except StorageError as error:
-        run.close()
         raise StorageError(
             f"{run.path} has no readable config.toml: it holds no run to resume."
         ) from error
@@ -53,7 +52,6 @@ def resumed_settings(
             and name not in (*CIRCUMSTANCES, "data")
             and given[name] != _tupled(kept.get(name))
         ):
-            run.close()
             raise UsageError(
                 f"--{name.replace('_', '-')} cannot change when a run goes on: it was {kept.get(name)!r}. Leave it "
                 "out, or start a new run with another --out."

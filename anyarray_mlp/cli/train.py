@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,8 @@ from anyarray_mlp.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from anyarray_mlp.backends import Backend
     from anyarray_mlp.cli.preparation import Prepared
     from anyarray_mlp.cli.resuming import Checkpoints
@@ -112,27 +116,40 @@ def command(**settings: Any) -> int:
     from anyarray_mlp.errors import UsageError
     from anyarray_mlp.persistence import RunFolder
 
-    if settings["resume"]:
-        if settings["out"] is None:
-            raise UsageError("--resume needs --out DIR, the folder of the run to go on with.")
-        run = RunFolder.resume(settings["out"])
-        settings = resumed_settings(run, settings, click.get_current_context())
-    else:
-        folder = settings["out"] or free_folder(settings["data"])
-        run = RunFolder.create(folder, overwrite=settings["overwrite"])
-    with run:
-        return train_in(run, settings)
+    with ExitStack() as stack:
+        run = None
+        if settings["resume"]:
+            if settings["out"] is None:
+                raise UsageError("--resume needs --out DIR, the folder of the run to go on with.")
+            run = stack.enter_context(RunFolder.resume(settings["out"]))
+            settings = resumed_settings(run, settings, click.get_current_context())
+        plan = make_plan(settings)
+        if run is None:
+            # Only now: what was refused so far leaves no empty folder behind.
+            folder = settings["out"] or free_folder(settings["data"])
+            run = stack.enter_context(RunFolder.create(folder, overwrite=settings["overwrite"]))
+        return train_in(run, plan)
 
 
-def train_in(run: RunFolder, settings: dict[str, Any]) -> int:
-    """Train as `settings` say and leave the results in an open run folder; the exit code."""
-    from dataclasses import replace
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do; `settings` have their defaults filled in."""
 
+    backend: Backend
+    prepared: Prepared
+    model: TrainedModel
+    targets: NDArray[Any]
+    optimizer: str | Optimizer
+    schedule: Schedule
+    stopping: EarlyStopping | None
+    settings: dict[str, Any]
+
+
+def make_plan(settings: dict[str, Any]) -> Plan:
+    """Backend, data, untrained model and the rest that the settings name; raises for what cannot be."""
     from anyarray_mlp.backends import select_backend
     from anyarray_mlp.cli.preparation import prepare
-    from anyarray_mlp.cli.resuming import Checkpoints, configuration
-    from anyarray_mlp.errors import DivergedError
-    from anyarray_mlp.trained import TrainedModel
+    from anyarray_mlp.trained import TrainedModel, encode_targets
 
     backend = select_backend(
         settings["backend"],
@@ -144,20 +161,41 @@ def train_in(run: RunFolder, settings: dict[str, Any]) -> int:
     if settings["batch_size"] is None:
         settings = settings | {"batch_size": default_batch_size(len(prepared.x))}
     mlp = network(prepared, settings)
-    model = TrainedModel(
-        mlp,
-        mlp.initialize(settings["seed"], settings["initializer"]),
-        prepared.preprocessor,
-        prepared.targets,
-        metadata(backend),
+    targets = encode_targets(mlp, prepared.targets, prepared.y)
+    mlp.check_batch(prepared.x, targets)
+    return Plan(
+        backend,
+        prepared,
+        TrainedModel(
+            mlp,
+            mlp.initialize(settings["seed"], settings["initializer"]),
+            prepared.preprocessor,
+            prepared.targets,
+            metadata(backend),
+        ),
+        targets,
+        optimizer(mlp, settings),
+        schedule(prepared, settings),
+        early_stopping(prepared, settings),
+        settings,
     )
-    checkpoints = Checkpoints(run, prepared, early_stopping(settings), schedule(prepared, settings))
-    start = checkpoints.restore(mlp) if settings["resume"] else None
+
+
+def train_in(run: RunFolder, plan: Plan) -> int:
+    """Train as planned and leave the results in an open run folder; the exit code."""
+    from dataclasses import replace
+
+    from anyarray_mlp.cli.resuming import Checkpoints, configuration
+    from anyarray_mlp.errors import DivergedError
+
+    settings, model = plan.settings, plan.model
+    checkpoints = Checkpoints(run, plan.prepared, plan.stopping, plan.schedule)
+    start = checkpoints.restore(model.mlp) if settings["resume"] else None
     run.write_config(configuration(settings))
     if not settings["quiet"]:
-        click.echo(describe(prepared, mlp, backend, settings), err=True)
+        click.echo(describe(plan.prepared, model.mlp, plan.backend, settings), err=True)
     try:
-        result = fit_prepared(model, prepared, backend, checkpoints, start, settings)
+        result = fit_plan(plan, checkpoints, start)
     except DivergedError as error:
         if error.parameters is not None:
             run.save_model(replace(model, parameters=error.parameters).to_file())
@@ -166,7 +204,7 @@ def train_in(run: RunFolder, settings: dict[str, Any]) -> int:
         raise
     model = replace(model, parameters=result.parameters)
     run.save_model(model.to_file())
-    report(run, prepared, model, result, backend, settings)
+    report(run, plan, model, result)
     if result.signal is not None:
         return 143 if result.signal == signal.SIGTERM else 130
     return 0
@@ -192,13 +230,18 @@ def network(prepared: Prepared, settings: dict[str, Any]) -> MLP:
     return MLP(sizes, settings["activation"], output, settings["loss"], settings["dropout"])
 
 
-def optimizer(settings: dict[str, Any]) -> str | Optimizer:
+def optimizer(mlp: MLP, settings: dict[str, Any]) -> str | Optimizer:
     """The optimiser of --solver; momentum goes to those that have it."""
+    from anyarray_mlp.errors import UsageError
     from anyarray_mlp.optimizers import OPTIMIZERS
 
     name: str = settings["solver"]
     if name in ("momentum", "nesterov"):
         return OPTIMIZERS[name](settings["momentum"])
+    if name == "lbfgs" and (mlp.dropout_layers or settings["clip_norm"] is not None):
+        raise UsageError(
+            "--solver lbfgs takes neither --dropout nor --clip-norm: its loss must be the same each time."
+        )
     return name
 
 
@@ -216,57 +259,55 @@ def schedule(prepared: Prepared, settings: dict[str, Any]) -> Schedule:
     )
 
 
-def early_stopping(settings: dict[str, Any]) -> EarlyStopping | None:
+def early_stopping(prepared: Prepared, settings: dict[str, Any]) -> EarlyStopping | None:
     """What --early-stopping asks for."""
+    from anyarray_mlp.errors import UsageError
     from anyarray_mlp.training import EarlyStopping
 
     if not settings["early_stopping"]:
         return None
+    if settings["monitor"] != "loss" and prepared.validation is None:
+        raise UsageError(
+            f"--early-stopping watches {settings['monitor']} on a validation set: raise --validation-fraction, or "
+            "use --monitor loss."
+        )
     return EarlyStopping(settings["monitor"], settings["patience"])
 
 
-def fit_prepared(
-    model: TrainedModel,
-    prepared: Prepared,
-    backend: Backend,
-    checkpoints: Checkpoints,
-    start: TrainingState | None,
-    settings: dict[str, Any],
-) -> Fit:
-    """Train the model's network on the prepared rows, from `start` where a run goes on."""
+def fit_plan(plan: Plan, checkpoints: Checkpoints, start: TrainingState | None) -> Fit:
+    """Train the planned network on the prepared rows, from `start` where a run goes on."""
     from anyarray_mlp.cli.progress import Progress
     from anyarray_mlp.trained import encode_targets
     from anyarray_mlp.training import fit
 
-    monitor = settings["monitor"]
+    settings, prepared, mlp = plan.settings, plan.prepared, plan.model.mlp
     metrics = ["accuracy"] if prepared.targets.task == "classification" else []
-    if monitor not in (*metrics, "loss", "validation_loss"):
-        metrics.append(monitor)
+    if plan.stopping and plan.stopping.monitor not in (*metrics, "loss", "validation_loss"):
+        metrics.append(plan.stopping.monitor)
     options: dict[str, Any] = {
         "alpha": settings["alpha"],
         "sample_weight": prepared.sample_weight,
         "input_scale": prepared.input_scale,
-        "validation": None,
         "metrics": metrics,
     }
     if prepared.validation is not None:
         x, raw = prepared.validation
-        options["validation"] = (x, encode_targets(model.mlp, prepared.targets, raw))
+        options["validation"] = (x, encode_targets(mlp, prepared.targets, raw))
     if settings["clip_norm"] is not None:
         options["clip_norm"] = settings["clip_norm"]
     with Progress(settings["epochs"], quiet=settings["quiet"]) as progress:
         result = fit(
-            model.mlp,
+            mlp,
             prepared.x,
-            encode_targets(model.mlp, prepared.targets, prepared.y),
-            backend=backend,
-            optimizer=optimizer(settings),
-            learning_rate=checkpoints.schedule,
+            plan.targets,
+            backend=plan.backend,
+            optimizer=plan.optimizer,
+            learning_rate=plan.schedule,
             epochs=max(0, settings["epochs"] - (0 if start is None else start.epoch)),
             batch_size=settings["batch_size"],
             seed=settings["seed"],
-            initial=model.parameters if start is None else start,
-            early_stopping=checkpoints.stopping,
+            initial=plan.model.parameters if start is None else start,
+            early_stopping=plan.stopping,
             callbacks=[lambda epoch: checkpoints.run.log(epoch.record()), progress, checkpoints],
             **options,
         )
@@ -276,13 +317,12 @@ def fit_prepared(
 
 def report(
     run: RunFolder,
-    prepared: Prepared,
+    plan: Plan,
     model: TrainedModel,
     result: Fit,
-    backend: Backend,
-    settings: dict[str, Any],
 ) -> None:
     """Print what came of the run: test scores, and where everything is."""
+    prepared, backend, settings = plan.prepared, plan.backend, plan.settings
     scores = model.scores(prepared.test, backend)
     held_out = "test" if prepared.has_test else "training"
     if settings["as_json"]:

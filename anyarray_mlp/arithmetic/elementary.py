@@ -1,0 +1,365 @@
+"""exp, log, tanh and their kin, the same bits on every array library.
+
+Two kernels each for what networks use most: a short one for float32 (float64 inside, every product
+that feeds an addition exact, so contraction to a fused multiply-add changes nothing) and a long one
+for float64 (products fenced, see `Library.fence`). The rest has the float64 kernel only, and float32
+rounds its result. Tables at dyadic nodes come from `tables`; the library gives + - * / round,
+comparisons, `where` and `take`, nothing else whose rounding could differ.
+
+The methods take and return the library's arrays; float32 in, float32 out, likewise float64.
+Errors measured against mpmath: `benchmarks/reproducible_elementwise.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from anyarray_mlp.arithmetic import tables
+from anyarray_mlp.arithmetic.library import SMALLEST_FLOAT32, SMALLEST_FLOAT64, Library
+
+Array = Any
+
+# float32 kernels
+EXP_LOW, EXP_HIGH = -88, 89
+TANH_END = 9.125  # tanh rounds to 1 in float32 from 9.02
+ERF_END = 4.0  # erf from 3.92
+TAYLOR_BITS = 28
+# float64 kernels
+TAYLOR_DEGREE = 8
+LN2_BITS = 42
+
+
+class Elementary:
+    """Elementwise functions over a `Library`."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = lib = library
+        self.xp = library.xp
+        self.exp_nodes = lib.table([v * 2.0**-26 for v in tables.exp_at_nodes(EXP_LOW, EXP_HIGH)])
+        self.tanh_short = self._columns(tables.integer_columns(tables.tanh_nodes(), TAYLOR_BITS))
+        self.erf_short = self._columns(tables.integer_columns(tables.erf_nodes(), TAYLOR_BITS))
+        self.tanh_long = self._columns(tables.pair_columns(tables.tanh_nodes(), TAYLOR_DEGREE))
+        self.erf_long = self._columns(tables.pair_columns(tables.erf_nodes(), TAYLOR_DEGREE))
+        self.expm1_long = self._columns(tables.pair_columns(tables.expm1_nodes(), TAYLOR_DEGREE))
+        self.logistic_long = self._columns(
+            tables.pair_columns(tables.logistic_nodes(), TAYLOR_DEGREE)
+        )
+        self.root_high, self.root_low = self._columns(tables.powers_of_root())
+        self.reciprocals = lib.table(tables.reciprocals())
+        self.log_high, self.log_low = self._columns(tables.log_columns(LN2_BITS, 2 * LN2_BITS))
+        self.ln2_high, self.ln2_low = tables.split_ln2(LN2_BITS, 2 * LN2_BITS)
+        self.per_64th = tables.to_float(64 * tables.ONE * tables.ONE // tables.ln2())
+        self.ln2_64th_high, self.ln2_64th_low = tables.split_ln2(42, 78, divisor=64)
+
+    def _columns(self, columns: Sequence[Sequence[float]]) -> list[Array]:
+        return [self.library.table(column) for column in columns]
+
+    # ------------------------------------------------------------ the public functions
+
+    def _by_dtype(
+        self, short: Callable[[Array], Array] | None, long: Callable[[Array], Array], x: Array
+    ) -> Array:
+        """The kernel for x's dtype; NaN in, NaN out."""
+        lib = self.library
+
+        def kernel(x: Array) -> Array:
+            f = short if short is not None and x.dtype == lib.float32 else long
+            y = lib.down(f(lib.up(x)), x.dtype)
+            return lib.xp.where(x == x, y, x)
+
+        return lib.blocked(kernel, x)
+
+    def exp(self, x: Array) -> Array:
+        return self._by_dtype(self._exp_short, self._exp_long, x)
+
+    def log(self, x: Array) -> Array:
+        """log x; -inf at 0, NaN below."""
+        return self._by_dtype(self._log_short, self._log_long, x)
+
+    def tanh(self, x: Array) -> Array:
+        return self._by_dtype(
+            lambda x: self._odd_short(x, self.tanh_short, TANH_END),
+            lambda x: self._odd_long(x, self.tanh_long, 20.0),
+            x,
+        )
+
+    def erf(self, x: Array) -> Array:
+        return self._by_dtype(
+            lambda x: self._odd_short(x, self.erf_short, ERF_END),
+            lambda x: self._odd_long(x, self.erf_long, 6.0),
+            x,
+        )
+
+    def logistic(self, x: Array) -> Array:
+        """1 / (1 + exp(-x))."""
+        return self._by_dtype(self._logistic_short, self._logistic_long, x)
+
+    def expm1(self, x: Array) -> Array:
+        return self._by_dtype(None, self._expm1_long, x)
+
+    def log1p(self, x: Array) -> Array:
+        return self._by_dtype(None, self._log1p_long, x)
+
+    def softplus(self, x: Array) -> Array:
+        """log(1 + exp x)."""
+        return self._by_dtype(None, self._softplus_long, x)
+
+    # ------------------------------------------------------------ float32: every product is exact
+
+    def _clip(self, x: Array, low: float, high: float) -> Array:
+        """x within [low, high]; NaN becomes a bound, so that it never becomes an index."""
+        xp = self.xp
+        x = xp.where(x < high, x, xp.full_like(x, high))
+        return xp.where(x > low, x, xp.full_like(x, low))
+
+    def _node(self, x: Array) -> tuple[Array, Array]:
+        """(N, r): x = N/64 + r without error, |r| <= 1/128."""
+        n = self.xp.round(x * 64.0)
+        return n, x - n * 0.015625
+
+    def _index(self, n: Array) -> Array:
+        return self.xp.astype(n, self.library.int64)
+
+    def _exp_short(self, x: Array) -> Array:
+        """exp of float32 values, in float64 to 2**-32: T[N] (1 + r + r^2/2 + r^3/6).
+
+        Coefficients are integers over 2**26, r has at most 24 bits: the products are exact.
+        """
+        xp = self.xp
+        n, r = self._node(self._clip(x, float(EXP_LOW), float(EXP_HIGH)))
+        t = self.library.pick(self.exp_nodes, self._index(n - 64.0 * EXP_LOW))
+        u = xp.round(r * 11184811.0 + 33554432.0)  # 2^26 (1/6, 1/2)
+        w = xp.round(r * u + 67108864.0)  # 2^26
+        return t * (r * w + 67108864.0)
+
+    def _odd_short(self, x: Array, columns: list[Array], end: float) -> Array:
+        """A bounded odd function by a cubic at the nearest node, coefficients over 2**28."""
+        xp, pick = self.xp, self.library.pick
+        n, r = self._node(self._clip(xp.abs(x), -1.0, end))
+        index = self._index(n)
+        c0, c1, c2, c3 = (pick(column, index) for column in columns)
+        u = xp.round(r * c3 + c2)
+        w = xp.round(r * u + c1)
+        y = (r * w + c0) * 2.0**-TAYLOR_BITS
+        return xp.where(x < 0.0, -y, y)
+
+    def _logistic_short(self, x: Array) -> Array:
+        xp = self.xp
+        e = self._exp_short(-xp.abs(x))
+        d = 1.0 + xp.round(e * 2.0**50) * 2.0**-50  # the rounding keeps e's product out of this sum
+        return xp.where(x < 0.0, e, xp.ones_like(e)) / d
+
+    def _log_short(self, x: Array) -> Array:
+        """e log 2 + L[N] + log1p(f), f = m R[N] - 1 without error, a quintic in f.
+
+        e log 2 + L is a sum of multiples of 2**-42 below 2**10: exact.
+        """
+        xp, lib = self.xp, self.library
+        usable = (x >= SMALLEST_FLOAT32) & (x < math.inf)
+        m, e = lib.mantissa(xp.where(usable, x, xp.ones_like(x)))
+        n = self._index(xp.round(m * 64.0) - 64.0)
+        f = m * lib.pick(self.reciprocals, n) - 1.0
+        v = xp.round(f * 13421773.0 - 16777216.0)  # 2^26 (1/5, -1/4)
+        v = xp.round(f * v + 22369621.0)  # 2^26 / 3
+        v = xp.round(f * v - 33554432.0)
+        v = xp.round(f * v + 67108864.0)
+        whole = (e * self.ln2_high + lib.pick(self.log_high, n)) * 2.0**26
+        return self._log_ends(x, usable, (whole + f * v) * 2.0**-26)
+
+    def _log_ends(self, x: Array, usable: Array, y: Array) -> Array:
+        """The values of log at 0, at infinity and below zero."""
+        xp = self.xp
+        nan, inf = xp.full_like(y, math.nan), xp.full_like(y, math.inf)
+        ends = xp.where(x == math.inf, inf, xp.where(x < 0.0, nan, -inf))
+        return xp.where(usable, y, xp.where(x == x, ends, nan))
+
+    # ------------------------------------------------------------ float64: products are fenced
+
+    def _polynomial(self, x: Array, *coefficients: Any) -> Array:
+        """Horner's rule from the highest coefficient down, each step rounded twice."""
+        y = coefficients[0]
+        for c in coefficients[1:]:
+            y = self.library.fence(x * y) + c
+        return y
+
+    def _exp_terms(self, x: Array) -> tuple[Array, Array, Array]:
+        """(e, high, low): exp x = (high + low) 2**e, low below 2**-7."""
+        xp, lib = self.xp, self.library
+        k = xp.round(x * self.per_64th)
+        # k has at most 17 bits and each part of log(2)/64 at most 36: exact products
+        r = (x - k * self.ln2_64th_high) - k * self.ln2_64th_low
+        e = xp.floor(k * 0.015625)
+        j = self._index(k - e * 64.0)
+        tail = self._polynomial(r, 1 / 720, 1 / 120, 1 / 24, 1 / 6, 0.5)
+        p = r + lib.fence(lib.fence(r * r) * tail)
+        high = lib.pick(self.root_high, j)
+        return e, high, lib.pick(self.root_low, j) + lib.fence(high * p)
+
+    def _exp_long(self, x: Array) -> Array:
+        e, high, low = self._exp_terms(self._clip(x, -700.0, 710.0))
+        return ((high + low) * self.library.power_of_two(e - 1.0)) * 2.0
+
+    def _expm1_long(self, x: Array) -> Array:
+        xp, lib = self.xp, self.library
+        near = self._clip(x, -1.0, 1.0)
+        n, r = self._node(near)
+        small = self._taylor(r, self._index(n + 64.0), self.expm1_long)
+        e, high, low = self._exp_terms(self._clip(x, -700.0, 710.0))
+        power = lib.power_of_two(e - 1.0)
+        high, low = lib.fence((high * power) * 2.0), lib.fence((low * power) * 2.0)
+        # low may count where high is not large: keep what high - 1 loses
+        whole = lib.fence(high - 1.0)
+        lost = xp.where(high > 1.0, (high - whole) - 1.0, high - (whole + 1.0))
+        lost = xp.where(xp.isfinite(whole), lost, xp.zeros_like(lost))
+        return xp.where(xp.abs(x) < 1.0, small, whole + (lost + low))
+
+    def _taylor(self, r: Array, index: Array, columns: list[Array]) -> Array:
+        """c0 + c1 r + r^2 (c2 + r (c3 + ...)) at a node, c0 in two parts."""
+        lib = self.library
+        high, low, slope, *rest = (lib.pick(column, index) for column in columns)
+        curve = lib.fence(lib.fence(r * r) * self._polynomial(r, *reversed(rest)))
+        return high + (lib.fence(r * slope) + (curve + low))
+
+    def _odd_long(self, x: Array, columns: list[Array], end: float) -> Array:
+        xp = self.xp
+        n, r = self._node(self._clip(xp.abs(x), -1.0, end))
+        y = self._taylor(r, self._index(n), columns)
+        return xp.where(x < 0.0, -y, y)
+
+    def _logistic_long(self, x: Array) -> Array:
+        """A table up to |x| = 8; beyond, with e = exp(-|x|), e - e^2 + e^3 - e^4 or 1 less that."""
+        xp, lib = self.xp, self.library
+        n, r = self._node(self._clip(x, -8.0, 8.0))
+        middle = self._taylor(r, self._index(n + 512.0), self.logistic_long)
+        e = self._exp_long(-xp.abs(x))
+        tail = e - lib.fence(e * lib.fence(e * self._polynomial(e, -1.0, 1.0, -1.0, 1.0)))
+        ends = xp.where(x < 0.0, tail, 1.0 - tail)
+        return xp.where(xp.abs(x) < 8.0, middle, ends)
+
+    def _softplus_long(self, x: Array) -> Array:
+        xp = self.xp
+        tail = self._log1p_long(self._exp_long(-xp.abs(x)))
+        return xp.where(x > 0.0, x, xp.zeros_like(x)) + self.library.fence(tail)
+
+    def _log_terms(self, x: Array, correction: Array | None) -> Array:
+        """log(x + correction) for normal positive x and a correction below x's last bit."""
+        xp, lib = self.xp, self.library
+        m, e = lib.mantissa(x)
+        n = self._index(xp.round(m * 64.0) - 64.0)
+        reciprocal = lib.pick(self.reciprocals, n)
+        upper = xp.round(m * 2.0**26) * 2.0**-26
+        f = (upper * reciprocal - 1.0) + (m - upper) * reciprocal
+        if correction is not None:
+            shift = (lib.power_of_two(1.0 - e)) * 0.5
+            f = f + lib.fence(lib.fence(correction * reciprocal) * shift)
+        high = e * self.ln2_high + lib.pick(self.log_high, n)
+        low = e * self.ln2_low + lib.pick(self.log_low, n)
+        total = lib.fence(high + f)
+        lost = xp.where(high == 0.0, xp.zeros_like(f), f - (total - high))
+        tail = self._polynomial(f, 1 / 9, -1 / 8, 1 / 7, -1 / 6, 1 / 5, -1 / 4, 1 / 3, -1 / 2)
+        return total + (lost + (low + lib.fence(lib.fence(f * f) * tail)))
+
+    def _log_long(self, x: Array) -> Array:
+        xp = self.xp
+        usable = (x >= SMALLEST_FLOAT64) & (x < math.inf)
+        y = self._log_terms(xp.where(usable, x, xp.ones_like(x)), None)
+        return self._log_ends(x, usable, y)
+
+    def _log1p_long(self, x: Array) -> Array:
+        xp, lib = self.xp, self.library
+        usable = (x > -1.0) & (x < math.inf)
+        safe = xp.where(usable, x, xp.zeros_like(x))
+        one = xp.ones_like(x)
+        whole = lib.fence(one + safe)
+        lost = xp.where(xp.abs(safe) < 1.0, safe - (whole - one), one - (whole - safe))
+        return self._log_ends(x + one, usable, self._log_terms(whole, lost))
+
+    # ------------------------------------------------------------ division and square root
+
+    def divide(self, a: Array, b: Array) -> Array:
+        """a / b, correctly rounded, whatever quotient within 2 ulp the library gives.
+
+        float32: the float64 quotient of float32 values is never near the middle between two float32
+        numbers, so any faithful one rounds to the right one. float64: the library's quotient is
+        corrected by its exact remainder.
+        """
+        lib = self.library
+        if a.dtype == lib.float32:
+            return lib.down(lib.up(a) / lib.up(b), lib.float32)
+        return lib.flush(self._divide_long(a, b))
+
+    def _divide_long(self, a: Array, b: Array) -> Array:
+        """Whole-number division of mantissas: Q = round(A 2^52 / B), every product exact."""
+        xp, lib = self.xp, self.library
+        usable = xp.isfinite(a) & xp.isfinite(b) & (a != 0.0) & (b != 0.0)
+        ma, ea = lib.mantissa(xp.where(usable, xp.abs(a), xp.ones_like(a + b)))
+        mb, eb = lib.mantissa(xp.where(usable, xp.abs(b), xp.ones_like(a + b)))
+        less = ma < mb
+        ma, e = xp.where(less, ma * 2.0, ma), xp.where(less, ea - eb - 1.0, ea - eb)
+        dividend, divisor = ma * 2.0**52, mb * 2.0**52
+        inverse = 1.0 / mb
+        q = xp.round((ma * inverse) * 2.0**52)
+        q_high, d_high = xp.round(q * 2.0**-27), xp.round(divisor * 2.0**-27)
+        q_low, d_low = q - q_high * 2.0**27, divisor - d_high * 2.0**27
+        # remainder of A 2^52 by q, kept as t 2^27 - q_low d_low
+        t = dividend * 2.0**25 - (q_high * d_high) * 2.0**27
+        t = t - (q_high * d_low + q_low * d_high)
+        below = q_low * d_low
+        step = xp.round(((t * 2.0**27 - below) * inverse) * 2.0**-52)
+        rest = (t * 2.0**27 - step * divisor) - below
+        q = q + step
+        q = xp.where(rest * 2.0 > divisor, q + 1.0, xp.where(rest * 2.0 < -divisor, q - 1.0, q))
+        e = self._clip(e, -1000.0, 1024.0)
+        y = ((q * 2.0**-52) * lib.power_of_two(e - 1.0)) * 2.0
+        y = xp.where((a < 0.0) != (b < 0.0), -y, y)
+        return xp.where(usable, y, self._quotient_ends(a, b))
+
+    def _quotient_ends(self, a: Array, b: Array) -> Array:
+        """What IEEE 754 says of quotients with zeros, infinities and NaN; there is no -0."""
+        xp = self.xp
+        sign = xp.where((a < 0.0) != (b < 0.0), -xp.ones_like(a + b), xp.ones_like(a + b))
+        infinite, nan = sign * math.inf, xp.full_like(sign, math.nan)
+        zero = xp.zeros_like(sign)
+        y = xp.where(xp.isfinite(a), xp.where(xp.isfinite(b), zero, zero), infinite)
+        y = xp.where((b == 0.0) & (a != 0.0), infinite, y)
+        undefined = ((a == 0.0) & (b == 0.0)) | (~xp.isfinite(a) & ~xp.isfinite(b))
+        return xp.where(undefined | (a != a) | (b != b), nan, y)
+
+    def sqrt(self, x: Array) -> Array:
+        """The square root, correctly rounded, whatever root within 2 ulp the library gives."""
+        lib, xp = self.library, self.xp
+
+        def kernel(x: Array) -> Array:
+            safe = xp.where(x > 0.0, x, xp.zeros_like(x))
+            if x.dtype == lib.float32:
+                y = lib.down(xp.sqrt(lib.up(safe)), lib.float32)
+            else:
+                y = lib.flush(self._sqrt_long(safe))
+            # Not x >= 0: XLA takes |NaN| >= 0 for true.
+            return xp.where((x < 0.0) | (x != x), xp.full_like(x, math.nan), y)
+
+        return lib.blocked(kernel, x)
+
+    def _sqrt_long(self, x: Array) -> Array:
+        """x = m 4**h, 1 <= m < 4: the whole number nearest to sqrt(m) 2^52, by its remainder."""
+        xp, lib = self.xp, self.library
+        usable = (x > 0.0) & (x < math.inf)
+        m, e = lib.mantissa(xp.where(usable, x, xp.ones_like(x)))
+        half = xp.floor(e * 0.5)
+        m = xp.where(e - half * 2.0 == 1.0, m * 2.0, m)
+        root = xp.sqrt(m)
+        s = xp.round(root * 2.0**52)
+        high = xp.round(s * 2.0**-27)
+        low = s - high * 2.0**27
+        # m 2^104 - s^2 = t 2^27 - low^2
+        t = (m * 2.0**77 - (high * high) * 2.0**27) - (high * low) * 2.0
+        below = low * low
+        step = xp.round(((t * 2.0**27 - below) / root) * 2.0**-53)
+        # (s + d)^2 = s^2 + 2 d s + d^2
+        rest = (t * 2.0**27 - step * s * 2.0) - (below + step * step)
+        s = s + step
+        s = xp.where(rest > s, s + 1.0, xp.where(rest < 1.0 - s, s - 1.0, s))
+        y = (s * 2.0**-52) * lib.power_of_two(half)
+        return xp.where(usable, y, x)

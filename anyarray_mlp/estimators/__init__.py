@@ -1,0 +1,13 @@
+"""scikit-learn estimators over `train`: the same parameters and results as its MLPs, on any device, and more.
+
+Importing this package imports scikit-learn; `anyarray_mlp` itself does not.
+"""
+
+from __future__ import annotations
+
+from anyarray_mlp.estimators.classifier import MLPClassifier
+from anyarray_mlp.estimators.collapse import CollapsedFitWarning
+from anyarray_mlp.estimators.files import load_model, save_model
+from anyarray_mlp.estimators.regressor import MLPRegressor
+
+__all__ = ["CollapsedFitWarning", "MLPClassifier", "MLPRegressor", "load_model", "save_model"]

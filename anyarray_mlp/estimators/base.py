@@ -1,0 +1,350 @@
+"""What both estimators share: validation, training with scikit-learn's bookkeeping, prediction."""
+
+from __future__ import annotations
+
+import functools
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from anyarray_mlp.backends import Backend
+from anyarray_mlp.errors import DataError, DivergedError, UsageError
+from anyarray_mlp.estimators.collapse import CollapsedFitWarning, collapse, spread_rows
+from anyarray_mlp.estimators.constraints import Constraint, check_parameters, hidden_sizes
+from anyarray_mlp.estimators.fitting import NON_FINITE, Data, Run
+from anyarray_mlp.estimators.networks import (
+    CountedMLP,
+    counts_otherwise,
+    draw_seed,
+    initial_parameters,
+)
+from anyarray_mlp.estimators.observers import CallbackSupportMixin, FitTask
+from anyarray_mlp.estimators.placement import (
+    backend_at,
+    check_same_place,
+    computing_backend,
+    dense_rows,
+    dtype_name,
+    float_dtypes,
+    followed_place,
+    host_vector,
+    moved,
+    place_of,
+    row_spans,
+    serves,
+    take_rows,
+    to_host,
+)
+from anyarray_mlp.estimators.progress import EpochOrder, Progress
+from anyarray_mlp.estimators.validation import HeldOut
+from anyarray_mlp.model import MLP
+from anyarray_mlp.training import as_inputs
+
+Array = Any
+Host = NDArray[Any]
+
+
+class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
+    """Shared by `MLPClassifier` and `MLPRegressor`."""
+
+    own_constraints: ClassVar[dict[str, Constraint]] = {}
+    _validation_options: ClassVar[dict[str, Any]] = {}
+
+    n_outputs_: int
+    n_layers_: int
+    n_iter_: int
+    t_: int
+    out_activation_: str
+    loss_: float
+    loss_curve_: list[float]
+    best_loss_: float | None
+    validation_loss_curve_: list[float]
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    converged_: bool
+    coefs_: list[Array]
+    intercepts_: list[Array]
+    _network: MLP
+    _progress: Progress
+    _no_improvement_count: int
+
+    # --- what the two differ in ---
+
+    def _labelled(self, y: Any, first: bool, incremental: bool, classes: Any) -> Any:
+        """Check y against what was fitted before, and take note of it; y as rows for `_targets`."""
+        raise NotImplementedError
+
+    def _targets(self, y: Any) -> Host:
+        """y as the loss takes it."""
+        raise NotImplementedError
+
+    def _outputs(self, y: Any) -> tuple[int, str, str]:
+        """The number of outputs, their function and the loss."""
+        raise NotImplementedError
+
+    def _weighted(self, y: Any, weight: Host | None) -> Host | None:
+        """Sample weights with class weights worked in."""
+        return weight
+
+    def _score_outputs(self, outputs: Host, held_out: HeldOut) -> float:
+        """The score that early stopping watches by default."""
+        raise NotImplementedError
+
+    # --- fitting ---
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        held_out: tuple[Any, Any, Any],
+        incremental: bool,
+        classes: Any = None,
+    ) -> Any:
+        name = type(self).__name__
+        check_parameters(name, self.get_params(deep=False), self.own_constraints)
+        first = not (self.__sklearn_is_fitted__() and (self.warm_start or incremental))
+        X, y = self._validated(X, y, reset=first)
+        y = self._labelled(y, first, incremental, classes)
+        place = followed_place(X)
+        if not first:
+            check_same_place(X, self.coefs_[0], name, "partial_fit" if incremental else "fit")
+        weight = checked_weight(sample_weight, X.shape[0])
+        data = Data(X, y, self._targets(y), self._weighted(y, weight))
+
+        network = self._describe(X.shape[1], y)
+        dtype = self.dtype or dtype_name(X if first else self.coefs_[0])
+        backend = computing_backend(place, self.backend, self.device, dtype, self.reproducible)
+        start = self._begin(network, first)
+        progress = self._progress
+
+        validation = None
+        if held_out[0] is not None:
+            validation = self._held_out(network, backend, *held_out)
+        elif self.early_stopping and self.solver != "lbfgs":
+            rows, others = self._split(data.targets, progress)
+            plain = Data(X, y, data.targets, weight).rows(others)
+            validation = HeldOut(network, backend, plain.x, plain.targets, plain.y, plain.weight)
+            data = data.rows(rows)
+        if self.early_stopping and self.solver != "lbfgs" and self.validation_scores_ is None:
+            self.validation_scores_, self.best_validation_score_ = [], -math.inf
+            self.best_loss_ = None
+
+        run = Run(self, network, backend, data, validation, place)
+        task = FitTask(self, self.max_iter, X, y, sample_weight) if not incremental else None
+        if self.solver == "lbfgs":
+            final = run.minimize(start, task)
+        else:
+            final = run.train(start, task, incremental)
+        if not np.all(np.isfinite(final)):
+            raise DivergedError(NON_FINITE, parameters=start)
+        self.__dict__.update(run.attributes(final))
+        if not incremental:
+            self._warn_of_collapse(network, final, data)
+        if task is not None:
+            task.end(lambda: run.attributes(final))
+        return self
+
+    def _validated(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
+        """X dense or CSR in a float dtype where it lives, y on the host."""
+        X, y = validate_data(
+            self,
+            X,
+            to_host(y),
+            accept_sparse="csr",
+            multi_output=True,
+            dtype=list(float_dtypes(X)),
+            reset=reset,
+            **self._validation_options,
+        )
+        return X, y
+
+    def _describe(self, n_features: int, y: Any) -> MLP:
+        """The network that the parameters describe."""
+        n_outputs, output, loss = self._outputs(y)
+        kind = CountedMLP if counts_otherwise(output, loss, n_outputs) else MLP
+        activation = self.activation
+        return kind(
+            sizes=(n_features, *hidden_sizes(self.hidden_layer_sizes), n_outputs),
+            activation=activation if isinstance(activation, str) else tuple(activation),
+            output=output,
+            loss=loss,
+            dropout=tuple(self.dropout) if np.ndim(self.dropout) else self.dropout,
+        )
+
+    def _begin(self, network: MLP, first: bool) -> Host:
+        """Set up what a first call starts from; the parameters (p,) to start with."""
+        self.n_outputs_ = network.sizes[-1]
+        self.n_layers_ = len(network.sizes)
+        self.out_activation_ = network.output
+        self._network = network
+        if first or not hasattr(self, "_progress"):
+            random_state = check_random_state(self.random_state)
+            self._progress = Progress(random_state, EpochOrder(random_state))
+        progress = self._progress
+        if first:
+            start = initial_parameters(network, self.initializer, progress.random_state)
+            self.n_iter_ = self.t_ = 0
+            self.loss_curve_ = []
+            self.validation_loss_curve_ = []
+            self.validation_scores_ = None
+            self.best_validation_score_ = None
+            self.best_loss_ = math.inf
+            self._no_improvement_count = 0
+        else:
+            start = host_vector([*self.coefs_, *self.intercepts_])
+            shapes = tuple(part.shape for part in [*self.coefs_, *self.intercepts_])
+            if shapes != network.layout.shapes:
+                raise UsageError(
+                    f"Training goes on from weights of shapes {shapes} and hidden_layer_sizes="
+                    f"{self.hidden_layer_sizes!r} gives {network.layout.shapes}: restore hidden_layer_sizes, or fit "
+                    "anew with warm_start=False."
+                )
+            latest, best = progress.latest, progress.best
+            if latest is not None and best is not None and np.array_equal(start, best):
+                start = latest
+        if network.dropout_layers and not progress.dropout_seed:
+            progress.dropout_seed = draw_seed(progress.random_state)
+        return start
+
+    def _split(self, targets: Host, progress: Progress) -> tuple[Host, Host]:
+        """Rows to train on and rows held out; the same ones in a later call with as many rows."""
+        n = len(targets)
+        if progress.split is None or sum(map(len, progress.split)) != n:
+            binary = getattr(self, "_labels", None) is not None and self._labels.kind == "binary"
+            rows, others = train_test_split(
+                np.arange(n),
+                random_state=progress.random_state,
+                test_size=self.validation_fraction,
+                stratify=targets.astype(bool) if binary else None,
+            )
+            if len(others) < 2:
+                raise DataError(
+                    "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+                )
+            progress.split = rows, others
+        return progress.split
+
+    def _held_out(
+        self, network: MLP, backend: Backend, X: Any, y: Any, sample_weight: Any
+    ) -> HeldOut:
+        """A validation set of the user's own."""
+        if y is None:
+            raise UsageError("X_val was given without y_val: pass both.")
+        X, y = self._validated(X, y, reset=False)
+        y = self._rows_of_y(y)
+        weight = checked_weight(sample_weight, X.shape[0])
+        return HeldOut(network, backend, X, self._targets(y), y, weight)
+
+    def _rows_of_y(self, y: Any) -> Any:
+        return y
+
+    def _warn_of_collapse(self, network: MLP, parameters: Host, data: Data) -> None:
+        rows = spread_rows(data.x.shape[0])
+        sample = to_host(take_rows(data.x, rows))
+        problem = collapse(
+            network,
+            parameters,
+            sample.toarray() if sparse.issparse(sample) else sample,
+            data.targets[rows],
+        )
+        if problem is not None:
+            warnings.warn(problem, CollapsedFitWarning, stacklevel=4)
+
+    # --- predicting ---
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coefs_")
+
+    def _predicted(self, X: Any, method: str) -> tuple[Backend, Array]:
+        """Outputs (n, k) where X lives, and the backend of that place."""
+        check_is_fitted(self)
+        place = check_same_place(X, self.coefs_[0], type(self).__name__, method)
+        X = validate_data(self, X, accept_sparse="csr", reset=False)
+        leaves = (*self.coefs_, *self.intercepts_)
+        dtype = dtype_name(leaves[0])
+        home = backend_at(place, dtype)
+        backend = computing_backend(place, self.backend, self.device, dtype, self.reproducible)
+        run = prediction(backend, self._network)
+        if not serves(backend, place):
+            leaves = tuple(moved(backend, leaf) for leaf in leaves)
+        parts = [
+            run(leaves, moved(backend, dense_rows(X, start, stop)))
+            for start, stop in row_spans(X.shape[0])
+        ]
+        outputs = parts[0] if len(parts) == 1 else backend.xp.concat(parts, axis=0)
+        return home, outputs if serves(backend, place) else home.asarray(backend.to_host(outputs))
+
+    # --- keeping ---
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The state to pickle, parameters on a GPU brought to the host."""
+        state: dict[str, Any] = dict(super().__getstate__())
+        for name in ("coefs_", "intercepts_"):
+            if name in state and place_of(state[name][0]).device.startswith("cuda"):
+                state[name] = [to_host(part) for part in state[name]]
+        return state
+
+    def __copy__(self) -> Any:
+        """A shallow copy, arrays shared where they are."""
+        new = type(self).__new__(type(self))
+        new.__dict__.update(vars(self))
+        return new
+
+    def __sklearn_array_api_convert__(self, converter: Callable[[Array], Array]) -> Any:
+        """A copy with the parameters converted: scikit-learn's way to move a fitted estimator."""
+        new = self.__copy__()
+        for name in ("coefs_", "intercepts_"):
+            if name in vars(new):
+                setattr(new, name, [converter(part) for part in getattr(new, name)])
+        return new
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.array_api_support = True
+        return tags
+
+
+@functools.lru_cache(maxsize=128)
+def prediction(backend: Backend, network: MLP) -> Callable[..., Array]:
+    """The function (leaves, x) -> outputs of a network, compiled once for each backend."""
+
+    def outputs(xp: Any, leaves: Any, x: Array) -> Array:
+        return network.predict(xp, leaves, as_inputs(xp, x, leaves[0].dtype, None))
+
+    return backend.jit(outputs)
+
+
+def checked_weight(sample_weight: Any, n: int) -> Host | None:
+    """Sample weights (n,) on the host, or None where there are none."""
+    if sample_weight is None:
+        return None
+    if isinstance(sample_weight, (int, float)):
+        weight = np.full(n, float(sample_weight))
+    else:
+        weight = check_array(
+            to_host(sample_weight),
+            ensure_2d=False,
+            dtype=[np.float64, np.float32],
+            input_name="sample_weight",
+        )
+    if weight.ndim != 1:
+        raise DataError(
+            f"Sample weights must be 1D array or scalar, got {weight.ndim}D array. Expected either a scalar value or "
+            f"a 1D array of length {n}."
+        )
+    if weight.shape != (n,):
+        raise DataError(f"sample_weight.shape == {weight.shape}, expected {(n,)}!")
+    if not np.any(weight):
+        raise DataError("Sample weights must contain at least one non-zero number.")
+    return np.asarray(weight)

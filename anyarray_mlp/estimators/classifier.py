@@ -1,0 +1,269 @@
+"""`MLPClassifier`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.utils import column_or_1d
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
+from sklearn.utils.multiclass import unique_labels
+
+from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.estimators.base import BaseMLP
+from anyarray_mlp.estimators.constraints import one_of
+from anyarray_mlp.estimators.labels import Labels
+from anyarray_mlp.estimators.observers import with_callbacks
+from anyarray_mlp.estimators.steps import with_steps_only
+from anyarray_mlp.estimators.validation import HeldOut
+from anyarray_mlp.functional import LOSSES
+from anyarray_mlp.initializers import Initializer
+from anyarray_mlp.training import Callback
+
+Host = NDArray[Any]
+
+
+class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
+    """Multilayer perceptron classifier: scikit-learn's, on any device, and with more to choose.
+
+    The parameters down to `max_fun` are scikit-learn's, with its defaults and its results. Those that it lacks:
+
+    Parameters
+    ----------
+    activation : one name of `functional.ACTIVATIONS`, or a list of one for each hidden layer.
+    loss : "log_loss", or a loss of the probabilities: "squared_error", "absolute_error", "huber".
+    class_weight : "balanced", weights by label, or None; for label indicators as `compute_sample_weight`.
+    dropout : probability of dropping a hidden unit in training, one or a list of one for each hidden layer.
+    initializer : "scikit-learn" for its draws, "auto" for what fits each activation, a name of
+        `initializers.INITIALIZERS`, or a callable (generator, fan_in, fan_out) -> weights.
+    clip_norm : Euclidean norm that a longer gradient is scaled down to; None never.
+    scoring : what early stopping watches: None for accuracy, "loss" for the validation loss, the name of a
+        scikit-learn scorer, or a callable (estimator, X, y) -> float; more is better.
+    on_epoch : a function, or several, told each `training.Epoch`; True from one ends training.
+    device : "cpu", "cuda", "cuda:1", "auto", or None for where X is. NumPy in, NumPy out, wherever it trains.
+    backend : "numpy", "cupy", "torch", "jax", or None for X's library, or the one at hand on `device`.
+    dtype : "float32" or "float64" to compute in; None for X's.
+    reproducible : compute the same bits on every backend.
+
+    Attributes
+    ----------
+    Those of scikit-learn's estimator, and
+
+    validation_loss_curve_ : loss on the validation set after each epoch, where there is one.
+    converged_ : whether training ended because it had stopped improving.
+
+    Warns
+    -----
+    ConvergenceWarning : `max_iter` came before convergence.
+    CollapsedFitWarning : the fit ended predicting one class; says why, and what to change.
+    """
+
+    own_constraints: ClassVar = {"loss": one_of(("log_loss", *LOSSES))}
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: str | Sequence[str] = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        loss: str = "log_loss",
+        class_weight: str | Mapping[Any, float] | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        initializer: str | Initializer = "scikit-learn",
+        clip_norm: float | None = None,
+        scoring: str | Callable[..., float] | None = None,
+        on_epoch: Callback | Sequence[Callback] | None = None,
+        device: str | None = None,
+        backend: str | None = None,
+        dtype: str | None = None,
+        reproducible: bool = False,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.loss = loss
+        self.class_weight = class_weight
+        self.dropout = dropout
+        self.initializer = initializer
+        self.clip_norm = clip_norm
+        self.scoring = scoring
+        self.on_epoch = on_epoch
+        self.device = device
+        self.backend = backend
+        self.dtype = dtype
+        self.reproducible = reproducible
+
+    @with_callbacks
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> MLPClassifier:
+        """Fit to X (n, i), dense or sparse, and labels y (n,) or label indicators (n, k).
+
+        `sample_weight` (n,) weighs samples in the loss. X_val, y_val and sample_weight_val are a validation set of
+        your own; without one, `early_stopping` holds out `validation_fraction` of X.
+        """
+        self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), incremental=False)
+        return self
+
+    @with_steps_only
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        classes: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> MLPClassifier:
+        """One more epoch over X and y, from where the last call stopped; solvers sgd and adam only.
+
+        `classes` names all labels in the first call; label indicators need none. With `early_stopping`, each call
+        keeps the parameters that validated best so far, and `converged_` says when to stop calling.
+        """
+        held_out = (X_val, y_val, sample_weight_val)
+        self._fit(X, y, sample_weight, held_out, incremental=True, classes=classes)
+        return self
+
+    def predict(self, X: Any) -> Any:
+        """Labels (n,), or label indicators (n, k), of X (n, i)."""
+        home, outputs = self._predicted(X, "predict")
+        return self._labels.decode(home, outputs)
+
+    def predict_proba(self, X: Any) -> Any:
+        """The probability of each class (n, k), in the order of `classes_`."""
+        home, outputs = self._predicted(X, "predict_proba")
+        return self._labels.probabilities(home.xp, outputs)
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """The logarithm of `predict_proba`."""
+        home, outputs = self._predicted(X, "predict_log_proba")
+        return home.xp.log(self._labels.probabilities(home.xp, outputs))
+
+    def _labelled(self, y: Any, first: bool, incremental: bool, classes: Any) -> Any:
+        y = self._rows_of_y(y)
+        if not incremental and (first or not hasattr(self, "classes_")):
+            self._set_labels(Labels.of(y))
+            return y
+        if incremental:
+            self._check_classes(y, classes)
+        found = Labels.of(y, None)
+        if self.warm_start and set(found.classes) != set(self.classes_):
+            raise DataError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                f"Previously got {self.classes_}, `y` has {found.classes}"
+            )
+        return y
+
+    def _check_classes(self, y: Any, classes: Any) -> None:
+        """Take the classes of a first `partial_fit`; those of later ones must be the same."""
+        if not hasattr(self, "classes_"):
+            labels = Labels.of(y)
+            if labels.kind != "multilabel":
+                if classes is None:
+                    raise UsageError("classes must be passed on the first call to partial_fit.")
+                labels = Labels.of(y, classes)
+            self._set_labels(labels)
+        if classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
+            raise UsageError(
+                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}"
+            )
+
+    def _set_labels(self, labels: Labels) -> None:
+        self._labels = labels
+        self.classes_ = labels.classes
+
+    def _rows_of_y(self, y: Any) -> Any:
+        """Labels (n,), of a column with a warning, or label indicators (n, k)."""
+        if getattr(y, "ndim", 1) == 2 and y.shape[1] == 1:
+            return column_or_1d(y, warn=True)
+        return y
+
+    def _targets(self, y: Any) -> Host:
+        return self._labels.encode(y, self._outputs(y)[2])
+
+    def _outputs(self, y: Any) -> tuple[int, str, str]:
+        labels: Labels = self._labels
+        if self.loss != "log_loss":
+            return labels.n_outputs, labels.output, self.loss
+        loss = "cross_entropy" if labels.output == "softmax" else "binary_cross_entropy"
+        return labels.n_outputs, labels.output, loss
+
+    def _weighted(self, y: Any, weight: Host | None) -> Host | None:
+        if self.class_weight is None:
+            return weight
+        labels: Labels = self._labels
+        if labels.kind == "multilabel":
+            dense = y.toarray() if labels.sparse else y
+            by_sample = compute_sample_weight(self.class_weight, dense)
+        else:
+            by_class = compute_class_weight(self.class_weight, classes=labels.classes, y=y)
+            by_sample = by_class[labels.codes(y)]
+        return np.asarray(by_sample if weight is None else by_sample * weight)
+
+    def _score_outputs(self, outputs: Host, held_out: HeldOut) -> float:
+        labels: Labels = self._labels
+        if labels.kind == "multilabel":
+            right = np.all((outputs > 0.5) == (labels.encode(held_out.y, "") > 0.5), axis=1)
+        else:
+            codes = (
+                np.argmax(outputs, axis=1) if labels.kind == "multiclass" else outputs[:, 0] > 0.5
+            )
+            right = codes == labels.codes(held_out.y)
+        return float(np.average(right, weights=held_out.weight))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

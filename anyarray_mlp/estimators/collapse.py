@@ -1,0 +1,139 @@
+"""Whether a fit ended in silence: one answer for every input, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyarray_mlp.backends import select_backend
+from anyarray_mlp.functional import ACTIVATIONS, OUTPUTS
+from anyarray_mlp.model import MLP
+
+Host = NDArray[Any]
+
+#: Rows looked at, evenly spread over the training data.
+ROWS = 256
+#: Fewer rows than this say nothing.
+FEW = 10
+#: Share of a layer's units that must have failed for the layer to be blamed.
+MOST = 0.9
+#: Share of one class above which predicting it alone is no surprise.
+IMBALANCE = 0.95
+#: A layer passes nothing on where its units vary by less than this across inputs, relative to their size.
+FLAT = 1e-3
+
+BOUNDED = {"logistic": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+
+
+class CollapsedFitWarning(UserWarning):
+    """A fit ended with a network that gives the same answer to every input."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What is wrong with a layer, and what to change."""
+
+    finding: str
+    cure: str
+
+
+def spread_rows(n: int) -> Host:
+    """At most ROWS row numbers, evenly spread over n."""
+    return np.unique(np.linspace(0, n - 1, min(n, ROWS)).astype(np.int64))
+
+
+def collapse(mlp: MLP, parameters: Host, x: Host, targets: Host) -> str | None:
+    """One line on what is wrong and what to change, or None where the answers differ from input to input.
+
+    x (n, i) and targets, codes (n,) or values (n, k), are a sample of the training data.
+    """
+    xp = select_backend("numpy", dtype="float64").xp
+    a = np.asarray(x, dtype=np.float64)
+    weights, biases = mlp.layout.unpack(xp, (np.asarray(parameters, dtype=np.float64),))
+    hidden: list[tuple[Host, Host]] = []
+    for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
+        z = a @ w + (0.0 if b is None else b)
+        if layer < len(mlp.activation):
+            a = ACTIVATIONS[mlp.activation[layer]](xp, z)[0]
+            hidden.append((z, a))
+    outputs = OUTPUTS[mlp.output](xp, z)[0]
+    answer = one_answer(mlp, outputs, targets)
+    if answer is None:
+        return None
+    cause = first_cause(mlp, hidden)
+    return f"The fit ended with {answer}. {cause.finding} {cause.cure}"
+
+
+def one_answer(mlp: MLP, outputs: Host, targets: Host) -> str | None:
+    """What all outputs (n, k) agree on although the targets do not, or None."""
+    if mlp.output in ("softmax", "logistic"):
+        return one_class(mlp, outputs, targets)
+    varies = np.std(targets, axis=0) > 0
+    if len(targets) < FEW or not np.any(varies):
+        return None
+    spread, scale = np.std(outputs, axis=0)[varies], np.std(targets, axis=0)[varies]
+    size = np.mean(np.abs(outputs), axis=0)[varies]
+    if np.any((spread > FLAT * scale) | (spread > 10 * FLAT * size)):
+        return None
+    return "one value predicted for every input"
+
+
+def one_class(mlp: MLP, outputs: Host, targets: Host) -> str | None:
+    """The class that is predicted for every input although others are common, in words."""
+    if mlp.output == "softmax":
+        truth = targets if targets.ndim == 1 else np.argmax(targets, axis=1)
+        answers = np.argmax(outputs, axis=1)
+    elif outputs.shape[1] == 1:
+        truth, answers = targets[:, 0] > 0.5, outputs[:, 0] > 0.5
+    else:
+        return None  # labels of their own, each of which may well be rare
+    _, counts = np.unique(truth, return_counts=True)
+    if (
+        len(truth) < FEW
+        or len(counts) < 2
+        or counts.max() > IMBALANCE * len(truth)
+        or np.any(answers != answers[0])
+    ):
+        return None
+    n_classes = max(mlp.sizes[-1], 2)
+    right = np.mean(truth == answers)
+    return f"one class of {n_classes} predicted for every input, right for {right:.0%} of them"
+
+
+def first_cause(mlp: MLP, hidden: list[tuple[Host, Host]]) -> Cause:
+    """The first layer that fails, or what to try where none does."""
+    for layer, (z, a) in enumerate(hidden):
+        name = mlp.activation[layer]
+        where = f"hidden layer {layer + 1} of {len(hidden)} ({name})"
+        dead = np.mean(np.all(z <= 0, axis=0)) if name == "relu" else 0.0
+        if dead >= MOST:
+            return Cause(
+                f"In {where} {dead:.0%} of the units are dead: they are 0 for every input and can learn no more.",
+                "Lower learning_rate_init, standardise the inputs (StandardScaler), or use activation='leaky_relu'.",
+            )
+        if name in BOUNDED:
+            low, high = BOUNDED[name]
+            margin = 0.01 * (high - low)
+            saturated = np.mean(np.all((a < low + margin) | (a > high - margin), axis=0))
+            if saturated >= MOST:
+                return Cause(
+                    f"In {where} {saturated:.0%} of the units are saturated: they sit at the ends of their range, "
+                    "where gradients vanish.",
+                    "Standardise the inputs (StandardScaler), lower learning_rate_init, or use activation='relu'.",
+                )
+    for layer, (_, a) in enumerate(hidden):
+        spread, size = np.mean(np.std(a, axis=0)), np.mean(np.abs(a))
+        if len(a) > 1 and spread <= FLAT * size:
+            return Cause(
+                f"From hidden layer {layer + 1} of {len(hidden)} ({mlp.activation[layer]}) on, the units hardly "
+                "differ from input to input: the signal, and the gradient with it, fades on the way through the "
+                "layers.",
+                "Use fewer layers, activation='relu' or 'tanh' with initializer='auto', or solver='adam'.",
+            )
+    return Cause(
+        "No layer is dead or saturated, so training has learned only how frequent the answers are.",
+        "Standardise the inputs (StandardScaler), change learning_rate_init tenfold up or down, or train longer.",
+    )

@@ -1,0 +1,165 @@
+"""What each constructor parameter may be, checked when `fit` begins.
+
+The message follows scikit-learn's: the parameter, what it must be, what it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from anyarray_mlp.backends import BACKENDS
+from anyarray_mlp.errors import UsageError
+from anyarray_mlp.functional import ACTIVATIONS
+from anyarray_mlp.initializers import INITIALIZERS
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A parameter's allowed values in words, and the test of one."""
+
+    allowed: str
+    holds: Callable[[Any], bool]
+
+    def __or__(self, other: Constraint) -> Constraint:
+        return Constraint(
+            f"{self.allowed} or {other.allowed}", lambda v: self.holds(v) or other.holds(v)
+        )
+
+
+def integer(low: int) -> Constraint:
+    """An integer of at least `low`; True is none."""
+    return Constraint(f"an int in the range [{low}, inf)", lambda v: is_integer(v) and v >= low)
+
+
+def real(low: float, high: float = math.inf, ends: str = "[)") -> Constraint:
+    """A number between `low` and `high`; `ends` says which of the two belong to it."""
+
+    def holds(value: Any) -> bool:
+        if not is_real(value):
+            return False
+        above = value >= low if ends[0] == "[" else value > low
+        below = value <= high if ends[1] == "]" else value < high
+        return bool(above and below)
+
+    return Constraint(f"a float in the range {ends[0]}{float(low)}, {float(high)}{ends[1]}", holds)
+
+
+def one_of(options: Iterable[str]) -> Constraint:
+    """One of several texts."""
+    names = tuple(options)
+    listed = ", ".join(repr(name) for name in names)
+    return Constraint(f"a str among {{{listed}}}", lambda v: isinstance(v, str) and v in names)
+
+
+def is_integer(value: Any) -> bool:
+    """Whether a value is an integer, of Python or NumPy, and no boolean."""
+    return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
+
+
+def is_real(value: Any) -> bool:
+    """Whether a value is a real number, not NaN and no boolean."""
+    return isinstance(value, Real) and not isinstance(value, bool) and value == value
+
+
+def is_sequence(value: Any) -> bool:
+    """Whether a value is a list, tuple or array, and no text."""
+    return isinstance(value, (list, tuple, np.ndarray))
+
+
+BOOLEAN = Constraint("an instance of 'bool'", lambda v: isinstance(v, (bool, np.bool_)))
+NONE = Constraint("None", lambda v: v is None)
+ACTIVATION = one_of(ACTIVATIONS)
+RATE = real(0, 1)
+#: Activations and dropout may be given for each hidden layer.
+PER_LAYER_ACTIVATION = Constraint(
+    "a list of one for each hidden layer",
+    lambda v: is_sequence(v) and all(ACTIVATION.holds(name) for name in v),
+)
+PER_LAYER_RATE = Constraint(
+    "a list of one for each hidden layer", lambda v: is_sequence(v) and all(map(RATE.holds, v))
+)
+
+CONSTRAINTS: dict[str, Constraint] = {
+    "hidden_layer_sizes": Constraint(
+        "an array-like of ints", lambda v: is_sequence(v) and all(map(is_integer, v))
+    )
+    | Constraint("an int in the range [1, inf)", is_integer),
+    "activation": ACTIVATION | PER_LAYER_ACTIVATION,
+    "solver": one_of(("adam", "lbfgs", "sgd")),
+    "alpha": real(0),
+    "batch_size": one_of(("auto",)) | integer(1),
+    "learning_rate": one_of(("adaptive", "constant", "invscaling")),
+    "learning_rate_init": real(0, ends="()"),
+    "power_t": real(0),
+    "max_iter": integer(1),
+    "shuffle": BOOLEAN,
+    "random_state": Constraint(
+        "an int in the range [0, 4294967295], a numpy.random.RandomState or None",
+        lambda v: (
+            v is None or isinstance(v, np.random.RandomState) or (is_integer(v) and 0 <= v < 2**32)
+        ),
+    ),
+    "tol": real(0),
+    "verbose": integer(0) | BOOLEAN,
+    "warm_start": BOOLEAN,
+    "momentum": real(0, 1, "[]"),
+    "nesterovs_momentum": BOOLEAN,
+    "early_stopping": BOOLEAN,
+    "validation_fraction": real(0, 1),
+    "beta_1": RATE,
+    "beta_2": RATE,
+    "epsilon": real(0, ends="()"),
+    "n_iter_no_change": integer(1) | Constraint("inf", lambda v: is_real(v) and v == math.inf),
+    "max_fun": integer(1),
+    "class_weight": Constraint(
+        "'balanced', a dict of weights by label, a list of dicts or None",
+        lambda v: v is None or v == "balanced" or isinstance(v, (Mapping, list)),
+    ),
+    "dropout": RATE | PER_LAYER_RATE,
+    "initializer": one_of(("scikit-learn", "auto", *INITIALIZERS))
+    | Constraint("a callable", callable),
+    "clip_norm": real(0, ends="()") | NONE,
+    "scoring": Constraint(
+        "'loss', a scikit-learn scorer's name, a callable or None",
+        lambda v: v is None or isinstance(v, str) or callable(v),
+    ),
+    "on_epoch": Constraint(
+        "a callable, a list of callables or None",
+        lambda v: v is None or callable(v) or (is_sequence(v) and all(map(callable, v))),
+    ),
+    "device": Constraint(
+        "'cpu', 'cuda', 'cuda:N', 'auto' or None", lambda v: v is None or isinstance(v, str)
+    ),
+    "backend": one_of(BACKENDS) | NONE,
+    "dtype": one_of(("float32", "float64")) | NONE,
+    "reproducible": BOOLEAN,
+}
+
+
+def check_parameters(
+    owner: str, parameters: Mapping[str, Any], own: Mapping[str, Constraint]
+) -> None:
+    """Raise `UsageError`, a ValueError, for the first parameter that is not allowed.
+
+    `own` holds the constraints of one estimator alone.
+    """
+    for name, value in parameters.items():
+        constraint = own.get(name) or CONSTRAINTS[name]
+        if not constraint.holds(value):
+            raise UsageError(
+                f"The {name!r} parameter of {owner} must be {constraint.allowed}. Got {value!r} instead."
+            )
+    sizes = hidden_sizes(parameters["hidden_layer_sizes"])
+    if any(size <= 0 for size in sizes):
+        raise UsageError(f"hidden_layer_sizes must be > 0, got {list(sizes)}.")
+
+
+def hidden_sizes(value: Any) -> tuple[int, ...]:
+    """Units of each hidden layer, of an integer or a sequence."""
+    return tuple(int(size) for size in value) if is_sequence(value) else (int(value),)

@@ -1,0 +1,344 @@
+"""One call of `fit` or `partial_fit`: the training run, and scikit-learn's books on it."""
+
+from __future__ import annotations
+
+import math
+import signal
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+
+from anyarray_mlp import optimizers
+from anyarray_mlp.backends import Backend
+from anyarray_mlp.errors import DivergedError
+from anyarray_mlp.estimators.observers import FitTask
+from anyarray_mlp.estimators.placement import Place, backend_at, moved, take_rows
+from anyarray_mlp.estimators.progress import Progress, Rate
+from anyarray_mlp.estimators.validation import HeldOut, score_with, scorer_of
+from anyarray_mlp.model import MLP
+from anyarray_mlp.optimizers import Optimizer
+from anyarray_mlp.training import (
+    Epoch,
+    TrainingState,
+    fresh_state,
+    interruption,
+    minimize,
+    train,
+)
+
+Array = Any
+Host = NDArray[Any]
+
+NON_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+    "preprocessed."
+)
+#: The rate below which an adaptive one ends training instead of falling.
+SMALLEST_RATE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """One call's training data: x where it is, targets and weights on the host, y as validated."""
+
+    x: Array
+    y: Any
+    targets: Host
+    weight: Host | None
+
+    def rows(self, rows: Host) -> Data:
+        """Some of it."""
+        weight = None if self.weight is None else self.weight[rows]
+        return Data(take_rows(self.x, rows), self.y[rows], self.targets[rows], weight)
+
+
+class Run:
+    """One call's training: feeds `train` or `minimize` and keeps scikit-learn's books on the estimator."""
+
+    def __init__(
+        self,
+        estimator: Any,
+        network: MLP,
+        backend: Backend,
+        data: Data,
+        held_out: HeldOut | None,
+        place: Place,
+    ) -> None:
+        self.estimator = estimator
+        self.network = network
+        self.backend = backend
+        self.data = data
+        self.held_out = held_out
+        self.home = backend_at(place, backend.dtype)
+        self.progress: Progress = estimator._progress
+        self.early = bool(estimator.early_stopping) and estimator.solver != "lbfgs"
+        self.scorer = None
+        if self.early and estimator.scoring not in (None, "loss"):
+            self.scorer = scorer_of(estimator.scoring, estimator)
+        watchers = estimator.on_epoch
+        self.watchers = [watchers] if callable(watchers) else list(watchers or ())
+
+    def attributes(self, parameters: Host) -> dict[str, Any]:
+        """`coefs_` and `intercepts_` of parameters (p,), where X lives."""
+        parts = [self.home.asarray(part) for part in self.network.layout.split(parameters)]
+        n = self.network.layout.n_layers
+        return {"coefs_": parts[:n], "intercepts_": parts[n:]}
+
+    def train(self, start: Host, task: FitTask | None, incremental: bool) -> Host:
+        """Epochs of steps, until the books say stop; the parameters (p,) to keep."""
+        est, progress = self.estimator, self.progress
+        n = self.data.x.shape[0]
+        optimizer = self.optimizer()
+        state = self.state(start, optimizer)
+        rate = Rate(self.starting_rate())
+        options = {
+            "epochs": 1 if incremental else est.max_iter,
+            "batch_size": self.batch_size(n),
+            "sample_weight": self.data.weight,
+            "seed": progress.dropout_seed,
+            "shuffles": progress.order if est.shuffle else None,
+            "alpha": est.alpha,
+            "clip_norm": est.clip_norm,
+        }
+        final = start
+        est.n_iter_ = 0
+        est.converged_ = stopped = False
+        try:
+            with interruption((signal.SIGINT,)) as interrupted:
+                for epoch in train(
+                    self.network,
+                    moved(self.backend, dense(self.data.x)),
+                    self.data.targets,
+                    backend=self.backend,
+                    optimizer=optimizer,
+                    schedule=rate,
+                    initial=state,
+                    stop_requested=interrupted.is_set,
+                    **options,
+                ):
+                    last = epoch
+                    if not epoch.complete:
+                        warnings.warn("Training interrupted by user.", stacklevel=4)
+                        stopped = True
+                        break
+                    est.n_iter_ += 1
+                    est.t_ += n
+                    self.keep_books(epoch)
+                    if est.learning_rate == "invscaling" and est.solver == "sgd":
+                        rate.value = self.scaled_rate()
+                    if est._no_improvement_count > est.n_iter_no_change:
+                        stopped = est.converged_ = self.stops_or_lowers(rate)
+                    asked = self.tell(epoch, task)
+                    if stopped or asked:
+                        stopped = True
+                        break
+        except DivergedError as error:
+            self.keep_best_or_raise(error)
+            stopped = True
+        else:
+            snapshot = last.snapshot()
+            final = snapshot.parameters
+            progress.moments, progress.step, progress.epoch = (
+                snapshot.moments,
+                snapshot.step,
+                snapshot.epoch,
+            )
+        progress.solver = optimizer.name
+        progress.rate, progress.rate_init = rate.value, est.learning_rate_init
+        if not stopped and not incremental:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({est.max_iter}) reached and the optimization hasn't "
+                "converged yet.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        progress.latest = None
+        if self.early and progress.best is not None:
+            progress.latest = final
+            return progress.best
+        return final
+
+    def optimizer(self) -> Optimizer:
+        """The optimiser that the estimator's parameters describe."""
+        est = self.estimator
+        if est.solver == "adam":
+            return optimizers.adam(est.beta_1, est.beta_2, est.epsilon)
+        if est.momentum == 0:
+            return optimizers.sgd()
+        return (optimizers.nesterov if est.nesterovs_momentum else optimizers.momentum)(
+            est.momentum
+        )
+
+    def state(self, start: Host, optimizer: Optimizer) -> TrainingState:
+        """The training state to go on from: the optimiser's too, where it is the same one."""
+        progress = self.progress
+        if progress.solver != optimizer.name or len(progress.moments) != optimizer.n_moments:
+            return fresh_state(self.network, optimizer, start)
+        return TrainingState(start, progress.moments, progress.step, progress.epoch)
+
+    def batch_size(self, n: int) -> int:
+        """Samples of a step."""
+        size = self.estimator.batch_size
+        if size == "auto":
+            return min(200, n)
+        if size > n:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
+                stacklevel=5,
+            )
+        return min(int(size), n)
+
+    def starting_rate(self) -> float:
+        """The learning rate of the next epoch."""
+        est, progress = self.estimator, self.progress
+        if est.solver == "sgd" and progress.rate_init == est.learning_rate_init:
+            if est.learning_rate == "adaptive":
+                return progress.rate
+            if est.learning_rate == "invscaling":
+                return self.scaled_rate()
+        return float(est.learning_rate_init)
+
+    def scaled_rate(self) -> float:
+        """The inverse scaling rate after the samples seen so far."""
+        est = self.estimator
+        return float(est.learning_rate_init / (est.t_ + 1) ** est.power_t)
+
+    def keep_books(self, epoch: Epoch) -> None:
+        """Losses and scores of one more epoch, and whether they are better."""
+        est = self.estimator
+        est.loss_ = epoch.loss
+        est.loss_curve_.append(epoch.loss)
+        if est.verbose:
+            print(f"Iteration {est.n_iter_}, loss = {epoch.loss:.8f}")
+        if self.held_out is not None:
+            outputs, loss = self.held_out.measure(epoch.on_device()[0])
+            est.validation_loss_curve_.append(loss)
+            if self.early:
+                self.keep_score(epoch, self.held_out, outputs, loss)
+                return
+        if epoch.loss > est.best_loss_ - est.tol:
+            est._no_improvement_count += 1
+        else:
+            est._no_improvement_count = 0
+        est.best_loss_ = min(est.best_loss_, epoch.loss)
+
+    def keep_score(self, epoch: Epoch, held_out: HeldOut, outputs: Host, loss: float) -> None:
+        """Score the validation set; remember the parameters where it is the best so far."""
+        est = self.estimator
+        if est.scoring == "loss":
+            score = -loss
+        elif not np.all(np.isfinite(outputs)):
+            score = math.nan
+        elif self.scorer is None:
+            score = est._score_outputs(outputs, held_out)
+        else:
+            attributes = self.attributes(epoch.snapshot().parameters)
+            score = score_with(self.scorer, est, attributes, held_out)
+        est.validation_scores_.append(score)
+        if est.verbose:
+            print(f"Validation score: {score:f}")
+        if score < est.best_validation_score_ + est.tol:
+            est._no_improvement_count += 1
+        else:
+            est._no_improvement_count = 0
+        if score > est.best_validation_score_:
+            est.best_validation_score_ = score
+            self.progress.best = epoch.snapshot().parameters
+
+    def stops_or_lowers(self, rate: Rate) -> bool:
+        """Whether training is over now that patience is; an adaptive rate falls instead."""
+        est = self.estimator
+        watched = "Validation score" if self.early else "Training loss"
+        message = f"{watched} did not improve more than tol={est.tol:f} for {est.n_iter_no_change} consecutive epochs."
+        if est.solver != "sgd" or est.learning_rate != "adaptive":
+            ending = "Stopping."
+        elif rate.value <= SMALLEST_RATE:
+            ending = "Learning rate too small. Stopping."
+        else:
+            rate.value /= 5.0
+            est._no_improvement_count = 0
+            ending = f"Setting learning rate to {rate.value:f}"
+        if est.verbose:
+            print(f"{message} {ending}")
+        return ending.endswith("Stopping.")
+
+    def tell(self, epoch: Epoch, task: FitTask | None) -> bool:
+        """Tell callbacks of an epoch; True where one asks to stop."""
+        asked = [watcher(epoch) for watcher in self.watchers]
+        if task is not None:
+            asked.append(task.epoch(lambda: self.attributes(epoch.snapshot().parameters)))
+        return any(answer is True for answer in asked)
+
+    def keep_best_or_raise(self, error: DivergedError) -> None:
+        """Divergence ends training; early stopping still has its best parameters, else it is an error."""
+        est = self.estimator
+        if not (self.early and self.progress.best is not None):
+            raise DivergedError(f"{NON_FINITE} {error}", error.parameters) from None
+        est.n_iter_ += 1
+        est.loss_ = math.nan
+        est.loss_curve_.append(math.nan)
+        est.validation_loss_curve_.append(math.nan)
+        est.validation_scores_.append(math.nan)
+        warnings.warn(
+            f"{error} Training has stopped; the parameters that validated best so far are kept.",
+            ConvergenceWarning,
+            stacklevel=5,
+        )
+
+    def minimize(self, start: Host, task: FitTask | None) -> Host:
+        """L-BFGS over all samples; the parameters (p,) it ends with."""
+        est = self.estimator
+        stopped = False
+        est.n_iter_ = 0
+
+        def report(epoch: Epoch) -> bool:
+            nonlocal stopped
+            est.n_iter_ += 1
+            est.loss_ = epoch.loss
+            est.loss_curve_.append(epoch.loss)
+            if est.verbose:
+                print(f"Iteration {est.n_iter_}, loss = {epoch.loss:.8f}")
+            if self.held_out is not None:
+                est.validation_loss_curve_.append(self.held_out.measure(epoch.on_device()[0])[1])
+            stopped = self.tell(epoch, task) or interrupted.is_set()
+            return stopped
+
+        with interruption((signal.SIGINT,)) as interrupted:
+            try:
+                final, converged = minimize(
+                    self.network,
+                    moved(self.backend, dense(self.data.x)),
+                    self.data.targets,
+                    backend=self.backend,
+                    epochs=est.max_iter,
+                    initial=start,
+                    report=report,
+                    sample_weight=self.data.weight,
+                    alpha=est.alpha,
+                    gradient_tol=est.tol,
+                    max_evaluations=est.max_fun,
+                )
+            except DivergedError as error:
+                raise DivergedError(f"{NON_FINITE} {error}", error.parameters) from None
+        est.converged_ = bool(converged)
+        if interrupted.is_set():
+            warnings.warn("Training interrupted by user.", stacklevel=4)
+        elif not converged and not stopped:
+            warnings.warn(
+                f"lbfgs failed to converge after {est.n_iter_} iteration(s): max_iter={est.max_iter} or max_fun="
+                f"{est.max_fun} was reached, or no step lowered the loss. Increase them, raise tol, or scale the "
+                "data (StandardScaler).",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        return final.astype(self.backend.dtype)
+
+
+def dense(x: Array) -> Array:
+    """x with no entry left out."""
+    return x.toarray() if sparse.issparse(x) else x

@@ -1,0 +1,106 @@
+"""Class labels as training targets, and outputs as labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+
+from anyarray_mlp.backends import Backend
+from anyarray_mlp.errors import DataError
+
+Host = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The classes of a problem, sorted, and its kind: "binary", "multiclass" or "multilabel".
+
+    A problem of one class is binary and predicts that class. `sparse` says whether label indicators come, and
+    go, as sparse matrices.
+    """
+
+    kind: str
+    classes: Host
+    sparse: bool = False
+
+    @classmethod
+    def of(cls, y: Any, classes: Any = None) -> Labels:
+        """The labels found in y (n,) or (n, k); `classes` names them where y may lack some."""
+        check_classification_targets(y)
+        if type_of_target(y).startswith("multilabel"):
+            return cls("multilabel", np.arange(y.shape[1]), sparse.issparse(y))
+        if np.ndim(y) == 2:
+            raise DataError(
+                "Multioutput target data is not supported: give one column of labels, or a label indicator matrix "
+                "of 0 and 1."
+            )
+        found = unique_labels(y if classes is None else classes)
+        return cls("multiclass" if len(found) > 2 else "binary", found)
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of the network: one for two classes, else one for each."""
+        return 1 if self.kind == "binary" else len(self.classes)
+
+    @property
+    def output(self) -> str:
+        """The output function that gives their probabilities."""
+        return "softmax" if self.kind == "multiclass" else "logistic"
+
+    def codes(self, y: Host) -> Host:
+        """The place of each label (n,) among the classes; `DataError` for one that is none of them."""
+        codes = np.searchsorted(self.classes, y)
+        codes = np.minimum(codes, len(self.classes) - 1)
+        unseen = self.classes[codes] != y
+        if np.any(unseen):
+            raise DataError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes}. 'y' has "
+                f"{np.unique(y)}."
+            )
+        return codes.astype(np.int64)
+
+    def encode(self, y: Any, loss: str) -> Host:
+        """Targets for a loss: codes (n,) with cross_entropy, else floats (n, k)."""
+        if self.kind == "multilabel":
+            dense = y.toarray() if sparse.issparse(y) else np.asarray(y)
+            if dense.ndim != 2 or dense.shape[1] != len(self.classes):
+                raise DataError(
+                    f"y has {dense.shape[1] if dense.ndim == 2 else 1} label column(s) and the estimator was fitted "
+                    f"with {len(self.classes)}: give the same columns."
+                )
+            return np.asarray(dense > 0, dtype=np.float64)
+        codes = self.codes(y)
+        if self.kind == "binary":
+            return codes[:, None].astype(np.float64)
+        return codes if loss == "cross_entropy" else np.eye(len(self.classes))[codes]
+
+    def decode(self, backend: Backend, outputs: Any) -> Any:
+        """Labels (n,) or a label indicator (n, k) of outputs (n, k), in the outputs' library.
+
+        Labels that are text, or indicators that came sparse, are NumPy and SciPy.
+        """
+        xp = backend.xp
+        if self.kind == "multilabel":
+            chosen = xp.astype(outputs > 0.5, xp.int64)
+            return sparse.csr_matrix(backend.to_host(chosen)) if self.sparse else chosen
+        if self.kind == "multiclass":
+            codes = xp.argmax(outputs, axis=1)
+        else:
+            last = len(self.classes) - 1
+            codes = xp.astype(outputs[:, 0] > 0.5, xp.int64) * last
+        if backend.name == "numpy":
+            return self.classes[codes]
+        if self.classes.dtype.kind not in "biuf":
+            return self.classes[backend.to_host(codes)]
+        return xp.take(backend.asarray(self.classes, dtype=str(self.classes.dtype)), codes, axis=0)
+
+    def probabilities(self, xp: Any, outputs: Any) -> Any:
+        """A column for each class: one output becomes the probabilities of two classes."""
+        if self.kind != "binary":
+            return outputs
+        return xp.concat([1.0 - outputs, outputs], axis=1)

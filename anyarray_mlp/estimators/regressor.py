@@ -1,0 +1,205 @@
+"""`MLPRegressor`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils import column_or_1d
+
+from anyarray_mlp.errors import DataError
+from anyarray_mlp.estimators.base import BaseMLP
+from anyarray_mlp.estimators.constraints import one_of
+from anyarray_mlp.estimators.observers import with_callbacks
+from anyarray_mlp.estimators.steps import with_steps_only
+from anyarray_mlp.estimators.validation import HeldOut
+from anyarray_mlp.functional import LOSSES
+from anyarray_mlp.initializers import Initializer
+from anyarray_mlp.training import Callback
+
+Host = NDArray[Any]
+
+
+class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
+    """Multilayer perceptron regressor: scikit-learn's, on any device, and with more to choose.
+
+    The parameters down to `max_fun` are scikit-learn's, with its defaults and its results. Those that it lacks:
+
+    Parameters
+    ----------
+    loss : "squared_error" or "poisson" as in scikit-learn, or "absolute_error", "huber".
+    activation : one name of `functional.ACTIVATIONS`, or a list of one for each hidden layer.
+    dropout : probability of dropping a hidden unit in training, one or a list of one for each hidden layer.
+    initializer : "scikit-learn" for its draws, "auto" for what fits each activation, a name of
+        `initializers.INITIALIZERS`, or a callable (generator, fan_in, fan_out) -> weights.
+    clip_norm : Euclidean norm that a longer gradient is scaled down to; None never.
+    scoring : what early stopping watches: None for R2, "loss" for the validation loss, the name of a scikit-learn
+        scorer, or a callable (estimator, X, y) -> float; more is better.
+    on_epoch : a function, or several, told each `training.Epoch`; True from one ends training.
+    device : "cpu", "cuda", "cuda:1", "auto", or None for where X is. NumPy in, NumPy out, wherever it trains.
+    backend : "numpy", "cupy", "torch", "jax", or None for X's library, or the one at hand on `device`.
+    dtype : "float32" or "float64" to compute in; None for X's.
+    reproducible : compute the same bits on every backend.
+
+    Attributes
+    ----------
+    Those of scikit-learn's estimator, and
+
+    validation_loss_curve_ : loss on the validation set after each epoch, where there is one.
+    converged_ : whether training ended because it had stopped improving.
+
+    Warns
+    -----
+    ConvergenceWarning : `max_iter` came before convergence.
+    CollapsedFitWarning : the fit ended predicting one value; says why, and what to change.
+    """
+
+    own_constraints: ClassVar = {"loss": one_of(("poisson", *LOSSES))}
+    _validation_options: ClassVar = {"y_numeric": True}
+
+    def __init__(
+        self,
+        loss: str = "squared_error",
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: str | Sequence[str] = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        dropout: float | Sequence[float] = 0.0,
+        initializer: str | Initializer = "scikit-learn",
+        clip_norm: float | None = None,
+        scoring: str | Callable[..., float] | None = None,
+        on_epoch: Callback | Sequence[Callback] | None = None,
+        device: str | None = None,
+        backend: str | None = None,
+        dtype: str | None = None,
+        reproducible: bool = False,
+    ) -> None:
+        self.loss = loss
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.dropout = dropout
+        self.initializer = initializer
+        self.clip_norm = clip_norm
+        self.scoring = scoring
+        self.on_epoch = on_epoch
+        self.device = device
+        self.backend = backend
+        self.dtype = dtype
+        self.reproducible = reproducible
+
+    @with_callbacks
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> MLPRegressor:
+        """Fit to X (n, i), dense or sparse, and targets y (n,) or (n, k).
+
+        `sample_weight` (n,) weighs samples in the loss. X_val, y_val and sample_weight_val are a validation set of
+        your own; without one, `early_stopping` holds out `validation_fraction` of X.
+        """
+        self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), incremental=False)
+        return self
+
+    @with_steps_only
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> MLPRegressor:
+        """One more epoch over X and y, from where the last call stopped; solvers sgd and adam only.
+
+        With `early_stopping`, each call keeps the parameters that validated best so far, and `converged_` says
+        when to stop calling.
+        """
+        self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), incremental=True)
+        return self
+
+    def predict(self, X: Any) -> Any:
+        """Values (n,), or (n, k) where there are several outputs, of X (n, i)."""
+        _, outputs = self._predicted(X, "predict")
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+    def _labelled(self, y: Any, first: bool, incremental: bool, classes: Any) -> Any:
+        y = self._rows_of_y(y)
+        if self.loss == "poisson" and np.any(y < 0):
+            raise DataError(
+                f"Some value(s) of y are out of the valid range of the loss 'poisson': the least is {np.min(y):.6g}, "
+                "and counts cannot be negative; use loss='squared_error'."
+            )
+        return y
+
+    def _rows_of_y(self, y: Any) -> Any:
+        """Targets as rows (n, k); a single column warns, as its predictions are (n,)."""
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return y[:, None] if y.ndim == 1 else y
+
+    def _targets(self, y: Any) -> Host:
+        return np.asarray(y, dtype=np.float64)
+
+    def _outputs(self, y: Any) -> tuple[int, str, str]:
+        return y.shape[1], "exp" if self.loss == "poisson" else "identity", self.loss
+
+    def _score_outputs(self, outputs: Host, held_out: HeldOut) -> float:
+        return float(r2_score(held_out.y, outputs, sample_weight=held_out.weight))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -1,0 +1,25 @@
+"""Methods that only a solver which goes in steps has."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, cast
+
+from sklearn.utils.metaestimators import available_if
+
+STEP_SOLVERS = ("sgd", "adam")
+
+Method = TypeVar("Method")
+
+
+def with_steps_only(method: Method) -> Method:
+    """Hide a method, as one that is not there, where the estimator's solver does not go in steps."""
+    return cast(Method, available_if(has_steps)(method))
+
+
+def has_steps(estimator: Any) -> bool:
+    """True for a solver that goes in steps; AttributeError, which hides the method, otherwise."""
+    if estimator.solver in STEP_SOLVERS:
+        return True
+    raise AttributeError(
+        f"partial_fit is only available for stochastic optimizers. {estimator.solver} is not stochastic."
+    )

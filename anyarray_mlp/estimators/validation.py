@@ -1,0 +1,77 @@
+"""A held-out set: what the network gives on it after each epoch, and how good that is."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyarray_mlp.backends import Backend
+from anyarray_mlp.errors import UsageError
+from anyarray_mlp.estimators.placement import dense_rows, moved, row_spans
+from anyarray_mlp.model import MLP
+from anyarray_mlp.parameters import Leaves
+from anyarray_mlp.training import as_inputs
+
+Host = NDArray[Any]
+
+
+class HeldOut:
+    """Validation rows: x (n, i), targets as the loss takes them, y as the user gave it, weights (n,) or None."""
+
+    def __init__(
+        self, network: MLP, backend: Backend, x: Any, targets: Host, y: Any, weight: Host | None
+    ) -> None:
+        self.x = x
+        self.y = y
+        self.weight = weight
+        self.backend = backend
+        self.parts = [
+            (moved(backend, dense_rows(x, start, stop)), moved(backend, targets[start:stop]))
+            for start, stop in row_spans(x.shape[0])
+        ]
+
+        def measure(xp: Any, leaves: Leaves, x: Any, targets: Any) -> Any:
+            x = as_inputs(xp, x, leaves[0].dtype, None)
+            return network.predict(xp, leaves, x), network.losses(xp, leaves, x, targets)
+
+        self.run = backend.jit(measure)
+
+    def measure(self, leaves: Leaves) -> tuple[Host, float]:
+        """Outputs (n, k) and the mean loss of leaves on the backend's device."""
+        results = [self.run(leaves, x, targets) for x, targets in self.parts]
+        outputs, losses = (
+            np.concatenate([self.backend.to_host(part) for part in column])
+            for column in zip(*results, strict=True)
+        )
+        return outputs, float(np.average(losses.astype(np.float64), weights=self.weight))
+
+
+def scorer_of(scoring: Any, estimator: Any) -> Callable[..., float]:
+    """The scorer of a name (`sklearn.metrics.get_scorer_names`) or a callable (estimator, X, y) -> float."""
+    if callable(scoring):
+        chosen: Callable[..., float] = scoring
+        return chosen
+    from sklearn.metrics import get_scorer, get_scorer_names
+
+    if scoring not in get_scorer_names():
+        raise UsageError(
+            f"The 'scoring' parameter of {type(estimator).__name__} must be 'loss', one of scikit-learn's scorers "
+            f"(sklearn.metrics.get_scorer_names()), a callable or None. Got {scoring!r} instead."
+        )
+    named: Callable[..., float] = get_scorer(scoring)
+    return named
+
+
+def score_with(
+    scorer: Callable[..., float], estimator: Any, attributes: dict[str, Any], held_out: HeldOut
+) -> float:
+    """What a scorer says of the estimator as it would be with other fitted attributes."""
+    now = copy.copy(estimator)
+    vars(now).update(attributes)
+    vars(now).pop("feature_names_in_", None)  # the rows were validated, and lost their names
+    weight = {} if held_out.weight is None else {"sample_weight": held_out.weight}
+    return float(scorer(now, held_out.x, held_out.y, **weight))
