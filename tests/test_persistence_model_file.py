@@ -494,7 +494,8 @@ def test_a_bomb_takes_neither_time_nor_memory(tmp_path, name):
 
     started = time.process_time()
     attempt()
-    assert time.process_time() - started < 1.0
+    # 0.4 s on an idle machine; a bomb that went off would take minutes, whatever else the machine does.
+    assert time.process_time() - started < 10.0
     assert peak_of(attempt) <= 2 * len(content) + 64 * MIB
 
 
