@@ -174,13 +174,14 @@ def fake_cupy() -> dict[str, types.ModuleType]:
 
         def __init__(self, index: int) -> None:
             self.id = index
+            self.tokens: list[contextvars.Token[int]] = []
 
         def __enter__(self) -> Device:
-            self.token = current_device.set(self.id)
+            self.tokens.append(current_device.set(self.id))
             return self
 
         def __exit__(self, *error: object) -> None:
-            current_device.reset(self.token)
+            current_device.reset(self.tokens.pop())
 
         def synchronize(self) -> None:
             """Nothing is under way."""

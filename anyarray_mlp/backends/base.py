@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import numpy as np
@@ -77,6 +78,14 @@ class Backend(ABC):
     def reproducible_namespace(self, slices: int) -> ReproducibleNamespace:
         """Reproducible arithmetic over this library. Here: in blocks that fit a CPU's cache."""
         return ReproducibleNamespace(self.xp, slices, block=32768)
+
+    def on_device(self) -> AbstractContextManager[Any]:
+        """A context in which operations outside `jit` and `compile` run on this device."""
+        return nullcontext()
+
+    def reduced_precision(self) -> tuple[str, ...]:
+        """Settings, one sentence each, under which this library computes more coarsely than `dtype`."""
+        return ()
 
     def synchronize(self) -> None:  # noqa: B027
         """Wait until the device has finished; nothing to do where work is done when a call returns."""

@@ -6,6 +6,7 @@ CuPy imports without a driver, so only asking the driver, running a kernel and m
 from __future__ import annotations
 
 import functools
+import os
 
 from anyarray_mlp.errors import BackendUnavailableError
 
@@ -124,6 +125,13 @@ def jax_device_count() -> int:
             "This JAX sees no NVIDIA GPU: pip install 'jax[cuda13]' (or [cuda12]) and check that nvidia-smi lists a "
             "GPU, or use --device cpu."
         ) from error
+
+
+def tf32_override() -> tuple[str, ...]:
+    """NVIDIA's own switch, which overrules every library's."""
+    if os.environ.get("NVIDIA_TF32_OVERRIDE") != "1":
+        return ()
+    return ("NVIDIA_TF32_OVERRIDE=1 is set: cuBLAS multiplies float32 matrices in TF32; unset it.",)
 
 
 def _version(number: int) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
 from anyarray_mlp.backends.base import Array, Arrays, Backend, Run, Step
+from anyarray_mlp.backends.cuda import tf32_override
 
 
 class CupyBackend(Backend):
@@ -64,6 +67,21 @@ class CupyBackend(Backend):
         """Reproducible arithmetic on this device, whole arrays at a time."""
         with self.cuda_device:
             return ReproducibleNamespace(self.xp, slices)
+
+    def on_device(self) -> AbstractContextManager[Any]:
+        """CuPy's current device."""
+        context: AbstractContextManager[Any] = self.cuda_device
+        return context
+
+    def reduced_precision(self) -> tuple[str, ...]:
+        """TF32, which CuPy takes from the environment before its first matrix product."""
+        if self.dtype != "float32":
+            return ()
+        return tf32_override() + (
+            ("CUPY_TF32 is set: CuPy multiplies float32 matrices in TF32; unset it.",)
+            if os.environ.get("CUPY_TF32", "0") not in ("", "0")
+            else ()
+        )
 
     def synchronize(self) -> None:
         """Wait for the device."""

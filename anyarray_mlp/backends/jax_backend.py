@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
 from anyarray_mlp.arithmetic.reproducible import Array as ReproducibleArray
 from anyarray_mlp.backends.base import Array, Arrays, Backend, Run, Step
+from anyarray_mlp.backends.cuda import tf32_override
+
+#: Values of `jax_default_matmul_precision` that leave float32 as it is.
+FULL_PRECISION = ("highest", "float32")
 
 
 class JaxBackend(Backend):
@@ -29,6 +33,9 @@ class JaxBackend(Backend):
         platform, _, index = device.partition(":")
         self.jax_device = jax.devices(platform)[int(index or 0)]
         overrides = {"logistic": jax.nn.sigmoid, "erf": jax.scipy.special.erf}
+        if self.jax_device.platform == "gpu" and jax.config.jax_default_matmul_precision is None:
+            # Left to itself JAX multiplies float32 matrices in TF32 on a GPU.
+            overrides["matmul"] = partial(jnp.matmul, precision="highest")
         super().__init__(device, dtype, PlainNamespace(jnp, self.jax_device, overrides))
 
     def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Array:
@@ -72,6 +79,21 @@ class JaxBackend(Backend):
         return ReproducibleNamespace(
             self.xp, slices, compiled=True, barrier=jax.lax.optimization_barrier
         )
+
+    def reduced_precision(self) -> tuple[str, ...]:
+        """JAX's matmul precision, which on a GPU is TF32 unless asked otherwise."""
+        if self.dtype != "float32":
+            return ()
+        import jax
+
+        found = tf32_override() if self.jax_device.platform == "gpu" else ()
+        setting = jax.config.jax_default_matmul_precision
+        if setting is not None and setting not in FULL_PRECISION:
+            found += (
+                f"JAX multiplies float32 matrices in {setting!r}: "
+                "jax.config.update('jax_default_matmul_precision', 'highest') turns it off.",
+            )
+        return found
 
     def synchronize(self) -> None:
         """Wait for work that was dispatched."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
 from anyarray_mlp.backends.base import Array, Backend
+from anyarray_mlp.backends.cuda import tf32_override
 
 
 class TorchBackend(Backend):
@@ -40,6 +42,34 @@ class TorchBackend(Backend):
         """Reproducible arithmetic, on the CPU in blocks that fit its cache."""
         on_cpu = self.torch_device.type == "cpu"
         return ReproducibleNamespace(self.xp, slices, block=65536 if on_cpu else 0)
+
+    def reduced_precision(self) -> tuple[str, ...]:
+        """TF32 on a GPU, bfloat16 or TF32 inside oneDNN on a CPU."""
+        if self.dtype != "float32":
+            return ()
+        import torch
+
+        found = tf32_override() if self.torch_device.type == "cuda" else ()
+        matmul = (
+            torch.backends.cuda.matmul
+            if self.torch_device.type == "cuda"
+            else torch.backends.mkldnn.matmul
+        )
+        # PyTorch 2.9 replaced the older switches, and complains when both are read.
+        setting = getattr(matmul, "fp32_precision", None)
+        if setting is None:
+            setting = torch.get_float32_matmul_precision()
+        if setting not in ("highest", "ieee", "none"):
+            found += (
+                f"PyTorch's float32 matmul precision is {setting!r}; "
+                "torch.set_float32_matmul_precision('highest') turns it off.",
+            )
+        mode = os.environ.get("ONEDNN_DEFAULT_FPMATH_MODE", "STRICT").upper()
+        if self.torch_device.type == "cpu" and mode not in ("", "STRICT"):
+            found += (
+                f"ONEDNN_DEFAULT_FPMATH_MODE={mode} lets oneDNN compute float32 more coarsely; unset it.",
+            )
+        return found
 
     def synchronize(self) -> None:
         """Wait for the GPU."""

@@ -1,0 +1,67 @@
+"""Any importable Array API namespace as a backend, for `parity`: nothing is known of it but the standard."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyarray_mlp.arithmetic.plain import CREATION, PlainNamespace
+from anyarray_mlp.backends.base import Array, Backend
+from anyarray_mlp.errors import BackendUnavailableError, UsageError
+
+
+class NamespaceBackend(Backend):
+    """The arrays of a namespace, on its default device.
+
+    `flat` parameters ask for slices and `concat`, which the standard has; an in-place operator that rebinds
+    is as good as one that writes.
+    """
+
+    def __init__(self, namespace: ModuleType | Any, dtype: str) -> None:
+        self.name = getattr(namespace, "__name__", type(namespace).__name__)  # type: ignore[misc]
+        missing = [name for name in (*CREATION, dtype) if not hasattr(namespace, name)]
+        if missing:
+            raise UsageError(
+                f"The namespace {self.name} does not follow the Array API standard: it has no {', '.join(missing)}. "
+                "Give the module that does, such as array_api_compat.torch for torch."
+            )
+        super().__init__("default", dtype, PlainNamespace(namespace))
+
+    def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Array:
+        """A copy on the default device."""
+        wanted = self.host_dtype(host, dtype)
+        copy = np.array(host, dtype=wanted, order="C")
+        return self.xp.asarray(copy, dtype=getattr(self.xp, wanted.name))
+
+    def to_host(self, array: Array) -> NDArray[Any]:
+        """A NumPy array, through DLPack where the arrays have it, else through NumPy's own conversion."""
+        try:
+            return np.from_dlpack(array)
+        except (AttributeError, BufferError, RuntimeError, TypeError, ValueError):
+            return np.asarray(array)
+
+
+def import_namespace(name: str) -> ModuleType:
+    """The module of an Array API namespace: "mylib" or "mylib.array_api"."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise BackendUnavailableError(
+            f"The namespace {name!r} cannot be imported ({error}): give the dotted name of a module that follows the "
+            "Array API standard, and install the package that has it."
+        ) from error
+
+
+def namespace_version(namespace: Any) -> str | None:
+    """The version of the package that a namespace belongs to, where it tells."""
+    package = str(getattr(namespace, "__name__", "")).partition(".")[0]
+    try:
+        return importlib.metadata.version(package.replace("_", "-"))
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        version = getattr(namespace, "__version__", None)
+        return None if version is None else str(version)

@@ -1,0 +1,139 @@
+"""`anyarray-mlp parity`: the same gradients on several backends, against a float64 reference."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from anyarray_mlp.cli.options import NAMES, json_option
+
+if TYPE_CHECKING:
+    from anyarray_mlp.parity import Comparison, Report
+
+
+@click.command()
+@click.option(
+    "--backends",
+    type=NAMES,
+    metavar="NAME,...",
+    help="Backends to compare: numpy, cupy, torch, jax, array_api_strict; by default all that are present.",
+)
+@click.option(
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    metavar="MODULE",
+    help="Any importable Array API namespace; may be given several times.",
+)
+@click.option(
+    "--device",
+    metavar="cpu|cuda|cuda:N",
+    help="Where to compute; by default on every kind of device that is present.",
+)
+@click.option("--dtype", type=click.Choice(["float32", "float64"]), help="Only this one.")
+@click.option("--quick", is_flag=True, help="Run about half of the cases.")
+@click.option(
+    "--no-trace",
+    is_flag=True,
+    help="Skip the check of each operation on its own, unless a case departs.",
+)
+@json_option
+def command(
+    backends: str | tuple[str, ...] | None,
+    namespaces: tuple[str, ...],
+    device: str | None,
+    dtype: str | None,
+    quick: bool,
+    no_trace: bool,
+    as_json: bool,
+) -> int:
+    """Check that gradients agree across backends.
+
+    The same networks, weights and batches run on each backend, device and dtype, and outputs, loss and the gradient
+    of every weight and bias are compared with a float64 reference; every operation is checked on its own as well.
+    Exit code 1 where one departs, 69 where a backend that is named is absent.
+    """
+    from anyarray_mlp.parity import compare
+
+    report = compare(
+        (backends,) if isinstance(backends, str) else backends,
+        namespaces=namespaces,
+        device=device,
+        dtypes=("float32", "float64") if dtype is None else (dtype,),
+        quick=quick,
+        trace=not no_trace,
+        progress=lambda what: click.echo(f"comparing {what}", err=True),
+    )
+    if as_json:
+        click.echo(json.dumps(report.to_dict(), indent=2))
+    else:
+        for line in lines_of(report):
+            click.echo(line)
+    return 0 if report.ok else 1
+
+
+def lines_of(report: Report) -> Iterator[str]:
+    """A report as a person reads it."""
+    from anyarray_mlp.parity.report import TOLERANCE
+
+    for comparison in report.comparisons:
+        yield title(comparison)
+        yield from table(comparison)
+        yield from departures(comparison)
+        for state in comparison.reduced_precision:
+            yield f"  reduced precision: {state}"
+        if comparison.unchecked:
+            yield f"  not checked on their own: {', '.join(comparison.unchecked)}"
+        yield ""
+    for name, reason in report.absent:
+        yield f"not compared: {name}: {reason}"
+    yield "absolute: largest difference; relative: to the parameter's largest element; ulp: in units in the last place"
+    yield "of the element (large where a sum nearly cancels); of bound: share of what rounding may do, at most 100 %."
+    yield f"The bound: {TOLERANCE}."
+    departed = [c for c in report.comparisons if not c.ok]
+    verdict = (
+        f"{len(departed)} of {len(report.comparisons)} comparisons DEPART"
+        if departed
+        else f"no departure in {len(report.comparisons)} comparisons"
+    )
+    yield f"{verdict} ({report.seconds:.0f} s)"
+
+
+def title(comparison: Comparison) -> str:
+    """A comparison in a line."""
+    name = " ".join(filter(None, [comparison.backend, comparison.version]))
+    verdict = (
+        "no departure"
+        if comparison.ok
+        else f"{len(comparison.departures)} of {comparison.cases} cases DEPART"
+    )
+    return (
+        f"{name}, {comparison.device}, {comparison.dtype}: {verdict} "
+        f"({comparison.cases} cases, {comparison.operations:,} operations, {comparison.seconds:.1f} s)"
+    )
+
+
+def table(comparison: Comparison) -> Iterator[str]:
+    """The largest differences of each quantity."""
+    if not comparison.differences:
+        return
+    yield f"  {'':<11}{'absolute':>9}{'relative':>10}{'ulp':>9}{'of bound':>10}  nearest to the bound in"
+    for each in comparison.differences:
+        yield (
+            f"  {each.quantity:<11}{each.absolute:>9.1e}{each.relative:>10.1e}{each.ulp:>9.3g}"
+            f"{each.share:>10.2%}  {each.case}"
+        )
+
+
+def departures(comparison: Comparison) -> Iterator[str]:
+    """Each operation that is the first to depart: how often, and the first case."""
+    counts = Counter(departure.operation for departure in comparison.departures)
+    for operation, count in counts.most_common():
+        first = next(d for d in comparison.departures if d.operation == operation)
+        yield f"  {operation or 'the whole'} departs first in {count} cases; in '{first.case}': {first.message}"
+        if first.others:
+            yield f"    after it: {', '.join(first.others)}"

@@ -1,0 +1,28 @@
+"""Parity: the same gradients on every array library, proved against a float64 reference.
+
+    from anyarray_mlp.parity import compare
+    report = compare(["torch", "jax"])
+    assert report.ok, report.departures[0].message
+
+`roundoff` is the reference and the error bound, `tracing` the check of each operation on its own, `cases` what is
+run, `comparison` the comparison and `report` what comes of it.
+"""
+
+from __future__ import annotations
+
+from anyarray_mlp.parity.cases import Case, all_cases, make_case
+from anyarray_mlp.parity.comparison import compare
+from anyarray_mlp.parity.report import Comparison, Departure, Difference, Report
+from anyarray_mlp.parity.tracing import FaultyOperation
+
+__all__ = [
+    "Case",
+    "Comparison",
+    "Departure",
+    "Difference",
+    "FaultyOperation",
+    "Report",
+    "all_cases",
+    "compare",
+    "make_case",
+]

@@ -1,0 +1,212 @@
+"""What parity runs: small networks and batches at the places where array libraries have been wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyarray_mlp.arithmetic import PlainNamespace
+from anyarray_mlp.functional import ACTIVATIONS, FUSED_LOSSES, LOSSES, OUTPUTS
+from anyarray_mlp.model import MLP
+
+Host = NDArray[Any]
+
+#: Beyond the range of 16-bit counters, signed (32,767) and unsigned (65,535).
+MANY_ROWS = 65_537
+
+#: Rows at which an index of 8, 15 or 16 bits wraps.
+EDGES = (0, 1, 127, 128, 255, 256, 32_767, 32_768, 65_535, 65_536)
+
+PAIRS = (*FUSED_LOSSES, *((output, loss) for output in OUTPUTS for loss in LOSSES))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network, its parameters and one batch, as host arrays in float64.
+
+    Attributes
+    ----------
+    layout : how x lies in memory: "contiguous", "strided" (a slice with steps), "transposed" or "read-only".
+    dropout_keys : an int32 for each layer that drops.
+    gather : rows of x that make the batch; the gradient is then taken inside `Backend.compile`, as in training.
+    quick : whether `--quick` runs it.
+    """
+
+    name: str
+    mlp: MLP
+    parameters: Host = field(repr=False)
+    x: Host = field(repr=False)
+    targets: Host = field(repr=False)
+    sample_weight: Host | None = field(default=None, repr=False)
+    alpha: float = 0.0
+    dropout_keys: tuple[int, ...] = ()
+    layout: str = "contiguous"
+    gather: tuple[int, ...] = ()
+    quick: bool = False
+
+    def rounded(self, dtype: str) -> Case:
+        """The same case with numbers that `dtype` holds exactly, so that inputs carry no error."""
+
+        def to_dtype(host: Host | None) -> Host | None:
+            if host is None or host.dtype.kind != "f":
+                return host
+            return host.astype(dtype).astype(np.float64)
+
+        arrays = {name: to_dtype(getattr(self, name)) for name in ARRAYS}
+        return Case(**{**vars(self), **arrays})
+
+
+ARRAYS = ("parameters", "x", "targets", "sample_weight")
+
+
+def make_case(
+    name: str,
+    mlp: MLP,
+    rows: int = 6,
+    *,
+    seed: int = 0,
+    labels: bool = False,
+    weighted: bool = False,
+    logits: float | None = None,
+    **options: Any,
+) -> Case:
+    """A case with drawn parameters, biases included, and a drawn batch.
+
+    `labels` gives integer targets; `logits` scales the last layer so that its values reach that far.
+    """
+    generator = np.random.default_rng(seed)
+    parameters = mlp.initialize(seed)
+    parts = mlp.layout.split(parameters)
+    for part in parts[mlp.layout.n_layers :]:
+        part[...] = generator.uniform(-0.5, 0.5, part.shape)
+    x = generator.standard_normal((rows, mlp.sizes[0]))
+    if logits is not None:
+        scale = logits / largest_logit(mlp, parameters, x)
+        parts[mlp.layout.n_layers - 1][...] *= scale
+        if mlp.bias:
+            parts[-1][...] *= scale
+    weight = generator.uniform(0.0, 2.0, rows) if weighted else None
+    if weight is not None:
+        weight[0] = 0.0
+    return Case(
+        name,
+        mlp,
+        parameters,
+        x,
+        draw_targets(generator, mlp, rows, labels),
+        sample_weight=weight,
+        **options,
+    )
+
+
+def largest_logit(mlp: MLP, parameters: Host, x: Host) -> float:
+    """The largest magnitude in the last layer."""
+    return float(np.max(np.abs(mlp.logits(PlainNamespace(np), (parameters,), x))))
+
+
+def draw_targets(generator: np.random.Generator, mlp: MLP, rows: int, labels: bool) -> Host:
+    """Targets that belong to the network's loss."""
+    k = mlp.sizes[-1]
+    if labels:
+        return generator.integers(0, k, rows)
+    if mlp.loss == "cross_entropy":
+        return np.eye(k)[generator.integers(0, k, rows)]
+    if mlp.loss == "binary_cross_entropy":
+        return generator.integers(0, 2, (rows, k)).astype(np.float64)
+    if mlp.loss == "poisson":
+        return generator.integers(0, 5, (rows, k)).astype(np.float64)
+    return generator.standard_normal((rows, k)) * 2.0
+
+
+def activation_cases() -> Iterator[Case]:
+    """Every activation: where it bends, far out and near zero."""
+    for name in ACTIVATIONS:
+        yield make_case(f"activation {name}", MLP((5, 7, 3), name), quick=True)
+        case = make_case(f"activation {name}, far and near", MLP((5, 7, 3), name), quick=True)
+        for bias in case.mlp.layout.split(case.parameters)[case.mlp.layout.n_layers :]:
+            bias[...] = 0.0
+        case.x[1:3] *= 40.0
+        case.x[3:5] *= 1e-4
+        yield case
+
+
+def pair_cases() -> Iterator[Case]:
+    """Every output with every loss that goes with it."""
+    for output, loss in PAIRS:
+        mlp = MLP((5, 4, 3), "tanh", output, loss)
+        yield make_case(f"{output} + {loss}", mlp, quick=True)
+
+
+def size_cases() -> Iterator[Case]:
+    """Sizes that kernels, tilings and index types trip over."""
+    yield make_case("odd sizes", MLP((13, 17, 11, 5), "tanh"), 33, quick=True)
+    yield make_case("one row", MLP((5, 7, 3)), 1, quick=True)
+    yield make_case("one feature", MLP((1, 4, 3), "tanh"))
+    yield make_case("one hidden unit", MLP((5, 1, 3), "tanh"))
+    yield make_case("one output", MLP((5, 4, 1), "tanh", "logistic"))
+    yield make_case("one of everything", MLP((1, 1, 1), "tanh", "identity"), 1, quick=True)
+    yield make_case("no hidden layer", MLP((5, 3)))
+    yield make_case("four layers", MLP((4, 5, 6, 5, 3), "tanh"), quick=True)
+    yield make_case("past tile sizes", MLP((257, 129, 10), "gelu"), 67)
+    yield make_case("powers of two", MLP((64, 32, 16), "relu"), 128)
+    yield make_case("many classes", MLP((8, 1031)), 5)
+    yield make_case(f"{MANY_ROWS} rows", MLP((3, 4, 2), "tanh"), MANY_ROWS, quick=True)
+    yield make_case(f"{MANY_ROWS} rows, labels", MLP((3, 4, 5), "relu"), MANY_ROWS, labels=True)
+
+
+def layout_cases() -> Iterator[Case]:
+    """Inputs that lie in memory as slices, transposes and read-only arrays do."""
+    for layout in ("strided", "transposed", "read-only"):
+        yield make_case(f"{layout} inputs", MLP((6, 7, 3), "silu"), layout=layout, quick=True)
+
+
+def extreme_cases() -> Iterator[Case]:
+    """Logits at which exp overflows unless the formula prevents it."""
+    for output, loss, logits in (
+        ("softmax", "cross_entropy", 1e3),
+        ("softmax", "squared_error", 1e3),
+        ("logistic", "binary_cross_entropy", 1e3),
+        ("logistic", "squared_error", 90.0),
+        ("exp", "poisson", 10.0),
+        ("identity", "huber", 1e4),
+    ):
+        mlp = MLP((5, 4, 3), "tanh", output, loss)
+        name = f"{output} + {loss}, logits to {logits:g}"
+        yield make_case(name, mlp, logits=logits, quick=loss != "squared_error")
+    yield make_case("all logits equal", MLP((5, 4, 3), "tanh"), logits=1e-30)
+
+
+def option_cases() -> Iterator[Case]:
+    """What the loss may carry beside the batch."""
+    mlp = MLP((5, 4, 3), "tanh")
+    yield make_case("integer labels", mlp, labels=True, quick=True)
+    yield make_case("sample weights", mlp, weighted=True, quick=True)
+    yield make_case("L2 penalty", mlp, alpha=0.1, quick=True)
+    yield make_case("weights and penalty", mlp, weighted=True, alpha=0.1, labels=True)
+    yield make_case("no biases", MLP((5, 4, 3), "tanh", bias=False))
+    yield make_case("compiled step", mlp, MANY_ROWS, labels=True, gather=EDGES, quick=True)
+    zeros = make_case(
+        "exact zeros", MLP((5, 4, 3), "relu", "identity", "absolute_error"), quick=True
+    )
+    zeros.parameters[...] = 0.0
+    zeros.targets[::2] = 0.0
+    yield zeros
+    dropped = MLP((5, 64, 9, 3), "relu", dropout=(0.5, 0.1))
+    yield make_case("dropout", dropped, 33, dropout_keys=(12345, -987654321), quick=True)
+
+
+def all_cases(quick: bool = False) -> list[Case]:
+    """The sweep, or the part of it that `quick` keeps."""
+    cases = [
+        *activation_cases(),
+        *pair_cases(),
+        *size_cases(),
+        *layout_cases(),
+        *extreme_cases(),
+        *option_cases(),
+    ]
+    return [case for case in cases if case.quick or not quick]

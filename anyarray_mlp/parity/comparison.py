@@ -1,0 +1,401 @@
+"""`compare`: the same networks, parameters and batches on every backend, against the reference."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyarray_mlp.backends import BACKENDS, Backend, backend_statuses, select_backend
+from anyarray_mlp.backends.namespace_backend import (
+    NamespaceBackend,
+    import_namespace,
+    namespace_version,
+)
+from anyarray_mlp.errors import UsageError
+from anyarray_mlp.parity.cases import Case, all_cases
+from anyarray_mlp.parity.precision import reduced_precision
+from anyarray_mlp.parity.report import Comparison, Departure, Difference, Report
+from anyarray_mlp.parity.roundoff import Bounded, RoundoffNamespace
+from anyarray_mlp.parity.tracing import (
+    FaultyOperation,
+    TracedNamespace,
+    Tracer,
+    first_line,
+)
+
+Array = Any
+Host = NDArray[Any]
+DTYPES = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A reference value with what the tested dtype may be off."""
+
+    name: str
+    value: Host
+    bound: Host
+
+
+def compare(
+    backends: Sequence[str | Backend] | None = None,
+    *,
+    namespaces: Sequence[str | ModuleType] = (),
+    device: str | None = None,
+    dtypes: Sequence[str] = DTYPES,
+    cases: Sequence[Case] | None = None,
+    quick: bool = False,
+    trace: bool = True,
+    progress: Callable[[str], None] = lambda message: None,
+) -> Report:
+    """Compare outputs, loss and gradients with a float64 reference, on every backend asked for.
+
+    Parameters
+    ----------
+    backends : names, or `Backend` objects as they are; None takes every one that is present, unless namespaces
+        are given.
+    namespaces : Array API namespaces, or their dotted names, on their default device.
+    device : "cpu", "cuda", "cuda:N"; None takes every kind of device that is present.
+    dtypes : "float32", "float64"; a `Backend` object keeps its own.
+    cases : what to run; None takes the whole sweep, or with `quick` a part of it.
+    trace : check every operation on its own as well.
+    progress : told what runs.
+
+    Raises
+    ------
+    BackendUnavailableError : a backend that is named, or a namespace, is absent.
+    UsageError : a name, a device or a dtype that cannot be.
+    """
+    started = time.perf_counter()
+    for dtype in dtypes:
+        if dtype not in DTYPES:
+            raise UsageError(f"dtype must be float32 or float64, got {dtype!r}.")
+    chosen = list(all_cases(quick) if cases is None else cases)
+    references = References(chosen)
+    absent: list[tuple[str, str]] = []
+    makers = list(targets(backends, namespaces, device, dtypes, absent))
+    comparisons = []
+    for make in makers:
+        backend, version = make()
+        progress(f"{backend.name} {version or ''}, {backend.device}, {backend.dtype}")
+        comparisons.append(compare_backend(backend, version, references, trace))
+    return Report(tuple(comparisons), tuple(absent), time.perf_counter() - started)
+
+
+Maker = Callable[[], tuple[Backend, str | None]]
+
+
+def targets(
+    backends: Sequence[str | Backend] | None,
+    namespaces: Sequence[str | ModuleType],
+    device: str | None,
+    dtypes: Sequence[str],
+    absent: list[tuple[str, str]],
+) -> Iterator[Maker]:
+    """Makers of the backends to compare, each made when its turn comes; notes in `absent` what is not there."""
+    statuses = {status.name: status for status in backend_statuses()}
+    for namespace in namespaces:
+        module = import_namespace(namespace) if isinstance(namespace, str) else namespace
+        for dtype in dtypes:
+            yield lambda m=module, t=dtype: (NamespaceBackend(m, t), namespace_version(m))  # type: ignore[misc]
+    if backends is None and namespaces:
+        return
+    for entry in BACKENDS if backends is None else backends:
+        if isinstance(entry, Backend):
+            yield lambda b=entry: (b, None)  # type: ignore[misc]
+            continue
+        named = backends is not None
+        for place in devices_of(entry, device, named, statuses, absent):
+            for dtype in dtypes:
+                select_backend(entry, place, dtype)  # raises now, before anything runs
+                version = statuses[entry].version
+                yield lambda n=entry, p=place, t=dtype, v=version: (select_backend(n, p, t), v)  # type: ignore[misc]
+
+
+def devices_of(
+    name: str,
+    device: str | None,
+    named: bool,
+    statuses: dict[str, Any],
+    absent: list[tuple[str, str]],
+) -> Iterator[str]:
+    """The devices on which to compare a backend; one that is named must be there."""
+    if named:
+        # A single device that must be there, unless none is asked for: then every kind that is present.
+        status = statuses.get(name)
+        if status is None or device is not None or not status.devices:
+            yield device or ("cuda" if name == "cupy" else "cpu")
+            return
+    status = statuses[name]
+    wanted = ("cpu", "cuda:0") if device is None else ("cuda:0" if device == "cuda" else device,)
+    for place in wanted:
+        if place in status.devices:
+            yield place
+        elif place.startswith("cuda") and status.problem is not None:
+            absent.append((f"{name}, {place.partition(':')[0]}", status.problem))
+
+
+class References:
+    """The reference of each case and dtype, worked out once for all backends."""
+
+    def __init__(self, cases: Sequence[Case]) -> None:
+        self.cases = cases
+        self.known: dict[tuple[str, int], tuple[Case, tuple[Quantity, ...]]] = {}
+
+    def of(self, dtype: str) -> Iterator[tuple[Case, tuple[Quantity, ...]]]:
+        """Each case, rounded to the dtype, with its reference."""
+        for index, case in enumerate(self.cases):
+            key = (dtype, index)
+            if key not in self.known:
+                rounded = case.rounded(dtype)
+                self.known[key] = rounded, reference(rounded, dtype)
+            yield self.known[key]
+
+
+def reference(case: Case, dtype: str) -> tuple[Quantity, ...]:
+    """Outputs, loss and every gradient of a case in float64, with their bounds in `dtype`."""
+    xp = RoundoffNamespace(dtype)
+    with np.errstate(all="ignore"):
+        outputs, loss, (grad,) = evaluate(xp, case, inputs_of(case, xp.exact, flat=True))
+    values = case.mlp.layout.split(grad.value)
+    bounds = case.mlp.layout.split(grad.error)
+    quantities = [quantity("outputs", outputs), quantity("loss", loss)]
+    for name, value, bound in zip(case.mlp.layout.names, values, bounds, strict=True):
+        quantities.append(Quantity(name, value, bound))
+    return tuple(quantities)
+
+
+def quantity(name: str, array: Bounded) -> Quantity:
+    """A bounded array by name."""
+    return Quantity(name, array.value, np.broadcast_to(array.error, array.shape))
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The arrays of a case on some arithmetic."""
+
+    leaves: tuple[Array, ...]
+    x: Array
+    targets: Array
+    sample_weight: Array | None
+    index: Array | None
+    dropout_keys: tuple[Array, ...]
+
+    def arrays(self) -> tuple[Array, ...]:
+        """All of them in a row, as a compiled function takes them."""
+        optional = [a for a in (self.sample_weight, self.index) if a is not None]
+        return (*self.leaves, self.x, self.targets, *optional, *self.dropout_keys)
+
+    def rebuilt(self, arrays: Sequence[Array]) -> Inputs:
+        """The inverse of `arrays`."""
+        rest = iter(arrays)
+        leaves = tuple(next(rest) for _ in self.leaves)
+        x, targets = next(rest), next(rest)
+        weight = None if self.sample_weight is None else next(rest)
+        index = None if self.index is None else next(rest)
+        return Inputs(leaves, x, targets, weight, index, tuple(rest))
+
+
+def inputs_of(case: Case, asarray: Callable[..., Array], flat: bool) -> Inputs:
+    """The arrays of a case, made by `asarray`."""
+    return Inputs(
+        tuple(asarray(leaf) for leaf in case.mlp.layout.to_leaves(case.parameters, flat)),
+        asarray(case.x),
+        asarray(case.targets),
+        None if case.sample_weight is None else asarray(case.sample_weight),
+        asarray(np.array(case.gather, np.int64)) if case.gather else None,
+        tuple(asarray(np.asarray(key, np.int32)) for key in case.dropout_keys),
+    )
+
+
+def evaluate(xp: Any, case: Case, inputs: Inputs) -> tuple[Array, Array, tuple[Array, ...]]:
+    """Outputs, loss and gradient of the batch, gathered where the case says so."""
+    x, targets = inputs.x, inputs.targets
+    if inputs.index is not None:
+        x, targets = (xp.take(array, inputs.index, axis=0) for array in (x, targets))
+    outputs = case.mlp.predict(xp, inputs.leaves, x)
+    loss, grad = case.mlp.loss_and_grad(
+        xp,
+        inputs.leaves,
+        x,
+        targets,
+        inputs.sample_weight,
+        alpha=case.alpha,
+        dropout_keys=inputs.dropout_keys or None,
+    )
+    return outputs, loss, grad
+
+
+def inputs_on(backend: Backend, case: Case) -> Inputs:
+    """The arrays of a case on a backend, x lying in memory as the case says."""
+
+    def asarray(host: Host) -> Array:
+        return backend.asarray(host, dtype="int32" if host.dtype == np.int32 else None)
+
+    inputs = inputs_of(case, asarray, backend.flat)
+    x = inputs.x
+    if case.layout == "strided":
+        x = backend.asarray(np.repeat(np.repeat(case.x, 3, axis=0), 2, axis=1))[::3, ::2]
+    elif case.layout == "transposed":
+        x = backend.xp.matrix_transpose(backend.asarray(case.x.T))
+    elif case.layout == "read-only":
+        for array in inputs.arrays():
+            if isinstance(array, np.ndarray):
+                array.flags.writeable = False
+    return replace(inputs, x=x)
+
+
+def compare_backend(
+    backend: Backend, version: str | None, references: References, trace: bool
+) -> Comparison:
+    """Run every case on a backend, compiled as a whole and, if asked, operation by operation."""
+    started = time.perf_counter()
+    differences: dict[str, Difference] = {}
+    departures: list[Departure] = []
+    unchecked: set[str] = set()
+    passes = CompiledPasses(backend)
+    operations = cases = 0
+    for case, expected in references.of(backend.dtype):
+        cases += 1
+        beyond: tuple[str, ...] = ()
+        raised = None
+        try:
+            found = passes.run(case)
+            for difference in differences_of(found, expected, case.name, backend.dtype):
+                name = difference.quantity
+                known = differences.get(name)
+                differences[name] = difference if known is None else known.merged(difference)
+                if not difference.share <= 1.0:
+                    beyond += (name,)
+        except Exception as error:
+            raised = f"it raised {type(error).__name__}: {first_line(error)}"
+        faults: list[FaultyOperation] = []
+        if trace or beyond or raised:
+            tracer = trace_case(backend, case)
+            faults = tracer.faults
+            operations += tracer.operations
+            unchecked |= tracer.unchecked
+        if faults:
+            departures.append(Departure.from_faults(case.name, faults, beyond))
+        elif beyond or raised:
+            reason = raised or f"{', '.join(beyond)} beyond the bound"
+            message = f"the pass as a whole ({reason}), while every operation on its own is right"
+            departures.append(Departure(case.name, None, message, beyond))
+    return Comparison(
+        backend=backend.name,
+        version=version,
+        device=backend.device,
+        dtype=backend.dtype,
+        cases=cases,
+        operations=operations,
+        differences=tuple(differences.values()),
+        departures=tuple(departures),
+        reduced_precision=reduced_precision(backend),
+        unchecked=tuple(sorted(unchecked)),
+        seconds=time.perf_counter() - started,
+    )
+
+
+class CompiledPasses:
+    """Compiled passes of a backend; cases of one network share theirs, so that they compile once for each shape."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.known: dict[Any, Callable[..., Any]] = {}
+
+    def run(self, case: Case) -> dict[str, Host]:
+        """Outputs, loss and every gradient of a case on the host, by name."""
+        backend, layout = self.backend, case.mlp.layout
+        inputs = inputs_on(backend, case)
+        found: dict[str, Host] = {}
+        if case.gather:
+            rows = backend.asarray(np.array([case.gather]))
+            run = backend.compile(gradient_step(case))
+            grad, (losses,) = run(inputs.leaves, (inputs.x, inputs.targets), (rows,))
+            found["loss"] = backend.to_host(losses)[0]
+        else:
+            outputs, loss, grad = self.of(case, inputs)(*inputs.arrays())
+            found["outputs"] = backend.to_host(outputs)
+            found["loss"] = backend.to_host(loss)
+        vector = layout.to_vector(tuple(backend.to_host(leaf) for leaf in grad))
+        found.update(zip(layout.names, layout.split(vector), strict=True))
+        return found
+
+    def of(self, case: Case, inputs: Inputs) -> Callable[..., Any]:
+        """The compiled pass of a case's network, with the arrays that the case has."""
+        key = (case.mlp, case.alpha, inputs.sample_weight is None, len(inputs.dropout_keys))
+        if key not in self.known:
+
+            def evaluate_arrays(xp: Any, *arrays: Array) -> Any:
+                return evaluate(xp, case, inputs.rebuilt(arrays))
+
+            self.known[key] = self.backend.jit(evaluate_arrays)
+        return self.known[key]
+
+
+def gradient_step(case: Case) -> Callable[..., Any]:
+    """A step whose new state is the gradient at the old one: what training compiles, less the update."""
+
+    def step(xp: Any, state: Any, data: Any, inputs: tuple[Array, ...]) -> Any:
+        x, targets = (xp.take(array, inputs[0], axis=0) for array in data)
+        loss, grad = case.mlp.loss_and_grad(xp, state, x, targets, alpha=case.alpha)
+        return grad, (loss,)
+
+    return step
+
+
+def trace_case(backend: Backend, case: Case) -> Tracer:
+    """Run a case operation by operation; returns the tracer."""
+    xp = TracedNamespace(backend, case.mlp.layout.n_layers)
+
+    try:
+        with backend.on_device():
+            inputs = inputs_on(backend, case)
+            traced = inputs.rebuilt([xp.wrap(array) for array in inputs.arrays()])
+            evaluate(xp, case, traced)
+    except Exception as error:
+        if not xp.tracer.faults:
+            xp.tracer.fault("the pass", f"it raised {type(error).__name__}: {first_line(error)}")
+    return xp.tracer
+
+
+def differences_of(
+    found: dict[str, Host], expected: tuple[Quantity, ...], case: str, dtype: str
+) -> Iterator[Difference]:
+    """How far each quantity is off; a wrong shape or a value that is not a number is infinitely far."""
+    for wanted in expected:
+        if wanted.name in found:
+            yield difference_of(wanted, found[wanted.name], case, dtype)
+
+
+def difference_of(wanted: Quantity, got: Host, case: str, dtype: str) -> Difference:
+    """How far a quantity is off."""
+    far = float("inf")
+    if got.shape != wanted.value.shape or got.dtype != dtype:
+        return Difference(wanted.name, far, far, far, far, 0.0, case)
+    with np.errstate(all="ignore"):
+        distance = np.abs(got.astype(np.float64) - wanted.value)
+        distance = np.where(np.isnan(distance), np.inf, distance)
+        scale = float(np.max(np.abs(wanted.value)))
+        place = np.spacing(np.abs(wanted.value).astype(dtype)).astype(np.float64)
+        ulps = np.where(np.abs(wanted.value) > wanted.bound, distance / place, 0.0)
+        # No bound at all, where the reference itself is not finite, is no agreement.
+        share = np.where(np.isfinite(wanted.bound), distance / wanted.bound, np.inf)
+        share = np.where((distance == 0) & np.isfinite(wanted.bound), 0.0, share)
+    worst = int(np.argmax(share))
+    absolute = float(np.max(distance))
+    return Difference(
+        wanted.name,
+        absolute,
+        absolute / scale if scale else (0.0 if absolute == 0 else far),
+        float(np.max(ulps)),
+        float(share.flat[worst]),
+        float(np.ravel(wanted.bound)[worst]),
+        case,
+    )

@@ -1,0 +1,141 @@
+"""What parity found, as data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from anyarray_mlp.parity.tracing import FaultyOperation
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far one quantity is from the reference: "outputs", "loss", or a parameter's gradient ("weights.0").
+
+    Attributes
+    ----------
+    absolute : the largest difference of an element.
+    relative : `absolute` over the largest magnitude of the quantity.
+    ulp : the largest difference in units in the last place of the element itself, among the elements that the bound
+        tells from zero. Where a sum nearly cancels it is large, and right.
+    share : the largest difference as a share of what the error bound allows; above 1 is a departure.
+    tolerance : what the bound allows the element that takes the largest share of it.
+    case : where that share was seen.
+    """
+
+    quantity: str
+    absolute: float
+    relative: float
+    ulp: float
+    share: float
+    tolerance: float
+    case: str
+
+    def merged(self, other: Difference) -> Difference:
+        """The largest of both, with the tolerance and the case of the larger share."""
+        worse = other if other.share > self.share else self
+        return Difference(
+            self.quantity,
+            max(self.absolute, other.absolute),
+            max(self.relative, other.relative),
+            max(self.ulp, other.ulp),
+            worse.share,
+            worse.tolerance,
+            worse.case,
+        )
+
+
+@dataclass(frozen=True)
+class Departure:
+    """A case in which a backend is not within the bound.
+
+    `operation` is the first one that departs, None where every operation is right on its own and only the compiled
+    whole is wrong; `others` are the operations that depart after it; `message` is one sentence.
+    """
+
+    case: str
+    operation: str | None
+    message: str
+    quantities: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+    @classmethod
+    def from_faults(
+        cls, case: str, faults: list[FaultyOperation], quantities: tuple[str, ...]
+    ) -> Departure:
+        """The departure that faulty operations make."""
+        first = faults[0]
+        others = dict.fromkeys(f.operation for f in faults if f.operation != first.operation)
+        return cls(case, first.operation, str(first), quantities, tuple(others))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One backend on one device in one dtype, over all cases.
+
+    `reduced_precision` says in which ways its arithmetic was set, or was measured, to be coarser than the dtype;
+    `unchecked` are operations for which the op-by-op check has no rule; `operations` is how many it checked.
+    """
+
+    backend: str
+    version: str | None
+    device: str
+    dtype: str
+    cases: int
+    operations: int
+    differences: tuple[Difference, ...]
+    departures: tuple[Departure, ...]
+    reduced_precision: tuple[str, ...]
+    unchecked: tuple[str, ...]
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether no case departs."""
+        return not self.departures
+
+
+@dataclass(frozen=True)
+class Report:
+    """All comparisons, what was left out and why, and what the tolerance is."""
+
+    comparisons: tuple[Comparison, ...]
+    absent: tuple[tuple[str, str], ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing departs."""
+        return all(comparison.ok for comparison in self.comparisons)
+
+    @property
+    def departures(self) -> tuple[Departure, ...]:
+        """All of them, in order."""
+        return tuple(d for comparison in self.comparisons for d in comparison.departures)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able description; numbers that are not finite become null."""
+        description: dict[str, Any] = finite(
+            {"ok": self.ok, "tolerance": TOLERANCE, **asdict(self)}
+        )
+        for comparison, entry in zip(self.comparisons, description["comparisons"], strict=True):
+            entry["ok"] = comparison.ok
+        description["absent"] = dict(self.absent)
+        return description
+
+
+TOLERANCE = (
+    "a running error analysis: each operation of the same pass, done in float64, carries what rounding "
+    "in the tested dtype may change (sums and products over k terms k u / (1 - k u), in any order; functions 8 units "
+    "in the last place, erf 16, division 2.5), through every layer, with the sizes and values of the case"
+)
+
+
+def finite(value: Any) -> Any:
+    """Nested data with infinities and NaN as None, which JSON lacks."""
+    if isinstance(value, dict):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
