@@ -15,7 +15,7 @@ from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.backends.numpy_backend import NumpyBackend
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
 from anyarray_mlp.functional import ACTIVATIONS
-from anyarray_mlp.parity import Report, all_cases, compare, make_case
+from anyarray_mlp.parity import Case, Report, all_cases, compare, make_case
 from anyarray_mlp.parity.cases import MANY_ROWS, PAIRS, activation_cases, pair_cases
 from anyarray_mlp.parity.comparison import reference
 from anyarray_mlp.parity.precision import matmul_bits
@@ -80,8 +80,13 @@ def test_the_bound_has_teeth(dtype: str) -> None:
             assert np.all(np.isfinite(quantity.bound)), case.name
             assert np.all(quantity.bound >= 0), case.name
             scale = np.max(np.abs(quantity.value))
-            if case.x.shape[0] < 1000 and scale > 1e-3:
+            if scale > 1e-3 and not is_extreme(case):
                 assert np.max(quantity.bound) < 1e6 * unit * scale, (case.name, quantity.name)
+
+
+def is_extreme(case: Case) -> bool:
+    """Whether sums are long, or the case lies where the gradient is ill-conditioned or jumps."""
+    return case.x.shape[0] > 1000 or "logits to" in case.name or case.name == "exact zeros"
 
 
 # --- planted faults ---
