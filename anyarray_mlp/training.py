@@ -207,7 +207,8 @@ def train(
             rates = [schedule(now.step + k) for k in range(indices.shape[0])]
             rate = rates[-1]
             inputs = step_inputs(mlp, optimizer, backend, indices, now.step, rates, seed)
-            (now.theta, now.moments), outputs = run((now.theta, now.moments), data, inputs)
+            with np.errstate(all="ignore"):  # a loss that is not finite is reported below
+                (now.theta, now.moments), outputs = run((now.theta, now.moments), data, inputs)
             runs.append((outputs, indices.shape[1]))
             now.step += indices.shape[0]
             if stop_requested():
@@ -714,7 +715,8 @@ def minimize(
     iteration = 0
 
     def objective(vector: Host) -> tuple[float, Host]:
-        loss, grad = run(to_leaves(mlp, backend, vector), *data)
+        with np.errstate(all="ignore"):  # a loss that is not finite is reported below
+            loss, grad = run(to_leaves(mlp, backend, vector), *data)
         value = float(backend.to_host(loss))
         if not math.isfinite(value):
             raise DivergedError(

@@ -128,6 +128,19 @@ def test_built_in_sets_are_learned(cli, data, options, score, least):
     assert json.loads(out)["scores"][score] >= least
 
 
+def test_training_says_what_went_wrong_and_diagnose_says_it_again(cli):
+    code, _, err = cli("train", "digits", "--learning-rate-init", 10, "--solver", "sgd", "--epochs", 5,
+                       "--out", "run")  # fmt: skip
+    assert code == 3
+    assert "diagnosis: the learning rate is too high" in err
+    code, out, _ = cli("diagnose", "run")
+    assert code == 1
+    assert "Try learning_rate_init=" in out
+    code, _, err = cli("train", "digits", "--epochs", 15, "--out", "good")
+    assert "diagnosis: nothing suspicious" in err
+    assert cli("diagnose", "good")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("file", "rows"),
     [
@@ -425,8 +438,6 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
-@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_what_is_wrong_gets_one_line_and_its_exit_code(name, cli, here, capsys):
     prepare, command, expected, words = WRONG[name]
     prepare(here)

@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from anyarray_mlp.backends import Backend
     from anyarray_mlp.cli.preparation import Prepared
     from anyarray_mlp.cli.resuming import Checkpoints
+    from anyarray_mlp.diagnosis import Diagnosis, RunMonitor
     from anyarray_mlp.model import MLP
     from anyarray_mlp.optimizers import Optimizer
     from anyarray_mlp.persistence import RunFolder
     from anyarray_mlp.schedules import Schedule
     from anyarray_mlp.trained import TrainedModel
-    from anyarray_mlp.training import EarlyStopping, Fit, TrainingState
+    from anyarray_mlp.training import Callback, EarlyStopping, Fit, TrainingState
 
 
 @click.command()
@@ -100,6 +101,9 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @backend_options
 @click.option("--reproducible", is_flag=True, help="The same bits on every backend and machine.")
+@click.option(
+    "--diagnose/--no-diagnose", default=True, show_default=True, help="Say what went wrong."
+)
 @click.option("--out", type=click.Path(), help="The run's folder; runs/NAME by default.")
 @click.option("--overwrite", is_flag=True, help="Replace the run that is in the folder.")
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder of --out.")
@@ -186,6 +190,7 @@ def train_in(run: RunFolder, plan: Plan) -> int:
     from dataclasses import replace
 
     from anyarray_mlp.cli.resuming import Checkpoints, configuration
+    from anyarray_mlp.diagnosis import RunMonitor
     from anyarray_mlp.errors import DivergedError
 
     settings, model = plan.settings, plan.model
@@ -194,17 +199,34 @@ def train_in(run: RunFolder, plan: Plan) -> int:
     run.write_config(configuration(settings))
     if not settings["quiet"]:
         click.echo(describe(plan.prepared, model.mlp, plan.backend, settings), err=True)
+    options = fit_options(plan, start)
+    monitor = None
+    if settings["diagnose"]:
+        monitor = RunMonitor(
+            model.mlp,
+            plan.prepared.x,
+            plan.targets,
+            learning_rate_init=settings["learning_rate_init"],
+            **options,
+        )
     try:
-        result = fit_plan(plan, checkpoints, start)
+        result = fit_plan(plan, checkpoints, monitor, options)
     except DivergedError as error:
         if error.parameters is not None:
             run.save_model(replace(model, parameters=error.parameters).to_file())
-            message = f"{error} The parameters of the epoch before are in {run.model_path}."
-            raise DivergedError(message, error.parameters) from None
-        raise
+            error = DivergedError(
+                f"{error} The parameters of the epoch before are in {run.model_path}.",
+                error.parameters,
+                error.step_losses,
+            )
+        if monitor is not None:
+            tell(run, monitor.finish(error), settings)
+        raise error from None
     model = replace(model, parameters=result.parameters)
     run.save_model(model.to_file())
     report(run, plan, model, result)
+    if monitor is not None:
+        tell(run, monitor.finish(result), settings)
     if result.signal is not None:
         return 143 if result.signal == signal.SIGTERM else 130
     return 0
@@ -274,17 +296,22 @@ def early_stopping(prepared: Prepared, settings: dict[str, Any]) -> EarlyStoppin
     return EarlyStopping(settings["monitor"], settings["patience"])
 
 
-def fit_plan(plan: Plan, checkpoints: Checkpoints, start: TrainingState | None) -> Fit:
-    """Train the planned network on the prepared rows, from `start` where a run goes on."""
-    from anyarray_mlp.cli.progress import Progress
+def fit_options(plan: Plan, start: TrainingState | None) -> dict[str, Any]:
+    """What `fit` and the diagnosis are told alike; `start` is where a run goes on."""
     from anyarray_mlp.trained import encode_targets
-    from anyarray_mlp.training import fit
 
     settings, prepared, mlp = plan.settings, plan.prepared, plan.model.mlp
     metrics = ["accuracy"] if prepared.targets.task == "classification" else []
     if plan.stopping and plan.stopping.monitor not in (*metrics, "loss", "validation_loss"):
         metrics.append(plan.stopping.monitor)
     options: dict[str, Any] = {
+        "backend": plan.backend,
+        "optimizer": plan.optimizer,
+        "epochs": max(0, settings["epochs"] - (0 if start is None else start.epoch)),
+        "batch_size": settings["batch_size"],
+        "seed": settings["seed"],
+        "initial": plan.model.parameters if start is None else start,
+        "early_stopping": plan.stopping,
         "alpha": settings["alpha"],
         "sample_weight": prepared.sample_weight,
         "input_scale": prepared.input_scale,
@@ -295,24 +322,41 @@ def fit_plan(plan: Plan, checkpoints: Checkpoints, start: TrainingState | None) 
         options["validation"] = (x, encode_targets(mlp, prepared.targets, raw))
     if settings["clip_norm"] is not None:
         options["clip_norm"] = settings["clip_norm"]
+    return options
+
+
+def fit_plan(
+    plan: Plan, checkpoints: Checkpoints, monitor: RunMonitor | None, options: dict[str, Any]
+) -> Fit:
+    """Train the planned network on the prepared rows."""
+    from anyarray_mlp.cli.progress import Progress
+    from anyarray_mlp.training import fit
+
+    settings = plan.settings
     with Progress(settings["epochs"], quiet=settings["quiet"]) as progress:
+        callbacks: list[Callback] = [lambda epoch: checkpoints.run.log(epoch.record())]
+        callbacks += [progress, checkpoints]
+        if monitor is not None:
+            callbacks.append(monitor)
+            if monitor.statistics is not None:
+                options = options | {"statistics": monitor.statistics}
         result = fit(
-            mlp,
-            prepared.x,
+            plan.model.mlp,
+            plan.prepared.x,
             plan.targets,
-            backend=plan.backend,
-            optimizer=plan.optimizer,
             learning_rate=plan.schedule,
-            epochs=max(0, settings["epochs"] - (0 if start is None else start.epoch)),
-            batch_size=settings["batch_size"],
-            seed=settings["seed"],
-            initial=plan.model.parameters if start is None else start,
-            early_stopping=plan.stopping,
-            callbacks=[lambda epoch: checkpoints.run.log(epoch.record()), progress, checkpoints],
+            callbacks=callbacks,
             **options,
         )
     checkpoints.save_last()
     return result
+
+
+def tell(run: RunFolder, diagnosis: Diagnosis, settings: dict[str, Any]) -> None:
+    """Keep a diagnosis in the run's folder and say it in a few lines."""
+    diagnosis.save(run.path)
+    if not settings["quiet"]:
+        click.echo(diagnosis.summary(), err=True)
 
 
 def report(
