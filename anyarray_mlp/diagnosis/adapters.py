@@ -148,8 +148,14 @@ def like(old: Any, array: Array) -> Any:
         return float(array)
     if is_tensor(old):
         return old.new_tensor(np.asarray(array))
-    library = sys.modules[type(old).__module__.split(".")[0].removesuffix("lib")]
-    return library.asarray(array, dtype=old.dtype)
+    return namespace_of(old).asarray(array, dtype=old.dtype)
+
+
+def namespace_of(array: Any) -> Any:
+    """The array library that an array is of."""
+    if hasattr(array, "__array_namespace__"):
+        return array.__array_namespace__()
+    return sys.modules[type(array).__module__.split(".")[0]]
 
 
 def child(node: Any, part: str) -> Any:
@@ -361,9 +367,11 @@ def take(data: Any, index: Sequence[int], layout: Layout) -> Any:
     """Some of the samples, in the user's layout."""
     if isinstance(data, (list, tuple)):
         return type(data)(data[i] for i in index)
-    if layout == "columns" and len(np.shape(data)) > 1:
-        return data[:, list(index)]
-    return data[list(index)]
+    axis = 1 if layout == "columns" and len(data.shape) > 1 else 0
+    if isinstance(data, np.ndarray) or is_tensor(data):
+        return data[:, list(index)] if axis else data[list(index)]
+    xp = namespace_of(data)
+    return xp.take(data, xp.asarray(list(index)), axis=axis)
 
 
 def scaled(data: Any, factor: float) -> Any:

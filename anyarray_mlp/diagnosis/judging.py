@@ -209,6 +209,8 @@ class Judge:
             )
         if cause in ("output_derivative_missing", "derivative_on_fused", "softmax_elementwise"):
             return f"output {names[-1]}, loss {explanation.loss.formula}"
+        if cause == "derivative_formula_wrong":
+            return f"activation {names[layers[-1] - 1]}, multiplied with {detail}"
         if cause.startswith("derivative"):
             return f"activation {names[layers[-1] - 1]}"
         if cause == "momentum_misapplied" and detail == "weights":

@@ -112,6 +112,13 @@ CATALOGUE: dict[str, Cause] = {
         "use the derivative that goes with the layer's activation",
         hints=SLOPE_HINTS,
     ),
+    "derivative_formula_wrong": Cause(
+        "the derivative's formula has a slip",
+        "1 - a for a tanh, a for a sigmoid, ...",
+        "1 - a**2 for a tanh, a * (1 - a) for a sigmoid",
+        "write the derivative that goes with the layer's activation",
+        hints=SLOPE_HINTS,
+    ),
     "softmax_elementwise": Cause(
         "the softmax's derivative is taken elementwise, p (1 - p)",
         "delta = dL/dp * p * (1 - p)",

@@ -385,6 +385,8 @@ def wrong_slopes(
     if activation.slope_of_value is not None:
         twice = activation.slope_of_value(activation.slope_of_value(a))
         yield "derivative_twice", 1.3, twice, ""
+    for detail, factor in (("1 - a", 1 - a), ("a", a), ("1 + a**2", 1 + a**2), ("a**2", a**2)):
+        yield "derivative_formula_wrong", 1.5, factor, detail
 
 
 def output_deltas(chain: Chain, trace: Trace, y: Array, loss: Loss) -> Iterator[Delta]:
