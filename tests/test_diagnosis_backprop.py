@@ -267,6 +267,96 @@ def test_importing_brings_in_no_heavy_library() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_the_line_named_is_the_one_with_the_mistake() -> None:
+    class Slipped(Small):
+        def gradients(self, x: Any, y: Any) -> list[Any]:
+            o = self.forward(x)
+            d2 = (o - y) * o * (1 - o)
+            d1 = d2 @ self.w2.T * logistic(self.h) * (1 - logistic(self.h))
+            return [x.T @ d1, d1.sum(0), self.h.T @ d2, d2.sum(0)]
+
+    finding = check_backprop(Slipped(), X, Y, gradients="gradients", **NAMES).findings[0]
+    assert (finding.cause, finding.layer) == ("derivative_of_activated", 1)
+    assert finding.line is not None
+    assert finding.line.startswith("d1 = d2 @ self.w2.T")
+
+
+def test_arrays_of_the_strictest_library() -> None:
+    xp = pytest.importorskip("array_api_strict")
+    rng = np.random.default_rng(0)
+
+    class Strict:
+        def __init__(self) -> None:
+            self.w, self.v = (
+                xp.asarray(rng.normal(size=(3, 4))),
+                xp.asarray(rng.normal(size=(4, 1))),
+            )
+
+        def forward(self, x: Any) -> Any:
+            self.h = xp.tanh(x @ self.w)
+            return self.h @ self.v
+
+        def loss(self, x: Any, y: Any) -> Any:
+            return xp.mean((self.forward(x) - y) ** 2)
+
+        def gradients(self, x: Any, y: Any) -> list[Any]:
+            d = 2 * (self.forward(x) - y) / x.shape[0]
+            return [x.T @ ((d @ self.v.T) * (1 - self.h)), self.h.T @ d]
+
+    x, y = xp.asarray(rng.normal(size=(7, 3))), xp.asarray(rng.normal(size=(7, 1)))
+    report = check_backprop(Strict(), x, y, weights=["w", "v"], loss="loss", gradients="gradients")
+    assert report.causes == ("derivative_formula_wrong",)
+    assert "1 - a" in report.findings[0].detail
+
+
+def test_a_forward_pass_of_no_known_form_is_compared_by_numbers() -> None:
+    class Odd(Small):
+        def forward(self, x: Any) -> Any:
+            self.h = logistic(x @ self.w1 + self.b1) ** 3
+            return logistic(self.h @ self.w2 + self.b2)
+
+        def gradients(self, x: Any, y: Any) -> list[Any]:
+            o = self.forward(x)
+            d2 = (o - y) * o * (1 - o)
+            s = self.h ** (1 / 3)
+            d1 = d2 @ self.w2.T * 3 * s**2 * s * (1 - s)
+            return [x.T @ d1, d1.sum(0), self.h.T @ d2, d2.sum(0)]
+
+    class Flipped(Odd):
+        def gradients(self, x: Any, y: Any) -> list[Any]:
+            dw1, db1, dw2, db2 = super().gradients(x, y)
+            return [dw1, db1, -dw2, 4 * db2]
+
+    assert check_backprop(Odd(), X, Y, gradients="gradients", **NAMES).ok
+    report = check_backprop(Flipped(), X, Y, gradients="gradients", **NAMES)
+    assert set(report.causes) == {"sign_flipped", "mean_missing"}
+    with pytest.raises(UsageError, match="no known chain of dense layers"):
+        check_backprop(
+            Odd(), X, Y, gradients="gradients", weights=["w1", "w2"], biases=["b1", "b2"]
+        )
+
+
+def test_own_activations_can_be_told() -> None:
+    def cubed(z: Any) -> Any:
+        return logistic(z) ** 3
+
+    class Cubed(Small):
+        def forward(self, x: Any) -> Any:
+            self.z = x @ self.w1 + self.b1
+            self.h = cubed(self.z)
+            return logistic(self.h @ self.w2 + self.b2)
+
+        def gradients(self, x: Any, y: Any) -> list[Any]:
+            o = self.forward(x)
+            d2 = (o - y) * o * (1 - o)
+            d1 = d2 @ self.w2.T
+            return [x.T @ d1, d1.sum(0), self.h.T @ d2, d2.sum(0)]
+
+    told = {"activations": [cubed, "sigmoid"], **NAMES}
+    report = check_backprop(Cubed(), X, Y, gradients="gradients", **told)
+    assert report.causes == ("derivative_missing",)
+
+
 def test_adapter_in_a_variable() -> None:
     adapter = Adapter(network=Small(), gradients="gradients", x=X, y=Y, **NAMES)
     assert check_backprop(adapter).ok

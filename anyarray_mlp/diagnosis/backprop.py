@@ -28,7 +28,12 @@ from anyarray_mlp.diagnosis.mistakes import CATALOGUE, BackpropFinding
 from anyarray_mlp.diagnosis.numerical import Slopes, numerical_slopes
 from anyarray_mlp.diagnosis.reference import LOSSES
 from anyarray_mlp.diagnosis.samples import outputs_of
-from anyarray_mlp.diagnosis.source_lines import likely_line
+from anyarray_mlp.diagnosis.source_lines import (
+    SourceLine,
+    backward_lines,
+    executed_lines,
+    likely_line,
+)
 from anyarray_mlp.diagnosis.understanding import PROBE_SEED, Understanding
 from anyarray_mlp.diagnosis.updates import Observation, StepObserver, observe_gradients
 from anyarray_mlp.errors import AnyArrayMLPError, StorageError, UsageError
@@ -36,6 +41,18 @@ from anyarray_mlp.errors import AnyArrayMLPError, StorageError, UsageError
 Array = Any
 NUMERICAL_SECONDS = 1.5
 SEVERITIES = ("error", "warning", "note")
+IN_FORWARD = frozenset(
+    [
+        "softmax_over_batch",
+        "batch_coupled",
+        "rows_do_not_sum_to_one",
+        "bias_missing",
+        "max_over_batch",
+        "overflow",
+        "constant_output",
+    ]
+)
+IN_LOSS = frozenset(["log_of_zero", "loss_reported_differs", "softmax_twice"])
 
 
 @dataclass(frozen=True)
@@ -191,6 +208,7 @@ class Check:
         self.known = Understanding(user, x, y)
         self.findings = list(self.known.findings)
         self.explanation: Explanation | None = None
+        self.traces: dict[str, list[SourceLine]] = {}
         self.slopes = self.numerical()
 
     def run(self) -> BackpropReport:
@@ -444,23 +462,44 @@ class Check:
 
     def located(self, finding: BackpropFinding) -> BackpropFinding:
         """With the line of the user's source that is likely meant."""
-        user = self.user
-        about_forward = CATALOGUE[finding.cause].rank <= 1 or finding.cause in (
-            "bias_missing", "max_over_batch", "overflow", "constant_output", "targets_out_of_reach"
-        )  # fmt: skip
-        about_loss = finding.cause in ("log_of_zero", "loss_reported_differs", "softmax_twice")
-        bound = [user.gradients, user.train_step]
-        if about_forward and finding.cause != "label_shape_broadcast":
-            bound = [user.forward]
-        elif about_loss and user.loss is not None:
-            bound = [user.loss]
+        if finding.cause == "targets_out_of_reach":
+            return finding
         names = tuple(
             str(p.path).split(".")[-1]
-            for p in user.parameters
+            for p in self.user.parameters
             if p.layer + 1 in finding.layers and (p.kind in finding.where or not finding.where)
         )
-        functions = [f.function for f in bound if f is not None]
-        place = likely_line(user.network, functions, CATALOGUE[finding.cause].hints, names)
-        if place is None:
-            return finding
-        return replace(finding, location=place[0], line=place[1])
+        hints = CATALOGUE[finding.cause].hints
+        line = likely_line(self.lines_of(finding), hints, names, finding.layer)
+        return finding if line is None else replace(finding, location=line.place, line=line.text)
+
+    def lines_of(self, finding: BackpropFinding) -> list[SourceLine]:
+        """The executed lines among which a mistake is to be looked for."""
+        kept = self.executed
+        if finding.cause in IN_FORWARD:
+            return kept("forward")
+        if finding.cause in IN_LOSS and self.user.loss is not None:
+            own = [line for line in kept("loss") if line not in kept("forward")]
+            return own or kept("loss")
+        in_update = "update" in finding.where or self.user.gradients is None
+        source = "train_step" if in_update else "gradients"
+        if finding.cause == "label_shape_broadcast" and "loss" in finding.detail:
+            source = "loss"
+        return backward_lines(kept(source), kept("forward"))
+
+    def executed(self, name: str) -> list[SourceLine]:
+        """The lines that one of the user's functions executes."""
+        if name not in self.traces:
+            known, user = self.known, self.user
+            x, y = known.samples.x, known.samples.y
+            if known.samples.layout == "single":
+                x, y = known.samples.one(0)
+            calls: dict[str, Callable[[], Any]] = {
+                "forward": lambda: user.output(x),
+                "loss": lambda: user.one_loss(x, y),
+                "gradients": lambda: user.raw_gradients(x, y),
+                "train_step": lambda: user.step(x, y, None),
+            }
+            user.write(known.values)
+            self.traces[name] = executed_lines(calls[name])
+        return self.traces[name]

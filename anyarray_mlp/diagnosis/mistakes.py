@@ -25,13 +25,21 @@ class Cause:
     hints: tuple[str, ...] = ()
 
 
+TARGET = r"(self\.)?(y|Y|t|T|ys?_?\w{0,5}|targets?|labels?|expected|wanted|desired)\b\S*"
+OUTPUT_MINUS_TARGET = rf"[\w\])]\s*-\s*{TARGET}"
+TARGET_MINUS_OUTPUT = rf"(^|[\s(=]){TARGET}\s*-[^=]"
+DIFFERENCE = (OUTPUT_MINUS_TARGET, TARGET_MINUS_OUTPUT, r"(delta|err|grad|\bd\w*)\S*\s*=")
+UPDATE = r"[-+]=|=.*\s[-+]\s.*(lr|rate|eta|alpha|step|grad|\bd[A-Z_w]|\bg\b)"
+GOES_DOWN = r"(delta|err|grad|\bd|\be|\bg)\w*\S*\s*=.*(\.T\b|transpose|dot|@|einsum|matmul)"
+PRODUCT = r"dot|@|outer|einsum|matmul"
 SLOPE_HINTS = (
-    r"deriv|prime|dsig|dtanh|drelu|sigmoid_d|_d\(|d_sig|grad_act|slope|nonlin\(.*True|deriv=True|backward",
-    r"\*\s*\(?\s*1(\.0?)?\s*-",
-    r"delta|dz",
+    r"deriv|prime|slope|dsig|dtanh|drelu|sigmoid_\w*grad|_d\(|d_sig|nonlin\(.*True|\bdf\(|d_elu",
+    r"\*\s*\(?\s*1(\.0?)?\s*-|1(\.0?)?\s*-\s*\S+\s*\*\*\s*2|1(\.0?)?\s*-\s*np\.(square|power|tanh)",
+    r"> ?0|mask",
+    r"delta|dz|err",
 )
-BIAS_HINTS = (r"\bd_?b|db\d?\b|grad.*b|nabla_b|bias",)
-SCALE_HINTS = (r"/\s*(n|m|N|len|batch|x\.shape|X\.shape|y\.size|self\.m)", r"mean", r"delta|dz|err")
+BIAS_HINTS = (r"\bd_?b\w*|grad\w*\S*b|nabla_b|bias|\bb\d?\b", r"sum\(|mean\(", UPDATE)
+SCALE_HINTS = (r"/=?\s*(n|m|N|len|batch\w*|[xXyY]\.s|self\.m)\b", r"mean\(", *DIFFERENCE)
 
 CATALOGUE: dict[str, Cause] = {
     "sign_flipped": Cause(
@@ -39,7 +47,12 @@ CATALOGUE: dict[str, Cause] = {
         "w += learning_rate * dL/dw (or delta = y - output with w -= ...)",
         "delta = output - y with w -= learning_rate * gradient",
         "turn the sign round in one place: either the delta or the update",
-        hints=(r"y\w*\s*-\s*|-\s*(self\.)?(out|a|y)", r"\+=", r"delta|err"),
+        hints=(
+            TARGET_MINUS_OUTPUT,
+            r"\+=|\+ \S*(lr|rate|eta|alpha|step)\b",
+            r"= ?-|\(-|: -|return.* -",
+            *DIFFERENCE,
+        ),
     ),
     "sign_flipped_twice": Cause(
         "the sign is flipped twice, in the gradient and in the update",
@@ -47,14 +60,14 @@ CATALOGUE: dict[str, Cause] = {
         "gradient = dL/dw and w -= learning_rate * gradient",
         "the two cancel and it learns; turn both round, or say update='+=' where that is meant",
         "warning",
-        hints=(r"\+=", r"y\w*\s*-\s*"),
+        hints=(TARGET_MINUS_OUTPUT, r"\+=", r"= ?-|: -|return.* -", *DIFFERENCE),
     ),
     "mean_missing": Cause(
         "the mean of the loss is not in the gradient: 1/n (or 1/outputs) is missing",
         "dW = a.T @ delta",
         "dW = a.T @ delta / n",
         "divide the output's delta by what the loss divides by, or sum the loss instead",
-        hints=(r"\.T|dot|@", r"delta|dz"),
+        hints=(*DIFFERENCE, PRODUCT),
     ),
     "mean_twice": Cause(
         "the mean is taken twice: the gradient is divided by n (or the outputs) once too often",
@@ -68,7 +81,7 @@ CATALOGUE: dict[str, Cause] = {
         "loss = mean((output - y)^2) with delta = output - y (or 1/2 in the loss and 2 in the delta)",
         "delta = 2 (output - y), or 1/2 in the loss",
         "write the 2 in both or in neither",
-        hints=(r"2(\.0?)?\s*\*", r"output|y_hat|err", r"delta"),
+        hints=(r"\b2(\.0?)?\s*\*", *DIFFERENCE),
     ),
     "wrong_scale": Cause(
         "the gradient points the right way with a wrong length",
@@ -103,7 +116,7 @@ CATALOGUE: dict[str, Cause] = {
         "delta = delta_above @ W.T",
         "delta = (delta_above @ W.T) * f'(z)",
         "multiply with the derivative of the hidden layer's activation",
-        hints=(r"\.T\s*\)?|dot|@", r"delta|dz|err"),
+        hints=(GOES_DOWN, PRODUCT, r"sum\(", r"delta|err"),
     ),
     "derivative_of_another_activation": Cause(
         "the derivative belongs to another activation than the forward pass",
@@ -124,14 +137,14 @@ CATALOGUE: dict[str, Cause] = {
         "delta = dL/dp * p * (1 - p)",
         "delta_i = p_i * (dL/dp_i - sum_j dL/dp_j p_j); with cross-entropy, delta = p - y",
         "softmax mixes the outputs: use the whole Jacobian, or cross-entropy with delta = p - y",
-        hints=(r"\*\s*\(?\s*1(\.0?)?\s*-", r"deriv|prime|softmax", r"delta|dz"),
+        hints=SLOPE_HINTS,
     ),
     "derivative_on_fused": Cause(
         "the output's derivative is applied on top of p - y, which has it already",
         "delta = (p - y) * f'(z)",
         "delta = p - y",
         "for cross-entropy with softmax (or a sigmoid) p - y is already dL/dz: multiply with nothing",
-        hints=(r"\*\s*\(?\s*1(\.0?)?\s*-", r"deriv|prime", r"delta|dz"),
+        hints=SLOPE_HINTS,
     ),
     "output_derivative_missing": Cause(
         "the output activation's derivative is missing for this loss",
@@ -139,14 +152,14 @@ CATALOGUE: dict[str, Cause] = {
         "delta = (output - y) * f'(z)",
         "multiply with the output's derivative, or report the cross-entropy, whose delta is "
         "output - y",
-        hints=(r"(out|a\d|y_?hat|p|pred)\w*\s*-\s*|-\s*(self\.)?(out|a|p)", r"delta|err|dz"),
+        hints=DIFFERENCE,
     ),
     "error_not_delta": Cause(
         "the error is sent down instead of the delta: a derivative is left out of the chain",
         "error_below = error_above @ W.T",
         "error_below = delta_above @ W.T, with delta_above = error_above * f'(z)",
         "propagate the delta, not the error",
-        hints=(r"err\w*.*(\.T|dot|@)", r"\.T|dot|@"),
+        hints=(r"err\w*.*(\.T|dot|@|sum)", GOES_DOWN, PRODUCT, r"delta|err"),
     ),
     "bias_missing": Cause(
         "the forward pass never adds the bias",
@@ -154,7 +167,7 @@ CATALOGUE: dict[str, Cause] = {
         "z = a @ W + b",
         "add the bias in the forward pass",
         rank=3,
-        hints=(r"dot|@|matmul",),
+        hints=(PRODUCT,),
     ),
     "bias_not_updated": Cause(
         "the bias is never updated",
@@ -168,7 +181,7 @@ CATALOGUE: dict[str, Cause] = {
         "the gradient or the change is zero",
         "w -= learning_rate * a.T @ delta",
         "update this layer's weights",
-        hints=(r"-=|\+=",),
+        hints=(UPDATE,),
     ),
     "bias_wrong_axis": Cause(
         "the bias's gradient is summed over the wrong axis",
@@ -183,49 +196,49 @@ CATALOGUE: dict[str, Cause] = {
         "W2 -= ...; error = delta @ W2.T",
         "error = delta @ W2.T; W2 -= ...",
         "compute all deltas first, then update all weights",
-        hints=(r"\.T\s*\)?|dot|@", r"-=|\+="),
+        hints=(UPDATE, GOES_DOWN),
     ),
     "gradients_never_reset": Cause(
         "gradients of earlier calls are still in the sum",
         "dW += ... without dW = 0 at the start of a step",
         "set the gradients to zero before each step",
         "reset the accumulated gradients after every update",
-        hints=(r"\+=", r"zeros"),
+        hints=(r"\+=", r"=.*\+ ", r"zeros"),
     ),
     "only_last_sample": Cause(
         "only one sample of the batch reaches the gradient",
         "dW = ... inside the loop over samples",
         "dW += ... inside the loop",
         "add the samples' gradients up instead of overwriting them",
-        hints=(r"^\s+\S*(d_?[wW]|grad|nabla)\S*\s*=", r"outer|dot|@"),
+        hints=(r"(d_?[wW]|[dD]elta|grad|nabla|result)\S*\s*=[^=].*", PRODUCT),
     ),
     "transposed": Cause(
         "a matrix is transposed (or reshaped) where it should not be, or not where it should",
         "delta @ W, (a.T @ delta).T",
         "delta @ W.T, a.T @ delta",
         "check the transposes: a square matrix hides the mistake from the shapes",
-        hints=(r"\.T|transpose|reshape", r"dot|@"),
+        hints=(r"^(?!.*(\.T|transpose)).*(@|dot)", r"\.T|transpose|reshape", PRODUCT),
     ),
     "stale_activations": Cause(
         "the gradient uses activations of an earlier call",
         "the forward pass is not run again after the batch or the weights changed",
         "run the forward pass on this batch with these weights before every backward pass",
         "call forward inside the step and do not keep its results from before",
-        hints=(r"cache|self\.(a|h|z|hidden|out|layer)", r"forward"),
+        hints=(r"hasattr|is None|cache|tape|append", *DIFFERENCE),
     ),
     "preactivation_as_input": Cause(
         "a weight's gradient uses the layer below before its activation",
         "dW = z.T @ delta",
         "dW = a.T @ delta, with a = f(z)",
         "use the activated values of the layer below",
-        hints=(r"z\w*\.T|z\w*", r"dot|@"),
+        hints=(r"z\w*(\[.*\])?\.T|source\.T", PRODUCT),
     ),
     "momentum_misapplied": Cause(
         "the momentum is applied to the wrong thing",
         "momentum times the weights or the present gradient",
         "change = momentum * previous_change - learning_rate * gradient; w += change",
         "keep the whole previous change for each weight and add momentum times it",
-        hints=(r"moment|mu\b|beta|alpha|vel|\bv\w*\s*=", r"-=|\+="),
+        hints=(r"\b(self\.)?(mu|momentum|beta|M|mom)\b", r"\bv\w*\b.*=", UPDATE),
     ),
     "weight_decay_differs": Cause(
         "the weight decay in the gradient is not the one in the loss",
@@ -247,7 +260,7 @@ CATALOGUE: dict[str, Cause] = {
         "w -= learning_rate * gradient",
         "multiply the gradient with the learning rate",
         rank=4,
-        hints=(r"-=|\+=",),
+        hints=(UPDATE,),
     ),
     "learning_rate_twice": Cause(
         "the learning rate is in the update twice",
@@ -255,7 +268,10 @@ CATALOGUE: dict[str, Cause] = {
         "w -= learning_rate * gradient",
         "take one of the two out",
         rank=4,
-        hints=(r"lr|rate|eta|alpha",),
+        hints=(
+            r"\b(self\.)?(lr|\w*rate|eta|alpha|step)\b.*\*|\*.*\b(lr|\w*rate|eta|alpha)\b",
+            UPDATE,
+        ),
     ),
     "log_of_zero": Cause(
         "the loss takes the logarithm of zero",
@@ -272,7 +288,7 @@ CATALOGUE: dict[str, Cause] = {
         "y.reshape(output.shape)",
         "give y the shape of the output",
         rank=1,
-        hints=(r"-\s*(self\.)?y|y\w*\s*-", r"mean|sum"),
+        hints=(*DIFFERENCE, r"mean|sum"),
     ),
     "softmax_over_batch": Cause(
         "softmax runs over the whole batch",
@@ -280,7 +296,7 @@ CATALOGUE: dict[str, Cause] = {
         "exp(z) / exp(z).sum(axis=1, keepdims=True)",
         "sum over the classes of each sample only",
         rank=0,
-        hints=(r"sum\(", r"exp"),
+        hints=(r"sum\(", r"exp\("),
     ),
     "max_over_batch": Cause(
         "softmax subtracts the largest value of the whole batch",
@@ -313,7 +329,7 @@ CATALOGUE: dict[str, Cause] = {
         "exp(z) / exp(z).sum(axis=1, keepdims=True)",
         "divide each row by its own sum",
         rank=0,
-        hints=(r"exp",),
+        hints=(r"/.*(sum|max)\(", r"exp\("),
     ),
     "overflow": Cause(
         "large inputs overflow to inf or nan",
@@ -323,14 +339,6 @@ CATALOGUE: dict[str, Cause] = {
         "warning",
         rank=7,
         hints=(r"exp\(",),
-    ),
-    "not_finite": Cause(
-        "the output or the loss is not finite on the samples given",
-        "inf or nan",
-        "finite numbers",
-        "scale the inputs and the initial weights, and keep log and exp in range",
-        rank=0,
-        hints=(r"exp\(|log\(",),
     ),
     "targets_out_of_reach": Cause(
         "the output cannot reach the targets",
@@ -354,7 +362,7 @@ CATALOGUE: dict[str, Cause] = {
         "the numerical gradient",
         "check this layer's lines one by one against dW = a.T @ delta",
         rank=6,
-        hints=(r"dot|@|outer",),
+        hints=(PRODUCT,),
     ),
 }
 

@@ -1,77 +1,110 @@
-"""Point at the line of the user's source where a mistake is likely made."""
+"""Point at the line of the user's source where a mistake is likely made.
+
+The user's function is run once under a trace, which gives the lines that it really executes, in
+their order and in all functions that it calls. Lines that the forward pass executes too are left
+out when the backward pass is meant.
+"""
 
 from __future__ import annotations
 
-import inspect
+import contextlib
+import linecache
+import os
 import re
-import types
-from collections.abc import Callable, Iterable
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-CALL_DEPTH = 4
+INSTALLED = tuple(
+    str(Path(sysconfig.get_paths()[name]).resolve()) + os.sep
+    for name in ("stdlib", "purelib", "platlib")
+)
+PACKAGE = str(Path(__file__).resolve().parents[1]) + os.sep
+MOST_LINES = 2000
+# Where a function that holds both passes turns back: the first line that names the target,
+# an error or a gradient.
+BACKWARD = re.compile(
+    r"\b(self\.)?(y|Y|t|T|targets?|labels?|expected|wanted|desired|err\w*|\w*_error\w*|deltas?\w*|"
+    r"d[A-Z]\w*|d_\w+|d\d|dz\d?|dscores|grads?\w*|nabla\w*|g\d?)\b"
+)
+
+
+@dataclass(frozen=True)
+class SourceLine:
+    """One executed line."""
+
+    path: str
+    number: int
+    text: str
+
+    @property
+    def place(self) -> str:
+        return f"{Path(self.path).name}:{self.number}"
+
+
+def is_own(path: str) -> bool:
+    """True for a file of the user's, not of Python, an installed library or this package."""
+    full = str(Path(path).resolve()) if not path.startswith("<") else path
+    return not full.startswith(("<", PACKAGE, *INSTALLED))
+
+
+def executed_lines(call: Callable[[], Any]) -> list[SourceLine]:
+    """The user's lines that a call executes, each once, in the order of their first execution."""
+    seen: dict[tuple[str, int], None] = {}
+    own: dict[str, bool] = {}
+
+    def trace(frame: Any, event: str, argument: Any) -> Any:
+        path = frame.f_code.co_filename
+        if path not in own:
+            own[path] = is_own(path)
+        if not own[path]:
+            return None
+        if event == "line" and len(seen) < MOST_LINES:
+            seen.setdefault((path, frame.f_lineno))
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        with contextlib.suppress(Exception):
+            call()
+    finally:
+        sys.settrace(before)
+    lines = [SourceLine(path, n, linecache.getline(path, n).strip()) for path, n in seen]
+    return [line for line in lines if line.text and not line.text.startswith(("#", "def ", "@"))]
+
+
+def backward_lines(
+    all_lines: Sequence[SourceLine], forward: Sequence[SourceLine]
+) -> list[SourceLine]:
+    """Those of the backward pass: not executed by the forward pass, after the turn."""
+    left = [line for line in all_lines if line not in set(forward)]
+    for index, line in enumerate(left):
+        if BACKWARD.search(line.text):
+            return left[index:]
+    return left
 
 
 def likely_line(
-    network: Any,
-    functions: Iterable[Callable[..., Any]],
-    hints: tuple[str, ...],
-    names: tuple[str, ...],
-) -> tuple[str, str] | None:
-    """("file:line", the line's text) for the first hint that a line of the functions matches.
-
-    A line that also names one of `names` (the parameter in question) is preferred. None where the
-    source cannot be read.
-    """
-    lines = [line for f in reachable(network, functions) for line in source_lines(f)]
-    if not lines:
-        return None
+    lines: Sequence[SourceLine], hints: Sequence[str], names: Sequence[str], layer: int | None
+) -> SourceLine | None:
+    """The first line that a hint matches; among several, one that names the parameter or layer."""
     for hint in hints:
-        matching = [line for line in lines if re.search(hint, line[2])]
-        named = [m for m in matching if any(re.search(rf"\b{re.escape(n)}\b", m[2]) for n in names)]
-        if named or matching:
-            path, number, text = (named or matching)[0]
-            return f"{Path(path).name}:{number}", text.strip()
-    path, number, text = lines[0]
-    return f"{Path(path).name}:{number}", text.strip()
+        matching = [line for line in lines if re.search(hint, line.text)]
+        if matching:
+            return next(preferred(matching, names, layer), matching[0])
+    return lines[0] if lines else None
 
 
-def reachable(network: Any, functions: Iterable[Callable[..., Any]]) -> list[types.FunctionType]:
-    """The functions and those that they call by name, on the network or in their module."""
-    found: list[types.FunctionType] = []
-    todo = [(f, 0) for f in functions]
-    while todo:
-        function, depth = todo.pop(0)
-        plain = getattr(function, "__func__", function)
-        if not isinstance(plain, types.FunctionType) or plain in found:
-            continue
-        found.append(plain)
-        if depth == CALL_DEPTH:
-            continue
-        for name in plain.__code__.co_names:
-            for holder in (network, plain.__globals__):
-                called = (
-                    holder.get(name) if isinstance(holder, dict) else getattr(holder, name, None)
-                )
-                called = getattr(called, "__func__", called)
-                if isinstance(called, types.FunctionType):
-                    same = called.__code__.co_filename == plain.__code__.co_filename
-                    if same or depth == 0:
-                        todo.append((called, depth + 1))
-                    break
-    own = [f for f in found if f.__name__ != "<lambda>"]
-    return own or found
-
-
-def source_lines(function: types.FunctionType) -> list[tuple[str, int, str]]:
-    """(file, line number, text) of a function's body, comments left out."""
-    try:
-        text, start = inspect.getsourcelines(function)
-        path = inspect.getsourcefile(function) or "?"
-    except (OSError, TypeError):
-        return []
-    return [
-        (path, start + offset, line.rstrip("\n"))
-        for offset, line in enumerate(text)
-        if line.strip() and not line.strip().startswith(("#", "def ", "@", '"""'))
-    ]
+def preferred(
+    lines: Sequence[SourceLine], names: Sequence[str], layer: int | None
+) -> Iterator[SourceLine]:
+    """Lines that name one of the parameters, then lines with a name that ends in the layer's number."""
+    telling = [name for name in names if len(name) > 1 and not name.isdigit()]
+    yield from (line for line in lines if any(name in line.text for name in telling))
+    if layer is not None:
+        ends = re.compile(rf"[A-Za-z_]{layer}\b\s*=")
+        yield from (line for line in lines if ends.search(line.text))
