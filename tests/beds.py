@@ -1,7 +1,7 @@
 """The test bed: array libraries made stricter than they are, so that a machine without a GPU finds GPU faults.
 
-Each `Bed` makes one kind of `Backend`. What it can do is declared here and in `anyarray_mlp.backends.BACKENDS`,
-once; skips follow from it (`@pytest.mark.needs`). What each bed catches:
+Each `Bed` makes one kind of `Backend`. What a library can do is declared once, in `anyarray_mlp.backends.BACKENDS`,
+and skips follow from it (`@pytest.mark.needs`). What each bed catches:
 
 | bed | catches |
 |---|---|
@@ -31,11 +31,13 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import pytest
 
 from anyarray_mlp.backends import BACKENDS, Backend, select_backend
 from anyarray_mlp.backends.cupy_backend import CupyBackend
 from anyarray_mlp.backends.jax_backend import JaxBackend
 from anyarray_mlp.backends.numpy_backend import NumpyBackend
+from anyarray_mlp.backends.selection import with_cuda
 from anyarray_mlp.backends.strict_backend import StrictBackend
 from anyarray_mlp.backends.torch_backend import TorchBackend
 from anyarray_mlp.errors import BackendUnavailableError
@@ -48,8 +50,8 @@ EXPECTED = frozenset(filter(None, os.environ.get("ANYARRAY_MLP_EXPECT", "").spli
 class Bed:
     """One kind of backend.
 
-    `make(dtype)` builds it. `library` must be installed; `device` must be there. `capabilities` are what a test
-    may ask for with `@pytest.mark.needs(...)`:
+    `make(dtype)` builds it; `library` must be installed and `device` be there. What a test may ask for with
+    `@pytest.mark.needs(...)` follows from the library's capabilities, less what this bed `lacks`:
 
     values : arrays hold numbers, which `to_host` can read.
     writable : arrays can be written in place.
@@ -59,8 +61,14 @@ class Bed:
     name: str
     library: str
     make: Callable[[str], Backend]
-    capabilities: frozenset[str] = frozenset({"values", "writable", "eager"})
+    lacks: frozenset[str] = frozenset()
     device: str = "cpu"
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What a test may rely on."""
+        immutable = () if BACKENDS[self.library].writable else ("writable",)
+        return NEEDS - self.lacks - {*immutable}
 
     def missing(self) -> str | None:
         """Why this bed cannot be had here, or None."""
@@ -73,10 +81,28 @@ class Bed:
                 return str(error)
         return None
 
-    @property
-    def expected(self) -> bool:
-        """Whether its absence is a failure."""
-        return (f"{self.library}-cuda" if self.device == "cuda" else self.library) in EXPECTED
+    def require(self) -> None:
+        """Skip the running test, or fail it where the library is expected, unless this bed can be had."""
+        missing = self.missing()
+        if missing is not None:
+            unless_expected(
+                f"{self.library}-cuda" if self.device == "cuda" else self.library, missing
+            )
+
+
+def require_library(name: str) -> None:
+    """Skip the running test, or fail it where the library is expected, unless it is installed."""
+    if importlib.util.find_spec(BACKENDS[name].module) is None:
+        unless_expected(name, f"{name} is not installed")
+
+
+def unless_expected(name: str, reason: str) -> None:
+    """Skip the running test; fail it where `name` is expected."""
+    (pytest.fail if name in EXPECTED else pytest.skip)(reason)
+
+
+#: What a test may need.
+NEEDS = frozenset({"values", "writable", "eager"})
 
 
 # --- NumPy, read-only ---
@@ -282,34 +308,37 @@ def no_transfers() -> Any:
     return jax.transfer_guard("disallow")
 
 
-IMMUTABLE = frozenset({"values", "eager"})
-
 BEDS = {
     bed.name: bed
     for bed in (
         Bed("numpy", "numpy", lambda dtype: NumpyBackend("cpu", dtype)),
-        Bed("numpy-readonly", "numpy", lambda dtype: ReadOnlyNumpyBackend("cpu", dtype), IMMUTABLE),
+        Bed(
+            "numpy-readonly",
+            "numpy",
+            lambda dtype: ReadOnlyNumpyBackend("cpu", dtype),
+            lacks=frozenset({"writable"}),
+        ),
         Bed("strict", "array_api_strict", lambda dtype: TripwireStrictBackend("device1", dtype)),
-        Bed("cupy-like", "array_api_strict", CupyLikeBackend, frozenset({"values", "writable"})),
-        Bed("jax-eager", "jax", lambda dtype: EagerJaxBackend("cpu", dtype), IMMUTABLE),
-        Bed("jax", "jax", lambda dtype: GuardedJaxBackend("cpu", dtype), IMMUTABLE),
-        Bed("jax-device2", "jax", lambda dtype: JaxBackend("cpu:2", dtype), IMMUTABLE),
+        Bed("cupy-like", "array_api_strict", CupyLikeBackend, lacks=frozenset({"eager"})),
+        Bed("jax-eager", "jax", lambda dtype: EagerJaxBackend("cpu", dtype)),
+        Bed("jax", "jax", lambda dtype: GuardedJaxBackend("cpu", dtype)),
+        Bed("jax-device2", "jax", lambda dtype: JaxBackend("cpu:2", dtype)),
         Bed("torch", "torch", lambda dtype: TorchBackend("cpu", dtype)),
         Bed(
             "torch-meta",
             "torch",
             lambda dtype: TorchBackend("meta", dtype),
-            frozenset({"writable", "eager"}),
+            lacks=frozenset({"values"}),
         ),
         *(
             Bed(
                 "cupy" if name == "cupy" else f"{name}-cuda",
                 name,
                 lambda dtype, name=name: select_backend(name, "cuda", dtype),
-                IMMUTABLE if name == "jax" else frozenset({"values", "writable"}),
+                lacks=frozenset({"eager"} if name == "cupy" else ()),
                 device="cuda",
             )
-            for name in ("cupy", "torch", "jax")
+            for name in with_cuda()
         ),
     )
 }

@@ -20,12 +20,13 @@ os.environ["XLA_FLAGS"] = " ".join(
 
 import pytest
 
-from anyarray_mlp.backends import Backend
-from tests.beds import BEDS, EXPECTED
+from anyarray_mlp.backends import BACKENDS, Backend
+from anyarray_mlp.backends.selection import with_cuda
+from tests.beds import BEDS, EXPECTED, NEEDS
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    known = {bed.library for bed in BEDS.values()} | {"cupy-cuda", "torch-cuda", "jax-cuda"}
+    known = {*BACKENDS, *(f"{name}-cuda" for name in with_cuda())}
     if not known >= EXPECTED:
         raise pytest.UsageError(
             f"ANYARRAY_MLP_EXPECT names {', '.join(sorted(EXPECTED - known))}; known are {', '.join(sorted(known))}."
@@ -43,7 +44,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for mark in metafunc.definition.iter_markers("needs"):
         needed.update(mark.args)
     named = {name for mark in metafunc.definition.iter_markers("on") for name in mark.args}
-    unknown = (named - set(BEDS)) | (needed - {"values", "writable", "eager"})
+    unknown = (named - set(BEDS)) | (needed - NEEDS)
     assert not unknown, f"{metafunc.definition.nodeid} asks for unknown {sorted(unknown)}"
     names = [
         name
@@ -66,9 +67,7 @@ def dtype() -> str:
 def backend(bed_name: str, dtype: str) -> Iterator[Backend]:
     """A backend of every bed in turn."""
     bed = BEDS[bed_name]
-    missing = bed.missing()
-    if missing is not None:
-        (pytest.fail if bed.expected else pytest.skip)(missing)
+    bed.require()
     if bed.library != "jax":
         yield bed.make(dtype)
         return

@@ -1,12 +1,16 @@
 """Whether CUDA works for a library here, and if not, which of the many reasons it is.
 
-CuPy imports without a driver, so only asking the driver, running a kernel and multiplying two matrices tells.
+The driver is asked first and directly, which needs no library. Then the library: CuPy imports without a driver, so only
+running a kernel and multiplying two matrices tells.
 """
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import importlib.util
 import os
+from dataclasses import dataclass
 
 from anyarray_mlp.errors import BackendUnavailableError
 
@@ -21,6 +25,33 @@ INITIALISATION = {
     804: "this GPU does not support CUDA's forward compatibility: update the driver itself",
     999: "the driver answered with an unknown error: see dmesg, and try again after a reboot",
 }
+
+
+@dataclass(frozen=True)
+class Driver:
+    """The NVIDIA driver's state: cuInit's answer (0 where it works) and the CUDA it supports, 13000 for 13.0."""
+
+    status: int
+    version: int
+
+    @property
+    def problem(self) -> str | None:
+        """One sentence with the cure, or None where there is a GPU to use."""
+        return driver_problem(self.status, self.version) if self.status else None
+
+
+def driver() -> Driver:
+    """Ask the driver, by way of its library."""
+    try:
+        library = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+        version, count = ctypes.c_int(0), ctypes.c_int(0)
+        status = int(library.cuInit(0))
+        library.cuDriverGetVersion(ctypes.byref(version))
+        if status == 0:
+            status = int(library.cuDeviceGetCount(ctypes.byref(count)))
+    except (OSError, AttributeError):
+        return Driver(INSUFFICIENT_DRIVER, 0)
+    return Driver(status or (0 if count.value else NO_DEVICE), version.value)
 
 
 def require(name: str, index: int) -> None:
@@ -53,12 +84,20 @@ def cupy_device_count() -> int:
     try:
         count = int(runtime.getDeviceCount())
     except runtime.CUDARuntimeError as error:
-        raise BackendUnavailableError(_driver_problem(error.status)) from error
+        version, needed = int(runtime.driverGetVersion()), int(runtime.runtimeGetVersion())
+        raise BackendUnavailableError(
+            driver_problem(int(error.status), version, needed, "CuPy")
+        ) from error
     if count == 0:
-        raise BackendUnavailableError(_driver_problem(NO_DEVICE))
+        raise BackendUnavailableError(driver_problem(NO_DEVICE))
     try:
         x = cupy.ones((2, 2), dtype=cupy.float32)
         float((x @ x + x).sum())
+    except MemoryError as error:
+        raise BackendUnavailableError(
+            f"CuPy found a GPU whose memory is full ({_first_line(error)}): free it (nvidia-smi lists who holds "
+            "it), or use --device cpu."
+        ) from error
     except (
         Exception
     ) as error:  # missing CUDA libraries surface as ImportError, RuntimeError, OSError
@@ -69,20 +108,28 @@ def cupy_device_count() -> int:
     return count
 
 
-def _driver_problem(status: int) -> str:
-    """One sentence for a status of the CUDA runtime, with the cure."""
-    from cupy.cuda import runtime
+def driver_problem(
+    status: int, version: int = 0, needed: int | None = None, library: str = "library"
+) -> str:
+    """One sentence for a status of the CUDA driver or runtime, with the cure.
 
-    driver, needed = runtime.driverGetVersion(), runtime.runtimeGetVersion()
-    if status == INSUFFICIENT_DRIVER and driver == 0:
+    `version` is the CUDA that the driver supports, `needed` the one that the library was built for.
+    """
+    if status == INSUFFICIENT_DRIVER and version == 0:
         return (
             "No NVIDIA driver was found: install one (nvidia-smi must list a GPU; in a container, pass the GPU "
             "through), or use --device cpu."
         )
-    if status == INSUFFICIENT_DRIVER or 0 < driver < needed:
+    if status == INSUFFICIENT_DRIVER and needed is not None and version < needed:
+        older = (
+            f", or install a {library} for the older CUDA"
+            + (": pip install 'anyarray-mlp[cuda12]'" if library == "CuPy" else "")
+            if version >= 12000
+            else ""
+        )
         return (
-            f"The NVIDIA driver supports CUDA {_version(driver)} and this CuPy needs {_version(needed)}: update the "
-            "driver, or install the CuPy wheel for the older CUDA: pip install 'anyarray-mlp[cuda12]'."
+            f"The NVIDIA driver supports CUDA {_version(version)} and this {library} needs {_version(needed)}: "
+            f"update the driver{older}."
         )
     if status == NO_DEVICE:
         return (
@@ -106,9 +153,16 @@ def torch_device_count() -> int:
             "--device cpu."
         )
     if not torch.cuda.is_available():
+        now = driver()
+        needed = cuda_number(torch.version.cuda)
+        if now.status == 0 and now.version // 1000 < needed // 1000:
+            raise BackendUnavailableError(
+                driver_problem(INSUFFICIENT_DRIVER, now.version, needed, "PyTorch")
+            )
         raise BackendUnavailableError(
-            f"PyTorch was built for CUDA {torch.version.cuda} but finds no usable GPU: check that nvidia-smi lists "
-            "one and that the driver is recent enough, or use --device cpu."
+            now.problem
+            or f"PyTorch was built for CUDA {torch.version.cuda} but finds no usable GPU, though the driver lists "
+            "one: torch.zeros(1).cuda() raises the reason; or use --device cpu."
         )
     return int(torch.cuda.device_count())
 
@@ -121,9 +175,16 @@ def jax_device_count() -> int:
     try:
         return len(jax.devices("cuda"))
     except RuntimeError as error:
+        plugins = [f"jax_cuda{major}_plugin" for major in (12, 13)]
+        if not any(importlib.util.find_spec(plugin) for plugin in plugins):
+            raise BackendUnavailableError(
+                "This JAX was installed without CUDA: pip install 'jax[cuda13]' (or [cuda12], to match the driver), "
+                "or use --device cpu."
+            ) from error
         raise BackendUnavailableError(
-            "This JAX sees no NVIDIA GPU: pip install 'jax[cuda13]' (or [cuda12]) and check that nvidia-smi lists a "
-            "GPU, or use --device cpu."
+            driver().problem
+            or f"This JAX finds no usable GPU, though the driver lists one ({_first_line(error)}): its CUDA plugin may "
+            "be for another CUDA than the driver; pip install 'jax[cuda13]' (or [cuda12]), or use --device cpu."
         ) from error
 
 
@@ -132,6 +193,12 @@ def tf32_override() -> tuple[str, ...]:
     if os.environ.get("NVIDIA_TF32_OVERRIDE") != "1":
         return ()
     return ("NVIDIA_TF32_OVERRIDE=1 is set: cuBLAS multiplies float32 matrices in TF32; unset it.",)
+
+
+def cuda_number(version: str) -> int:
+    """13.0 as 13000."""
+    major, _, minor = version.partition(".")
+    return int(major) * 1000 + int(minor or 0) * 10
 
 
 def _version(number: int) -> str:

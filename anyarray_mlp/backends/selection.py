@@ -17,37 +17,61 @@ from anyarray_mlp.errors import BackendUnavailableError, UsageError
 
 @dataclass(frozen=True)
 class Library:
-    """How to find and get an array library."""
+    """An array library: how to find it, how to get it and what it can do.
+
+    Attributes
+    ----------
+    module, distributions : what is imported, and the packages that it may come from.
+    backend_class : the backend over it, in this package.
+    install : the command that installs it.
+    cpu, cuda : where it computes.
+    writable : whether arrays can be written in place.
+    jit : whether whole functions are compiled, so that shapes and branches are fixed when they are traced.
+    """
 
     module: str
     backend_class: str
     distributions: tuple[str, ...]
     install: str
-    cuda: bool
+    cpu: bool = True
+    cuda: bool = False
+    writable: bool = True
+    jit: bool = False
 
 
-#: Every backend, in the order in which `--device cuda` tries them after NumPy, which has no GPU.
+#: Every backend, in the order in which `--device cuda` tries those that have a GPU side. The table in
+#: `docs/backends.md` and what the tests skip follow from it.
 BACKENDS: dict[str, Library] = {
-    "numpy": Library("numpy", "numpy_backend.NumpyBackend", ("numpy",), "pip install numpy", False),
+    "numpy": Library("numpy", "numpy_backend.NumpyBackend", ("numpy",), "pip install numpy"),
     "cupy": Library(
         "cupy",
         "cupy_backend.CupyBackend",
         ("cupy-cuda13x", "cupy-cuda12x", "cupy"),
         "pip install 'anyarray-mlp[cuda13]' (or [cuda12], to match the driver)",
-        True,
+        cpu=False,
+        cuda=True,
     ),
     "torch": Library(
-        "torch", "torch_backend.TorchBackend", ("torch",), "pip install 'anyarray-mlp[torch]'", True
+        "torch",
+        "torch_backend.TorchBackend",
+        ("torch",),
+        "pip install 'anyarray-mlp[torch]'",
+        cuda=True,
     ),
     "jax": Library(
-        "jax", "jax_backend.JaxBackend", ("jax",), "pip install 'anyarray-mlp[jax]'", True
+        "jax",
+        "jax_backend.JaxBackend",
+        ("jax",),
+        "pip install 'anyarray-mlp[jax]'",
+        cuda=True,
+        writable=False,
+        jit=True,
     ),
     "array_api_strict": Library(
         "array_api_strict",
         "strict_backend.StrictBackend",
         ("array-api-strict",),
         "pip install array-api-strict",
-        False,
     ),
 }
 
@@ -68,7 +92,7 @@ class BackendStatus:
 
 def parse_device(device: str) -> tuple[str, int | None]:
     """The kind and the index of "cpu", "cuda", "cuda:1" or "auto"."""
-    match = re.fullmatch(r"(cpu|auto)|(cuda)(?::(\d+))?|(device\d)", device)
+    match = re.fullmatch(r"(cpu|auto)|(cuda)(?::(\d+))?|(device[12])", device)
     if match is None:
         raise UsageError(f"device must be cpu, cuda, cuda:N or auto, got {device!r}.")
     kind = match[1] or match[2] or match[4]
@@ -118,9 +142,9 @@ def select_backend(
         cuda.require(name, index or 0)
         return _load(name, f"cuda:{index or 0}", dtype, reproducible)
     name = name or "numpy"
-    if name == "cupy":
+    if not BACKENDS[name].cpu:
         raise UsageError(
-            "The cupy backend runs on a GPU only; use device='cuda', or the numpy backend."
+            f"The {name} backend runs on a GPU only; use device='cuda', or the numpy backend."
         )
     require_installed(name)
     return _load(name, kind, dtype, reproducible)
@@ -130,6 +154,13 @@ def require_installed(name: str) -> None:
     """Raise `BackendUnavailableError`, with the command that installs it, where a library is absent."""
     library = BACKENDS[name]
     if importlib.util.find_spec(library.module) is None:
+        recorded = [d for d in library.distributions if _distribution_version(d)]
+        if recorded:
+            # Two CuPy wheels share one folder: uninstalling either empties it and leaves the other's record.
+            raise BackendUnavailableError(
+                f"{' and '.join(recorded)} is recorded as installed, but the module {library.module} is gone: "
+                f"pip uninstall -y {' '.join(recorded)}, then {library.install}."
+            )
         raise BackendUnavailableError(
             f"The {name} backend needs {library.module}, which is not installed: {library.install}."
         )
@@ -146,7 +177,7 @@ def _status(name: str) -> BackendStatus:
         require_installed(name)
     except BackendUnavailableError as error:
         return BackendStatus(name, None, (), str(error))
-    devices: tuple[str, ...] = () if name == "cupy" else ("cpu",)
+    devices: tuple[str, ...] = ("cpu",) if library.cpu else ()
     problem = None
     if library.cuda:
         try:
@@ -157,42 +188,52 @@ def _status(name: str) -> BackendStatus:
 
 
 def _version(library: Library) -> str | None:
-    for distribution in library.distributions:
-        try:
-            return importlib.metadata.version(distribution)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return None
+    return next(filter(None, map(_distribution_version, library.distributions)), None)
+
+
+def _distribution_version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _resolve_auto(name: str | None) -> tuple[str | None, str]:
     """A GPU where a library works on one, else the CPU."""
-    for candidate in [name] if name else [n for n, library in BACKENDS.items() if library.cuda]:
-        if BACKENDS[candidate].cuda and importlib.util.find_spec(BACKENDS[candidate].module):
-            try:
-                cuda.require(candidate, 0)
-            except BackendUnavailableError:
-                if candidate == "cupy" and name is not None:
-                    raise
-                continue
-            return candidate, "cuda"
+    if name is not None and not BACKENDS[name].cpu:
+        return name, "cuda"
+    if (name is not None and not BACKENDS[name].cuda) or cuda.driver().problem:
+        return name, "cpu"
+    for candidate in with_cuda() if name is None else [name]:
+        try:
+            require_installed(candidate)
+            cuda.require(candidate, 0)
+        except BackendUnavailableError:
+            continue
+        return candidate, "cuda"
     return name, "cpu"
 
 
 def _first_with_cuda() -> str:
-    """The first library that works on a GPU; where none does, the reason CuPy gives."""
+    """The first library that works on a GPU; where none does, what is wrong with the driver, or else with CuPy."""
+    problem = cuda.driver().problem
+    if problem is not None:
+        raise BackendUnavailableError(problem)
     reasons = []
-    for name, library in BACKENDS.items():
-        if not library.cuda:
-            continue
+    for name in with_cuda():
         try:
             require_installed(name)
             cuda.require(name, 0)
         except BackendUnavailableError as error:
-            reasons.append(str(error))
+            reasons.append(error)
         else:
             return name
-    raise BackendUnavailableError(reasons[0])
+    raise reasons[0]
+
+
+def with_cuda() -> list[str]:
+    """The backends that have a GPU side, in the order in which they are tried."""
+    return [name for name, library in BACKENDS.items() if library.cuda]
 
 
 def _load(name: str, device: str, dtype: str, reproducible: Reproducible) -> Backend:

@@ -130,7 +130,7 @@ def devices_of(
         # A single device that must be there, unless none is asked for: then every kind that is present.
         status = statuses.get(name)
         if status is None or device is not None or not status.devices:
-            yield device or ("cuda" if name == "cupy" else "cpu")
+            yield device or ("cpu" if name not in BACKENDS or BACKENDS[name].cpu else "cuda")
             return
     status = statuses[name]
     wanted = ("cpu", "cuda:0") if device is None else ("cuda:0" if device == "cuda" else device,)
