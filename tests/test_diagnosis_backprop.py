@@ -65,7 +65,7 @@ class Small:
 NAMES: dict[str, Any] = {"weights": ["w1", "w2"], "biases": ["b1", "b2"], "loss": "loss"}
 
 
-@pytest.mark.parametrize("case", CASES[::3], ids=lambda c: f"{c.style}-{c.name}")
+@pytest.mark.parametrize("case", CASES[::4], ids=lambda c: f"{c.style}-{c.name}")
 def test_hand_written_networks(case: Any) -> None:
     result = run_case(case)
     assert not result.error
@@ -119,6 +119,30 @@ def test_every_cause_of_the_benchmark_is_in_the_catalogue() -> None:
     assert {cause for case in CASES for cause in case.planted} <= set(CATALOGUE)
 
 
+def test_every_cause_is_on_the_page() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "check-backprop.md").read_text()
+    assert [cause for cause in CATALOGUE if f"| `{cause}` |" not in page] == []
+
+
+def test_an_error_of_the_users_own_code_is_told_with_its_line() -> None:
+    class Broken(Small):
+        def gradients(self, x: Any, y: Any) -> list[Any]:
+            return [x.T @ np.ones((99, 3))]
+
+    with pytest.raises(UsageError, match=r"test_diagnosis_backprop.py:\d+: .* raised ValueError"):
+        check_backprop(Broken(), X, Y, gradients="gradients", **NAMES)
+
+
+def test_gradients_that_are_not_finite_make_valid_json() -> None:
+    class Infinite(Small):
+        def gradients(self, x: Any, y: Any) -> list[Any]:
+            return [g * np.inf for g in super().gradients(x, y)]
+
+    report = check_backprop(Infinite(), X, Y, gradients="gradients", **NAMES)
+    assert report.causes == ("gradient_not_finite",)
+    assert json.loads(report.to_json(), parse_constant=pytest.fail)["ok"] is False
+
+
 def test_bad_descriptions_say_what_to_do() -> None:
     with pytest.raises(UsageError, match="neither gradients nor train_step"):
         check_backprop(Small(), X, Y, **NAMES)
@@ -148,7 +172,7 @@ def test_check_file(tmp_path: Path) -> None:
     )
     assert check_file(good).causes[0] == "sign_flipped"
     empty = tmp_path / "empty.py"
-    empty.write_text("a = 1\n")
+    empty.write_text("a = 1\nprint(a)\n")
     with pytest.raises(UsageError, match="defines no ADAPTER"):
         check_file(empty)
     broken = tmp_path / "broken.py"

@@ -13,13 +13,14 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.diagnosis.adapters import Adapter, UserNetwork
+from anyarray_mlp.diagnosis.adapters import Adapter, UserNetwork, quiet
 from anyarray_mlp.diagnosis.forward_checks import forward_findings
 from anyarray_mlp.diagnosis.judging import Judge, judge_by_numbers
 from anyarray_mlp.diagnosis.matching import Explanation, fit_factor, usual_scales
@@ -32,6 +33,7 @@ from anyarray_mlp.diagnosis.source_lines import (
     SourceLine,
     backward_lines,
     executed_lines,
+    is_own,
     likely_line,
 )
 from anyarray_mlp.diagnosis.understanding import PROBE_SEED, Understanding
@@ -81,17 +83,14 @@ class BackpropReport:
 
     def to_json(self) -> str:
         """The report as JSON text."""
-        return json.dumps(
-            {
-                "ok": self.ok,
-                "findings": [f.as_dict() for f in self.findings],
-                "notes": [f.as_dict() for f in self.notes],
-                "understood": self.understood,
-                "gradients": list(self.gradients),
-            },
-            indent=2,
-            default=float,
-        )
+        told = {
+            "ok": self.ok,
+            "findings": [f.as_dict() for f in self.findings],
+            "notes": [f.as_dict() for f in self.notes],
+            "understood": self.understood,
+            "gradients": list(self.gradients),
+        }
+        return json.dumps(plain(told), indent=2, allow_nan=False)
 
     def __str__(self) -> str:
         lines = []
@@ -108,6 +107,18 @@ class BackpropReport:
         for finding in self.notes:
             lines += ["", str(finding)]
         return "\n".join(lines)
+
+
+def plain(value: Any) -> Any:
+    """Values that JSON can hold; numbers that are not finite become text."""
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, (bool, str, int)) or value is None:
+        return value
+    number = float(value)
+    return number if np.isfinite(number) else str(number)
 
 
 def check_backprop(
@@ -149,8 +160,32 @@ def check_backprop(
     user = UserNetwork(adapter)
     try:
         return Check(user, x, y).run()
+    except AnyArrayMLPError:
+        raise
+    except Exception as error:
+        place = place_in_own_code(error)
+        if place is None:
+            raise
+        raise UsageError(
+            f"{place}: the network's own code raised {type(error).__name__}: {error}; mend that first, "
+            "or say samples='rows', 'columns' or 'single' where it got samples in another layout"
+        ) from error
     finally:
         user.restore()
+
+
+def place_in_own_code(error: BaseException) -> str | None:
+    """ "file:line" of the user's code that an error came from, None where none is on the way."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if is_own(frame.filename)]
+    inside = (
+        [frame for frame in frames[frames.index(own[-1]) :] if not is_own(frame.filename)]
+        if own
+        else []
+    )
+    if not own or any("diagnosis" in frame.filename for frame in inside):
+        return None
+    return f"{os.path.basename(own[-1].filename)}:{own[-1].lineno}"
 
 
 def check_file(path: str | os.PathLike[str]) -> BackpropReport:
@@ -178,7 +213,8 @@ def check_file(path: str | os.PathLike[str]) -> BackpropReport:
     sys.path.insert(0, folder)
     try:
         try:
-            spec.loader.exec_module(module)
+            with quiet():
+                spec.loader.exec_module(module)
             found = getattr(module, "ADAPTER", None)
             for maker in ("adapter", "network"):
                 if found is None and callable(getattr(module, maker, None)):
@@ -225,6 +261,16 @@ class Check:
 
     def judge(self, seen: Observation) -> None:
         """Compare what was seen with the right gradient and name what differs."""
+        bad = [
+            parameter
+            for parameter, array in zip(self.user.parameters, seen.arrays, strict=True)
+            if array is not None and not np.isfinite(array).all()
+        ]
+        if bad:
+            layers = tuple(sorted({parameter.layer + 1 for parameter in bad}))
+            kinds = ", ".join(dict.fromkeys(parameter.kind for parameter in bad))
+            self.add([BackpropFinding("gradient_not_finite", layers, kinds)])
+            return
         unknown_loss = self.user.loss is not None and self.known.loss is None
         by_numbers: list[BackpropFinding] = []
         if self.slopes is not None and (unknown_loss or self.known.structure is None):
@@ -247,6 +293,8 @@ class Check:
     def check_gradients(self) -> None:
         seen = observe_gradients(self.known)
         self.judge(seen)
+        if self.has("gradient_not_finite"):
+            return
         self.user.write(self.known.values)
         self.add(gradient_memory(self.user, self.known.samples, self.known.tolerance))
 
@@ -262,7 +310,7 @@ class Check:
         if self.user.gradients is not None and not seen.adaptive:
             self.merge_update(before)
         self.user.write(self.known.values)
-        if seen.adaptive or self.has("label_shape_broadcast"):
+        if seen.adaptive or self.has("label_shape_broadcast", "gradient_not_finite"):
             return
         rate = None
         if self.user.rate_is_free:

@@ -340,6 +340,14 @@ CATALOGUE: dict[str, Cause] = {
         rank=7,
         hints=(r"exp\(",),
     ),
+    "gradient_not_finite": Cause(
+        "the gradient holds inf or nan at ordinary weights",
+        "a division by zero, a log or an exp out of range in the backward pass",
+        "finite numbers",
+        "look for divisions by p or 1 - p: with cross-entropy, delta = p - y needs none",
+        rank=4,
+        hints=(r"/|log\(|exp\(|\*\*\s*-", *DIFFERENCE),
+    ),
     "targets_out_of_reach": Cause(
         "the output cannot reach the targets",
         "targets outside the range of the output's activation",

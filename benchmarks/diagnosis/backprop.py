@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import pkgutil
 import platform
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
+
+import numpy as np
 
 from anyarray_mlp.diagnosis import BackpropReport, check_backprop
 from benchmarks.diagnosis import networks
@@ -131,7 +135,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.verbose and result.report is not None:
             print(f"--- {case.style}.{case.name}\n{result.report}\n")
     lines = ["# check_backprop on hand-written networks", ""]
-    lines += [f"Python {platform.python_version()}, `python -m benchmarks.diagnosis.backprop`.", ""]
+    lines += [
+        f"{date.today()}, {os.cpu_count()} cores, CPU only, Python {platform.python_version()}, NumPy "
+        f"{np.__version__}. Made by `python -m benchmarks.diagnosis.backprop --out "
+        "benchmarks/results/check_backprop.md`.",
+        "",
+        "A network with mistakes counts as right where the planted cause is named first and all planted "
+        "ones are named; a right network where nothing is. The networks written afterwards were each run "
+        "once before anything was changed: `check_backprop_held_out.md` has that result.",
+        "",
+    ]
     lines += [*summary(results), "", *table(results)]
     print("\n".join(summary(results)))
     if chosen.out is not None:
