@@ -14,7 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from anyarray_mlp.arithmetic.scalar import integer_power
+import numpy as np
+
+from anyarray_mlp.arithmetic.scalar import integer_power, integer_powers
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.parameters import Leaves
 
@@ -28,14 +30,14 @@ class Optimizer:
     """A first-order optimiser.
 
     `n_moments` is the number of arrays kept for each parameter; `scalars(t, rate)` gives the numbers of step
-    t = 1, 2, ... at learning rate `rate`, of which there are `n_scalars`.
+    t = 1, 2, ... at learning rate `rate`, of which there are `n_scalars`; for arrays of steps and rates, arrays.
     """
 
     name: str
     n_moments: int
     n_scalars: int
     kernel: Callable[..., tuple[Array, ...]]
-    scalars: Callable[[int, float], tuple[float, ...]]
+    scalars: Callable[[Any, Any], tuple[Any, ...]]
 
     def init(self, xp: Namespace, theta: Leaves) -> State:
         """Moments of zero, one tuple of leaves for each."""
@@ -131,7 +133,7 @@ def adamw(
         p -= step
         return p, m, v
 
-    def scalars(t: int, rate: float) -> tuple[float, ...]:
+    def scalars(t: Any, rate: Any) -> tuple[Any, ...]:
         return rate * adam_correction(beta_1, beta_2, t), 1.0 - rate * weight_decay
 
     return Optimizer("adamw", 2, 2, kernel, scalars)
@@ -202,9 +204,10 @@ def _adam_moments(beta_1: float, beta_2: float, epsilon: float) -> Callable[...,
     return moments
 
 
-def adam_correction(beta_1: float, beta_2: float, t: int) -> float:
-    """sqrt(1 - b2^t) / (1 - b1^t), the bias correction of step t = 1, 2, ..."""
-    return math.sqrt(1.0 - integer_power(beta_2, t)) / (1.0 - integer_power(beta_1, t))
+def adam_correction(beta_1: float, beta_2: float, t: Any) -> Any:
+    """sqrt(1 - b2^t) / (1 - b1^t), the bias correction of step t = 1, 2, ..., or of an array of steps."""
+    power: Any = integer_powers if isinstance(t, np.ndarray) else integer_power
+    return np.sqrt(1.0 - power(beta_2, t)) / (1.0 - power(beta_1, t))
 
 
 def _fraction(name: str, value: float, closed: bool = False) -> float:

@@ -320,12 +320,10 @@ def step_inputs(
 
     Row indices (K, rows), the optimiser's scalars (K,) each, and a dropout key (K,) for each layer that drops.
     """
-    scalars = np.array([optimizer.scalars(step + k + 1, rate) for k, rate in enumerate(rates)])
-    inputs = [backend.asarray(indices)]
-    inputs += [backend.asarray(column) for column in scalars.T]
-    for layer in mlp.dropout_layers:
-        inputs.append(backend.asarray(dropout_keys(seed, layer, step, len(rates)), dtype="int32"))
-    return tuple(inputs)
+    scalars = optimizer.scalars(np.arange(step + 1, step + len(rates) + 1), np.array(rates))
+    inputs = [backend.asarray(indices), *map(backend.asarray, scalars)]
+    keys = (dropout_keys(seed, layer, step, len(rates)) for layer in mlp.dropout_layers)
+    return (*inputs, *(backend.asarray(key, dtype="int32") for key in keys))
 
 
 def dropout_keys(seed: int, layer: int, step: int, count: int) -> NDArray[np.int32]:

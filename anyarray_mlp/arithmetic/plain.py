@@ -63,10 +63,14 @@ class PlainNamespace:
         self, x: Array, w: Array, b: Array | None
     ) -> tuple[Array, tuple[Array, Array, bool]]:
         """x @ w + b, and what its vjp needs."""
-        y = self.matmul(x, w)
-        if b is not None:
-            y += b
+        y = self.matmul(x, w) if b is None else self.affine(x, w, b)
         return y, (x, w, b is not None)
+
+    def affine(self, x: Array, w: Array, b: Array) -> Array:
+        """x @ w + b."""
+        y = self.matmul(x, w)
+        y += b
+        return y
 
     def linear_vjp(
         self, residual: tuple[Array, Array, bool], dy: Array, need_dx: bool

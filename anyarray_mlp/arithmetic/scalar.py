@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 from anyarray_mlp.arithmetic import tables
 
 LN2_HIGH, LN2_LOW = tables.split_ln2(32, 84)
@@ -57,6 +60,16 @@ def integer_power(base: float, exponent: int) -> float:
         base *= base
         exponent >>= 1
     return result
+
+
+def integer_powers(base: float, exponents: NDArray[np.int64]) -> NDArray[np.float64]:
+    """`integer_power` of each exponent, by the same products."""
+    results = np.ones(exponents.shape)
+    while exponents.any():
+        results = np.where(exponents & 1, results * base, results)
+        base *= base
+        exponents = exponents >> 1
+    return results
 
 
 def cos_pi(x: float) -> float:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from anyarray_mlp.backends.recording import Spec
+from anyarray_mlp.backends.recording import Node, Spec
 
 Array = Any
 Call = Callable[[], Any]
@@ -42,6 +43,8 @@ class NumpyLibrary:
     """See `replay.Library`."""
 
     elementwise = frozenset({*UFUNCS, "where", "astype"})
+    #: Four float32 operands fill half of a 1 MB cache.
+    block = 32_768
 
     def __init__(self) -> None:
         self.constants: dict[Any, Array] = {}
@@ -65,9 +68,13 @@ class NumpyLibrary:
             return np.empty_like(array)
         return np.zeros(array.shape, array.dtype)
 
-    def quietly(self) -> Any:
+    def quietly(self) -> AbstractContextManager[Any]:
         """A context in which arithmetic on stand-ins warns of nothing."""
         return np.errstate(all="ignore")
+
+    def running(self) -> AbstractContextManager[Any]:
+        """A context in which the calls of a replay are made."""
+        return nullcontext()
 
     def is_writable(self, array: Array) -> bool:
         """Whether an array may be written to."""
@@ -76,6 +83,9 @@ class NumpyLibrary:
     def out_of_range(self, index: Array, n: int) -> bool:
         """Whether an integer array holds anything outside 0 ... n - 1."""
         return bool(index.size) and not (index.min() >= 0 and index.max() < n)
+
+    def fuse(self, node: Node, only_use: Callable[[Any], Node | None]) -> None:
+        """NumPy has no operation that does several at once."""
 
     def empty(self, spec: Spec, steps: int | None = None) -> Array:
         """Zeros, so that an index that is not yet filled in is in range."""

@@ -10,7 +10,7 @@
   for several steps at once.
 
 `Replay` binds a plan to arrays and runs it. Each operation is the library's own, on operands of the same layout
-as in the plain loop, so the results are the plain loop's to the bit.
+as in the plain loop, so on NumPy the results are the plain loop's to the bit.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -38,10 +39,8 @@ from anyarray_mlp.backends.recording import (
 
 Call = Callable[[], Any]
 
-#: Entries of one block of a large elementwise operation: four float32 operands fill half of a 1 MB cache.
-BLOCK = 32_768
-#: Elementwise operations of more entries than this are done in blocks.
-LARGE = 4 * BLOCK
+#: Elementwise operations of more than this many blocks are done block by block.
+LARGE = 4
 #: Bytes of what is prepared for several steps at once.
 AHEAD_BYTES = 1 << 18
 #: Steps prepared at once at most.
@@ -53,6 +52,18 @@ class Library(recording.Library, Protocol):
 
     #: Operations that are elementwise and broadcast, by the names of the standard.
     elementwise: frozenset[str]
+
+    @property
+    def block(self) -> int:
+        """Entries of one block of a large elementwise operation, so that a few operands fit the cache."""
+
+    def fuse(
+        self, node: Node, only_use: Callable[[Any], Node | None]
+    ) -> tuple[str, tuple[Any, ...]] | None:
+        """The operation and operands that do a node and others before it at once, where the library has one.
+
+        `only_use(value)` is the node of a value that nothing else uses, else None.
+        """
 
     def empty(self, spec: Spec, steps: int | None = None) -> Array:
         """An array of a spec; with `steps`, C-ordered with an axis of that length in front."""
@@ -70,6 +81,9 @@ class Library(recording.Library, Protocol):
 
     def copy(self, source: Array, out: Array) -> Call:
         """A call that copies."""
+
+    def running(self) -> AbstractContextManager[Any]:
+        """A context in which the calls of a replay are made."""
 
     def is_writable(self, array: Array) -> bool:
         """Whether an array may be written to."""
@@ -107,6 +121,8 @@ class Plan:
     """When each node of a program runs, and where its result lies."""
 
     program: Program
+    #: Entries of one block.
+    block: int
     #: Nodes that are done for several steps at once.
     ahead: list[Node] = field(default_factory=list)
     #: The other nodes, in groups; a group of more than one is run in blocks of `rows` rows.
@@ -134,7 +150,7 @@ class Planner:
     def __init__(self, program: Program, library: Library) -> None:
         self.program = program
         self.library = library
-        self.plan = Plan(program)
+        self.plan = Plan(program, library.block)
         self.nodes = live_nodes(program)
         self.state = program.arguments["state"]
         for new, old in zip(program.state, self.state, strict=True):
@@ -142,6 +158,7 @@ class Planner:
                 raise NotRecordableError("A leaf of the new state is a view of an argument.")
         if len({value.root for value in program.state}) < len(program.state):
             raise NotRecordableError("Two leaves of the new state are one array.")
+        self.fuse()
         for node in self.nodes:
             self.find_gather(node)
         self.choose_ahead()
@@ -156,6 +173,20 @@ class Planner:
     def is_elementwise(self, node: Node) -> bool:
         """Whether a node may be computed in blocks and over its operands."""
         return node.op in self.library.elementwise and not node.kwargs and node.out.base is None
+
+    def fuse(self) -> None:
+        """Replace operations by those that do several at once."""
+        users = count_users(self.nodes, self.program)
+
+        def only_use(value: Any) -> Node | None:
+            alone = isinstance(value, Value) and value.base is None and users[value] == 1
+            return value.node if alone else None
+
+        for node in self.nodes:
+            fused = self.library.fuse(node, only_use)
+            if fused is not None:
+                node.op, node.args = fused
+        self.nodes = live_nodes(self.program)
 
     # --- what can be prepared for several steps ---
 
@@ -284,7 +315,7 @@ class Planner:
     def can_block(self, node: Node) -> bool:
         return (
             self.is_elementwise(node)
-            and math.prod(node.out.spec.shape) > LARGE
+            and math.prod(node.out.spec.shape) > LARGE * self.plan.block
             and is_contiguous(node.out.spec)
         )
 
@@ -329,7 +360,7 @@ class Planner:
                         places[value] = over
                     elif value in inner:
                         spec = value.spec
-                        size = block_rows(spec) * math.prod(spec.shape[1:])
+                        size = block_rows(spec, self.plan.block) * math.prod(spec.shape[1:])
                         memory = allocate(inner_free, spec.dtype, size)
                         places[value] = Place(memory, block=True)
                     else:
@@ -464,9 +495,9 @@ def is_reshape(value: Value) -> bool:
     return True
 
 
-def block_rows(spec: Spec) -> int:
-    """Rows of one block."""
-    return max(1, BLOCK // max(1, math.prod(spec.shape[1:])))
+def block_rows(spec: Spec, block: int) -> int:
+    """Rows of one block of `block` entries."""
+    return max(1, block // max(1, math.prod(spec.shape[1:])))
 
 
 # --- running a plan ------------------------------------------------------------------------------
@@ -568,7 +599,7 @@ class Binding:
         rows = group[0].out.spec.shape[0] if group[0].out.spec.shape else 1
         blocks = [(0, rows)]
         if len(group) > 1:
-            size = block_rows(group[0].out.spec)
+            size = block_rows(group[0].out.spec, self.plan.block)
             blocks = [(start, min(start + size, rows)) for start in range(0, rows, size)]
         for start, stop in blocks:
             for node in group:
@@ -614,7 +645,9 @@ class Binding:
             self.memories[place.memory] = self.library.memory(place.memory.size, place.memory.dtype)
         spec = value.spec
         if place.block:
-            spec = Spec((block_rows(spec), *spec.shape[1:]), spec.dtype, spec.strides)
+            spec = Spec(
+                (block_rows(spec, self.plan.block), *spec.shape[1:]), spec.dtype, spec.strides
+            )
         self.fixed[value] = self.library.lay_out(self.memories[place.memory], place.offset, spec)
         return self.fixed[value]
 
@@ -661,7 +694,10 @@ class Replay:
             owned = self.own(state_leaves)
             binding = Binding(plan, self.library, owned, data_leaves, min(count, plan.steps))
             self.bindings[key] = binding
-        outputs = self.repeat(binding, inputs, count)
+        specs = [value.spec for value in plan.program.outputs]
+        outputs = [self.library.empty(spec, count) for spec in specs]
+        with self.library.running():
+            self.repeat(binding, inputs, outputs)
         final = iter(binding.state)
         return substitute(state, lambda _: next(final)), tuple(outputs)
 
@@ -688,19 +724,18 @@ class Replay:
             owned.append(leaf if usable else self.xp.asarray(leaf, copy=True))
         return owned
 
-    def repeat(self, binding: Binding, inputs: Arrays, count: int) -> list[Array]:
-        """Run `count` steps; their outputs, stacked."""
-        specs = [value.spec for value in binding.plan.program.outputs]
-        outputs = [self.library.empty(spec, count) for spec in specs]
+    def repeat(self, binding: Binding, inputs: Arrays, outputs: list[Array]) -> None:
+        """Run the steps of `inputs` and fill `outputs`, which both have an axis of steps in front."""
+        copy = self.library.copy
+        count = inputs[0].shape[0]
         for start in range(0, count, binding.steps):
             n = min(binding.steps, count - start)
             for array, buffer in zip(inputs, binding.inputs, strict=True):
-                self.library.copy(array[start : start + n, ...], buffer[:n, ...])()
+                copy(array[start : start + n, ...], buffer[:n, ...])()
             for call in binding.ahead:
                 call()
             for calls in binding.step_calls[:n]:
                 for call in calls:
                     call()
             for buffer, column in zip(binding.outputs, outputs, strict=True):
-                self.library.copy(buffer[:n, ...], column[start : start + n, ...])()
-        return outputs
+                copy(buffer[:n, ...], column[start : start + n, ...])()

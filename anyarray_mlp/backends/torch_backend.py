@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
-from anyarray_mlp.backends.base import Array, Backend
+from anyarray_mlp.backends.base import Array, Backend, Run, Step
 from anyarray_mlp.backends.cuda import tf32_override
+from anyarray_mlp.backends.replay import Replay
 
 
 class TorchBackend(Backend):
@@ -23,7 +24,7 @@ class TorchBackend(Backend):
         import torch
 
         self.torch_device = torch.device(device)
-        overrides = {"logistic": torch.sigmoid, "erf": torch.special.erf}
+        overrides = {"logistic": torch.sigmoid, "erf": torch.special.erf, "affine": affine}
         super().__init__(device, dtype, PlainNamespace(xp, self.torch_device, overrides))
 
     def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Array:
@@ -71,9 +72,25 @@ class TorchBackend(Backend):
             )
         return found
 
+    def compile(self, step: Step) -> Run:
+        """The step recorded and replayed into buffers allocated once; a plain loop where that cannot be."""
+        plain = super().compile(step)
+        if type(self.xp) is not PlainNamespace or self.torch_device.type not in ("cpu", "cuda"):
+            return plain
+        from anyarray_mlp.backends.torch_replay import TorchLibrary
+
+        return Replay(step, self.xp, TorchLibrary(self.torch_device), plain)
+
     def synchronize(self) -> None:
         """Wait for the GPU."""
         if self.torch_device.type == "cuda":
             import torch
 
             torch.cuda.synchronize(self.torch_device)
+
+
+def affine(x: Array, w: Array, b: Array) -> Array:
+    """x @ w + b in one call."""
+    import torch
+
+    return torch.addmm(b, x, w)
