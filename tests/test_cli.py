@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import importlib.util
 import io
 import json
 import os
@@ -139,6 +140,19 @@ def test_training_says_what_went_wrong_and_diagnose_says_it_again(cli):
     code, _, err = cli("train", "digits", "--epochs", 15, "--out", "good")
     assert "diagnosis: nothing suspicious" in err
     assert cli("diagnose", "good")[0] == 0
+
+
+def test_reproducible_runs_are_the_same_bits_on_every_backend_at_hand(cli, here):
+    names = ["numpy"] + [name for name in ("torch", "jax") if importlib.util.find_spec(name)]
+    for name in names:
+        code, _, err = cli(
+            "train", "iris", "--reproducible", "--epochs", 3, "--backend", name, "--out", name
+        )
+        assert code == 0, err
+    models = [load(here / name / "model.safetensors").arrays for name in names]
+    for model in models[1:]:
+        for parameter, array in models[0].items():
+            np.testing.assert_array_equal(model[parameter], array)
 
 
 @pytest.mark.parametrize(
@@ -471,8 +485,6 @@ def test_an_unwritable_folder_is_one_line(cli):
 
 
 def test_a_backend_that_is_not_installed_ends_with_69_and_its_cure(cli, monkeypatch):
-    import importlib.util
-
     from anyarray_mlp.backends import selection
 
     monkeypatch.setattr(selection.importlib.util, "find_spec", lambda name: None)

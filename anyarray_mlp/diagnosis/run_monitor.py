@@ -128,7 +128,9 @@ class RunMonitor:
         rows = evenly(n, PROBE_ROWS)
         self.probe_rows = self.x.take(rows), self.targets.take(rows)
         if probe_on_device is None:
-            probe_on_device = backend.name != "jax" or mlp.layout.size > FETCHED
+            # Reproducible arithmetic has only the operations that training needs; a probe needs others.
+            large = mlp.layout.size > FETCHED
+            probe_on_device = backend.arithmetic == "plain" and (backend.name != "jax" or large)
         self.prober = backend if probe_on_device else select_backend("numpy", dtype=backend.dtype)
         self.probe_data = tuple(on_device(self.prober, a) for a in self.probe_rows)
         self.run = self.prober.jit(probe_function(*self.step_parts))
