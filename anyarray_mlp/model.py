@@ -127,7 +127,7 @@ class MLP:
     def losses(self, xp: Namespace, leaves: Leaves, x: Array, targets: Array) -> Array:
         """The loss of each sample (n,), without penalty or dropout."""
         z = self.logits(xp, leaves, x)
-        return output_loss(xp, self.output, self.loss, z, self._encode(xp, targets, z.dtype))[0]
+        return output_loss(xp, self.output, self.loss, z, self.encode(xp, targets, z.dtype))[0]
 
     def loss_and_grad(
         self,
@@ -169,7 +169,7 @@ class MLP:
             pullbacks.append((dense_vjp, layer_vjps))
         z, dense_vjp = dense(xp, a, weights[-1], biases[-1])
         losses, loss_vjp = output_loss(
-            xp, self.output, self.loss, z, self._encode(xp, targets, z.dtype)
+            xp, self.output, self.loss, z, self.encode(xp, targets, z.dtype)
         )
 
         if sample_weight is None:
@@ -274,7 +274,7 @@ class MLP:
         }
         return cls(**values)
 
-    def _encode(self, xp: Namespace, targets: Array, dtype: Any) -> Array:
+    def encode(self, xp: Namespace, targets: Array, dtype: Any) -> Array:
         """Targets (n, k) in the logits' dtype; integer labels become one-hot rows."""
         if targets.ndim == 1 and self.loss == "cross_entropy":
             return one_hot(xp, targets, self.sizes[-1], dtype)

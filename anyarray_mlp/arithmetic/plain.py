@@ -81,6 +81,21 @@ class PlainNamespace:
         dw = self.matmul(self.matrix_transpose(x), dy)
         return dx, dw, self.sum(dy, axis=0) if has_bias else None
 
+    def linear_input_gradient(self, residual: tuple[Array, Array, bool], dy: Array) -> Array:
+        """The gradient with respect to x alone."""
+        return self.matmul(dy, self.matrix_transpose(residual[1]))
+
+    def linear_batch_gradient(
+        self, parts: list[tuple[tuple[Array, Array, bool], Array]]
+    ) -> tuple[Array, Array | None]:
+        """Gradients with respect to w and b of a batch in parts (residual, dy)."""
+        gradients = [self.linear_vjp(residual, dy, False) for residual, dy in parts]
+        _, dw, db = gradients[0]
+        for _, more_dw, more_db in gradients[1:]:
+            dw = dw + more_dw
+            db = None if db is None else db + more_db
+        return dw, db
+
     def elementwise(self, f: Callable[..., tuple[Array, ...]], *arrays: Array) -> tuple[Array, ...]:
         """f(*arrays) for an elementwise f that may use up its arguments."""
         return f(*arrays)

@@ -26,8 +26,8 @@ Raw = Any
 
 #: sha256 of the sample's bytes, by (version, dtype, slices).
 GOLDEN = {
-    ("1", "float32", 1): "83b73c644e13f9d32b73a08b4fb9945993d7302973f302b5fdaaaa002dbda024",
-    ("1", "float32", 2): "e426c9dce0b98f85f25f789e95d88484bc850a018995c6d8f8b4d970658a9809",
+    ("1", "float32", 1): "c0bdf3bb9acbd702d60bda364e9ac9081a64f979e73899dcdb442d593d153cb9",
+    ("1", "float32", 2): "33c617cd5bcdd09d1b7b6de18ba7b0ad6c1a4928c0c8f210ea8b842451d65520",
     ("1", "float64", 2): "2756b16b473f748428cb8558e16a493c0a090ca54ad42e9d3d10fed157c801dc",
 }
 
@@ -55,6 +55,7 @@ def properties() -> list[Property]:
         rounding_to_float32(),
         exact_products(),
         largest_products(),
+        short_products(),
         exact_sums(),
         float32_quotients(),
         float64_quotients(),
@@ -108,6 +109,15 @@ def largest_products() -> Property:
     y = np.full((4, 4), 2.0**53 - 2.0**21)
     product = library_of(lambda lib, a, b: lib.xp.matmul(a, b))
     return Property("float64 matrix products exact up to 2^53", (a, b), product, y)
+
+
+def short_products() -> Property:
+    a = whole_numbers(13, 16 * 256, 8).reshape(16, 256)
+    b = whole_numbers(14, 256 * 16, 8).reshape(256, 16)
+    y = (a.astype(np.int64) @ b.astype(np.int64)).astype(np.float32)
+    product = library_of(lambda lib, a, b: lib.xp.matmul(a, b))
+    inputs = (a.astype(np.float32), b.astype(np.float32))
+    return Property("float32 matrix products of small integers exact", inputs, product, y)
 
 
 def exact_sums() -> Property:

@@ -465,6 +465,17 @@ class ReproducibleNamespace:
             None if db is None else self.wrap(db),
         )
 
+    def linear_input_gradient(self, residual: Residual, dy: Array) -> Array:
+        """The gradient with respect to x alone."""
+        return self.wrap(self.barrier(self.products.input_gradient(residual, dy.value)))
+
+    def linear_batch_gradient(
+        self, parts: list[tuple[Residual, Array]]
+    ) -> tuple[Array, Array | None]:
+        """Gradients with respect to w and b of a batch in parts (residual, dy): the whole batch's, to the bit."""
+        dw, db = self.products.batch_gradient([(residual.x, dy.value) for residual, dy in parts])
+        return self.wrap(dw), self.wrap(db) if parts[0][0].bias else None
+
 
 def _unwrapped(x: Any) -> Any:
     if isinstance(x, (list, tuple)):

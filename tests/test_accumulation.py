@@ -1,0 +1,62 @@
+"""A batch in parts has the gradient of the whole: to rounding, and reproducibly to the bit."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from anyarray_mlp.accumulation import loss_and_grad_in_parts
+from anyarray_mlp.backends import Backend, select_backend
+from anyarray_mlp.model import MLP
+from anyarray_mlp.training import dropout_keys, to_leaves
+
+CUTS = [(0, 30), (0, 1, 30), (0, 7, 9, 22, 30)]
+NETWORKS = [
+    (MLP((8, 12, 5), "gelu", dropout=0.3), False, 0.0),
+    (MLP((8, 12, 6, 5), "tanh"), True, 0.1),
+    (MLP((8, 5, 3), "relu", "logistic", "squared_error", bias=False), False, 0.1),
+]
+
+
+def gradients(backend: Backend, mlp: MLP, weighted: bool, alpha: float) -> Any:
+    """Loss and flat gradient of the whole batch, and then of it in parts, for each of CUTS."""
+    rng = np.random.default_rng(0)
+    xp, k = backend.xp, mlp.sizes[-1]
+    x = backend.asarray(rng.standard_normal((30, 8)) * np.exp(rng.uniform(-3, 3, 8)))
+    labels = rng.integers(0, k, 30)
+    targets = backend.asarray(np.eye(k)[labels] if mlp.loss == "squared_error" else labels)
+    weight = backend.asarray(rng.random(30)) if weighted else None
+    leaves = to_leaves(mlp, backend, mlp.initialize(1))
+    keys = [
+        backend.asarray(dropout_keys(3, layer, 0, 1), "int32")[0] for layer in mlp.dropout_layers
+    ]
+    options: dict[str, Any] = {"alpha": alpha, "dropout_keys": keys or None}
+    loss, grad = mlp.loss_and_grad(xp, leaves, x, targets, weight, **options)
+    yield np.append(backend.to_host(grad[0]), backend.to_host(loss))
+    for cuts in CUTS:
+        parts = [
+            (x[a:b, ...], targets[a:b, ...], None if weight is None else weight[a:b])
+            for a, b in pairwise(cuts)
+        ]
+        loss, grad = loss_and_grad_in_parts(mlp, xp, leaves, parts, **options)
+        yield np.append(backend.to_host(grad[0]), backend.to_host(loss))
+
+
+@pytest.mark.parametrize("reproducible", [True, "fast"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("network", range(len(NETWORKS)))
+def test_parts_have_the_bits_of_the_whole(network: int, dtype: str, reproducible: Any) -> None:
+    backend = select_backend("numpy", dtype=dtype, reproducible=reproducible)
+    whole, *parts = gradients(backend, *NETWORKS[network])
+    for part in parts:
+        assert part.tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("network", range(len(NETWORKS)))
+def test_parts_agree_to_rounding(network: int) -> None:
+    whole, *parts = gradients(select_backend("numpy", dtype="float64"), *NETWORKS[network])
+    for part in parts:
+        np.testing.assert_allclose(part, whole, rtol=1e-12, atol=1e-14)
