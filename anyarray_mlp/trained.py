@@ -109,24 +109,10 @@ class TrainedModel:
     @classmethod
     def from_file(cls, file: ModelFile, source: str = "the model file") -> TrainedModel:
         """The model of a `ModelFile`."""
-        try:
-            mlp = MLP.from_config(file.config)
-        except (TypeError, ValueError) as error:
-            raise ModelFileError(
-                f"{source} describes no network ({error}): train the model again."
-            ) from error
-        parts = []
-        for name, shape in zip(mlp.layout.names, mlp.layout.shapes, strict=True):
-            array = file.arrays.get(name)
-            if array is None or array.shape != shape or array.dtype.kind != "f":
-                found = "none" if array is None else f"{array.dtype} {array.shape}"
-                raise ModelFileError(
-                    f"{source} should hold {name} as floats {shape} and holds {found}: train the model again."
-                )
-            parts.append(np.reshape(array, -1))
+        mlp, parameters = network_of(file, source)
         model = cls(
             mlp,
-            np.concatenate(parts),
+            parameters,
             Preprocessor.from_json(file.preprocessing),
             TargetEncoder.from_json(file.targets),
             file.metadata,
@@ -137,6 +123,26 @@ class TrainedModel:
                 "train the model again."
             )
         return model
+
+
+def network_of(file: ModelFile, source: str) -> tuple[MLP, Host]:
+    """The network of a file and its parameters (p,); `ModelFileError` where they do not fit."""
+    try:
+        mlp = MLP.from_config(file.config)
+    except (TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"{source} describes no network ({error}): train the model again."
+        ) from error
+    parts = []
+    for name, shape in zip(mlp.layout.names, mlp.layout.shapes, strict=True):
+        array = file.arrays.get(name)
+        if array is None or array.shape != shape or array.dtype.kind != "f":
+            found = "none" if array is None else f"{array.dtype} {array.shape}"
+            raise ModelFileError(
+                f"{source} should hold {name} as floats {shape} and holds {found}: train the model again."
+            )
+        parts.append(np.reshape(array, -1))
+    return mlp, np.concatenate(parts)
 
 
 def inputs(preprocessor: Preprocessor, features: Any) -> tuple[Host, float | None]:

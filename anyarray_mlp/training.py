@@ -38,6 +38,8 @@ StepStatistics = Callable[[Any, Leaves, Leaves], tuple[Array, ...]]
 
 #: Steps of one compiled run at most: between runs a stop can be asked for and a diverging loss is seen.
 STEPS_PER_RUN = 1024
+#: Bytes of the batches that one compiled run takes along where x is sparse and stays on the host.
+STREAM_BYTES = 1 << 26
 #: Rows of one forward pass at most in `predict` and in validation.
 PREDICTION_ROWS = 8192
 
@@ -161,7 +163,8 @@ def train(
 
     Parameters
     ----------
-    x : (n, i), NumPy or already the backend's. uint8 stays uint8 on the device and is cast in the step.
+    x : (n, i), NumPy or already the backend's. uint8 stays uint8 on the device and is cast in the step. A SciPy
+        CSR matrix stays on the host, and its batches are made dense as their turn comes.
     targets : (n, k), or integer labels (n,) with cross_entropy.
     sample_weight : (n,) or None.
     validation : (x, targets) to measure the loss and `metrics` on after each epoch.
@@ -182,7 +185,12 @@ def train(
     check_host_batch(mlp, x, targets)
     started = time.perf_counter()
 
-    data = tuple(on_device(backend, a) for a in (x, targets, sample_weight) if a is not None)
+    streamed = hasattr(x, "tocsr")
+    resident = (targets, sample_weight) if streamed else (x, targets, sample_weight)
+    data = tuple(on_device(backend, a) for a in resident if a is not None)
+    most = STEPS_PER_RUN
+    if streamed:
+        most = max(1, min(most, STREAM_BYTES // (8 * batch_size * x.shape[1])))
     start = fresh_state(mlp, optimizer, mlp.initialize(seed) if initial is None else initial)
     now = _Progress(mlp, backend, start)
     run = backend.compile(
@@ -194,6 +202,7 @@ def train(
             weighted=sample_weight is not None,
             input_scale=input_scale,
             statistics=statistics,
+            streamed=streamed,
         )
     )
     evaluate = Evaluation(mlp, backend, validation, metrics, input_scale) if validation else None
@@ -203,10 +212,13 @@ def train(
         last_finite = tuple(backend.xp.asarray(leaf, copy=True) for leaf in now.theta)
         runs: list[tuple[tuple[Array, ...], int]] = []
         rate, complete = 0.0, True
-        for indices in batches(order, batch_size):
+        for indices in batches(order, batch_size, most):
             rates = [schedule(now.step + k) for k in range(indices.shape[0])]
             rate = rates[-1]
             inputs = step_inputs(mlp, optimizer, backend, indices, now.step, rates, seed)
+            if streamed:
+                block = x[indices.ravel()].toarray().reshape(*indices.shape, x.shape[1])
+                inputs = (backend.asarray(block), *inputs)
             with np.errstate(all="ignore"):  # a loss that is not finite is reported below
                 (now.theta, now.moments), outputs = run((now.theta, now.moments), data, inputs)
             runs.append((outputs, indices.shape[1]))
@@ -263,19 +275,26 @@ def training_step(
     weighted: bool = False,
     input_scale: float | None = None,
     statistics: StepStatistics | None = None,
+    streamed: bool = False,
 ) -> Step:
     """One step, pure: gather a batch, differentiate, update.
 
     State is (leaves, moments); data is (x, targets) and, if `weighted`, sample weights; inputs are those of
     `step_inputs`. The outputs are the batch's loss and what `statistics` makes of its gradient before clipping.
+    If `streamed`, x is not among the data: each batch of it comes ahead of the other inputs.
     """
 
     def step(xp: Any, state: Any, data: Any, inputs: tuple[Array, ...]) -> Any:
         theta, moments = state
+        if streamed:
+            x, inputs = inputs[0], inputs[1:]
+            data = (None, *data)
         index = inputs[0]
         scalars = inputs[1 : 1 + optimizer.n_scalars]
         keys = inputs[1 + optimizer.n_scalars :]
-        x = as_inputs(xp, xp.take(data[0], index, axis=0), theta[0].dtype, input_scale)
+        if not streamed:
+            x = xp.take(data[0], index, axis=0)
+        x = as_inputs(xp, x, theta[0].dtype, input_scale)
         targets = xp.take(data[1], index, axis=0)
         weight = xp.take(data[2], index, axis=0) if weighted else None
         loss, grad = mlp.loss_and_grad(
@@ -297,12 +316,14 @@ def as_inputs(xp: Any, x: Array, dtype: Any, scale: float | None) -> Array:
     return x if scale is None else x * scale
 
 
-def batches(order: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
-    """Index arrays (K, rows) of runs of steps: full batches, at most STEPS_PER_RUN at a time, then the rest."""
+def batches(
+    order: NDArray[np.int64], batch_size: int, most: int = STEPS_PER_RUN
+) -> Iterator[NDArray[np.int64]]:
+    """Index arrays (K, rows) of runs of steps: full batches, at most `most` at a time, then the rest."""
     full = len(order) // batch_size
     indices = order[: full * batch_size].reshape(full, batch_size)
-    for start in range(0, full, STEPS_PER_RUN):
-        yield indices[start : start + STEPS_PER_RUN]
+    for start in range(0, full, most):
+        yield indices[start : start + most]
     if len(order) > full * batch_size:
         yield order[None, full * batch_size :]
 

@@ -18,6 +18,9 @@ os.environ["XLA_FLAGS"] = " ".join(
     filter(None, [os.environ.get("XLA_FLAGS"), "--xla_force_host_platform_device_count=4"])
 )
 
+# scikit-learn's array API dispatch; read when SciPy is first imported.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
 import pytest
 
 from anyarray_mlp.backends import BACKENDS, Backend

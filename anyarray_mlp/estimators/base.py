@@ -52,6 +52,8 @@ from anyarray_mlp.training import as_inputs
 Array = Any
 Host = NDArray[Any]
 
+FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
+
 
 class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     """Shared by `MLPClassifier` and `MLPRegressor`."""
@@ -209,6 +211,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
                     f"{self.hidden_layer_sizes!r} gives {network.layout.shapes}: restore hidden_layer_sizes, or fit "
                     "anew with warm_start=False."
                 )
+            self._no_improvement_count = getattr(self, "_no_improvement_count", 0)
+            if progress.best is None and getattr(self, "validation_scores_", None):
+                progress.best = start
             latest, best = progress.latest, progress.best
             if latest is not None and best is not None and np.array_equal(start, best):
                 start = latest
@@ -258,7 +263,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             data.targets[rows],
         )
         if problem is not None:
-            warnings.warn(problem, CollapsedFitWarning, stacklevel=4)
+            warnings.warn(problem, CollapsedFitWarning, stacklevel=5)
 
     # --- predicting ---
 
@@ -267,9 +272,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
 
     def _predicted(self, X: Any, method: str) -> tuple[Backend, Array]:
         """Outputs (n, k) where X lives, and the backend of that place."""
-        check_is_fitted(self)
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)
         place = check_same_place(X, self.coefs_[0], type(self).__name__, method)
-        X = validate_data(self, X, accept_sparse="csr", reset=False)
+        if not self._needs_no_validation(X):
+            X = validate_data(self, X, accept_sparse="csr", reset=False)
         leaves = (*self.coefs_, *self.intercepts_)
         dtype = dtype_name(leaves[0])
         home = backend_at(place, dtype)
@@ -279,10 +286,22 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             leaves = tuple(moved(backend, leaf) for leaf in leaves)
         parts = [
             run(leaves, moved(backend, dense_rows(X, start, stop)))
-            for start, stop in row_spans(X.shape[0])
+            for start, stop in row_spans(X, backend)
         ]
         outputs = parts[0] if len(parts) == 1 else backend.xp.concat(parts, axis=0)
         return home, outputs if serves(backend, place) else home.asarray(backend.to_host(outputs))
+
+    def _needs_no_validation(self, X: Any) -> bool:
+        """Whether validation would find nothing to do: it takes longer than a few rows of prediction."""
+        return (
+            type(X) is np.ndarray
+            and X.dtype in FLOATS
+            and X.ndim == 2
+            and X.shape[0] > 0
+            and X.shape[1] == self.n_features_in_
+            and not hasattr(self, "feature_names_in_")
+            and bool(np.isfinite(np.sum(X)))
+        )
 
     # --- keeping ---
 

@@ -172,6 +172,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         `classes` names all labels in the first call; label indicators need none. With `early_stopping`, each call
         keeps the parameters that validated best so far, and `converged_` says when to stop calling.
         """
+        if self.class_weight == "balanced":
+            raise UsageError(
+                "class_weight='balanced' is not supported by partial_fit, which does not see all samples: pass the "
+                "weights, from sklearn.utils.class_weight.compute_class_weight('balanced', classes=classes, y=y)."
+            )
         held_out = (X_val, y_val, sample_weight_val)
         self._fit(X, y, sample_weight, held_out, incremental=True, classes=classes)
         return self

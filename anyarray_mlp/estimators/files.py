@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from anyarray_mlp.data import Preprocessor, TargetEncoder
@@ -26,8 +27,11 @@ from anyarray_mlp.estimators.labels import Labels
 from anyarray_mlp.estimators.networks import CountedMLP, counts_otherwise
 from anyarray_mlp.estimators.placement import host_vector
 from anyarray_mlp.estimators.regressor import MLPRegressor
+from anyarray_mlp.model import MLP
 from anyarray_mlp.persistence import load
-from anyarray_mlp.trained import TrainedModel
+from anyarray_mlp.trained import TrainedModel, network_of
+
+Host = NDArray[Any]
 
 ESTIMATORS: dict[str, type[BaseMLP]] = {
     "MLPClassifier": MLPClassifier,
@@ -110,16 +114,16 @@ def load_model(path: str | os.PathLike[str]) -> MLPClassifier | MLPRegressor:
             f"{source} holds a model of the command line, not an estimator: use anyarray-mlp predict, or save an "
             "estimator with save_model."
         )
-    model = TrainedModel.from_file(file, source)
+    mlp, parameters = network_of(file, source)
     try:
-        return restored(json.loads(file.metadata["estimator"]), model)
+        return restored(json.loads(file.metadata["estimator"]), mlp, parameters)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelFileError(
             f"{source} describes no estimator that can be ({error}): save it again."
         ) from error
 
 
-def restored(record: Mapping[str, Any], model: TrainedModel) -> MLPClassifier | MLPRegressor:
+def restored(record: Mapping[str, Any], mlp: MLP, parameters: Host) -> MLPClassifier | MLPRegressor:
     """The estimator of a record; any of several errors where the record cannot be."""
     owner = ESTIMATORS[record["class"]]
     estimator = owner(**{key: unpacked(value) for key, value in record["parameters"].items()})
@@ -128,15 +132,17 @@ def restored(record: Mapping[str, Any], model: TrainedModel) -> MLPClassifier | 
         if key not in FIGURES:
             raise ValueError(f"an attribute {key!r}")
         setattr(estimator, key, unpacked(value))
-    mlp = model.mlp
     counted = counts_otherwise(mlp.output, mlp.loss, mlp.sizes[-1])
     network = CountedMLP(**vars_of(mlp)) if counted and owner is MLPRegressor else mlp
-    parts = [np.array(part) for part in mlp.layout.split(model.parameters)]
+    parts = [np.array(part) for part in mlp.layout.split(parameters)]
     n = mlp.layout.n_layers
     estimator.__dict__.update(_network=network, coefs_=parts[:n], intercepts_=parts[n:])
     estimator.n_features_in_ = mlp.sizes[0]
-    if record["feature_names"] is not None:
-        estimator.feature_names_in_ = np.array(record["feature_names"], dtype=object)
+    names = record["feature_names"]
+    if names is not None:
+        if not all(isinstance(name, str) for name in names) or len(names) != mlp.sizes[0]:
+            raise ValueError("feature names that do not fit")
+        estimator.feature_names_in_ = np.array(names, dtype=object)
     if isinstance(estimator, MLPClassifier):
         estimator._set_labels(unpacked_labels(record["labels"], mlp.sizes[-1]))
     return estimator

@@ -112,7 +112,7 @@ class Run:
             with interruption((signal.SIGINT,)) as interrupted:
                 for epoch in train(
                     self.network,
-                    moved(self.backend, dense(self.data.x)),
+                    self.inputs(),
                     self.data.targets,
                     backend=self.backend,
                     optimizer=optimizer,
@@ -123,7 +123,7 @@ class Run:
                 ):
                     last = epoch
                     if not epoch.complete:
-                        warnings.warn("Training interrupted by user.", stacklevel=4)
+                        warnings.warn("Training interrupted by user.", stacklevel=5)
                         stopped = True
                         break
                     est.n_iter_ += 1
@@ -155,7 +155,7 @@ class Run:
                 f"Stochastic Optimizer: Maximum iterations ({est.max_iter}) reached and the optimization hasn't "
                 "converged yet.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         progress.latest = None
         if self.early and progress.best is not None:
@@ -174,6 +174,10 @@ class Run:
             est.momentum
         )
 
+    def inputs(self) -> Array:
+        """x on the backend's device; a sparse x stays, and `train` makes its batches dense."""
+        return self.data.x if sparse.issparse(self.data.x) else moved(self.backend, self.data.x)
+
     def state(self, start: Host, optimizer: Optimizer) -> TrainingState:
         """The training state to go on from: the optimiser's too, where it is the same one."""
         progress = self.progress
@@ -189,7 +193,7 @@ class Run:
         if size > n:
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-                stacklevel=5,
+                stacklevel=6,
             )
         return min(int(size), n)
 
@@ -287,7 +291,7 @@ class Run:
         warnings.warn(
             f"{error} Training has stopped; the parameters that validated best so far are kept.",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
 
     def minimize(self, start: Host, task: FitTask | None) -> Host:
@@ -312,7 +316,7 @@ class Run:
             try:
                 final, converged = minimize(
                     self.network,
-                    moved(self.backend, dense(self.data.x)),
+                    moved(self.backend, dense(self.data.x)),  # every iteration looks at all of it
                     self.data.targets,
                     backend=self.backend,
                     epochs=est.max_iter,
@@ -327,14 +331,14 @@ class Run:
                 raise DivergedError(f"{NON_FINITE} {error}", error.parameters) from None
         est.converged_ = bool(converged)
         if interrupted.is_set():
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            warnings.warn("Training interrupted by user.", stacklevel=5)
         elif not converged and not stopped:
             warnings.warn(
                 f"lbfgs failed to converge after {est.n_iter_} iteration(s): max_iter={est.max_iter} or max_fun="
                 f"{est.max_fun} was reached, or no step lowered the loss. Increase them, raise tol, or scale the "
                 "data (StandardScaler).",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         return final.astype(self.backend.dtype)
 

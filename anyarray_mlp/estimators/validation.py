@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.errors import UsageError
@@ -29,10 +30,9 @@ class HeldOut:
         self.y = y
         self.weight = weight
         self.backend = backend
-        self.parts = [
-            (moved(backend, dense_rows(x, start, stop)), moved(backend, targets[start:stop]))
-            for start, stop in row_spans(x.shape[0])
-        ]
+        self.spans = row_spans(x, backend)
+        self.resident = None if sparse.issparse(x) else [self.part(x, span) for span in self.spans]
+        self.targets = [moved(backend, targets[start:stop]) for start, stop in self.spans]
 
         def measure(xp: Any, leaves: Leaves, x: Any, targets: Any) -> Any:
             x = as_inputs(xp, x, leaves[0].dtype, None)
@@ -40,9 +40,16 @@ class HeldOut:
 
         self.run = backend.jit(measure)
 
+    def part(self, x: Any, span: tuple[int, int]) -> Any:
+        """Some rows on the backend's device, dense."""
+        return moved(self.backend, dense_rows(x, *span))
+
     def measure(self, leaves: Leaves) -> tuple[Host, float]:
         """Outputs (n, k) and the mean loss of leaves on the backend's device."""
-        results = [self.run(leaves, x, targets) for x, targets in self.parts]
+        parts = self.resident or (self.part(self.x, span) for span in self.spans)
+        results = [
+            self.run(leaves, x, targets) for x, targets in zip(parts, self.targets, strict=True)
+        ]
         outputs, losses = (
             np.concatenate([self.backend.to_host(part) for part in column])
             for column in zip(*results, strict=True)
