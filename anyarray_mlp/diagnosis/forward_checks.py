@@ -169,7 +169,9 @@ class LargeInputs:
         self.known = known
         self.size = 1.0
         if chain is not None:
-            self.size = float(np.abs(forward(chain, known.samples.inputs).z[-1]).max()) or 1.0
+            z = forward(chain, known.samples.inputs).z[-1]
+            # exp overflows upwards: the largest value counts, if there is one above zero at all.
+            self.size = max(float(z.max()), 0.2 * float(np.abs(z).max())) or 1.0
 
     def set_size(self, wanted: float) -> None:
         user = self.known.user

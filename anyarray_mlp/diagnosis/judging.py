@@ -50,6 +50,7 @@ class Judge:
             known.targets,
             observed,
             seen.tolerance,
+            noise=self.noise_of_layers(),
             after=None if seen.after is None else self.after_weights(seen.after),
             free_scale=seen.free_scale,
             rate=seen.rate,
@@ -70,6 +71,18 @@ class Judge:
                 break
         assert best is not None
         return Verdict(self.findings_of(best, problem, shape_mistakes), best)
+
+    def noise_of_layers(self) -> list[tuple[float, float]] | None:
+        """The norms of rounding in each layer's weight and bias."""
+        noise = self.seen.noise
+        if noise is None:
+            return None
+        found = [[0.0, 0.0] for _ in self.structure.layers]
+        for parameter, size in zip(self.parameters, noise, strict=True):
+            found[parameter.layer][parameter.kind == "bias"] = size
+            if self.structure.layers[parameter.layer].bias_row is not None:
+                found[parameter.layer] = [size, size]
+        return [(weight, bias) for weight, bias in found]
 
     def observed_layers(
         self, arrays: Sequence[Array | None]

@@ -30,6 +30,7 @@ UNMATCHED = 6.0
 REPEATED = 0.3
 BEAM = 40
 MARGIN = 3.5
+FEW = 8  # entries that more than one candidate may fit by chance, up to a factor
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Problem:
     y: Array
     observed: Sequence[tuple[Array | None, Array | None]]
     tolerance: float
+    noise: Sequence[tuple[float, float]] | None = None  # norms of rounding, weight and bias
     after: Sequence[Array | None] | None = None
     scale: float | None = None
     free_scale: bool = False
@@ -118,13 +120,17 @@ class State:
 
 @dataclass(frozen=True)
 class Fit:
-    """A candidate times `factor` is the observed array, to a relative `error`."""
+    """A candidate times `factor` is the observed array, to a relative `error`.
+
+    `slack` is the relative rounding of the observed array.
+    """
 
     cause: str
     cost: float
     factor: float
     decay: float = 0.0
     error: float = 0.0
+    slack: float = 0.0
 
 
 def explain(problem: Problem, loss: Loss) -> Explanation:
@@ -167,7 +173,9 @@ def match_layer(problem: Problem, layer: int, state: State, delta: Delta) -> lis
     weight, bias = problem.observed[layer]
     candidates = list(weight_gradients(problem.trace, layer, delta.delta))
     size = max((float(np.abs(c).max()) for _, _, c in candidates[:1]), default=0.0)
-    weight_fits = fit_all(weight, candidates, problem.tolerance, size, problem.chain.weights[layer])
+    noise = (0.0, 0.0) if problem.noise is None else problem.noise[layer]
+    slack = [problem.tolerance + relative(n, a) for n, a in zip(noise, (weight, bias), strict=True)]
+    weight_fits = fit_all(weight, candidates, slack[0], size, problem.chain.weights[layer])
     has_bias = problem.chain.biases[layer] is not None
     bias_fits = [Fit("", 0.0, np.nan)]
     if bias is not None and has_bias:
@@ -175,7 +183,7 @@ def match_layer(problem: Problem, layer: int, state: State, delta: Delta) -> lis
         bias_fits = fit_all(
             bias,
             list(bias_gradients(delta.delta, layer in problem.shared_biases)),
-            problem.tolerance,
+            slack[1],
             size,
             bias_values if problem.bias_decay else None,
         )
@@ -186,6 +194,12 @@ def match_layer(problem: Problem, layer: int, state: State, delta: Delta) -> lis
         for bias_fit in bias_fits:
             found.extend(combine(problem, layer, state, delta, weight_fit, bias_fit))
     return found
+
+
+def relative(noise: float, array: Array | None) -> float:
+    """Rounding relative to an array, at most a tenth."""
+    size = 0.0 if array is None else float(np.linalg.norm(array))
+    return min(3 * noise / size, 0.1) if size > 0 else 0.0
 
 
 def fit_all(
@@ -207,13 +221,13 @@ def fit_all(
     for cause, cost, candidate in candidates:
         factor, error = fit_factor(observed, candidate)
         if error <= tolerance:
-            fits.append(Fit(cause, cost, factor, 0.0, error))
-            if not cause:
+            fits.append(Fit(cause, cost, factor, 0.0, error, tolerance))
+            if not cause and observed.size > FEW:
                 break
         elif not cause and values is not None and observed.size >= 4:
             factor, decay, error = fit_decay(observed, candidate, values)
             if error <= tolerance:
-                fits.append(Fit("", 0.0, factor, decay, error))
+                fits.append(Fit("", 0.0, factor, decay, error, tolerance))
                 break
     return fits or [Fit("unexplained", UNMATCHED, np.nan)]
 
@@ -261,14 +275,14 @@ def combine(
     )
     bases = [state.scale] if state.scale is not None else base_scales(problem, factors)
     for base in bases:
-        relative = [f / base for f in factors]
-        shared = {1.0, *(r for r in relative if abs(r - 1) > 5 * problem.tolerance)}
+        near = 5 * max(weight.slack, bias.slack, problem.tolerance)
+        shared = {1.0, *(f / base for f in factors if abs(f / base - 1) > near)}
         for of_delta in shared:
             causes = filter(None, delta.cause.split("+"))
             cost, planted = state.cost, list(state.planted)
             planted.extend(Planted(cause, layer, "delta", delta.detail) for cause in causes)
             cost += delta_cost(state.planted, delta)
-            cost += add_factor(problem, planted, of_delta, layer, "delta")
+            cost += add_factor(problem, planted, of_delta, layer, "delta", near)
             for fit, where in ((weight, "weight"), (bias, "bias")):
                 if fit.cause and fit.cause != "unexplained":
                     cause = fit.cause
@@ -280,7 +294,9 @@ def combine(
                 elif fit.cause:
                     cost += UNMATCHED
                 if np.isfinite(fit.factor):
-                    cost += add_factor(problem, planted, fit.factor / base / of_delta, layer, where)
+                    cost += add_factor(
+                        problem, planted, fit.factor / base / of_delta, layer, where, near
+                    )
             decay, more = judge_decay(problem, planted, weight, base, layer, state.decay)
             cost += more
             scaled = replace(delta, delta=delta.delta * of_delta, error=delta.error * of_delta)
@@ -329,17 +345,16 @@ def base_scales(problem: Problem, factors: Sequence[float]) -> list[float]:
 
 
 def add_factor(
-    problem: Problem, planted: list[Planted], factor: float, layer: int, where: str
+    problem: Problem, planted: list[Planted], factor: float, layer: int, where: str, near: float
 ) -> float:
     """Name a factor between the user's array and the right one; returns what it costs."""
     cost = 0.0
-    near = 5 * problem.tolerance + 1e-9
     if factor < 0:
         cost += charge(planted, Planted("sign_flipped", layer, where, "", -1.0), 1.0)
     size = abs(factor)
     if abs(size - 1) <= near:
         return cost
-    names = name_factor(problem, size, near)
+    names = name_factor(problem, size, near, where)
     if not names:
         return cost + charge(planted, Planted("wrong_scale", layer, where, "", size), 3.0)
     for cause, part in names:
@@ -354,7 +369,7 @@ def charge(planted: list[Planted], new: Planted, cost: float) -> float:
     return REPEATED if repeated else cost
 
 
-def name_factor(problem: Problem, size: float, near: float) -> list[tuple[str, float]]:
+def name_factor(problem: Problem, size: float, near: float, where: str) -> list[tuple[str, float]]:
     """The constants, one or two, whose product a factor is: [(cause, constant)]."""
     n, k = problem.samples, problem.outputs
     singles: list[tuple[str, float]] = []
@@ -368,6 +383,9 @@ def name_factor(problem: Problem, size: float, near: float) -> list[tuple[str, f
     if problem.rate is not None and problem.rate != 1:
         singles += [("learning_rate_missing", 1 / problem.rate)]
         singles += [("learning_rate_twice", problem.rate)]
+    if where != "delta":
+        # A mean is forgotten for the whole gradient rather than for one array.
+        singles.sort(key=lambda single: single[0] != "factor_two")
     for cause, constant in singles:
         if abs(size / constant - 1) <= near:
             return [(cause, constant)]

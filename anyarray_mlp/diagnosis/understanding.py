@@ -17,6 +17,7 @@ from anyarray_mlp.errors import AnyArrayMLPError, DataError, UsageError
 
 Array = Any
 PROBE_SEED = 20
+PROBES = 12
 
 
 class Understanding:
@@ -141,10 +142,10 @@ class Understanding:
         return self.structure.chain(self.user.parameters, values)
 
     def pick_probe(self, rng: np.random.Generator) -> list[Array]:
-        """Weights at which every layer has a gradient."""
+        """Weights at which every layer has a gradient and every hidden slope varies."""
         best: list[Array] = []
-        best_size = -1.0
-        for _ in range(6):
+        best_score = (-1, -1.0)
+        for _ in range(PROBES):
             values = self.draw(rng, self.samples)
             if self.structure is None:
                 return values
@@ -153,9 +154,15 @@ class Understanding:
             target = np.zeros_like(trace.output)
             with np.errstate(all="ignore"):
                 found = gradients(chain, trace, target, LOSSES["squared_error"])
+            varied = 0
+            for layer in range(chain.depth - 1):
+                activation = chain.activation(layer)
+                if activation is not None:
+                    varied += bool(np.ptp(activation.slope(trace.z[layer])) > 0)
             size = min(float(np.abs(dw).max()) for dw, _ in found)
-            if size > best_size:
-                best, best_size = values, size
+            score = (varied if size > 1e-6 else -1, size)
+            if score > best_score:
+                best, best_score = values, score
         return best
 
     def mend_label_shape(self) -> None:

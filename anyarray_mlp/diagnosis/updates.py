@@ -30,6 +30,8 @@ class Observation:
     arrays
         The gradients in the user's shapes, in the order of the parameters, None where one is not
         given or has changed its shape.
+    tolerance, noise
+        Relative rounding of the arrays; the norm of what rounding adds to each besides.
     after
         The parameters after a step; stacked (n, ...) where each sample made a step of its own.
     one_by_one
@@ -45,6 +47,7 @@ class Observation:
     source: str
     arrays: list[Array | None]
     tolerance: float
+    noise: list[float] | None = None
     after: list[Array] | None = None
     one_by_one: bool = False
     free_scale: bool = False
@@ -90,19 +93,17 @@ class StepObserver:
     def observe(self) -> Observation:
         """The gradient that a step amounts to: (before - after) / learning rate."""
         self.user.write(self.values)
-        afters, one_by_one = self.steps()
+        with np.errstate(all="ignore"):
+            afters, one_by_one = self.steps()
         arrays = self.changes(afters)
-        largest = max((float(np.abs(a).max()) for a in arrays if a is not None), default=0.0)
-        epsilon = float(np.finfo(np.float32 if self.known.single else np.float64).eps)
-        weights = max(float(np.abs(v).max()) for v in self.values)
-        noise = 20 * epsilon * weights / max(largest, 1e-300)
-        tolerance = min(max(self.known.tolerance, noise), 0.05)
+        noise = self.rounding(len(afters))
         if self.rate is not None and not self.findings:
-            arrays = self.judge_rate(arrays, one_by_one, tolerance)
+            arrays = self.judge_rate(arrays, one_by_one, noise)
         return Observation(
             "train_step",
             [None if a is None else a / self.divisor for a in arrays],
-            tolerance,
+            self.known.tolerance,
+            noise=[n / self.divisor for n in noise],
             after=stack_rows(afters) if one_by_one else afters[0],
             one_by_one=one_by_one,
             free_scale=self.free_scale,
@@ -110,6 +111,12 @@ class StepObserver:
             adaptive=self.adaptive,
             findings=tuple(self.findings),
         )
+
+    def rounding(self, steps: int) -> list[float]:
+        """The norm of the rounding of each parameter's change: weights are stored to one ulp."""
+        return [
+            float(np.finfo(v.dtype).eps * np.sqrt(steps) * np.linalg.norm(v)) for v in self.values
+        ]
 
     def steps(self) -> tuple[list[list[Array]], bool]:
         """(the parameters after each step seen, was each sample seen alone)."""
@@ -205,7 +212,7 @@ class StepObserver:
         return [c - v for c, v in zip(current, self.values, strict=True)]
 
     def judge_rate(
-        self, arrays: list[Array | None], one_by_one: bool, tolerance: float
+        self, arrays: list[Array | None], one_by_one: bool, noise: list[float]
     ) -> list[Array | None]:
         """Does the change grow with the learning rate as it should?
 
@@ -219,19 +226,18 @@ class StepObserver:
             afters = self.single_steps(half_rate)
         else:
             afters = [self.user.step(self.samples.x, self.samples.y, half_rate)]
-        near = max(20 * tolerance, 1e-3)
+        near = max(20 * self.known.tolerance, 1e-3)
         mended: list[Array | None] = []
         layers: dict[str, set[int]] = {"learning_rate_missing": set(), "learning_rate_twice": set()}
-        flat: list[bool] = []
-        for parameter, value, whole, half in zip(
-            self.user.parameters, self.values, arrays, self.changes(afters), strict=True
+        sizes: list[Array] = []
+        for parameter, value, whole, half, rounding in zip(
+            self.user.parameters, self.values, arrays, self.changes(afters), noise, strict=True
         ):
             mended.append(whole)
             size = 0.0 if whole is None else float(np.linalg.norm(whole))
-            if whole is None or half is None or size == 0:
+            if whole is None or half is None or size <= 50 * rounding:
                 continue
-            entries = np.abs(whole[whole != 0])
-            flat.append(entries.size > 1 and np.ptp(entries) <= 0.02 * entries.max())
+            sizes.append(np.abs(whole[whole != 0]).ravel())
             if np.linalg.norm(whole - half) <= near * size:
                 layers["learning_rate_missing"].add(parameter.layer + 1)
                 mended[-1] = whole * self.rate
@@ -242,7 +248,9 @@ class StepObserver:
                 mended[-1] = whole - self.unscaled_part(
                     parameter.layer, value, 2 * half - whole, len(afters), near * size
                 )
-        self.adaptive = bool(flat) and all(flat) and not any(layers.values())
+        every = np.concatenate(sizes) if sizes else np.empty(0)
+        even = every.size > 4 and np.ptp(every) <= 0.02 * every.max()
+        self.adaptive = bool(even) and not any(layers.values())
         for cause, where in layers.items():
             if where:
                 change = "the same" if cause == "learning_rate_missing" else "a quarter"
