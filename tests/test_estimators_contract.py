@@ -320,3 +320,12 @@ def test_max_iter_before_convergence_warns_in_scikit_learns_words() -> None:
     with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\) reached") as caught:
         MLPClassifier((4,), max_iter=2, random_state=0).fit(X_IRIS, IRIS)
     assert caught[0].filename == __file__
+
+
+def test_the_example_of_devices_runs(run_python: Any) -> None:
+    done = run_python(
+        "import sys; from examples.scikit_learn_devices import main; sys.exit(main())"
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"numpy +numpy.ndarray +\d", done.stdout)
+    assert re.search(r"auto +numpy.ndarray +\d", done.stdout)
