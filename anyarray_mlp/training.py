@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from types import FrameType
 from typing import Any, Protocol
 
@@ -266,6 +266,7 @@ def train(
             observe(mean_loss if validation_loss is None else validation_loss)
 
 
+@lru_cache(maxsize=64)
 def training_step(
     mlp: MLP,
     optimizer: Optimizer,
@@ -277,7 +278,8 @@ def training_step(
     statistics: StepStatistics | None = None,
     streamed: bool = False,
 ) -> Step:
-    """One step, pure: gather a batch, differentiate, update.
+    """One step, pure: gather a batch, differentiate, update. The same arguments give the same function, so that a
+    backend that compiles does it once.
 
     State is (leaves, moments); data is (x, targets) and, if `weighted`, sample weights; inputs are those of
     `step_inputs`. The outputs are the batch's loss and what `statistics` makes of its gradient before clipping.

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn import config_context
+from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.utils._array_api import move_estimator_to
 
@@ -292,20 +293,23 @@ def test_sparse_input_is_never_dense_as_a_whole() -> None:
     assert peak < 500e6
 
 
-def test_jitted_predictions_do_not_compile_anew() -> None:
+def test_jax_compiles_training_and_prediction_once() -> None:
     jax = pytest.importorskip("jax")
-    estimator = MLPClassifier(**QUICK, backend="jax").fit(X_IRIS, IRIS)
-    estimator.predict(X_IRIS)
+    estimator = MLPClassifier(**QUICK, backend="jax", early_stopping=True)
+    for _ in range(2):
+        estimator.partial_fit(X_IRIS, IRIS, classes=[0, 1, 2]).predict(X_IRIS)
     compiled: list[str] = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, *_, **__: compiled.append(event) if "compile" in event else None
     )
     try:
         for _ in range(3):
-            estimator.predict(X_IRIS)
+            estimator.partial_fit(X_IRIS, IRIS).predict(X_IRIS)
+        assert compiled == []
+        clone(estimator).set_params(hidden_layer_sizes=(9,)).fit(X_IRIS, IRIS)
+        assert compiled != []
     finally:
         jax.monitoring.clear_event_listeners()
-    assert compiled == []
 
 
 def test_arrays_of_a_library_that_is_not_served_are_named() -> None:

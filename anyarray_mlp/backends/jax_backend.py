@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -50,18 +50,8 @@ class JaxBackend(Backend):
         return np.array(array)
 
     def compile(self, step: Step) -> Run:
-        """One XLA program for each number of steps and batch shape; the state is donated."""
-        import jax
-
-        def scan(state: Any, data: Any, inputs: Arrays) -> tuple[Any, Arrays]:
-            def body(carry: Any, now: Arrays) -> tuple[Any, Arrays]:
-                return step(self.xp, carry, data, now)
-
-            carry, outputs = jax.lax.scan(body, state, inputs)
-            return carry, outputs
-
-        run: Run = jax.jit(scan, donate_argnums=0)
-        return run
+        """One XLA program for each number of steps and batch shape, kept for later runs of the same step."""
+        return scanned(step, self.xp)
 
     def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """`jax.jit` with the namespace bound."""
@@ -101,6 +91,22 @@ class JaxBackend(Backend):
 
         jax.effects_barrier()
         jax.device_put(0, self.jax_device).block_until_ready()
+
+
+@lru_cache(maxsize=64)
+def scanned(step: Step, xp: Any) -> Run:
+    """K steps as one `lax.scan`; the state is donated."""
+    import jax
+
+    def scan(state: Any, data: Any, inputs: Arrays) -> tuple[Any, Arrays]:
+        def body(carry: Any, now: Arrays) -> tuple[Any, Arrays]:
+            return step(xp, carry, data, now)
+
+        carry, outputs = jax.lax.scan(body, state, inputs)
+        return carry, outputs
+
+    run: Run = jax.jit(scan, donate_argnums=0)
+    return run
 
 
 @cache

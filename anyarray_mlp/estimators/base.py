@@ -288,7 +288,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             run(leaves, moved(backend, dense_rows(X, start, stop)))
             for start, stop in row_spans(X, backend)
         ]
-        outputs = parts[0] if len(parts) == 1 else backend.xp.concat(parts, axis=0)
+        with backend.on_device():
+            outputs = parts[0] if len(parts) == 1 else backend.xp.concat(parts, axis=0)
         return home, outputs if serves(backend, place) else home.asarray(backend.to_host(outputs))
 
     def _needs_no_validation(self, X: Any) -> bool:

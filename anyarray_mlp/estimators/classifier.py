@@ -189,12 +189,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     def predict_proba(self, X: Any) -> Any:
         """The probability of each class (n, k), in the order of `classes_`."""
         home, outputs = self._predicted(X, "predict_proba")
-        return self._labels.probabilities(home.xp, outputs)
+        return self._labels.probabilities(home, outputs)
 
     def predict_log_proba(self, X: Any) -> Any:
         """The logarithm of `predict_proba`."""
         home, outputs = self._predicted(X, "predict_log_proba")
-        return home.xp.log(self._labels.probabilities(home.xp, outputs))
+        with home.on_device():
+            return home.xp.log(self._labels.probabilities(home, outputs))
 
     def _labelled(self, y: Any, first: bool, incremental: bool, classes: Any) -> Any:
         y = self._rows_of_y(y)

@@ -6,6 +6,7 @@ import math
 import signal
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
-from anyarray_mlp import optimizers
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.errors import DivergedError
 from anyarray_mlp.estimators.observers import FitTask
@@ -21,7 +21,7 @@ from anyarray_mlp.estimators.placement import Place, backend_at, moved, take_row
 from anyarray_mlp.estimators.progress import Progress, Rate
 from anyarray_mlp.estimators.validation import HeldOut, score_with, scorer_of
 from anyarray_mlp.model import MLP
-from anyarray_mlp.optimizers import Optimizer
+from anyarray_mlp.optimizers import OPTIMIZERS, Optimizer
 from anyarray_mlp.training import (
     Epoch,
     TrainingState,
@@ -167,12 +167,10 @@ class Run:
         """The optimiser that the estimator's parameters describe."""
         est = self.estimator
         if est.solver == "adam":
-            return optimizers.adam(est.beta_1, est.beta_2, est.epsilon)
+            return optimizer_of("adam", est.beta_1, est.beta_2, est.epsilon)
         if est.momentum == 0:
-            return optimizers.sgd()
-        return (optimizers.nesterov if est.nesterovs_momentum else optimizers.momentum)(
-            est.momentum
-        )
+            return optimizer_of("sgd")
+        return optimizer_of("nesterov" if est.nesterovs_momentum else "momentum", est.momentum)
 
     def inputs(self) -> Array:
         """x on the backend's device; a sparse x stays, and `train` makes its batches dense."""
@@ -341,6 +339,12 @@ class Run:
                 stacklevel=5,
             )
         return final.astype(self.backend.dtype)
+
+
+@lru_cache(maxsize=64)
+def optimizer_of(name: str, *settings: float) -> Optimizer:
+    """One optimiser for each name and settings, so that a step with it is compiled once."""
+    return OPTIMIZERS[name](*settings)
 
 
 def dense(x: Array) -> Array:

@@ -84,6 +84,11 @@ class Labels:
 
         Labels that are text, or indicators that came sparse, are NumPy and SciPy.
         """
+        with backend.on_device():
+            return self.decode_here(backend, outputs)
+
+    def decode_here(self, backend: Backend, outputs: Any) -> Any:
+        """`decode`, where the outputs' device is the current one."""
         xp = backend.xp
         if self.kind == "multilabel":
             chosen = xp.astype(outputs > 0.5, xp.int64)
@@ -99,8 +104,9 @@ class Labels:
             return self.classes[backend.to_host(codes)]
         return xp.take(backend.asarray(self.classes, dtype=str(self.classes.dtype)), codes, axis=0)
 
-    def probabilities(self, xp: Any, outputs: Any) -> Any:
+    def probabilities(self, backend: Backend, outputs: Any) -> Any:
         """A column for each class: one output becomes the probabilities of two classes."""
         if self.kind != "binary":
             return outputs
-        return xp.concat([1.0 - outputs, outputs], axis=1)
+        with backend.on_device():
+            return backend.xp.concat([1.0 - outputs, outputs], axis=1)

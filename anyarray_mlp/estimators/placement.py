@@ -161,7 +161,8 @@ def take_rows(array: Any, rows: NDArray[np.int64]) -> Any:
     if place == HOST:
         return array[rows]
     backend = backend_at(place, "float32")
-    return backend.xp.take(array, backend.asarray(rows), axis=0)
+    with backend.on_device():
+        return backend.xp.take(array, backend.asarray(rows), axis=0)
 
 
 def dense_rows(array: Any, start: int, stop: int) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -33,12 +34,7 @@ class HeldOut:
         self.spans = row_spans(x, backend)
         self.resident = None if sparse.issparse(x) else [self.part(x, span) for span in self.spans]
         self.targets = [moved(backend, targets[start:stop]) for start, stop in self.spans]
-
-        def measure(xp: Any, leaves: Leaves, x: Any, targets: Any) -> Any:
-            x = as_inputs(xp, x, leaves[0].dtype, None)
-            return network.predict(xp, leaves, x), network.losses(xp, leaves, x, targets)
-
-        self.run = backend.jit(measure)
+        self.run = measurement(backend, network)
 
     def part(self, x: Any, span: tuple[int, int]) -> Any:
         """Some rows on the backend's device, dense."""
@@ -55,6 +51,17 @@ class HeldOut:
             for column in zip(*results, strict=True)
         )
         return outputs, float(np.average(losses.astype(np.float64), weights=self.weight))
+
+
+@lru_cache(maxsize=64)
+def measurement(backend: Backend, network: MLP) -> Callable[..., Any]:
+    """The function (leaves, x, targets) -> (outputs, losses) of a network, compiled once for each backend."""
+
+    def measure(xp: Any, leaves: Leaves, x: Any, targets: Any) -> Any:
+        x = as_inputs(xp, x, leaves[0].dtype, None)
+        return network.predict(xp, leaves, x), network.losses(xp, leaves, x, targets)
+
+    return backend.jit(measure)
 
 
 def scorer_of(scoring: Any, estimator: Any) -> Callable[..., float]:
