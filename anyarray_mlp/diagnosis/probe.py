@@ -25,8 +25,6 @@ Array = Any
 SATURATION = 0.01
 #: A unit that varies by less than this share of its value over all rows of the probe says nothing.
 CONSTANT = 1e-6
-#: Multiples of the step that training would take, at which the loss is looked at.
-STEP_MULTIPLES = (0.1, 1.0, 10.0, 100.0)
 
 
 @dataclass(frozen=True)
@@ -119,34 +117,6 @@ def activation_figures(xp: Any, a: Array, name: str) -> tuple[Array, ...]:
         xp.mean(xp.astype(still, a.dtype)),
         xp.mean(xp.astype(flat, a.dtype)),
     )
-
-
-def step_test_function(
-    mlp: MLP,
-    optimizer: Optimizer,
-    decay: float,
-    clip_norm: float | None,
-    input_scale: float | None,
-) -> Callable[..., Array]:
-    """`losses(xp, theta, moments, x, targets, *scalars)`: the data loss here and `STEP_MULTIPLES` steps ahead.
-
-    The step is the one that training would take with this batch; the losses are a vector of one and then one
-    for each multiple.
-    """
-
-    def losses(
-        xp: Any, theta: Leaves, moments: State, x: Array, targets: Array, *scalars: Array
-    ) -> Array:
-        x = as_inputs(xp, x, theta[0].dtype, input_scale)
-        loss, grad = mlp.loss_and_grad(xp, theta, x, targets)
-        moved = next_theta(xp, mlp, optimizer, theta, moments, grad, scalars, decay, clip_norm)
-        found = [loss]
-        for multiple in STEP_MULTIPLES:
-            there = tuple(p + (q - p) * multiple for p, q in zip(theta, moved, strict=True))
-            found.append(xp.mean(mlp.losses(xp, there, x, targets)))
-        return xp.stack(found)
-
-    return losses
 
 
 def next_theta(

@@ -347,13 +347,16 @@ def vanishing_gradients(run: RunRecord) -> Finding | None:
     """Gradients that shrink on their way to the first layer."""
     layers = run.probes[0].layers
     sizes = run.settings.sizes
-    if len(layers) < 4 or any(layer.saturated > 0.5 or layer.dead > 0.5 for layer in layers[:-1]):
+    if len(layers) < 4:
         return None
+    for layer, activation in zip(layers[:-1], run.settings.activation, strict=True):
+        if layer.saturated > 0.5 or (activation in RECTIFIERS and layer.dead > 0.5):
+            return None
     sized = [
         layer.gradient / math.sqrt(i * o)
         for layer, i, o in zip(layers, sizes[:-1], sizes[1:], strict=True)
     ]
-    if not 0 < sized[0] < 1e-3 * max(sized):
+    if not 0 < sized[0] < 3e-3 * max(sized):
         return None
     return Finding(
         "vanishing_gradients",
@@ -403,7 +406,7 @@ def saturated_units(run: RunRecord) -> Finding | None:
 # --- steps -------------------------------------------------------------------------------------------
 
 LARGE_UPDATE = 0.3
-SMALL_UPDATE = 1.5e-4
+SMALL_UPDATE = 2e-4
 
 
 def learning_rate_too_high(run: RunRecord) -> Finding | None:
@@ -569,9 +572,11 @@ def is_small(run: RunRecord) -> bool:
 
 def underfitting(run: RunRecord) -> Finding | None:
     """A narrow network that settled at less than the data hold."""
-    if not lacks(run) or unfinished(run) or not is_small(run) or run.progress < 0.02:
-        return None
     widths = run.settings.sizes[1:-1]
+    if not lacks(run) or unfinished(run) or not is_small(run):
+        return None
+    if widths and run.progress < 0.02:
+        return None  # a narrow network that learned nothing at all is stuck
     return Finding(
         "underfitting",
         "error",
@@ -586,7 +591,7 @@ def plateau(run: RunRecord) -> Finding | None:
     """A loss that settled at less than the data hold, in a network that could do better."""
     if not lacks(run) or unfinished(run) or run.outcome.stopped == "diverged":
         return None
-    if is_small(run) and run.progress >= 0.02:
+    if is_small(run) and (run.progress >= 0.02 or len(run.settings.sizes) == 2):
         return None
     return Finding(
         "plateau",
@@ -623,7 +628,9 @@ def overfitting(run: RunRecord) -> Finding | None:
     end, lowest = curve.validation_loss[-1] / base, min(curve.validation_loss) / base
     gap = end - relative_losses(run)[-1]
     apart = outcome.training_skill - max(outcome.validation_skill, 0.0)
-    if not (gap > 0.4 and apart > 0.2 and (end > 1.3 * lowest or outcome.training_skill > 0.95)):
+    rose = end > 2.0 * lowest and apart > 0.1
+    fell_behind = apart > 0.2 and (end > 1.3 * lowest or outcome.training_skill > 0.95)
+    if not (gap > 0.4 and (rose or fell_behind)):
         return None
     if run.settings.early_stopping and outcome.stopped == "early":
         return None

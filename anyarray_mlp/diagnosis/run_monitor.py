@@ -1,7 +1,7 @@
 """`RunMonitor`: a callback that watches a run and says at its end what was wrong with it.
 
 Nothing is added to a training step. A few times in a run (before it, after epochs 1, 2, 4, 8, ... and at its end) a
-probe of at most 256 rows runs on the device and one small vector is read, right after the epoch's losses were;
+probe of at most 128 rows runs on the device and one small vector is read, right after the epoch's losses were;
 what else is needed is worked out once at the end, on the host. Under JAX the probe of a small network runs on the
 host as well: to compile it would take longer than to fetch the parameters.
 """
@@ -30,7 +30,6 @@ from anyarray_mlp.diagnosis.probe import (
     gradient_norms,
     probe_from,
     probe_function,
-    step_test_function,
 )
 from anyarray_mlp.diagnosis.report import Diagnosis, diagnose_run
 from anyarray_mlp.diagnosis.run_record import Curve, InitialLayer, Outcome, RunRecord, Settings
@@ -54,7 +53,7 @@ Array = Any
 Host = NDArray[Any]
 
 #: Rows of a probe, of the sample that the outcome is judged on, and of the search for neighbours.
-PROBE_ROWS = 256
+PROBE_ROWS = 128
 OUTCOME_ROWS = 512
 #: Parameters up to which a probe is not worth a compilation.
 FETCHED = 1_000_000
@@ -117,7 +116,7 @@ class RunMonitor:
             early_stopping=early_stopping is not None,
         )
         decay = alpha / self.settings.batch_size
-        self.step_parts = mlp, self.optimizer, decay, clip_norm, input_scale
+        parts = mlp, self.optimizer, decay, clip_norm, input_scale
         self.x, self.targets = HostRows(backend, x), HostRows(backend, targets)
         self.validation = validation and tuple(HostRows(backend, a) for a in validation)
         if initial is None:
@@ -133,7 +132,7 @@ class RunMonitor:
             probe_on_device = backend.arithmetic == "plain" and (backend.name != "jax" or large)
         self.prober = backend if probe_on_device else select_backend("numpy", dtype=backend.dtype)
         self.probe_data = tuple(on_device(self.prober, a) for a in self.probe_rows)
-        self.run = self.prober.jit(probe_function(*self.step_parts))
+        self.run = self.prober.jit(probe_function(*parts))
         moments = tuple(np.zeros_like(self.initial) for _ in range(self.optimizer.n_moments))
         self.start = state or TrainingState(self.initial, moments, 0, 0)
         self.probes: list[Probe] = []
@@ -194,14 +193,8 @@ class RunMonitor:
         """Everything that was seen."""
         broken = isinstance(result, DivergedError)
         last = self.epochs[-1] if self.epochs else None
-        state = self.start
-        rate = None
-        if last is not None and not broken:
-            rate = last.learning_rate
-            if self.probes[-1].step != last.step:
-                self.look_after(last)
-            if self.by_steps:
-                state = last.snapshot()
+        if last is not None and not broken and self.probes[-1].step != last.step:
+            self.look_after(last)
         n = self.x.n
         rows = evenly(n, SUMMARY_ROWS)
         x, targets, full = self.x.host, self.targets.host, None
@@ -214,7 +207,7 @@ class RunMonitor:
             initial=initial_layers(self.mlp, self.initial),
             curve=self.curve(result if isinstance(result, DivergedError) else None),
             probes=tuple(self.probes),
-            outcome=self.outcome(result, state, rate),
+            outcome=self.outcome(result),
         )
 
     def curve(self, error: DivergedError | None) -> Curve:
@@ -238,11 +231,9 @@ class RunMonitor:
             noise=tuple(float(steps.std() / max(abs(steps.mean()), 1e-300)) for steps in losses),
         )
 
-    def outcome(
-        self, result: Fit | DivergedError, state: TrainingState, rate: float | None
-    ) -> Outcome:
-        """How the run ended, on the host in float64."""
-        host = select_backend("numpy", dtype="float64")
+    def outcome(self, result: Fit | DivergedError) -> Outcome:
+        """How the run ended, on the host."""
+        host = select_backend("numpy", dtype=self.backend.dtype)
         broken = isinstance(result, DivergedError)
         parameters = result.parameters if result.parameters is not None else self.initial
         if not np.all(np.isfinite(parameters)):
@@ -251,10 +242,6 @@ class RunMonitor:
         x, targets = self.x.take(rows), self.targets.take(rows)
         with np.errstate(all="ignore"):
             outputs = np.nan_to_num(self.outputs(host, parameters, x))
-            tests = [
-                self.step_test(host, self.start, None),
-                self.step_test(host, state, rate) if not broken else (),
-            ]
         classes = as_classes(targets, self.mlp)
         training = float(skill(outputs, targets, classes))
         validation, mapping = self.validation_outcome(host, parameters)
@@ -278,8 +265,6 @@ class RunMonitor:
             validation_mapping=mapping,
             predicted_counts=() if classes is None else class_counts(outputs),
             output_std=float(outputs.std(axis=0).max()),
-            start_test=tests[0],
-            end_test=tests[1],
             clipped=float(np.concatenate(self.clipped).mean()) if self.clipped else None,
         )
 
@@ -310,21 +295,6 @@ class RunMonitor:
             backend=host,
             input_scale=self.input_scale,
         )
-
-    def step_test(
-        self, host: Backend, state: TrainingState, rate: float | None
-    ) -> tuple[float, ...]:
-        """The data loss of the probe's rows here and some steps ahead; empty with L-BFGS."""
-        if not self.by_steps:
-            return ()
-        run = step_test_function(*self.step_parts)
-        leaves, *moments = (
-            to_leaves(self.mlp, host, np.asarray(vector, np.float64))
-            for vector in (state.parameters, *state.moments)
-        )
-        data = [on_device(host, a) for a in self.probe_rows]
-        losses = run(host.xp, leaves, tuple(moments), *data, *self.scalars(host, state.step, rate))
-        return tuple(float(loss) for loss in losses)
 
 
 class HostRows:

@@ -69,8 +69,6 @@ class Outcome:
         prediction, where that is another class, over all rows: near 1, the labels are coded otherwise.
     predicted_counts : rows of the sample predicted as each class; empty in regression.
     output_std : largest standard deviation of an output over the sample's rows.
-    start_test, end_test : the data loss at `probe.STEP_MULTIPLES` of a step from the first and the last state, the
-        loss itself first; empty with L-BFGS.
     clipped : share of steps whose gradient was clipped; None without clipping.
     """
 
@@ -83,8 +81,6 @@ class Outcome:
     validation_mapping: float
     predicted_counts: tuple[int, ...]
     output_std: float
-    start_test: tuple[float, ...]
-    end_test: tuple[float, ...]
     clipped: float | None
 
 
