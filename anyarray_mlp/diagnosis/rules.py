@@ -55,9 +55,10 @@ def largest_update(run: RunRecord, probe: int) -> float:
 
 
 def relative_losses(run: RunRecord) -> list[float]:
-    """The training loss of each epoch over that of the best constant."""
-    base = run.data.baseline_loss or abs(run.curve.loss[0]) or 1.0
-    return [loss / base for loss in run.curve.loss]
+    """The training loss of each epoch over that of the best constant; before the first, the probe's."""
+    losses = run.curve.loss or (run.probes[0].loss,)
+    base = run.data.baseline_loss or abs(losses[0]) or 1.0
+    return [loss / base for loss in losses]
 
 
 def late_fall(run: RunRecord) -> float:
@@ -70,10 +71,12 @@ def late_fall(run: RunRecord) -> float:
 
 def found_in_vain(run: RunRecord) -> str:
     """What was learned against what nearest neighbours find, in words."""
-    kind = "accuracy above the most frequent class" if run.is_classification else "R²"
+    scale = (
+        "from the most frequent class (0) to all right (1)" if run.is_classification else "by R²"
+    )
     neighbours = run.outcome.neighbour_skill
-    text = f"{kind}: {run.outcome.training_skill:.2f} on the training rows"
-    return text if neighbours is None else f"{text}, {neighbours:.2f} for nearest neighbours"
+    text = f"{scale} the training rows are at {run.outcome.training_skill:.2f}"
+    return text if neighbours is None else f"{text}, nearest neighbours reach {neighbours:.2f}"
 
 
 def grows_through_layers(run: RunRecord) -> float:

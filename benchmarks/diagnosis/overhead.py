@@ -92,9 +92,10 @@ def main() -> None:
     lines = [
         "# What diagnose costs",
         "",
-        f"{date.today()}, {machine()}, one thread for matrix products; `{command}`. Medians; a ratio is the median over "
-        "pairs run one after the other, in alternating order. Everything is counted: probes, the summary of the data, the "
-        "judgement and its JSON. Processor time tells more than wall time where the machine is shared, as it was here.",
+        f"{date.today()}, {machine()}, one thread for matrix products; `{command}`. Medians; a ratio is the median "
+        "over pairs run one after the other, in alternating order. Everything is counted: probes, the summary of the "
+        "data, the judgement and its JSON. Processor time tells more than wall time where the machine is shared, as it "
+        "was here.",
         "",
         "| run | backend | without, CPU s | with, CPU s | CPU ratio | wall ratio |",
         "|---|---|---:|---:|---:|---:|",
