@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.data import Dataset, Preprocessor, TargetEncoder
 from anyarray_mlp.errors import ModelFileError
+from anyarray_mlp.inference import Predictor, to_leaves
 from anyarray_mlp.metrics import METRICS, predicted_labels
 from anyarray_mlp.model import MLP
 from anyarray_mlp.persistence import ModelFile, load, save
-from anyarray_mlp.training import Evaluation, predict, to_leaves
+from anyarray_mlp.training import Evaluation
 
 Host = NDArray[Any]
 
@@ -40,13 +41,21 @@ class TrainedModel:
     preprocessor: Preprocessor
     targets: TargetEncoder
     metadata: dict[str, str] = field(default_factory=dict)
+    #: Parameters on the devices that were asked to predict, by backend and scale of the inputs.
+    predictors: dict[Any, Predictor] = field(default_factory=dict, init=False, repr=False)
 
     def outputs(self, features: Any, backend: Backend | None = None) -> Host:
         """The network's outputs (n, k): probabilities, or values in the unit of training."""
         x, scale = inputs(self.preprocessor, features)
-        return predict(
-            self.mlp, self.parameters, x, backend=backend or select_backend(), input_scale=scale
-        )
+        return self.predictor(backend, scale)(x)
+
+    def predictor(self, backend: Backend | None, input_scale: float | None) -> Predictor:
+        """The predictor on a backend, prepared when first asked for; None stands for NumPy."""
+        key = backend, input_scale
+        if key not in self.predictors:
+            chosen = backend or select_backend()
+            self.predictors[key] = Predictor(self.mlp, self.parameters, chosen, input_scale)
+        return self.predictors[key]
 
     def predict(self, features: Any, backend: Backend | None = None) -> Host:
         """Labels (n,), answers of 0 and 1 (n, k), or values in their own unit."""
@@ -67,7 +76,7 @@ class TrainedModel:
         backend = backend or select_backend()
         evaluation = Evaluation(self.mlp, backend, (x, encoded), (), scale)
         loss, _ = evaluation(to_leaves(self.mlp, backend, self.parameters))
-        outputs = predict(self.mlp, self.parameters, x, backend=backend, input_scale=scale)
+        outputs = self.predictor(backend, scale)(x)
         scores = {"loss": loss}
         if self.targets.task == "regression":
             n = len(outputs)

@@ -23,12 +23,35 @@ from numpy.typing import NDArray
 from anyarray_mlp.backends import Backend, Step, select_backend
 from anyarray_mlp.data import Shuffler
 from anyarray_mlp.errors import DivergedError, UsageError
+from anyarray_mlp.inference import (
+    PREDICTION_ROWS,
+    as_inputs,
+    on_device,
+    predict,
+    spans,
+    to_leaves,
+)
 from anyarray_mlp.initializers import Initializer
 from anyarray_mlp.metrics import find_metric
 from anyarray_mlp.model import MLP
 from anyarray_mlp.optimizers import OPTIMIZERS, Optimizer, State, clip_by_norm
 from anyarray_mlp.parameters import Leaves
 from anyarray_mlp.schedules import Schedule, make_schedule
+
+__all__ = [
+    "PREDICTION_ROWS",
+    "EarlyStopping",
+    "Epoch",
+    "Evaluation",
+    "Fit",
+    "TrainingState",
+    "as_inputs",
+    "fit",
+    "on_device",
+    "predict",
+    "to_leaves",
+    "train",
+]
 
 Array = Any
 Host = NDArray[Any]
@@ -40,8 +63,6 @@ StepStatistics = Callable[[Any, Leaves, Leaves], tuple[Array, ...]]
 STEPS_PER_RUN = 1024
 #: Bytes of the batches that one compiled run takes along where x is sparse and stays on the host.
 STREAM_BYTES = 1 << 26
-#: Rows of one forward pass at most in `predict` and in validation.
-PREDICTION_ROWS = 8192
 
 
 class Shuffles(Protocol):
@@ -311,13 +332,6 @@ def training_step(
     return step
 
 
-def as_inputs(xp: Any, x: Array, dtype: Any, scale: float | None) -> Array:
-    """Rows as the network takes them: images that are kept as bytes are cast, and scaled if asked."""
-    if x.dtype != dtype:
-        x = xp.astype(x, dtype)
-    return x if scale is None else x * scale
-
-
 def batches(
     order: NDArray[np.int64], batch_size: int, most: int = STEPS_PER_RUN
 ) -> Iterator[NDArray[np.int64]]:
@@ -386,7 +400,7 @@ class Evaluation:
         """Mean loss, and the scores by name."""
         parts = [
             self.run(leaves, self.x[start:stop, ...], self.targets[start:stop, ...])
-            for start, stop in _spans(self.x.shape[0])
+            for start, stop in spans(self.x.shape[0])
         ]
         outputs, losses = (
             np.concatenate([self.backend.to_host(a) for a in column])
@@ -396,23 +410,6 @@ class Evaluation:
             name: m.score(outputs, self.host_targets, None) for name, m in self.metrics.items()
         }
         return math.fsum(losses) / len(losses), scores
-
-
-def predict(
-    mlp: MLP, parameters: Host, x: Array, *, backend: Backend, input_scale: float | None = None
-) -> Host:
-    """Outputs (n, k) of rows x (n, i) as a NumPy array, worked out in parts of `PREDICTION_ROWS` rows."""
-    leaves = to_leaves(mlp, backend, parameters)
-
-    def outputs(xp: Any, leaves: Leaves, x: Array) -> Array:
-        return mlp.predict(xp, leaves, as_inputs(xp, x, leaves[0].dtype, input_scale))
-
-    run = backend.jit(outputs)
-    parts = [
-        backend.to_host(run(leaves, on_device(backend, x[start:stop, ...])))
-        for start, stop in _spans(x.shape[0])
-    ]
-    return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
 def fit(
@@ -639,21 +636,9 @@ def fresh_state(mlp: MLP, optimizer: Optimizer, initial: Host | TrainingState) -
     return TrainingState(np.asarray(initial), moments, 0, 0)
 
 
-def to_leaves(mlp: MLP, backend: Backend, vector: Host) -> Leaves:
-    """A flat host vector (p,) as leaves on the device."""
-    return tuple(backend.asarray(leaf) for leaf in mlp.layout.to_leaves(vector, backend.flat))
-
-
 def to_vector(mlp: MLP, backend: Backend, leaves: Leaves) -> Host:
     """Leaves as a flat host vector (p,), copied."""
     return mlp.layout.to_vector(tuple(backend.to_host(leaf) for leaf in leaves))
-
-
-def on_device(backend: Backend, array: Array) -> Array:
-    """NumPy data on the backend's device, bytes as bytes; arrays that are there already stay."""
-    if not isinstance(array, np.ndarray):
-        return array
-    return backend.asarray(array, dtype="uint8" if array.dtype == np.uint8 else None)
 
 
 class _Progress:
@@ -683,11 +668,6 @@ class _Progress:
             epoch,
             order,
         )
-
-
-def _spans(n: int) -> Iterator[tuple[int, int]]:
-    for start in range(0, max(n, 1), PREDICTION_ROWS):
-        yield start, min(start + PREDICTION_ROWS, n)
 
 
 def minimize(

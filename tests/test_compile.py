@@ -7,6 +7,7 @@ by where in memory they are written to.
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from anyarray_mlp import MLP
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.backends.replay import Replay
 from anyarray_mlp.functional import ACTIVATIONS, FUSED_LOSSES, LOSSES, OUTPUTS
+from anyarray_mlp.inference import Predictor
 from anyarray_mlp.optimizers import OPTIMIZERS, gradient_norm
 from anyarray_mlp.training import (
     fit,
@@ -327,3 +329,67 @@ def test_replayed_training_reports_divergence() -> None:
     x, y = problem(mlp, 60)
     with pytest.raises(DivergedError), np.errstate(all="ignore"):
         fit(mlp, x * 1e3, y, optimizer="sgd", learning_rate_init=1e6, epochs=20, batch_size=12)
+
+
+# --- jit: calls with few rows -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("rows", [1, 5])
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_replayed_predictions(name: str, output: str, rows: int, bias: bool) -> None:
+    backend = select_backend(name)
+    mlp = MLP((7, 9, 3), output=output, bias=bias)
+    leaves = to_leaves(mlp, backend, mlp.initialize(0))
+    jitted = backend.jit(lambda xp, t, x: mlp.predict(xp, t, x))
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        x = on_device(backend, rng.standard_normal((rows, 7)))
+        ours, theirs = jitted(leaves, x), mlp.predict(backend.xp, leaves, x)
+        np.testing.assert_allclose(
+            backend.to_host(ours), backend.to_host(theirs), rtol=0 if name == "numpy" else 1e-6
+        )
+    (binding,) = [binding for _, binding, _ in jitted.bindings.values()]
+    assert binding is not None
+
+
+def test_results_of_a_replayed_call_are_not_overwritten_by_the_next() -> None:
+    backend, mlp = select_backend("numpy"), MLP((7, 9, 3))
+    predictor = Predictor(mlp, mlp.initialize(0), backend)
+    x = np.random.default_rng(0).standard_normal((6, 1, 7)).astype(np.float32)
+    outputs = [predictor(row) for row in x]
+    np.testing.assert_array_equal(outputs, [predictor(row) for row in x])
+    assert not np.shares_memory(outputs[-1], outputs[-2])
+
+
+def test_replayed_calls_see_parameters_changed_in_place_and_other_parameters() -> None:
+    backend = select_backend("numpy")
+    jitted = backend.jit(lambda xp, leaves, x: (x * leaves[0], xp.sum(x)))
+    w, x = np.ones(3), np.arange(3.0)
+    for _ in range(3):
+        product, total = jitted((w,), x)
+        np.testing.assert_array_equal(product, x)
+        assert total == 3.0
+    w *= 2.0
+    np.testing.assert_array_equal(jitted((w,), x)[0], 2.0 * x)
+    np.testing.assert_array_equal(jitted((w + 1.0,), x)[0], 3.0 * x)
+
+
+def test_calls_that_cannot_be_recorded_run_as_they_are() -> None:
+    backend = select_backend("numpy")
+    jitted = backend.jit(lambda xp, leaves, x: x * 2.0 if float(x[0]) > 0 else x)
+    for value in (1.0, -1.0, 1.0, -1.0):
+        x = np.array([value])
+        np.testing.assert_array_equal(jitted((), x), x * 2.0 if value > 0 else x)
+
+
+def test_predictions_in_many_threads() -> None:
+    """One thread at a time uses the buffers; the others do without."""
+    backend, mlp = select_backend("numpy"), MLP((7, 50, 3))
+    predictor = Predictor(mlp, mlp.initialize(0), backend)
+    x = np.random.default_rng(0).standard_normal((400, 1, 7)).astype(np.float32)
+    expected = [predictor(row) for row in x]
+    with ThreadPoolExecutor(4) as pool:
+        for a, b in zip(pool.map(predictor, x), expected, strict=True):
+            np.testing.assert_array_equal(a, b)

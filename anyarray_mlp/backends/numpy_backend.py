@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.backends.base import Array, Backend, Run, Step
 from anyarray_mlp.backends.numpy_replay import NumpyLibrary
-from anyarray_mlp.backends.replay import Replay
+from anyarray_mlp.backends.replay import Replay, ReplayedCall
 
 
 class NumpyBackend(Backend):
@@ -37,6 +38,12 @@ class NumpyBackend(Backend):
         if type(self.xp) is not PlainNamespace:
             return plain
         return Replay(step, self.xp, NumpyLibrary(), plain)
+
+    def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function; calls with few rows are recorded and replayed, which is several times as fast."""
+        if type(self.xp) is not PlainNamespace:
+            return super().jit(function)
+        return ReplayedCall(function, self.xp, NumpyLibrary())
 
 
 def erf(z: Array) -> Array:

@@ -104,6 +104,14 @@ class NumpyLibrary:
         """A call that copies."""
         return partial(np.copyto, out, source)
 
+    def copy_now(self, source: Array, out: Array) -> None:
+        """Copy."""
+        np.copyto(out, source)
+
+    def copied(self, array: Array) -> Array:
+        """A copy."""
+        return array.copy()
+
     def emit(
         self, op: str, function: Callable[..., Any], args: Any, kwargs: Any, out: Array
     ) -> list[Call]:

@@ -45,6 +45,8 @@ LARGE = 4
 AHEAD_BYTES = 1 << 18
 #: Steps prepared at once at most.
 MOST_AHEAD = 64
+#: Shapes of arguments for which `ReplayedCall` keeps buffers at most.
+MOST_BINDINGS = 16
 
 
 class Library(recording.Library, Protocol):
@@ -87,6 +89,12 @@ class Library(recording.Library, Protocol):
 
     def is_writable(self, array: Array) -> bool:
         """Whether an array may be written to."""
+
+    def copy_now(self, source: Array, out: Array) -> None:
+        """Copy."""
+
+    def copied(self, array: Array) -> Array:
+        """A copy."""
 
     def out_of_range(self, index: Array, n: int) -> bool:
         """Whether an integer array holds anything outside 0 ... n - 1."""
@@ -739,3 +747,86 @@ class Replay:
                     call()
             for buffer, column in zip(binding.outputs, outputs, strict=True):
                 copy(buffer[:n, ...], column[start : start + n, ...])()
+
+
+#: Entries of the arguments, but the first, up to which a call is replayed: beyond, its operations outweigh the rest.
+SMALL_CALL = 65_536
+
+
+class ReplayedCall:
+    """A function as `Backend.jit` returns it: calls with few rows are replayed, others run as they are.
+
+    The arrays of the first argument (the parameters) are used where they lie, the others are copied into buffers,
+    and so are the results out of them. A call beside another in a second thread runs as it is.
+    """
+
+    def __init__(self, function: Callable[..., Any], xp: PlainNamespace, library: Library) -> None:
+        self.function = function
+        self.xp = xp
+        self.library = library
+        self.lock = threading.Lock()
+        self.plans: dict[Any, tuple[Plan, Any] | None] = {}
+        self.bindings: dict[Any, tuple[list[Array], Binding | None, Any]] = {}
+
+    def __call__(self, first: Any, *others: Any) -> Any:
+        """`function(xp, first, *others)`."""
+        if all(self.is_small(array) for array in others) and self.lock.acquire(blocking=False):
+            try:
+                return self.replay(first, others)
+            finally:
+                self.lock.release()
+        return self.function(self.xp, first, *others)
+
+    def is_small(self, array: Any) -> bool:
+        """Whether an argument is an array of few entries."""
+        return self.library.is_array(array) and math.prod(array.shape) <= SMALL_CALL
+
+    def replay(self, first: Any, others: Arrays) -> Any:
+        """Replay the call where one like it has been bound; bind it where its parameters come a second time."""
+        key = tuple((array.shape, array.dtype) for array in others)
+        fixed = leaves(first)
+        bound, binding, nest = self.bindings.get(key, ([], None, None))
+        if len(bound) != len(fixed) or any(a is not b for a, b in zip(bound, fixed, strict=True)):
+            self.bindings[key] = fixed, None, None
+            return self.function(self.xp, first, *others)
+        if binding is None:
+            made = self.bind(key, first, fixed, others)
+            if made is None:
+                return self.function(self.xp, first, *others)
+            binding, nest = made
+            self.bindings[key] = fixed, binding, nest
+        for array, buffer in zip(others, binding.inputs, strict=True):
+            self.library.copy_now(array, buffer[0, ...])
+        with self.library.running():
+            for call in binding.ahead:
+                call()
+            for call in binding.step_calls[0]:
+                call()
+        outputs = iter(binding.outputs)
+        return substitute(nest, lambda _: self.library.copied(next(outputs)[0, ...]))
+
+    def bind(
+        self, key: Any, first: Any, fixed: list[Array], others: Arrays
+    ) -> tuple[Binding, Any] | None:
+        """A binding and the nest of the results, or None where the function cannot be recorded."""
+        if len(self.bindings) > MOST_BINDINGS:
+            self.bindings.clear()
+        nest: Any = None
+
+        def step(xp: Any, state: Any, data: Any, inputs: Any) -> Any:
+            nonlocal nest
+            results = self.function(xp, data, *inputs)
+            nest = structure(results)
+            return (), tuple(leaves(results))
+
+        signature = (key, repr(structure(first)), *map(self.library.spec, fixed))
+        if signature not in self.plans:
+            try:
+                program = record(step, self.xp, self.library, (), first, others)
+                self.plans[signature] = plan(program, self.library), nest
+            except NotRecordableError:
+                self.plans[signature] = None
+        made = self.plans[signature]
+        if made is None:
+            return None
+        return Binding(made[0], self.library, [], fixed, 1), made[1]

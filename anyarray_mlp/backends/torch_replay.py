@@ -145,6 +145,14 @@ class TorchLibrary:
         """A call that copies."""
         return partial(out.copy_, source)
 
+    def copy_now(self, source: Array, out: Array) -> None:
+        """Copy."""
+        out.copy_(source)
+
+    def copied(self, array: Array) -> Array:
+        """A copy."""
+        return array.clone()
+
     def emit(
         self, op: str, function: Callable[..., Any], args: Any, kwargs: Any, out: Array
     ) -> list[Call]:

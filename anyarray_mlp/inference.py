@@ -1,0 +1,81 @@
+"""Inference: `Predictor` keeps a network's parameters on a device and answers rows there; `predict` does so once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyarray_mlp.backends import Backend
+from anyarray_mlp.model import MLP
+from anyarray_mlp.parameters import Leaves
+
+Array = Any
+Host = NDArray[Any]
+
+#: Rows of one forward pass at most.
+PREDICTION_ROWS = 8192
+
+
+class Predictor:
+    """Outputs of a network for rows of inputs.
+
+    The parameters (p,) are moved to the device once, so that a call costs little more than its products.
+    """
+
+    def __init__(
+        self, mlp: MLP, parameters: Host, backend: Backend, input_scale: float | None = None
+    ) -> None:
+        def outputs(xp: Any, leaves: Leaves, x: Array) -> Array:
+            return mlp.predict(xp, leaves, as_inputs(xp, x, leaves[0].dtype, input_scale))
+
+        self.backend = backend
+        self.leaves = to_leaves(mlp, backend, parameters)
+        self.run = backend.jit(outputs)
+
+    def __call__(self, x: Array) -> Host:
+        """Outputs (n, k) of rows x (n, i) on the host, worked out in parts of `PREDICTION_ROWS` rows."""
+        if x.shape[0] <= PREDICTION_ROWS:
+            return self.backend.to_host(self.run(self.leaves, on_device(self.backend, x)))
+        return np.concatenate([self(x[start:stop, ...]) for start, stop in spans(x.shape[0])])
+
+
+def predict(
+    mlp: MLP, parameters: Host, x: Array, *, backend: Backend, input_scale: float | None = None
+) -> Host:
+    """Outputs (n, k) of rows x (n, i) as a NumPy array. A `Predictor` spares the preparation of later calls."""
+    return Predictor(mlp, parameters, backend, input_scale)(x)
+
+
+def as_inputs(xp: Any, x: Array, dtype: Any, scale: float | None) -> Array:
+    """Rows as the network takes them: images that are kept as bytes are cast, and scaled if asked."""
+    if x.dtype != dtype:
+        x = xp.astype(x, dtype)
+    return x if scale is None else x * scale
+
+
+def to_leaves(mlp: MLP, backend: Backend, vector: Host) -> Leaves:
+    """A flat host vector (p,) as leaves on the device."""
+    return tuple(backend.asarray(leaf) for leaf in mlp.layout.to_leaves(vector, backend.flat))
+
+
+def on_device(backend: Backend, array: Array) -> Array:
+    """NumPy data on the backend's device, bytes as bytes; what is there already as it should be is not copied."""
+    if not isinstance(array, np.ndarray):
+        return array
+    dtype = "uint8" if array.dtype == np.uint8 else None
+    if (
+        backend.name == "numpy"
+        and array.dtype == backend.host_dtype(array, dtype)
+        and array.flags.c_contiguous
+    ):
+        return array
+    return backend.asarray(array, dtype)
+
+
+def spans(n: int) -> Iterator[tuple[int, int]]:
+    """Starts and stops of parts of at most `PREDICTION_ROWS` of n rows; one part where there are none."""
+    for start in range(0, max(n, 1), PREDICTION_ROWS):
+        yield start, min(start + PREDICTION_ROWS, n)
