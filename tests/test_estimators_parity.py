@@ -6,7 +6,10 @@ import warnings
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import sklearn
+from scipy import sparse
 from sklearn import neural_network as theirs
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.exceptions import ConvergenceWarning
@@ -227,3 +230,78 @@ def test_lbfgs_warns_where_scikit_learn_does() -> None:
             said.append([str(w.message)[:24] for w in caught])
         assert said[0] == said[1]
         assert bool(said[0]) == (max_iter == 5)
+
+
+def outcome(call: Any) -> Any:
+    """What a call gives or raises, and what it warns of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            result = call()
+        except (ValueError, TypeError, AttributeError) as error:
+            result = str(error)
+    said = [str(w.message) for w in caught if w.category is not ours.CollapsedFitWarning]
+    return str(result), said
+
+
+X, Y = X_DIGITS[:60], DIGITS[:60] % 3
+TEXTS = np.array(["a", "b", "c"])[Y]
+INDICATOR = np.eye(3, dtype=int)[Y]
+SMALL = {"hidden_layer_sizes": 4, "max_iter": 2, "random_state": 0}
+#: From a namespace with the two estimators to something worth comparing.
+EDGE_CASES: dict[str, Any] = {
+    "sparse indicator": lambda m: (
+        m.MLPClassifier(**SMALL).fit(X, sparse.csr_matrix(INDICATOR)).predict(X[:3])
+    ),
+    "one class": lambda m: m.MLPClassifier(**SMALL).fit(X, ["a"] * 60).predict(X[:2]),
+    "one class's probabilities": lambda m: (
+        m.MLPClassifier(**SMALL).fit(X, ["a"] * 60).predict_proba(X[:2]).round(8)
+    ),
+    "column of labels": lambda m: m.MLPClassifier(**SMALL).fit(X, Y[:, None]).predict(X[:3]),
+    "column of values": lambda m: m.MLPRegressor(**SMALL).fit(X, Y[:, None]).predict(X[:3]),
+    "series of texts": lambda m: m.MLPClassifier(**SMALL).fit(X, pd.Series(TEXTS)).predict(X[:3]),
+    "categorical": lambda m: m.MLPClassifier(**SMALL).fit(X, pd.Categorical(TEXTS)).classes_,
+    "objects": lambda m: m.MLPClassifier(**SMALL).fit(X, TEXTS.astype(object)).classes_.dtype,
+    "booleans": lambda m: m.MLPClassifier(**SMALL).fit(X, Y == 1).predict(X[:3]),
+    "float labels": lambda m: m.MLPClassifier(**SMALL).fit(X, Y * 1.0).predict(X[:3]),
+    "lists": lambda m: m.MLPClassifier(**SMALL).fit(X.tolist(), Y.tolist()).predict(X[:3].tolist()),
+    "boolean features": lambda m: m.MLPClassifier(**SMALL).fit(X > 0.5, Y).predict(X[:3] > 0.5),
+    "integer features": lambda m: (
+        m.MLPClassifier(**SMALL).fit((X * 16).astype(int), Y).predict_proba(X[:2]).round(8)
+    ),
+    "half precision": lambda m: (
+        m.MLPClassifier(**SMALL).fit(X.astype(np.float16), Y).coefs_[0].dtype
+    ),
+    "no hidden layer": lambda m: (
+        m.MLPClassifier(()).set_params(max_iter=2, random_state=0).fit(X, Y).coefs_[0][0]
+    ),
+    "weights below zero": lambda m: m.MLPClassifier(**SMALL).fit(X, Y, -np.ones(60)).n_iter_,
+    "one weight for all": lambda m: m.MLPClassifier(**SMALL).fit(X, Y, 2.0).n_iter_,
+    "generator": lambda m: (
+        m.MLPClassifier(4, max_iter=2, random_state=np.random.RandomState(3)).fit(X, Y).loss_
+    ),
+    "large batch": lambda m: m.MLPClassifier(**SMALL, batch_size=100).fit(X, Y).n_iter_,
+    "lengths": lambda m: m.MLPClassifier(**SMALL).fit(X, Y[:10]),
+    "three dimensions": lambda m: m.MLPClassifier(**SMALL).fit(X, np.zeros((60, 2, 2))),
+    "no y": lambda m: m.MLPClassifier(**SMALL).fit(X, None),
+    "NaN in y": lambda m: m.MLPRegressor(**SMALL).fit(X, np.where(Y == 0, np.nan, Y)),
+    "NaN among labels": lambda m: m.MLPClassifier(**SMALL).fit(X, np.where(Y == 0, np.nan, Y)),
+    "infinity in X": lambda m: m.MLPClassifier(**SMALL).fit(np.where(X > 0.9, np.inf, X), Y),
+    "complex X": lambda m: m.MLPClassifier(**SMALL).fit(X + 1j, Y),
+    "no rows": lambda m: m.MLPClassifier(**SMALL).fit(X[:0], Y[:0]),
+    "no columns": lambda m: m.MLPClassifier(**SMALL).fit(X[:, :0], Y),
+    "text in X": lambda m: m.MLPClassifier(**SMALL).fit([["a", "b"]] * 60, Y),
+    "other width": lambda m: m.MLPClassifier(**SMALL).fit(X, Y).predict(X[:, :2]),
+    "alpha": lambda m: m.MLPClassifier(alpha=-1).fit(X, Y),
+    "no units": lambda m: m.MLPClassifier(hidden_layer_sizes=[3, -3]).fit(X, Y),
+    "partial_fit by lbfgs": lambda m: m.MLPClassifier(solver="lbfgs").partial_fit,
+    "partial_fit without classes": lambda m: m.MLPClassifier().partial_fit(X, Y),
+    "not fitted": lambda m: m.MLPClassifier().predict(X),
+}
+
+
+@pytest.mark.skipif(not sklearn.__version__.startswith("1.9."), reason="the words are 1.9's")
+@pytest.mark.parametrize("case", EDGE_CASES)
+def test_edge_cases_end_as_scikit_learns_in_the_same_words(case: str) -> None:
+    expected, mine = (outcome(lambda m=m: EDGE_CASES[case](m)) for m in (theirs, ours))
+    assert mine == expected

@@ -225,6 +225,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         """Rows to train on and rows held out; the same ones in a later call with as many rows."""
         n = len(targets)
         if progress.split is None or sum(map(len, progress.split)) != n:
+            if self.validation_fraction == 0:
+                raise UsageError(
+                    "early_stopping needs rows to watch and validation_fraction is 0: give a fraction between 0 and "
+                    "1, or pass X_val and y_val to fit."
+                )
             binary = getattr(self, "_labels", None) is not None and self._labels.kind == "binary"
             rows, others = train_test_split(
                 np.arange(n),

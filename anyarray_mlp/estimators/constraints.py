@@ -89,7 +89,7 @@ CONSTRAINTS: dict[str, Constraint] = {
     "hidden_layer_sizes": Constraint(
         "an array-like of ints", lambda v: is_sequence(v) and all(map(is_integer, v))
     )
-    | Constraint("an int in the range [1, inf)", is_integer),
+    | integer(1),
     "activation": ACTIVATION | PER_LAYER_ACTIVATION,
     "solver": one_of(("adam", "lbfgs", "sgd")),
     "alpha": real(0),
@@ -142,17 +142,21 @@ CONSTRAINTS: dict[str, Constraint] = {
 }
 
 
+class InvalidParameterError(UsageError, TypeError):
+    """A constructor parameter that is not allowed: as in scikit-learn, a ValueError and a TypeError."""
+
+
 def check_parameters(
     owner: str, parameters: Mapping[str, Any], own: Mapping[str, Constraint]
 ) -> None:
-    """Raise `UsageError`, a ValueError, for the first parameter that is not allowed.
+    """Raise `InvalidParameterError` for the first parameter that is not allowed.
 
     `own` holds the constraints of one estimator alone.
     """
     for name, value in parameters.items():
         constraint = own.get(name) or CONSTRAINTS[name]
         if not constraint.holds(value):
-            raise UsageError(
+            raise InvalidParameterError(
                 f"The {name!r} parameter of {owner} must be {constraint.allowed}. Got {value!r} instead."
             )
     sizes = hidden_sizes(parameters["hidden_layer_sizes"])

@@ -36,8 +36,8 @@ class Labels:
             return cls("multilabel", np.arange(y.shape[1]), sparse.issparse(y))
         if np.ndim(y) == 2:
             raise DataError(
-                "Multioutput target data is not supported: give one column of labels, or a label indicator matrix "
-                "of 0 and 1."
+                "Multioutput target data is not supported with label binarization: give one column of labels, or a "
+                "label indicator matrix of 0 and 1."
             )
         found = unique_labels(y if classes is None else classes)
         return cls("multiclass" if len(found) > 2 else "binary", found)
