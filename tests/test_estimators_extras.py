@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits, load_iris
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import balanced_accuracy_score, log_loss
 from sklearn.utils.class_weight import compute_sample_weight
 
@@ -329,6 +330,28 @@ def test_partial_fit_after_a_fit_with_early_stopping() -> None:
     scores = len(estimator.validation_scores_)
     estimator.partial_fit(X_IRIS, IRIS)
     assert len(estimator.validation_scores_) == scores + 1
+
+
+def test_early_stopping_may_be_switched_between_calls() -> None:
+    estimator = MLPClassifier(8, max_iter=3, warm_start=True, random_state=0)
+    for early in (True, False, True, False):
+        estimator.set_params(early_stopping=early).fit(X_IRIS, IRIS)
+        assert (estimator.best_loss_ is None) == early
+    assert len(estimator.loss_curve_) == 12
+    assert len(estimator.validation_scores_) == 6
+
+
+def test_a_fit_that_fails_leaves_nothing_of_an_earlier_one() -> None:
+    estimator = MLPRegressor(hidden_layer_sizes=8, max_iter=3, solver="sgd", random_state=0)
+    estimator.fit(X_DIABETES, DIABETES)
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="non-finite"):
+        estimator.set_params(learning_rate_init=1e6, max_iter=50).fit(X_DIABETES, DIABETES)
+    with pytest.raises(NotFittedError):
+        estimator.predict(X_DIABETES)
+    estimator.set_params(learning_rate_init=1e-3, max_iter=3).fit(X_DIABETES, DIABETES)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        estimator.fit(X_DIABETES, DIABETES[:10])
+    assert estimator.predict(X_DIABETES).shape == DIABETES.shape  # refused before anything was lost
 
 
 def test_partial_fit_with_label_indicators() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 import warnings
@@ -115,12 +116,15 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         name = type(self).__name__
         check_parameters(name, self.get_params(deep=False), self.own_constraints)
         first = not (self.__sklearn_is_fitted__() and (self.warm_start or incremental))
+        given = X, y
         X, y = self._validated(X, y, reset=first)
-        y = self._labelled(y, first, incremental, classes)
         place = followed_place(X)
         if not first:
             check_same_place(X, self.coefs_[0], name, "partial_fit" if incremental else "fit")
         weight = checked_weight(sample_weight, X.shape[0])
+        if first:  # should this fit fail, nothing of an earlier one is left to be mistaken for it
+            self.__dict__.pop("coefs_", None)
+        y = self._labelled(y, first, incremental, classes)
         data = Data(X, y, self._targets(y), self._weighted(y, weight))
 
         network = self._describe(X.shape[1], y)
@@ -129,20 +133,22 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         start = self._begin(network, first)
         progress = self._progress
 
+        early = self.early_stopping and self.solver != "lbfgs"
         validation = None
         if held_out[0] is not None:
             validation = self._held_out(network, backend, *held_out)
-        elif self.early_stopping and self.solver != "lbfgs":
+        elif early:
             rows, others = self._split(data.targets, progress)
             plain = Data(X, y, data.targets, weight).rows(others)
             validation = HeldOut(network, backend, plain.x, plain.targets, plain.y, plain.weight)
             data = data.rows(rows)
-        if self.early_stopping and self.solver != "lbfgs" and self.validation_scores_ is None:
+        if early and self.validation_scores_ is None:
             self.validation_scores_, self.best_validation_score_ = [], -math.inf
-            self.best_loss_ = None
+        if early != (self.best_loss_ is None):
+            self.best_loss_ = None if early else math.inf
 
         run = Run(self, network, backend, data, validation, place)
-        task = FitTask(self, self.max_iter, X, y, sample_weight) if not incremental else None
+        task = None if incremental else FitTask(self, self.max_iter, *given, sample_weight)
         if self.solver == "lbfgs":
             final = run.minimize(start, task)
         else:
@@ -306,7 +312,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             and X.shape[0] > 0
             and X.shape[1] == self.n_features_in_
             and not hasattr(self, "feature_names_in_")
-            and bool(np.isfinite(np.sum(X)))
+            and is_finite(X)
         )
 
     # --- keeping ---
@@ -325,6 +331,13 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         new.__dict__.update(vars(self))
         return new
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """A deep copy, arrays copied where they are: pickling would bring them to the host."""
+        new = type(self).__new__(type(self))
+        memo[id(self)] = new
+        new.__dict__.update(copy.deepcopy(vars(self), memo))
+        return new
+
     def __sklearn_array_api_convert__(self, converter: Callable[[Array], Array]) -> Any:
         """A copy with the parameters converted: scikit-learn's way to move a fitted estimator."""
         new = self.__copy__()
@@ -338,6 +351,12 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.sparse = True
         tags.array_api_support = True
         return tags
+
+
+def is_finite(x: Host) -> bool:
+    """Whether the sum of x is finite, and with it every entry; the sum of large ones may not be."""
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(np.sum(x)))
 
 
 @functools.lru_cache(maxsize=128)

@@ -39,7 +39,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     dropout : probability of dropping a hidden unit in training, one or a list of one for each hidden layer.
     initializer : "scikit-learn" for its draws, "auto" for what fits each activation, a name of
         `initializers.INITIALIZERS`, or a callable (generator, fan_in, fan_out) -> weights.
-    clip_norm : Euclidean norm that a longer gradient is scaled down to; None never.
+    clip_norm : Euclidean norm that a longer gradient is scaled down to, by sgd and adam; None never.
     scoring : what early stopping watches: None for accuracy, "loss" for the validation loss, the name of a
         scikit-learn scorer, or a callable (estimator, X, y) -> float; more is better.
     on_epoch : a function, or several, told each `training.Epoch`; True from one ends training.

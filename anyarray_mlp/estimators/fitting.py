@@ -138,7 +138,8 @@ class Run:
                         stopped = True
                         break
         except DivergedError as error:
-            self.keep_best_or_raise(error)
+            final = self.best_after(error)
+            progress.moments = ()  # they led here
             stopped = True
         else:
             snapshot = last.snapshot()
@@ -274,12 +275,13 @@ class Run:
         asked = [watcher(epoch) for watcher in self.watchers]
         if task is not None:
             asked.append(task.epoch(lambda: self.attributes(epoch.snapshot().parameters)))
-        return any(answer is True for answer in asked)
+        return any(asked)
 
-    def keep_best_or_raise(self, error: DivergedError) -> None:
-        """Divergence ends training; early stopping still has its best parameters, else it is an error."""
+    def best_after(self, error: DivergedError) -> Host:
+        """What is left of a run that diverged: early stopping's best parameters (p,), or the error."""
         est = self.estimator
-        if not (self.early and self.progress.best is not None):
+        best = self.progress.best
+        if not self.early or best is None:
             raise DivergedError(f"{NON_FINITE} {error}", error.parameters) from None
         est.n_iter_ += 1
         est.loss_ = math.nan
@@ -291,6 +293,7 @@ class Run:
             ConvergenceWarning,
             stacklevel=6,
         )
+        return best
 
     def minimize(self, start: Host, task: FitTask | None) -> Host:
         """L-BFGS over all samples; the parameters (p,) it ends with."""
