@@ -10,6 +10,7 @@ from __future__ import annotations
 from anyarray_mlp.backends.base import Backend, Run, Step
 from anyarray_mlp.backends.selection import (
     BACKENDS,
+    DTYPES,
     BackendStatus,
     backend_statuses,
     parse_device,
@@ -18,6 +19,7 @@ from anyarray_mlp.backends.selection import (
 
 __all__ = [
     "BACKENDS",
+    "DTYPES",
     "Backend",
     "BackendStatus",
     "Run",

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from anyarray_mlp.cli.options import NAMES, json_option
 
 if TYPE_CHECKING:
-    from anyarray_mlp.parity import Comparison, Report
+    from anyarray_mlp.parity import Comparison, ExactReport, Report
 
 
 @click.command()
@@ -41,6 +41,11 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Skip the check of each operation on its own, unless a case departs.",
 )
+@click.option(
+    "--exact",
+    is_flag=True,
+    help="Compare reproducible arithmetic instead, bit for bit with NumPy's, and print the hash.",
+)
 @json_option
 def command(
     backends: str | tuple[str, ...] | None,
@@ -49,6 +54,7 @@ def command(
     dtype: str | None,
     quick: bool,
     no_trace: bool,
+    exact: bool,
     as_json: bool,
 ) -> int:
     """Check that gradients agree across backends.
@@ -57,23 +63,32 @@ def command(
     of every weight and bias are compared with a float64 reference; every operation is checked on its own as well.
     Exit code 1 where one departs, 69 where a backend that is named is absent.
     """
-    from anyarray_mlp.parity import compare
+    from anyarray_mlp.parity import compare, compare_exactly
 
-    report = compare(
-        (backends,) if isinstance(backends, str) else backends,
-        namespaces=namespaces,
-        device=device,
-        dtypes=("float32", "float64") if dtype is None else (dtype,),
-        quick=quick,
-        trace=not no_trace,
-        progress=lambda what: click.echo(f"comparing {what}", err=True),
-    )
-    if as_json:
-        click.echo(json.dumps(report.to_dict(), indent=2))
-    else:
-        for line in lines_of(report):
-            click.echo(line)
+    options: dict[str, Any] = {
+        "backends": (backends,) if isinstance(backends, str) else backends,
+        "namespaces": namespaces,
+        "device": device,
+        "dtypes": ("float32", "float64") if dtype is None else (dtype,),
+        "quick": quick,
+        "progress": lambda what: click.echo(f"comparing {what}", err=True),
+    }
+    if exact:
+        bits = compare_exactly(**options)
+        show(bits.to_dict() if as_json else exact_lines(bits))
+        return 0 if bits.ok else 1
+    report = compare(**options, trace=not no_trace)
+    show(report.to_dict() if as_json else lines_of(report))
     return 0 if report.ok else 1
+
+
+def show(result: dict[str, Any] | Iterator[str]) -> None:
+    """Print a result: JSON for machines, lines for people."""
+    if isinstance(result, dict):
+        click.echo(json.dumps(result, indent=2))
+        return
+    for line in result:
+        click.echo(line)
 
 
 def lines_of(report: Report) -> Iterator[str]:
@@ -101,6 +116,26 @@ def lines_of(report: Report) -> Iterator[str]:
         else f"no departure in {len(report.comparisons)} comparisons"
     )
     yield f"{verdict} ({report.seconds:.0f} s)"
+
+
+def exact_lines(report: ExactReport) -> Iterator[str]:
+    """A report of bits as a person reads it."""
+    yield f"{'':<38}{'numbers':>9}{'differ':>8}{'bits':>8}  hash"
+    for each in report.comparisons:
+        name = " ".join(filter(None, [each.backend, each.version]))
+        yield (
+            f"{f'{name}, {each.device}, {each.dtype}':<38}{each.numbers:>9,}{each.different_numbers:>8,}"
+            f"{each.different_bits:>8,}  {each.hash[:16]}"
+        )
+        if each.first is not None:
+            yield f"  DIFFERS first in '{each.first}'"
+    for name, reason in report.absent:
+        yield f"not compared: {name}: {reason}"
+    yield "hash: the first 16 digits of SHA-256 over the outputs, losses and gradients of all cases, in order."
+    wrong = sum(not each.ok for each in report.comparisons)
+    verdict = f"{wrong} of {len(report.comparisons)} DIFFER" if wrong else "0 differing bits"
+    cases = report.comparisons[0].cases if report.comparisons else 0
+    yield f"{verdict} in {cases} cases ({report.seconds:.0f} s)"
 
 
 def title(comparison: Comparison) -> str:

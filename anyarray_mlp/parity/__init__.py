@@ -5,13 +5,15 @@
     assert report.ok, report.departures[0].message
 
 `roundoff` is the reference and the error bound, `tracing` the check of each operation on its own, `cases` what is
-run, `comparison` the comparison and `report` what comes of it.
+run, `comparison` the comparison, `report` what comes of it, and `exact` the comparison of reproducible arithmetic, bit
+against bit.
 """
 
 from __future__ import annotations
 
 from anyarray_mlp.parity.cases import Case, all_cases, make_case
 from anyarray_mlp.parity.comparison import compare
+from anyarray_mlp.parity.exact import ExactComparison, ExactReport, compare_exactly
 from anyarray_mlp.parity.report import Comparison, Departure, Difference, Report
 from anyarray_mlp.parity.tracing import FaultyOperation
 
@@ -20,9 +22,12 @@ __all__ = [
     "Comparison",
     "Departure",
     "Difference",
+    "ExactComparison",
+    "ExactReport",
     "FaultyOperation",
     "Report",
     "all_cases",
     "compare",
+    "compare_exactly",
     "make_case",
 ]

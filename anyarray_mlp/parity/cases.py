@@ -210,3 +210,29 @@ def all_cases(quick: bool = False) -> list[Case]:
         *option_cases(),
     ]
     return [case for case in cases if case.quick or not quick]
+
+
+def exact_cases(quick: bool = False) -> list[Case]:
+    """Cases for bits instead of bounds: few, as reproducible arithmetic is long to compile, and each covers much."""
+    activations = tuple(ACTIVATIONS)
+    deep = MLP((5, *(4,) * len(activations), 3), activations)
+    cases = [
+        make_case("every activation", deep, 9, quick=True),
+        make_case(
+            "logistic + binary_cross_entropy", MLP((5, 4, 3), "tanh", "logistic"), logits=90.0
+        ),
+        make_case("exp + poisson", MLP((5, 4, 3), "relu", "exp"), quick=True),
+        make_case("identity + huber", MLP((5, 4, 3), "silu", "identity", "huber"), weighted=True),
+        make_case("past tile sizes", MLP((131, 67, 10), "relu"), 67),
+        make_case(
+            f"{MANY_ROWS} rows", MLP((3, 4, 2), "tanh"), MANY_ROWS, labels=True, gather=EDGES
+        ),
+        make_case(
+            "dropout and penalty",
+            MLP((5, 64, 3), "relu", dropout=0.5),
+            33,
+            dropout_keys=(12345,),
+            alpha=0.1,
+        ),
+    ]
+    return [case for case in cases if case.quick or not quick]

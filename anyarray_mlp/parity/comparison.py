@@ -11,17 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.backends import BACKENDS, Backend, backend_statuses, select_backend
-from anyarray_mlp.backends.namespace_backend import (
-    NamespaceBackend,
-    import_namespace,
-    namespace_version,
-)
-from anyarray_mlp.errors import UsageError
+from anyarray_mlp.backends import DTYPES, Backend
+from anyarray_mlp.backends.reproducible import ReproducibleBackend
 from anyarray_mlp.parity.cases import Case, all_cases
 from anyarray_mlp.parity.precision import reduced_precision
 from anyarray_mlp.parity.report import Comparison, Departure, Difference, Report
 from anyarray_mlp.parity.roundoff import Bounded, RoundoffNamespace
+from anyarray_mlp.parity.subjects import find_subjects
 from anyarray_mlp.parity.tracing import (
     FaultyOperation,
     TracedNamespace,
@@ -31,7 +27,6 @@ from anyarray_mlp.parity.tracing import (
 
 Array = Any
 Host = NDArray[Any]
-DTYPES = ("float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -73,72 +68,15 @@ def compare(
     UsageError : a name, a device or a dtype that cannot be.
     """
     started = time.perf_counter()
-    for dtype in dtypes:
-        if dtype not in DTYPES:
-            raise UsageError(f"dtype must be float32 or float64, got {dtype!r}.")
     chosen = list(all_cases(quick) if cases is None else cases)
     references = References(chosen)
-    absent: list[tuple[str, str]] = []
-    makers = list(targets(backends, namespaces, device, dtypes, absent))
+    subjects, absent = find_subjects(backends, namespaces, device, dtypes)
     comparisons = []
-    for make in makers:
-        backend, version = make()
-        progress(f"{backend.name} {version or ''}, {backend.device}, {backend.dtype}")
-        comparisons.append(compare_backend(backend, version, references, trace))
-    return Report(tuple(comparisons), tuple(absent), time.perf_counter() - started)
-
-
-Maker = Callable[[], tuple[Backend, str | None]]
-
-
-def targets(
-    backends: Sequence[str | Backend] | None,
-    namespaces: Sequence[str | ModuleType],
-    device: str | None,
-    dtypes: Sequence[str],
-    absent: list[tuple[str, str]],
-) -> Iterator[Maker]:
-    """Makers of the backends to compare, each made when its turn comes; notes in `absent` what is not there."""
-    statuses = {status.name: status for status in backend_statuses()}
-    for namespace in namespaces:
-        module = import_namespace(namespace) if isinstance(namespace, str) else namespace
-        for dtype in dtypes:
-            yield lambda m=module, t=dtype: (NamespaceBackend(m, t), namespace_version(m))  # type: ignore[misc]
-    if backends is None and namespaces:
-        return
-    for entry in BACKENDS if backends is None else backends:
-        if isinstance(entry, Backend):
-            yield lambda b=entry: (b, None)  # type: ignore[misc]
-            continue
-        named = backends is not None
-        for place in devices_of(entry, device, named, statuses, absent):
-            for dtype in dtypes:
-                select_backend(entry, place, dtype)  # raises now, before anything runs
-                version = statuses[entry].version
-                yield lambda n=entry, p=place, t=dtype, v=version: (select_backend(n, p, t), v)  # type: ignore[misc]
-
-
-def devices_of(
-    name: str,
-    device: str | None,
-    named: bool,
-    statuses: dict[str, Any],
-    absent: list[tuple[str, str]],
-) -> Iterator[str]:
-    """The devices on which to compare a backend; one that is named must be there."""
-    if named:
-        # A single device that must be there, unless none is asked for: then every kind that is present.
-        status = statuses.get(name)
-        if status is None or device is not None or not status.devices:
-            yield device or ("cpu" if name not in BACKENDS or BACKENDS[name].cpu else "cuda")
-            return
-    status = statuses[name]
-    wanted = ("cpu", "cuda:0") if device is None else ("cuda:0" if device == "cuda" else device,)
-    for place in wanted:
-        if place in status.devices:
-            yield place
-        elif place.startswith("cuda") and status.problem is not None:
-            absent.append((f"{name}, {place.partition(':')[0]}", status.problem))
+    for subject in subjects:
+        backend = subject.make()
+        progress(subject.title(backend))
+        comparisons.append(compare_backend(backend, subject.version, references, trace))
+    return Report(tuple(comparisons), absent, time.perf_counter() - started)
 
 
 class References:
@@ -260,6 +198,8 @@ def compare_backend(
     departures: list[Departure] = []
     unchecked: set[str] = set()
     passes = CompiledPasses(backend)
+    # Reproducible arithmetic makes its operations of others; what it promises, `parity.exact` checks.
+    traceable = not isinstance(backend, ReproducibleBackend)
     operations = cases = 0
     for case, expected in references.of(backend.dtype):
         cases += 1
@@ -276,7 +216,7 @@ def compare_backend(
         except Exception as error:
             raised = f"it raised {type(error).__name__}: {first_line(error)}"
         faults: list[FaultyOperation] = []
-        if trace or beyond or raised:
+        if traceable and (trace or beyond or raised):
             tracer = trace_case(backend, case)
             faults = tracer.faults
             operations += tracer.operations

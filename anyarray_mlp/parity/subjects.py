@@ -1,0 +1,99 @@
+"""What to compare: the backends, devices and dtypes that were asked for, or all that are present."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import ModuleType
+
+from anyarray_mlp.backends import BACKENDS, DTYPES, Backend, backend_statuses, select_backend
+from anyarray_mlp.backends.namespace_backend import (
+    NamespaceBackend,
+    import_namespace,
+    namespace_version,
+)
+from anyarray_mlp.backends.reproducible import ReproducibleBackend
+from anyarray_mlp.errors import UsageError
+
+Absent = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One backend on one device in one dtype, made when its turn comes (JAX's float64 is a switch of the process)."""
+
+    make: Callable[[], Backend]
+    version: str | None
+
+    def title(self, backend: Backend) -> str:
+        """Library, version, device and dtype."""
+        name = " ".join(filter(None, [backend.name, self.version]))
+        return f"{name}, {backend.device}, {backend.dtype}"
+
+
+def find_subjects(
+    backends: Sequence[str | Backend] | None,
+    namespaces: Sequence[str | ModuleType],
+    device: str | None,
+    dtypes: Sequence[str],
+    reproducible: bool = False,
+) -> tuple[list[Subject], Absent]:
+    """The subjects, and what is absent with the reason; arguments as `compare` takes them.
+
+    Raises `BackendUnavailableError` where something that is named is absent.
+    """
+    for dtype in dtypes:
+        if dtype not in DTYPES:
+            raise UsageError(f"dtype must be float32 or float64, got {dtype!r}.")
+    subjects = []
+    for namespace in namespaces:
+        module = import_namespace(namespace) if isinstance(namespace, str) else namespace
+        for dtype in dtypes:
+            make = partial(over_namespace, module, dtype, reproducible)
+            subjects.append(Subject(make, namespace_version(module)))
+    if backends is None and namespaces:
+        return subjects, ()
+    absent: list[tuple[str, str]] = []
+    versions = {status.name: status.version for status in backend_statuses()}
+    for entry in BACKENDS if backends is None else backends:
+        if isinstance(entry, Backend):
+            subjects.append(Subject(partial(as_it_is, entry), None))
+            continue
+        for place in devices_of(entry, device, backends is not None, absent):
+            # Raises here, before anything runs, where it cannot be had.
+            select_backend(entry, place, dtypes[0])
+            for dtype in dtypes:
+                make = partial(select_backend, entry, place, dtype, reproducible)
+                subjects.append(Subject(make, versions[entry]))
+    return subjects, tuple(absent)
+
+
+def over_namespace(module: ModuleType, dtype: str, reproducible: bool) -> Backend:
+    """A backend over any namespace."""
+    backend = NamespaceBackend(module, dtype)
+    return ReproducibleBackend(backend) if reproducible else backend
+
+
+def as_it_is(backend: Backend) -> Backend:
+    """A backend that the caller made."""
+    return backend
+
+
+def devices_of(
+    name: str, device: str | None, named: bool, absent: list[tuple[str, str]]
+) -> Iterator[str]:
+    """The devices on which to compare a backend: the one asked for, or each kind that is present."""
+    if named and device is not None:
+        yield device
+        return
+    status = next((status for status in backend_statuses() if status.name == name), None)
+    if status is None or (named and not status.devices):
+        yield "cpu" if status is None or BACKENDS[name].cpu else "cuda"
+        return
+    wanted = ("cpu", "cuda:0") if device is None else ("cuda:0" if device == "cuda" else device,)
+    for place in wanted:
+        if place in status.devices:
+            yield place
+        elif place.startswith("cuda") and status.problem is not None:
+            absent.append((f"{name}, {place.partition(':')[0]}", status.problem))
