@@ -224,7 +224,8 @@ def train(
             input_scale=input_scale,
             statistics=statistics,
             streamed=streamed,
-        )
+        ),
+        steps=epochs * -(-n // batch_size),
     )
     evaluate = Evaluation(mlp, backend, validation, metrics, input_scale) if validation else None
 

@@ -116,8 +116,8 @@ class ReadOnlyNumpyBackend(NumpyBackend):
         array.flags.writeable = False
         return array
 
-    def compile(self, step: Any) -> Any:
-        run = super().compile(step)
+    def compile(self, step: Any, steps: int | None = None) -> Any:
+        run = super().compile(step, steps)
         return lambda state, data, inputs: run(writable(state), data, inputs)
 
 
@@ -168,8 +168,8 @@ class TripwireStrictBackend(StrictBackend):
         plain = super().jit(function)
         return under(tripwire, plain)
 
-    def compile(self, step: Any) -> Any:
-        return under(tripwire, super().compile(step))
+    def compile(self, step: Any, steps: int | None = None) -> Any:
+        return under(tripwire, super().compile(step, steps))
 
 
 def under(context: Callable[[], Any], function: Callable[..., Any]) -> Callable[..., Any]:
@@ -276,9 +276,9 @@ class CupyLikeBackend(CupyBackend):
         with mock.patch.dict(sys.modules, self.modules):
             return np.array(super().to_host(array))
 
-    def compile(self, step: Any) -> Any:
+    def compile(self, step: Any, steps: int | None = None) -> Any:
         """The plain loop on the device: there is no graph to capture."""
-        return under(lambda: self.cuda_device, Backend.compile(self, step))
+        return under(lambda: self.cuda_device, Backend.compile(self, step, steps))
 
 
 # --- JAX ---
@@ -297,8 +297,8 @@ class GuardedJaxBackend(JaxBackend):
     def jit(self, function: Any) -> Any:
         return under(no_transfers, super().jit(function))
 
-    def compile(self, step: Any) -> Any:
-        return under(no_transfers, super().compile(step))
+    def compile(self, step: Any, steps: int | None = None) -> Any:
+        return under(no_transfers, super().compile(step, steps))
 
 
 def no_transfers() -> Any:

@@ -21,6 +21,10 @@ Step = Callable[[Any, Any, Any, Arrays], tuple[Any, Arrays]]
 Run = Callable[[Any, Any, Arrays], tuple[Any, Arrays]]
 
 
+#: Fewer steps than this take less time in a plain loop than recording them and replaying them does.
+FEW_STEPS = 32
+
+
 class Backend(ABC):
     """One array library on one device with one dtype.
 
@@ -54,10 +58,11 @@ class Backend(ABC):
     def to_host(self, array: Array) -> NDArray[Any]:
         """An array of this backend as a NumPy array; waits for it."""
 
-    def compile(self, step: Step) -> Run:
+    def compile(self, step: Step, steps: int | None = None) -> Run:
         """A function that runs K steps in a row on the device, without a host sync in between.
 
-        The state passed in is used up. Here: a plain loop, which libraries without a compiler share.
+        The state passed in is used up. `steps` is how many it will run in all, where that is known: a few are not
+        worth preparing for. Here: a plain loop, which libraries without a compiler share.
         """
         xp = self.xp
 

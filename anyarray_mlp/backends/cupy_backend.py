@@ -44,7 +44,7 @@ class CupyBackend(Backend):
         with self.cuda_device:
             return np.asarray(cupy.asnumpy(array))
 
-    def compile(self, step: Step) -> Run:
+    def compile(self, step: Step, steps: int | None = None) -> Run:
         """The plain loop, on this device."""
         run = super().compile(step)
 

@@ -49,7 +49,7 @@ class JaxBackend(Backend):
         """A NumPy array, writable."""
         return np.array(array)
 
-    def compile(self, step: Step) -> Run:
+    def compile(self, step: Step, steps: int | None = None) -> Run:
         """One XLA program for each number of steps and batch shape, kept for later runs of the same step."""
         return scanned(step, self.xp)
 

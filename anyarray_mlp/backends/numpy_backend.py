@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace
-from anyarray_mlp.backends.base import Array, Backend, Run, Step
+from anyarray_mlp.backends.base import FEW_STEPS, Array, Backend, Run, Step
 from anyarray_mlp.backends.numpy_replay import NumpyLibrary
 from anyarray_mlp.backends.replay import Replay, ReplayedCall
 
@@ -32,10 +32,10 @@ class NumpyBackend(Backend):
         """The array itself."""
         return np.asarray(array)
 
-    def compile(self, step: Step) -> Run:
+    def compile(self, step: Step, steps: int | None = None) -> Run:
         """The step recorded and replayed into buffers allocated once; a plain loop where that cannot be."""
         plain = super().compile(step)
-        if type(self.xp) is not PlainNamespace:
+        if type(self.xp) is not PlainNamespace or (steps is not None and steps < FEW_STEPS):
             return plain
         return Replay(step, self.xp, NumpyLibrary(), plain)
 

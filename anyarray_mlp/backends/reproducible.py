@@ -46,9 +46,9 @@ class ReproducibleBackend(Backend):
         """A NumPy array."""
         return self.plain.to_host(unwrap(array))
 
-    def compile(self, step: Step) -> Run:
+    def compile(self, step: Step, steps: int | None = None) -> Run:
         """As the library compiles it."""
-        return self.plain.compile(step)
+        return self.plain.compile(step, steps)
 
     def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """As the library compiles it."""

@@ -359,7 +359,7 @@ def is_finite(x: Host) -> bool:
         return bool(np.isfinite(np.sum(x)))
 
 
-@functools.lru_cache(maxsize=128)
+@functools.lru_cache(maxsize=16)
 def prediction(backend: Backend, network: MLP) -> Callable[..., Array]:
     """The function (leaves, x) -> outputs of a network, compiled once for each backend."""
 

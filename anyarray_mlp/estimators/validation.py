@@ -53,7 +53,7 @@ class HeldOut:
         return outputs, float(np.average(losses.astype(np.float64), weights=self.weight))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def measurement(backend: Backend, network: MLP) -> Callable[..., Any]:
     """The function (leaves, x, targets) -> (outputs, losses) of a network, compiled once for each backend."""
 
