@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
-from anyarray_mlp.backends.base import FEW_STEPS, Array, Backend, Run, Step
+from anyarray_mlp.backends.base import Array, Backend, Run, Step
 from anyarray_mlp.backends.cuda import tf32_override
 from anyarray_mlp.backends.replay import Replay, ReplayedCall
 
@@ -74,11 +74,13 @@ class TorchBackend(Backend):
         return found
 
     def compile(self, step: Step, steps: int | None = None) -> Run:
-        """The step recorded and replayed into buffers allocated once; a plain loop where that cannot be."""
+        """The step recorded and replayed into buffers allocated once; a plain loop where that cannot be.
+
+        A few steps too: the plain loop may round the last bit otherwise, and a run in parts should give the bits of
+        the whole.
+        """
         plain = super().compile(step)
         if type(self.xp) is not PlainNamespace or self.torch_device.type not in ("cpu", "cuda"):
-            return plain
-        if steps is not None and steps < FEW_STEPS:
             return plain
         from anyarray_mlp.backends.torch_replay import TorchLibrary
 
