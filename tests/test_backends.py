@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 from anyarray_mlp import MLP
 from anyarray_mlp.backends import BACKENDS, Backend, backend_statuses, parse_device, select_backend
+from anyarray_mlp.backends.cuda import driver_problem
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
 from anyarray_mlp.optimizers import OPTIMIZERS
 from anyarray_mlp.training import fresh_state, step_inputs, to_leaves, training_step
@@ -226,3 +232,68 @@ def test_statuses_cover_every_backend() -> None:
     assert statuses["numpy"].devices == ("cpu",)
     assert statuses["numpy"].version == np.__version__
     assert statuses["numpy"].problem is None
+
+
+# --- docs/backends.md ---
+
+PAGE = Path(__file__).parent.parent / "docs" / "backends.md"
+
+
+def capability_table() -> str:
+    """The table of backends, from what is declared."""
+    yes_no = {True: "yes", False: "no"}
+    rows = [
+        "| backend | CPU | NVIDIA GPU | writable | compiled | to install |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, library in BACKENDS.items():
+        can = (library.cpu, library.cuda, library.writable, library.jit)
+        cells = [f"`{name}`", *(yes_no[each] for each in can), install_cell(library.install)]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def install_cell(command: str) -> str:
+    """A command as code, what is said about it as text."""
+    code, bracket, rest = command.partition(" (")
+    return f"`{code}`{bracket}{rest}"
+
+
+def state_table() -> str:
+    """What each state of the driver is answered with."""
+    states = {
+        "no driver": (35, 0),
+        "driver too old": (35, 12040),
+        "no device visible": (100, 13000),
+        **{f"cuInit answers {status}": (status, 13000) for status in (3, 34, 802, 803, 804, 999)},
+    }
+    return "\n".join(
+        f"| {state} | {driver_problem(status, version, 13000, 'CuPy')} |"
+        for state, (status, version) in states.items()
+    )
+
+
+@pytest.mark.parametrize("table", [capability_table, state_table])
+def test_the_page_on_backends_says_what_is_declared(table: Callable[[], str]) -> None:
+    assert table() in PAGE.read_text(), f"put this into docs/backends.md:\n{table()}"
+
+
+def test_declared_capabilities_are_true() -> None:
+    """Flat parameters are for arrays that can be written; what cannot compute anywhere is no backend."""
+    for name, library in BACKENDS.items():
+        module, _, attribute = library.backend_class.partition(".")
+        backend_class = getattr(import_module(f"anyarray_mlp.backends.{module}"), attribute)
+        assert backend_class.name == name
+        assert backend_class.flat == library.writable
+        assert library.cpu or library.cuda
+
+
+@pytest.mark.needs("values", "writable")
+def test_writable_means_that_assignment_is_in_place(backend: Backend) -> None:
+    def add_in_place(xp: Any, x: Any) -> Any:
+        view = x[:1, ...]
+        view += 1.0
+        return x
+
+    result = backend.to_host(backend.jit(add_in_place)(backend.asarray(X)))
+    np.testing.assert_allclose(result[0], X[0] + 1.0)

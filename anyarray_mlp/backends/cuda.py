@@ -188,13 +188,6 @@ def jax_device_count() -> int:
         ) from error
 
 
-def tf32_override() -> tuple[str, ...]:
-    """NVIDIA's own switch, which overrules every library's."""
-    if os.environ.get("NVIDIA_TF32_OVERRIDE") != "1":
-        return ()
-    return ("NVIDIA_TF32_OVERRIDE=1 is set: cuBLAS multiplies float32 matrices in TF32; unset it.",)
-
-
 def cuda_number(version: str) -> int:
     """13.0 as 13000."""
     major, _, minor = version.partition(".")

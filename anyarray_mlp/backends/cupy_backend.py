@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
 from anyarray_mlp.backends.base import Array, Arrays, Backend, Run, Step
-from anyarray_mlp.backends.cuda import tf32_override
 
 
 class CupyBackend(Backend):
@@ -75,13 +74,9 @@ class CupyBackend(Backend):
 
     def reduced_precision(self) -> tuple[str, ...]:
         """TF32, which CuPy takes from the environment before its first matrix product."""
-        if self.dtype != "float32":
+        if self.dtype != "float32" or os.environ.get("CUPY_TF32", "0") in ("", "0"):
             return ()
-        return tf32_override() + (
-            ("CUPY_TF32 is set: CuPy multiplies float32 matrices in TF32; unset it.",)
-            if os.environ.get("CUPY_TF32", "0") not in ("", "0")
-            else ()
-        )
+        return ("CUPY_TF32 is set: CuPy multiplies float32 matrices in TF32; unset it.",)
 
     def synchronize(self) -> None:
         """Wait for the device."""

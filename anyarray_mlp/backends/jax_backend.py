@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
 from anyarray_mlp.arithmetic.reproducible import Array as ReproducibleArray
 from anyarray_mlp.backends.base import Array, Arrays, Backend, Run, Step
-from anyarray_mlp.backends.cuda import tf32_override
 
 #: Values of `jax_default_matmul_precision` that leave float32 as it is.
 FULL_PRECISION = ("highest", "float32")
@@ -71,19 +70,18 @@ class JaxBackend(Backend):
         )
 
     def reduced_precision(self) -> tuple[str, ...]:
-        """JAX's matmul precision, which on a GPU is TF32 unless asked otherwise."""
+        """JAX's matmul precision, where it was set; left alone it is the full one here."""
         if self.dtype != "float32":
             return ()
         import jax
 
-        found = tf32_override() if self.jax_device.platform == "gpu" else ()
         setting = jax.config.jax_default_matmul_precision
-        if setting is not None and setting not in FULL_PRECISION:
-            found += (
-                f"JAX multiplies float32 matrices in {setting!r}: "
-                "jax.config.update('jax_default_matmul_precision', 'highest') turns it off.",
-            )
-        return found
+        if setting is None or setting in FULL_PRECISION:
+            return ()
+        return (
+            f"JAX multiplies float32 matrices in {setting!r}: "
+            "jax.config.update('jax_default_matmul_precision', 'highest') turns it off.",
+        )
 
     def synchronize(self) -> None:
         """Wait for work that was dispatched."""

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
 from anyarray_mlp.backends.base import Array, Backend, Run, Step
-from anyarray_mlp.backends.cuda import tf32_override
 from anyarray_mlp.backends.replay import Replay, ReplayedCall
 
 
@@ -51,7 +50,7 @@ class TorchBackend(Backend):
             return ()
         import torch
 
-        found = tf32_override() if self.torch_device.type == "cuda" else ()
+        found: tuple[str, ...] = ()
         matmul = (
             torch.backends.cuda.matmul
             if self.torch_device.type == "cuda"
