@@ -153,7 +153,7 @@ def test_every_step_can_be_asked_for_gradient_norms():
 
 def test_a_diagnosis_survives_its_file(tmp_path):
     diagnosis = diagnosis_of(planted("learning_rate_too_high", "iris", seed=503))
-    endless = replace(diagnosis.record.outcome, output_std=math.inf)
+    endless = replace(diagnosis.record.outcome, association=math.inf)
     diagnosis = diagnose_run(replace(diagnosis.record, outcome=endless))
     diagnosis.save(tmp_path)
     json.loads((tmp_path / "diagnosis.json").read_text(), parse_constant=pytest.fail)

@@ -311,7 +311,7 @@ def skill(outputs: Host, targets: Host | None, classes: Host | None) -> float:
         predicted = np.argmax(outputs, axis=1) if outputs.shape[1] > 1 else outputs[:, 0] >= 0.5
         most = np.bincount(classes).max() / len(classes)
         accuracy = float(np.mean(predicted == classes))
-        return (accuracy - most) / (1.0 - most) if most < 1.0 else accuracy
+        return float((accuracy - most) / (1.0 - most)) if most < 1.0 else accuracy
     assert targets is not None
     values = np.asarray(targets, dtype=np.float64).reshape(len(outputs), -1)
     residual = float(((np.asarray(outputs, dtype=np.float64) - values) ** 2).sum())

@@ -267,14 +267,14 @@ def wrong_validation_labels(run: RunRecord) -> Finding | None:
         or run.data.n_validation < ENOUGH_VALIDATION
         or outcome.validation_skill is None
         or outcome.validation_skill > 0.1
-        or outcome.training_skill < 0.2
+        or run.progress < 0.2
     ):
         return None
     return Finding(
         "wrong_validation_labels",
         "error",
         f"{outcome.validation_mapping:.0%} of the validation rows are predicted as the one other class that their "
-        "class is taken for, while training rows are predicted right",
+        "class is taken for, while training rows are learned",
         "Encode training and validation labels with the same encoder, fitted once",
     )
 
@@ -326,7 +326,7 @@ def bad_initial_scale(run: RunRecord) -> Finding | None:
 
 
 #: Growth of activations from the first hidden layer to the last.
-GROWTH = 30.0
+GROWTH = 10.0
 
 
 def exploding_gradients(run: RunRecord) -> Finding | None:
@@ -359,7 +359,7 @@ def vanishing_gradients(run: RunRecord) -> Finding | None:
         layer.gradient / math.sqrt(i * o)
         for layer, i, o in zip(layers, sizes[:-1], sizes[1:], strict=True)
     ]
-    if not 0 < sized[0] < 3e-3 * max(sized):
+    if not 0 < sized[0] < 0.015 * max(sized):
         return None
     return Finding(
         "vanishing_gradients",
@@ -409,7 +409,7 @@ def saturated_units(run: RunRecord) -> Finding | None:
 # --- steps -------------------------------------------------------------------------------------------
 
 LARGE_UPDATE = 0.3
-SMALL_UPDATE = 2e-4
+SMALL_UPDATE = 1e-3
 
 
 def learning_rate_too_high(run: RunRecord) -> Finding | None:
@@ -419,6 +419,12 @@ def learning_rate_too_high(run: RunRecord) -> Finding | None:
     rate = run.settings.learning_rate_init
     update = largest_update(run, 0)
     losses = relative_losses(run)
+    died = failed(run) and any(
+        after.dead >= 0.75 and before.dead < 0.4 and activation in RECTIFIERS
+        for before, after, activation in zip(
+            hidden(run, 0), hidden(run, -1), run.settings.activation, strict=True
+        )
+    )
     climbs = sum(b > a for a, b in pairwise(losses))
     if run.outcome.stopped == "diverged":
         evidence = (
@@ -437,6 +443,8 @@ def learning_rate_too_high(run: RunRecord) -> Finding | None:
             f"the loss climbed in {climbs} of {len(losses) - 1} epochs and ended at {losses[-1] / min(losses):.2g} "
             "times its lowest"
         )
+    elif died:
+        evidence = "units that were alive before training died"
     else:
         return None
     return Finding(
@@ -462,7 +470,7 @@ def learning_rate_too_low(run: RunRecord) -> Finding | None:
     update = max(largest_update(run, probe) for probe in range(len(run.probes)))
     last = run.probes[-1]
     pull = sum(layer.gradient * layer.weight for layer in last.layers)
-    if update > SMALL_UPDATE or pull < 0.01 * (run.data.baseline_loss or last.loss):
+    if update > SMALL_UPDATE or pull < 0.1 * (run.data.baseline_loss or last.loss):
         return None
     rate = run.settings.learning_rate_init
     clipped = run.outcome.clipped
@@ -513,8 +521,8 @@ def batch_too_large(run: RunRecord) -> Finding | None:
     settings, n = run.settings, run.data.n
     if (
         settings.optimizer == "lbfgs"
-        or n < 200
-        or 2 * settings.batch_size < n
+        or settings.batch_size <= 64
+        or 3 * settings.batch_size < n
         or not unfinished(run)
     ):
         return None
@@ -529,9 +537,7 @@ def batch_too_large(run: RunRecord) -> Finding | None:
 
 def too_few_epochs(run: RunRecord) -> Finding | None:
     """Training that ended while the loss was falling."""
-    if run.settings.optimizer != "lbfgs" and 2 * run.settings.batch_size >= run.data.n >= 200:
-        return None
-    if not unfinished(run) or largest_update(run, -1) < SMALL_UPDATE:
+    if not unfinished(run) or batch_too_large(run) or learning_rate_too_low(run):
         return None
     done = len(run.curve.loss)
     return Finding(
@@ -633,7 +639,7 @@ def overfitting(run: RunRecord) -> Finding | None:
     apart = outcome.training_skill - max(outcome.validation_skill, 0.0)
     rose = end > 2.0 * lowest and apart > 0.1
     fell_behind = apart > 0.2 and (end > 1.3 * lowest or outcome.training_skill > 0.95)
-    if not (gap > 0.4 and (rose or fell_behind)):
+    if not (apart > 0.4 or (gap > 0.4 and (rose or fell_behind))):
         return None
     if run.settings.early_stopping and outcome.stopped == "early":
         return None

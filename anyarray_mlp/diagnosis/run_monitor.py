@@ -118,7 +118,9 @@ class RunMonitor:
         decay = alpha / self.settings.batch_size
         parts = mlp, self.optimizer, decay, clip_norm, input_scale
         self.x, self.targets = HostRows(backend, x), HostRows(backend, targets)
-        self.validation = validation and tuple(HostRows(backend, a) for a in validation)
+        self.validation = None
+        if validation:
+            self.validation = HostRows(backend, validation[0]), HostRows(backend, validation[1])
         if initial is None:
             initial = mlp.initialize(seed, initializer)
         state = initial if isinstance(initial, TrainingState) else None
@@ -234,29 +236,41 @@ class RunMonitor:
     def outcome(self, result: Fit | DivergedError) -> Outcome:
         """How the run ended, on the host."""
         host = select_backend("numpy", dtype=self.backend.dtype)
-        broken = isinstance(result, DivergedError)
-        parameters = result.parameters if result.parameters is not None else self.initial
+        steps = self.epochs[-1].step if self.epochs else self.start.step
+        if isinstance(result, DivergedError):
+            stopped = "diverged"
+            if result.step_losses is not None:
+                steps += int(np.argmin(np.isfinite(result.step_losses))) + 1
+        else:
+            stopped = result.stopped
+        parameters = self.initial if result.parameters is None else result.parameters
         if not np.all(np.isfinite(parameters)):
             parameters = self.initial
-        rows = evenly(self.x.n, OUTCOME_ROWS)
-        x, targets = self.x.take(rows), self.targets.take(rows)
-        with np.errstate(all="ignore"):
-            outputs = np.nan_to_num(self.outputs(host, parameters, x))
-        classes = as_classes(targets, self.mlp)
-        training = float(skill(outputs, targets, classes))
-        validation, mapping = self.validation_outcome(host, parameters)
-        steps = self.epochs[-1].step if self.epochs else self.start.step
-        if broken and result.step_losses is not None:  # type: ignore[union-attr]
-            steps += int(np.argmin(np.isfinite(result.step_losses))) + 1  # type: ignore[union-attr]
+
+        x, targets, classes = self.sample((self.x, self.targets))
+        outputs = self.outputs(host, parameters, x)
+        training = skill(outputs, targets, classes)
+        validation, mapping = None, 0.0
+        if self.validation:
+            held, truth, truths = self.sample(self.validation)
+            answers = self.outputs(host, parameters, held)
+            validation = skill(answers, truth, truths)
+            if (
+                stopped == "early"
+            ):  # the best parameters may be the first: look at what was learned since
+                answers = self.outputs(host, self.epochs[-1].snapshot().parameters, held)
+            if truths is not None and answers.shape[1] > 1:
+                mapping = renamed_share(answers, truths)
+
+        neighbours = related = None
         doubtful = training < DOUBTFUL_TRAINING or (
             validation is not None and validation < DOUBTFUL_VALIDATION
         )
-        neighbours = related = None
-        if doubtful and len(rows) > 20 and np.all(np.isfinite(x)) and np.all(np.isfinite(targets)):
-            neighbours = float(neighbour_skill(x, targets, classes))
+        if doubtful and len(x) > 20 and np.all(np.isfinite(x)) and np.all(np.isfinite(targets)):
+            neighbours = neighbour_skill(x, targets, classes)
             related = association(x, targets, classes)
         return Outcome(
-            stopped="diverged" if broken else result.stopped,  # type: ignore[union-attr]
+            stopped=stopped,
             steps=steps,
             training_skill=training,
             validation_skill=validation,
@@ -264,37 +278,26 @@ class RunMonitor:
             association=related,
             validation_mapping=mapping,
             predicted_counts=() if classes is None else class_counts(outputs),
-            output_std=float(outputs.std(axis=0).max()),
             clipped=float(np.concatenate(self.clipped).mean()) if self.clipped else None,
         )
 
-    def validation_outcome(self, host: Backend, parameters: Host) -> tuple[float | None, float]:
-        """Skill on a sample of the validation set, and how far its classes look renamed."""
-        if not self.validation:
-            return None, 0.0
-        rows = evenly(self.validation[0].n, OUTCOME_ROWS)
-        x, targets = (part.take(rows) for part in self.validation)
-        with np.errstate(all="ignore"):
-            outputs = np.nan_to_num(self.outputs(host, parameters, x))
-        classes = as_classes(targets, self.mlp)
-        if classes is None or outputs.shape[1] == 1:
-            return float(skill(outputs, targets, classes)), 0.0
-        k = outputs.shape[1]
-        table = np.zeros((max(k, int(classes.max()) + 1), k))
-        np.add.at(table, (classes, np.argmax(outputs, axis=1)), 1)
-        best = table.argmax(axis=1)
-        moved = best != np.arange(len(best))
-        renamed = table.max(axis=1)[moved].sum() if len(set(best.tolist())) > 1 else 0.0
-        return float(skill(outputs, targets, classes)), float(renamed / len(rows))
+    def sample(self, data: tuple[HostRows, HostRows]) -> tuple[Host, Host, Host | None]:
+        """Rows of a set, evenly spread, on the host: inputs, targets and, if there are any, classes."""
+        rows = evenly(data[0].n, OUTCOME_ROWS)
+        x, targets = (part.take(rows) for part in data)
+        return x, targets, as_classes(targets, self.mlp)
 
     def outputs(self, host: Backend, parameters: Host, x: Host) -> Host:
-        return predict(
-            self.mlp,
-            np.asarray(parameters, np.float64),
-            x,
-            backend=host,
-            input_scale=self.input_scale,
-        )
+        """Outputs (n, k); zeros where they overflow."""
+        with np.errstate(all="ignore"):
+            outputs = predict(
+                self.mlp,
+                np.asarray(parameters, np.float64),
+                x,
+                backend=host,
+                input_scale=self.input_scale,
+            )
+        return np.nan_to_num(outputs)
 
 
 class HostRows:
@@ -329,6 +332,17 @@ def initial_layers(mlp: MLP, vector: Host) -> tuple[InitialLayer, ...]:
         )
         layers.append(InitialLayer(rms * math.sqrt(w.shape[0]), rms * math.sqrt(w.shape[1]), alike))
     return tuple(layers)
+
+
+def renamed_share(outputs: Host, classes: Host) -> float:
+    """Share of rows that are predicted as what most of their class is predicted as, where that is another class."""
+    k = outputs.shape[1]
+    table = np.zeros((max(k, int(classes.max()) + 1), k))
+    np.add.at(table, (classes, np.argmax(outputs, axis=1)), 1)
+    best = table.argmax(axis=1)
+    if len(set(best.tolist())) < 2:
+        return 0.0
+    return float(table.max(axis=1)[best != np.arange(len(best))].sum() / len(classes))
 
 
 def class_counts(outputs: Host) -> tuple[int, ...]:

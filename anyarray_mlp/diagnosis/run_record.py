@@ -68,7 +68,6 @@ class Outcome:
     validation_mapping : validation rows of each class that are predicted as the class's most frequent
         prediction, where that is another class, over all rows: near 1, the labels are coded otherwise.
     predicted_counts : rows of the sample predicted as each class; empty in regression.
-    output_std : largest standard deviation of an output over the sample's rows.
     clipped : share of steps whose gradient was clipped; None without clipping.
     """
 
@@ -80,7 +79,6 @@ class Outcome:
     association: float | None
     validation_mapping: float
     predicted_counts: tuple[int, ...]
-    output_std: float
     clipped: float | None
 
 
