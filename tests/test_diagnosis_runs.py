@@ -195,6 +195,16 @@ def test_lbfgs_and_early_stopping_are_watched_as_well():
     assert stopped.record.settings.early_stopping
 
 
+def test_weights_that_were_trained_are_no_bad_start():
+    plan = healthy("xor", 506)
+    trained = fit(plan.network(), plan.x, plan.targets, epochs=200, learning_rate_init=0.03)
+    large = 4.0 * trained.parameters
+    plan.options["initial"] = large
+    diagnosis = diagnosis_of(plan)
+    assert max(layer.gain_in for layer in diagnosis.record.initial) > 5
+    assert "bad_initial_scale" not in [finding.cause for finding in diagnosis.findings]
+
+
 def test_data_that_live_on_the_device_are_summarised():
     mlp, x, targets = small_problem()
     backend = select_backend("array_api_strict", dtype="float64")

@@ -69,6 +69,12 @@ def late_fall(run: RunRecord) -> float:
     return losses[-1 - math.ceil((len(losses) - 1) / 5)] - losses[-1]
 
 
+def starts_trained(run: RunRecord) -> bool:
+    """Whether the initial parameters already know something: a run that was resumed or started warm."""
+    base = run.data.baseline_loss
+    return base is not None and run.probes[0].loss < 0.8 * base
+
+
 def found_in_vain(run: RunRecord) -> str:
     """What was learned against what nearest neighbours find, in words."""
     scale = (
@@ -297,6 +303,8 @@ def validation_too_small(run: RunRecord) -> Finding | None:
 
 def bad_initial_scale(run: RunRecord) -> Finding | None:
     """Weights that start at zero, all alike, far too large or far too small; an output that starts far off."""
+    if starts_trained(run):
+        return None
     cure = "Use the default initializer ('auto': He for rectifiers, Glorot for tanh and logistic), and biases of 0"
     for number, layer in enumerate(run.initial):
         if layer.gain_in == 0:
@@ -333,7 +341,7 @@ def exploding_gradients(run: RunRecord) -> Finding | None:
     """Signals that grow from layer to layer."""
     growth = grows_through_layers(run)
     first = run.probes[0]
-    if len(first.layers) < 4 or not growth > GROWTH:
+    if len(first.layers) < 4 or not growth > GROWTH or starts_trained(run):
         return None
     gradient = math.sqrt(sum(layer.gradient**2 for layer in first.layers))
     return Finding(
