@@ -22,7 +22,7 @@ from examples.common import BLUE, GREY, ORANGE, RED, Options, Report, drawing, r
 
 Array = Any
 
-INTERVALS = {"[0, π]": np.pi, "[0, 2π]": 2 * np.pi, "[0, 4π]": 4 * np.pi}
+INTERVALS = {"[0, pi]": np.pi, "[0, 2 pi]": 2 * np.pi, "[0, 4 pi]": 4 * np.pi}
 POINTS = 400
 
 
@@ -116,9 +116,9 @@ def main(options: Options, report: Report) -> None:
     )
     report.finding("hand-written", finding, ["derivative_of_another_activation"])
     losses = run_off(HandWritten(), 4 * np.pi)
-    report.figure("hand-written on [0, 4π]: lowest loss", min(losses), "{:.2g}")
+    report.figure("hand-written on [0, 4 pi]: lowest loss", min(losses), "{:.2g}")
     report.figure(
-        "hand-written on [0, 4π]: steps until it is above 1000",
+        "hand-written on [0, 4 pi]: steps until it is above 1000",
         len(losses),
         "{:.0f}",
     )
@@ -149,7 +149,7 @@ def draw(
     fits: dict[tuple[str, str], tuple[Array, Array, Array]], losses: list[float], report: Report
 ) -> None:
     figure = drawing(9.8, 5.2, "|sin x|: truth and fit")
-    axes = figure.subplot_mosaic([["[0, π]", "[0, 2π]", "loss"], ["[0, 4π]"] * 3])
+    axes = figure.subplot_mosaic([["[0, pi]", "[0, 2 pi]", "loss"], ["[0, 4 pi]"] * 3])
     for name in INTERVALS:
         axis = axes[name]
         x, truth, _ = fits["identity", name]
@@ -158,7 +158,7 @@ def draw(
         axis.plot(
             x, fits["logistic", name][2], color=ORANGE, linestyle="--", label="sigmoid output"
         )
-        axis.set(title=name, xlabel="x")
+        axis.set(title=name.replace(" pi", "π").replace(",π", ", π"), xlabel="x")
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     axes["loss"].plot(losses, color=RED)
     axes["loss"].set(yscale="log", xlabel="step", title="hand-written on [0, 4π]: loss")

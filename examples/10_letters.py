@@ -4,9 +4,9 @@ The question: a network that is to read handwritten letters collapses: after a f
 to every image, and stays there.
 
 The answer: pixels of 0 to 255 and images sorted by letter make the first steps huge and all in one direction, so that
-the softmax is exactly 0 or 1; and the delta `(output - y) * output * (1 - output)` is then exactly zero, though every
-answer but A is wrong. `output - y` alone would find its way out. Scaled to 0..1, shuffled, with that delta, the
-letters are learned.
+the softmax is exactly 0 or 1. There the delta `(output - y) * output * (1 - output)` is exactly zero, though every
+answer but A is wrong. The checker names the delta; the diagnosis of a run with the right delta on the same pixels names
+their scale. Scaled to 0..1, shuffled, and with `output - y`, the letters are learned.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from anyarray_mlp import MLP, fit, predict, select_backend
 from anyarray_mlp.data import Preprocessor, TargetEncoder, load, split_indices
-from anyarray_mlp.diagnosis import check_backprop
+from anyarray_mlp.diagnosis import check_backprop, diagnosed_fit
 from examples.common import (
     BLUE,
     GREEN,
@@ -166,6 +166,21 @@ def main(options: Options, report: Report) -> None:
         train_step="update",
     )
     report.finding("hand-written", finding, ["derivative_on_fused"])
+    _, diagnosis = diagnosed_fit(
+        MLP((x.shape[1], HIDDEN, classes), "relu", output="softmax"),
+        x,
+        images.y[order],
+        optimizer="sgd",
+        learning_rate_init=0.1,
+        batch_size=10,
+        epochs=3,
+        shuffle=False,
+    )
+    report.finding(
+        "this library, on the same pixels in the same order",
+        diagnosis,
+        ["unscaled_inputs", "one_class_predicted"],
+    )
     network = HandWritten(x.shape[1], classes)
     shuffled = np.random.default_rng(0).permutation(len(x))
     curves = {

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     missed = [f"{report.name}: {text}" for report in reports for text in report.missed]
     total = sum(report.seconds for report in reports)
     print(
-        f"\n{len(reports)} examples in {total:.0f} s, {len(skipped)} skipped, {len(missed)} figures missed"
+        f"\n{len(reports)} examples in {total:.0f} s of processor time, {len(skipped)} skipped, {len(missed)} figures missed"
     )
     for line in (*skipped, *missed):
         print(f"  {line}", file=sys.stderr)
@@ -74,9 +74,9 @@ def table(reports: Sequence[Report]) -> str:
     """The figures as Markdown, with date and machine."""
     total = sum(report.seconds for report in reports)
     lines = [
-        f"{time.strftime('%Y-%m-%d', time.gmtime())}, {machine()}; {total:.0f} s in all.",
+        f"{time.strftime('%Y-%m-%d', time.gmtime())}, {machine()}; {total:.0f} s of processor time in all.",
         "",
-        "| problem | reached | named in the asker's code | s |",
+        "| problem | reached | named by the checker or the diagnosis | CPU s |",
         "|---|---|---|---:|",
     ]
     for report in reports:
