@@ -51,9 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"  {skipped[-1]}", file=sys.stderr)
     missed = [f"{report.name}: {text}" for report in reports for text in report.missed]
     total = sum(report.seconds for report in reports)
-    print(
-        f"\n{len(reports)} examples in {total:.0f} s of processor time, {len(skipped)} skipped, {len(missed)} figures missed"
-    )
+    print(f"\n{len(reports)} examples in {total:.0f} s of processor time")
+    print(f"{len(skipped)} skipped, {len(missed)} figures missed")
     for line in (*skipped, *missed):
         print(f"  {line}", file=sys.stderr)
     if given.record and not (skipped or missed):
