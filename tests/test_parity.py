@@ -106,7 +106,7 @@ def faulty(dtype: str = "float32", **functions: Any) -> Report:
     return compare([FaultyBackend(dtype, **functions)], cases=quick)
 
 
-SLOW = {f"{MANY_ROWS} rows", f"{MANY_ROWS} rows, labels"}
+SLOW = {f"{MANY_ROWS} rows"}
 
 
 def half_matmul(a: Any, b: Any) -> Any:
