@@ -333,7 +333,7 @@ def difference_of(wanted: Quantity, got: Host, case: str, dtype: str) -> Differe
     return Difference(
         wanted.name,
         absolute,
-        absolute / scale if scale else (0.0 if absolute == 0 else far),
+        absolute / scale if scale > np.max(wanted.bound) else 0.0,
         float(np.max(ulps)),
         float(share.flat[worst]),
         float(np.ravel(wanted.bound)[worst]),

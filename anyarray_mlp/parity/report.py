@@ -16,7 +16,7 @@ class Difference:
     Attributes
     ----------
     absolute : the largest difference of an element.
-    relative : `absolute` over the largest magnitude of the quantity.
+    relative : `absolute` over the largest magnitude of the quantity, where the bound tells that from zero.
     ulp : the largest difference in units in the last place of the element itself, among the elements that the bound
         tells from zero. Where a sum nearly cancels it is large, and right.
     share : the largest difference as a share of what the error bound allows; above 1 is a departure.
