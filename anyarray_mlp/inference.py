@@ -17,6 +17,8 @@ Host = NDArray[Any]
 
 #: Rows of one forward pass at most.
 PREDICTION_ROWS = 8192
+#: Units of the widest layer, over all rows of a forward pass, that stay in a CPU's cache; and the fewest rows.
+CACHED_UNITS, CACHED_ROWS = 1 << 18, 512
 
 
 class Predictor:
@@ -32,14 +34,16 @@ class Predictor:
             return mlp.predict(xp, leaves, as_inputs(xp, x, leaves[0].dtype, input_scale))
 
         self.backend = backend
+        self.rows = rows_at_once(mlp, backend)
         self.leaves = to_leaves(mlp, backend, parameters)
         self.run = backend.jit(outputs)
 
     def __call__(self, x: Array) -> Host:
-        """Outputs (n, k) of rows x (n, i) on the host, worked out in parts of `PREDICTION_ROWS` rows."""
-        if x.shape[0] <= PREDICTION_ROWS:
+        """Outputs (n, k) of rows x (n, i) on the host, worked out in parts that suit the backend."""
+        if x.shape[0] <= self.rows:
             return self.backend.to_host(self.run(self.leaves, on_device(self.backend, x)))
-        return np.concatenate([self(x[start:stop, ...]) for start, stop in spans(x.shape[0])])
+        parts = spans(x.shape[0], self.rows)
+        return np.concatenate([self(x[start:stop, ...]) for start, stop in parts])
 
 
 def predict(
@@ -58,7 +62,8 @@ def as_inputs(xp: Any, x: Array, dtype: Any, scale: float | None) -> Array:
 
 def to_leaves(mlp: MLP, backend: Backend, vector: Host) -> Leaves:
     """A flat host vector (p,) as leaves on the device."""
-    return tuple(backend.asarray(leaf) for leaf in mlp.layout.to_leaves(vector, backend.flat))
+    parts = [vector] if backend.flat else mlp.layout.split(vector)
+    return tuple(backend.asarray(part) for part in parts)
 
 
 def on_device(backend: Backend, array: Array) -> Array:
@@ -75,7 +80,14 @@ def on_device(backend: Backend, array: Array) -> Array:
     return backend.asarray(array, dtype)
 
 
-def spans(n: int) -> Iterator[tuple[int, int]]:
-    """Starts and stops of parts of at most `PREDICTION_ROWS` of n rows; one part where there are none."""
-    for start in range(0, max(n, 1), PREDICTION_ROWS):
-        yield start, min(start + PREDICTION_ROWS, n)
+def rows_at_once(mlp: MLP, backend: Backend) -> int:
+    """Rows of one forward pass: on NumPy, which goes over memory once an operation, few enough for the cache."""
+    if backend.name != "numpy":
+        return PREDICTION_ROWS
+    return min(PREDICTION_ROWS, max(CACHED_ROWS, CACHED_UNITS // max(mlp.sizes)))
+
+
+def spans(n: int, rows: int) -> Iterator[tuple[int, int]]:
+    """Starts and stops of parts of at most `rows` of n rows; one part where there are none."""
+    for start in range(0, max(n, 1), rows):
+        yield start, min(start + rows, n)

@@ -28,6 +28,7 @@ from anyarray_mlp.inference import (
     as_inputs,
     on_device,
     predict,
+    rows_at_once,
     spans,
     to_leaves,
 )
@@ -214,6 +215,8 @@ def train(
         most = max(1, min(most, STREAM_BYTES // (8 * batch_size * x.shape[1])))
     start = fresh_state(mlp, optimizer, mlp.initialize(seed) if initial is None else initial)
     now = _Progress(mlp, backend, start)
+    # The host's copies are as large as the device's: let them go.
+    start = initial = None  # type: ignore[assignment]
     run = backend.compile(
         training_step(
             mlp,
@@ -387,6 +390,7 @@ class Evaluation:
         input_scale: float | None = None,
     ) -> None:
         self.backend = backend
+        self.rows = rows_at_once(mlp, backend)
         self.metrics = {name: find_metric(name) for name in metrics}
         self.x, self.targets = (on_device(backend, a) for a in held_out)
         self.host_targets = backend.to_host(self.targets)
@@ -401,7 +405,7 @@ class Evaluation:
         """Mean loss, and the scores by name."""
         parts = [
             self.run(leaves, self.x[start:stop, ...], self.targets[start:stop, ...])
-            for start, stop in spans(self.x.shape[0])
+            for start, stop in spans(self.x.shape[0], self.rows)
         ]
         outputs, losses = (
             np.concatenate([self.backend.to_host(a) for a in column])
@@ -440,12 +444,11 @@ def fit(
     other options are those of `train`, or of `minimize` for lbfgs.
     """
     backend = backend or select_backend()
-    if initial is None:
-        initial = mlp.initialize(seed, initializer)
+    starts = [mlp.initialize(seed, initializer) if initial is None else initial]
     watchers: list[Callback] = [early_stopping] if early_stopping else []
     watchers += callbacks
     if optimizer == "lbfgs":
-        result = _fit_lbfgs(mlp, x, targets, backend, epochs, initial, watchers, options)
+        result = _fit_lbfgs(mlp, x, targets, backend, epochs, starts.pop(), watchers, options)
     else:
         result = _fit_by_steps(
             mlp,
@@ -454,7 +457,7 @@ def fit(
             backend,
             find_optimizer(optimizer),
             find_schedule(learning_rate, learning_rate_init, x.shape[0], batch_size, epochs),
-            initial,
+            starts,
             Shuffler(seed) if shuffle else None,
             watchers,
             {"epochs": epochs, "batch_size": batch_size, "seed": seed, **options},
@@ -509,17 +512,21 @@ def _fit_by_steps(
     backend: Backend,
     optimizer: Optimizer,
     schedule: Schedule,
-    initial: Host | TrainingState,
+    starts: list[Host | TrainingState],
     shuffles: Shuffler | None,
     watchers: Sequence[Callback],
     options: dict[str, Any],
 ) -> Fit:
+    """`starts` holds what to start from and gives it up, so that it does not take memory for the whole run."""
+    initial = starts.pop()
+    if options["epochs"] < 1:
+        return Fit(fresh_state(mlp, optimizer, initial).parameters, (), "finished")
     if shuffles is not None and isinstance(initial, TrainingState) and initial.order:
         shuffles.restore(initial.order)
     history: list[Epoch] = []
     stopped = "finished"
     with interruption() as interrupted:
-        for epoch in train(
+        epochs = train(
             mlp,
             x,
             targets,
@@ -530,7 +537,9 @@ def _fit_by_steps(
             shuffles=shuffles,
             stop_requested=interrupted.is_set,
             **options,
-        ):
+        )
+        del initial
+        for epoch in epochs:
             history.append(epoch)
             answers = [watcher(epoch) for watcher in watchers]
             if interrupted.is_set():
@@ -539,8 +548,8 @@ def _fit_by_steps(
             if any(answers):
                 stopped = "callback"
                 break
-    final = history[-1].snapshot() if history else fresh_state(mlp, optimizer, initial)
-    return Fit(final.parameters, tuple(history), stopped, interrupted.signal)
+    final = to_vector(mlp, backend, history[-1].on_device()[0])
+    return Fit(final, tuple(history), stopped, interrupted.signal)
 
 
 class EarlyStopping:

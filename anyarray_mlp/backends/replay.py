@@ -750,7 +750,7 @@ class Replay:
 
 
 #: Entries of the arguments, but the first, up to which a call is replayed: beyond, its operations outweigh the rest.
-SMALL_CALL = 65_536
+SMALL_CALL = 1 << 19
 
 
 class ReplayedCall:
