@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
-from anyarray_mlp.backends.base import Array, Arrays, Backend, Run, Step
+from anyarray_mlp.backends.base import FEW_STEPS, Array, Arrays, Backend, Run, Step
 
 
 class CupyBackend(Backend):
@@ -44,8 +44,14 @@ class CupyBackend(Backend):
             return np.asarray(cupy.asnumpy(array))
 
     def compile(self, step: Step, steps: int | None = None) -> Run:
-        """The plain loop, on this device."""
+        """Steps captured in a CUDA graph, a plain loop where that cannot be; on this device."""
         run = super().compile(step)
+        if type(self.xp) is PlainNamespace and (steps is None or steps >= FEW_STEPS):
+            from anyarray_mlp.backends.cupy_replay import CupyLibrary
+            from anyarray_mlp.backends.replay import Replay
+
+            with self.cuda_device:
+                run = Replay(step, self.xp, CupyLibrary(), run)
 
         def on_device(state: Any, data: Any, inputs: Arrays) -> tuple[Any, Arrays]:
             with self.cuda_device:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from anyarray_mlp.backends.recording import Node, Spec
+from anyarray_mlp.backends.recording import Node, Spec, Value
 
 Array = Any
 Call = Callable[[], Any]
@@ -45,6 +45,10 @@ class NumpyLibrary:
     elementwise = frozenset({*UFUNCS, "where", "astype"})
     #: Four float32 operands fill half of a 1 MB cache.
     block = 32_768
+
+    fuses_groups = False
+    captures = False
+    ahead_bytes = 1 << 18
 
     def __init__(self) -> None:
         self.constants: dict[Any, Array] = {}
@@ -111,6 +115,14 @@ class NumpyLibrary:
     def copied(self, array: Array) -> Array:
         """A copy."""
         return array.copy()
+
+    def emit_group(self, nodes: list[Node], outputs: list[Value], array: Any) -> list[Call]:
+        """Groups are emitted node by node."""
+        raise NotImplementedError
+
+    def capture(self, calls: list[Call]) -> Call:
+        """There is nothing to capture with."""
+        raise NotImplementedError
 
     def emit(
         self, op: str, function: Callable[..., Any], args: Any, kwargs: Any, out: Array

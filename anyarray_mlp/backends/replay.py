@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 import threading
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -41,8 +42,6 @@ Call = Callable[[], Any]
 
 #: Elementwise operations of more than this many blocks are done block by block.
 LARGE = 4
-#: Bytes of what is prepared for several steps at once.
-AHEAD_BYTES = 1 << 18
 #: Steps prepared at once at most.
 MOST_AHEAD = 64
 #: Shapes of arguments for which `ReplayedCall` keeps buffers at most.
@@ -54,6 +53,11 @@ class Library(recording.Library, Protocol):
 
     #: Operations that are elementwise and broadcast, by the names of the standard.
     elementwise: frozenset[str]
+
+    #: Whether elementwise operations of any size that follow one another are one kernel, by `emit_group`.
+    fuses_groups: bool
+    #: Bytes of what is prepared for several steps at once.
+    ahead_bytes: int
 
     @property
     def block(self) -> int:
@@ -80,6 +84,17 @@ class Library(recording.Library, Protocol):
         self, op: str, function: Callable[..., Any], args: Any, kwargs: Any, out: Array
     ) -> list[Call]:
         """Calls that compute function(*args, **kwargs) into `out`."""
+
+    def emit_group(
+        self, nodes: list[Node], outputs: list[Value], array: Callable[[Value], Array]
+    ) -> list[Call]:
+        """Calls that compute a group of elementwise nodes, where the library fuses groups."""
+
+    #: Whether `capture` does anything.
+    captures: bool
+
+    def capture(self, calls: list[Call]) -> Call:
+        """One call that does what all of `calls` do. They may be called to warm up."""
 
     def copy(self, source: Array, out: Array) -> Call:
         """A call that copies."""
@@ -138,6 +153,8 @@ class Plan:
     places: dict[Value, Place] = field(default_factory=dict)
     #: Concatenations whose parts are all computed in their places.
     vanished: set[Node] = field(default_factory=set)
+    #: Values that only the group that computes them uses.
+    inner: set[Value] = field(default_factory=set)
     #: Values prepared ahead that share the array of another.
     shared: dict[Value, Value] = field(default_factory=dict)
     #: The output that a result is written to directly.
@@ -226,7 +243,7 @@ class Planner:
                 size += nbytes(node.out.spec)
             else:
                 self.plan.shared[node.out] = over
-        self.plan.steps = max(1, min(MOST_AHEAD, AHEAD_BYTES // max(size, 1)))
+        self.plan.steps = max(1, min(MOST_AHEAD, self.library.ahead_bytes // max(size, 1)))
 
     def can_go_ahead(self, node: Node, ready: set[Value], fixed: set[Value]) -> bool:
         operands = node.operands
@@ -236,7 +253,9 @@ class Planner:
         ):
             return False
         spec = node.out.spec
-        if nbytes(spec) > AHEAD_BYTES // 2 or (node.out.base is None and not is_contiguous(spec)):
+        if nbytes(spec) > self.library.ahead_bytes // 2 or (
+            node.out.base is None and not is_contiguous(spec)
+        ):
             return False
         return node.op in ("gather", "getitem", "reshape") or self.is_elementwise(node)
 
@@ -323,8 +342,11 @@ class Planner:
     def can_block(self, node: Node) -> bool:
         return (
             self.is_elementwise(node)
-            and math.prod(node.out.spec.shape) > LARGE * self.plan.block
             and is_contiguous(node.out.spec)
+            and (
+                self.library.fuses_groups
+                or math.prod(node.out.spec.shape) > LARGE * self.plan.block
+            )
         )
 
     # --- when a value is used for the last time ---
@@ -359,6 +381,7 @@ class Planner:
             released: list[Memory] = []
             inner = self.inner_values(group, time)
             inner_free: list[Memory] = []
+            self.plan.inner |= inner
             for node in group:
                 value = node.out
                 owner = self.owner(value)
@@ -538,6 +561,23 @@ class Binding:
         self.ahead = [call for node in plan.ahead for call in self.prepare(node)]
         self.shared_calls: dict[int, list[Call]] = {}
         self.step_calls = [self.step(position) for position in range(steps)]
+        calls = [*self.ahead, *(call for calls in self.step_calls for call in calls)]
+        #: All steps in one call, where the library can.
+        self.captured = self.capture(calls) if library.captures else None
+
+    def capture(self, calls: list[Call]) -> Call | None:
+        """One call for all steps, or None; the state is left as it is."""
+        before = [self.library.copied(leaf) for leaf in self.state]
+        try:
+            return self.library.capture(calls)
+        except (
+            Exception
+        ) as error:  # whatever a driver or a library raises, the calls themselves still work
+            warnings.warn(f"No CUDA graph ({error}): steps run one by one.", stacklevel=2)
+            return None
+        finally:
+            for leaf, old in zip(self.state, before, strict=True):
+                self.library.copy_now(old, leaf)
 
     # --- for several steps at once ---
 
@@ -604,6 +644,11 @@ class Binding:
         calls: list[Call] = []
         if group[0] in self.plan.vanished:
             return calls
+        if self.library.fuses_groups and all(
+            node.op in self.library.elementwise and not node.kwargs for node in group
+        ):
+            stored = [node.out for node in group if node.out not in self.plan.inner]
+            return self.library.emit_group(group, stored, lambda value: self.array(value, local))
         rows = group[0].out.spec.shape[0] if group[0].out.spec.shape else 1
         blocks = [(0, rows)]
         if len(group) > 1:
@@ -740,11 +785,14 @@ class Replay:
             n = min(binding.steps, count - start)
             for array, buffer in zip(inputs, binding.inputs, strict=True):
                 copy(array[start : start + n, ...], buffer[:n, ...])()
-            for call in binding.ahead:
-                call()
-            for calls in binding.step_calls[:n]:
-                for call in calls:
+            if binding.captured is not None and n == binding.steps:
+                binding.captured()
+            else:
+                for call in binding.ahead:
                     call()
+                for calls in binding.step_calls[:n]:
+                    for call in calls:
+                        call()
             for buffer, column in zip(binding.outputs, outputs, strict=True):
                 copy(buffer[:n, ...], column[start : start + n, ...])()
 

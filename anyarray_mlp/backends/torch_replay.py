@@ -50,6 +50,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 REDUCTIONS: dict[str, Callable[..., Any]] = {"sum": torch.sum, "max": torch.amax, "min": torch.amin}
 #: Operations that do several at once; see `TorchLibrary.fuse`.
 FUSED = ("relu_vjp", "add_scaled", "add_product")
+#: Runs before a capture, which make the libraries allocate what they need.
+WARM_UPS = 3
 #: Entries of a block for each thread: PyTorch splits no operation of fewer.
 GRAIN = 32_768
 
@@ -59,8 +61,12 @@ class TorchLibrary:
 
     elementwise = frozenset({*FUNCTIONS, *FUSED, "astype"})
 
+    fuses_groups = False
+
     def __init__(self, device: torch.device) -> None:
         self.device = device
+        self.captures = device.type == "cuda"
+        self.ahead_bytes = 1 << (26 if device.type == "cuda" else 18)
         self.numbers: dict[Any, Array] = {}
 
     @property
@@ -152,6 +158,26 @@ class TorchLibrary:
     def copied(self, array: Array) -> Array:
         """A copy."""
         return array.clone()
+
+    def emit_group(self, nodes: list[Node], outputs: list[Value], array: Any) -> list[Call]:
+        """Groups are emitted node by node."""
+        raise NotImplementedError
+
+    def capture(self, calls: list[Call]) -> Call:
+        """A CUDA graph of the calls. Not yet run on a device: see `benchmarks/gpu_graphs.py`."""
+        stream = torch.cuda.Stream(self.device)
+        stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(stream), self.running():
+            for _ in range(WARM_UPS):
+                for call in calls:
+                    call()
+        torch.cuda.current_stream(self.device).wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph), self.running():
+            for call in calls:
+                call()
+        replay: Call = graph.replay
+        return replay
 
     def emit(
         self, op: str, function: Callable[..., Any], args: Any, kwargs: Any, out: Array

@@ -1,0 +1,99 @@
+"""Matrix products into given memory on a cuBLAS handle of our own, which a CUDA graph can capture.
+
+CuPy refuses its own matrix products while a stream is captured. Not yet run on a device; `benchmarks/gpu_graphs.py`
+is the proof to run there.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+Array = Any
+
+#: Bytes of cuBLAS's workspace, as NVIDIA advises for Hopper. Set beforehand, as a capture may not allocate.
+WORKSPACE = 32 << 20
+NO_TRANSPOSE, TRANSPOSE = 0, 1
+
+
+def load_cublas() -> ctypes.CDLL:
+    """The cuBLAS library that CuPy uses."""
+    try:
+        from cuda.pathfinder import load_nvidia_dynamic_lib
+
+        return ctypes.CDLL(load_nvidia_dynamic_lib("cublas").abs_path)
+    except ImportError:
+        for name in ("libcublas.so.13", "libcublas.so.12"):
+            try:
+                return ctypes.CDLL(name)
+            except OSError:
+                continue
+        raise
+
+
+def layout(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int]:
+    """(operation, leading dimension) of a matrix, strides in entries, that is row-major or its transpose."""
+    rows, columns = shape
+    if strides[1] == 1 or columns == 1:
+        return NO_TRANSPOSE, max(strides[0], columns)
+    if strides[0] == 1 or rows == 1:
+        return TRANSPOSE, max(strides[1], rows)
+    raise ValueError(f"A matrix of strides {strides} is neither row-major nor column-major.")
+
+
+class Cublas:
+    """A handle bound to one stream."""
+
+    def __init__(self, stream: int, workspace: Array, library: Any = None) -> None:
+        self.library = library or load_cublas()
+        self.workspace = workspace
+        self.handle = ctypes.c_void_p()
+        self.check("cublasCreate_v2", ctypes.byref(self.handle))
+        self.check("cublasSetStream_v2", self.handle, ctypes.c_void_p(stream))
+        self.check(
+            "cublasSetWorkspace_v2",
+            self.handle,
+            ctypes.c_void_p(workspace.data.ptr),
+            ctypes.c_size_t(workspace.nbytes),
+        )
+
+    def check(self, name: str, *arguments: Any) -> None:
+        """Call a function of the library; `RuntimeError` with its status where it fails."""
+        status = getattr(self.library, name)(*arguments)
+        if status:
+            raise RuntimeError(f"{name} failed with status {status}.")
+
+    def product(self, a: Array, b: Array, out: Array) -> Callable[[], None]:
+        """A call that computes out = a @ b; `out` is row-major.
+
+        cuBLAS is column-major: it computes the transpose, b^T a^T.
+        """
+        kind, name = {
+            4: (ctypes.c_float, "cublasSgemm_v2"),
+            8: (ctypes.c_double, "cublasDgemm_v2"),
+        }[out.itemsize]
+        (op_a, lead_a), (op_b, lead_b) = (
+            layout(m.shape, tuple(stride // m.itemsize for stride in m.strides)) for m in (a, b)
+        )
+        one, zero = kind(1.0), kind(0.0)
+        arguments = (
+            self.handle,
+            ctypes.c_int(op_b),
+            ctypes.c_int(op_a),
+            *map(ctypes.c_int, (out.shape[1], out.shape[0], a.shape[1])),
+            ctypes.byref(one),
+            ctypes.c_void_p(b.data.ptr),
+            ctypes.c_int(lead_b),
+            ctypes.c_void_p(a.data.ptr),
+            ctypes.c_int(lead_a),
+            ctypes.byref(zero),
+            ctypes.c_void_p(out.data.ptr),
+            ctypes.c_int(out.shape[1]),
+        )
+        keep = (a, b, out, one, zero)
+
+        def call(keep: Any = keep) -> None:
+            self.check(name, *arguments)
+
+        return call

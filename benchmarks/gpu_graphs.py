@@ -1,0 +1,110 @@
+"""The proof of captured training steps, to run on a machine with an NVIDIA GPU: `python -m benchmarks.gpu_graphs`.
+
+For CuPy and PyTorch: a CUDA graph is made; what it computes is what the plain loop computes, also after memory that
+was free at the capture has been filled with something else; the host is free while an epoch runs; and the share of
+the device's float32 peak on a wide network. Exit code 1 where any of this fails.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from anyarray_mlp import MLP, adam, select_backend
+from anyarray_mlp.backends import Backend
+from anyarray_mlp.training import fresh_state, on_device, step_inputs, to_leaves, training_step
+from benchmarks.workloads import GPU, LEARNING_RATE
+
+ROWS, BATCH, STEPS = 6_000, 128, 200
+
+
+def start(backend: Backend, mlp: MLP) -> Any:
+    """Parameters and moments on the device."""
+    state = fresh_state(mlp, adam(), mlp.initialize(0))
+    moments = tuple(to_leaves(mlp, backend, moment) for moment in state.moments)
+    return to_leaves(mlp, backend, state.parameters), moments
+
+
+def check(name: str) -> bool:
+    """Captured against plain, with memory disturbed in between."""
+    backend, mlp, rule = select_backend(name, "cuda"), MLP((784, 300, 75, 10)), adam()
+    rng = np.random.default_rng(0)
+    data = tuple(
+        on_device(backend, a)
+        for a in (rng.standard_normal((ROWS, 784), dtype=np.float32), rng.integers(0, 10, ROWS))
+    )
+    step = training_step(mlp, rule)
+    indices = rng.integers(0, ROWS, (STEPS, BATCH))
+    inputs = step_inputs(mlp, rule, backend, indices, 0, [LEARNING_RATE] * STEPS, 0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        captured = backend.compile(step)
+        ours, losses = captured(start(backend, mlp), data, inputs)
+    for warning in caught:
+        print(f"{name}: {warning.message}")
+    plain = Backend.compile(backend, step)
+    with backend.on_device():
+        theirs, expected = plain(start(backend, mlp), data, inputs)
+    ours, losses = captured(start(backend, mlp), data, inputs)  # bound and captured again
+    filler = [backend.asarray(np.full(1 << 26, np.nan, np.float32)) for _ in range(4)]
+    ours, losses = captured(ours, data, inputs)
+    with backend.on_device():
+        theirs, expected = plain(theirs, data, inputs)
+    error = np.max(np.abs(backend.to_host(losses[0]) - backend.to_host(expected[0])))
+    backend.synchronize()
+    started = time.perf_counter()
+    captured(ours, data, inputs)
+    asked = time.perf_counter() - started
+    backend.synchronize()
+    done = time.perf_counter() - started
+    print(
+        f"{name}: {'graph' if not caught else 'NO GRAPH'}, largest difference of a loss {error:.2e}, "
+        f"{done / STEPS * 1e6:.1f} us a step, host busy for {asked / done:.0%} of it, {len(filler)} fillers"
+    )
+    return not caught and bool(error < 1e-3)
+
+
+def share_of_peak(name: str) -> float:
+    """Share of the device's own best float32 product rate that the wide network's products reach."""
+    workload = GPU[-1]
+    from benchmarks.peers import anyarray
+
+    one_round = anyarray(name, "cuda")(workload)
+    one_round()
+    started = time.perf_counter()
+    one_round()
+    seconds = (time.perf_counter() - started) / workload.steps
+    layers = list(pairwise(workload.sizes))
+    flops = 2 * workload.batch * (3 * sum(i * o for i, o in layers) - layers[0][0] * layers[0][1])
+    backend = select_backend(name, "cuda")
+    xp, n = backend.xp, 8192
+    with backend.on_device():
+        a, b = (backend.asarray(np.ones((n, n), np.float32)) for _ in range(2))
+        best = 0.0
+        for _ in range(5):
+            backend.synchronize()
+            started = time.perf_counter()
+            for _ in range(5):
+                xp.matmul(a, b)
+            backend.synchronize()
+            best = max(best, 5 * 2 * n**3 / (time.perf_counter() - started))
+    print(f"{name}: {flops / seconds / 1e12:.1f} TFLOP/s of {best / 1e12:.1f} measured at the peak")
+    return flops / seconds / best
+
+
+def main() -> int:
+    """Check every library that is here."""
+    failed = False
+    for name in sys.argv[1:] or ("cupy", "torch"):
+        failed |= not check(name)
+        failed |= share_of_peak(name) < 0.7
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""The speed benchmark runs: every part's code, on rounds of a few steps."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from benchmarks import callers, inference_speed, peers, report, scaling
+from benchmarks.__main__ import main
+from benchmarks.harness import Timing, interleave, ratio
+from benchmarks.workloads import CPU, Workload
+
+SMALL = Workload("5-6-3, batch 4, tanh", (5, 6, 3), 4, "tanh", 40)
+IN_THIS_PROCESS = [
+    "products alone",
+    "anyarray-mlp numpy",
+    "anyarray-mlp torch",
+    "anyarray-mlp jax",
+    "NumPy by hand",
+    "JAX step by hand",
+    "JAX scan by hand",
+    "PyTorch",
+    "scikit-learn",
+]
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "logistic"])
+def test_contenders_do_the_same_work(activation: str) -> None:
+    """The mean loss of the first and the second round is one and the same, but for scikit-learn's own start."""
+    workload = Workload("", SMALL.sizes, SMALL.batch, activation, SMALL.steps)
+    losses = {}
+    for name in IN_THIS_PROCESS:
+        module = {"torch": "torch", "jax": "jax", "JAX": "jax", "PyTorch": "torch"}
+        for word, library in module.items():
+            if word in name:
+                pytest.importorskip(library)
+        one_round = peers.CPU[name](workload)
+        losses[name] = (one_round(), one_round())
+    assert all(math.isnan(loss) for loss in losses.pop("products alone"))
+    assert all(math.isfinite(loss) for loss in losses.pop("scikit-learn"))
+    expected = losses["NumPy by hand"]
+    for found in losses.values():
+        assert found == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["products alone", "anyarray-mlp numpy", "anyarray-mlp estimator"])
+def test_predictions_are_timed(name: str) -> None:
+    assert math.isfinite(inference_speed.contender(name, SMALL, 3, 2)()) or name == "products alone"
+
+
+def test_callers_train_one_round() -> None:
+    for name in ("bare loop", "fit", "command line"):
+        assert math.isfinite(callers.contender(name, SMALL)())
+
+
+def test_the_command_writes_a_table_and_a_picture(tmp_path: Path) -> None:
+    names = "NumPy by hand,anyarray-mlp numpy"
+    arguments = [
+        "training",
+        "--rounds",
+        "2",
+        "--scale",
+        "0.01",
+        "--workloads",
+        "0",
+        "--threads",
+        "1",
+    ]
+    assert main([*arguments, "--contenders", names, "--out", str(tmp_path)]) == 0
+    table = (tmp_path / "speed-training.md").read_text()
+    assert "| NumPy by hand |" in table
+    assert "threads: 1" in table
+    assert (tmp_path / "speed-training.png").stat().st_size > 10_000
+
+
+def fails() -> None:
+    raise RuntimeError("of the contender's own")
+
+
+def counts() -> object:
+    return lambda: 1.0
+
+
+def test_a_contender_that_fails_is_named_and_the_others_go_on() -> None:
+    timings = interleave({"bad": (fails, ()), "good": (counts, ())}, 2)
+    assert timings["bad"].problem == "RuntimeError: of the contender's own"
+    assert len(timings["good"].seconds) == 2
+    assert math.isnan(ratio(timings, "bad", "good"))
+
+
+def test_ratios_are_taken_within_rounds() -> None:
+    timings = {"a": Timing([1.0, 20.0, 3.0]), "b": Timing([2.0, 40.0, 3.0])}
+    assert ratio(timings, "a", "b") == 0.5
+
+
+def test_goals_say_met_or_missed() -> None:
+    lines = report.goal_table([("g", "w", 1.2, 1.15, True), ("h", "w", 3.1, 3.0, False)])
+    assert lines[2].endswith("| missed by 4% |")
+    assert lines[3].endswith("| met |")
+
+
+def test_scaling_fits_an_exponent() -> None:
+    assert scaling.net(width=64, rows=0).sizes == (64, 64, 64, 10)
+    assert CPU[0].batches().shape == (CPU[0].steps, CPU[0].batch)
