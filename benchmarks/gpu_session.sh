@@ -39,6 +39,10 @@ step 40 parity-jax-tf32 env JAX_DEFAULT_MATMUL_PRECISION=tensorfloat32 \
 step 60 parity-exact "$PYTHON" -m anyarray_mlp parity --exact --device cuda --quick
 step 90 tests-gpu "$PYTHON" -m pytest -q -m gpu tests/test_backends.py tests/test_parity.py
 
+# --- speed: captured steps are right and launched without waiting; then the table against PyTorch and JAX ---
+step 120 gpu-graphs "$PYTHON" -m benchmarks.gpu_graphs
+step 240 speed-training "$PYTHON" -m benchmarks training --device cuda --rounds 5 --scale 0.5 --out "$OUT"
+
 # --- further steps: add them here, one line each ---
 
 cat "$OUT/steps.txt"
