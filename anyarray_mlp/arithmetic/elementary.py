@@ -27,7 +27,7 @@ TANH_END = 9.125  # tanh rounds to 1 in float32 from 9.02
 ERF_END = 4.0  # erf from 3.92
 TAYLOR_BITS = 28
 # float64 kernels
-TAYLOR_DEGREE = 8
+TAYLOR_DEGREE = 9
 LN2_BITS = 42
 
 
@@ -224,8 +224,10 @@ class Elementary:
 
     def _odd_long(self, x: Array, columns: list[Array], end: float) -> Array:
         xp = self.xp
-        n, r = self._node(self._clip(xp.abs(x), -1.0, end))
-        y = self._taylor(r, self._index(n), columns)
+        y = self._clip(xp.abs(x), -1.0, end)
+        n = xp.round(y * 64.0)
+        n = xp.where(n == 1.0, xp.zeros_like(n), n)  # c0 would be no larger than what is added to it
+        y = self._taylor(y - n * 0.015625, self._index(n), columns)
         return xp.where(x < 0.0, -y, y)
 
     def _logistic_long(self, x: Array) -> Array:
@@ -239,9 +241,14 @@ class Elementary:
         return xp.where(xp.abs(x) < 8.0, middle, ends)
 
     def _softplus_long(self, x: Array) -> Array:
-        xp = self.xp
-        tail = self._log1p_long(self._exp_long(-xp.abs(x)))
-        return xp.where(x > 0.0, x, xp.zeros_like(x)) + self.library.fence(tail)
+        """max(x, 0) + log1p(exp(-|x|)), the exponential in two parts."""
+        xp, lib = self.xp, self.library
+        e, high, low = self._exp_terms(self._clip(-xp.abs(x), -700.0, 0.0))
+        power = lib.power_of_two(e)
+        value = lib.fence(high + low)
+        rest = lib.fence(((high - value) + low) * power)
+        tail = self._log1p_long(lib.fence(value * power), rest)
+        return xp.where(x > 0.0, x, xp.zeros_like(x)) + lib.fence(tail)
 
     def _log_terms(self, x: Array, correction: Array | None) -> Array:
         """log(x + correction) for normal positive x and a correction below x's last bit."""
@@ -267,13 +274,15 @@ class Elementary:
         y = self._log_terms(xp.where(usable, x, xp.ones_like(x)), None)
         return self._log_ends(x, usable, y)
 
-    def _log1p_long(self, x: Array) -> Array:
+    def _log1p_long(self, x: Array, rest: Array | None = None) -> Array:
+        """log(1 + x + rest), rest below x's last bit."""
         xp, lib = self.xp, self.library
         usable = (x > -1.0) & (x < math.inf)
         safe = xp.where(usable, x, xp.zeros_like(x))
         one = xp.ones_like(x)
         whole = lib.fence(one + safe)
         lost = xp.where(xp.abs(safe) < 1.0, safe - (whole - one), one - (whole - safe))
+        lost = lost if rest is None else lost + rest
         return self._log_ends(x + one, usable, self._log_terms(whole, lost))
 
     # ------------------------------------------------------------ division and square root

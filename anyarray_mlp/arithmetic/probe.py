@@ -28,7 +28,7 @@ Raw = Any
 GOLDEN = {
     ("1", "float32", 1): "c0bdf3bb9acbd702d60bda364e9ac9081a64f979e73899dcdb442d593d153cb9",
     ("1", "float32", 2): "33c617cd5bcdd09d1b7b6de18ba7b0ad6c1a4928c0c8f210ea8b842451d65520",
-    ("1", "float64", 2): "2756b16b473f748428cb8558e16a493c0a090ca54ad42e9d3d10fed157c801dc",
+    ("1", "float64", 2): "1e69dd20ce1b9ad03fcd250dd593609bb77cd19ca3fb0d63d0fd75f4dd2ec493",
 }
 
 
