@@ -22,7 +22,18 @@ import numpy as np
 
 from anyarray_mlp.backends import select_backend
 
-FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "erf", "logistic", "softplus", "sqrt", "divide")
+FUNCTIONS = (
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "tanh",
+    "erf",
+    "logistic",
+    "softplus",
+    "sqrt",
+    "divide",
+)
 CHUNK = 1 << 21
 
 
@@ -116,7 +127,10 @@ def main() -> None:
             rows.append(row)
             error = f"largest error {row['ulp']:.4f} ulp at {row['at']!r}" if "ulp" in row else ""
             seconds = time.perf_counter() - began
-            print(f"{dtype} {name:9} {different} of {total} differ; {error} ({seconds:.0f} s)", flush=True)
+            print(
+                f"{dtype} {name:9} {different} of {total} differ; {error} ({seconds:.0f} s)",
+                flush=True,
+            )
             if arguments.json:
                 arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
 

@@ -226,7 +226,9 @@ class Elementary:
         xp = self.xp
         y = self._clip(xp.abs(x), -1.0, end)
         n = xp.round(y * 64.0)
-        n = xp.where(n == 1.0, xp.zeros_like(n), n)  # c0 would be no larger than what is added to it
+        n = xp.where(
+            n == 1.0, xp.zeros_like(n), n
+        )  # c0 would be no larger than what is added to it
         y = self._taylor(y - n * 0.015625, self._index(n), columns)
         return xp.where(x < 0.0, -y, y)
 
