@@ -6,6 +6,7 @@ without a host sync; its losses are read once. Nothing here knows who consumes t
 
 from __future__ import annotations
 
+import hashlib
 import math
 import signal
 import threading
@@ -152,6 +153,18 @@ class Fit:
     def loss_curve(self) -> list[float]:
         """Training loss, epoch by epoch."""
         return [epoch.loss for epoch in self.history]
+
+    @property
+    def hash(self) -> str:
+        """sha256 of the loss curve, the validation curve and the final parameters, as little-endian bytes.
+
+        Under reproducible arithmetic the same settings and data have the same hash everywhere.
+        """
+        digest = hashlib.sha256()
+        for values in (self.loss_curve, self.validation_curve, self.parameters):
+            array = np.ascontiguousarray(values)
+            digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+        return digest.hexdigest()
 
     @property
     def validation_curve(self) -> list[float]:

@@ -384,6 +384,8 @@ def report(
             "parameters": model.mlp.layout.size,
             "run": str(run.path),
         }
+        if backend.arithmetic != "plain":
+            summary |= {"arithmetic": backend.arithmetic, "hash": result.hash}
         click.echo(json.dumps(summary, indent=2))
         return
     if result.stopped in ("early", "interrupted"):
@@ -392,6 +394,8 @@ def report(
         click.echo(f"{reason} after epoch {last}; what was learned is kept", err=True)
     names = {name: f"{held_out} {name.replace('_', ' ')}" for name in scores}
     click.echo("  ".join(f"{names[name]} {value:.4f}" for name, value in scores.items()))
+    if backend.arithmetic != "plain":
+        click.echo(f"hash {result.hash}")
     click.echo(f"saved to {shown_path(run.path)}", err=True)
 
 
@@ -407,10 +411,11 @@ def describe(prepared: Prepared, mlp: MLP, backend: Backend, settings: dict[str,
     solver = settings["solver"]
     if solver != "lbfgs":
         solver += f", learning rate {settings['learning_rate_init']:g}, batches of {settings['batch_size']}"
+    arithmetic = "" if backend.arithmetic == "plain" else f", {backend.arithmetic}"
     return (
         f"{prepared.name}: {', '.join(held_out)}; {prepared.targets.task}\n"
         f"network {kinds}, {activations}, {mlp.output}, {mlp.loss}; {mlp.layout.size:,} parameters\n"
-        f"{solver}; {backend.name} on {backend.device}, {backend.dtype}"
+        f"{solver}; {backend.name} on {backend.device}, {backend.dtype}{arithmetic}"
     )
 
 
@@ -426,6 +431,7 @@ def metadata(backend: Backend) -> dict[str, str]:
         "backend": backend.name,
         "device": backend.device,
         "dtype": backend.dtype,
+        "arithmetic": backend.arithmetic,
         "python": sys.version.split()[0],
     }
     for distribution in BACKENDS[backend.name].distributions:
