@@ -44,5 +44,6 @@ step 120 gpu-graphs "$PYTHON" -m benchmarks.gpu_graphs
 step 240 speed-training "$PYTHON" -m benchmarks training --device cuda --rounds 5 --scale 0.5 --out "$OUT"
 
 # --- further steps: add them here, one line each ---
+step 180 reproducible "$PYTHON" benchmarks/reproducible_gpu.py --json "$OUT/reproducible.json"
 
 cat "$OUT/steps.txt"

@@ -263,11 +263,14 @@ def unordered_sum(xp: ReproducibleNamespace) -> None:
 
 
 def reused_scale(xp: ReproducibleNamespace) -> None:
-    """The first scale of a matrix of a shape, kept for all later ones."""
+    """The first scale of a shape, used again where it is within a factor of 8 of the right one."""
     scale, known = xp.library.scale, {}
 
     def kept(largest: Any, bits: int) -> Any:
-        return known.setdefault((largest.shape, bits), scale(largest, bits))
+        new = scale(largest, bits)
+        old = known.setdefault((largest.shape, bits), new)
+        near = np.abs(np.log2(old[0] / new[0])) <= 3
+        return tuple(np.where(near, o, n) for o, n in zip(old, new, strict=True))
 
     xp.library.scale = kept  # type: ignore[method-assign]
 
@@ -290,13 +293,13 @@ def test_the_hash_of_a_run_catches_altered_arithmetic(alter: Any) -> None:
     """Also where the probe is not asked."""
     whole = altered({}, lambda xp: None)
     broken = altered({}, alter)
-    keys = {(AlteredBackend, "cpu", "float32", 2)}
+    keys = {(AlteredBackend, "cpu", "float32", 1)}
     PROBED.update(keys)
     try:
-        hashes = [run("tanh, adam", ReproducibleBackend(b)).hash for b in (whole, broken)]
+        hashes = [run("tanh, adam", ReproducibleBackend(b, slices=1)).hash for b in (whole, broken)]
     finally:
         PROBED.difference_update(keys)
-    assert hashes[0] == run("tanh, adam", select_backend("numpy", reproducible=True)).hash
+    assert hashes[0] == run("tanh, adam", select_backend("numpy", reproducible="fast")).hash
     assert hashes[1] != hashes[0]
 
 
