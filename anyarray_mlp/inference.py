@@ -73,6 +73,7 @@ def on_device(backend: Backend, array: Array) -> Array:
     dtype = "uint8" if array.dtype == np.uint8 else None
     if (
         backend.name == "numpy"
+        and backend.arithmetic == "plain"
         and array.dtype == backend.host_dtype(array, dtype)
         and array.flags.c_contiguous
     ):
