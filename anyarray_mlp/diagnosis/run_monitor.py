@@ -255,12 +255,13 @@ class RunMonitor:
             held, truth, truths = self.sample(self.validation)
             answers = self.outputs(host, parameters, held)
             validation = skill(answers, truth, truths)
-            if (
-                stopped == "early"
-            ):  # the best parameters may be the first: look at what was learned since
-                answers = self.outputs(host, self.epochs[-1].snapshot().parameters, held)
-            if truths is not None and answers.shape[1] > 1:
-                mapping = renamed_share(answers, truths)
+            learned = outputs
+            if stopped == "early":
+                # The best parameters may be the first: look at what was learned since.
+                last = self.epochs[-1].snapshot().parameters
+                answers, learned = self.outputs(host, last, held), self.outputs(host, last, x)
+            if truths is not None and classes is not None and answers.shape[1] > 1:
+                mapping = renamed_share(answers, truths) - renamed_share(learned, classes)
 
         neighbours = related = None
         doubtful = training < DOUBTFUL_TRAINING or (

@@ -66,7 +66,8 @@ class Outcome:
     association : the largest correlation of a column with the target or with a class, times the square root of the
         number of rows: below 4 or so by chance alone; None where it was not needed.
     validation_mapping : validation rows of each class that are predicted as the class's most frequent
-        prediction, where that is another class, over all rows: near 1, the labels are coded otherwise.
+        prediction, where that is another class, over all rows, less the same of training rows: near 1, the
+        labels are coded otherwise.
     predicted_counts : rows of the sample predicted as each class; empty in regression.
     clipped : share of steps whose gradient was clipped; None without clipping.
     """

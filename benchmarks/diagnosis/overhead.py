@@ -48,9 +48,9 @@ def digits(hidden: int, epochs: int) -> Problem:
 
 
 PROBLEMS: dict[str, Callable[[], Problem]] = {
-    "MNIST size, 784-300-75-10, batch 128, 5 epochs": mnist_size,
     "digits, 64-100-10, batch 32, 50 epochs (the defaults of `train`)": lambda: digits(100, 50),
     "digits, 64-32-10, batch 32, 20 epochs": lambda: digits(32, 20),
+    "MNIST size, 784-300-75-10, batch 128, 5 epochs": mnist_size,
 }
 
 
@@ -87,8 +87,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/diagnose_overhead.md"))
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--backends", default="numpy,torch,jax")
     arguments = parser.parse_args()
-    command = f"python -m benchmarks.diagnosis.overhead --repeats {arguments.repeats}"
+    command = (
+        f"python -m benchmarks.diagnosis.overhead --repeats {arguments.repeats} "
+        f"--backends {arguments.backends}"
+    )
     lines = [
         "# What diagnose costs",
         "",
@@ -102,7 +106,7 @@ def main() -> None:
     ]
     for name, make in PROBLEMS.items():
         problem = make()
-        for backend in ("numpy", "torch", "jax"):
+        for backend in arguments.backends.split(","):
             if find_spec(backend) is None:
                 continue
             without, watched, ratio, wall = compare(problem, backend, arguments.repeats)
