@@ -173,9 +173,9 @@ def table(
         "A fault counts as detected if its cause is among the alarms (errors and warnings; notes do not count), as "
         "first if it is the first of them. Rules were tuned on seeds below 4000 of the sets in the first group; *fresh "
         "seeds* are the same sets with other seeds, *held-out sets* "
-        f"({', '.join(HELD_OUT)}) set no threshold, though the rules for renamed validation labels and for low learning "
-        "rates were reworked after misses there on earlier seeds. `one_class_predicted` is planted by biases of the "
-        "output layer that start far off, so `bad_initial_scale` counts as right there too.",
+        f"({', '.join(HELD_OUT)}) set no threshold, though the rules for renamed validation labels and for "
+        "low learning rates were reworked after misses there on earlier seeds. `one_class_predicted` is planted by "
+        "biases of the output layer that start far off, so `bad_initial_scale` counts as right there too.",
         "",
         "| | runs | detected | right cause first |",
         "|---|---:|---:|---:|",
