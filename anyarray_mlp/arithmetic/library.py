@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 Array = Any
-F = TypeVar("F", bound=Callable[..., Any])
 
 # Results smaller than this are zero. Both lie a little above the range where libraries differ in
 # keeping or flushing subnormal numbers, so rounding has no part in the decision.
@@ -33,8 +32,7 @@ class Library:
     xp: the namespace. device: where constants are placed. compiled: whether a compiler sees several
     operations at once, so that products must be kept from being contracted with the addition
     they feed. block: number of elements of an array worked on at a time (0: all at once), for
-    libraries that run one operation after the other through memory. jit: wraps a kernel so that its
-    operations run as one (`jax.jit`).
+    libraries that run one operation after the other through memory.
     """
 
     def __init__(
@@ -44,11 +42,9 @@ class Library:
         *,
         compiled: bool = False,
         block: int = 0,
-        jit: Callable[[F], F] | None = None,
     ) -> None:
         self.xp, self.device = xp, device
         self.compiled, self.block = compiled, block
-        self.jit: Callable[[F], F] = jit if jit is not None else lambda f: f
         self.float32, self.float64, self.int64 = xp.float32, xp.float64, xp.int64
         self.zero32, self.zero64 = self.constant(0.0, xp.float32), self.constant(0.0)
         self.powers = self.table([2.0**e for e in range(-1022, 1024)])
@@ -89,10 +85,6 @@ class Library:
         sums that fenced products enter do not change with a term below 2**-960.
         """
         return self.flush(product) if self.compiled else product
-
-    def float32_value(self, y: Array) -> Array:
-        """A float64 array rounded to float32 and back."""
-        return self.up(self.xp.astype(y, self.float32))
 
     # ------------------------------------------------------------ powers of two
 

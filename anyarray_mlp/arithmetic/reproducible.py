@@ -112,9 +112,6 @@ class Array:
         key = tuple(map(unwrap, key)) if isinstance(key, tuple) else unwrap(key)
         return self._wrap(self.value[key])
 
-    def reshape(self, *shape: Any) -> Array:
-        return self.xp.reshape(self, shape[0] if len(shape) == 1 else shape)  # type: ignore[no-any-return]
-
     def _wrap(self, value: Raw) -> Array:
         return Array(value, self.xp)
 
@@ -224,7 +221,7 @@ class ReproducibleNamespace:
     xp : the library's Array API namespace.
     slices : of float32 operands in a matrix product: 2 keeps more bits than float32 has; 1 is faster and
         keeps 21 bits of each row's largest entry.
-    device, compiled, block, jit : as for `Library`.
+    device, compiled, block : as for `Library`.
     barrier : keeps a compiler from working out an array anew wherever it is used.
 
     Raises `BackendUnavailableError` where the library has no float64.
@@ -238,7 +235,6 @@ class ReproducibleNamespace:
         device: Any = None,
         compiled: bool = False,
         block: int = 0,
-        jit: Callable[[Any], Any] | None = None,
         barrier: Callable[[Raw], Raw] | None = None,
     ) -> None:
         if slices not in (1, 2):
