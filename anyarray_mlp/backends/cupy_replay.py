@@ -28,7 +28,7 @@ WARM_UPS = 3
 
 
 class CupyLibrary:
-    """See `replay.Library`."""
+    """See `planning.Library`."""
 
     elementwise = frozenset({*EXPRESSIONS, "astype"})
     #: A kernel goes over an array of any size; what a group keeps for itself is never stored.

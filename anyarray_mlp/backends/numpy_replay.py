@@ -40,7 +40,7 @@ AS_INTEGER = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
 
 
 class NumpyLibrary:
-    """See `replay.Library`."""
+    """See `planning.Library`."""
 
     elementwise = frozenset({*UFUNCS, "where", "astype"})
     #: Four float32 operands fill half of a 1 MB cache.

@@ -57,7 +57,7 @@ GRAIN = 32_768
 
 
 class TorchLibrary:
-    """See `replay.Library`."""
+    """See `planning.Library`."""
 
     elementwise = frozenset({*FUNCTIONS, *FUSED, "astype"})
 
