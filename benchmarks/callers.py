@@ -104,12 +104,9 @@ def contender(name: str, workload: Workload) -> Callable[[], float]:
     return CONTENDERS[name](workload)
 
 
-def measure(rounds: int, scale: float = 1.0) -> dict[str, dict[str, Timing]]:
+def measure(rounds: int) -> dict[str, dict[str, Timing]]:
     """Timings by contender."""
-    from dataclasses import replace
-
-    short = replace(MNIST, steps=max(2, round(MNIST.steps * scale)))
-    timings = interleave({name: (contender, (name, short)) for name in CONTENDERS}, rounds)
+    timings = interleave({name: (contender, (name, MNIST)) for name in CONTENDERS}, rounds)
     for timing in timings.values():
-        timing.per = short.steps
+        timing.per = MNIST.steps
     return {MNIST.name: timings}

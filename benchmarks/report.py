@@ -97,14 +97,14 @@ def goal_table(goals: Iterable[tuple[str, str, float, float, bool]]) -> list[str
 
 
 def training_goals(
-    results: dict[str, dict[str, Timing]],
+    results: dict[str, dict[str, Timing]], cpu: bool
 ) -> list[tuple[str, str, float, float, bool]]:
-    """The goals for a step on a CPU."""
+    """The goals for a step on a CPU, judged by the clock or by CPU time."""
     goals = []
     for i, (where, timings) in enumerate(results.items()):
 
         def over(a: str, b: str, timings: dict[str, Timing] = timings) -> float:
-            return ratio(timings, a, b)
+            return ratio(timings, a, b, cpu)
 
         small = i < 2
         goals += [
@@ -117,39 +117,70 @@ def training_goals(
         if "1024-1024" not in where:
             continue
         for name in ("numpy", "torch", "jax"):
-            found = ratio(timings, f"anyarray-mlp {name}", "products alone")
+            found = ratio(timings, f"anyarray-mlp {name}", "products alone", cpu)
             goals.append((f"{name} / products alone", where, found, 1.15, True))
     return goals
 
 
-def picture(results: dict[str, dict[str, Timing]], path: Path, title: str) -> None:
+def picture(
+    results: dict[str, dict[str, Timing]], path: Path, device: str, cpu: bool = False
+) -> None:
     """A panel for each workload: microseconds a step as bars, ours in colour."""
+    draw(
+        {
+            where: {name: t.cpu_median if cpu else t.median for name, t in timings.items()}
+            for where, timings in results.items()
+        },
+        path,
+        f"One training step, Adam, float32: {'CPU time, one thread' if cpu else 'wall time'} "
+        f"({processor()}, {device})",
+    )
+
+
+def draw(results: dict[str, dict[str, float]], path: Path, title: str) -> None:
+    """Bars of microseconds by workload and contender."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import NullFormatter
 
     figure, panels = plt.subplots(
         1, len(results), figsize=(3.4 * len(results), 4.2), sharey=True, layout="constrained"
     )
     panels = [panels] if len(results) == 1 else list(panels)
-    for panel, (where, timings) in zip(panels, results.items(), strict=True):
-        names = list(timings)[::-1]
-        values = [timings[name].median for name in names]
+    for panel, (where, values) in zip(panels, results.items(), strict=True):
+        names = list(values)[::-1]
         ours = ["#c0392b" if name.startswith("anyarray-mlp") else "#95a5a6" for name in names]
-        panel.barh(names, values, color=ours)
-        known = [value for value in values if not math.isnan(value)]
+        panel.barh(names, [values[name] for name in names], color=ours)
+        known = [value for value in values.values() if not math.isnan(value)]
         panel.set_xscale("log")
-        panel.set_xlim(min(known) / 2, max(known) * 6)
-        for y, value in enumerate(values):
-            if not math.isnan(value):
-                panel.text(value * 1.1, y, number(value), va="center", fontsize=8)
+        panel.set_xlim(10 ** math.floor(math.log10(min(known) / 1.2)), max(known) * 5)
+        panel.xaxis.set_minor_formatter(NullFormatter())
+        for y, name in enumerate(names):
+            if not math.isnan(values[name]):
+                panel.text(values[name] * 1.1, y, number(values[name]), va="center", fontsize=8)
         panel.set_title(where.replace(", batch", "\nbatch"), fontsize=9)
         panel.set_xlabel("microseconds a step")
         panel.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title, fontsize=11)
-    figure.savefig(path, dpi=130)
+    figure.savefig(path, dpi=110)
     plt.close(figure)
+
+
+def read_table(path: Path, corner: str) -> dict[str, dict[str, float]]:
+    """Figures by column and row of the table in a file of results whose first cell is `corner`."""
+    lines = path.read_text().splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith(f"| {corner} |"))
+    columns = [cell.strip() for cell in lines[first].strip("|").split("|")][1:]
+    table: dict[str, dict[str, float]] = {column: {} for column in columns}
+    for line in lines[first + 2 :]:
+        if not line.startswith("|"):
+            break
+        name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        for column, cell in zip(columns, cells, strict=True):
+            table[column][name] = math.nan if cell == "-" else float(cell.replace(",", ""))
+    return table
 
 
 def scaling_table(rows: list[dict[str, Any]]) -> list[str]:
