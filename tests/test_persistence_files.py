@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import random
@@ -475,18 +476,20 @@ def test_of_eight_processes_one_gets_the_folder(tmp_path):
         )
         for _ in range(8)
     ]
-    for child in children:
-        assert child.stdout.readline() == "ready\n"
-    for child in children:
-        child.stdin.write("go\n")
-        child.stdin.flush()
-    said = {child.pid: child.stdout.readline() for child in children}
+    with contextlib.ExitStack() as stack:
+        for child in children:
+            stack.callback(child.communicate, "done\n", timeout=60)
+        for child in children:
+            assert child.stdout.readline() == "ready\n"
+        for child in children:
+            child.stdin.write("go\n")
+            child.stdin.flush()
+        said = {child.pid: child.stdout.readline() for child in children}
     winners = [child for child in children if said[child.pid] == "won\n"]
     assert len(winners) == 1, said
     for child in children:
         if child is not winners[0]:
             assert f"{folder} is in use by process {winners[0].pid} on " in said[child.pid]
-        child.communicate("done\n", timeout=60)
     assert sorted(child.returncode for child in children) == [0] + [75] * 7
     with DirectoryLock(folder):  # a process that ended holds nothing
         assert (folder / ".lock-holder").exists()
@@ -541,6 +544,20 @@ def test_only_stale_temporaries_are_removed(tmp_path):
         (tmp_path / name).write_bytes(b"x")
     remove_stale_temporaries(tmp_path)
     assert left_in(tmp_path) == sorted(others)
+
+
+def test_make_folder_is_content_where_another_process_was_faster(monkeypatch, tmp_path):
+    folder = tmp_path / "run"
+    is_dir = Path.is_dir
+
+    def another_makes_it_after_the_look(path):
+        there = is_dir(path)
+        os.makedirs(folder, exist_ok=True)
+        return there
+
+    monkeypatch.setattr(Path, "is_dir", another_makes_it_after_the_look)
+    make_folder(folder)
+    assert folder.exists()
 
 
 def test_make_folder_makes_those_above_and_refuses_a_file(tmp_path):

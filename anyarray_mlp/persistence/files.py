@@ -298,11 +298,12 @@ def make_folder(path: Path) -> None:
     with storage_errors("create", path):
         if path.is_dir():
             return
-        if path.exists():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         make_folder(path.parent)
-        with contextlib.suppress(FileExistsError):  # another process was faster
+        try:
             disk.make_directory(path)
+        except FileExistsError:
+            if not path.is_dir():  # where it is one, another process was faster
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
         disk.fsync_dir(path.parent)
 
 
