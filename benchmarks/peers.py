@@ -117,6 +117,33 @@ def products(workload: Workload) -> Round:
     return one_round
 
 
+def torch_products(workload: Workload) -> Round:
+    """The same products in PyTorch, whose BLAS is another, with the weights as `nn.Linear` keeps them: (o, i)."""
+    import torch
+
+    n = workload.batch
+    generator = torch.Generator().manual_seed(0)
+
+    def matrix(*shape: int) -> Any:
+        return torch.randn(shape, generator=generator)
+
+    calls = []
+    for layer, (i, o) in enumerate(pairwise(workload.sizes)):
+        a, w, dz = matrix(n, i), matrix(o, i), matrix(n, o)
+        calls += [(a, w.T, matrix(n, o)), (dz.T, a, matrix(o, i))]
+        if layer > 0:
+            calls.append((dz, w, matrix(n, i)))
+
+    def one_round() -> float:
+        with torch.inference_mode():
+            for _ in range(workload.steps):
+                for a, b, out in calls:
+                    torch.mm(a, b, out=out)
+        return math.nan
+
+    return one_round
+
+
 def numpy_by_hand(workload: Workload) -> Round:
     """A loop in place, as somebody would write it who knows NumPy well: no allocation but the batch's."""
     x, y = workload.data()
@@ -455,6 +482,7 @@ def keras_jax(workload: Workload) -> Round:
 #: Contenders on the CPU, by the names of the table.
 CPU: dict[str, Callable[[Workload], Round]] = {
     "products alone": products,
+    "PyTorch products alone": torch_products,
     "anyarray-mlp numpy": anyarray("numpy"),
     "anyarray-mlp torch": anyarray("torch"),
     "anyarray-mlp jax": anyarray("jax"),

@@ -119,6 +119,8 @@ def training_goals(
         for name in ("numpy", "torch", "jax"):
             found = ratio(timings, f"anyarray-mlp {name}", "products alone", cpu)
             goals.append((f"{name} / products alone", where, found, 1.15, True))
+        found = ratio(timings, "anyarray-mlp torch", "PyTorch products alone", cpu)
+        goals.append(("torch / PyTorch products alone", where, found, 1.15, True))
     return goals
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -150,6 +151,45 @@ def test_arrays_large_enough_for_blocks(name: str, activation: str) -> None:
     (plan,) = run.plans.values()
     assert plan is not None
     assert max(len(group) for group in plan.groups) > 5
+
+
+@pytest.mark.parametrize(
+    ("dtype", "alpha"), [("float32", 0.0), ("float64", 0.0), ("float64", 1e-4)]
+)
+def test_adam_is_one_call_on_pytorch(dtype: str, alpha: float) -> None:
+    """Also after the gradient of L2, which belongs to the same elementwise operations."""
+    mlp = MLP((300, 500, 10))
+    run = assert_replays_alike(mlp, name="torch", dtype=dtype, steps=2, alpha=alpha)
+    (binding,) = run.bindings.values()
+    adams = [call for call in binding.step_calls[0] if is_call_of(call, "adam")]
+    assert [call.args[0][0].shape for call in adams] == [(mlp.layout.size,)]
+    assert not any(is_call_of(call, "sqrt") for call in binding.step_calls[0])
+
+
+def test_an_adam_that_is_not_the_kernels_runs_in_blocks() -> None:
+    """PyTorch's kernel holds for betas and an epsilon that are numbers, and where nothing else uses its terms."""
+    run = assert_replays_alike(MLP((300, 500, 10)), "adamw", name="torch", steps=2)
+    (binding,) = run.bindings.values()
+    names = [call.func.__name__ for call in binding.step_calls[0] if isinstance(call, partial)]
+    assert "adam" not in names
+    assert "sqrt" in names
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_products_of_few_columns_on_pytorch(dtype: str, bias: bool) -> None:
+    """They are computed transposed: the last layer's output and the gradient of its weights."""
+    mlp = MLP((20, 200, 3), bias=bias)
+    run = assert_replays_alike(mlp, name="torch", dtype=dtype, rows=120, batch=100)
+    (binding,) = run.bindings.values()
+    products = [call for call in binding.step_calls[0] if is_call_of(call, "mm")]
+    assert [tuple(c.keywords["out"].shape) for c in products].count((3, 100)) == 1
+    assert [tuple(c.keywords["out"].shape) for c in products].count((3, 200)) == 1
+
+
+def is_call_of(call: Any, name: str) -> bool:
+    """Whether a replayed call is of the function of this name."""
+    return isinstance(call, partial) and call.func.__name__ == name
 
 
 def test_the_concatenation_of_the_gradient_is_not_done() -> None:

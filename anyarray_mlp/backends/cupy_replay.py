@@ -121,6 +121,16 @@ class CupyLibrary:
             return [partial(cupy.take, *args, axis=0, out=out)]
         return [lambda: cupy.copyto(out, function(*args, **kwargs))]
 
+    def kernel_length(self, nodes: list[Node]) -> int:
+        """No kernel does several of these."""
+        return 0
+
+    def emit_whole(
+        self, nodes: list[Node], outputs: list[Value], array: Callable[[Value], Array]
+    ) -> list[Call] | None:
+        """See `kernel_length`."""
+        return None
+
     def emit_group(
         self, nodes: list[Node], outputs: list[Value], array: Callable[[Value], Array]
     ) -> list[Call]:

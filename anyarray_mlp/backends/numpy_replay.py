@@ -116,6 +116,16 @@ class NumpyLibrary:
         """A copy."""
         return array.copy()
 
+    def kernel_length(self, nodes: list[Node]) -> int:
+        """No kernel does several of these."""
+        return 0
+
+    def emit_whole(
+        self, nodes: list[Node], outputs: list[Value], array: Callable[[Value], Array]
+    ) -> list[Call] | None:
+        """See `kernel_length`."""
+        return None
+
     def emit_group(self, nodes: list[Node], outputs: list[Value], array: Any) -> list[Call]:
         """Groups are emitted node by node."""
         raise NotImplementedError

@@ -79,6 +79,14 @@ class Library(recording.Library, Protocol):
     ) -> list[Call]:
         """Calls that compute a group of elementwise nodes, where the library fuses groups."""
 
+    def kernel_length(self, nodes: list[Node]) -> int:
+        """How many of the last of some nodes, all elementwise, the library has one kernel for; 0 if none."""
+
+    def emit_whole(
+        self, nodes: list[Node], outputs: list[Value], array: Callable[[Value], Array]
+    ) -> list[Call] | None:
+        """Calls that compute a group in one pass, where the library has a kernel for it: instead of block by block."""
+
     #: Whether `capture` does anything.
     captures: bool
 
@@ -311,8 +319,9 @@ class Planner:
 
     def group(self) -> None:
         groups: list[list[Node]] = []
-        for node in self.computed:
-            last = groups[-1] if groups else []
+        closed: list[Node] = []
+        for time, node in enumerate(self.computed, start=1):
+            last = groups[-1] if groups and groups[-1] is not closed else []
             if (
                 last
                 and self.can_block(node)
@@ -326,6 +335,15 @@ class Planner:
                 last.append(node)
             else:
                 groups.append([node])
+            length = self.library.kernel_length(self.computed[:time])
+            if length:
+                closed = self.computed[time - length : time]
+                groups = [
+                    rest
+                    for group in groups
+                    if (rest := [member for member in group if member not in closed])
+                ]
+                groups.append(closed)
         self.plan.groups = groups
 
     def can_block(self, node: Node) -> bool:

@@ -142,11 +142,19 @@ class Binding:
         calls: list[Call] = []
         if group[0] in self.plan.vanished:
             return calls
+        stored = [node.out for node in group if node.out not in self.plan.inner]
+
+        def array_of(value: Value) -> Array:
+            return self.array(value, local)
+
         if self.library.fuses_groups and all(
             node.op in self.library.elementwise and not node.kwargs for node in group
         ):
-            stored = [node.out for node in group if node.out not in self.plan.inner]
-            return self.library.emit_group(group, stored, lambda value: self.array(value, local))
+            return self.library.emit_group(group, stored, array_of)
+        if len(group) > 1:
+            whole_group = self.library.emit_whole(group, stored, array_of)
+            if whole_group is not None:
+                return whole_group
         rows = group[0].out.spec.shape[0] if group[0].out.spec.shape else 1
         blocks = [(0, rows)]
         if len(group) > 1:
