@@ -14,6 +14,7 @@ import pytest
 from anyarray_mlp.diagnosis import Adapter, check_backprop, check_file
 from anyarray_mlp.diagnosis.adapters import bind, read_path, write_path
 from anyarray_mlp.diagnosis.fitting import fit_structure
+from anyarray_mlp.diagnosis.judging import SLOPES
 from anyarray_mlp.diagnosis.mistakes import CATALOGUE
 from anyarray_mlp.diagnosis.numerical import numerical_slopes
 from anyarray_mlp.diagnosis.reference import (
@@ -330,7 +331,20 @@ def test_arrays_of_the_strictest_library() -> None:
     x, y = xp.asarray(rng.normal(size=(7, 3))), xp.asarray(rng.normal(size=(7, 1)))
     report = check_backprop(Strict(), x, y, weights=["w", "v"], loss="loss", gradients="gradients")
     assert report.causes == ("derivative_formula_wrong",)
-    assert "1 - a" in report.findings[0].detail
+    detail = report.findings[0].detail
+    assert detail == "activation tanh, whose derivative is 1 - a**2; multiplied with 1 - a"
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_the_derivative_that_is_told_is_the_right_one(name):
+    z = np.linspace(-2, 2, 9)[:, None]
+    a = ACTIVATIONS[name].f(z)
+    formula, _, elsewhere = SLOPES[name].partition(" where z > 0, ")
+    names = {"a": a, "z": z, "exp": np.exp}
+    told = np.ones_like(z) * eval(formula, names)
+    if elsewhere:
+        told = np.where(z > 0, told, eval(elsewhere.removesuffix(" elsewhere"), names))
+    np.testing.assert_allclose(told, ACTIVATIONS[name].slope(z), rtol=1e-12)
 
 
 def test_a_forward_pass_of_no_known_form_is_compared_by_numbers() -> None:

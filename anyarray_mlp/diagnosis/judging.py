@@ -18,6 +18,14 @@ from anyarray_mlp.diagnosis.updates import Observation
 
 Array = Any
 CONSTANTS = ("mean_missing", "mean_twice", "factor_two")
+SLOPES = {
+    "identity": "1",
+    "logistic": "a * (1 - a)",
+    "tanh": "1 - a**2",
+    "relu": "1 where z > 0, 0 elsewhere",
+    "elu": "1 where z > 0, a + 1 elsewhere",
+    "softplus": "1 / (1 + exp(-z))",
+}
 
 
 @dataclass(frozen=True)
@@ -216,16 +224,16 @@ class Judge:
         if cause == "loss_reported_differs":
             trained = LOSSES[detail].formula if detail in LOSSES else "1/2 sum (output - y)^2"
             return f"reported: {explanation.loss.formula}; trained: {trained}"
-        if cause == "derivative_of_another_activation":
-            return (
-                f"the forward pass has {names[layers[-1] - 1]}, the derivative is that of {detail}"
-            )
         if cause in ("output_derivative_missing", "derivative_on_fused", "softmax_elementwise"):
             return f"output {names[-1]}, loss {explanation.loss.formula}"
-        if cause == "derivative_formula_wrong":
-            return f"activation {names[layers[-1] - 1]}, multiplied with {detail}"
         if cause.startswith("derivative"):
-            return f"activation {names[layers[-1] - 1]}"
+            name = names[layers[-1] - 1]
+            right = f", whose derivative is {SLOPES[name]}" if name in SLOPES else ""
+            wrong = {
+                "derivative_of_another_activation": f"; multiplied with that of {detail}",
+                "derivative_formula_wrong": f"; multiplied with {detail}",
+            }
+            return f"activation {name}{right}{wrong.get(cause, '')}"
         if cause == "momentum_misapplied" and detail == "weights":
             return "a multiple of the weights themselves enters the update"
         return detail
