@@ -1,0 +1,43 @@
+"""Training: `train` yields one immutable `Epoch` after another, `fit` runs it to the end."""
+
+from __future__ import annotations
+
+from anyarray_mlp.inference import PREDICTION_ROWS, as_inputs, on_device, predict, to_leaves
+from anyarray_mlp.training.batches import batches
+from anyarray_mlp.training.early_stopping import EarlyStopping
+from anyarray_mlp.training.epochs import STREAM_BYTES, train
+from anyarray_mlp.training.evaluation import Evaluation
+from anyarray_mlp.training.fitting import find_optimizer, find_schedule, fit
+from anyarray_mlp.training.lbfgs import minimize
+from anyarray_mlp.training.progress import fresh_state, to_vector
+from anyarray_mlp.training.records import Callback, Epoch, Fit, TrainingState
+from anyarray_mlp.training.signals import interruption
+from anyarray_mlp.training.steps import StepStatistics, dropout_keys, step_inputs, training_step
+
+__all__ = [
+    "PREDICTION_ROWS",
+    "STREAM_BYTES",
+    "Callback",
+    "EarlyStopping",
+    "Epoch",
+    "Evaluation",
+    "Fit",
+    "StepStatistics",
+    "TrainingState",
+    "as_inputs",
+    "batches",
+    "dropout_keys",
+    "find_optimizer",
+    "find_schedule",
+    "fit",
+    "fresh_state",
+    "interruption",
+    "minimize",
+    "on_device",
+    "predict",
+    "step_inputs",
+    "to_leaves",
+    "to_vector",
+    "train",
+    "training_step",
+]

@@ -1,0 +1,61 @@
+"""`EarlyStopping`: a callback that ends training when a figure no longer improves."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from numpy.typing import NDArray
+
+from anyarray_mlp.errors import UsageError
+from anyarray_mlp.metrics import find_metric
+from anyarray_mlp.training.records import Epoch
+
+Host = NDArray[Any]
+
+
+class EarlyStopping:
+    """Stops when a figure has not improved by `tol` for `patience` epochs; keeps the best parameters.
+
+    `monitor` is "loss", "validation_loss" or the name of a metric that `train` was asked for.
+    """
+
+    def __init__(
+        self, monitor: str = "validation_loss", patience: int = 10, tol: float = 1e-4
+    ) -> None:
+        if patience < 1:
+            raise UsageError(f"patience must be at least 1, got {patience!r}.")
+        self.monitor = monitor
+        self.sign = -1.0
+        if monitor not in ("loss", "validation_loss"):
+            self.sign = 1.0 if find_metric(monitor).greater_is_better else -1.0
+        self.patience = patience
+        self.tol = tol
+        self.best = -math.inf
+        self.best_epoch = 0
+        self.waited = 0
+        self.best_parameters: Host | None = None
+
+    def __call__(self, epoch: Epoch) -> bool:
+        """Take note of an epoch; True when it is time to stop."""
+        value = epoch.record().get(self.monitor)
+        if value is None:
+            raise UsageError(
+                f"Early stopping watches {self.monitor}, which is not measured: give a validation set"
+                + (
+                    f" and metrics=[{self.monitor!r}]."
+                    if self.monitor != "validation_loss"
+                    else "."
+                )
+            )
+        score = self.sign * value
+        self.waited = 0 if score > self.best + self.tol else self.waited + 1
+        if score > self.best:
+            self.best, self.best_epoch = score, epoch.epoch
+            self.best_parameters = epoch.snapshot().parameters
+        return self.is_over
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the patience is used up."""
+        return self.waited >= self.patience

@@ -1,0 +1,173 @@
+"""`train`: one epoch after another.
+
+Data moves to the device once. An epoch is a few calls of a compiled run of steps, each of which does K steps
+without a host sync; its losses are read once. Nothing here knows who consumes the epochs.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyarray_mlp.backends import Backend
+from anyarray_mlp.errors import DivergedError
+from anyarray_mlp.inference import on_device
+from anyarray_mlp.model import MLP
+from anyarray_mlp.optimizers import Optimizer
+from anyarray_mlp.schedules import Schedule
+from anyarray_mlp.training.batches import (
+    STEPS_PER_RUN,
+    Shuffles,
+    batches,
+    check_host_batch,
+    checked_batch_size,
+)
+from anyarray_mlp.training.evaluation import Evaluation
+from anyarray_mlp.training.progress import Progress, fresh_state, to_vector
+from anyarray_mlp.training.records import Epoch, TrainingState
+from anyarray_mlp.training.steps import StepStatistics, step_inputs, training_step
+
+Array = Any
+Host = NDArray[Any]
+
+
+#: Bytes of the batches that one compiled run takes along where x is sparse and stays on the host.
+STREAM_BYTES = 1 << 26
+
+
+def train(
+    mlp: MLP,
+    x: Array,
+    targets: Array,
+    *,
+    backend: Backend,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    epochs: int,
+    batch_size: int = 32,
+    sample_weight: Array | None = None,
+    validation: tuple[Array, Array] | None = None,
+    metrics: Sequence[str] = (),
+    initial: Host | TrainingState | None = None,
+    seed: int = 0,
+    shuffles: Shuffles | None = None,
+    alpha: float = 0.0,
+    clip_norm: float | None = None,
+    input_scale: float | None = None,
+    stop_requested: Callable[[], bool] = lambda: False,
+    statistics: StepStatistics | None = None,
+) -> Iterator[Epoch]:
+    """Train and yield an `Epoch` after each pass over the data.
+
+    Parameters
+    ----------
+    x : (n, i), NumPy or already the backend's. uint8 stays uint8 on the device and is cast in the step. A SciPy
+        CSR matrix stays on the host, and its batches are made dense as their turn comes.
+    targets : (n, k), or integer labels (n,) with cross_entropy.
+    sample_weight : (n,) or None.
+    validation : (x, targets) to measure the loss and `metrics` on after each epoch.
+    initial : parameters (p,) to start from, or the `TrainingState` to go on from; None draws them with `seed`.
+    shuffles : the order of the samples in each epoch; None keeps theirs.
+    alpha, clip_norm : L2 penalty; Euclidean norm that a gradient is scaled down to.
+    input_scale : what a batch is multiplied by in the step (1/255 for images).
+    stop_requested : asked between runs of steps; True ends training after the steps already running.
+    statistics : figures of each step to gather on the device, read once an epoch with the losses.
+
+    Raises
+    ------
+    DivergedError : the loss is no longer finite; its `parameters` are those of the epoch before, its
+        `step_losses` those of the epoch that broke.
+    """
+    n = x.shape[0]
+    batch_size = checked_batch_size(batch_size, n)
+    check_host_batch(mlp, x, targets)
+    started = time.perf_counter()
+
+    streamed = hasattr(x, "tocsr")
+    resident = (targets, sample_weight) if streamed else (x, targets, sample_weight)
+    data = tuple(on_device(backend, a) for a in resident if a is not None)
+    most = STEPS_PER_RUN
+    if streamed:
+        most = max(1, min(most, STREAM_BYTES // (8 * batch_size * x.shape[1])))
+    start = fresh_state(mlp, optimizer, mlp.initialize(seed) if initial is None else initial)
+    now = Progress(mlp, backend, start)
+    # The host's copies are as large as the device's: let them go.
+    start = initial = None  # type: ignore[assignment]
+    run = backend.compile(
+        training_step(
+            mlp,
+            optimizer,
+            alpha=alpha,
+            clip_norm=clip_norm,
+            weighted=sample_weight is not None,
+            input_scale=input_scale,
+            statistics=statistics,
+            streamed=streamed,
+        ),
+        steps=epochs * -(-n // batch_size),
+    )
+    evaluate = Evaluation(mlp, backend, validation, metrics, input_scale) if validation else None
+
+    for _ in range(epochs):
+        order = np.arange(n) if shuffles is None else shuffles.permutation(n)
+        last_finite = tuple(backend.xp.asarray(leaf, copy=True) for leaf in now.theta)
+        runs: list[tuple[tuple[Array, ...], int]] = []
+        rate, complete = 0.0, True
+        for indices in batches(order, batch_size, most):
+            rates = [schedule(now.step + k) for k in range(indices.shape[0])]
+            rate = rates[-1]
+            inputs = step_inputs(mlp, optimizer, backend, indices, now.step, rates, seed)
+            if streamed:
+                block = x[indices.ravel()].toarray().reshape(*indices.shape, x.shape[1])
+                inputs = (backend.asarray(block), *inputs)
+            with np.errstate(all="ignore"):  # a loss that is not finite is reported below
+                (now.theta, now.moments), outputs = run((now.theta, now.moments), data, inputs)
+            runs.append((outputs, indices.shape[1]))
+            now.step += indices.shape[0]
+            if stop_requested():
+                complete = False
+                break
+        step_losses, *figures = (
+            np.concatenate([backend.to_host(part) for part in column], dtype=np.float64)
+            for column in zip(*(outputs for outputs, _ in runs), strict=True)
+        )
+        rows = np.concatenate([np.full(outputs[0].shape[0], size) for outputs, size in runs])
+        if not np.all(np.isfinite(step_losses)):
+            bad = int(np.argmin(np.isfinite(step_losses)))
+            raise DivergedError(
+                f"The loss became {step_losses[bad]} at step {now.step - len(step_losses) + bad + 1}, in epoch "
+                f"{now.epoch + 1}: lower learning_rate_init (now {rate:.3g}), standardise the inputs, or clip the "
+                "gradient with clip_norm.",
+                parameters=to_vector(mlp, backend, last_finite),
+                step_losses=step_losses,
+            )
+        now.epoch += complete
+        validation_loss, scores = evaluate(now.theta) if evaluate else (None, {})
+        mean_loss = math.fsum(step_losses * rows) / int(rows.sum())
+        yield Epoch(
+            epoch=now.epoch,
+            step=now.step,
+            loss=mean_loss,
+            learning_rate=rate,
+            seconds=time.perf_counter() - started,
+            validation_loss=validation_loss,
+            scores=scores,
+            complete=complete,
+            snapshot=partial(
+                now.snapshot, now.step, now.epoch, shuffles.state() if shuffles else {}
+            ),
+            on_device=partial(now.on_device, now.step),
+            step_losses=step_losses,
+            statistics=tuple(figures),
+        )
+        if not complete:
+            return
+        observe = getattr(schedule, "observe", None)
+        if observe is not None:
+            observe(mean_loss if validation_loss is None else validation_loss)

@@ -1,0 +1,56 @@
+"""`Evaluation`: loss and scores of a validation set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from anyarray_mlp.backends import Backend
+from anyarray_mlp.inference import as_inputs, on_device, rows_at_once, spans
+from anyarray_mlp.metrics import find_metric
+from anyarray_mlp.model import MLP
+from anyarray_mlp.parameters import Leaves
+
+Array = Any
+
+
+class Evaluation:
+    """Loss and scores of one fixed set, moved to the device once."""
+
+    def __init__(
+        self,
+        mlp: MLP,
+        backend: Backend,
+        held_out: tuple[Array, Array],
+        metrics: Sequence[str] = (),
+        input_scale: float | None = None,
+    ) -> None:
+        self.backend = backend
+        self.rows = rows_at_once(mlp, backend)
+        self.metrics = {name: find_metric(name) for name in metrics}
+        self.x, self.targets = (on_device(backend, a) for a in held_out)
+        self.host_targets = backend.to_host(self.targets)
+
+        def outputs_and_losses(xp: Any, leaves: Leaves, x: Array, targets: Array) -> Any:
+            x = as_inputs(xp, x, leaves[0].dtype, input_scale)
+            return mlp.predict(xp, leaves, x), mlp.losses(xp, leaves, x, targets)
+
+        self.run = backend.jit(outputs_and_losses)
+
+    def __call__(self, leaves: Leaves) -> tuple[float, dict[str, float]]:
+        """Mean loss, and the scores by name."""
+        parts = [
+            self.run(leaves, self.x[start:stop, ...], self.targets[start:stop, ...])
+            for start, stop in spans(self.x.shape[0], self.rows)
+        ]
+        outputs, losses = (
+            np.concatenate([self.backend.to_host(a) for a in column])
+            for column in zip(*parts, strict=True)
+        )
+        scores = {
+            name: m.score(outputs, self.host_targets, None) for name, m in self.metrics.items()
+        }
+        return math.fsum(losses) / len(losses), scores

@@ -1,0 +1,114 @@
+"""`minimize`: L-BFGS over all samples."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyarray_mlp.backends import Backend
+from anyarray_mlp.errors import DivergedError, UsageError
+from anyarray_mlp.inference import as_inputs, on_device, to_leaves
+from anyarray_mlp.model import MLP
+from anyarray_mlp.parameters import Leaves
+from anyarray_mlp.training.batches import check_host_batch
+from anyarray_mlp.training.evaluation import Evaluation
+from anyarray_mlp.training.progress import to_vector
+from anyarray_mlp.training.records import Epoch, TrainingState
+
+Array = Any
+Host = NDArray[Any]
+
+
+def minimize(
+    mlp: MLP,
+    x: Array,
+    targets: Array,
+    *,
+    backend: Backend,
+    epochs: int,
+    initial: Host,
+    report: Callable[[Epoch], bool | None],
+    sample_weight: Array | None = None,
+    validation: tuple[Array, Array] | None = None,
+    metrics: Sequence[str] = (),
+    alpha: float = 0.0,
+    input_scale: float | None = None,
+    gradient_tol: float = 1e-4,
+    max_evaluations: int = 15000,
+) -> tuple[Host, bool]:
+    """Minimise the loss over all samples by L-BFGS (`scipy.optimize`, Zhu et al. 1997) from `initial` (p,).
+
+    `report` is told each iteration as an `Epoch` and stops it by returning True. Returns the parameters and
+    whether the gradient's largest entry fell to `gradient_tol`, or the loss stood still, within `epochs`
+    iterations and `max_evaluations` evaluations.
+    """
+    from scipy.optimize import minimize as scipy_minimize
+
+    if mlp.dropout_layers:
+        raise UsageError("lbfgs needs a loss that is the same each time: set dropout to 0.")
+    if backend.arithmetic != "plain":
+        raise UsageError(
+            "lbfgs cannot be reproducible: SciPy's sums depend on its BLAS. Use another optimizer, such as adam."
+        )
+    check_host_batch(mlp, x, targets)
+    started = time.perf_counter()
+    data = [None if a is None else on_device(backend, a) for a in (x, targets, sample_weight)]
+    evaluate = Evaluation(mlp, backend, validation, metrics, input_scale) if validation else None
+
+    def loss_and_grad(
+        xp: Any, leaves: Leaves, x: Array, targets: Array, weight: Array | None
+    ) -> Any:
+        x = as_inputs(xp, x, leaves[0].dtype, input_scale)
+        return mlp.loss_and_grad(xp, leaves, x, targets, weight, alpha=alpha)
+
+    run = backend.jit(loss_and_grad)
+    iteration = 0
+
+    def objective(vector: Host) -> tuple[float, Host]:
+        with np.errstate(all="ignore"):  # a loss that is not finite is reported below
+            loss, grad = run(to_leaves(mlp, backend, vector), *data)
+        value = float(backend.to_host(loss))
+        if not math.isfinite(value):
+            raise DivergedError(
+                f"The loss became {value} in iteration {iteration + 1} of lbfgs: standardise the inputs.",
+                parameters=np.array(vector),
+            )
+        return value, to_vector(mlp, backend, grad).astype(np.float64)
+
+    def after_iteration(intermediate_result: Any) -> None:
+        nonlocal iteration
+        iteration += 1
+        vector = np.array(intermediate_result.x)
+        validation_loss, scores = (
+            evaluate(to_leaves(mlp, backend, vector)) if evaluate else (None, {})
+        )
+        epoch = Epoch(
+            epoch=iteration,
+            step=iteration,
+            loss=float(intermediate_result.fun),
+            learning_rate=1.0,
+            seconds=time.perf_counter() - started,
+            validation_loss=validation_loss,
+            scores=scores,
+            complete=True,
+            snapshot=lambda: TrainingState(vector, (), epoch.step, epoch.epoch),
+            on_device=lambda: (to_leaves(mlp, backend, vector), ()),
+            step_losses=np.array([float(intermediate_result.fun)]),
+        )
+        if report(epoch):
+            raise StopIteration
+
+    result = scipy_minimize(
+        objective,
+        np.asarray(initial, dtype=np.float64),
+        method="L-BFGS-B",
+        jac=True,
+        callback=after_iteration,
+        options={"maxiter": epochs, "maxfun": max_evaluations, "gtol": gradient_tol},
+    )
+    return result.x, result.status == 0

@@ -1,0 +1,111 @@
+"""What training tells: the state that it can go on from, a record of each epoch, and what came of it all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyarray_mlp.optimizers import State
+from anyarray_mlp.parameters import Leaves
+
+Host = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """All that training needs to go on as if it had never stopped."""
+
+    parameters: Host
+    moments: tuple[Host, ...]
+    step: int
+    epoch: int
+    order: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to.
+
+    Attributes
+    ----------
+    epoch, step : epochs and steps done so far.
+    loss : mean of the steps' losses, penalty and dropout included, weighted by their samples.
+    learning_rate : the last step's.
+    seconds : since training began.
+    validation_loss : mean loss on the validation set, or None without one.
+    scores : validation metrics by name.
+    complete : False where a stop was asked for before the epoch's end.
+    snapshot : the training state as it is now, on the host; call it before the next epoch runs.
+    on_device : the leaves and moments as they are now, on the device; look at them before the next epoch runs.
+    step_losses : the loss of each step (steps,).
+    statistics : what the `statistics` of `train` gave, each with an axis of steps in front.
+    """
+
+    epoch: int
+    step: int
+    loss: float
+    learning_rate: float
+    seconds: float
+    validation_loss: float | None
+    scores: dict[str, float]
+    complete: bool
+    snapshot: Callable[[], TrainingState] = field(repr=False, compare=False)
+    on_device: Callable[[], tuple[Leaves, State]] = field(repr=False, compare=False)
+    step_losses: Host = field(repr=False, compare=False)
+    statistics: tuple[Host, ...] = field(default=(), repr=False, compare=False)
+
+    def record(self) -> dict[str, Any]:
+        """The figures as a JSON-able line."""
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "loss": self.loss,
+            "validation_loss": self.validation_loss,
+            **self.scores,
+            "learning_rate": self.learning_rate,
+            "seconds": round(self.seconds, 4),
+        }
+
+
+Callback = Callable[[Epoch], bool | None]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What `fit` came to: final parameters (p,), one record per epoch, and why it stopped.
+
+    `stopped` is "finished", "converged" (L-BFGS), "early", "callback" or "interrupted"; in the last case `signal`
+    is the number of the signal.
+    """
+
+    parameters: Host
+    history: tuple[Epoch, ...]
+    stopped: str
+    signal: int | None = None
+
+    @property
+    def loss_curve(self) -> list[float]:
+        """Training loss, epoch by epoch."""
+        return [epoch.loss for epoch in self.history]
+
+    @property
+    def hash(self) -> str:
+        """sha256 of the loss curve, the validation curve and the final parameters, as little-endian bytes.
+
+        Under reproducible arithmetic the same settings and data have the same hash everywhere.
+        """
+        digest = hashlib.sha256()
+        for values in (self.loss_curve, self.validation_curve, self.parameters):
+            array = np.ascontiguousarray(values)
+            digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+        return digest.hexdigest()
+
+    @property
+    def validation_curve(self) -> list[float]:
+        """Validation loss, epoch by epoch; empty without a validation set."""
+        return [e.validation_loss for e in self.history if e.validation_loss is not None]

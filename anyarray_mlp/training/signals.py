@@ -1,0 +1,44 @@
+"""`interruption`: the first Ctrl-C asks training to stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Interrupted(threading.Event):
+    """Set by the first SIGINT or SIGTERM, whose number it keeps."""
+
+    signal: int | None = None
+
+
+@contextmanager
+def interruption(
+    numbers: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM),
+) -> Iterator[Interrupted]:
+    """Catch the first of the signals as a request to stop; a second acts as it did before.
+
+    Only the main thread can handle signals; elsewhere nothing changes.
+    """
+    asked = Interrupted()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        asked.signal = number
+        asked.set()
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    for number in numbers:
+        signal.signal(number, handle)
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

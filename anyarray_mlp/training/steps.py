@@ -1,0 +1,97 @@
+"""One training step as a pure function, and what changes from step to step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyarray_mlp.backends import Backend, Step
+from anyarray_mlp.inference import as_inputs
+from anyarray_mlp.model import MLP
+from anyarray_mlp.optimizers import Optimizer, clip_by_norm
+from anyarray_mlp.parameters import Leaves
+
+Array = Any
+
+
+#: 0-d figures of one step, from (xp, parameters before it, gradient); an axis of steps is put in front of each.
+StepStatistics = Callable[[Any, Leaves, Leaves], tuple[Array, ...]]
+
+
+@lru_cache(maxsize=64)
+def training_step(
+    mlp: MLP,
+    optimizer: Optimizer,
+    *,
+    alpha: float = 0.0,
+    clip_norm: float | None = None,
+    weighted: bool = False,
+    input_scale: float | None = None,
+    statistics: StepStatistics | None = None,
+    streamed: bool = False,
+) -> Step:
+    """One step, pure: gather a batch, differentiate, update. The same arguments give the same function, so that a
+    backend that compiles does it once.
+
+    State is (leaves, moments); data is (x, targets) and, if `weighted`, sample weights; inputs are those of
+    `step_inputs`. The outputs are the batch's loss and what `statistics` makes of its gradient before clipping.
+    If `streamed`, x is not among the data: each batch of it comes ahead of the other inputs.
+    """
+
+    def step(xp: Any, state: Any, data: Any, inputs: tuple[Array, ...]) -> Any:
+        theta, moments = state
+        if streamed:
+            x, inputs = inputs[0], inputs[1:]
+            data = (None, *data)
+        index = inputs[0]
+        scalars = inputs[1 : 1 + optimizer.n_scalars]
+        keys = inputs[1 + optimizer.n_scalars :]
+        if not streamed:
+            x = xp.take(data[0], index, axis=0)
+        x = as_inputs(xp, x, theta[0].dtype, input_scale)
+        targets = xp.take(data[1], index, axis=0)
+        weight = xp.take(data[2], index, axis=0) if weighted else None
+        loss, grad = mlp.loss_and_grad(
+            xp, theta, x, targets, weight, alpha=alpha, dropout_keys=keys or None
+        )
+        figures = () if statistics is None else statistics(xp, theta, grad)
+        if clip_norm is not None:
+            grad = clip_by_norm(xp, grad, clip_norm)
+        theta, moments = optimizer.update(xp, theta, grad, moments, scalars)
+        return (theta, moments), (loss, *figures)
+
+    return step
+
+
+def step_inputs(
+    mlp: MLP,
+    optimizer: Optimizer,
+    backend: Backend,
+    indices: NDArray[np.int64],
+    step: int,
+    rates: Sequence[float],
+    seed: int,
+) -> tuple[Array, ...]:
+    """What changes from step to step, on the device, each with a leading axis of K steps.
+
+    Row indices (K, rows), the optimiser's scalars (K,) each, and a dropout key (K,) for each layer that drops.
+    """
+    scalars = optimizer.scalars(np.arange(step + 1, step + len(rates) + 1), np.array(rates))
+    inputs = [backend.asarray(indices), *map(backend.asarray, scalars)]
+    keys = (dropout_keys(seed, layer, step, len(rates)) for layer in mlp.dropout_layers)
+    return (*inputs, *(backend.asarray(key, dtype="int32") for key in keys))
+
+
+def dropout_keys(seed: int, layer: int, step: int, count: int) -> NDArray[np.int32]:
+    """Keys (count,) for `functional.dropout` of `count` steps from `step` on, by SplitMix64 (Steele et al. 2014)."""
+    x = np.arange(step, step + count, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        x += np.uint64((seed * 0x9E3779B97F4A7C15 + layer * 0xD1B54A32D192ED03) % 2**64)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return (x & np.uint64(0xFFFFFFFF)).astype(np.uint32).view(np.int32)
