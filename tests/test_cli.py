@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import importlib.util
 import io
@@ -19,7 +20,7 @@ import numpy as np
 import pytest
 
 from anyarray_mlp.cli import run
-from anyarray_mlp.persistence import load
+from anyarray_mlp.persistence import files, load
 from anyarray_mlp.trained import TrainedModel
 from tests.datasets import shared_data
 
@@ -493,3 +494,22 @@ def test_a_backend_that_is_not_installed_ends_with_69_and_its_cure(cli, monkeypa
     assert code == 69
     assert err.count("\n") == 1
     assert "pip install 'anyarray-mlp[torch]'" in err
+
+
+def test_a_diagnosis_that_cannot_be_written_leaves_the_old_one(cli, here, monkeypatch):
+    arguments = ("train", "iris", "--epochs", 2, "--out", "run", "--quiet")
+    assert cli(*arguments)[0] == 0
+    old = (here / "run" / "diagnosis.json").read_bytes()
+    put = files.disk.replace
+
+    def full(source, target):
+        if target.name == "diagnosis.json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        put(source, target)
+
+    monkeypatch.setattr(files.disk, "replace", full)
+    code, _, err = cli(*arguments, "--overwrite", "--seed", 5)
+    assert code == 74
+    assert "diagnosis.json: No space left on device; free some space" in err
+    assert (here / "run" / "diagnosis.json").read_bytes() == old
+    assert not list((here / "run").glob(".diagnosis.json*"))
