@@ -29,7 +29,6 @@ COMMANDS = {
     "info": "List backends, versions and devices, and how to get what is missing.",
 }
 
-EXIT_OUT_OF_MEMORY = 71
 EXIT_INTERRUPTED = 130
 
 
@@ -77,13 +76,15 @@ def run(arguments: list[str] | None = None) -> int:
         context = getattr(error, "ctx", None)
         hint = f" See {context.command_path} --help." if context is not None else ""
         return fail(error.format_message() + hint, error.exit_code)
-    except MemoryError as error:
-        return fail(
-            f"Out of memory{f' ({error})' if str(error) else ''}: use a smaller --batch-size or fewer rows.",
-            EXIT_OUT_OF_MEMORY,
-        )
     except (KeyboardInterrupt, click.Abort):
         return fail("Interrupted.", EXIT_INTERRUPTED)
+    except (MemoryError, RuntimeError) as error:
+        from anyarray_mlp.backends.out_of_memory import out_of_memory
+
+        shortage = out_of_memory(error)
+        if shortage is None:
+            raise
+        return fail(str(shortage), shortage.exit_code)
     except BrokenPipeError:
         # The reader of our output went away; Python would complain again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
