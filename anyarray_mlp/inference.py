@@ -18,7 +18,7 @@ Host = NDArray[Any]
 #: Rows of one forward pass at most.
 PREDICTION_ROWS = 8192
 #: Units of the widest layer, over all rows of a forward pass, that stay in a CPU's cache; and the fewest rows.
-CACHED_UNITS, CACHED_ROWS = 1 << 18, 512
+CACHED_UNITS, CACHED_ROWS = 1 << 18, 1024
 
 
 class Predictor:
@@ -67,18 +67,10 @@ def to_leaves(mlp: MLP, backend: Backend, vector: Host) -> Leaves:
 
 
 def on_device(backend: Backend, array: Array) -> Array:
-    """NumPy data on the backend's device, bytes as bytes; what is there already as it should be is not copied."""
+    """NumPy data on the backend's device to be read there, bytes as bytes; shared where the backend can."""
     if not isinstance(array, np.ndarray):
         return array
-    dtype = "uint8" if array.dtype == np.uint8 else None
-    if (
-        backend.name == "numpy"
-        and backend.arithmetic == "plain"
-        and array.dtype == backend.host_dtype(array, dtype)
-        and array.flags.c_contiguous
-    ):
-        return array
-    return backend.asarray(array, dtype)
+    return backend.share(array, "uint8" if array.dtype == np.uint8 else None)
 
 
 def rows_at_once(mlp: MLP, backend: Backend) -> int:

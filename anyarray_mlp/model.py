@@ -209,7 +209,7 @@ class MLP:
             raise DataError(
                 f"x must have shape (n, {self.sizes[0]}) for a network {self.sizes}, got {x.shape}."
             )
-        if x.dtype.kind == "f" and not np.all(np.isfinite(x)):
+        if x.dtype.kind == "f" and not is_finite(x):
             row, column = np.argwhere(~np.isfinite(x))[0]
             raise DataError(
                 f"x holds {x[row, column]} in row {row}, column {column}: give finite numbers."
@@ -279,6 +279,11 @@ class MLP:
         if targets.ndim == 1 and self.loss == "cross_entropy":
             return one_hot(xp, targets, self.sizes[-1], dtype)
         return targets
+
+
+def is_finite(x: NDArray[Any], rows: int = 1024) -> bool:
+    """Whether every entry is finite; some rows at a time, so that the answers do not take memory beside x."""
+    return all(np.all(np.isfinite(x[start : start + rows])) for start in range(0, len(x), rows))
 
 
 def default_loss(output: str) -> str:

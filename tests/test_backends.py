@@ -15,9 +15,11 @@ from anyarray_mlp.backends import BACKENDS, Backend, backend_statuses, parse_dev
 from anyarray_mlp.backends.cuda import driver_problem
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
 from anyarray_mlp.optimizers import OPTIMIZERS
-from anyarray_mlp.training import fresh_state, step_inputs, to_leaves, training_step
+from anyarray_mlp.training import fit, fresh_state, step_inputs, to_leaves, training_step
 from tests.beds import BEDS, tripwire
 
+#: Bytes: where memory has to start for JAX to use it as it lies.
+ALIGNMENT = 64
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.standard_normal((6, 4))
 LABELS = GENERATOR.integers(0, 3, 6)
@@ -92,6 +94,54 @@ def test_asarray_copies(backend: Backend) -> None:
     array = backend.asarray(host)
     host[...] = 0.0
     np.testing.assert_array_equal(backend.to_host(array), X)
+
+
+@pytest.mark.needs("values")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("start", [0, 16])
+@pytest.mark.parametrize("writeable", [True, False])
+def test_shared_data_are_the_same_as_copied(
+    backend: Backend, dtype: str, start: int, writeable: bool
+) -> None:
+    memory = np.zeros(4096 + ALIGNMENT, np.uint8)
+    begin = -memory.ctypes.data % ALIGNMENT + start
+    for host in (X, X.astype(np.float32), LABELS, np.arange(24, dtype=np.uint8).reshape(6, 4)):
+        here = memory[begin : begin + host.nbytes].view(host.dtype).reshape(host.shape)
+        here[...] = host
+        here.flags.writeable = writeable
+        for rows in (here, here[::-2], here.T, here[:0]):
+            shared, copied = backend.share(rows), backend.asarray(rows)
+            assert shared.dtype == copied.dtype
+            np.testing.assert_array_equal(backend.to_host(shared), backend.to_host(copied))
+
+
+@pytest.mark.parametrize("name", ["numpy", "torch", "jax"])
+def test_large_data_are_shared_with_the_host(name: str) -> None:
+    pytest.importorskip(name)
+    backend = select_backend(name)
+    memory = np.zeros(4096 + ALIGNMENT, np.uint8)
+    begin = -memory.ctypes.data % ALIGNMENT
+    host = memory[begin : begin + 4096].view(np.float32)
+    shared = backend.share(host)
+    host[7] = 3.0
+    assert backend.to_host(shared)[7] == 3.0
+    assert backend.to_host(backend.share(host.astype(np.float64)))[7] == 3.0
+
+
+@pytest.mark.parametrize("name", ["numpy", "torch", "jax"])
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_training_leaves_the_data_alone(name: str, optimizer: str) -> None:
+    pytest.importorskip(name)
+    data = X.astype(np.float32), LABELS.copy()
+    validation = X[:3].astype(np.float32), LABELS[:3].copy()
+    before = [a.copy() for a in (*data, *validation)]
+    options = {"optimizer": optimizer, "epochs": 2, "validation": validation}
+    writable = fit(MLP((4, 3)), *data, backend=select_backend(name), **options)
+    for array, old in zip((*data, *validation), before, strict=True):
+        np.testing.assert_array_equal(array, old)
+        array.flags.writeable = False
+    read_only = fit(MLP((4, 3)), *data, backend=select_backend(name), **options)
+    np.testing.assert_array_equal(read_only.parameters, writable.parameters)
 
 
 # --- the beds catch what they are for ---

@@ -390,8 +390,8 @@ def test_replayed_predictions(name: str, output: str, rows: int, bias: bool) -> 
         np.testing.assert_allclose(
             backend.to_host(ours), backend.to_host(theirs), rtol=0 if name == "numpy" else 1e-6
         )
-    (binding,) = [binding for _, binding, _ in jitted.bindings.values()]
-    assert binding is not None
+    (call,) = [call for _, call in jitted.bindings.values()]
+    assert call is not None
 
 
 def test_results_of_a_replayed_call_are_not_overwritten_by_the_next() -> None:

@@ -54,6 +54,13 @@ class Backend(ABC):
     def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Array:
         """A copy of a host array on the device; floats take the backend's dtype unless one is named."""
 
+    def share(self, host: NDArray[Any], dtype: str | None = None) -> Array:
+        """`asarray` for what is only read: the host's own memory, where the library can compute on it as it lies.
+
+        The caller neither writes to the result nor changes `host` for as long as the result is in use. Here: a copy.
+        """
+        return self.asarray(host, dtype)
+
     @abstractmethod
     def to_host(self, array: Array) -> NDArray[Any]:
         """An array of this backend as a NumPy array; waits for it."""
@@ -94,6 +101,10 @@ class Backend(ABC):
 
     def synchronize(self) -> None:  # noqa: B027
         """Wait until the device has finished; nothing to do where work is done when a call returns."""
+
+    def fits(self, host: NDArray[Any], dtype: str | None) -> bool:
+        """Whether a host array has the dtype and the order that `asarray` would give it."""
+        return bool(host.flags.c_contiguous and host.dtype == self.host_dtype(host, dtype))
 
     def host_dtype(self, host: NDArray[Any], dtype: str | None) -> np.dtype[Any]:
         """The dtype that `asarray` gives: the backend's for floats, int64 for integers, else unchanged."""

@@ -15,6 +15,8 @@ from anyarray_mlp.backends.base import Array, Arrays, Backend, Run, Step
 
 #: Values of `jax_default_matmul_precision` that leave float32 as it is.
 FULL_PRECISION = ("highest", "float32")
+#: Bytes: XLA reads memory of others from such an address on; NumPy's own usually starts 16 bytes behind one.
+ALIGNMENT = 64
 
 
 class JaxBackend(Backend):
@@ -43,6 +45,20 @@ class JaxBackend(Backend):
 
         wanted = jax.dtypes.canonicalize_dtype(self.host_dtype(host, dtype))
         return jax.device_put(np.array(host, dtype=wanted, order="C"), self.jax_device)
+
+    def share(self, host: NDArray[Any], dtype: str | None = None) -> Array:
+        """On the CPU a JAX array over the array's memory, where it starts at a multiple of `ALIGNMENT` bytes.
+
+        Elsewhere, and where it has to be converted, a copy; on the CPU only one, which JAX takes as it lies.
+        """
+        import jax
+
+        if self.jax_device.platform != "cpu":
+            return self.asarray(host, dtype)
+        wanted = jax.dtypes.canonicalize_dtype(self.host_dtype(host, dtype))
+        as_it_lies = host.flags.c_contiguous and host.dtype == wanted and is_aligned(host)
+        lying = host if as_it_lies else aligned_copy(host, wanted)
+        return jax.device_put(lying, self.jax_device, may_alias=True)
 
     def to_host(self, array: Array) -> NDArray[Any]:
         """A NumPy array, writable."""
@@ -89,6 +105,21 @@ class JaxBackend(Backend):
 
         jax.effects_barrier()
         jax.device_put(0, self.jax_device).block_until_ready()
+
+
+def is_aligned(host: NDArray[Any]) -> bool:
+    """Whether JAX on a CPU can use an array where it lies."""
+    return host.ctypes.data % ALIGNMENT == 0
+
+
+def aligned_copy(host: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """A C-ordered copy that JAX on a CPU can use where it lies."""
+    nbytes = host.size * np.dtype(dtype).itemsize
+    memory = np.empty(nbytes + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    copy: NDArray[Any] = memory[start : start + nbytes].view(dtype).reshape(host.shape)
+    np.copyto(copy, host, casting="unsafe")
+    return copy
 
 
 @lru_cache(maxsize=64)

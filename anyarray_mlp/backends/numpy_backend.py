@@ -28,6 +28,10 @@ class NumpyBackend(Backend):
         """A contiguous copy."""
         return np.array(host, dtype=self.host_dtype(host, dtype), order="C")
 
+    def share(self, host: NDArray[Any], dtype: str | None = None) -> Array:
+        """The array itself, unless it has to be converted."""
+        return host if self.fits(host, dtype) else self.asarray(host, dtype)
+
     def to_host(self, array: Array) -> NDArray[Any]:
         """The array itself."""
         return np.asarray(array)

@@ -10,6 +10,7 @@ import math
 import threading
 import warnings
 from collections.abc import Callable
+from operator import is_ as is_same
 from typing import Any
 
 from anyarray_mlp.arithmetic import PlainNamespace
@@ -29,7 +30,7 @@ from anyarray_mlp.backends.recording import (
 #: Shapes of arguments for which `ReplayedCall` keeps buffers at most.
 MOST_BINDINGS = 16
 #: Entries of the arguments, but the first, up to which a call is replayed: beyond, its operations outweigh the rest.
-SMALL_CALL = 1 << 19
+SMALL_CALL = 1 << 20
 
 
 class Binding:
@@ -316,7 +317,7 @@ class ReplayedCall:
         self.library = library
         self.lock = threading.Lock()
         self.plans: dict[Any, tuple[Plan, Any] | None] = {}
-        self.bindings: dict[Any, tuple[list[Array], Binding | None, Any]] = {}
+        self.bindings: dict[Any, tuple[list[Array], BoundCall | None]] = {}
 
     def __call__(self, first: Any, *others: Any) -> Any:
         """`function(xp, first, *others)`."""
@@ -333,32 +334,21 @@ class ReplayedCall:
 
     def replay(self, first: Any, others: Arrays) -> Any:
         """Replay the call where one like it has been bound; bind it where its parameters come a second time."""
-        key = tuple((array.shape, array.dtype) for array in others)
+        key = tuple([(array.shape, array.dtype) for array in others])
         fixed = leaves(first)
-        bound, binding, nest = self.bindings.get(key, ([], None, None))
-        if len(bound) != len(fixed) or any(a is not b for a, b in zip(bound, fixed, strict=True)):
-            self.bindings[key] = fixed, None, None
+        bound, call = self.bindings.get(key, ([], None))
+        if len(bound) != len(fixed) or not all(map(is_same, bound, fixed)):
+            self.bindings[key] = fixed, None
             return self.function(self.xp, first, *others)
-        if binding is None:
-            made = self.bind(key, first, fixed, others)
-            if made is None:
+        if call is None:
+            call = self.bind(key, first, fixed, others)
+            if call is None:
                 return self.function(self.xp, first, *others)
-            binding, nest = made
-            self.bindings[key] = fixed, binding, nest
-        for array, buffer in zip(others, binding.inputs, strict=True):
-            self.library.copy_now(array, buffer[0, ...])
-        with self.library.running():
-            for call in binding.ahead:
-                call()
-            for call in binding.step_calls[0]:
-                call()
-        outputs = iter(binding.outputs)
-        return substitute(nest, lambda _: self.library.copied(next(outputs)[0, ...]))
+            self.bindings[key] = fixed, call
+        return call(others)
 
-    def bind(
-        self, key: Any, first: Any, fixed: list[Array], others: Arrays
-    ) -> tuple[Binding, Any] | None:
-        """A binding and the nest of the results, or None where the function cannot be recorded."""
+    def bind(self, key: Any, first: Any, fixed: list[Array], others: Arrays) -> BoundCall | None:
+        """The call, bound to parameters, or None where the function cannot be recorded."""
         if len(self.bindings) > MOST_BINDINGS:
             self.bindings.clear()
         nest: Any = None
@@ -379,4 +369,26 @@ class ReplayedCall:
         made = self.plans[signature]
         if made is None:
             return None
-        return Binding(made[0], self.library, [], fixed, 1), made[1]
+        return BoundCall(Binding(made[0], self.library, [], fixed, 1), made[1])
+
+
+class BoundCall:
+    """One step of a binding as a function of its inputs; `nest` is the structure of the results."""
+
+    def __init__(self, binding: Binding, nest: Any) -> None:
+        self.library = binding.library
+        self.inputs = [buffer[0, ...] for buffer in binding.inputs]
+        self.calls = [*binding.ahead, *binding.step_calls[0]]
+        self.outputs = [buffer[0, ...] for buffer in binding.outputs]
+        self.nest = nest
+
+    def __call__(self, inputs: Arrays) -> Any:
+        """Copy the inputs in, make the calls, copy the results out."""
+        library = self.library
+        for array, buffer in zip(inputs, self.inputs, strict=True):
+            library.copy_now(array, buffer)
+        with library.running():
+            for call in self.calls:
+                call()
+        results = map(library.copied, self.outputs)
+        return substitute(self.nest, lambda _: next(results))

@@ -35,6 +35,14 @@ class TorchBackend(Backend):
             np.ascontiguousarray(host, dtype=self.host_dtype(host, dtype)), device=self.torch_device
         )
 
+    def share(self, host: NDArray[Any], dtype: str | None = None) -> Array:
+        """On the CPU a tensor over the array's memory, unless it has to be converted."""
+        if self.torch_device.type != "cpu" or not self.fits(host, dtype):
+            return self.asarray(host, dtype)
+        import torch
+
+        return torch.from_numpy(host if host.flags.writeable else np.asarray(Writable(host)))
+
     def to_host(self, array: Array) -> NDArray[Any]:
         """A NumPy array; on the CPU it shares memory."""
         return np.asarray(array.cpu().numpy())
@@ -99,6 +107,14 @@ class TorchBackend(Backend):
             import torch
 
             torch.cuda.synchronize(self.torch_device)
+
+
+class Writable:
+    """Presents a read-only array to NumPy as a writable one: PyTorch knows no other and warns. Not to be written to."""
+
+    def __init__(self, host: NDArray[Any]) -> None:
+        self.host = host
+        self.__array_interface__ = host.__array_interface__ | {"data": (host.ctypes.data, False)}
 
 
 def affine(x: Array, w: Array, b: Array) -> Array:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch.optim.adam import adam
 
@@ -101,8 +102,15 @@ class TorchLibrary:
         return bool(a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr() and a.numel())
 
     def stand_in(self, array: Array) -> Array:
-        """Zeros where they may be indices; else what memory holds."""
+        """Zeros where they may be indices; else what memory holds.
+
+        On the CPU they are NumPy's, which the system hands out without touching memory.
+        """
         if not array.dtype.is_floating_point:
+            if array.device.type == "cpu":
+                return torch.from_numpy(
+                    np.zeros(array.shape, str(array.dtype).removeprefix("torch."))
+                )
             return torch.zeros(array.shape, dtype=array.dtype, device=array.device)
         return torch.empty_strided(
             array.shape, array.stride(), dtype=array.dtype, device=array.device

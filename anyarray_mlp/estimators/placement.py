@@ -128,10 +128,10 @@ def serves(backend: Backend, place: Place) -> bool:
 
 
 def moved(backend: Backend, array: Array) -> Array:
-    """A dense array as the backend's own: unchanged where it is that already."""
+    """A dense array as the backend's own, to be read: unchanged where it is that already."""
     if serves(backend, place_of(array)):
         return array
-    return backend.asarray(to_host(array))
+    return backend.share(to_host(array))
 
 
 def check_same_place(x: Any, fitted: Array, owner: str, method: str) -> Place:
