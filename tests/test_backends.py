@@ -15,7 +15,7 @@ from anyarray_mlp.backends import BACKENDS, Backend, backend_statuses, parse_dev
 from anyarray_mlp.backends.cuda import driver_problem
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
 from anyarray_mlp.optimizers import OPTIMIZERS
-from anyarray_mlp.training import fit, fresh_state, step_inputs, to_leaves, training_step
+from anyarray_mlp.training import epochs, fit, fresh_state, step_inputs, to_leaves, training_step
 from tests.beds import BEDS, tripwire
 
 #: Bytes: where memory has to start for JAX to use it as it lies.
@@ -126,6 +126,34 @@ def test_large_data_are_shared_with_the_host(name: str) -> None:
     host[7] = 3.0
     assert backend.to_host(shared)[7] == 3.0
     assert backend.to_host(backend.share(host.astype(np.float64)))[7] == 3.0
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32, np.float64])
+def test_data_too_large_to_copy_are_gathered_on_the_host(
+    kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("jax")
+    from anyarray_mlp.backends import jax_backend
+
+    backend = select_backend("jax")
+    memory = np.empty(50 * 4 * 8 + 2 * ALIGNMENT, np.uint8)
+    begin = -memory.ctypes.data % ALIGNMENT + 16
+    x = memory[begin : begin + 200 * np.dtype(kind).itemsize].view(kind).reshape(50, 4)
+    x[...] = GENERATOR.integers(0, 200, (50, 4))
+    targets = GENERATOR.integers(0, 3, 50)
+    options = {"backend": backend, "epochs": 3, "batch_size": 8, "input_scale": 0.01}
+    assert not backend.streams(x)
+    copied = fit(MLP((4, 5, 3)), x, targets, **options)
+    monkeypatch.setattr(jax_backend, "LARGE", 0)
+    monkeypatch.setattr(epochs, "GATHER_BYTES", 2 * 8 * 8 * 4)
+    assert backend.streams(x)
+    gathered = fit(MLP((4, 5, 3)), x, targets, **options)
+    assert gathered.loss_curve == pytest.approx(copied.loss_curve, rel=1e-6)
+    np.testing.assert_allclose(gathered.parameters, copied.parameters, rtol=1e-4, atol=1e-6)
+    for index in ([[-1]], [[50]]):
+        with pytest.raises(IndexError, match="of 50"):
+            backend.gather(x, np.array(index), str(np.dtype(kind)))
+    assert not select_backend("numpy").streams(x)
 
 
 @pytest.mark.parametrize("name", ["numpy", "torch", "jax"])

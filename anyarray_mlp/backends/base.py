@@ -61,6 +61,14 @@ class Backend(ABC):
         """
         return self.asarray(host, dtype)
 
+    def streams(self, host: NDArray[Any]) -> bool:
+        """Whether batches of a host array are better gathered there than from a copy on the device. Here: never."""
+        return False
+
+    def gather(self, host: NDArray[Any], index: NDArray[Any], dtype: str | None = None) -> Array:
+        """Rows host[index] on the device, as `asarray` would give them."""
+        return self.share(host[index], dtype)
+
     @abstractmethod
     def to_host(self, array: Array) -> NDArray[Any]:
         """An array of this backend as a NumPy array; waits for it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache, lru_cache, partial
 from typing import Any
@@ -17,6 +18,8 @@ from anyarray_mlp.backends.base import Array, Arrays, Backend, Run, Step
 FULL_PRECISION = ("highest", "float32")
 #: Bytes: XLA reads memory of others from such an address on; NumPy's own usually starts 16 bytes behind one.
 ALIGNMENT = 64
+#: Bytes of data from which on a copy of them costs more than gathering every batch on the host.
+LARGE = 1 << 26
 
 
 class JaxBackend(Backend):
@@ -43,22 +46,56 @@ class JaxBackend(Backend):
         """A copy on the device; integers are int32 where x64 is off."""
         import jax
 
-        wanted = jax.dtypes.canonicalize_dtype(self.host_dtype(host, dtype))
-        return jax.device_put(np.array(host, dtype=wanted, order="C"), self.jax_device)
+        copy = np.array(host, dtype=self.device_dtype(host, dtype), order="C")
+        return jax.device_put(copy, self.jax_device)
 
     def share(self, host: NDArray[Any], dtype: str | None = None) -> Array:
         """On the CPU a JAX array over the array's memory, where it starts at a multiple of `ALIGNMENT` bytes.
 
         Elsewhere, and where it has to be converted, a copy; on the CPU only one, which JAX takes as it lies.
         """
-        import jax
-
         if self.jax_device.platform != "cpu":
             return self.asarray(host, dtype)
-        wanted = jax.dtypes.canonicalize_dtype(self.host_dtype(host, dtype))
-        as_it_lies = host.flags.c_contiguous and host.dtype == wanted and is_aligned(host)
-        lying = host if as_it_lies else aligned_copy(host, wanted)
-        return jax.device_put(lying, self.jax_device, may_alias=True)
+        if not self.lies_well(host, dtype):
+            copy = aligned(host.shape, self.device_dtype(host, dtype))
+            np.copyto(copy, host, casting="unsafe")
+            host = copy
+        return self.lend(host)
+
+    def lies_well(self, host: NDArray[Any], dtype: str | None) -> bool:
+        """Whether JAX on a CPU can use an array where it lies."""
+        fits = host.flags.c_contiguous and host.dtype == self.device_dtype(host, dtype)
+        return bool(fits and host.ctypes.data % ALIGNMENT == 0)
+
+    def device_dtype(self, host: NDArray[Any], dtype: str | None) -> np.dtype[Any]:
+        """The dtype that `asarray` gives, 32 bits wide at most where x64 is off."""
+        import jax
+
+        wanted: np.dtype[Any] = jax.dtypes.canonicalize_dtype(self.host_dtype(host, dtype))
+        return wanted
+
+    def lend(self, host: NDArray[Any]) -> Array:
+        """A JAX array over aligned memory."""
+        import jax
+
+        return jax.device_put(host, self.jax_device, may_alias=True)
+
+    def streams(self, host: NDArray[Any]) -> bool:
+        """On the CPU, where an array is large and would be copied."""
+        if self.jax_device.platform != "cpu" or host.nbytes < LARGE:
+            return False
+        return not self.lies_well(host, "uint8" if host.dtype == np.uint8 else None)
+
+    def gather(self, host: NDArray[Any], index: NDArray[Any], dtype: str | None = None) -> Array:
+        """The rows, on the CPU written where JAX can use them as they lie."""
+        if index.size and not (index.min() >= 0 and index.max() < len(host)):
+            raise IndexError(f"Rows {index.min()} to {index.max()} of {len(host)} were asked for.")
+        wanted = self.device_dtype(host, dtype)
+        if self.jax_device.platform != "cpu" or host.dtype != wanted:
+            return self.share(host[index], dtype)
+        rows = aligned((*index.shape, *host.shape[1:]), wanted)
+        np.take(host, index, axis=0, out=rows, mode="clip")
+        return self.lend(rows)
 
     def to_host(self, array: Array) -> NDArray[Any]:
         """A NumPy array, writable."""
@@ -107,19 +144,12 @@ class JaxBackend(Backend):
         jax.device_put(0, self.jax_device).block_until_ready()
 
 
-def is_aligned(host: NDArray[Any]) -> bool:
-    """Whether JAX on a CPU can use an array where it lies."""
-    return host.ctypes.data % ALIGNMENT == 0
-
-
-def aligned_copy(host: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """A C-ordered copy that JAX on a CPU can use where it lies."""
-    nbytes = host.size * np.dtype(dtype).itemsize
+def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Memory, not yet written to, that JAX on a CPU can use where it lies."""
+    nbytes = math.prod(shape) * dtype.itemsize
     memory = np.empty(nbytes + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
-    copy: NDArray[Any] = memory[start : start + nbytes].view(dtype).reshape(host.shape)
-    np.copyto(copy, host, casting="unsafe")
-    return copy
+    return memory[start : start + nbytes].view(dtype).reshape(shape)
 
 
 @lru_cache(maxsize=64)

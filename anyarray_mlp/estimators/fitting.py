@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.errors import DivergedError
 from anyarray_mlp.estimators.observers import FitTask
-from anyarray_mlp.estimators.placement import Place, backend_at, moved, take_rows
+from anyarray_mlp.estimators.placement import HOST, Place, backend_at, moved, place_of, take_rows
 from anyarray_mlp.estimators.progress import Progress, Rate
 from anyarray_mlp.estimators.validation import HeldOut, score_with, scorer_of
 from anyarray_mlp.model import MLP
@@ -174,8 +174,9 @@ class Run:
         return optimizer_of("nesterov" if est.nesterovs_momentum else "momentum", est.momentum)
 
     def inputs(self) -> Array:
-        """x on the backend's device; a sparse x stays, and `train` makes its batches dense."""
-        return self.data.x if sparse.issparse(self.data.x) else moved(self.backend, self.data.x)
+        """x on the backend's device, unless it lies on the host, from where `train` takes it."""
+        x = self.data.x
+        return x if place_of(x) == HOST else moved(self.backend, x)
 
     def state(self, start: Host, optimizer: Optimizer) -> TrainingState:
         """The training state to go on from: the optimiser's too, where it is the same one."""

@@ -31,7 +31,7 @@ from anyarray_mlp.training.batches import (
 from anyarray_mlp.training.evaluation import Evaluation
 from anyarray_mlp.training.progress import Progress, fresh_state, to_vector
 from anyarray_mlp.training.records import Epoch, TrainingState
-from anyarray_mlp.training.steps import StepStatistics, step_inputs, training_step
+from anyarray_mlp.training.steps import StepStatistics, gathered, step_inputs, training_step
 
 Array = Any
 Host = NDArray[Any]
@@ -39,6 +39,8 @@ Host = NDArray[Any]
 
 #: Bytes of the batches that one compiled run takes along where x is sparse and stays on the host.
 STREAM_BYTES = 1 << 26
+#: The same where x is dense: few, as two runs' batches are there at a time.
+GATHER_BYTES = 1 << 24
 
 
 def train(
@@ -68,7 +70,8 @@ def train(
     Parameters
     ----------
     x : (n, i), NumPy or already the backend's. uint8 stays uint8 on the device and is cast in the step. A SciPy
-        CSR matrix stays on the host, and its batches are made dense as their turn comes.
+        CSR matrix stays on the host, and its batches are made dense as their turn comes; so do large data of which
+        JAX would need a copy on the CPU.
     targets : (n, k), or integer labels (n,) with cross_entropy.
     sample_weight : (n,) or None.
     validation : (x, targets) to measure the loss and `metrics` on after each epoch.
@@ -89,12 +92,14 @@ def train(
     check_host_batch(mlp, x, targets)
     started = time.perf_counter()
 
-    streamed = hasattr(x, "tocsr")
+    sparse = hasattr(x, "tocsr")
+    streamed = sparse or (isinstance(x, np.ndarray) and backend.streams(x))
     resident = (targets, sample_weight) if streamed else (x, targets, sample_weight)
     data = tuple(on_device(backend, a) for a in resident if a is not None)
     most = STEPS_PER_RUN
     if streamed:
-        most = max(1, min(most, STREAM_BYTES // (8 * batch_size * x.shape[1])))
+        room = STREAM_BYTES if sparse else GATHER_BYTES
+        most = max(1, min(most, room // (8 * batch_size * x.shape[1])))
     start = fresh_state(mlp, optimizer, mlp.initialize(seed) if initial is None else initial)
     now = Progress(mlp, backend, start)
     # The host's copies are as large as the device's: let them go.
@@ -124,10 +129,13 @@ def train(
             rate = rates[-1]
             inputs = step_inputs(mlp, optimizer, backend, indices, now.step, rates, seed)
             if streamed:
-                block = x[indices.ravel()].toarray().reshape(*indices.shape, x.shape[1])
-                inputs = (backend.asarray(block), *inputs)
+                inputs = (gathered(backend, x, indices), *inputs)
             with np.errstate(all="ignore"):  # a loss that is not finite is reported below
                 (now.theta, now.moments), outputs = run((now.theta, now.moments), data, inputs)
+            if streamed and runs:
+                backend.to_host(
+                    runs[-1][0][0]
+                )  # waits, or the host gathers far ahead of the device
             runs.append((outputs, indices.shape[1]))
             now.step += indices.shape[0]
             if stop_requested():

@@ -86,6 +86,14 @@ def step_inputs(
     return (*inputs, *(backend.asarray(key, dtype="int32") for key in keys))
 
 
+def gathered(backend: Backend, x: Any, indices: NDArray[np.int64]) -> Array:
+    """Rows (K, rows, i) of x (n, i), which stays on the host, by their indices (K, rows)."""
+    if isinstance(x, np.ndarray):
+        return backend.gather(x, indices, "uint8" if x.dtype == np.uint8 else None)
+    block = x[indices.ravel()].toarray()
+    return backend.asarray(block.reshape(*indices.shape, x.shape[1]))
+
+
 def dropout_keys(seed: int, layer: int, step: int, count: int) -> NDArray[np.int32]:
     """Keys (count,) for `functional.dropout` of `count` steps from `step` on, by SplitMix64 (Steele et al. 2014)."""
     x = np.arange(step, step + count, dtype=np.uint64)
