@@ -18,8 +18,8 @@ from anyarray_mlp.backends.base import Array, Arrays, Backend, Run, Step
 FULL_PRECISION = ("highest", "float32")
 #: Bytes: XLA reads memory of others from such an address on; NumPy's own usually starts 16 bytes behind one.
 ALIGNMENT = 64
-#: Bytes of data from which on a copy of them costs more than gathering every batch on the host.
-LARGE = 1 << 26
+#: Bytes of data from which on a copy of them is dearer than gathering every batch on the host, some 6 % of an epoch.
+LARGE = 1 << 27
 
 
 class JaxBackend(Backend):
