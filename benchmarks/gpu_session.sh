@@ -1,49 +1,94 @@
 #!/usr/bin/env bash
-# What to run on a machine with an NVIDIA GPU, within ten minutes: bash benchmarks/gpu_session.sh
-# Each step has its own time limit and its own file under $OUT (benchmarks/results/gpu-DATE by default); a step that
-# fails or runs out of time is noted in steps.txt, and the next one runs.
+# Everything that needs an NVIDIA GPU, within ten minutes and in at most eight files:
 #
-# Libraries: pip install '.[cuda13,jax]' 'jax[cuda13]' and a CUDA build of torch, as far as they can be had.
+#     OUT=results-folder BUDGET=570 bash benchmarks/gpu_session.sh
+#
+# OUT      where results go; benchmarks/results/gpu-DATE by default. It gets steps.txt (how each step ended), session.txt
+#          (what each printed, in the order in which they ended) and speed-training-gpu.md.
+# BUDGET   seconds for all of it; steps get what is left at most, and those for which nothing is left are noted so.
+# PYTHON   the interpreter that has the libraries; python3 by default.
+#
+# Libraries: CuPy, and CUDA builds of PyTorch and JAX as far as they can be had, with what the package itself and its
+# tests need. On a machine without network that lacks small ones, carry them as wheels and install them aside first:
+#
+#     python3 -m pip install -q --no-index --no-deps --target /tmp/site wheels/*.whl
+#     PYTHONPATH=/tmp/site bash benchmarks/gpu_session.sh
+#
+# Correctness comes first, its steps side by side; then speed, one step at a time on a machine that is then quiet. A step
+# that fails or runs out of time is noted, and the others go on.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 OUT=${OUT:-benchmarks/results/gpu-$(date -u +%Y-%m-%d)}
+BUDGET=${BUDGET:-570}
 PYTHON=${PYTHON:-python3}
-mkdir -p "$OUT"
-export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
+DEVICE=${DEVICE:-cuda}
+mkdir -p "$OUT" || exit 1
+LOGS=$(mktemp -d)
+export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
+# JAX takes three quarters of the GPU's memory for itself otherwise, and several processes share it here.
+export XLA_PYTHON_CLIENT_PREALLOCATE=false
+# Steps run side by side; more threads than cores would slow the CPU's part of each.
+export OMP_NUM_THREADS=4 OPENBLAS_NUM_THREADS=4
 
-# step SECONDS NAME COMMAND...: runs COMMAND, its output into $OUT/NAME.txt.
+# step SECONDS NAME COMMAND...: runs COMMAND; what it printed goes to $OUT/session.txt once it has ended.
 step() {
-    local limit=$1 name=$2 started=$SECONDS code
+    local limit=$1 name=$2 started=$SECONDS left=$((BUDGET - SECONDS)) code
     shift 2
-    timeout "$limit" "$@" >"$OUT/$name.txt" 2>"$OUT/$name.err"
+    if ((left < 10)); then
+        printf '%-24s left out: no time\n' "$name" | tee -a "$OUT/steps.txt"
+        return
+    fi
+    timeout -k 5 "$((limit < left ? limit : left))" "$@" >"$LOGS/$name" 2>&1
     code=$?
-    printf '%-28s exit %3d  %4d s\n' "$name" "$code" "$((SECONDS - started))" | tee -a "$OUT/steps.txt"
+    (
+        flock 9
+        printf '%-24s exit %3d  %4d s\n' "$name" "$code" "$((SECONDS - started))" | tee -a "$OUT/steps.txt"
+        printf '\n===== %s: exit %d\n%s\n\n' "$name" "$code" "$*" >>"$OUT/session.txt"
+        tail -c 1000000 "$LOGS/$name" >>"$OUT/session.txt"
+    ) 9>"$LOGS/lock"
 }
 
+parity() {
+    local limit=$1 name=$2
+    shift 2
+    step "$limit" "$name" "$PYTHON" -m anyarray_mlp parity --device "$DEVICE" --quick "$@"
+}
+
+: >"$OUT/steps.txt"
 {
     date -u
     nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv
-    "$PYTHON" -m anyarray_mlp info
-} >"$OUT/machine.txt" 2>&1
+    timeout 60 "$PYTHON" -m anyarray_mlp info
+} >"$OUT/session.txt" 2>&1
 
-# --- parity: CuPy, PyTorch and JAX on the GPU, in full precision and with TF32 (which must be reported) ---
+# --- what only a GPU can tell about CuPy: graphs are made, compute what the plain loop does, and do not wait ---
+step 100 graphs-cupy "$PYTHON" -m benchmarks.gpu_graphs cupy
+
+# --- parity and reproducible mode, side by side ---
 for library in cupy torch jax; do
-    step 60 "parity-$library" "$PYTHON" -m anyarray_mlp parity --backends "$library" --device cuda --quick
+    parity 240 "parity-$library" --backends "$library" &
+    step 240 "reproducible-$library" "$PYTHON" benchmarks/reproducible_gpu.py --device "$DEVICE" --libraries "$library" &
 done
-step 30 parity-cupy-tf32 env CUPY_TF32=1 \
-    "$PYTHON" -m anyarray_mlp parity --backends cupy --device cuda --dtype float32 --quick --no-trace
-step 30 parity-torch-tf32 env TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1 \
-    "$PYTHON" -m anyarray_mlp parity --backends torch --device cuda --dtype float32 --quick --no-trace
-step 40 parity-jax-tf32 env JAX_DEFAULT_MATMUL_PRECISION=tensorfloat32 \
-    "$PYTHON" -m anyarray_mlp parity --backends jax --device cuda --dtype float32 --quick --no-trace
-step 60 parity-exact "$PYTHON" -m anyarray_mlp parity --exact --device cuda --quick
-step 90 tests-gpu "$PYTHON" -m pytest -q -m gpu tests/test_backends.py tests/test_parity.py
+# TF32 must be reported.
+CUPY_TF32=1 parity 100 parity-cupy-tf32 --backends cupy --dtype float32 --no-trace &
+TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1 parity 100 parity-torch-tf32 --backends torch --dtype float32 --no-trace &
+JAX_DEFAULT_MATMUL_PRECISION=tensorfloat32 parity 100 parity-jax-tf32 --backends jax --dtype float32 --no-trace &
+# Warnings of newer libraries are no failures here.
+step 200 tests-gpu "$PYTHON" -m pytest -q -m gpu -o filterwarnings=default -p no:cacheprovider tests/test_backends.py tests/test_parity.py &
+wait
 
-# --- speed: captured steps are right and launched without waiting; then the table against PyTorch and JAX ---
-step 120 gpu-graphs "$PYTHON" -m benchmarks.gpu_graphs
-step 240 speed-training "$PYTHON" -m benchmarks training --device cuda --rounds 5 --scale 0.5 --out "$OUT"
+# --- speed, on a quiet machine: the three small workloads, on which the goals are, then the others ---
+unset OMP_NUM_THREADS OPENBLAS_NUM_THREADS
+step 60 graphs-torch "$PYTHON" -m benchmarks.gpu_graphs torch
+for workload in 0 1 2 5 3 4; do
+    step 90 "speed-$workload" "$PYTHON" -m benchmarks training --device "$DEVICE" \
+        --workloads "$workload" --rounds 5 --scale 0.5 --out "$LOGS/speed"
+    cat "$LOGS/speed/speed-training"*.md >>"$OUT/speed-training-gpu.md" 2>/dev/null
+    rm -rf "$LOGS/speed"
+done
 
-# --- further steps: add them here, one line each ---
-step 180 reproducible "$PYTHON" benchmarks/reproducible_gpu.py --json "$OUT/reproducible.json"
+# --- the whole of parity's exact comparison, if there is time left ---
+parity 60 parity-exact --exact
 
 cat "$OUT/steps.txt"
+rm -rf "$LOGS"

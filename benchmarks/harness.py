@@ -82,6 +82,8 @@ def interleave(
     contenders: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]], rounds: int
 ) -> dict[str, Timing]:
     """Timings by name of makers of rounds, which are looked up by name in the processes they run in."""
+    # JAX takes three quarters of a GPU's memory for itself otherwise, and all contenders share it.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     context = multiprocessing.get_context("spawn")
     timings = {name: Timing() for name in contenders}
     running: dict[str, tuple[Any, Connection]] = {}

@@ -239,10 +239,12 @@ def correction(t: int) -> float:
 
 
 def _jax_step(workload: Workload) -> tuple[Any, Any]:
-    """(step, initial state): a step as one writes it with `jax.value_and_grad`."""
+    """(step, initial state): a step as one writes it with `jax.value_and_grad`, in float32 throughout."""
     import jax
     import jax.numpy as jnp
 
+    # Left to itself JAX multiplies float32 matrices in TF32 on a GPU, which nobody else here does.
+    jax.config.update("jax_default_matmul_precision", "highest")
     activation = {"tanh": jnp.tanh, "relu": jax.nn.relu, "logistic": jax.nn.sigmoid}[
         workload.activation
     ]

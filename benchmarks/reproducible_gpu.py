@@ -1,6 +1,6 @@
 """The hashes of training runs on the GPU beside NumPy's on the CPU, in every reproducible mode.
 
-    python benchmarks/reproducible_gpu.py [--device cuda] [--json FILE]
+    python benchmarks/reproducible_gpu.py [--device cuda] [--libraries cupy,jax] [--json FILE]
 
 `--device cpu` runs the CPU backends instead, to try the script where there is no GPU.
 """
@@ -49,15 +49,18 @@ def run_hash(library: str, device: str, mode: str, name: str) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda", choices=LIBRARIES)
+    parser.add_argument("--libraries", help="of them only these, separated by commas")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    known = LIBRARIES[arguments.device]
+    libraries = arguments.libraries.split(",") if arguments.libraries else known
     print(date.today())
     rows, same = [], True
     for mode in (m for m in MODES if MODES[m][1]):
         for name in NETWORKS:
             expected = run_hash("numpy", "cpu", mode, name)
             print(f"{mode}; {name}\n  numpy, cpu         {expected}")
-            for library in LIBRARIES[arguments.device]:
+            for library in libraries:
                 began = time.perf_counter()
                 try:
                     found = run_hash(library, arguments.device, mode, name)

@@ -6,5 +6,5 @@
 # Needs the package with its extras (pip install -e '.[cuda13,torch,jax,test]', or cuda12) and CUDA builds of
 # PyTorch and JAX; what is absent is said and left out. Exit code 1 where a hash differs.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 exec env PYTHONPATH=. python benchmarks/reproducible_gpu.py "$@"

@@ -18,18 +18,18 @@ NO_TRANSPOSE, TRANSPOSE = 0, 1
 
 
 def load_cublas() -> ctypes.CDLL:
-    """The cuBLAS library that CuPy uses."""
+    """The cuBLAS library that CuPy uses. `ImportError` where there is none."""
     try:
         from cuda.pathfinder import load_nvidia_dynamic_lib
 
         return ctypes.CDLL(load_nvidia_dynamic_lib("cublas").abs_path)
-    except ImportError:
+    except (ImportError, RuntimeError, OSError) as error:  # no pathfinder, or it finds nothing
         for name in ("libcublas.so.13", "libcublas.so.12"):
             try:
                 return ctypes.CDLL(name)
             except OSError:
                 continue
-        raise
+        raise ImportError(f"cuBLAS was not found: {error}") from error
 
 
 def layout(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int]:

@@ -69,9 +69,11 @@ class CupyLibrary:
         """On the stream, after what was asked for before and before what is asked for after."""
         outside = cupy.cuda.get_current_stream()
         self.stream.wait_event(outside.record())
-        with self.stream, cupy.cuda.using_allocator(self.pool.malloc):
-            yield
-        outside.wait_event(self.stream.record())
+        try:
+            with self.stream, cupy.cuda.using_allocator(self.pool.malloc):
+                yield
+        finally:
+            outside.wait_event(self.stream.record())
 
     def is_writable(self, array: Array) -> bool:
         """CuPy's arrays are."""

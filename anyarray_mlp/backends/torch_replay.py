@@ -227,17 +227,18 @@ class TorchLibrary:
 
     def capture(self, calls: list[Call]) -> Call:
         """A CUDA graph of the calls. Not yet run on a device: see `benchmarks/gpu_graphs.py`."""
-        stream = torch.cuda.Stream(self.device)
-        stream.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(stream), self.running():
-            for _ in range(WARM_UPS):
+        with torch.cuda.device(self.device):
+            stream = torch.cuda.Stream()
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream), self.running():
+                for _ in range(WARM_UPS):
+                    for call in calls:
+                        call()
+            torch.cuda.current_stream().wait_stream(stream)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph), self.running():
                 for call in calls:
                     call()
-        torch.cuda.current_stream(self.device).wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph), self.running():
-            for call in calls:
-                call()
         replay: Call = graph.replay
         return replay
 
