@@ -9,9 +9,11 @@
 # PYTHON   the interpreter that has the libraries; python3 by default.
 #
 # Libraries: CuPy, and CUDA builds of PyTorch and JAX as far as they can be had, with what the package itself and its
-# tests need. On a machine without network that lacks small ones, carry them as wheels and install them aside first:
+# tests need: numpy, scipy, array-api-compat, scikit-learn, pandas, filelock, click; pytest, hypothesis,
+# array-api-strict, matplotlib. Where there is no network, carry those that are missing as wheels:
 #
-#     python3 -m pip install -q --no-index --no-deps --target /tmp/site wheels/*.whl
+#     pip download --no-deps -d .whl array-api-compat array-api-strict                         # where there is one
+#     python3 -m pip install -q --no-index --no-deps --target /tmp/site .whl/*.whl             # there
 #     PYTHONPATH=/tmp/site bash benchmarks/gpu_session.sh
 #
 # Correctness comes first, its steps side by side; then speed, one step at a time on a machine that is then quiet. A step
@@ -81,7 +83,7 @@ wait
 unset OMP_NUM_THREADS OPENBLAS_NUM_THREADS
 step 60 graphs-torch "$PYTHON" -m benchmarks.gpu_graphs torch
 for workload in 0 1 2 5 3 4; do
-    step 90 "speed-$workload" "$PYTHON" -m benchmarks training --device "$DEVICE" \
+    step 100 "speed-$workload" "$PYTHON" -m benchmarks training --device "$DEVICE" \
         --workloads "$workload" --rounds 5 --scale 0.5 --out "$LOGS/speed"
     cat "$LOGS/speed/speed-training"*.md >>"$OUT/speed-training-gpu.md" 2>/dev/null
     rm -rf "$LOGS/speed"

@@ -79,23 +79,31 @@ def limit_threads(threads: int | None) -> None:
 
 
 def interleave(
-    contenders: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]], rounds: int
+    contenders: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]],
+    rounds: int,
+    at_once: bool = False,
 ) -> dict[str, Timing]:
-    """Timings by name of makers of rounds, which are looked up by name in the processes they run in."""
+    """Timings by name of makers of rounds, which are looked up by name in the processes they run in.
+
+    `at_once`: they get ready beside one another, which needs a core and memory for each.
+    """
     # JAX takes three quarters of a GPU's memory for itself otherwise, and all contenders share it.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     context = multiprocessing.get_context("spawn")
     timings = {name: Timing() for name in contenders}
+    answers: dict[str, Any] = {}
+    started: dict[str, tuple[Any, Connection]] = {}
     running: dict[str, tuple[Any, Connection]] = {}
     for name, (make, args) in contenders.items():
         ours, theirs = context.Pipe()
         process = context.Process(target=serve, args=(theirs, make, args), daemon=True)
         process.start()
         theirs.close()
-        try:
-            answer = ours.recv()
-        except EOFError:
-            answer = f"ended with exit code {process.exitcode}"
+        started[name] = process, ours
+        if not at_once:
+            answers[name] = answer_of(process, ours)
+    for name, (process, ours) in started.items():
+        answer = answers[name] if name in answers else answer_of(process, ours)
         if isinstance(answer, str):
             timings[name].problem = answer
         else:
@@ -111,6 +119,15 @@ def interleave(
         connection.send(False)
         process.join()
     return timings
+
+
+def answer_of(process: Any, connection: Connection) -> Any:
+    """The figure of a contender's warm-up, or what went wrong, as text."""
+    try:
+        return connection.recv()
+    except EOFError:
+        process.join()
+        return f"ended with exit code {process.exitcode}"
 
 
 def ratio(timings: dict[str, Timing], name: str, to: str, cpu: bool = False) -> float:

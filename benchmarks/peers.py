@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -244,7 +245,7 @@ def _jax_step(workload: Workload) -> tuple[Any, Any]:
     import jax.numpy as jnp
 
     # Left to itself JAX multiplies float32 matrices in TF32 on a GPU, which nobody else here does.
-    jax.config.update("jax_default_matmul_precision", "highest")
+    matmul = partial(jnp.matmul, precision="highest")
     activation = {"tanh": jnp.tanh, "relu": jax.nn.relu, "logistic": jax.nn.sigmoid}[
         workload.activation
     ]
@@ -252,8 +253,8 @@ def _jax_step(workload: Workload) -> tuple[Any, Any]:
     def loss(params: Any, x: Any, y: Any) -> Any:
         weights, biases = params
         for w, b in zip(weights[:-1], biases[:-1], strict=True):
-            x = activation(x @ w + b)
-        z = x @ weights[-1] + biases[-1]
+            x = activation(matmul(x, w) + b)
+        z = matmul(x, weights[-1]) + biases[-1]
         return -jnp.mean(jax.nn.log_softmax(z)[jnp.arange(x.shape[0]), y])
 
     def step(state: Any, batch: Any) -> Any:

@@ -26,7 +26,7 @@ def measure(
     for workload in chosen:
         short = replace(workload, steps=max(2, round(workload.steps * scale)))
         contenders = {name: (contender, (device, name, short)) for name in names}
-        timings = interleave(contenders, rounds)
+        timings = interleave(contenders, rounds, at_once=device == "cuda")
         for timing in timings.values():
             timing.per = short.steps
         results[workload.name] = timings

@@ -85,8 +85,9 @@ def counts() -> object:
     return lambda: 1.0
 
 
-def test_a_contender_that_fails_is_named_and_the_others_go_on() -> None:
-    timings = interleave({"bad": (fails, ()), "good": (counts, ())}, 2)
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_contender_that_fails_is_named_and_the_others_go_on(at_once: bool) -> None:
+    timings = interleave({"bad": (fails, ()), "good": (counts, ())}, 2, at_once)
     assert timings["bad"].problem == "RuntimeError: of the contender's own"
     assert len(timings["good"].seconds) == 2
     assert math.isnan(ratio(timings, "bad", "good"))

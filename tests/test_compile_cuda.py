@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ import pytest
 
 from anyarray_mlp import MLP
 from anyarray_mlp.backends import Backend, select_backend
-from anyarray_mlp.backends.cublas import Cublas, layout
+from anyarray_mlp.backends.cublas import Cublas, layout, load_cublas
 from anyarray_mlp.backends.cuda_kernels import EXPRESSIONS, TYPES, Kernel, kernel
 from anyarray_mlp.backends.numpy_replay import NumpyLibrary
 from anyarray_mlp.backends.replay import Replay
@@ -273,6 +274,23 @@ def test_products_by_cublas(shape: Any, transposed: Any, dtype: Any) -> None:
 def test_a_matrix_without_unit_stride_is_refused() -> None:
     with pytest.raises(ValueError, match="neither row-major"):
         layout((4, 4), (8, 2))
+
+
+def test_no_cublas_is_an_import_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """cuda.pathfinder raises a RuntimeError, and ctypes an OSError."""
+
+    def load(name: str) -> None:
+        raise RuntimeError(f"Failure finding {name}")
+
+    def missing(path: str) -> None:
+        raise OSError(f"{path}: cannot open shared object file")
+
+    finder = SimpleNamespace(load_nvidia_dynamic_lib=load)
+    monkeypatch.setitem(sys.modules, "cuda", SimpleNamespace(pathfinder=finder))
+    monkeypatch.setitem(sys.modules, "cuda.pathfinder", finder)
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    with pytest.raises(ImportError, match="cuBLAS was not found: Failure finding cublas"):
+        load_cublas()
 
 
 def test_a_failing_call_of_cublas_names_itself() -> None:
