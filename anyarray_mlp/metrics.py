@@ -25,7 +25,6 @@ class Metric:
 
     score: Callable[[Host, Host, Host | None], float]
     greater_is_better: bool
-    classification: bool
 
 
 def predicted_labels(outputs: Host) -> Host:
@@ -130,13 +129,13 @@ def roc_auc(outputs: Host, targets: Host, sample_weight: Host | None = None) -> 
 
 
 METRICS: dict[str, Metric] = {
-    "accuracy": Metric(accuracy, True, True),
-    "balanced_accuracy": Metric(balanced_accuracy, True, True),
-    "f1": Metric(f1, True, True),
-    "roc_auc": Metric(roc_auc, True, True),
-    "r2": Metric(r2, True, False),
-    "mean_squared_error": Metric(mean_squared_error, False, False),
-    "mean_absolute_error": Metric(mean_absolute_error, False, False),
+    "accuracy": Metric(accuracy, True),
+    "balanced_accuracy": Metric(balanced_accuracy, True),
+    "f1": Metric(f1, True),
+    "roc_auc": Metric(roc_auc, True),
+    "r2": Metric(r2, True),
+    "mean_squared_error": Metric(mean_squared_error, False),
+    "mean_absolute_error": Metric(mean_absolute_error, False),
 }
 
 

@@ -126,10 +126,3 @@ def literal(number: Any, node: Node) -> str:
 def dtype_name(value: Value) -> str:
     """NumPy's name of a value's dtype."""
     return str(value.spec.dtype)
-
-
-def is_supported(node: Node) -> bool:
-    """Whether there is an expression for a node."""
-    known = node.op in EXPRESSIONS or (node.op == "astype" and len(node.args) == 2)
-    arrays = [*node.operands, node.out]
-    return known and not node.kwargs and all(dtype_name(value) in TYPES for value in arrays)

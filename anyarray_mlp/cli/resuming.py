@@ -20,8 +20,6 @@ SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
 #: Settings that say where to compute and what to print rather than what to compute.
 CIRCUMSTANCES = ("device", "backend", "epochs", "out", "overwrite", "resume", "as_json", "quiet")
-#: Settings that hold one value or several.
-SEVERAL = ("hidden", "activation", "drop")
 
 
 def configuration(settings: dict[str, Any]) -> dict[str, Any]:

@@ -166,7 +166,6 @@ def divide(a: Array, b: Array) -> Array:
     return a / np.where(np.abs(b) < 1e-300, 1e-300, b)
 
 
-ALL_ELEMENTWISE = (*ACTIVATIONS,)
 LOSSES: dict[str, Loss] = {
     loss.name: loss
     for loss in [

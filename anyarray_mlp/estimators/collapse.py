@@ -14,6 +14,11 @@ from anyarray_mlp.model import MLP
 
 Host = NDArray[Any]
 
+# Diagnosis has rules for dead units, saturated units and one class too. They are not shared, as they ask otherwise:
+# they read a whole run's record, whose probe, a few figures off the device, tells mean shares of a layer before and
+# after training and may say "perhaps", ranked among other causes. Here only the final parameters are there, on the
+# host, and a warning that comes unasked after a fit must be sure: a unit counts that failed for every single row.
+
 #: Rows looked at, evenly spread over the training data.
 ROWS = 256
 #: Fewer rows than this say nothing.
