@@ -32,6 +32,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import sklearn
 
 from anyarray_mlp.backends import BACKENDS, Backend, select_backend
 from anyarray_mlp.backends.cupy_backend import CupyBackend
@@ -100,6 +101,12 @@ def unless_expected(name: str, reason: str) -> None:
     """Skip the running test; fail it where `name` is expected."""
     (pytest.fail if name in EXPECTED else pytest.skip)(reason)
 
+
+#: For what scikit-learn does otherwise, or not at all, before 1.9.
+since_scikit_learn_1_9 = pytest.mark.skipif(
+    tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 9),
+    reason="scikit-learn before 1.9 differs here",
+)
 
 #: What a test may need.
 NEEDS = frozenset({"values", "writable", "eager"})

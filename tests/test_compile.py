@@ -29,6 +29,7 @@ from anyarray_mlp.training import (
     to_leaves,
     training_step,
 )
+from tests.beds import require_library
 
 BACKENDS = ["numpy", "torch"]
 PAIRS = [*FUSED_LOSSES, *itertools.product(OUTPUTS, LOSSES)]
@@ -75,6 +76,7 @@ def assert_replays_alike(
 ) -> Replay:
     """Runs of steps, compiled and as a plain loop: parameters, moments and outputs are the same."""
     close = {"float32": (1e-3, 1e-5), "float64": (1e-11, 1e-13)}[dtype]
+    require_library(name)
     backend = select_backend(name, dtype=dtype)
     rule = OPTIMIZERS[optimizer]()
     data = tuple(on_device(backend, a) for a in problem(mlp, rows, weighted, bytes_in))
@@ -379,6 +381,7 @@ def test_replayed_training_reports_divergence() -> None:
 @pytest.mark.parametrize("rows", [1, 5])
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_replayed_predictions(name: str, output: str, rows: int, bias: bool) -> None:
+    require_library(name)
     backend = select_backend(name)
     mlp = MLP((7, 9, 3), output=output, bias=bias)
     leaves = to_leaves(mlp, backend, mlp.initialize(0))

@@ -15,17 +15,19 @@ from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
-from sklearn.utils._array_api import move_estimator_to
 
 from anyarray_mlp import MLPClassifier, MLPRegressor
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.estimators.placement import Place, backend_for, place_of
-from tests.beds import EXPECTED
+from tests.beds import EXPECTED, require_library, since_scikit_learn_1_9
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::sklearn.exceptions.ConvergenceWarning",
-    "ignore::anyarray_mlp.estimators.CollapsedFitWarning",
-)
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore::sklearn.exceptions.ConvergenceWarning",
+        "ignore::anyarray_mlp.estimators.CollapsedFitWarning",
+    ),
+    since_scikit_learn_1_9,
+]
 
 X_IRIS, IRIS = load_iris(return_X_y=True)
 X_DIABETES, DIABETES = load_diabetes(return_X_y=True)
@@ -157,6 +159,9 @@ def test_scikit_learn_can_move_a_fitted_estimator(home: Backend) -> None:
         pytest.skip("scikit-learn does not move to JAX")
     import array_api_compat
 
+    # Not in older versions, so not at the top.
+    from sklearn.utils._array_api import move_estimator_to
+
     with config_context(array_api_dispatch=True):
         x = home.asarray(X_IRIS)
         there = MLPClassifier(**QUICK).fit(x, IRIS)
@@ -267,6 +272,7 @@ def test_reproducible_gives_the_same_bits_on_every_backend() -> None:
     ids=str,
 )
 def test_sparse_input_gives_what_dense_gives(backend: str | None, parameters: Any) -> None:
+    require_library(backend or "numpy")
     x = np.where(X_IRIS > 2.0, X_IRIS, 0.0)
     dense = MLPClassifier(**QUICK, **parameters, backend=backend).fit(x, IRIS)
     for container in (sparse.csr_matrix, sparse.csc_array, sparse.coo_matrix):

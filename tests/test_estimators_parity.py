@@ -15,6 +15,7 @@ from sklearn.datasets import load_diabetes, load_digits
 from sklearn.exceptions import ConvergenceWarning
 
 from anyarray_mlp import estimators as ours
+from tests.beds import since_scikit_learn_1_9
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning",
@@ -154,6 +155,7 @@ def test_a_seed_gives_scikit_learns_initial_weights(problem: str, activation: st
         np.testing.assert_array_equal(b, a)
 
 
+@since_scikit_learn_1_9
 @pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_early_stopping_equals_scikit_learns(problem: str, weighted: bool) -> None:

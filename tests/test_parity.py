@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import types
 from typing import Any
@@ -368,8 +369,9 @@ def test_json_holds_no_infinities() -> None:
 
 
 def test_a_backend_that_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        "importlib.util.find_spec", lambda name: None if name == "jax" else object()
+        "importlib.util.find_spec", lambda name: None if name == "jax" else find_spec(name)
     )
     with pytest.raises(BackendUnavailableError, match=r"pip install 'anyarray-mlp\[jax\]'"):
         compare(["numpy", "jax"], cases=[])

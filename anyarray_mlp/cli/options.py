@@ -13,7 +13,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 BACKEND_NAMES = ("numpy", "cupy", "torch", "jax", "array_api_strict")
 
 
-class Sizes(click.ParamType[tuple[int, ...]]):
+class Sizes(click.ParamType):  # type: ignore[type-arg]  # generic in the latest versions only
     """Numbers of units separated by commas: 300,75; "none" or an empty text for no hidden layer."""
 
     name = "sizes"
@@ -32,7 +32,7 @@ class Sizes(click.ParamType[tuple[int, ...]]):
         return sizes
 
 
-class Names(click.ParamType[tuple[str, ...] | str]):
+class Names(click.ParamType):  # type: ignore[type-arg]
     """One name, or several separated by commas."""
 
     name = "names"
@@ -44,7 +44,7 @@ class Names(click.ParamType[tuple[str, ...] | str]):
         return parts[0] if len(parts) == 1 else parts
 
 
-class Number(click.ParamType[float]):
+class Number(click.ParamType):  # type: ignore[type-arg]
     """A finite number, at least (or above) a bound."""
 
     name = "number"
