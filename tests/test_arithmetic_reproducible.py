@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from anyarray_mlp.arithmetic import ReproducibleNamespace
+from anyarray_mlp.arithmetic.library import SMALLEST_FLOAT32, SMALLEST_FLOAT64
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.errors import UsageError
 
@@ -275,6 +276,22 @@ def test_no_subnormals_and_no_negative_zero() -> None:
         host = backend.to_host(result)
         assert not np.any(np.signbit(host) & (host == 0))
         assert not np.any((host != 0) & (np.abs(host) < np.finfo(np.float32).tiny))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_pytorch_flushes_as_numpy_does(dtype: str) -> None:
+    smallest = {"float32": SMALLEST_FLOAT32, "float64": SMALLEST_FLOAT64}[dtype]
+    edge = np.array(smallest, dtype)
+    kept = [edge, np.nextafter(edge, edge.dtype.type(1)), 1.0, np.inf, np.nan]
+    gone = [0.0, np.nextafter(edge, edge.dtype.type(0)), np.finfo(dtype).tiny, 0.5 * smallest]
+    x = np.array([*kept, *gone], dtype)
+    x = np.concatenate([x, -x])
+    found = []
+    for library in ("numpy", "torch"):
+        backend = make(library, dtype)
+        found.append(backend.to_host(backend.asarray(x) * 1.0))
+    assert found[0].tobytes() == found[1].tobytes()
+    assert (found[0] != 0).sum() == 2 * len(kept)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

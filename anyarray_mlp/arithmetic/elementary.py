@@ -143,7 +143,7 @@ class Elementary:
         u = xp.round(r * c3 + c2)
         w = xp.round(r * u + c1)
         y = (r * w + c0) * 2.0**-TAYLOR_BITS
-        return xp.where(x < 0.0, -y, y)
+        return y * xp.sign(x)
 
     def _logistic_short(self, x: Array) -> Array:
         xp = self.xp
@@ -230,7 +230,7 @@ class Elementary:
             n == 1.0, xp.zeros_like(n), n
         )  # c0 would be no larger than what is added to it
         y = self._taylor(y - n * 0.015625, self._index(n), columns)
-        return xp.where(x < 0.0, -y, y)
+        return y * xp.sign(x)
 
     def _logistic_long(self, x: Array) -> Array:
         """A table up to |x| = 8; beyond, with e = exp(-|x|), e - e^2 + e^3 - e^4 or 1 less that."""

@@ -17,6 +17,10 @@ Array = Any
 SMALLEST_FLOAT32 = 2.0**-125
 SMALLEST_FLOAT64 = 2.0**-960
 
+# The numbers before them.
+BELOW_FLOAT32 = SMALLEST_FLOAT32 * (1.0 - 2.0**-24)
+BELOW_FLOAT64 = SMALLEST_FLOAT64 * (1.0 - 2.0**-53)
+
 # Scales are powers of two from 2**-600 to 2**600.
 HIGHEST_EXPONENT = 600
 
@@ -32,7 +36,8 @@ class Library:
     xp: the namespace. device: where constants are placed. compiled: whether a compiler sees several
     operations at once, so that products must be kept from being contracted with the addition
     they feed. block: number of elements of an array worked on at a time (0: all at once), for
-    libraries that run one operation after the other through memory.
+    libraries that run one operation after the other through memory. shrink: shrink(y, bound) is y with
+    zero in place of what is at most `bound` in magnitude, where the library does that in one pass.
     """
 
     def __init__(
@@ -42,9 +47,10 @@ class Library:
         *,
         compiled: bool = False,
         block: int = 0,
+        shrink: Callable[[Array, float], Array] | None = None,
     ) -> None:
         self.xp, self.device = xp, device
-        self.compiled, self.block = compiled, block
+        self.compiled, self.block, self.shrink = compiled, block, shrink
         self.float32, self.float64, self.int64 = xp.float32, xp.float64, xp.int64
         self.zero32, self.zero64 = self.constant(0.0, xp.float32), self.constant(0.0)
         self.powers = self.table([2.0**e for e in range(-1022, 1024)])
@@ -73,6 +79,8 @@ class Library:
     def flush(self, y: Array) -> Array:
         """Zero in place of subnormal numbers and of -0."""
         xp = self.xp
+        if self.shrink is not None:
+            return self.shrink(y, BELOW_FLOAT32 if y.dtype == self.float32 else BELOW_FLOAT64)
         if y.dtype == self.float32:
             return xp.where(xp.abs(y) < SMALLEST_FLOAT32, self.zero32, y)
         return xp.where(xp.abs(y) < SMALLEST_FLOAT64, self.zero64, y)

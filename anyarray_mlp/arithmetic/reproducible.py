@@ -221,7 +221,7 @@ class ReproducibleNamespace:
     xp : the library's Array API namespace.
     slices : of float32 operands in a matrix product: 2 keeps more bits than float32 has; 1 is faster and
         keeps 21 bits of each row's largest entry.
-    device, compiled, block : as for `Library`.
+    device, compiled, block, shrink : as for `Library`.
     barrier : keeps a compiler from working out an array anew wherever it is used.
 
     Raises `BackendUnavailableError` where the library has no float64.
@@ -235,6 +235,7 @@ class ReproducibleNamespace:
         device: Any = None,
         compiled: bool = False,
         block: int = 0,
+        shrink: Callable[[Raw, float], Raw] | None = None,
         barrier: Callable[[Raw], Raw] | None = None,
     ) -> None:
         if slices not in (1, 2):
@@ -244,7 +245,7 @@ class ReproducibleNamespace:
                 "Reproducible arithmetic needs float64, which this library turns into float32: "
                 "enable it (for JAX, jax_enable_x64)."
             )
-        self.library = Library(xp, device, compiled=compiled, block=block)
+        self.library = Library(xp, device, compiled=compiled, block=block, shrink=shrink)
         self.slices = slices
         self.barrier = barrier or (lambda value: value)
         self.functions = Elementary(self.library)

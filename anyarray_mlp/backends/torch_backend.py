@@ -49,8 +49,11 @@ class TorchBackend(Backend):
 
     def reproducible_namespace(self, slices: int) -> ReproducibleNamespace:
         """Reproducible arithmetic, on the CPU in blocks that fit its cache."""
-        on_cpu = self.torch_device.type == "cpu"
-        return ReproducibleNamespace(self.xp, slices, block=65536 if on_cpu else 0)
+        if self.torch_device.type != "cpu":
+            return ReproducibleNamespace(self.xp, slices)
+        import torch
+
+        return ReproducibleNamespace(self.xp, slices, block=65536, shrink=torch.hardshrink)
 
     def reduced_precision(self) -> tuple[str, ...]:
         """TF32 on a GPU, bfloat16 or TF32 inside oneDNN on a CPU."""
