@@ -31,10 +31,8 @@ REDUCTIONS: dict[str, np.ufunc] = {
     "all": np.logical_and,
     "any": np.logical_or,
 }
-#: Ufuncs that are slow with a Python number for an operand: it is spread out to an array.
+#: Ufuncs that are slow with one number for an operand: it is spread out to an array.
 SLOW_WITH_NUMBERS = frozenset({"maximum", "minimum"})
-#: So it is for any ufunc on arrays of at most this many entries.
-SMALL = 2048
 #: Integers as wide as a float, and the smallest integer with the same bytes as a boolean.
 AS_INTEGER = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
 
@@ -157,16 +155,17 @@ class NumpyLibrary:
     def ufunc(self, op: str, args: Any, out: Array) -> Call:
         """A call of a ufunc into `out`."""
         function = UFUNCS[op]
-        if len(args) == 2 and (op in SLOW_WITH_NUMBERS or out.size <= SMALL):
-            args = [self.spread(a, b) for a, b in (args, args[::-1])]
+        if len(args) == 2:
+            args = [self.ready(op, a, b) for a, b in (args, args[::-1])]
         if op in SLOW_WITH_NUMBERS:
             return partial(function, *args, out=out)
         return partial(function, *args, out)
 
-    def spread(self, number: Any, other: Array) -> Any:
-        """A Python number as an array like the other operand, whose dtype it would take."""
+    def ready(self, op: str, number: Any, other: Array) -> Any:
+        """A Python number as an array of the dtype that it would take: NumPy need not make one in every call."""
         if is_number(number) and isinstance(other, np.ndarray) and other.dtype.kind == "f":
-            return self.filled(other.shape, other.dtype, number)
+            shape = other.shape if op in SLOW_WITH_NUMBERS else ()
+            return self.filled(shape, other.dtype, number)
         return number
 
     def can_select(self, args: Any, out: Array) -> bool:

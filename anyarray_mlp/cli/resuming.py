@@ -147,7 +147,7 @@ class Checkpoints:
 
 def fingerprint(prepared: Prepared) -> str:
     """A digest of the training rows as the network sees them."""
-    digest = hashlib.sha256(np.ascontiguousarray(prepared.x).tobytes())
+    digest = hashlib.sha256(np.ascontiguousarray(prepared.x))
     digest.update(repr(prepared.x.shape).encode())
     digest.update("\n".join(map(str, prepared.y.ravel().tolist())).encode())
     return digest.hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +24,9 @@ Kind = Literal["numeric", "categorical"]
 
 MAX_CATEGORIES = 1000
 PIXEL_LEVELS = 255.0
+#: Entries worked on at a time, so that what is in between stays in a cache.
+CACHED_ENTRIES = 1 << 16
+COLUMNS_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -153,11 +156,18 @@ class Preprocessor:
         if is_table(features) or features.dtype.kind not in "biuf" or self.moments is None:
             return None
         means, scales = self.moments
-        if features.shape[1] != len(means) or not np.isfinite(features).all():
+        if features.shape[1] != len(means):
             return None
+        encoded = np.empty(features.shape, dtype)
+        rows = max(1, CACHED_ENTRIES // len(means))
         with np.errstate(over="ignore", under="ignore"):
-            scaled = ((features.astype(np.float64) - means) / scales).astype(dtype, order="C")
-        return scaled if np.isfinite(scaled).all() else None
+            for start in range(0, len(features), rows):
+                block = features[start : start + rows].astype(np.float64)
+                scaled = ((block - means) / scales).astype(dtype)
+                if not np.isfinite(scaled).all():
+                    return None
+                encoded[start : start + rows] = scaled
+        return encoded
 
     def numbers(self, column: Column, values: Array, places: Places, dtype: Any) -> Array:
         """One numeric column, filled and scaled, rounded to `dtype`."""
@@ -269,7 +279,7 @@ class Places:
 class Columns:
     """Features as named one-dimensional arrays."""
 
-    items: list[tuple[str, Array]]
+    items: Iterable[tuple[str, Array]]
     places: Places
 
 
@@ -310,7 +320,14 @@ def as_columns(features: Features, names: Sequence[str] | None) -> Columns:
             "texts"
         )
     labels = array_names(features, names)
-    return Columns([(name, features[:, place]) for place, name in enumerate(labels)], Places(None))
+    return Columns(array_columns(features, labels), Places(None))
+
+
+def array_columns(features: Array, names: Sequence[str]) -> Iterator[tuple[str, Array]]:
+    """Each column of an array; several are taken out at a time, as each row is read for it from end to end."""
+    for start in range(0, len(names), COLUMNS_AT_ONCE):
+        columns = np.ascontiguousarray(features[:, start : start + COLUMNS_AT_ONCE].T)
+        yield from zip(names[start:], columns, strict=False)
 
 
 def column_values(column: pandas.Series[Any]) -> Array:
