@@ -185,7 +185,7 @@ def startup(options: argparse.Namespace) -> list[str]:
 
 def memory(options: argparse.Namespace) -> list[str]:
     """Megabytes at the peak of a fit."""
-    rows = footprint.memory()
+    rows = footprint.memory(options.rounds)
     goals = [
         (f"{row['backend']}: rest, MB", str(row["fit"]), float(str(row["rest"])), 100.0, True)
         for row in rows

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
+#: Seconds before a round, in which the threads of the contender before stop spinning, where there are several.
+PAUSE = 0.3
 #: Environment variables by which libraries are told how many threads to use.
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -109,8 +111,10 @@ def interleave(
         else:
             timings[name].figure = answer
             running[name] = process, ours
+    pause = 0.0 if os.environ.get(THREAD_VARIABLES[0]) == "1" else PAUSE
     for _ in range(rounds):
         for name, (_, connection) in running.items():
+            time.sleep(pause)
             connection.send(True)
             wall, cpu = connection.recv()
             timings[name].seconds.append(wall)

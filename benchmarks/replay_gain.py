@@ -12,7 +12,8 @@ from collections import defaultdict
 from functools import partial
 from typing import Any
 
-from benchmarks.harness import limit_threads
+from threadpoolctl import threadpool_limits
+
 from benchmarks.workloads import CPU, LEARNING_RATE, Workload
 
 ROUNDS = 5
@@ -65,7 +66,6 @@ def label(call: Any) -> str:
 
 def main() -> None:
     """Print the table."""
-    limit_threads(1)
     from anyarray_mlp import MLP, adam, select_backend
     from anyarray_mlp.backends import Backend
     from anyarray_mlp.training import training_step
@@ -74,6 +74,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for name in sys.argv[1:] or ("numpy", "torch"):
         backend = select_backend(name)
+        threadpool_limits(1)  # of the libraries that are loaded by now
         for workload in CPU:
             steps = max(2, workload.steps // 4)
             mlp = MLP(workload.sizes, activation=workload.activation)
