@@ -17,7 +17,8 @@ import cupy
 
 from anyarray_mlp.backends.cublas import WORKSPACE, Cublas
 from anyarray_mlp.backends.cuda_kernels import EXPRESSIONS, kernel
-from anyarray_mlp.backends.recording import Node, Spec, Value
+from anyarray_mlp.backends.numpy_buffers import NumpyBuffers
+from anyarray_mlp.backends.recording import Node, Value
 
 Array = Any
 Call = Callable[[], Any]
@@ -27,8 +28,10 @@ REDUCTIONS = ("sum", "max", "min", "all", "any")
 WARM_UPS = 3
 
 
-class CupyLibrary:
+class CupyLibrary(NumpyBuffers):
     """See `planning.Library`."""
+
+    module = cupy
 
     elementwise = frozenset({*EXPRESSIONS, "astype"})
     #: A kernel goes over an array of any size; what a group keeps for itself is never stored.
@@ -47,10 +50,6 @@ class CupyLibrary:
     def is_array(self, value: Any) -> bool:
         """Whether a result is an array."""
         return isinstance(value, cupy.ndarray)
-
-    def spec(self, array: Array) -> Spec:
-        """Shape, dtype and strides, counted in entries."""
-        return Spec(array.shape, array.dtype, tuple(s // array.itemsize for s in array.strides))
 
     def share_memory(self, a: Array, b: Array) -> bool:
         """Whether one is a view of the other."""
@@ -79,34 +78,6 @@ class CupyLibrary:
         """CuPy's arrays are."""
         return True
 
-    def fuse(self, node: Node, only_use: Callable[[Any], Node | None]) -> None:
-        """Whole groups are fused instead."""
-
-    def empty(self, spec: Spec, steps: int | None = None) -> Array:
-        """Zeros, so that an index that is not yet filled in is in range."""
-        return cupy.zeros(spec.shape if steps is None else (steps, *spec.shape), spec.dtype)
-
-    def memory(self, size: int, dtype: Any) -> Array:
-        """A flat array (size,)."""
-        return cupy.empty(size, dtype)
-
-    def lay_out(self, memory: Array, offset: int, spec: Spec) -> Array:
-        """The view of a flat array that has a spec."""
-        strides = tuple(stride * memory.itemsize for stride in spec.strides)
-        return cupy.lib.stride_tricks.as_strided(memory[offset:], spec.shape, strides)
-
-    def copy(self, source: Array, out: Array) -> Call:
-        """A call that copies."""
-        return partial(cupy.copyto, out, source)
-
-    def copy_now(self, source: Array, out: Array) -> None:
-        """Copy."""
-        cupy.copyto(out, source)
-
-    def copied(self, array: Array) -> Array:
-        """A copy."""
-        return array.copy()
-
     def out_of_range(self, index: Array, n: int) -> bool:
         """Not looked at, which would wait for the device: `train` makes its indices on the host."""
         return False
@@ -122,16 +93,6 @@ class CupyLibrary:
         if op == "gather":
             return [partial(cupy.take, *args, axis=0, out=out)]
         return [lambda: cupy.copyto(out, function(*args, **kwargs))]
-
-    def kernel_length(self, nodes: list[Node]) -> int:
-        """No kernel does several of these."""
-        return 0
-
-    def emit_whole(
-        self, nodes: list[Node], outputs: list[Value], array: Callable[[Value], Array]
-    ) -> list[Call] | None:
-        """See `kernel_length`."""
-        return None
 
     def emit_group(
         self, nodes: list[Node], outputs: list[Value], array: Callable[[Value], Array]

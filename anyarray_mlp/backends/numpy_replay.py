@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
-from anyarray_mlp.backends.recording import Node, Spec, Value
+from anyarray_mlp.backends.numpy_buffers import NumpyBuffers
+from anyarray_mlp.backends.recording import Node, Value
 
 Array = Any
 Call = Callable[[], Any]
@@ -37,8 +37,10 @@ SLOW_WITH_NUMBERS = frozenset({"maximum", "minimum"})
 AS_INTEGER = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
 
 
-class NumpyLibrary:
+class NumpyLibrary(NumpyBuffers):
     """See `planning.Library`."""
+
+    module = np
 
     elementwise = frozenset({*UFUNCS, "where", "astype"})
     #: Four float32 operands fill half of a 1 MB cache.
@@ -55,10 +57,6 @@ class NumpyLibrary:
     def is_array(self, value: Any) -> bool:
         """Arrays, and the scalars that NumPy returns in place of 0-d arrays."""
         return isinstance(value, (np.ndarray, np.generic))
-
-    def spec(self, array: Array) -> Spec:
-        """Shape, dtype and strides, counted in entries."""
-        return Spec(array.shape, array.dtype, tuple(s // array.itemsize for s in array.strides))
 
     def share_memory(self, a: Array, b: Array) -> bool:
         """Whether one is a view of the other."""
@@ -85,44 +83,6 @@ class NumpyLibrary:
     def out_of_range(self, index: Array, n: int) -> bool:
         """Whether an integer array holds anything outside 0 ... n - 1."""
         return bool(index.size) and not (index.min() >= 0 and index.max() < n)
-
-    def fuse(self, node: Node, only_use: Callable[[Any], Node | None]) -> None:
-        """NumPy has no operation that does several at once."""
-
-    def empty(self, spec: Spec, steps: int | None = None) -> Array:
-        """Zeros, so that an index that is not yet filled in is in range."""
-        return np.zeros(spec.shape if steps is None else (steps, *spec.shape), spec.dtype)
-
-    def memory(self, size: int, dtype: Any) -> Array:
-        """A flat array (size,)."""
-        return np.empty(size, dtype)
-
-    def lay_out(self, memory: Array, offset: int, spec: Spec) -> Array:
-        """The view of a flat array that has a spec."""
-        strides = tuple(stride * memory.itemsize for stride in spec.strides)
-        return as_strided(memory[offset:], spec.shape, strides)
-
-    def copy(self, source: Array, out: Array) -> Call:
-        """A call that copies."""
-        return partial(np.copyto, out, source)
-
-    def copy_now(self, source: Array, out: Array) -> None:
-        """Copy."""
-        np.copyto(out, source)
-
-    def copied(self, array: Array) -> Array:
-        """A copy."""
-        return array.copy()
-
-    def kernel_length(self, nodes: list[Node]) -> int:
-        """No kernel does several of these."""
-        return 0
-
-    def emit_whole(
-        self, nodes: list[Node], outputs: list[Value], array: Callable[[Value], Array]
-    ) -> list[Call] | None:
-        """See `kernel_length`."""
-        return None
 
     def emit_group(self, nodes: list[Node], outputs: list[Value], array: Any) -> list[Call]:
         """Groups are emitted node by node."""
