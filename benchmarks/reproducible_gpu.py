@@ -14,14 +14,10 @@ import time
 from datetime import date
 from pathlib import Path
 
-import numpy as np
-from sklearn.datasets import load_digits
-
 from anyarray_mlp.backends import select_backend
 from anyarray_mlp.errors import BackendUnavailableError
 from anyarray_mlp.model import MLP
-from anyarray_mlp.training import fit
-from benchmarks.reproducible_matrix import MODES, NETWORKS
+from benchmarks.reproducible_matrix import MODES, NETWORKS, digits_hash
 
 LIBRARIES = {"cuda": ("cupy", "torch", "jax"), "cpu": ("array_api_strict", "torch", "jax")}
 
@@ -32,18 +28,7 @@ def run_hash(library: str, device: str, mode: str, name: str) -> str:
     backend = select_backend(library, device, dtype, reproducible)  # type: ignore[arg-type]
     network, options = NETWORKS[name]
     mlp = MLP((64, 128, 64, 10), **network)
-    x, y = load_digits(return_X_y=True)
-    targets = np.eye(10)[y] if mlp.loss == "squared_error" else y
-    return fit(
-        mlp,
-        x[:1400] / 16,
-        targets[:1400],
-        backend=backend,
-        epochs=2,
-        batch_size=128,
-        validation=(x[1400:] / 16, targets[1400:]),
-        **options,
-    ).hash
+    return digits_hash(mlp, backend, 2, options)
 
 
 def main() -> int:

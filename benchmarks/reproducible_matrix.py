@@ -194,9 +194,6 @@ def run_all(environment: Environment, epochs: int, mnist: str | None) -> dict[st
     """The hash of each network and mode in this process."""
     import warnings
 
-    import numpy as np
-    from sklearn.datasets import load_digits
-
     from anyarray_mlp.backends import select_backend
     from anyarray_mlp.model import MLP
     from anyarray_mlp.training import fit
@@ -211,8 +208,6 @@ def run_all(environment: Environment, epochs: int, mnist: str | None) -> dict[st
         import jax
 
         jax.config.update("jax_disable_jit", True)
-    x, y = load_digits(return_X_y=True)
-    x = x / 16
     hashes = {}
     modes = {name: MODES[name] for name in environment.modes}
     for mode, (
@@ -223,12 +218,7 @@ def run_all(environment: Environment, epochs: int, mnist: str | None) -> dict[st
         for name in environment.networks:
             network, options = NETWORKS[name]
             mlp = change(MLP((64, 128, 64, 10), **network))
-            targets = np.eye(10)[y] if mlp.loss == "squared_error" else y
-            result = fit(
-                mlp, x[:1400], targets[:1400], backend=backend, epochs=epochs, batch_size=128,
-                validation=(x[1400:], targets[1400:]), **options,
-            )  # fmt: skip
-            hashes[f"digits: {name}; {mode}"] = result.hash
+            hashes[f"digits: {name}; {mode}"] = digits_hash(mlp, backend, epochs, options)
         if mnist and mode in MNIST_MODES and environment.way != "eager":
             images, labels = mnist_batches(Path(mnist))
             mlp = change(MLP((784, 100, 10), "relu"))
@@ -238,6 +228,22 @@ def run_all(environment: Environment, epochs: int, mnist: str | None) -> dict[st
             )  # fmt: skip
             hashes[f"MNIST, 200 steps: relu, momentum; {mode}"] = result.hash
     return hashes
+
+
+def digits_hash(mlp: Any, backend: Any, epochs: int, options: dict[str, Any]) -> str:
+    """The hash of some epochs on digits, of which the last 397 are for validation."""
+    import numpy as np
+    from sklearn.datasets import load_digits
+
+    from anyarray_mlp.training import fit
+
+    x, y = load_digits(return_X_y=True)
+    x = x / 16
+    targets = np.eye(10)[y] if mlp.loss == "squared_error" else y
+    return fit(
+        mlp, x[:1400], targets[:1400], backend=backend, epochs=epochs, batch_size=128,
+        validation=(x[1400:], targets[1400:]), **options,
+    ).hash  # fmt: skip
 
 
 def mnist_batches(folder: Path) -> tuple[Any, Any]:

@@ -7,6 +7,7 @@ absent skips, saying so, or fails where ANYARRAY_MLP_EXPECT lists the library.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from collections.abc import Iterator
@@ -115,3 +116,16 @@ def run_python() -> Any:
         )
 
     return run
+
+
+@pytest.fixture
+def x64_as_before() -> Iterator[None]:
+    """JAX as it was: a test may switch float64 on for the process."""
+    if importlib.util.find_spec("jax") is None:
+        yield
+        return
+    import jax
+
+    before = jax.config.jax_enable_x64
+    yield
+    jax.config.update("jax_enable_x64", before)

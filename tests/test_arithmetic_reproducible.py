@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -23,17 +23,8 @@ FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "erf", "logistic", "softplu
 PARTIAL = {"log", "sqrt"}  # defined above zero
 
 
-@pytest.fixture(autouse=True)
-def x64_as_before() -> Iterator[None]:
-    """Reproducible JAX switches float64 on for the process: put it back."""
-    if importlib.util.find_spec("jax") is None:
-        yield
-        return
-    import jax
-
-    before = jax.config.jax_enable_x64
-    yield
-    jax.config.update("jax_enable_x64", before)
+#: Reproducible JAX switches float64 on for the process.
+pytestmark = pytest.mark.usefixtures("x64_as_before")
 
 
 def make(library: str, dtype: str, reproducible: Any = True) -> Backend:

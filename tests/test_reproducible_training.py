@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -39,16 +39,8 @@ NETWORKS: dict[str, tuple[MLP, dict[str, Any]]] = {
 MODES = [("float32", True), ("float32", "fast"), ("float64", True)]
 
 
-@pytest.fixture(autouse=True)
-def x64_as_before() -> Iterator[None]:
-    if importlib.util.find_spec("jax") is None:
-        yield
-        return
-    import jax
-
-    before = jax.config.jax_enable_x64
-    yield
-    jax.config.update("jax_enable_x64", before)
+#: Reproducible JAX switches float64 on for the process.
+pytestmark = pytest.mark.usefixtures("x64_as_before")
 
 
 def run(name: str, backend: Backend, epochs: int = 1, mlp_class: type[MLP] = MLP) -> Fit:
