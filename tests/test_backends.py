@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -290,6 +291,15 @@ def test_the_default_is_numpy() -> None:
     backend = select_backend()
     assert (backend.name, backend.device, backend.dtype) == ("numpy", "cpu", "float32")
     assert repr(backend) == "<numpy backend, cpu, float32>"
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (1, 1, 2)])
+def test_numpys_products_warn_of_no_flags(shape: tuple[int, ...]) -> None:
+    """What a BLAS does to the flags depends on the numbers that happen to lie in its memory."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        product = select_backend().xp.matmul(np.full(shape, np.inf), np.array([[1.0], [-1.0]]))
+    assert np.all(np.isnan(product))
 
 
 def test_an_absent_library_names_its_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,6 +183,12 @@ def matmul_by_fours(a: Any, b: Any) -> Any:
     return np.matmul(a[:, :k], b[:k])
 
 
+def matmul_that_sets_flags(a: Any, b: Any) -> Any:
+    """Right, but the flag for division by zero is set on the way, as some BLAS kernels do."""
+    np.divide(1.0, 0.0)
+    return np.matmul(a, b)
+
+
 def reshaped_transpose(x: Any) -> Any:
     """The shape of a transpose, and the elements as they lay."""
     return np.reshape(x, x.shape[::-1])
@@ -228,6 +234,10 @@ FAULTS: dict[str, tuple[str, Any]] = {
     "reshape in Fortran order": ("reshape", lambda x, shape: np.reshape(x, shape, order="F")),
     "abs that raises": ("abs", lambda x: np.linalg.cholesky(-np.eye(2))),
 }
+
+
+def test_flags_are_no_fault() -> None:
+    assert faulty(matmul=matmul_that_sets_flags).ok
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -57,6 +57,11 @@ def erf(z: Array) -> Array:
     return erf(z)
 
 
+@np.errstate(all="ignore")
 def matmul(a: Array, b: Array) -> Array:
-    """`np.dot` of matrices: the same product with half the overhead."""
+    """`np.dot` of matrices: the same product with half the overhead.
+
+    NumPy's warnings are off: a BLAS may set the processor's floating-point flags while every number is
+    right (OpenBLAS and Accelerate do), and NumPy would warn of an invalid value that is not there.
+    """
     return np.dot(a, b) if a.ndim == b.ndim == 2 else np.matmul(a, b)

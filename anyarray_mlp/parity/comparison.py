@@ -38,6 +38,10 @@ class Quantity:
     bound: Host
 
 
+#: Values are judged, not the flags that the processor sets on the way to them, which NumPy would warn of.
+without_flags = np.errstate(all="ignore")
+
+
 def compare(
     backends: Sequence[str | Backend] | None = None,
     *,
@@ -189,6 +193,7 @@ def inputs_on(backend: Backend, case: Case) -> Inputs:
     return replace(inputs, x=x)
 
 
+@without_flags
 def compare_backend(
     backend: Backend, version: str | None, references: References, trace: bool
 ) -> Comparison:

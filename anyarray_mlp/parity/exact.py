@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.backends import DTYPES, Backend, select_backend
 from anyarray_mlp.parity.cases import Case, exact_cases
-from anyarray_mlp.parity.comparison import CompiledPasses
+from anyarray_mlp.parity.comparison import CompiledPasses, without_flags
 from anyarray_mlp.parity.subjects import Absent, find_subjects
 
 Host = NDArray[Any]
@@ -116,6 +116,7 @@ def is_reference(backend: Backend) -> bool:
     return backend.name == "numpy" and hasattr(backend, "arithmetic")
 
 
+@without_flags
 def bits_of(backend: Backend, cases: Sequence[Case]) -> Bits:
     """Every number of every case, by case and quantity."""
     passes = CompiledPasses(backend)

@@ -167,11 +167,10 @@ class Tracer:
         hosts = iter(before)
         to_exact: Callable[[Any], Any] = lambda _: self.reference.exact(next(hosts))  # noqa: E731
         try:
-            with np.errstate(all="ignore"):
-                expected = reference(
-                    *(self.host_dtype(replace(a, to_exact)) for a in args),
-                    **{k: self.host_dtype(v) for k, v in kwargs.items() if k != "device"},
-                )
+            expected = reference(
+                *(self.host_dtype(replace(a, to_exact)) for a in args),
+                **{k: self.host_dtype(v) for k, v in kwargs.items() if k != "device"},
+            )
         except AttributeError:
             self.unchecked.add(name)
             return Traced(self, result)
@@ -196,8 +195,7 @@ class Tracer:
             wrong = got != expected.value
             distance, bound = wrong.astype(np.float64), np.zeros(got.shape)
         else:
-            with np.errstate(invalid="ignore"):
-                distance = np.abs(got.astype(np.float64) - expected.value)
+            distance = np.abs(got.astype(np.float64) - expected.value)
             distance = np.where(got.astype(np.float64) == expected.value, 0.0, distance)
             bound = np.broadcast_to(expected.error, got.shape)
             wrong = ~(distance <= bound)
