@@ -44,6 +44,13 @@ def test_one_bit_is_found() -> None:
     assert json.loads(json.dumps(report.to_dict()))["ok"] is False
 
 
+def test_other_arithmetic_on_numpy_is_found() -> None:
+    plain = select_backend("numpy", dtype="float32")
+    fast = select_backend("numpy", dtype="float32", reproducible="fast")
+    report = compare_exactly([plain, fast], cases=CASES)
+    assert [comparison.ok for comparison in report.comparisons] == [False, False]
+
+
 class LastBitOff(Backend):
     """A reproducible backend whose scalars have the last bit wrong."""
 
