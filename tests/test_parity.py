@@ -12,7 +12,7 @@ import pytest
 
 from anyarray_mlp import MLP
 from anyarray_mlp.arithmetic import PlainNamespace
-from anyarray_mlp.backends import Backend, select_backend
+from anyarray_mlp.backends import Backend, backend_statuses, select_backend
 from anyarray_mlp.backends.numpy_backend import NumpyBackend
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
 from anyarray_mlp.functional import ACTIVATIONS
@@ -387,6 +387,18 @@ def test_a_backend_that_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
         compare(["numpy", "jax"], cases=[])
     absent = dict(compare(cases=[]).absent)
     assert "pip install" in absent["jax, cuda"]
+
+
+def test_libraries_are_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def statuses() -> Any:
+        asked.append(1)
+        return backend_statuses()
+
+    monkeypatch.setattr("anyarray_mlp.parity.subjects.backend_statuses", statuses)
+    compare(cases=[])
+    assert len(asked) == 1
 
 
 def test_a_namespace_that_is_absent() -> None:

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
 
-from anyarray_mlp.backends import BACKENDS, DTYPES, Backend, backend_statuses, select_backend
+from anyarray_mlp.backends import (
+    BACKENDS,
+    DTYPES,
+    Backend,
+    BackendStatus,
+    backend_statuses,
+    select_backend,
+)
 from anyarray_mlp.backends.namespace_backend import (
     NamespaceBackend,
     import_namespace,
@@ -55,17 +62,18 @@ def find_subjects(
     if backends is None and namespaces:
         return subjects, ()
     absent: list[tuple[str, str]] = []
-    versions = {status.name: status.version for status in backend_statuses()}
+    statuses = {status.name: status for status in backend_statuses()}
     for entry in BACKENDS if backends is None else backends:
         if isinstance(entry, Backend):
             subjects.append(Subject(partial(as_it_is, entry), None))
             continue
-        for place in devices_of(entry, device, backends is not None, absent):
+        status = statuses.get(entry)
+        for place in devices_of(entry, status, device, backends is not None, absent):
             # Raises here, before anything runs, where it cannot be had.
             select_backend(entry, place, dtypes[0])
             for dtype in dtypes:
                 make = partial(select_backend, entry, place, dtype, reproducible)
-                subjects.append(Subject(make, versions[entry]))
+                subjects.append(Subject(make, statuses[entry].version))
     return subjects, tuple(absent)
 
 
@@ -81,13 +89,16 @@ def as_it_is(backend: Backend) -> Backend:
 
 
 def devices_of(
-    name: str, device: str | None, named: bool, absent: list[tuple[str, str]]
+    name: str,
+    status: BackendStatus | None,
+    device: str | None,
+    named: bool,
+    absent: list[tuple[str, str]],
 ) -> Iterator[str]:
     """The devices on which to compare a backend: the one asked for, or each kind that is present."""
     if named and device is not None:
         yield device
         return
-    status = next((status for status in backend_statuses() if status.name == name), None)
     if status is None or (named and not status.devices):
         yield "cpu" if status is None or BACKENDS[name].cpu else "cuda"
         return
