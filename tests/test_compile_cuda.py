@@ -7,6 +7,7 @@ on the pointers it is given; a capture is played by a list of calls.
 from __future__ import annotations
 
 import ctypes
+import gc
 import shutil
 import subprocess
 import sys
@@ -208,8 +209,13 @@ class FakeCublas:
 
     def __init__(self) -> None:
         self.stream: Any = None
+        self.destroyed = 0
 
     def cublasCreate_v2(self, handle: Any) -> int:
+        return 0
+
+    def cublasDestroy_v2(self, handle: Any) -> int:
+        self.destroyed += 1
         return 0
 
     def cublasSetStream_v2(self, handle: Any, stream: Any) -> int:
@@ -269,6 +275,17 @@ def test_products_by_cublas(shape: Any, transposed: Any, dtype: Any) -> None:
     cublas.product(a, b, out)()
     assert library.stream == 17
     np.testing.assert_allclose(np.asarray(out), np.asarray(a) @ np.asarray(b), rtol=1e-5)
+
+
+def test_the_handle_lives_as_long_as_its_products() -> None:
+    library = FakeCublas()
+    a = np.ones((2, 2), np.float32).view(Pointed)
+    product = Cublas(17, np.empty(8, np.uint8).view(Pointed), library).product(a, a, a.copy())
+    gc.collect()
+    assert library.destroyed == 0
+    del product
+    gc.collect()
+    assert library.destroyed == 1
 
 
 def test_a_matrix_without_unit_stride_is_refused() -> None:

@@ -7,6 +7,7 @@ is the proof to run there.
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -43,13 +44,15 @@ def layout(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int]:
 
 
 class Cublas:
-    """A handle bound to one stream."""
+    """A handle bound to one stream, destroyed with this object."""
 
     def __init__(self, stream: int, workspace: Array, library: Any = None) -> None:
         self.library = library or load_cublas()
         self.workspace = workspace
         self.handle = ctypes.c_void_p()
         self.check("cublasCreate_v2", ctypes.byref(self.handle))
+        # Not at exit: the CUDA driver may be gone by then, and takes the handle with it.
+        weakref.finalize(self, self.library.cublasDestroy_v2, self.handle).atexit = False
         self.check("cublasSetStream_v2", self.handle, ctypes.c_void_p(stream))
         self.check(
             "cublasSetWorkspace_v2",
