@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import pytest
 from anyarray_mlp import MLP
 from anyarray_mlp.backends import BACKENDS, Backend, backend_statuses, parse_device, select_backend
 from anyarray_mlp.backends.cuda import driver_problem
+from anyarray_mlp.backends.numpy_backend import NumpyBackend
+from anyarray_mlp.backends.reproducible import ReproducibleBackend
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
 from anyarray_mlp.optimizers import OPTIMIZERS
 from anyarray_mlp.training import epochs, fit, fresh_state, step_inputs, to_leaves, training_step
@@ -291,6 +294,44 @@ def test_the_default_is_numpy() -> None:
     backend = select_backend()
     assert (backend.name, backend.device, backend.dtype) == ("numpy", "cpu", "float32")
     assert repr(backend) == "<numpy backend, cpu, float32>"
+
+
+@pytest.mark.parametrize(
+    ("reproducible", "arithmetic"),
+    [
+        (False, "plain"),
+        (0, "plain"),
+        (np.False_, "plain"),
+        (True, "reproducible 1"),
+        (np.True_, "reproducible 1"),
+        ("fast", "reproducible 1, fast"),
+    ],
+)
+def test_reproducible_is_what_was_asked_for(reproducible: Any, arithmetic: str) -> None:
+    assert select_backend(reproducible=reproducible).arithmetic == arithmetic
+
+
+def test_a_reproducible_backend_keeps_its_place_and_leaves_the_plain_one_alone() -> None:
+    entered = []
+
+    class Placed(NumpyBackend):
+        @contextmanager
+        def on_device(self) -> Iterator[None]:
+            entered.append(self.device)
+            yield
+
+        def reduced_precision(self) -> tuple[str, ...]:
+            return ("coarse",)
+
+    plain = Placed("cpu", "float32")
+    arithmetic = plain.xp
+    reproducible = ReproducibleBackend(plain)
+    assert plain.xp is arithmetic
+    assert reproducible.xp is not arithmetic
+    entered.clear()
+    with reproducible.on_device():
+        assert entered == ["cpu"]
+    assert reproducible.reduced_precision() == ("coarse",)
 
 
 @pytest.mark.parametrize("shape", [(1, 2), (1, 1, 2)])

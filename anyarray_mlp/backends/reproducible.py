@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from numpy.typing import NDArray
@@ -24,9 +26,9 @@ class ReproducibleBackend(Backend):
     """
 
     def __init__(self, plain: Backend, slices: int = 2) -> None:
-        self.plain = plain
-        plain.xp = plain.reproducible_namespace(slices)
-        super().__init__(plain.device, plain.dtype, plain.xp)
+        self.plain = copy.copy(plain)
+        self.plain.xp = plain.reproducible_namespace(slices)
+        super().__init__(plain.device, plain.dtype, self.plain.xp)
         self.name, self.flat = plain.name, plain.flat  # type: ignore[misc]
         self.arithmetic = f"reproducible {VERSION}" + (", fast" if slices == 1 else "")
 
@@ -53,6 +55,14 @@ class ReproducibleBackend(Backend):
     def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """As the library compiles it."""
         return self.plain.jit(function)
+
+    def on_device(self) -> AbstractContextManager[Any]:
+        """As the library chooses its device."""
+        return self.plain.on_device()
+
+    def reduced_precision(self) -> tuple[str, ...]:
+        """As the library is set."""
+        return self.plain.reduced_precision()
 
     def synchronize(self) -> None:
         """Wait for the device."""

@@ -240,6 +240,6 @@ def _load(name: str, device: str, dtype: str, reproducible: Reproducible) -> Bac
     module, _, attribute = BACKENDS[name].backend_class.partition(".")
     backend_class = getattr(importlib.import_module(f"anyarray_mlp.backends.{module}"), attribute)
     backend: Backend = backend_class(device, dtype)
-    if reproducible is False:
+    if not reproducible:
         return backend
     return ReproducibleBackend(backend, slices=1 if reproducible == "fast" else 2)
