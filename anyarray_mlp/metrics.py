@@ -1,7 +1,8 @@
 """Scores of predictions, worked out on the host: what early stopping may watch and `evaluate` prints.
 
-A metric maps (outputs (n, k), targets, sample_weight or None) to a float. Targets are integer labels (n,) for
-softmax, else (n, k); under logistic outputs a probability of at least 0.5 counts as yes.
+What a score is depends on the task, which nobody can tell from some rows of targets: "classification" (each row has
+one class: labels (n,), one-hot rows (n, k) or a column of 0 and 1), "multilabel" (k yes-or-no answers a row) or
+"regression". A probability of at least 0.5 counts as yes.
 """
 
 from __future__ import annotations
@@ -15,16 +16,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.errors import UsageError
+from anyarray_mlp.model import MLP
 
 Host = NDArray[Any]
+#: (outputs (n, k), targets, sample_weight (n,) or None) to a float.
+Score = Callable[[Host, Host, Host | None], float]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A score and whether more of it is better."""
+    """The score of each task that it fits, and whether more of it is better."""
 
-    score: Callable[[Host, Host, Host | None], float]
+    scores: dict[str, Score]
     greater_is_better: bool
+
+
+def default_task(mlp: MLP) -> str:
+    """The task that a network's output is made for."""
+    if mlp.output == "softmax":
+        return "classification"
+    if mlp.output == "logistic":
+        return "classification" if mlp.sizes[-1] == 1 else "multilabel"
+    return "regression"
 
 
 def predicted_labels(outputs: Host) -> Host:
@@ -38,25 +51,19 @@ def true_labels(targets: Host) -> Host:
     """Class codes (n,) from labels, one-hot rows or a single column."""
     if targets.ndim == 1:
         return targets
-    return targets[:, 0].astype(np.int64) if targets.shape[1] == 1 else np.argmax(targets, axis=1)
+    return predicted_labels(targets)
 
 
 def accuracy(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
-    """Share of samples whose class is right; with several yes-or-no targets, all of them right."""
-    if is_multilabel(targets):
-        right = np.all((outputs >= 0.5) == (targets >= 0.5), axis=1)
-    else:
-        right = predicted_labels(outputs) == true_labels(targets)
+    """Share of samples whose class is right."""
+    right = predicted_labels(outputs) == true_labels(targets)
     return float(np.average(right, weights=sample_weight))
 
 
-def is_multilabel(targets: Host) -> bool:
-    """Whether targets (n, k) are several yes-or-no answers rather than one-hot rows."""
-    return (
-        targets.ndim == 2
-        and targets.shape[1] > 1
-        and bool(np.any(np.abs(targets.sum(axis=1) - 1.0) > 1e-6))
-    )
+def exact_match(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
+    """Share of samples whose yes-or-no answers are all right."""
+    right = np.all((outputs >= 0.5) == (targets >= 0.5), axis=1)
+    return float(np.average(right, weights=sample_weight))
 
 
 def mean_squared_error(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
@@ -109,33 +116,53 @@ def balanced_accuracy(outputs: Host, targets: Host, sample_weight: Host | None =
 
 def f1(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
     """Harmonic mean of precision and recall, averaged over classes (macro)."""
+    return macro_f1(true_labels(targets), predicted_labels(outputs), sample_weight)
+
+
+def multilabel_f1(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
+    """Harmonic mean of precision and recall of "yes", averaged over the answers (macro)."""
+    return macro_f1(as_answers(targets), as_answers(outputs), sample_weight)
+
+
+def macro_f1(truth: Host, labels: Host, sample_weight: Host | None) -> float:
+    """scikit-learn's F1, 0 where a class is neither there nor predicted."""
     from sklearn.metrics import f1_score
 
-    multilabel = is_multilabel(targets)
-    truth = targets if multilabel else true_labels(targets)
-    labels = (outputs >= 0.5).astype(np.int64) if multilabel else predicted_labels(outputs)
     return float(
         f1_score(truth, labels, average="macro", sample_weight=sample_weight, zero_division=0)
     )
 
 
+def as_answers(probabilities: Host) -> Host:
+    """0 and 1 of probabilities (n, k)."""
+    return (probabilities >= 0.5).astype(np.int64)
+
+
 def roc_auc(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
-    """Area under the ROC curve; with several classes, each against the rest, averaged."""
+    """Area under the ROC curve; with more than two classes, each against the rest, averaged."""
     from sklearn.metrics import roc_auc_score
 
-    truth = targets if is_multilabel(targets) else true_labels(targets)
-    scores = outputs[:, 0] if outputs.shape[1] == 1 else outputs
-    return float(roc_auc_score(truth, scores, multi_class="ovr", sample_weight=sample_weight))
+    scores = outputs if outputs.shape[1] > 2 else outputs[:, -1]
+    return float(
+        roc_auc_score(true_labels(targets), scores, multi_class="ovr", sample_weight=sample_weight)
+    )
+
+
+def multilabel_roc_auc(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
+    """Area under the ROC curve of each answer, averaged."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(as_answers(targets), outputs, sample_weight=sample_weight))
 
 
 METRICS: dict[str, Metric] = {
-    "accuracy": Metric(accuracy, True),
-    "balanced_accuracy": Metric(balanced_accuracy, True),
-    "f1": Metric(f1, True),
-    "roc_auc": Metric(roc_auc, True),
-    "r2": Metric(r2, True),
-    "mean_squared_error": Metric(mean_squared_error, False),
-    "mean_absolute_error": Metric(mean_absolute_error, False),
+    "accuracy": Metric({"classification": accuracy, "multilabel": exact_match}, True),
+    "balanced_accuracy": Metric({"classification": balanced_accuracy}, True),
+    "f1": Metric({"classification": f1, "multilabel": multilabel_f1}, True),
+    "roc_auc": Metric({"classification": roc_auc, "multilabel": multilabel_roc_auc}, True),
+    "r2": Metric({"regression": r2}, True),
+    "mean_squared_error": Metric({"regression": mean_squared_error}, False),
+    "mean_absolute_error": Metric({"regression": mean_absolute_error}, False),
 }
 
 
@@ -145,3 +172,14 @@ def find_metric(name: str) -> Metric:
         return METRICS[name]
     except KeyError:
         raise UsageError(f"metric must be one of {', '.join(METRICS)}, got {name!r}.") from None
+
+
+def find_score(name: str, task: str) -> Score:
+    """The score of a metric in a task; `UsageError` with the metrics that fit the task otherwise."""
+    scores = find_metric(name).scores
+    if task not in scores:
+        fitting = ", ".join(other for other, metric in METRICS.items() if task in metric.scores)
+        raise UsageError(
+            f"{name} is a metric of {' and '.join(scores)}, and the task is {task}: use {fitting}."
+        )
+    return scores[task]

@@ -13,7 +13,7 @@ from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.data import Dataset, Preprocessor, TargetEncoder
 from anyarray_mlp.errors import ModelFileError
 from anyarray_mlp.inference import Predictor, to_leaves
-from anyarray_mlp.metrics import METRICS, predicted_labels
+from anyarray_mlp.metrics import find_score, predicted_labels
 from anyarray_mlp.model import MLP
 from anyarray_mlp.persistence import ModelFile, load, save
 from anyarray_mlp.training import Evaluation
@@ -78,17 +78,18 @@ class TrainedModel:
         loss, _ = evaluation(to_leaves(self.mlp, backend, self.parameters))
         outputs = self.predictor(backend, scale)(x)
         scores = {"loss": loss}
-        if self.targets.task == "regression":
+        task = self.targets.task
+        if task == "regression":
             n = len(outputs)
             truth = np.asarray(self.targets.decode(encoded)).reshape(n, -1)
             values = np.asarray(self.targets.decode(outputs)).reshape(n, -1)
             for name in ("r2", "mean_squared_error", "mean_absolute_error"):
-                scores[name] = METRICS[name].score(values, truth, None)
+                scores[name] = find_score(name, task)(values, truth, None)
             return scores
-        names = ["accuracy", "f1"] if self.targets.task == "multilabel" else ["accuracy"]
-        if self.targets.task == "classification":
-            names += ["balanced_accuracy", "f1"]
-        return scores | {name: METRICS[name].score(outputs, encoded, None) for name in names}
+        names = (
+            ["accuracy", "f1"] if task == "multilabel" else ["accuracy", "balanced_accuracy", "f1"]
+        )
+        return scores | {name: find_score(name, task)(outputs, encoded, None) for name in names}
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the model file; errors as `persistence.save`."""

@@ -107,6 +107,7 @@ def main(options: Options, report: Report) -> None:
         input_scale=images.scale,
         validation=(images.x_test, one_hot(images.y_test, 10)),
         metrics=["accuracy"],
+        task="classification",
     )
     outputs = predict(
         mlp, result.parameters, images.x_test, backend=select_backend(), input_scale=images.scale

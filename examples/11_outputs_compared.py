@@ -123,6 +123,7 @@ def learn(problem: Problem, output: str, loss: str) -> tuple[Fit, Array]:
         input_scale=scale,
         validation=(x_test, one_hot(y_test, classes)),
         metrics=["accuracy"],
+        task="classification",
     )
     return result, predict(
         mlp, result.parameters, x_test, backend=select_backend(), input_scale=scale

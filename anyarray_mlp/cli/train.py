@@ -316,6 +316,7 @@ def fit_options(plan: Plan, start: TrainingState | None) -> dict[str, Any]:
         "sample_weight": prepared.sample_weight,
         "input_scale": prepared.input_scale,
         "metrics": metrics,
+        "task": prepared.targets.task,
     }
     if prepared.validation is not None:
         x, raw = prepared.validation

@@ -56,6 +56,7 @@ def train(
     sample_weight: Array | None = None,
     validation: tuple[Array, Array] | None = None,
     metrics: Sequence[str] = (),
+    task: str | None = None,
     initial: Host | TrainingState | None = None,
     seed: int = 0,
     shuffles: Shuffles | None = None,
@@ -75,6 +76,8 @@ def train(
     targets : (n, k), or integer labels (n,) with cross_entropy.
     sample_weight : (n,) or None.
     validation : (x, targets) to measure the loss and `metrics` on after each epoch.
+    task : what the metrics take the targets for, "classification", "multilabel" or "regression"; None for what the
+        output is made for: softmax and a single logistic output are classes, several logistic outputs labels.
     initial : parameters (p,) to start from, or the `TrainingState` to go on from; None draws them with `seed`.
     shuffles : the order of the samples in each epoch; None keeps theirs.
     alpha, clip_norm : L2 penalty; Euclidean norm that a gradient is scaled down to.
@@ -117,7 +120,9 @@ def train(
         ),
         steps=epochs * -(-n // batch_size),
     )
-    evaluate = Evaluation(mlp, backend, validation, metrics, input_scale) if validation else None
+    evaluate = None
+    if validation:
+        evaluate = Evaluation(mlp, backend, validation, metrics, input_scale, task)
 
     for _ in range(epochs):
         order = np.arange(n) if shuffles is None else shuffles.permutation(n)

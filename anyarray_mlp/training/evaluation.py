@@ -10,7 +10,7 @@ import numpy as np
 
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.inference import as_inputs, on_device, rows_at_once, spans
-from anyarray_mlp.metrics import find_metric
+from anyarray_mlp.metrics import default_task, find_score
 from anyarray_mlp.model import MLP
 from anyarray_mlp.parameters import Leaves
 
@@ -18,7 +18,10 @@ Array = Any
 
 
 class Evaluation:
-    """Loss and scores of one fixed set, moved to the device once."""
+    """Loss and scores of one fixed set, moved to the device once.
+
+    `task` is what the metrics take the targets for; None for what the output is made for.
+    """
 
     def __init__(
         self,
@@ -27,10 +30,12 @@ class Evaluation:
         held_out: tuple[Array, Array],
         metrics: Sequence[str] = (),
         input_scale: float | None = None,
+        task: str | None = None,
     ) -> None:
         self.backend = backend
         self.rows = rows_at_once(mlp, backend)
-        self.metrics = {name: find_metric(name) for name in metrics}
+        task = task or default_task(mlp)
+        self.metrics = {name: find_score(name, task) for name in metrics}
         self.x, self.targets = (on_device(backend, a) for a in held_out)
         self.host_targets = backend.to_host(self.targets)
 
@@ -51,6 +56,6 @@ class Evaluation:
             for column in zip(*parts, strict=True)
         )
         scores = {
-            name: m.score(outputs, self.host_targets, None) for name, m in self.metrics.items()
+            name: score(outputs, self.host_targets, None) for name, score in self.metrics.items()
         }
         return math.fsum(losses) / len(losses), scores

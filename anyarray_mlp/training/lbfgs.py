@@ -36,6 +36,7 @@ def minimize(
     sample_weight: Array | None = None,
     validation: tuple[Array, Array] | None = None,
     metrics: Sequence[str] = (),
+    task: str | None = None,
     alpha: float = 0.0,
     input_scale: float | None = None,
     gradient_tol: float = 1e-4,
@@ -58,7 +59,9 @@ def minimize(
     check_host_batch(mlp, x, targets)
     started = time.perf_counter()
     data = [None if a is None else on_device(backend, a) for a in (x, targets, sample_weight)]
-    evaluate = Evaluation(mlp, backend, validation, metrics, input_scale) if validation else None
+    evaluate = None
+    if validation:
+        evaluate = Evaluation(mlp, backend, validation, metrics, input_scale, task)
 
     def loss_and_grad(
         xp: Any, leaves: Leaves, x: Array, targets: Array, weight: Array | None
