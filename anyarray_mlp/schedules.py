@@ -2,13 +2,15 @@
 on every machine.
 
 A schedule maps the number of steps taken so far (0, 1, 2, ...) to the learning rate of the next one. One that
-also has `observe(value)` is told the monitored loss after each epoch.
+also has `observe(value)` is told the monitored loss after each epoch; what it remembers of that, `state()` gives as
+JSON and `restore(state)` takes back.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 from anyarray_mlp.arithmetic.scalar import cos_pi
 from anyarray_mlp.arithmetic.scalar import power as raise_to
@@ -62,23 +64,40 @@ def inverse_scaling(rate: float, per_step: float = 1.0, power: float = 0.5) -> S
     return lambda step: rate / raise_to(1.0 + per_step * step, power)
 
 
-def warm_up(schedule: Schedule, steps: int) -> Schedule:
+class WarmUp:
     """Rise linearly to the first rate of `schedule` over `steps` steps, then follow it from its start."""
-    _check_steps("steps", steps)
 
-    def warmed(step: int) -> float:
-        if step < steps:
-            return schedule(0) * (step + 1) / steps
-        return schedule(step - steps)
+    def __init__(self, schedule: Schedule, steps: int) -> None:
+        _check_steps("steps", steps)
+        self.schedule = schedule
+        self.steps = steps
 
-    observe = getattr(schedule, "observe", None)
-    if observe is not None:
-        warmed.observe = observe  # type: ignore[attr-defined]
-    return warmed
+    def __call__(self, step: int) -> float:
+        """The rate of the next step."""
+        if step < self.steps:
+            return self.schedule(0) * (step + 1) / self.steps
+        return self.schedule(step - self.steps)
+
+    def observe(self, value: float) -> None:
+        """Pass the monitored loss of one more epoch on."""
+        observe = getattr(self.schedule, "observe", None)
+        if observe is not None:
+            observe(value)
+
+    def state(self) -> dict[str, Any]:
+        """What the schedule within remembers."""
+        return schedule_state(self.schedule)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Hand `state` to the schedule within."""
+        restore_schedule(self.schedule, state)
 
 
 class ReduceOnPlateau:
-    """Multiply the rate by `factor` when the observed value has not fallen by `tol` for `patience` epochs."""
+    """Multiply the rate by `factor` when the observed value has not fallen by `tol` for `patience` epochs.
+
+    It falls no further than to `minimum`; a rate that starts below that stays as it is.
+    """
 
     def __init__(
         self,
@@ -111,8 +130,30 @@ class ReduceOnPlateau:
             return
         self.waited += 1
         if self.waited >= self.patience:
-            self.rate = max(self.rate * self.factor, self.minimum)
+            self.rate = min(self.rate, max(self.rate * self.factor, self.minimum))
             self.waited = 0
+
+    def state(self) -> dict[str, Any]:
+        """Rate, best value (None before the first) and epochs without progress."""
+        best = None if self.best == math.inf else self.best
+        return {"rate": self.rate, "best": best, "waited": self.waited}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self.rate, self.waited = state["rate"], state["waited"]
+        self.best = math.inf if state["best"] is None else state["best"]
+
+
+def schedule_state(schedule: Schedule) -> dict[str, Any]:
+    """What a schedule remembers beyond the step; empty for one that is a function of the step alone."""
+    state = getattr(schedule, "state", None)
+    return {} if state is None else dict(state())
+
+
+def restore_schedule(schedule: Schedule, state: dict[str, Any]) -> None:
+    """Give a schedule back what `schedule_state` told of it."""
+    if state:
+        schedule.restore(state)  # type: ignore[attr-defined]
 
 
 SCHEDULES = ("constant", "step", "exponential", "cosine", "invscaling", "plateau")
@@ -121,12 +162,12 @@ SCHEDULES = ("constant", "step", "exponential", "cosine", "invscaling", "plateau
 def make_schedule(
     name: str, rate: float, *, steps_per_epoch: int, epochs: int, warm_up_epochs: int = 0
 ) -> Schedule:
-    """A schedule by name, its spans chosen from the length of the run.
+    """A schedule by name, its spans chosen from the epochs that follow the warm-up.
 
-    `step` divides the rate by 10 at each third of the run, `exponential` by 20 in all, `cosine` ends at zero,
+    `step` divides the rate by 10 at each third of them, `exponential` by 20 in all, `cosine` ends at zero,
     `invscaling` is rate / sqrt(1 + epoch), `plateau` divides by 5 after 5 epochs without progress.
     """
-    total = max(1, steps_per_epoch * epochs)
+    total = max(1, steps_per_epoch * (epochs - warm_up_epochs))
     schedule: Schedule
     match name:
         case "constant":
@@ -144,7 +185,7 @@ def make_schedule(
         case _:
             raise UsageError(f"learning_rate must be one of {', '.join(SCHEDULES)}, got {name!r}.")
     if warm_up_epochs:
-        schedule = warm_up(schedule, warm_up_epochs * steps_per_epoch)
+        schedule = WarmUp(schedule, warm_up_epochs * steps_per_epoch)
     return schedule
 
 

@@ -213,6 +213,25 @@ def test_a_run_that_was_cut_in_two_ends_where_a_whole_one_does(cli, here):
     ]
 
 
+def test_a_cut_run_remembers_its_plateau_behind_a_warm_up(cli, here):
+    options = (
+        "train", "iris", "--quiet", "--reproducible", "--hidden", 4, "--learning-rate", "plateau", "--warm-up", 2,
+        "--learning-rate-init", 0.5, "--early-stopping", "--patience", 100,
+    )  # fmt: skip
+    for out, epochs, more in [("whole", 40, ()), ("parts", 25, ()), ("parts", 40, ("--resume",))]:
+        code, _, err = cli(*options, "--epochs", epochs, "--out", out, *more)
+        assert code == 0, err
+    whole, parts = (
+        [json.loads(line) for line in (here / out / "metrics.jsonl").read_text().splitlines()]
+        for out in ("whole", "parts")
+    )
+    for name in ("loss", "validation_loss", "learning_rate"):
+        assert [r[name] for r in whole] == [r[name] for r in parts]
+    assert whole[24]["learning_rate"] < 0.5  # or a plateau that was forgotten would not show
+    models = [(here / out / "model.safetensors").read_bytes() for out in ("whole", "parts")]
+    assert models[0] == models[1]
+
+
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_keeps_what_was_learned(here, number, expected):
     command = [

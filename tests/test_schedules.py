@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -10,13 +11,15 @@ from anyarray_mlp.errors import UsageError
 from anyarray_mlp.schedules import (
     SCHEDULES,
     ReduceOnPlateau,
+    WarmUp,
     constant,
     cosine,
     exponential,
     inverse_scaling,
     make_schedule,
+    restore_schedule,
+    schedule_state,
     step_decay,
-    warm_up,
 )
 
 
@@ -28,8 +31,8 @@ from anyarray_mlp.schedules import (
         (exponential(0.1, every=10, factor=0.5), {0: 0.1, 5: 0.1 * 0.5**0.5, 20: 0.025}),
         (cosine(0.1, total=100, final=0.02), {0: 0.1, 50: 0.06, 100: 0.02, 500: 0.02}),
         (inverse_scaling(0.1, per_step=1.0, power=0.5), {0: 0.1, 3: 0.05, 99: 0.01}),
-        (warm_up(constant(0.1), 4), {0: 0.025, 3: 0.1, 4: 0.1}),
-        (warm_up(cosine(0.1, total=10), 5), {4: 0.1, 5: 0.1, 15: 0.0}),
+        (WarmUp(constant(0.1), 4), {0: 0.025, 3: 0.1, 4: 0.1}),
+        (WarmUp(cosine(0.1, total=10), 5), {4: 0.1, 5: 0.1, 15: 0.0}),
     ],
 )
 def test_rates(schedule, rates):
@@ -47,10 +50,46 @@ def test_plateau_waits_then_reduces_down_to_its_minimum():
 
 def test_warm_up_passes_on_what_it_is_told():
     inner = ReduceOnPlateau(0.1, patience=1)
-    schedule = warm_up(inner, 2)
+    schedule = WarmUp(inner, 2)
     schedule.observe(1.0)
     schedule.observe(1.0)
     assert schedule(5) == inner(0) == pytest.approx(0.02)
+
+
+def test_a_plateau_never_raises_a_rate_that_starts_below_its_minimum():
+    schedule = ReduceOnPlateau(1e-7, patience=1)
+    for _ in range(3):
+        schedule.observe(1.0)
+    assert schedule(0) == 1e-7
+
+
+@pytest.mark.parametrize("observed", [[], [1.0, 1.0, 0.5, 0.5, 0.5]])
+@pytest.mark.parametrize("wrap", [lambda inner: inner, lambda inner: WarmUp(inner, 3)])
+def test_a_schedule_goes_on_from_its_state_as_if_it_had_never_stopped(wrap, observed):
+    whole, resumed = (wrap(ReduceOnPlateau(0.1, patience=2)) for _ in range(2))
+    for value in observed:
+        whole.observe(value)
+    restore_schedule(resumed, json.loads(json.dumps(schedule_state(whole))))
+    for value in (0.5, 0.4, 0.4, 0.4):
+        assert resumed(7) == whole(7)
+        whole.observe(value)
+        resumed.observe(value)
+    assert resumed(7) == whole(7) < 0.1
+
+
+def test_a_schedule_of_the_step_alone_has_no_state():
+    for schedule in (constant(0.1), WarmUp(constant(0.1), 2)):
+        assert schedule_state(schedule) == {}
+        restore_schedule(schedule, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "last"), [("cosine", 0.0), ("exponential", 0.005), ("step", 1e-4)]
+)
+def test_spans_are_of_the_epochs_after_the_warm_up(name, last):
+    schedule = make_schedule(name, 0.1, steps_per_epoch=10, epochs=8, warm_up_epochs=2)
+    assert schedule(19) == schedule(20) == 0.1
+    assert schedule(80) == pytest.approx(last, abs=1e-15)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -71,7 +110,7 @@ def test_named_schedules_start_at_the_rate_and_never_exceed_it(name):
         lambda: exponential(0.1, every=1, factor=1.5),
         lambda: cosine(0.1, total=5, final=0.2),
         lambda: inverse_scaling(0.1, per_step=0.0),
-        lambda: warm_up(constant(0.1), 0),
+        lambda: WarmUp(constant(0.1), 0),
         lambda: ReduceOnPlateau(0.1, factor=0.0),
         lambda: make_schedule("linear", 0.1, steps_per_epoch=1, epochs=1),
     ],

@@ -13,7 +13,7 @@ from anyarray_mlp.cli.preparation import Prepared
 from anyarray_mlp.errors import DataError, ModelFileError, StorageError, UsageError
 from anyarray_mlp.model import MLP
 from anyarray_mlp.persistence import Checkpoint, RunFolder
-from anyarray_mlp.schedules import ReduceOnPlateau, Schedule
+from anyarray_mlp.schedules import Schedule, restore_schedule, schedule_state
 from anyarray_mlp.training import EarlyStopping, Epoch, TrainingState
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
@@ -73,24 +73,25 @@ class Checkpoints:
         self.fingerprint = fingerprint(prepared)
         self.stopping = stopping
         self.schedule = schedule
-        self.last: TrainingState | None = None
-        self.latest: Epoch | None = None
+        self.last: Checkpoint | None = None
         self.saved_at = time.monotonic()
 
     def __call__(self, epoch: Epoch) -> None:
         """Save when it is time; a run that was cut within an epoch goes on from the epoch before."""
         if not epoch.complete:
             return
-        self.latest = epoch
-        self.last = epoch.snapshot()
+        self.last = self.checkpoint(epoch.snapshot())
         if time.monotonic() - self.saved_at >= SECONDS_BETWEEN_CHECKPOINTS:
             self.save_last()
 
     def save_last(self) -> None:
         """Save the last complete epoch's state."""
-        state = self.last
-        if state is None:
-            return
+        if self.last is not None:
+            self.run.save_checkpoint(self.last)
+            self.saved_at = time.monotonic()
+
+    def checkpoint(self, state: TrainingState) -> Checkpoint:
+        """The state of training, and what early stopping and schedule remember at the same epoch."""
         arrays = {"parameters": state.parameters}
         arrays |= {f"moments.{i}": moment for i, moment in enumerate(state.moments)}
         record: dict[str, Any] = {
@@ -98,18 +99,13 @@ class Checkpoints:
             "epoch": state.epoch,
             "order": state.order,
             "data": self.fingerprint,
+            "schedule": schedule_state(self.schedule),
         }
-        if self.stopping is not None and self.stopping.best_parameters is not None:
-            arrays["best_parameters"] = self.stopping.best_parameters
-            record["early_stopping"] = [
-                self.stopping.best,
-                self.stopping.best_epoch,
-                self.stopping.waited,
-            ]
-        if isinstance(self.schedule, ReduceOnPlateau) and np.isfinite(self.schedule.best):
-            record["plateau"] = [self.schedule.rate, self.schedule.best, self.schedule.waited]
-        self.run.save_checkpoint(Checkpoint(state.epoch, arrays, record))
-        self.saved_at = time.monotonic()
+        if self.stopping is not None:
+            record["early_stopping"] = self.stopping.state()
+            if self.stopping.best_parameters is not None:
+                arrays["best_parameters"] = self.stopping.best_parameters
+        return Checkpoint(state.epoch, arrays, record)
 
     def restore(self, mlp: MLP) -> TrainingState | None:
         """The state of the newest whole checkpoint, with early stopping and schedule as they were."""
@@ -129,12 +125,8 @@ class Checkpoints:
                 f"The checkpoint in {self.run.path} is of another network: start a new run with another --out."
             )
         if self.stopping is not None and "early_stopping" in state:
-            best, best_epoch, waited = state["early_stopping"]
-            self.stopping.best, self.stopping.best_epoch = best, best_epoch
-            self.stopping.waited = waited
-            self.stopping.best_parameters = arrays["best_parameters"]
-        if isinstance(self.schedule, ReduceOnPlateau) and "plateau" in state:
-            self.schedule.rate, self.schedule.best, self.schedule.waited = state["plateau"]
+            self.stopping.restore(state["early_stopping"], arrays.get("best_parameters"))
+        restore_schedule(self.schedule, state["schedule"])
         self.run.rewind_metrics(state["epoch"])
         return TrainingState(
             arrays["parameters"],

@@ -55,6 +55,17 @@ class EarlyStopping:
             self.best_parameters = epoch.snapshot().parameters
         return self.is_over
 
+    def state(self) -> dict[str, Any]:
+        """Best score (None before the first), its epoch and the epochs since, as JSON; `best_parameters` go beside."""
+        best = self.best if math.isfinite(self.best) else None
+        return {"best": best, "best_epoch": self.best_epoch, "waited": self.waited}
+
+    def restore(self, state: dict[str, Any], best_parameters: Host | None) -> None:
+        """Go on from what `state` gave."""
+        self.best = -math.inf if state["best"] is None else state["best"]
+        self.best_epoch, self.waited = state["best_epoch"], state["waited"]
+        self.best_parameters = best_parameters
+
     @property
     def is_over(self) -> bool:
         """Whether the patience is used up."""

@@ -163,6 +163,10 @@ def train(
         now.epoch += complete
         validation_loss, scores = evaluate(now.theta) if evaluate else (None, {})
         mean_loss = math.fsum(step_losses * rows) / int(rows.sum())
+        observe = getattr(schedule, "observe", None)
+        if complete and observe is not None:
+            # Before the record goes out: who keeps the schedule's state beside the parameters' keeps the same epoch's.
+            observe(mean_loss if validation_loss is None else validation_loss)
         yield Epoch(
             epoch=now.epoch,
             step=now.step,
@@ -181,6 +185,3 @@ def train(
         )
         if not complete:
             return
-        observe = getattr(schedule, "observe", None)
-        if observe is not None:
-            observe(mean_loss if validation_loss is None else validation_loss)
