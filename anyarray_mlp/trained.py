@@ -15,7 +15,7 @@ from anyarray_mlp.errors import ModelFileError
 from anyarray_mlp.inference import Predictor, to_leaves
 from anyarray_mlp.metrics import find_score, predicted_labels
 from anyarray_mlp.model import MLP
-from anyarray_mlp.persistence import ModelFile, load, save
+from anyarray_mlp.persistence import MODEL_NAME, ModelFile, load, save
 from anyarray_mlp.training import Evaluation
 
 Host = NDArray[Any]
@@ -113,7 +113,7 @@ class TrainedModel:
     def load(cls, path: str | os.PathLike[str]) -> TrainedModel:
         """Read a model file, or the one in a run's folder; `ModelFileError` where it does not hold together."""
         if os.path.isdir(path):
-            path = os.path.join(path, "model.safetensors")
+            path = os.path.join(path, MODEL_NAME)
         return cls.from_file(load(path), os.fspath(path))
 
     @classmethod

@@ -515,10 +515,20 @@ def test_a_backend_that_is_not_installed_ends_with_69_and_its_cure(cli, monkeypa
     assert "pip install 'anyarray-mlp[torch]'" in err
 
 
-def test_a_diagnosis_that_cannot_be_written_leaves_the_old_one(cli, here, monkeypatch):
+def test_an_overwritten_run_leaves_no_diagnosis(cli, here):
     arguments = ("train", "iris", "--epochs", 2, "--out", "run", "--quiet")
     assert cli(*arguments)[0] == 0
-    old = (here / "run" / "diagnosis.json").read_bytes()
+    assert cli("diagnose", "run")[0] != 74
+    assert cli(*arguments, "--overwrite", "--no-diagnose")[0] == 0
+    assert not (here / "run" / "diagnosis.json").exists()
+    code, _, err = cli("diagnose", "run")
+    assert code == 74
+    assert "train with --diagnose" in err
+
+
+def test_a_diagnosis_that_cannot_be_written_leaves_none_of_the_run_before(cli, here, monkeypatch):
+    arguments = ("train", "iris", "--epochs", 2, "--out", "run", "--quiet")
+    assert cli(*arguments)[0] == 0
     put = files.disk.replace
 
     def full(source, target):
@@ -530,5 +540,4 @@ def test_a_diagnosis_that_cannot_be_written_leaves_the_old_one(cli, here, monkey
     code, _, err = cli(*arguments, "--overwrite", "--seed", 5)
     assert code == 74
     assert "diagnosis.json: No space left on device; free some space" in err
-    assert (here / "run" / "diagnosis.json").read_bytes() == old
-    assert not list((here / "run").glob(".diagnosis.json*"))
+    assert not list((here / "run").glob("*diagnosis.json*"))

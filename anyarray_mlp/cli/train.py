@@ -355,11 +355,7 @@ def fit_plan(
 
 def tell(run: RunFolder, diagnosis: Diagnosis, settings: dict[str, Any]) -> None:
     """Keep a diagnosis in the run's folder and say it in a few lines."""
-    from anyarray_mlp.diagnosis.report import FILE_NAME
-    from anyarray_mlp.persistence import atomic_write
-
-    # Not `diagnosis.save`: like all of the folder, what an earlier run left stays whole until this is.
-    atomic_write(run.path / FILE_NAME, diagnosis.to_json().encode("ascii"), overwrite=True)
+    diagnosis.save(run.path)
     if not settings["quiet"]:
         click.echo(diagnosis.summary(), err=True)
 

@@ -13,8 +13,8 @@ from anyarray_mlp.diagnosis.finding import CAUSES, SEVERITIES, Finding
 from anyarray_mlp.diagnosis.rules import RULES
 from anyarray_mlp.diagnosis.run_record import RunRecord
 from anyarray_mlp.errors import DataError, StorageError
+from anyarray_mlp.persistence import DIAGNOSIS_NAME, atomic_write
 
-FILE_NAME = "diagnosis.json"
 FORMAT = 1
 
 
@@ -73,12 +73,9 @@ class Diagnosis:
             raise DataError(f"This is no diagnosis record ({error}): train again.") from None
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write `diagnosis.json` into a run's folder."""
-        path = Path(folder) / FILE_NAME
-        try:
-            path.write_text(self.to_json(), encoding="ascii")
-        except OSError as error:
-            raise StorageError(f"{path} could not be written: {error.strerror}.") from error
+        """Write `diagnosis.json` into a run's folder, whole or not at all."""
+        path = Path(folder) / DIAGNOSIS_NAME
+        atomic_write(path, self.to_json().encode("ascii"), overwrite=True)
         return path
 
 
@@ -86,7 +83,7 @@ def load_diagnosis(run: str | os.PathLike[str]) -> Diagnosis:
     """The diagnosis of a run's folder, or of its `diagnosis.json`."""
     path = Path(run)
     if path.is_dir():
-        path = path / FILE_NAME
+        path = path / DIAGNOSIS_NAME
     try:
         text = path.read_text(encoding="ascii")
     except FileNotFoundError:

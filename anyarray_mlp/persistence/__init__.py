@@ -10,10 +10,12 @@ from anyarray_mlp.persistence.checkpoint import (
 )
 from anyarray_mlp.persistence.files import DirectoryLock, atomic_write
 from anyarray_mlp.persistence.model_file import ModelFile, load, save
-from anyarray_mlp.persistence.run_folder import RunFolder
+from anyarray_mlp.persistence.run_folder import DIAGNOSIS_NAME, MODEL_NAME, RunFolder
 from anyarray_mlp.persistence.toml_writer import to_toml
 
 __all__ = [
+    "DIAGNOSIS_NAME",
+    "MODEL_NAME",
     "Checkpoint",
     "DirectoryLock",
     "ModelFile",

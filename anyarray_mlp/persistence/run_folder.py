@@ -36,6 +36,9 @@ from anyarray_mlp.persistence.toml_writer import to_toml
 MODEL_NAME = "model.safetensors"
 METRICS_NAME = "metrics.jsonl"
 CONFIG_NAME = "config.toml"
+DIAGNOSIS_NAME = "diagnosis.json"
+#: What a run leaves beside its model and its checkpoints.
+RECORD_NAMES = (METRICS_NAME, CONFIG_NAME, DIAGNOSIS_NAME)
 
 
 class RunFolder:
@@ -53,7 +56,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], *, overwrite: bool = False) -> RunFolder:
-        """Start a run: make the folder, lock it, and clear what an earlier run logged.
+        """Start a run: make the folder, lock it, and clear what an earlier run told and its checkpoints.
 
         A model that is there stays until `save_model` replaces it. Raises OutputExistsError where
         a model or checkpoint is there and `overwrite` is false, LockedError where another process
@@ -69,8 +72,8 @@ class RunFolder:
                     f"{run.path} holds a run already: give --overwrite to replace it, --resume to "
                     "go on with it, or another --out"
                 )
-            for stale in [run.metrics_path, run.config_path]:
-                remove(stale)
+            for name in RECORD_NAMES:
+                remove(run.path / name)
             for step in steps:
                 remove(checkpoint_path(run.path, step))
         except BaseException:
