@@ -429,12 +429,14 @@ class UserNetwork:
         bound = [
             f.function for f in (self.forward, self.loss, self.gradients, self.train_step) if f
         ]
-        self.snapshot = Snapshot([self.network, *bound])
+        self.roots = [self.network, *bound]
+        self.snapshot = Snapshot(self.roots)
         self.layout: Layout = adapter.samples or "rows"
         self.original = self.read()
         self.current = self.original
         self.rate_path = self.find_rate_path()
         self.primed = False  # run the forward pass before each training step
+        self.optimizer_state: list[Array] = []  # zero wherever other weights are written
 
     def find_rate_path(self) -> str | None:
         if isinstance(self.adapter.learning_rate, str):
@@ -482,12 +484,40 @@ class UserNetwork:
         """Set the parameters that the next calls start from."""
         self.current = [np.array(a) for a in arrays]
 
-    def reset(self) -> None:
-        """Back to the first state, with the parameters last given to `write`."""
-        self.snapshot.restore()
+    def reset(self, generators: bool = True) -> None:
+        """Back to the first state, with the parameters last given to `write`.
+
+        Without `generators` random numbers go on from where they are.
+        """
+        self.snapshot.restore(generators)
         if self.current is not self.original:
+            for state in self.optimizer_state:
+                state[...] = 0
             for parameter, array in zip(self.parameters, self.current, strict=True):
                 write_path(self.network, parameter.path, array)
+
+    def state_like_parameters(self, x: Any, y: Any) -> list[Array]:
+        """Arrays beside the parameters that have the shape of one: what an optimizer keeps.
+
+        Those of zeros, those that hold x or y, and those that a forward pass run just before has
+        written anew are left out.
+        """
+        parameters = [read_path(self.network, p.path) for p in self.parameters]
+        shapes = {np.shape(value) for value in self.original}
+        known = [array for _, array in [*flatten(x), *flatten(y)]]
+        held = {id(array) for array, _ in Snapshot(self.roots).arrays}
+        found = []
+        for array, content in self.snapshot.arrays:
+            host = to_host(content)
+            if host.dtype.kind != "f" or host.shape not in shapes or not host.any():
+                continue
+            if id(array) not in held or not np.array_equal(to_host(array), host):
+                continue
+            if any(array is value or share_memory(array, value) for value in parameters):
+                continue
+            if not any(np.array_equal(host.ravel(), np.ravel(data)) for data in known):
+                found.append(array)
+        return found
 
     def restore(self) -> None:
         """Everything as the user handed it over."""
@@ -589,7 +619,9 @@ class UserNetwork:
         leaves = [leaf for leaf in flatten(result) if np.ndim(leaf[1]) > 0 or self.has_scalars()]
         if not leaves:
             leaves = self.gradients_left_behind()
-        return order_leaves(leaves, self.parameters, self.current)
+        # Copies: an array that the user's code keeps and adds to would change with the next call.
+        ordered = order_leaves(leaves, self.parameters, self.current)
+        return [None if array is None else np.array(array) for array in ordered]
 
     def has_scalars(self) -> bool:
         return any(np.ndim(a) == 0 for a in self.current)
@@ -649,6 +681,10 @@ class UserNetwork:
                     for parameter, array in zip(self.parameters, after, strict=True):
                         write_path(self.network, parameter.path, array)
         return after
+
+
+def share_memory(a: Any, b: Any) -> bool:
+    return np.may_share_memory(to_host(a), to_host(b))
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ from anyarray_mlp.diagnosis.matching import Explanation, fit_factor, usual_scale
 from anyarray_mlp.diagnosis.memory import gradient_memory, step_memory
 from anyarray_mlp.diagnosis.mistakes import CATALOGUE, BackpropFinding
 from anyarray_mlp.diagnosis.numerical import Slopes, numerical_slopes
+from anyarray_mlp.diagnosis.randomness import random_backward, random_forward
 from anyarray_mlp.diagnosis.reference import LOSSES
 from anyarray_mlp.diagnosis.samples import outputs_of
 from anyarray_mlp.diagnosis.source_lines import (
@@ -97,7 +98,9 @@ class BackpropReport:
         if self.understood:
             parts = [f"{key} {value}" for key, value in self.understood.items()]
             lines.append("taken as: " + "; ".join(parts))
-        if self.ok:
+        if self.ok and any(note.cause == "random_numbers" for note in self.notes):
+            lines.append("not checked: the gradients change with the random numbers drawn")
+        elif self.ok:
             lines.append("no mistake found: the gradients are those of the loss")
         else:
             number = len(self.findings)
@@ -248,7 +251,12 @@ class Check:
         self.slopes = self.numerical()
 
     def run(self) -> BackpropReport:
-        self.add(forward_findings(self.known))
+        self.add(random_forward(self.known))
+        if not self.has("random_numbers"):
+            self.add(forward_findings(self.known))
+            self.add(random_backward(self.known))
+        if self.has("random_numbers"):
+            return self.report([])
         if self.user.gradients is not None:
             self.check_gradients()
         if self.user.train_step is not None:
@@ -524,6 +532,8 @@ class Check:
     def lines_of(self, finding: BackpropFinding) -> list[SourceLine]:
         """The executed lines among which a mistake is to be looked for."""
         kept = self.executed
+        if finding.cause == "random_numbers":
+            return kept(finding.where)
         if finding.cause in IN_FORWARD:
             return kept("forward")
         if finding.cause in IN_LOSS and self.user.loss is not None:

@@ -355,6 +355,15 @@ CATALOGUE: dict[str, Cause] = {
         "scale the targets, one-hot the classes for a softmax, or use a linear output",
         rank=6,
     ),
+    "random_numbers": Cause(
+        "random numbers are drawn (dropout?): the gradients were not compared",
+        "each call drops other units or adds other noise",
+        "the same result for the same weights and samples",
+        "set the rate of dropout (or the noise) to 0 for the check",
+        "note",
+        rank=0,
+        hints=(r"(?i)rand|drop|binomial|bernoulli|choice|noise", r"(?i)mask"),
+    ),
     "constant_output": Cause(
         "the output is the same for every input",
         "all samples give one output",

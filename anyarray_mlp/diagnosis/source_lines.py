@@ -8,6 +8,7 @@ out when the backward pass is meant.
 from __future__ import annotations
 
 import contextlib
+import functools
 import linecache
 import os
 import re
@@ -45,6 +46,7 @@ class SourceLine:
         return f"{Path(self.path).name}:{self.number}"
 
 
+@functools.cache
 def is_own(path: str) -> bool:
     """True for a file of the user's, not of Python, an installed library or this package."""
     full = str(Path(path).resolve()) if not path.startswith("<") else path

@@ -54,6 +54,7 @@ class Understanding:
         rng = np.random.default_rng(PROBE_SEED + 1)
         self.samples = self.loss_samples = self.find_layout(x, y)
         self.values = self.pick_probe(rng)
+        user.optimizer_state = self.find_optimizer_state()
         user.write(self.values)
         self.output = outputs_of(user, self.samples)
         self.mend_label_shape()
@@ -164,6 +165,28 @@ class Understanding:
             if score > best_score:
                 best, best_score = values, score
         return best
+
+    def find_optimizer_state(self) -> list[Array]:
+        """Velocities and the like: shaped as a parameter, and without a say in output and loss.
+
+        They belong to the weights that the user trained; beside the probe weights they are zero.
+        """
+        user, samples = self.user, self.samples
+
+        def seen(state: list[Array]) -> list[Array] | None:
+            user.optimizer_state = state
+            user.write(self.values)
+            return attempt(lambda s: [outputs_of(user, s), *self.user_loss(s)], samples)
+
+        usual = seen([])
+        if usual is None:
+            return []
+        silent = []
+        for array in user.state_like_parameters(samples.x, samples.y):
+            without = seen([array])
+            if without is not None and same_arrays(without, usual, 0.0):
+                silent.append(array)
+        return silent
 
     def mend_label_shape(self) -> None:
         """(n,) against (n, 1): do the labels as given mean the same as in the output's shape?

@@ -1,0 +1,63 @@
+"""Does a user's network draw random numbers, as dropout does? Then two runs cannot be compared."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from anyarray_mlp.diagnosis.mistakes import BackpropFinding
+from anyarray_mlp.diagnosis.understanding import Understanding, same_arrays
+
+Array = Any
+TRIES = 8
+
+
+def random_forward(known: Understanding) -> list[BackpropFinding]:
+    """A note where the forward pass gives another output with other random numbers."""
+    samples, user = known.samples, known.user
+    x = samples.x[0] if samples.layout == "single" else samples.x
+    return found("forward", differs(known, lambda: [user.output(x, fresh=False)]))
+
+
+def random_backward(known: Understanding) -> list[BackpropFinding]:
+    """The same of the gradients and of a step, each of one sample.
+
+    With one sample, an order or a batch drawn at random is always the same: these are let pass.
+    """
+    user, samples = known.user, known.samples
+    for index in range(min(samples.count, TRIES)):
+        x, y = samples.one(index)
+
+        def gradients(x: Any = x, y: Any = y) -> list[Array]:
+            return [a for a in user.raw_gradients(x, y, fresh=False) if a is not None]
+
+        def step(x: Any = x, y: Any = y) -> list[Array]:
+            return user.step(x, y, None, fresh=False)
+
+        # A function that takes no batch of one sample tells nothing here.
+        with contextlib.suppress(Exception):
+            if user.gradients is not None and differs(known, gradients):
+                return found("gradients", True)
+        with contextlib.suppress(Exception):
+            if user.train_step is not None and differs(known, step):
+                return found("train_step", True)
+    return []
+
+
+def differs(known: Understanding, call: Callable[[], list[Array]]) -> bool:
+    """Does the second of two calls from the same state give another result?"""
+    known.user.write(known.values)
+    known.user.reset()
+    first = [np.nan_to_num(array) for array in call()]
+    known.user.reset(generators=False)
+    return not same_arrays(first, [np.nan_to_num(a) for a in call()], known.tolerance)
+
+
+def found(function: str, random: bool) -> list[BackpropFinding]:
+    if not random:
+        return []
+    detail = f"{function} gives another result when the random numbers are others"
+    return [BackpropFinding("random_numbers", where=function, detail=detail, severity="note")]
