@@ -126,7 +126,11 @@ def test_targets_from_numpy_move_to_x(home: Backend) -> None:
         assert at_home(home, estimator.predict(home.asarray(X_IRIS)))
         partial = MLPClassifier(**QUICK).partial_fit(home.asarray(X_IRIS), IRIS, classes=[0, 1, 2])
         assert at_home(home, partial.coefs_[0])
-        partial.partial_fit(home.asarray(X_IRIS), IRIS)
+        partial.partial_fit(home.asarray(X_IRIS), IRIS, classes=home.asarray(np.arange(3)))
+        named = MLPClassifier(**QUICK).partial_fit(
+            home.asarray(X_IRIS), home.asarray(IRIS), classes=home.asarray(np.arange(3))
+        )
+        np.testing.assert_array_equal(named.classes_, [0, 1, 2])
 
 
 def test_text_labels_stay_numpy(home: Backend) -> None:

@@ -7,6 +7,7 @@ import functools
 import math
 import warnings
 from collections.abc import Callable
+from numbers import Number
 from typing import Any, ClassVar
 
 import numpy as np
@@ -83,7 +84,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     # --- what the two differ in ---
 
     def _labelled(self, y: Any, first: bool, incremental: bool, classes: Any) -> Any:
-        """Check y against what was fitted before, and take note of it; y as rows for `_targets`."""
+        """Check y against what was fitted before, and take note of it; y as `_targets` takes it."""
         raise NotImplementedError
 
     def _targets(self, y: Any) -> Host:
@@ -114,8 +115,10 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         classes: Any = None,
     ) -> Any:
         name = type(self).__name__
-        check_parameters(name, self.get_params(deep=False), self.own_constraints)
+        check_parameters(self)
         first = not (self.__sklearn_is_fitted__() and (self.warm_start or incremental))
+        if held_out[0] is None and any(part is not None for part in held_out[1:]):
+            raise UsageError("y_val or sample_weight_val was given without X_val: pass X_val too.")
         given = X, y
         X, y = self._validated(X, y, reset=first)
         place = followed_place(X)
@@ -136,7 +139,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         early = self.early_stopping and self.solver != "lbfgs"
         validation = None
         if held_out[0] is not None:
-            validation = self._held_out(network, backend, *held_out)
+            validation = self._held_out(network, backend, y, *held_out)
         elif early:
             rows, others = self._split(data.targets, progress)
             plain = Data(X, y, data.targets, weight).rows(others)
@@ -191,6 +194,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
 
     def _begin(self, network: MLP, first: bool) -> Host:
         """Set up what a first call starts from; the parameters (p,) to start with."""
+        if not first:
+            self._check_goes_on(network)
         self.n_outputs_ = network.sizes[-1]
         self.n_layers_ = len(network.sizes)
         self.out_activation_ = network.output
@@ -200,7 +205,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             self._progress = Progress(random_state, EpochOrder(random_state))
         progress = self._progress
         if first:
-            start = initial_parameters(network, self.initializer, progress.random_state)
+            start = initial_parameters(
+                network, self.initializer, self.activation, progress.random_state
+            )
             self.n_iter_ = self.t_ = 0
             self.loss_curve_ = []
             self.validation_loss_curve_ = []
@@ -210,13 +217,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             self._no_improvement_count = 0
         else:
             start = host_vector([*self.coefs_, *self.intercepts_])
-            shapes = tuple(part.shape for part in [*self.coefs_, *self.intercepts_])
-            if shapes != network.layout.shapes:
-                raise UsageError(
-                    f"Training goes on from weights of shapes {shapes} and hidden_layer_sizes="
-                    f"{self.hidden_layer_sizes!r} gives {network.layout.shapes}: restore hidden_layer_sizes, or fit "
-                    "anew with warm_start=False."
-                )
             self._no_improvement_count = getattr(self, "_no_improvement_count", 0)
             if progress.best is None and getattr(self, "validation_scores_", None):
                 progress.best = start
@@ -226,6 +226,22 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         if network.dropout_layers and not progress.dropout_seed:
             progress.dropout_seed = draw_seed(progress.random_state)
         return start
+
+    def _check_goes_on(self, network: MLP) -> None:
+        """Raise an error where the weights so far are not those of the network."""
+        fitted = [part.shape for part in [*self.coefs_, *self.intercepts_]]
+        n_outputs = fitted[-1][0]
+        if n_outputs != network.sizes[-1]:
+            raise DataError(
+                f"y has {network.sizes[-1]} column(s) and the estimator was fitted to {n_outputs}: give as many, or "
+                "fit anew with warm_start=False."
+            )
+        if tuple(fitted) != network.layout.shapes:
+            raise UsageError(
+                f"Training goes on from weights of shapes {tuple(fitted)} and hidden_layer_sizes="
+                f"{self.hidden_layer_sizes!r} gives {network.layout.shapes}: restore hidden_layer_sizes, or fit "
+                "anew with warm_start=False."
+            )
 
     def _split(self, targets: Host, progress: Progress) -> tuple[Host, Host]:
         """Rows to train on and rows held out; the same ones in a later call with as many rows."""
@@ -251,13 +267,17 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         return progress.split
 
     def _held_out(
-        self, network: MLP, backend: Backend, X: Any, y: Any, sample_weight: Any
+        self, network: MLP, backend: Backend, trained: Any, X: Any, y: Any, sample_weight: Any
     ) -> HeldOut:
-        """A validation set of the user's own."""
+        """A validation set of the user's own, whose y must be shaped as the y `trained` on."""
         if y is None:
             raise UsageError("X_val was given without y_val: pass both.")
         X, y = self._validated(X, y, reset=False)
         y = self._rows_of_y(y)
+        if y.shape[1:] != trained.shape[1:]:
+            raise DataError(
+                f"y_val has shape {y.shape} and y has {trained.shape}: give y_val the columns that y has."
+            )
         weight = checked_weight(sample_weight, X.shape[0])
         return HeldOut(network, backend, X, self._targets(y), y, weight)
 
@@ -373,8 +393,8 @@ def checked_weight(sample_weight: Any, n: int) -> Host | None:
     """Sample weights (n,) on the host, or None where there are none."""
     if sample_weight is None:
         return None
-    if isinstance(sample_weight, (int, float)):
-        weight = np.full(n, float(sample_weight))
+    if isinstance(sample_weight, Number):
+        weight = np.full(n, float(sample_weight))  # type: ignore[arg-type]
     else:
         weight = check_array(
             to_host(sample_weight),

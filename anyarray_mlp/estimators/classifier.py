@@ -17,6 +17,7 @@ from anyarray_mlp.estimators.base import BaseMLP
 from anyarray_mlp.estimators.constraints import one_of
 from anyarray_mlp.estimators.labels import Labels
 from anyarray_mlp.estimators.observers import with_callbacks
+from anyarray_mlp.estimators.placement import to_host
 from anyarray_mlp.estimators.steps import with_steps_only
 from anyarray_mlp.estimators.validation import HeldOut
 from anyarray_mlp.functional import LOSSES
@@ -172,13 +173,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         `classes` names all labels in the first call; label indicators need none. With `early_stopping`, each call
         keeps the parameters that validated best so far, and `converged_` says when to stop calling.
         """
-        if self.class_weight == "balanced":
+        if isinstance(self.class_weight, str) and self.class_weight == "balanced":
             raise UsageError(
                 "class_weight='balanced' is not supported by partial_fit, which does not see all samples: pass the "
                 "weights, from sklearn.utils.class_weight.compute_class_weight('balanced', classes=classes, y=y)."
             )
         held_out = (X_val, y_val, sample_weight_val)
-        self._fit(X, y, sample_weight, held_out, incremental=True, classes=classes)
+        self._fit(X, y, sample_weight, held_out, incremental=True, classes=to_host(classes))
         return self
 
     def predict(self, X: Any) -> Any:
@@ -205,6 +206,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         if incremental:
             self._check_classes(y, classes)
         found = Labels.of(y, None)
+        if found.kind == "multilabel" and self._labels.kind != "multilabel":
+            raise DataError(
+                f"y has shape {y.shape} and the estimator was fitted to one label for each sample: give labels (n,), "
+                "or fit anew with warm_start=False."
+            )
         if self.warm_start and set(found.classes) != set(self.classes_):
             raise DataError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
@@ -263,10 +269,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         if labels.kind == "multilabel":
             right = np.all((outputs > 0.5) == (labels.encode(held_out.y, "") > 0.5), axis=1)
         else:
-            codes = (
-                np.argmax(outputs, axis=1) if labels.kind == "multiclass" else outputs[:, 0] > 0.5
-            )
-            right = codes == labels.codes(held_out.y)
+            right = labels.chosen(np, outputs) == labels.codes(held_out.y)
         return float(np.average(right, weights=held_out.weight))
 
     def __sklearn_tags__(self) -> Any:

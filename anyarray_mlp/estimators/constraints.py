@@ -6,7 +6,7 @@ The message follows scikit-learn's: the parameter, what it must be, what it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -68,8 +68,10 @@ def is_real(value: Any) -> bool:
 
 
 def is_sequence(value: Any) -> bool:
-    """Whether a value is a list, tuple or array, and no text."""
-    return isinstance(value, (list, tuple, np.ndarray))
+    """Whether a value is a list, a tuple, a range, an array or a table's column, and no text."""
+    if isinstance(value, (str, bytes, Mapping, Set)):
+        return False
+    return isinstance(value, Collection) and getattr(value, "ndim", 1) > 0
 
 
 BOOLEAN = Constraint("an instance of 'bool'", lambda v: isinstance(v, (bool, np.bool_)))
@@ -119,7 +121,9 @@ CONSTRAINTS: dict[str, Constraint] = {
     "max_fun": integer(1),
     "class_weight": Constraint(
         "'balanced', a dict of weights by label, a list of dicts or None",
-        lambda v: v is None or v == "balanced" or isinstance(v, (Mapping, list)),
+        lambda v: (
+            v is None or isinstance(v, (Mapping, list)) or (isinstance(v, str) and v == "balanced")
+        ),
     ),
     "dropout": RATE | PER_LAYER_RATE,
     "initializer": one_of(("scikit-learn", "auto", *INITIALIZERS))
@@ -146,20 +150,22 @@ class InvalidParameterError(UsageError, TypeError):
     """A constructor parameter that is not allowed: as in scikit-learn, a ValueError and a TypeError."""
 
 
-def check_parameters(
-    owner: str, parameters: Mapping[str, Any], own: Mapping[str, Constraint]
-) -> None:
+def check_parameters(estimator: Any) -> None:
     """Raise `InvalidParameterError` for the first parameter that is not allowed.
 
-    `own` holds the constraints of one estimator alone.
+    Reads attributes: a subclass's constructor may take other parameters than the estimator's own.
     """
-    for name, value in parameters.items():
-        constraint = own.get(name) or CONSTRAINTS[name]
+    for name, constraint in {**CONSTRAINTS, **estimator.own_constraints}.items():
+        if not hasattr(estimator, name):  # the other estimator's alone
+            continue
+        value = getattr(estimator, name)
         if not constraint.holds(value):
+            shown = " ".join(repr(value).split())  # a table's spans lines
             raise InvalidParameterError(
-                f"The {name!r} parameter of {owner} must be {constraint.allowed}. Got {value!r} instead."
+                f"The {name!r} parameter of {type(estimator).__name__} must be {constraint.allowed}. Got {shown} "
+                "instead."
             )
-    sizes = hidden_sizes(parameters["hidden_layer_sizes"])
+    sizes = hidden_sizes(estimator.hidden_layer_sizes)
     if any(size <= 0 for size in sizes):
         raise UsageError(f"hidden_layer_sizes must be > 0, got {list(sizes)}.")
 

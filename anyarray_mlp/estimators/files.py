@@ -127,7 +127,7 @@ def restored(record: Mapping[str, Any], mlp: MLP, parameters: Host) -> MLPClassi
     """The estimator of a record; any of several errors where the record cannot be."""
     owner = ESTIMATORS[record["class"]]
     estimator = owner(**{key: unpacked(value) for key, value in record["parameters"].items()})
-    check_parameters(record["class"], estimator.get_params(deep=False), owner.own_constraints)
+    check_parameters(estimator)
     for key, value in record["figures"].items():
         if key not in FIGURES:
             raise ValueError(f"an attribute {key!r}")
@@ -205,7 +205,9 @@ def packed(value: Any) -> Any:
         return {"float": str(value)}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    if isinstance(value, np.ndarray):
+    if isinstance(value, range):
+        value = list(value)
+    if hasattr(value, "tolist"):  # an array, a table's column
         value = value.tolist()
     if isinstance(value, tuple):
         return {"tuple": [packed(item) for item in value]}

@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from anyarray_mlp.backends import Backend
-from anyarray_mlp.errors import DataError
+from anyarray_mlp.errors import DataError, UsageError
 
 Host = NDArray[Any]
 
@@ -39,6 +39,8 @@ class Labels:
                 "Multioutput target data is not supported with label binarization: give one column of labels, or a "
                 "label indicator matrix of 0 and 1."
             )
+        if classes is not None and len(classes) == 0:
+            raise UsageError("y has 0 samples: []: `classes` must name every label.")
         found = unique_labels(y if classes is None else classes)
         return cls("multiclass" if len(found) > 2 else "binary", found)
 
@@ -93,16 +95,19 @@ class Labels:
         if self.kind == "multilabel":
             chosen = xp.astype(outputs > 0.5, xp.int64)
             return sparse.csr_matrix(backend.to_host(chosen)) if self.sparse else chosen
-        if self.kind == "multiclass":
-            codes = xp.argmax(outputs, axis=1)
-        else:
-            last = len(self.classes) - 1
-            codes = xp.astype(outputs[:, 0] > 0.5, xp.int64) * last
+        codes = self.chosen(xp, outputs)
         if backend.name == "numpy":
             return self.classes[codes]
         if self.classes.dtype.kind not in "biuf":
             return self.classes[backend.to_host(codes)]
         return xp.take(backend.asarray(self.classes, dtype=str(self.classes.dtype)), codes, axis=0)
+
+    def chosen(self, xp: Any, outputs: Any) -> Any:
+        """The place among the classes (n,) of the likeliest one of each row of outputs (n, k)."""
+        if self.kind == "multiclass":
+            return xp.argmax(outputs, axis=1)
+        last = len(self.classes) - 1  # of one class, always that one
+        return xp.astype(outputs[:, 0] > 0.5, xp.int64) * last
 
     def probabilities(self, backend: Backend, outputs: Any) -> Any:
         """A column for each class: one output becomes the probabilities of two classes."""

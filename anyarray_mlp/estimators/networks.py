@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,22 +73,26 @@ def counts_otherwise(output: str, loss: str, n_outputs: int) -> bool:
 
 
 def initial_parameters(
-    network: MLP, initializer: str | Initializer, random_state: np.random.RandomState
+    network: MLP,
+    initializer: str | Initializer,
+    activation: str | Sequence[str],
+    random_state: np.random.RandomState,
 ) -> Host:
     """The parameters (p,) that training starts from.
 
     "scikit-learn" draws, layer by layer, weights and then biases uniformly within Glorot's bound, whose factor
-    is 2 for a logistic activation and 6 for others; the output's layer takes the last hidden activation's. Any
-    other initialiser is the library's, its seed drawn from `random_state`; biases are then zero.
+    is 2 for a logistic activation and 6 for others; the output's layer takes the last `activation`'s, be
+    there a hidden layer or not. Any other initialiser is the library's, its seed drawn from `random_state`; biases
+    are then zero.
     """
     if initializer != "scikit-learn":
         return network.initialize(draw_seed(random_state), initializer)
     vector = np.empty(network.layout.size)
     parts = network.layout.split(vector)
     n = network.layout.n_layers
-    activations = network.activation or ("identity",)
+    names = [activation] if isinstance(activation, str) else list(activation) or ["identity"]
     for layer, (fan_in, fan_out) in enumerate(network.layout.shapes[:n]):
-        factor = 2.0 if activations[min(layer, len(activations) - 1)] == "logistic" else 6.0
+        factor = 2.0 if names[min(layer, len(names) - 1)] == "logistic" else 6.0
         bound = math.sqrt(factor / (fan_in + fan_out))
         parts[layer][...] = random_state.uniform(-bound, bound, (fan_in, fan_out))
         parts[n + layer][...] = random_state.uniform(-bound, bound, fan_out)

@@ -185,16 +185,17 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         return y
 
     def _rows_of_y(self, y: Any) -> Any:
-        """Targets as rows (n, k); a single column warns, as its predictions are (n,)."""
+        """Targets (n,) or (n, k), as predictions are; a single column warns."""
         if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        return y[:, None] if y.ndim == 1 else y
+            return column_or_1d(y, warn=True)
+        return y
 
     def _targets(self, y: Any) -> Host:
-        return np.asarray(y, dtype=np.float64)
+        return np.asarray(y, dtype=np.float64).reshape(len(y), -1)
 
     def _outputs(self, y: Any) -> tuple[int, str, str]:
-        return y.shape[1], "exp" if self.loss == "poisson" else "identity", self.loss
+        n_outputs = 1 if y.ndim == 1 else y.shape[1]
+        return n_outputs, "exp" if self.loss == "poisson" else "identity", self.loss
 
     def _score_outputs(self, outputs: Host, held_out: HeldOut) -> float:
         return float(r2_score(held_out.y, outputs, sample_weight=held_out.weight))
