@@ -158,3 +158,63 @@ def test_going_on_with_targets_of_another_kind_says_what_changed() -> None:
 def test_no_classes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"y has 0 samples: \[\]"):
         MLPClassifier(**SMALL).partial_fit(X, LABELS, classes=[])
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"), [(10, "validation set is too small"), (1, "train set will be empty")]
+)
+def test_calls_with_too_few_rows_to_hold_some_out_say_what_to_do(rows: int, message: str) -> None:
+    estimator = MLPClassifier(early_stopping=True, **SMALL)
+    with pytest.raises(ValueError, match=rf"{message}.* pass X_val and y_val"):
+        estimator.partial_fit(X[:rows], LABELS[:rows], classes=[0, 1, 2])
+    estimator.partial_fit(X[:rows], LABELS[:rows], classes=[0, 1, 2], X_val=X, y_val=LABELS)
+    assert len(estimator.validation_scores_) == 1
+
+
+# --- scorers ---
+
+
+def test_a_scorer_that_needs_every_class_says_which_ones_the_rows_lack() -> None:
+    rare = np.where(np.arange(60) == 7, 2, LABELS % 2)
+    estimator = MLPClassifier(early_stopping=True, scoring="neg_log_loss", **SMALL)
+    with pytest.raises(ValueError, match=r"lack the class\(es\) \[2\].*scoring='loss'"):
+        estimator.fit(X, rare)
+    clone(estimator).set_params(scoring="loss").fit(X, rare)
+    estimator.fit(X, rare, X_val=X, y_val=rare)
+
+
+def test_an_error_of_a_scorers_own_is_left_as_it_is() -> None:
+    def refuse(estimator: Any, x: Any, y: Any) -> float:
+        raise ValueError("not today")
+
+    with pytest.raises(ValueError, match=r"^not today$"):
+        MLPClassifier(early_stopping=True, scoring=refuse, **SMALL).fit(
+            X, LABELS, X_val=X, y_val=LABELS
+        )
+
+
+def test_weights_reach_the_scorers_that_take_them() -> None:
+    weight = np.linspace(0.5, 1.5, 60)
+    seen = []
+
+    def plain(estimator: Any, x: Any, y: Any) -> float:
+        return float(estimator.score(x, y))
+
+    def weighted(estimator: Any, x: Any, y: Any, sample_weight: Any = None) -> float:
+        seen.append(sample_weight)
+        return float(estimator.score(x, y, sample_weight))
+
+    def bare(y: Any, predicted: Any) -> float:
+        return float(np.mean(y == predicted))
+
+    curves = [
+        MLPClassifier(early_stopping=True, scoring=scoring, **SMALL)
+        .fit(X, LABELS, weight, X_val=X, y_val=LABELS, sample_weight_val=weight)
+        .validation_scores_
+        for scoring in (plain, make_scorer(bare), weighted, "accuracy")
+    ]
+    np.testing.assert_allclose(curves[0], curves[1], rtol=1e-12)
+    np.testing.assert_allclose(curves[2], curves[3], rtol=1e-12)
+    assert curves[0] != curves[2]
+    assert len(seen) == 4
+    np.testing.assert_array_equal(seen[0], weight)

@@ -61,6 +61,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     """Shared by `MLPClassifier` and `MLPRegressor`."""
 
     own_constraints: ClassVar[dict[str, Constraint]] = {}
+    _default_score: ClassVar[str]
     _validation_options: ClassVar[dict[str, Any]] = {}
 
     n_outputs_: int
@@ -147,7 +148,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             data = data.rows(rows)
         if early and self.validation_scores_ is None:
             self.validation_scores_, self.best_validation_score_ = [], -math.inf
-        if early != (self.best_loss_ is None):
+        fresh = not hasattr(self, "best_loss_")
+        if self.solver != "lbfgs" and (fresh or early != (self.best_loss_ is None)):
             self.best_loss_ = None if early else math.inf
 
         run = Run(self, network, backend, data, validation, place)
@@ -159,10 +161,12 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         if not np.all(np.isfinite(final)):
             raise DivergedError(NON_FINITE, parameters=start)
         self.__dict__.update(run.attributes(final))
-        if not incremental:
-            self._warn_of_collapse(network, final, data)
         if task is not None:
             task.end(lambda: run.attributes(final))
+        for message, category in run.warnings:
+            warnings.warn(message, category, stacklevel=4)
+        if not incremental:
+            self._warn_of_collapse(network, final, data)
         return self
 
     def _validated(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
@@ -213,7 +217,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             self.validation_loss_curve_ = []
             self.validation_scores_ = None
             self.best_validation_score_ = None
-            self.best_loss_ = math.inf
+            self.__dict__.pop("best_loss_", None)  # lbfgs has none
             self._no_improvement_count = 0
         else:
             start = host_vector([*self.coefs_, *self.intercepts_])
@@ -253,15 +257,21 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
                     "1, or pass X_val and y_val to fit."
                 )
             binary = getattr(self, "_labels", None) is not None and self._labels.kind == "binary"
-            rows, others = train_test_split(
-                np.arange(n),
-                random_state=progress.random_state,
-                test_size=self.validation_fraction,
-                stratify=targets.astype(bool) if binary else None,
-            )
+            try:
+                rows, others = train_test_split(
+                    np.arange(n),
+                    random_state=progress.random_state,
+                    test_size=self.validation_fraction,
+                    stratify=targets.astype(bool) if binary else None,
+                )
+            except ValueError as error:
+                raise DataError(
+                    f"{error} early_stopping holds out rows of each call: pass X_val and y_val instead."
+                ) from error
             if len(others) < 2:
                 raise DataError(
-                    "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+                    "The validation set is too small. Increase 'validation_fraction' or the size of your dataset, or "
+                    "pass X_val and y_val."
                 )
             progress.split = rows, others
         return progress.split

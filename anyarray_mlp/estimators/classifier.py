@@ -62,6 +62,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     CollapsedFitWarning : the fit ended predicting one class; says why, and what to change.
     """
 
+    _default_score: ClassVar = "accuracy"
     own_constraints: ClassVar = {"loss": one_of(("log_loss", *LOSSES))}
 
     def __init__(
@@ -170,8 +171,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     ) -> MLPClassifier:
         """One more epoch over X and y, from where the last call stopped; solvers sgd and adam only.
 
-        `classes` names all labels in the first call; label indicators need none. With `early_stopping`, each call
-        keeps the parameters that validated best so far, and `converged_` says when to stop calling.
+        `classes` names all labels in the first call; label indicators need none.
+
+        With `early_stopping`, each call keeps the parameters that validated best so far, and `converged_` says
+        when to stop calling. Where calls bring other rows, pass the same X_val and y_val each time: without them a
+        call compares the best parameters so far with the new ones on a few of its own rows, on which it does not
+        train.
         """
         if isinstance(self.class_weight, str) and self.class_weight == "balanced":
             raise UsageError(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import signal
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +21,7 @@ from anyarray_mlp.estimators.observers import FitTask
 from anyarray_mlp.estimators.placement import HOST, Place, backend_at, moved, place_of, take_rows
 from anyarray_mlp.estimators.progress import Progress, Rate
 from anyarray_mlp.estimators.validation import HeldOut, score_with, scorer_of
+from anyarray_mlp.inference import to_leaves
 from anyarray_mlp.model import MLP
 from anyarray_mlp.optimizers import OPTIMIZERS, Optimizer
 from anyarray_mlp.training import (
@@ -38,6 +40,7 @@ NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
     "preprocessed."
 )
+INTERRUPTED = "Training interrupted by user."
 #: The rate below which an adaptive one ends training instead of falling.
 SMALLEST_RATE = 1e-6
 
@@ -82,6 +85,8 @@ class Run:
             self.scorer = scorer_of(estimator.scoring, estimator)
         watchers = estimator.on_epoch
         self.watchers = [watchers] if callable(watchers) else list(watchers or ())
+        #: What to warn of once the estimator is fitted: a warning may be turned into an error.
+        self.warnings: list[tuple[str, type[Warning]]] = []
 
     def attributes(self, parameters: Host) -> dict[str, Any]:
         """`coefs_` and `intercepts_` of parameters (p,), where X lives."""
@@ -105,6 +110,8 @@ class Run:
             "alpha": est.alpha,
             "clip_norm": est.clip_norm,
         }
+        if self.early and progress.best is not None:
+            est.best_validation_score_ = self.score_again(progress.best)
         final = start
         est.n_iter_ = 0
         est.converged_ = stopped = False
@@ -123,12 +130,12 @@ class Run:
                 ):
                     last = epoch
                     if not epoch.complete:
-                        warnings.warn("Training interrupted by user.", stacklevel=5)
+                        self.warnings.append((INTERRUPTED, UserWarning))
                         stopped = True
                         break
                     est.n_iter_ += 1
                     est.t_ += n
-                    self.keep_books(epoch)
+                    epoch = self.keep_books(epoch)
                     if est.learning_rate == "invscaling" and est.solver == "sgd":
                         rate.value = self.scaled_rate()
                     if est._no_improvement_count > est.n_iter_no_change:
@@ -152,12 +159,11 @@ class Run:
         progress.solver = optimizer.name
         progress.rate, progress.rate_init = rate.value, est.learning_rate_init
         if not stopped and not incremental:
-            warnings.warn(
+            message = (
                 f"Stochastic Optimizer: Maximum iterations ({est.max_iter}) reached and the optimization hasn't "
-                "converged yet.",
-                ConvergenceWarning,
-                stacklevel=5,
+                "converged yet."
             )
+            self.warnings.append((message, ConvergenceWarning))
         progress.latest = None
         if self.early and progress.best is not None:
             progress.latest = final
@@ -212,8 +218,8 @@ class Run:
         est = self.estimator
         return float(est.learning_rate_init / (est.t_ + 1) ** est.power_t)
 
-    def keep_books(self, epoch: Epoch) -> None:
-        """Losses and scores of one more epoch, and whether they are better."""
+    def keep_books(self, epoch: Epoch) -> Epoch:
+        """Note the losses and scores of one more epoch, and whether they are better; the epoch with all of them."""
         est = self.estimator
         est.loss_ = epoch.loss
         est.loss_curve_.append(epoch.loss)
@@ -222,27 +228,55 @@ class Run:
         if self.held_out is not None:
             outputs, loss = self.held_out.measure(epoch.on_device()[0])
             est.validation_loss_curve_.append(loss)
+            epoch = replace(epoch, validation_loss=loss)
             if self.early:
-                self.keep_score(epoch, self.held_out, outputs, loss)
-                return
+                score = self.score(outputs, loss, lambda: epoch.snapshot().parameters)
+                self.keep_score(epoch, score)
+                return (
+                    epoch
+                    if est.scoring == "loss"
+                    else replace(epoch, scores={self.score_name: score})
+                )
         if epoch.loss > est.best_loss_ - est.tol:
             est._no_improvement_count += 1
         else:
             est._no_improvement_count = 0
         est.best_loss_ = min(est.best_loss_, epoch.loss)
+        return epoch
 
-    def keep_score(self, epoch: Epoch, held_out: HeldOut, outputs: Host, loss: float) -> None:
-        """Score the validation set; remember the parameters where it is the best so far."""
-        est = self.estimator
+    @property
+    def score_name(self) -> str:
+        """What callbacks find the validation score under."""
+        scoring = self.estimator.scoring
+        if scoring is None:
+            return str(self.estimator._default_score)
+        return scoring if isinstance(scoring, str) else "score"
+
+    def score(self, outputs: Host, loss: float, parameters: Callable[[], Host]) -> float:
+        """The validation score of parameters (p,), of which the outputs and the loss are known."""
+        est, held_out = self.estimator, self.held_out
+        assert held_out is not None
         if est.scoring == "loss":
-            score = -loss
-        elif not np.all(np.isfinite(outputs)):
-            score = math.nan
-        elif self.scorer is None:
-            score = est._score_outputs(outputs, held_out)
-        else:
-            attributes = self.attributes(epoch.snapshot().parameters)
-            score = score_with(self.scorer, est, attributes, held_out)
+            return -loss
+        if not np.all(np.isfinite(outputs)):
+            return math.nan
+        if self.scorer is None:
+            return float(est._score_outputs(outputs, held_out))
+        return score_with(self.scorer, est, self.attributes(parameters()), held_out)
+
+    def score_again(self, best: Host) -> float:
+        """The score of the best parameters (p,) so far on the rows held out now.
+
+        On the rows of the call before it is what it was; on others, scores of the two calls do not compare.
+        """
+        assert self.held_out is not None
+        leaves = to_leaves(self.network, self.backend, best)
+        score = self.score(*self.held_out.measure(leaves), lambda: best)
+        return -math.inf if math.isnan(score) else score
+
+    def keep_score(self, epoch: Epoch, score: float) -> None:
+        """Note a validation score; remember the parameters where it is the best so far."""
+        est = self.estimator
         est.validation_scores_.append(score)
         if est.verbose:
             print(f"Validation score: {score:f}")
@@ -273,7 +307,8 @@ class Run:
 
     def tell(self, epoch: Epoch, task: FitTask | None) -> bool:
         """Tell callbacks of an epoch; True where one asks to stop."""
-        asked = [watcher(epoch) for watcher in self.watchers]
+        answers = [watcher(epoch) for watcher in self.watchers]
+        asked = [isinstance(answer, (bool, np.bool_)) and bool(answer) for answer in answers]
         if task is not None:
             asked.append(task.epoch(lambda: self.attributes(epoch.snapshot().parameters)))
         return any(asked)
@@ -289,11 +324,10 @@ class Run:
         est.loss_curve_.append(math.nan)
         est.validation_loss_curve_.append(math.nan)
         est.validation_scores_.append(math.nan)
-        warnings.warn(
-            f"{error} Training has stopped; the parameters that validated best so far are kept.",
-            ConvergenceWarning,
-            stacklevel=6,
+        message = (
+            f"{error} Training has stopped; the parameters that validated best so far are kept."
         )
+        self.warnings.append((message, ConvergenceWarning))
         return best
 
     def minimize(self, start: Host, task: FitTask | None) -> Host:
@@ -310,7 +344,9 @@ class Run:
             if est.verbose:
                 print(f"Iteration {est.n_iter_}, loss = {epoch.loss:.8f}")
             if self.held_out is not None:
-                est.validation_loss_curve_.append(self.held_out.measure(epoch.on_device()[0])[1])
+                loss = self.held_out.measure(epoch.on_device()[0])[1]
+                est.validation_loss_curve_.append(loss)
+                epoch = replace(epoch, validation_loss=loss)
             stopped = self.tell(epoch, task) or interrupted.is_set()
             return stopped
 
@@ -333,15 +369,14 @@ class Run:
                 raise DivergedError(f"{NON_FINITE} {error}", error.parameters) from None
         est.converged_ = bool(converged)
         if interrupted.is_set():
-            warnings.warn("Training interrupted by user.", stacklevel=5)
+            self.warnings.append((INTERRUPTED, UserWarning))
         elif not converged and not stopped:
-            warnings.warn(
+            message = (
                 f"lbfgs failed to converge after {est.n_iter_} iteration(s): max_iter={est.max_iter} or max_fun="
                 f"{est.max_fun} was reached, or no step lowered the loss. Increase them, raise tol, or scale the "
-                "data (StandardScaler).",
-                ConvergenceWarning,
-                stacklevel=5,
+                "data (StandardScaler)."
             )
+            self.warnings.append((message, ConvergenceWarning))
         return final.astype(self.backend.dtype)
 
 

@@ -58,6 +58,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     CollapsedFitWarning : the fit ended predicting one value; says why, and what to change.
     """
 
+    _default_score: ClassVar = "r2"
     own_constraints: ClassVar = {"loss": one_of(("poisson", *LOSSES))}
     _validation_options: ClassVar = {"y_numeric": True}
 
@@ -165,7 +166,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         """One more epoch over X and y, from where the last call stopped; solvers sgd and adam only.
 
         With `early_stopping`, each call keeps the parameters that validated best so far, and `converged_` says
-        when to stop calling.
+        when to stop calling. Where calls bring other rows, pass the same X_val and y_val each time: without them a
+        call compares the best parameters so far with the new ones on a few of its own rows, on which it does not
+        train.
         """
         self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), incremental=True)
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from anyarray_mlp.backends import Backend
-from anyarray_mlp.errors import UsageError
+from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.estimators.placement import dense_rows, moved, row_spans
 from anyarray_mlp.model import MLP
 from anyarray_mlp.parameters import Leaves
@@ -83,9 +84,34 @@ def scorer_of(scoring: Any, estimator: Any) -> Callable[..., float]:
 def score_with(
     scorer: Callable[..., float], estimator: Any, attributes: dict[str, Any], held_out: HeldOut
 ) -> float:
-    """What a scorer says of the estimator as it would be with other fitted attributes."""
+    """What a scorer says of the estimator as it would be with other fitted attributes.
+
+    Raises `DataError` where the scorer fails and the rows lack a class.
+    """
     now = copy.copy(estimator)
     vars(now).update(attributes)
     vars(now).pop("feature_names_in_", None)  # the rows were validated, and lost their names
-    weight = {} if held_out.weight is None else {"sample_weight": held_out.weight}
-    return float(scorer(now, held_out.x, held_out.y, **weight))
+    weight = {}
+    if held_out.weight is not None and takes_weight(scorer):
+        weight = {"sample_weight": held_out.weight}
+    try:
+        return float(scorer(now, held_out.x, held_out.y, **weight))
+    except ValueError as error:
+        missing = np.setdiff1d(getattr(estimator, "classes_", ()), held_out.y)
+        if np.ndim(held_out.y) != 1 or len(missing) == 0:
+            raise
+        raise DataError(
+            f"The scorer failed on the {held_out.x.shape[0]} held-out rows, which lack the class(es) "
+            f"{missing.tolist()}: {error} Use scoring='loss', or pass X_val and y_val with rows of every class."
+        ) from error
+
+
+def takes_weight(scorer: Callable[..., float]) -> bool:
+    """Whether a scorer, or the metric that it was made of, takes `sample_weight`."""
+    try:
+        parameters = inspect.signature(getattr(scorer, "_score_func", scorer)).parameters
+    except ValueError:  # a built-in function may have no signature
+        return False
+    return "sample_weight" in parameters or any(
+        parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()
+    )
