@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import re
 from typing import Any
 
 import numpy as np
@@ -218,3 +220,22 @@ def test_weights_reach_the_scorers_that_take_them() -> None:
     assert curves[0] != curves[2]
     assert len(seen) == 4
     np.testing.assert_array_equal(seen[0], weight)
+
+
+# --- help, pickles ---
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_help_describes_every_parameter(kind: Any) -> None:
+    listed = kind.__doc__.split("Parameters")[1].split("Attributes")[0]
+    described = re.findall(r"^    ([a-z]\w*(?:, \w+)*) : ", listed, flags=re.MULTILINE)
+    assert sorted(", ".join(described).split(", ")) == sorted(kind().get_params())
+
+
+def test_pickles_keep_little_for_each_row() -> None:
+    sizes = []
+    for n in (1000, 11_000):
+        x = RNG.randn(n, 2)
+        estimator = MLPRegressor(hidden_layer_sizes=2, max_iter=2, early_stopping=True)
+        sizes.append(len(pickle.dumps(estimator.fit(x, x[:, 0]))))
+    assert sizes[1] - sizes[0] < 2 * 10_000

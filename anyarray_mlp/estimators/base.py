@@ -249,32 +249,34 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
 
     def _split(self, targets: Host, progress: Progress) -> tuple[Host, Host]:
         """Rows to train on and rows held out; the same ones in a later call with as many rows."""
+        if self.validation_fraction == 0:
+            raise UsageError(
+                "early_stopping needs rows to watch and validation_fraction is 0: give a fraction between 0 and 1, or "
+                "pass X_val and y_val to fit."
+            )
         n = len(targets)
-        if progress.split is None or sum(map(len, progress.split)) != n:
-            if self.validation_fraction == 0:
-                raise UsageError(
-                    "early_stopping needs rows to watch and validation_fraction is 0: give a fraction between 0 and "
-                    "1, or pass X_val and y_val to fit."
-                )
-            binary = getattr(self, "_labels", None) is not None and self._labels.kind == "binary"
-            try:
-                rows, others = train_test_split(
-                    np.arange(n),
-                    random_state=progress.random_state,
-                    test_size=self.validation_fraction,
-                    stratify=targets.astype(bool) if binary else None,
-                )
-            except ValueError as error:
-                raise DataError(
-                    f"{error} early_stopping holds out rows of each call: pass X_val and y_val instead."
-                ) from error
-            if len(others) < 2:
-                raise DataError(
-                    "The validation set is too small. Increase 'validation_fraction' or the size of your dataset, or "
-                    "pass X_val and y_val."
-                )
-            progress.split = rows, others
-        return progress.split
+        drawn, before = progress.split or (0, progress.random_state)
+        generator = copy.deepcopy(before) if drawn == n else progress.random_state
+        split = n, copy.deepcopy(generator)
+        binary = getattr(self, "_labels", None) is not None and self._labels.kind == "binary"
+        try:
+            rows, others = train_test_split(
+                np.arange(n),
+                random_state=generator,
+                test_size=self.validation_fraction,
+                stratify=targets.astype(bool) if binary else None,
+            )
+        except ValueError as error:
+            raise DataError(
+                f"{error} early_stopping holds out rows of each call: pass X_val and y_val instead."
+            ) from error
+        if len(others) < 2:
+            raise DataError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset, or pass "
+                "X_val and y_val."
+            )
+        progress.split = split
+        return rows, others
 
     def _held_out(
         self, network: MLP, backend: Backend, trained: Any, X: Any, y: Any, sample_weight: Any

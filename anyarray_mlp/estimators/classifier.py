@@ -30,11 +30,32 @@ Host = NDArray[Any]
 class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     """Multilayer perceptron classifier: scikit-learn's, on any device, and with more to choose.
 
-    The parameters down to `max_fun` are scikit-learn's, with its defaults and its results. Those that it lacks:
+    The parameters down to `max_fun` are scikit-learn's, with its defaults and its results; those below it lacks.
 
     Parameters
     ----------
+    hidden_layer_sizes : units of each hidden layer; an integer is one layer, () none.
     activation : one name of `functional.ACTIVATIONS`, or a list of one for each hidden layer.
+    solver : "adam", "sgd" or "lbfgs"; the last looks at all samples in each iteration and suits small data.
+    alpha : strength of the L2 penalty on the weights.
+    batch_size : samples of a step; "auto" is min(200, n), and lbfgs has none.
+    learning_rate : of sgd: "constant", "invscaling" (falls with the samples seen) or "adaptive" (a fifth whenever
+        training stops improving).
+    learning_rate_init : the rate to start with, of sgd and adam.
+    power_t : exponent of "invscaling".
+    max_iter : the most epochs, or iterations of lbfgs.
+    shuffle : whether each epoch takes the samples in a new order.
+    random_state : seed or generator of the initial weights, the shuffles, the held-out rows and dropout.
+    tol : what counts as an improvement of the loss or score; for lbfgs, the gradient to stop at.
+    verbose : whether to print each epoch's loss.
+    warm_start : whether `fit` goes on from the weights, and the optimiser's state, of the call before.
+    momentum : of sgd, between 0 and 1.
+    nesterovs_momentum : whether that momentum is Nesterov's.
+    early_stopping : whether to stop by the score of held-out rows, and to keep the best weights by it.
+    validation_fraction : share of the rows to hold out.
+    beta_1, beta_2, epsilon : adam's decay rates of the two moments, and what its divisor is kept from zero by.
+    n_iter_no_change : epochs without improvement to wait for.
+    max_fun : the most evaluations of the loss by lbfgs.
     loss : "log_loss", or a loss of the probabilities: "squared_error", "absolute_error", "huber".
     class_weight : "balanced", weights by label, or None; for label indicators as `compute_sample_weight`.
     dropout : probability of dropping a hidden unit in training, one or a list of one for each hidden layer.

@@ -21,11 +21,12 @@ class EpochOrder:
     def permutation(self, n: int) -> NDArray[np.int64]:
         """The order of the next epoch."""
         if len(self.order) != n:
-            self.order = np.arange(n)
+            # As narrow as may be: pickles keep it.
+            self.order = np.arange(n, dtype=np.min_scalar_type(n))
         shuffled = np.arange(n)
         self.random_state.shuffle(shuffled)
         self.order = self.order[shuffled]
-        return self.order
+        return self.order.astype(np.int64)
 
     def state(self) -> dict[str, Any]:
         """Nothing: the generator itself is kept."""
@@ -44,7 +45,7 @@ class Progress:
     rate, rate_init : the learning rate, and the parameter that it came from.
     latest : parameters (p,) of the last epoch, where `coefs_` are an earlier and better epoch's.
     best : those parameters (p,), the best so far on the validation set.
-    split : rows trained on, and rows held out.
+    split : the number of rows that some were held out of, and the generator as it was before that draw.
     """
 
     random_state: np.random.RandomState
@@ -58,7 +59,7 @@ class Progress:
     rate_init: float = 0.0
     latest: Host | None = field(default=None, repr=False)
     best: Host | None = field(default=None, repr=False)
-    split: tuple[Host, Host] | None = field(default=None, repr=False)
+    split: tuple[int, np.random.RandomState] | None = field(default=None, repr=False)
 
 
 class Rate:
