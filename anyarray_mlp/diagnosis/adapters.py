@@ -180,31 +180,39 @@ def read_path(root: Any, path: Path) -> Any:
     return root
 
 
-def write_path(root: Any, path: Path, array: Array) -> None:
-    """Put `array` under a dotted name, into the array that is there where that can be done."""
-    parts = str(path).split(".")
-    for index, part in enumerate(parts[:-1]):
-        if part == "*":
-            rest = ".".join(parts[index + 1 :])
-            for item, value in zip(root, array, strict=True):
-                write_path(item, rest, value)
-            return
-        root = child(root, part)
-    last = parts[-1]
-    if last == "*":
-        for index in range(len(root)):
-            root[index] = like(root[index], array[index])
-        return
-    old = child(root, last)
-    if write_in_place(old, array):
-        return
-    new = like(old, array)
-    if isinstance(root, dict):
-        root[last if last in root else int(last)] = new
-    elif last.lstrip("-").isdigit():
-        root[int(last)] = new
+def write_path(root: Any, path: Path, array: Array) -> Any:
+    """Put `array` under a dotted name, into the array that is there where that can be done.
+
+    Returns `root`, or what is to stand in its place where it is a tuple.
+    """
+    return put(root, str(path).split("."), array)
+
+
+def put(node: Any, parts: Sequence[str], array: Array) -> Any:
+    """`node` with `array` under the rest of a dotted name; tuples are made anew."""
+    if not parts:
+        return node if write_in_place(node, array) else like(node, array)
+    part, rest = parts[0], parts[1:]
+    if part == "*":
+        for index, value in enumerate(array):
+            node = put(node, [str(index), *rest], value)
+        return node
+    old = child(node, part)
+    new = put(old, rest, array)
+    if new is old:
+        return node
+    if isinstance(node, tuple):
+        index = int(part) if part.lstrip("-").isdigit() else type(node)._fields.index(part)  # type: ignore[attr-defined]
+        items = [*node]
+        items[index] = new
+        return node._make(items) if hasattr(node, "_make") else tuple(items)
+    if isinstance(node, Mapping):
+        node[part if part in node else int(part)] = new  # type: ignore[index]
+    elif part.lstrip("-").isdigit():
+        node[int(part)] = new
     else:
-        setattr(root, last, new)
+        setattr(node, part, new)
+    return node
 
 
 def write_in_place(old: Any, array: Array) -> bool:
@@ -225,16 +233,22 @@ def write_in_place(old: Any, array: Array) -> bool:
     return False
 
 
-def flatten(value: Any, names: str = "") -> list[tuple[str, Array]]:
-    """All arrays in a nested return value, each with the keys that lead to it."""
+def flatten(value: Any, names: str = "", split: bool = False) -> list[tuple[str, Array]]:
+    """All arrays in a nested return value, each with the keys that lead to it.
+
+    A list of numbers is one array; with `split` each of its numbers is.
+    """
     if value is None or isinstance(value, (str, bool)):
         return []
     if isinstance(value, Mapping):
-        return [leaf for key, item in value.items() for leaf in flatten(item, f"{names}.{key}")]
+        items = list(value.items())
+        return [leaf for k, item in items for leaf in flatten(item, f"{names}.{k}", split)]
     if isinstance(value, (list, tuple)):
-        if is_numeric_nest(value):
+        if not split and is_numeric_nest(value):
             return [(names, np.asarray(value, dtype=float))]
-        return [leaf for i, item in enumerate(value) for leaf in flatten(item, f"{names}.{i}")]
+        return [
+            leaf for i, item in enumerate(value) for leaf in flatten(item, f"{names}.{i}", split)
+        ]
     if isinstance(value, (int, float, np.generic)) or hasattr(value, "shape"):
         array = to_host(value)
         return [(names, array)] if array.dtype.kind in "fiu" else []
@@ -490,11 +504,15 @@ class UserNetwork:
         Without `generators` random numbers go on from where they are.
         """
         self.snapshot.restore(generators)
+        self.network = self.adapter.network
         if self.current is not self.original:
             for state in self.optimizer_state:
                 state[...] = 0
-            for parameter, array in zip(self.parameters, self.current, strict=True):
-                write_path(self.network, parameter.path, array)
+            self.put_parameters(self.current)
+
+    def put_parameters(self, arrays: Sequence[Array]) -> None:
+        for parameter, array in zip(self.parameters, arrays, strict=True):
+            self.network = write_path(self.network, parameter.path, array)
 
     def state_like_parameters(self, x: Any, y: Any) -> list[Array]:
         """Arrays beside the parameters that have the shape of one: what an optimizer keeps.
@@ -523,6 +541,7 @@ class UserNetwork:
         """Everything as the user handed it over."""
         self.current = self.original
         self.snapshot.restore()
+        self.network = self.adapter.network
 
     def values(self, x: Any, y: Any, **more: Any) -> dict[str, Any]:
         if self.adapter.data_names is not None:
@@ -537,7 +556,7 @@ class UserNetwork:
 
     def set_rate(self, rate: float | None) -> None:
         if rate is not None and self.rate_path is not None:
-            write_path(self.network, self.rate_path, np.asarray(rate))
+            self.network = write_path(self.network, self.rate_path, np.asarray(rate))
 
     def output(self, x: Any, fresh: bool = True) -> Array:
         """The user's forward pass for `x` in their layout, as a float array of their shape."""
@@ -616,8 +635,8 @@ class UserNetwork:
             self.prime(x, y)
         with quiet():
             result = self.gradients(self.values(x, y))
-        leaves = [leaf for leaf in flatten(result) if np.ndim(leaf[1]) > 0 or self.has_scalars()]
-        if not leaves:
+        leaves = gradient_leaves(result, self.parameters)
+        if not any(np.ndim(leaf) > 0 for _, leaf in leaves) and not self.has_scalars():
             leaves = self.gradients_left_behind()
         # Copies: an array that the user's code keeps and adds to would change with the next call.
         ordered = order_leaves(leaves, self.parameters, self.current)
@@ -677,9 +696,8 @@ class UserNetwork:
             if len(leaves) == len(before) and shapes == sorted(np.shape(a) for a in before):
                 returned = order_leaves(leaves, self.parameters, before, nearest=True)
                 after = [b if r is None else r for r, b in zip(returned, before, strict=True)]
-                if not fresh or isinstance(self.network, (dict, list)):
-                    for parameter, array in zip(self.parameters, after, strict=True):
-                        write_path(self.network, parameter.path, array)
+                if not fresh or isinstance(self.network, (dict, list, tuple)):
+                    self.put_parameters(after)
         return after
 
 
@@ -805,6 +823,50 @@ def canonical_name(name: str) -> str:
     return text
 
 
+def gradient_leaves(result: Any, parameters: Sequence[Parameter]) -> list[tuple[str, Array]]:
+    """The gradients among all that a function returns.
+
+    A number beside them is the loss, unless it is needed for there to be a gradient for each
+    parameter: the sum of a bias's whole gradient, for one.
+    """
+    every = flatten(result)
+    if by_names(every, parameters) is not None:
+        return every
+    arrays = [leaf for leaf in every if np.ndim(leaf[1]) > 0]
+    for leaves in (arrays, every, flatten(result, split=True)):
+        if len(leaves) == len(parameters):
+            return leaves
+    return arrays or every
+
+
+def by_names(
+    leaves: Sequence[tuple[str, Array]], parameters: Sequence[Parameter]
+) -> list[Array | None] | None:
+    """Each parameter's array by its name, None where not every weight has one."""
+    full = dict(leaves)
+    if all(str(p.path) in full for p in parameters):
+        return [full[str(p.path)] for p in parameters]
+    last = [name.rsplit(".", 1)[-1] for name, _ in leaves]
+    named = {
+        canonical_name(name): array
+        for name, (_, array) in zip(last, leaves, strict=True)
+        if not name.isdigit()
+    }
+    plain = [str(p.path).rsplit(".", 1)[-1] for p in parameters]
+    if len({name.lower() for name in plain}) < len(plain):
+        return None
+    found = [named.get(name.lower(), named.get(canonical_name(name))) for name in plain]
+    missing = [n for n, f in zip(plain, found, strict=True) if f is None]
+    if any(p.kind == "weight" and f is None for p, f in zip(parameters, found, strict=True)):
+        if len(missing) < len(plain) and len(leaves) < len(plain):
+            raise UsageError(
+                f"no array for {', '.join(missing)} among the {len(leaves)} returned "
+                f"({', '.join(last)}); return one for each parameter"
+            )
+        return None
+    return found
+
+
 def order_leaves(
     leaves: list[tuple[str, Array]],
     parameters: Sequence[Parameter],
@@ -816,20 +878,9 @@ def order_leaves(
     With `nearest` the arrays are new values of the parameters and among the orders that fit the
     one nearest to the old values is taken.
     """
-    by_name = {canonical_name(name): array for name, array in leaves if not name[-1:].isdigit()
-               or not name.rsplit(".", 1)[-1].isdigit()}  # fmt: skip
-    names = [canonical_name("." + str(p.path).split(".")[-1]) for p in parameters]
-    plain = [str(p.path).split(".")[-1].lower() for p in parameters]
-    full = dict(leaves)
-    if all(str(p.path) in full for p in parameters):
-        return [full[str(p.path)] for p in parameters]
-    if len(set(plain)) == len(plain):
-        found = [by_name.get(p, by_name.get(c)) for p, c in zip(plain, names, strict=True)]
-        weights_found = all(
-            f is not None for f, p in zip(found, parameters, strict=True) if p.kind == "weight"
-        )
-        if weights_found:
-            return found
+    named = by_names(leaves, parameters)
+    if named is not None:
+        return named
     arrays = [array for _, array in leaves]
     weights = [i for i, p in enumerate(parameters) if p.kind == "weight"]
     biases = [i for i, p in enumerate(parameters) if p.kind == "bias"]
@@ -841,8 +892,12 @@ def order_leaves(
         orders = [mixed, weights + biases, bias_first, biases + weights, mixed[::-1],
                   bias_first[::-1], weights[::-1] + biases[::-1], biases[::-1] + weights[::-1]]  # fmt: skip
     elif len(arrays) == len(weights):
-        orders = [weights, weights[::-1]]
-    else:
+        orders = [
+            order
+            for order in (weights, weights[::-1])
+            if all(fit_of_shapes(a, values[i]) > 0 for a, i in zip(arrays, order, strict=True))
+        ]
+    if not orders:
         raise UsageError(
             f"{len(arrays)} arrays returned for {len(parameters)} parameters "
             f"({', '.join(str(p.path) for p in parameters)}); return one for each, in this order or "

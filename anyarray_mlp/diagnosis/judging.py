@@ -12,7 +12,7 @@ from anyarray_mlp.diagnosis.fitting import as_matrix, pick
 from anyarray_mlp.diagnosis.matching import Explanation, Planted, Problem, explain, fit_factor
 from anyarray_mlp.diagnosis.mistakes import CATALOGUE, BackpropFinding
 from anyarray_mlp.diagnosis.numerical import Slopes
-from anyarray_mlp.diagnosis.reference import LOSSES, forward
+from anyarray_mlp.diagnosis.reference import LEAKY_SLOPES, LOSSES, forward
 from anyarray_mlp.diagnosis.understanding import Understanding
 from anyarray_mlp.diagnosis.updates import Observation
 
@@ -23,6 +23,7 @@ SLOPES = {
     "logistic": "a * (1 - a)",
     "tanh": "1 - a**2",
     "relu": "1 where z > 0, 0 elsewhere",
+    **{f"leaky_relu({s:g})": f"1 where z > 0, {s:g} elsewhere" for s in LEAKY_SLOPES},
     "elu": "1 where z > 0, a + 1 elsewhere",
     "softplus": "1 / (1 + exp(-z))",
 }
@@ -164,11 +165,11 @@ class Judge:
         """One finding for each cause of an explanation, its layers together."""
         planted = [*explanation.planted, *shape_mistakes]
         planted += [Planted("unexplained", layer, where) for layer, where in explanation.unmatched]
-        groups: dict[str, list[Planted]] = {}
-        for one in planted:
-            groups.setdefault(one.cause, []).append(one)
         with np.errstate(all="ignore"):
             right = self.known.right_gradients(explanation.scale, explanation.loss)
+        groups: dict[str, list[Planted]] = {}
+        for one in summed_to_nothing(planted, right):
+            groups.setdefault(one.cause, []).append(one)
         errors = {(layer, where): error for layer, where, error in explanation.errors}
         found = []
         for cause, members in groups.items():
@@ -250,6 +251,24 @@ class Judge:
             truth = right[member.layer][which]
             return compare(array, truth)
         return None
+
+
+def summed_to_nothing(
+    planted: Sequence[Planted], right: Sequence[tuple[Array, Array]]
+) -> list[Planted]:
+    """A bias that stands still because its gradient was summed over everything, as others were.
+
+    Under a softmax such a sum is zero.
+    """
+    if all(one.cause != "bias_wrong_axis" for one in planted):
+        return list(planted)
+    return [
+        replace(one, cause="bias_wrong_axis")
+        if one.cause == "bias_not_updated"
+        and abs(float(right[one.layer][1].sum())) <= 1e-6 * float(np.abs(right[one.layer][1]).sum())
+        else one
+        for one in planted
+    ]
 
 
 def judge_by_numbers(

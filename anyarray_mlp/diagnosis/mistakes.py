@@ -35,7 +35,7 @@ PRODUCT = r"dot|@|outer|einsum|matmul"
 SLOPE_HINTS = (
     r"deriv|prime|slope|dsig|dtanh|drelu|sigmoid_\w*grad|_d\(|d_sig|nonlin\(.*True|\bdf\(|d_elu",
     r"\*\s*\(?\s*1(\.0?)?\s*-|1(\.0?)?\s*-\s*\S+\s*\*\*\s*2|1(\.0?)?\s*-\s*np\.(square|power|tanh)",
-    r"> ?0|mask",
+    r"[<>]=? ?0|mask",
     r"delta|dz|err",
 )
 BIAS_HINTS = (r"\bd_?b\w*|grad\w*\S*b|nabla_b|bias|\bb\d?\b", r"sum\(|mean\(", UPDATE)
@@ -127,8 +127,8 @@ CATALOGUE: dict[str, Cause] = {
     ),
     "derivative_formula_wrong": Cause(
         "the derivative's formula has a slip",
-        "1 - a for a tanh, a for a sigmoid, ...",
-        "1 - a**2 for a tanh, a * (1 - a) for a sigmoid",
+        "1 - a for a tanh, a for a sigmoid, z < 0 for a relu, ...",
+        "1 - a**2 for a tanh, a * (1 - a) for a sigmoid, z > 0 for a relu",
         "write the derivative that goes with the layer's activation",
         hints=SLOPE_HINTS,
     ),
@@ -245,7 +245,7 @@ CATALOGUE: dict[str, Cause] = {
         "gradient + other * w",
         "gradient + decay * w for a loss with decay / 2 * sum(w**2)",
         "use the same coefficient in both",
-        hints=(r"reg|lambda|lam|decay|l2",),
+        hints=(r"(?i)reg|lambda(?!\s+\w+\s*[,:])|lambd\b|lmbda|\blam\b|decay|\bl2",),
     ),
     "loss_reported_differs": Cause(
         "the loss reported is not the one that is trained",

@@ -48,6 +48,9 @@ def softmax(z: Array, axis: int | None = 1) -> Array:
     return np.asarray(e / e.sum(axis=axis, keepdims=True))
 
 
+LEAKY_SLOPES = (0.01, 0.1, 0.2, 0.05, 0.3)
+
+
 def leaky_relu(slope: float) -> Activation:
     return Activation(
         f"leaky_relu({slope:g})",
@@ -77,11 +80,7 @@ ACTIVATIONS: dict[str, Activation] = {
             lambda a: (a > 0).astype(float),
             0.0,
         ),
-        leaky_relu(0.01),
-        leaky_relu(0.1),
-        leaky_relu(0.2),
-        leaky_relu(0.05),
-        leaky_relu(0.3),
+        *(leaky_relu(slope) for slope in LEAKY_SLOPES),
         Activation(
             "elu",
             lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
@@ -386,6 +385,13 @@ def wrong_slopes(
         yield "derivative_twice", 1.3, twice, ""
     for detail, factor in (("1 - a", 1 - a), ("a", a), ("1 + a**2", 1 + a**2), ("a**2", a**2)):
         yield "derivative_formula_wrong", 1.5, factor, detail
+    if not np.allclose(activation.slope(-z), activation.slope(z)):
+        yield (
+            "derivative_formula_wrong",
+            1.5,
+            activation.slope(-z),
+            "f'(-z), the other side of zero",
+        )
 
 
 def output_deltas(chain: Chain, trace: Trace, y: Array, loss: Loss) -> Iterator[Delta]:

@@ -25,6 +25,10 @@ INSTALLED = tuple(
 )
 PACKAGE = str(Path(__file__).resolve().parents[1]) + os.sep
 MOST_LINES = 2000
+# Comments, decorators and the heads of functions; a function of one line does work.
+NO_WORK = re.compile(r"#|@|def (?!\w+\(.*\)[^:]*:\s*[^\s#])")
+# The user's call of this checker, with what they wrap their code in for it.
+DESCRIPTION = re.compile(r"\b(Adapter|check_backprop)\(")
 # Where a function that holds both passes turns back: the first line that names the target,
 # an error or a gradient.
 BACKWARD = re.compile(
@@ -76,7 +80,8 @@ def executed_lines(call: Callable[[], Any]) -> list[SourceLine]:
     finally:
         sys.settrace(before)
     lines = [SourceLine(path, n, linecache.getline(path, n).strip()) for path, n in seen]
-    return [line for line in lines if line.text and not line.text.startswith(("#", "def ", "@"))]
+    kept = [line for line in lines if line.text and not NO_WORK.match(line.text)]
+    return [line for line in kept if not DESCRIPTION.search(line.text)] or kept
 
 
 def backward_lines(
