@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from anyarray_mlp.functional import ACTIVATIONS, dropout, output_loss
-from anyarray_mlp.model import MLP
+from anyarray_mlp.model import MLP, batch_shares, penalised
 from anyarray_mlp.parameters import Leaves, is_flat
 
 Array = Any
@@ -32,18 +32,17 @@ def loss_and_grad_in_parts(
 ) -> tuple[Array, Leaves]:
     """`MLP.loss_and_grad` of the batch that the parts, one under the other, make up."""
     weights, biases = mlp.layout.unpack(xp, leaves)
+    n = sum(x.shape[0] for x, _, _ in parts)
     weighted = parts[0][2] is not None
-    if weighted:
-        total = xp.sum(joined(xp, [weight for _, _, weight in parts]))
-    else:
-        total = sum(x.shape[0] for x, _, _ in parts)
+    sample_weight = joined(xp, [weight for _, _, weight in parts]) if weighted else None
+    shares, decay = batch_shares(xp, n, sample_weight, alpha)
     keys = dict(zip(mlp.dropout_layers, dropout_keys or (), strict=dropout_keys is not None))
 
     losses: list[Array] = []
     # For each layer, what its weights' gradient needs of every part.
     contributions: list[list[tuple[Any, Array]]] = [[] for _ in weights]
     row = 0
-    for x, targets, weight in parts:
+    for x, targets, _ in parts:
         residuals, pullbacks = [], []
         a = x
         for layer, name in enumerate(mlp.activation):
@@ -59,9 +58,9 @@ def loss_and_grad_in_parts(
         residuals.append(residual)
         encoded = mlp.encode(xp, targets, z.dtype)
         part_losses, loss_vjp = output_loss(xp, mlp.output, mlp.loss, z, encoded)
-        share = None if weight is None else weight / total
-        losses.append(part_losses if share is None else part_losses * share)
-        dz = loss_vjp(1.0 / total if share is None else share[:, None])
+        share = shares[row : row + x.shape[0]] if weighted else shares
+        losses.append(part_losses * share if weighted else part_losses)
+        dz = loss_vjp(share[:, None] if weighted else share)
         for layer in range(len(weights) - 1, -1, -1):
             contributions[layer].append((residuals[layer], dz))
             if layer > 0:
@@ -72,14 +71,11 @@ def loss_and_grad_in_parts(
         row += x.shape[0]
 
     loss = xp.sum(joined(xp, losses))
-    loss = loss if weighted else loss / total
+    loss = loss if weighted else loss / n
     gradients = [xp.linear_batch_gradient(c) for c in contributions]
     weight_grads, bias_grads = [dw for dw, _ in gradients], [db for _, db in gradients]
     if alpha:
-        decay = alpha / total
-        for layer, w in enumerate(weights):
-            loss = loss + xp.sum(w * w) * (decay * 0.5)
-            weight_grads[layer] = weight_grads[layer] + w * decay
+        loss, weight_grads = penalised(xp, weights, loss, weight_grads, decay)
     grad = mlp.layout.pack(xp, weight_grads, bias_grads if mlp.bias else [], flat=is_flat(leaves))
     return loss, grad
 

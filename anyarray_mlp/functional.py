@@ -217,7 +217,9 @@ def logistic_binary_cross_entropy(xp: Namespace, z: Array, targets: Array) -> tu
         dz *= g
         return dz
 
-    return xp.sum(xp.softplus(z) - z * targets, axis=1), vjp
+    # softplus(z) = max(z, 0) + softplus(-|z|): what is large cancels before what is small is added.
+    losses = xp.maximum(z, 0.0) - z * targets + xp.softplus(-xp.abs(z))
+    return xp.sum(losses, axis=1), vjp
 
 
 def exponential_poisson(xp: Namespace, z: Array, targets: Array) -> tuple[Array, Vjp]:

@@ -84,6 +84,8 @@ def gradcheck(
     """
     if np.asarray(x).dtype != np.float64:
         raise UsageError(f"gradcheck needs float64 inputs, got {np.asarray(x).dtype}.")
+    if per_parameter is not None and per_parameter < 1:
+        raise UsageError(f"per_parameter must be at least 1, got {per_parameter!r}.")
     generator = np.random.default_rng(seed)
     if parameters is None:
         parameters = mlp.initialize(seed)

@@ -6,9 +6,10 @@ The passes are pure functions of (namespace, leaves, batch) and run on any arith
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -70,13 +71,8 @@ class MLP:
                 f"sizes must name at least inputs and outputs, each a positive integer, got {sizes!r}."
             )
         hidden = len(sizes) - 2
-        activation = _per_layer("activation", self.activation, hidden)
-        rates = _per_layer("dropout", self.dropout, hidden)
-        for name in activation:
-            _check_name("activation", name, ACTIVATIONS)
-        for rate in rates:
-            if not (isinstance(rate, (int, float)) and 0 <= rate < 1):
-                raise UsageError(f"dropout must lie in [0, 1), got {rate!r}.")
+        activation = _per_layer("activation", self.activation, hidden, _check_activation)
+        rates = _per_layer("dropout", self.dropout, hidden, _check_rate)
         _check_name("output", self.output, OUTPUTS)
         loss = default_loss(self.output) if self.loss == "auto" else self.loss
         check_pair(self.output, loss)
@@ -143,7 +139,8 @@ class MLP:
         """The batch's mean loss (0-d) and its gradient, in leaves like those given.
 
         The loss is sum_i w_i loss_i / W + alpha / (2 W) sum of squared weights (biases are spared), where w_i are
-        the sample weights (one where there are none) and W their sum: scikit-learn's objective.
+        the sample weights (one where there are none) and W their sum: scikit-learn's objective. Where W is zero,
+        so are the loss and the gradient.
 
         Parameters
         ----------
@@ -154,7 +151,7 @@ class MLP:
         dropout_keys : a 0-d int32 array for each of `dropout_layers`; None trains without dropout.
         """
         weights, biases = self.layout.unpack(xp, leaves)
-        total = x.shape[0] if sample_weight is None else xp.sum(sample_weight)
+        share, decay = batch_shares(xp, x.shape[0], sample_weight, alpha)
         keys = dict(zip(self.dropout_layers, dropout_keys or (), strict=dropout_keys is not None))
 
         pullbacks = []
@@ -173,12 +170,9 @@ class MLP:
         )
 
         if sample_weight is None:
-            loss = xp.sum(losses) / total
-            dz = loss_vjp(1.0 / total)
+            loss = xp.sum(losses) / x.shape[0]
+            dz = loss_vjp(share)
         else:
-            # A batch may hold nothing but weights of zero: its loss and gradient are zero then.
-            total = xp.where(total == 0, 1.0, total)
-            share = sample_weight / total
             loss = xp.sum(losses * share)
             dz = loss_vjp(share[:, None])
 
@@ -193,10 +187,7 @@ class MLP:
                 dz = da
 
         if alpha:
-            decay = alpha / total
-            for layer, w in enumerate(weights):
-                loss = loss + xp.sum(w * w) * (decay * 0.5)
-                weight_grads[layer] = weight_grads[layer] + w * decay
+            loss, weight_grads = penalised(xp, weights, loss, weight_grads, decay)
         grad = self.layout.pack(
             xp, weight_grads, bias_grads if self.bias else [], flat=is_flat(leaves)
         )
@@ -281,6 +272,28 @@ class MLP:
         return targets
 
 
+def batch_shares(
+    xp: Namespace, n: int, sample_weight: Array | None, alpha: float
+) -> tuple[Array, Array]:
+    """What each sample's loss, 0-d or (n,), and half the squared weights, 0-d, count for in the batch's mean."""
+    if sample_weight is None:
+        return 1.0 / n, alpha / n
+    total = xp.sum(sample_weight)
+    # A batch may hold nothing but weights of zero: nothing counts then, the penalty neither.
+    empty = total == 0
+    total = xp.where(empty, 1.0, total)
+    return sample_weight / total, xp.where(empty, 0.0, alpha / total) if alpha else 0.0
+
+
+def penalised(
+    xp: Namespace, weights: Sequence[Array], loss: Array, weight_grads: list[Array], decay: Array
+) -> tuple[Array, list[Array]]:
+    """A loss and its gradients with decay / 2 times the sum of squared weights added to the loss."""
+    for w in weights:
+        loss = loss + xp.sum(w * w) * (decay * 0.5)
+    return loss, [dw + w * decay for w, dw in zip(weights, weight_grads, strict=True)]
+
+
 def is_finite(x: NDArray[Any], rows: int = 1024) -> bool:
     """Whether every entry is finite; some rows at a time, so that the answers do not take memory beside x."""
     return all(np.all(np.isfinite(x[start : start + rows])) for start in range(0, len(x), rows))
@@ -306,15 +319,27 @@ def check_pair(output: str, loss: str) -> None:
     )
 
 
-def _per_layer(name: str, value: Any, n: int) -> tuple[Any, ...]:
-    if isinstance(value, (str, int, float)):
-        return (value,) * n
-    values = tuple(value)
+def _per_layer(name: str, value: Any, n: int, check: Callable[[Any], None]) -> tuple[Any, ...]:
+    one_for_all = isinstance(value, (str, Real))
+    values = (value,) if one_for_all else tuple(value)
+    for each in values:
+        check(each)
+    if one_for_all:
+        return values * n
     if len(values) != n:
         raise UsageError(
             f"{name} must be one value or one for each of the {n} hidden layers, got {len(values)}: {values!r}."
         )
     return values
+
+
+def _check_activation(name: Any) -> None:
+    _check_name("activation", name, ACTIVATIONS)
+
+
+def _check_rate(rate: Any) -> None:
+    if not (isinstance(rate, Real) and 0 <= float(rate) < 1):
+        raise UsageError(f"dropout must lie in [0, 1), got {rate!r}.")
 
 
 def _check_name(parameter: str, value: Any, known: Any) -> None:

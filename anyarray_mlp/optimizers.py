@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -159,7 +160,7 @@ def rmsprop(rho: float = 0.9, epsilon: float = 1e-8) -> Optimizer:
     return Optimizer("rmsprop", 1, 1, kernel, lambda t, rate: (rate,))
 
 
-#: Makers by name. L-BFGS is not here: it needs the loss of whole passes (`training.minimize`).
+#: Makers by name. L-BFGS is not here: it needs the loss of whole passes (`training.lbfgs.minimize`).
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "sgd": sgd,
     "momentum": momentum,
@@ -172,9 +173,17 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
 
 def clip_by_norm(xp: Namespace, grad: Leaves, max_norm: float) -> Leaves:
     """Scale the whole gradient down to Euclidean norm `max_norm` where it is longer (Pascanu et al. 2013)."""
-    norm = gradient_norm(xp, grad)
+    # Entries relative to the largest: squares that overflow would leave nothing of the gradient.
+    largest = max_magnitude(xp, grad)
+    unit = xp.where(largest > 0, largest, 1.0)
+    norm = gradient_norm(xp, tuple(leaf / unit for leaf in grad)) * unit
     scale = max_norm / xp.maximum(norm, max_norm)
     return tuple(leaf * scale for leaf in grad)
+
+
+def max_magnitude(xp: Namespace, grad: Leaves) -> Array:
+    """Largest magnitude of an entry of all leaves together, 0-d."""
+    return reduce(xp.maximum, [xp.max(xp.abs(leaf)) for leaf in grad])
 
 
 def gradient_norm(xp: Namespace, grad: Leaves) -> Array:

@@ -60,3 +60,14 @@ def test_parts_agree_to_rounding(network: int) -> None:
     whole, *parts = gradients(select_backend("numpy", dtype="float64"), *NETWORKS[network])
     for part in parts:
         np.testing.assert_allclose(part, whole, rtol=1e-12, atol=1e-14)
+
+
+def test_parts_of_no_weight_count_nothing() -> None:
+    backend = select_backend()
+    mlp = MLP((4, 5, 3))
+    x, labels = backend.asarray(np.ones((6, 4))), np.zeros(6, int)
+    parts = [(x[a:b], labels[a:b], np.zeros(3)) for a, b in ((0, 3), (3, 6))]
+    leaves = to_leaves(mlp, backend, mlp.initialize(0))
+    loss, (grad,) = loss_and_grad_in_parts(mlp, backend.xp, leaves, parts, alpha=1.0)
+    assert loss == 0
+    assert not np.any(grad)

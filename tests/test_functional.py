@@ -92,6 +92,18 @@ def test_extreme_logits_give_finite_losses_and_gradients(backend, dtype):
 
 
 @pytest.mark.needs("values")
+@pytest.mark.parametrize("dtype", ["float32"])
+def test_binary_cross_entropy_of_sure_answers_keeps_its_digits(backend, dtype):
+    z = np.array([[8.0], [12.0], [16.0], [30.0], [-12.0]])
+    right = np.array([[1.0], [1.0], [1.0], [1.0], [0.0]])
+    losses, _ = output_loss(
+        backend.xp, "logistic", "binary_cross_entropy", backend.asarray(z), backend.asarray(right)
+    )
+    expected = np.log1p(np.exp(-np.abs(z[:, 0])))
+    np.testing.assert_allclose(backend.to_host(losses), expected, rtol=1e-6)
+
+
+@pytest.mark.needs("values")
 def test_labels_and_one_hot_rows_agree(backend):
     labels = backend.asarray(np.array([2, 0, 1, 2]))
     rows = backend.jit(lambda xp, labels: one_hot(xp, labels, 3, xp.float64))(labels)

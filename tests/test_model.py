@@ -39,6 +39,9 @@ def loss_and_grad(backend, mlp, x, targets, weight=None, **options):
         ({"loss": "mse"}, "loss must be one of cross_entropy"),
         ({"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
         ({"dropout": -0.1}, "dropout"),
+        ({"dropout": np.float32(2)}, "dropout"),
+        ({"sizes": (3, 2), "activation": "bogus"}, "activation must be one of"),
+        ({"sizes": (3, 2), "dropout": 7.0}, "dropout"),
         ({"output": "softmax", "sizes": (3, 4, 1)}, "softmax over 1 output"),
     ],
 )
@@ -85,6 +88,16 @@ def test_a_sample_of_weight_two_counts_as_two_samples():
     )
     assert once == pytest.approx(twice, rel=1e-14)
     np.testing.assert_allclose(grad_once[0], grad_twice[0], rtol=1e-12, atol=1e-16)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_a_batch_of_no_weight_counts_nothing(alpha):
+    mlp = MLP((4, 5, 3))
+    x, targets, _ = batch(mlp, 6)
+    leaves = (mlp.initialize(0),)
+    loss, (grad,) = mlp.loss_and_grad(XP, leaves, x, targets, np.zeros(6), alpha=alpha)
+    assert loss == 0
+    assert not np.any(grad)
 
 
 def test_labels_are_the_same_as_one_hot_rows():

@@ -11,7 +11,7 @@ import pytest
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.backends import select_backend
 from anyarray_mlp.data import Shuffler
-from anyarray_mlp.errors import DivergedError, UsageError
+from anyarray_mlp.errors import DataError, DivergedError, UsageError
 from anyarray_mlp.model import MLP
 from anyarray_mlp.optimizers import adam, sgd
 from anyarray_mlp.schedules import ReduceOnPlateau, constant
@@ -207,6 +207,77 @@ def test_training_in_another_thread_leaves_signals_alone():
     assert results[0].stopped == "finished"
 
 
+def test_early_stopping_begins_afresh_with_each_fit():
+    stopping = EarlyStopping("loss", patience=3)
+    fit(MLP((2, 16, 2)), X, Y, backend=NUMPY, epochs=5, early_stopping=stopping)
+    small = MLP((2, 3, 2))
+    result = fit(small, X, Y, backend=NUMPY, epochs=5, early_stopping=stopping)
+    assert result.parameters.shape == (small.layout.size,)
+    assert result.stopped == "finished"
+    again = fit(small, X, Y, backend=NUMPY, epochs=5, early_stopping=EarlyStopping("loss"))
+    np.testing.assert_array_equal(result.parameters, again.parameters)
+
+
+def test_parameters_that_overflow_in_the_last_step_are_not_handed_out():
+    float32 = select_backend()
+    options = {"batch_size": len(X), "optimizer": "sgd", "learning_rate_init": 3e38}
+    mlp = MLP((2, 8, 2))
+    with pytest.raises(DivergedError, match="no longer finite after step 1, in epoch 1") as caught:
+        fit(mlp, 1000 * X, Y, backend=float32, epochs=1, **options)
+    np.testing.assert_array_equal(caught.value.parameters, mlp.initialize(0).astype(np.float32))
+
+
+def test_a_stop_after_the_last_step_of_an_epoch_leaves_it_complete():
+    options = {
+        "backend": NUMPY,
+        "optimizer": adam(),
+        "schedule": constant(0.01),
+        "epochs": 3,
+        "batch_size": 50,
+    }
+    (epoch,) = train(MLP((2, 4, 2)), X[:100], Y[:100], stop_requested=lambda: True, **options)
+    assert (epoch.epoch, epoch.step, epoch.complete) == (1, 2, True)
+    (epoch,) = train(MLP((2, 4, 2)), X, Y, stop_requested=lambda: True, **options)
+    assert (epoch.epoch, epoch.step, epoch.complete) == (0, 2, False)
+
+
+def test_sparse_validation_rows_and_sparse_lbfgs_are_made_dense():
+    sparse = pytest.importorskip("scipy.sparse")
+    held_out = moons(40, 1)
+    options = {"backend": NUMPY, "epochs": 3}
+    for optimizer in ("adam", "lbfgs"):
+        expected = fit(MLP((2, 4, 2)), X, Y, optimizer=optimizer, validation=held_out, **options)
+        rows = sparse.csr_matrix(held_out[0]), held_out[1]
+        result = fit(
+            MLP((2, 4, 2)), sparse.csr_matrix(X), Y, optimizer=optimizer, validation=rows, **options
+        )
+        assert result.validation_curve == expected.validation_curve
+
+
+@pytest.mark.parametrize("options", [{"max_evaluations": 5}, {"epochs": 2}])
+def test_lbfgs_that_runs_out_has_finished(options):
+    result = fit(MLP((2, 16, 2)), X, Y, backend=NUMPY, optimizer="lbfgs", **options)
+    assert result.stopped == "finished"
+    stopped = fit(
+        MLP((2, 16, 2)),
+        X,
+        Y,
+        backend=NUMPY,
+        optimizer="lbfgs",
+        callbacks=[lambda epoch: True],
+        **options,
+    )
+    assert (stopped.stopped, len(stopped.history)) == ("callback", 1)
+
+
+def test_lbfgs_counts_on_from_a_state():
+    first = fit(MLP((2, 16, 2)), X, Y, backend=NUMPY, optimizer="lbfgs", epochs=3)
+    state = first.history[-1].snapshot()
+    second = fit(MLP((2, 16, 2)), X, Y, backend=NUMPY, optimizer="lbfgs", epochs=2, initial=state)
+    assert [(e.epoch, e.step) for e in second.history] == [(4, 4), (5, 5)]
+    assert second.loss_curve[0] < first.loss_curve[-1]
+
+
 def test_a_callback_can_end_training():
     result = fit(
         NETWORK, X, Y, backend=NUMPY, epochs=50, callbacks=[lambda epoch: epoch.epoch == 2]
@@ -254,6 +325,49 @@ def test_bytes_are_trained_on_as_they_are_and_scaled_in_the_step():
 def test_impossible_options_are_refused(options, message):
     with pytest.raises(UsageError, match=message):
         fit(NETWORK, X, Y, backend=NUMPY, epochs=1, **options)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"alpha": -5}, "alpha must be at least 0, got -5"),
+        ({"alpha": float("nan")}, "alpha must be at least 0, got nan"),
+        ({"validation": (X, Y + 5)}, "The validation set: Labels must lie from 0 to 1"),
+        ({"validation": (X * np.nan, Y)}, "The validation set: x holds nan in row 0"),
+        ({"validation": (X[:, :1], Y)}, r"The validation set: x must have shape \(n, 2\)"),
+        ({"validation": (X[:0], Y[:0])}, "The validation set has no rows"),
+        ({"sample_weight": np.ones(100)}, r"sample_weight must have shape \(120,\)"),
+        ({"sample_weight": np.full(120, np.inf)}, "sample_weight holds inf in row 0"),
+        ({"initial": np.zeros(3)}, r"\(22,\)"),
+    ],
+)  # fmt: skip
+def test_settings_and_data_that_cannot_be_trained_with_are_refused(optimizer, options, message):
+    with pytest.raises((DataError, UsageError), match=message):
+        fit(MLP((2, 4, 2)), X, Y, backend=NUMPY, optimizer=optimizer, epochs=1, **options)
+
+
+@pytest.mark.parametrize("clip_norm", [0, -1.0, float("nan")])
+def test_a_gradient_cannot_be_clipped_to_nothing(clip_norm):
+    with pytest.raises(UsageError, match="clip_norm must be positive"):
+        fit(MLP((2, 4, 2)), X, Y, backend=NUMPY, epochs=1, clip_norm=clip_norm)
+
+
+def test_a_state_of_another_network_is_refused():
+    state = fit(MLP((2, 8, 2)), X, Y, backend=NUMPY, epochs=1).history[-1].snapshot()
+    for options in ({"optimizer": "adam"}, {"optimizer": "sgd"}):
+        sizes = (2, 4, 2) if options["optimizer"] == "adam" else (2, 8, 2)
+        with pytest.raises(UsageError, match="same network and optimizer"):
+            fit(MLP(sizes), X, Y, backend=NUMPY, epochs=1, initial=state, **options)
+
+
+def test_whole_numbers_may_be_sample_weights():
+    weight = np.arange(len(X)) % 3
+    curves = [
+        fit(MLP((2, 4, 2)), X, Y, backend=NUMPY, epochs=2, sample_weight=w).loss_curve
+        for w in (weight, weight.astype(float))
+    ]
+    assert curves[0] == curves[1]
 
 
 def test_nothing_to_train_on_is_refused():

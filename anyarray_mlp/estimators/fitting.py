@@ -129,20 +129,19 @@ class Run:
                     **options,
                 ):
                     last = epoch
-                    if not epoch.complete:
+                    if epoch.complete:
+                        est.n_iter_ += 1
+                        est.t_ += n
+                        epoch = self.keep_books(epoch)
+                        if est.learning_rate == "invscaling" and est.solver == "sgd":
+                            rate.value = self.scaled_rate()
+                        if est._no_improvement_count > est.n_iter_no_change:
+                            stopped = est.converged_ = self.stops_or_lowers(rate)
+                        stopped = self.tell(epoch, task) or stopped
+                    if interrupted.is_set():
                         self.warnings.append((INTERRUPTED, UserWarning))
                         stopped = True
-                        break
-                    est.n_iter_ += 1
-                    est.t_ += n
-                    epoch = self.keep_books(epoch)
-                    if est.learning_rate == "invscaling" and est.solver == "sgd":
-                        rate.value = self.scaled_rate()
-                    if est._no_improvement_count > est.n_iter_no_change:
-                        stopped = est.converged_ = self.stops_or_lowers(rate)
-                    asked = self.tell(epoch, task)
-                    if stopped or asked:
-                        stopped = True
+                    if stopped:
                         break
         except DivergedError as error:
             final = self.best_after(error)
@@ -352,7 +351,7 @@ class Run:
 
         with interruption((signal.SIGINT,)) as interrupted:
             try:
-                final, converged = minimize(
+                final, _, converged = minimize(
                     self.network,
                     moved(self.backend, dense(self.data.x)),  # every iteration looks at all of it
                     self.data.targets,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.errors import UsageError
+from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.model import MLP
 
 Array = Any
@@ -44,6 +45,44 @@ def check_host_batch(mlp: MLP, x: Array, targets: Array) -> None:
     """`MLP.check_batch` for NumPy arrays; to look at a device's values would wait for it."""
     if isinstance(x, np.ndarray) and isinstance(targets, np.ndarray):
         mlp.check_batch(x, targets)
+
+
+def check_validation(mlp: MLP, validation: tuple[Array, Array] | None) -> None:
+    """`MLP.check_batch` for a validation set, which must have rows."""
+    if validation is None:
+        return
+    x, targets = validation
+    if x.shape[0] < 1:
+        raise DataError("The validation set has no rows: give at least one, or none at all.")
+    try:
+        check_host_batch(mlp, x, targets)
+    except DataError as error:
+        raise DataError(f"The validation set: {error}") from None
+
+
+def check_penalties(alpha: float, clip_norm: float | None) -> None:
+    """Raise `UsageError` where the L2 penalty or the largest norm of a gradient cannot be."""
+    if not (alpha >= 0 and math.isfinite(alpha)):
+        raise UsageError(f"alpha must be at least 0, got {alpha!r}.")
+    if clip_norm is not None and not clip_norm > 0:
+        raise UsageError(f"clip_norm must be positive, got {clip_norm!r}.")
+
+
+def checked_weight(sample_weight: Array | None, n: int) -> Array | None:
+    """The sample weights as floats; `DataError` where they are not one finite number for each of n samples."""
+    if sample_weight is None:
+        return None
+    if sample_weight.shape != (n,):
+        raise DataError(
+            f"sample_weight must have shape ({n},), one for each row of x, got {sample_weight.shape}."
+        )
+    if not isinstance(sample_weight, np.ndarray):
+        return sample_weight
+    weight = sample_weight if sample_weight.dtype.kind == "f" else sample_weight.astype(np.float64)
+    if not np.all(np.isfinite(weight)):
+        row = int(np.argmin(np.isfinite(weight)))
+        raise DataError(f"sample_weight holds {weight[row]} in row {row}: give finite numbers.")
+    return weight
 
 
 def checked_batch_size(batch_size: int, n: int) -> int:

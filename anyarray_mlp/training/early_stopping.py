@@ -31,6 +31,10 @@ class EarlyStopping:
             self.sign = 1.0 if find_metric(monitor).greater_is_better else -1.0
         self.patience = patience
         self.tol = tol
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was seen, for another run."""
         self.best = -math.inf
         self.best_epoch = 0
         self.waited = 0

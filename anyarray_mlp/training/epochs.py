@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.errors import DivergedError
 from anyarray_mlp.inference import on_device
-from anyarray_mlp.model import MLP
+from anyarray_mlp.model import MLP, is_finite
 from anyarray_mlp.optimizers import Optimizer
 from anyarray_mlp.schedules import Schedule
 from anyarray_mlp.training.batches import (
@@ -26,7 +26,10 @@ from anyarray_mlp.training.batches import (
     Shuffles,
     batches,
     check_host_batch,
+    check_penalties,
+    check_validation,
     checked_batch_size,
+    checked_weight,
 )
 from anyarray_mlp.training.evaluation import Evaluation
 from anyarray_mlp.training.progress import Progress, fresh_state, to_vector
@@ -75,24 +78,28 @@ def train(
         JAX would need a copy on the CPU.
     targets : (n, k), or integer labels (n,) with cross_entropy.
     sample_weight : (n,) or None.
-    validation : (x, targets) to measure the loss and `metrics` on after each epoch.
+    validation : (x, targets) to measure the loss and `metrics` on after each epoch, x as above.
     task : what the metrics take the targets for, "classification", "multilabel" or "regression"; None for what the
         output is made for: softmax and a single logistic output are classes, several logistic outputs labels.
     initial : parameters (p,) to start from, or the `TrainingState` to go on from; None draws them with `seed`.
     shuffles : the order of the samples in each epoch; None keeps theirs.
-    alpha, clip_norm : L2 penalty; Euclidean norm that a gradient is scaled down to.
+    alpha, clip_norm : L2 penalty, not negative; Euclidean norm that a gradient is scaled down to, positive.
     input_scale : what a batch is multiplied by in the step (1/255 for images).
-    stop_requested : asked between runs of steps; True ends training after the steps already running.
+    stop_requested : asked after each run of steps; True ends training there.
     statistics : figures of each step to gather on the device, read once an epoch with the losses.
 
     Raises
     ------
-    DivergedError : the loss is no longer finite; its `parameters` are those of the epoch before, its
-        `step_losses` those of the epoch that broke.
+    DataError, UsageError : data or a setting that nothing can be trained with.
+    DivergedError : the loss or a parameter is no longer finite; its `parameters` are those of the epoch before,
+        its `step_losses` those of the epoch that broke.
     """
     n = x.shape[0]
     batch_size = checked_batch_size(batch_size, n)
     check_host_batch(mlp, x, targets)
+    check_validation(mlp, validation)
+    check_penalties(alpha, clip_norm)
+    sample_weight = checked_weight(sample_weight, n)
     started = time.perf_counter()
 
     sparse = hasattr(x, "tocsr")
@@ -123,13 +130,16 @@ def train(
     evaluate = None
     if validation:
         evaluate = Evaluation(mlp, backend, validation, metrics, input_scale, task)
+    finite = to_vector(mlp, backend, now.theta)
 
     for _ in range(epochs):
         order = np.arange(n) if shuffles is None else shuffles.permutation(n)
-        last_finite = tuple(backend.xp.asarray(leaf, copy=True) for leaf in now.theta)
         runs: list[tuple[tuple[Array, ...], int]] = []
         rate, complete = 0.0, True
         for indices in batches(order, batch_size, most):
+            if runs and stop_requested():
+                complete = False
+                break
             rates = [schedule(now.step + k) for k in range(indices.shape[0])]
             rate = rates[-1]
             inputs = step_inputs(mlp, optimizer, backend, indices, now.step, rates, seed)
@@ -143,23 +153,21 @@ def train(
                 )  # waits, or the host gathers far ahead of the device
             runs.append((outputs, indices.shape[1]))
             now.step += indices.shape[0]
-            if stop_requested():
-                complete = False
-                break
         step_losses, *figures = (
             np.concatenate([backend.to_host(part) for part in column], dtype=np.float64)
             for column in zip(*(outputs for outputs, _ in runs), strict=True)
         )
         rows = np.concatenate([np.full(outputs[0].shape[0], size) for outputs, size in runs])
-        if not np.all(np.isfinite(step_losses)):
-            bad = int(np.argmin(np.isfinite(step_losses)))
+        parameters = to_vector(mlp, backend, now.theta)
+        what = divergence(step_losses, parameters, now.step - len(step_losses))
+        if what:
             raise DivergedError(
-                f"The loss became {step_losses[bad]} at step {now.step - len(step_losses) + bad + 1}, in epoch "
-                f"{now.epoch + 1}: lower learning_rate_init (now {rate:.3g}), standardise the inputs, or clip the "
-                "gradient with clip_norm.",
-                parameters=to_vector(mlp, backend, last_finite),
+                f"{what}, in epoch {now.epoch + 1}: lower learning_rate_init (now {rate:.3g}), standardise the "
+                "inputs, or clip the gradient with clip_norm.",
+                parameters=finite,
                 step_losses=step_losses,
             )
+        finite = parameters
         now.epoch += complete
         validation_loss, scores = evaluate(now.theta) if evaluate else (None, {})
         mean_loss = math.fsum(step_losses * rows) / int(rows.sum())
@@ -183,5 +191,16 @@ def train(
             step_losses=step_losses,
             statistics=tuple(figures),
         )
-        if not complete:
+        if not complete or stop_requested():
             return
+
+
+def divergence(step_losses: Host, parameters: Host, step: int) -> str:
+    """What is not finite after the steps that follow `step`, and since when; empty where all is."""
+    finite = np.isfinite(step_losses)
+    if not np.all(finite):
+        bad = int(np.argmin(finite))
+        return f"The loss became {step_losses[bad]} at step {step + bad + 1}"
+    if not is_finite(parameters):
+        return f"The parameters are no longer finite after step {step + len(step_losses)}"
+    return ""

@@ -36,7 +36,10 @@ class Evaluation:
         self.rows = rows_at_once(mlp, backend)
         task = task or default_task(mlp)
         self.metrics = {name: find_score(name, task) for name in metrics}
-        self.x, self.targets = (on_device(backend, a) for a in held_out)
+        x, targets = held_out
+        self.sparse = hasattr(x, "tocsr")
+        self.x = x if self.sparse else on_device(backend, x)
+        self.targets = on_device(backend, targets)
         self.host_targets = backend.to_host(self.targets)
 
         def outputs_and_losses(xp: Any, leaves: Leaves, x: Array, targets: Array) -> Any:
@@ -48,7 +51,7 @@ class Evaluation:
     def __call__(self, leaves: Leaves) -> tuple[float, dict[str, float]]:
         """Mean loss, and the scores by name."""
         parts = [
-            self.run(leaves, self.x[start:stop, ...], self.targets[start:stop, ...])
+            self.run(leaves, self.part(start, stop), self.targets[start:stop, ...])
             for start, stop in spans(self.x.shape[0], self.rows)
         ]
         outputs, losses = (
@@ -59,3 +62,9 @@ class Evaluation:
             name: score(outputs, self.host_targets, None) for name, score in self.metrics.items()
         }
         return math.fsum(losses) / len(losses), scores
+
+    def part(self, start: int, stop: int) -> Array:
+        """Some rows on the device; sparse ones are made dense as their turn comes."""
+        if self.sparse:
+            return on_device(self.backend, self.x[start:stop].toarray())
+        return self.x[start:stop, ...]

@@ -51,10 +51,13 @@ def fit(
     `optimizer` is a name of `optimizers.OPTIMIZERS`, "lbfgs", or an `Optimizer`; `learning_rate` a name of
     `schedules.SCHEDULES` or a function of the step. A callback that returns True ends training. Ctrl-C (or
     SIGTERM) ends it after the steps already running, and what was learned is kept; a second one aborts. The
-    other options are those of `train`, or of `minimize` for lbfgs.
+    other options are those of `train`, or of `minimize` for lbfgs. `early_stopping` begins afresh, unless
+    `initial` is a `TrainingState` to go on from.
     """
     backend = backend or select_backend()
     starts = [mlp.initialize(seed, initializer) if initial is None else initial]
+    if early_stopping is not None and not isinstance(initial, TrainingState):
+        early_stopping.reset()
     watchers: list[Callback] = [early_stopping] if early_stopping else []
     watchers += callbacks
     if optimizer == "lbfgs":
@@ -158,20 +161,29 @@ def _fit_lbfgs(
     options: dict[str, Any],
 ) -> Fit:
     history: list[Epoch] = []
+    stopped = "finished"
     with interruption() as interrupted:
 
         def report(epoch: Epoch) -> bool:
+            nonlocal stopped
             history.append(epoch)
             answers = [watcher(epoch) for watcher in watchers]
-            return any(answers) or interrupted.is_set()
+            if any(answers):
+                stopped = "callback"
+            if interrupted.is_set():
+                stopped = "interrupted"
+            return stopped != "finished"
 
-        start = initial.parameters if isinstance(initial, TrainingState) else initial
-        parameters, converged = minimize(
-            mlp, x, targets, backend=backend, epochs=epochs, initial=start, report=report, **options
+        minimum = minimize(
+            mlp,
+            x,
+            targets,
+            backend=backend,
+            epochs=epochs,
+            initial=initial,
+            report=report,
+            **options,
         )
-    stopped = "converged" if converged else "finished"
-    if interrupted.is_set():
-        stopped = "interrupted"
-    elif history and len(history) < epochs and not converged:
-        stopped = "callback"
-    return Fit(parameters, tuple(history), stopped, interrupted.signal)
+    if minimum.converged and stopped == "finished":
+        stopped = "converged"
+    return Fit(minimum.parameters, tuple(history), stopped, interrupted.signal)

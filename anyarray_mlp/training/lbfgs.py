@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,26 @@ from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.inference import as_inputs, on_device, to_leaves
 from anyarray_mlp.model import MLP
 from anyarray_mlp.parameters import Leaves
-from anyarray_mlp.training.batches import check_host_batch
+from anyarray_mlp.training.batches import (
+    check_host_batch,
+    check_penalties,
+    check_validation,
+    checked_weight,
+)
 from anyarray_mlp.training.evaluation import Evaluation
-from anyarray_mlp.training.progress import to_vector
+from anyarray_mlp.training.progress import fresh_state, to_vector
 from anyarray_mlp.training.records import Epoch, TrainingState
 
 Array = Any
 Host = NDArray[Any]
+
+
+class Minimum(NamedTuple):
+    """Where L-BFGS ended: parameters (p,), their loss, and whether it had converged."""
+
+    parameters: Host
+    loss: float
+    converged: bool
 
 
 def minimize(
@@ -31,7 +44,7 @@ def minimize(
     *,
     backend: Backend,
     epochs: int,
-    initial: Host,
+    initial: Host | TrainingState,
     report: Callable[[Epoch], bool | None],
     sample_weight: Array | None = None,
     validation: tuple[Array, Array] | None = None,
@@ -41,12 +54,13 @@ def minimize(
     input_scale: float | None = None,
     gradient_tol: float = 1e-4,
     max_evaluations: int = 15000,
-) -> tuple[Host, bool]:
+) -> Minimum:
     """Minimise the loss over all samples by L-BFGS (`scipy.optimize`, Zhu et al. 1997) from `initial` (p,).
 
-    `report` is told each iteration as an `Epoch` and stops it by returning True. Returns the parameters and
-    whether the gradient's largest entry fell to `gradient_tol`, or the loss stood still, within `epochs`
-    iterations and `max_evaluations` evaluations.
+    Arguments as those of `train`, a sparse x made dense as a whole. From a `TrainingState` the iterations are
+    counted on, but what L-BFGS knew of the curvature is gone. `report` is told each iteration as an `Epoch` and
+    stops it by returning True. It has converged where the gradient's largest entry fell to `gradient_tol`, or the
+    loss stood still, within `epochs` iterations and `max_evaluations` evaluations.
     """
     from scipy.optimize import minimize as scipy_minimize
 
@@ -56,7 +70,12 @@ def minimize(
         raise UsageError(
             "lbfgs cannot be reproducible: SciPy's sums depend on its BLAS. Use another optimizer, such as adam."
         )
+    x = x.toarray() if hasattr(x, "tocsr") else x
     check_host_batch(mlp, x, targets)
+    check_validation(mlp, validation)
+    check_penalties(alpha, clip_norm=None)
+    sample_weight = checked_weight(sample_weight, x.shape[0])
+    start = fresh_state(mlp, None, initial)
     started = time.perf_counter()
     data = [None if a is None else on_device(backend, a) for a in (x, targets, sample_weight)]
     evaluate = None
@@ -70,7 +89,7 @@ def minimize(
         return mlp.loss_and_grad(xp, leaves, x, targets, weight, alpha=alpha)
 
     run = backend.jit(loss_and_grad)
-    iteration = 0
+    iteration = start.epoch
 
     def objective(vector: Host) -> tuple[float, Host]:
         with np.errstate(all="ignore"):  # a loss that is not finite is reported below
@@ -92,7 +111,7 @@ def minimize(
         )
         epoch = Epoch(
             epoch=iteration,
-            step=iteration,
+            step=start.step + iteration - start.epoch,
             loss=float(intermediate_result.fun),
             learning_rate=1.0,
             seconds=time.perf_counter() - started,
@@ -108,10 +127,10 @@ def minimize(
 
     result = scipy_minimize(
         objective,
-        np.asarray(initial, dtype=np.float64),
+        np.asarray(start.parameters, dtype=np.float64),
         method="L-BFGS-B",
         jac=True,
         callback=after_iteration,
         options={"maxiter": epochs, "maxfun": max_evaluations, "gtol": gradient_tol},
     )
-    return result.x, result.status == 0
+    return Minimum(result.x, float(result.fun), result.status == 0)

@@ -18,15 +18,25 @@ from anyarray_mlp.training.records import TrainingState
 Host = NDArray[Any]
 
 
-def fresh_state(mlp: MLP, optimizer: Optimizer, initial: Host | TrainingState) -> TrainingState:
-    """The state before the first step: moments of zero."""
+def fresh_state(
+    mlp: MLP, optimizer: Optimizer | None, initial: Host | TrainingState
+) -> TrainingState:
+    """The state before the first step: moments of zero, or none without an optimiser (L-BFGS)."""
+    n_moments = 0 if optimizer is None else optimizer.n_moments
     if isinstance(initial, TrainingState):
+        shapes = {part.shape for part in (initial.parameters, *initial.moments)}
+        if shapes != {(mlp.layout.size,)} or len(initial.moments) != n_moments:
+            raise UsageError(
+                f"The training state to go on from, with {len(initial.moments)} moments of shapes {shapes}, is not of "
+                f"{n_moments} moments for the {mlp.layout.size} parameters of sizes {mlp.sizes}: go on with "
+                "the same network and optimizer."
+            )
         return initial
     if initial.shape != (mlp.layout.size,):
         raise UsageError(
             f"Initial parameters must have shape ({mlp.layout.size},) for sizes {mlp.sizes}, got {initial.shape}."
         )
-    moments = tuple(np.zeros(mlp.layout.size) for _ in range(optimizer.n_moments))
+    moments = tuple(np.zeros(mlp.layout.size) for _ in range(n_moments))
     return TrainingState(np.asarray(initial), moments, 0, 0)
 
 
