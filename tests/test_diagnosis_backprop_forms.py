@@ -48,7 +48,7 @@ class Classifier:
     def activation(self, z: Any) -> Any:
         return np.maximum(z, 0)
 
-    def slope(self, z: Any) -> Any:
+    def factor(self, z: Any) -> Any:
         return relu_slope(z)
 
     def loss(self, output: Any, y: Any) -> Any:
@@ -60,7 +60,7 @@ class Classifier:
 
     def gradients(self, x: Any, y: Any) -> dict[str, Any]:
         d = (self.forward(x) - np.eye(3)[y]) / len(x)
-        dh = d @ self.w2.T * self.slope(self.z)
+        dh = d @ self.w2.T * self.factor(self.z)
         return {
             "dw2": self.h.T @ d,
             "db2": self.bias_gradient(d),
@@ -128,14 +128,14 @@ def test_gradients_that_are_not_there_are_named() -> None:
 
 def test_the_wrong_side_of_a_relu_is_named_with_its_line() -> None:
     class Mirrored(Classifier):
-        def slope(self, z: Any) -> Any:
+        def factor(self, z: Any) -> Any:
             return z < 0
 
     class MirroredLeaky(Mirrored):
         def activation(self, z: Any) -> Any:
             return leaky(z)
 
-        def slope(self, z: Any) -> Any:
+        def factor(self, z: Any) -> Any:
             return np.where(z > 0, 0.1, 1.0)
 
     for net in (Mirrored(), MirroredLeaky()):
@@ -149,7 +149,7 @@ def test_a_function_of_one_line_can_be_the_line_named() -> None:
         def activation(self, z: Any) -> Any:
             return np.tanh(z)
 
-        def slope(self, z: Any) -> Any:
+        def factor(self, z: Any) -> Any:
             return bend(z)
 
     def bend(z: Any) -> Any: return 1 - z**2  # fmt: skip
