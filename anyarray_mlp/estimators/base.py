@@ -268,7 +268,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             )
         except ValueError as error:
             raise DataError(
-                f"{error} early_stopping holds out rows of each call: pass X_val and y_val instead."
+                f"{str(error).rstrip('.')}: early_stopping holds out rows of each call, so pass X_val and y_val "
+                "instead."
             ) from error
         if len(others) < 2:
             raise DataError(
