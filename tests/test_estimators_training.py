@@ -163,6 +163,17 @@ def test_true_stops_training(answer: Any) -> None:
 # --- losses of lbfgs ---
 
 
+def test_lbfgs_that_starts_converged_reports_the_loss_of_its_data() -> None:
+    settings: dict[str, Any] = {**SMALL, "solver": "lbfgs", "tol": 1e9}
+    mine = MLPRegressor(**settings).fit(X, VALUES)
+    reference = theirs.MLPRegressor(**settings).fit(X, VALUES)
+    assert mine.n_iter_ == reference.n_iter_ == 0
+    assert mine.loss_ == pytest.approx(reference.loss_, rel=1e-10)
+    mine.set_params(warm_start=True).fit(X, 3 * VALUES)
+    reference.set_params(warm_start=True).fit(X, 3 * VALUES)
+    assert mine.loss_ == pytest.approx(reference.loss_, rel=1e-10)
+
+
 def test_the_best_loss_of_lbfgs_is_scikit_learns() -> None:
     for kind in (MLPRegressor, theirs.MLPRegressor):
         estimator = kind(**SMALL, solver="lbfgs").fit(X, VALUES)

@@ -351,7 +351,7 @@ class Run:
 
         with interruption((signal.SIGINT,)) as interrupted:
             try:
-                final, _, converged = minimize(
+                final, est.loss_, converged = minimize(
                     self.network,
                     moved(self.backend, dense(self.data.x)),  # every iteration looks at all of it
                     self.data.targets,
