@@ -325,3 +325,42 @@ def test_import_loads_neither_pandas_nor_scikit_learn() -> None:
         "assert not {'pandas', 'sklearn', 'scipy'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
+
+
+@pytest.mark.parametrize(
+    ("rows", "header"),
+    [
+        ([["0", "1", "2", "label"], ["5", "4", "3", "a"], ["7", "6", "5", "b"]], True),
+        ([["0", "1", "kind"], ["0.5", "4", "7"], ["0.7", "6", "5"]], True),
+        ([["", "0", "1", "label"], ["0", "5", "4", "a"], ["1", "7", "6", "b"]], True),
+        ([["0", "1", "2", "a"], ["5", "4", "3", "a"], ["7", "6", "5", "b"]], False),
+        ([["0", "1", "3", "label"], ["5", "4", "3", "a"], ["7", "6", "5", "b"]], False),
+        ([["0", "1", "label", "2"], ["5", "4", "a", "3"], ["7", "6", "b", "3"]], False),
+        ([["0", "1", ""], ["5", "4", "a"], ["7", "6", "b"]], False),
+    ],
+)
+def test_a_header_may_count_the_columns_and_name_the_last(
+    rows, header: bool, tmp_path: Path
+) -> None:
+    assert len(load_features(table(tmp_path / "d.csv", rows))) == len(rows) - header
+
+
+def test_places_count_in_the_file_whatever_is_dropped(tmp_path: Path) -> None:
+    path = table(
+        tmp_path / "d.csv",
+        [["a", "b", "c", "d"], *([str(i), "5", str(i % 2), "7"] for i in range(8))],
+    )
+    for drop in ((), ("a",), (0,), (0, "d")):
+        assert load(path, target=2, drop=drop).target_name == "c"
+    assert load(path, target=-2, drop=("d",)).target_name == "c"
+    assert load(path, drop=("d",)).target_name == "c"
+    with pytest.raises(DataError, match="'c' is to be the target and to be dropped"):
+        load(path, target="c", drop=(2,))
+
+
+@pytest.mark.parametrize("source", ["train-images-idx3-ubyte", "."])
+def test_images_to_predict_on_need_no_labels(source: str, tmp_path: Path) -> None:
+    idx_folder(tmp_path, labels=None)
+    np.testing.assert_array_equal(load_features(tmp_path / source), IMAGES.reshape(6, 16))
+    with pytest.raises(DataError, match="labels are missing"):
+        load(tmp_path / source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -312,3 +313,30 @@ def test_the_exact_sum_of_many_is_fsums(spread: int) -> None:
     rng = np.random.default_rng(spread)
     values = rng.standard_normal(5000) * np.exp2(rng.uniform(-spread, spread, 5000))
     assert exact_sum(values) == math.fsum(values.tolist())
+
+
+def test_decimals_and_fractions_are_numbers_and_pandas_na_a_gap() -> None:
+    plain = Preprocessor.fit(np.array([[1.5], [2.0], [0.5], [np.nan]]))
+    mixed = np.array([[Decimal("1.5")], [2], [Fraction(1, 2)], [pandas.NA]], dtype=object)
+    assert Preprocessor.fit(mixed) == plain
+    np.testing.assert_array_equal(
+        plain.transform(mixed), plain.transform(np.array([[1.5], [2.0], [0.5], [np.nan]]))
+    )
+
+
+def test_bytes_among_numbers_are_refused_by_row_and_column() -> None:
+    numbers = Preprocessor.fit(np.array([[1.0], [2.0]]))
+    with pytest.raises(DataError, match=r"row 1 .*'feature_1': b'2' is not a number"):
+        numbers.transform(np.array([[1.0], [b"2"]], dtype=object))
+
+
+def test_the_vocabulary_gives_categories_and_nothing_else() -> None:
+    table = pandas.DataFrame(
+        {"size": [1.0, 3.0, 100.0], "colour": ["red", "blue", "rare"], "grade": ["1", "2", "3+"]}
+    )
+    fitted = Preprocessor.fit(table.iloc[:2], vocabulary=table)
+    assert fitted.columns[0] == Preprocessor.fit(table[["size"]].iloc[:2]).columns[0]
+    assert fitted.columns[1].categories == ("blue", "rare", "red")
+    assert fitted.transform(table)[2, 1:4].tolist() == [0, 1, 0]
+    with pytest.raises(DataError, match="'rare' was not seen"):
+        Preprocessor.fit(table.iloc[:2]).transform(table)

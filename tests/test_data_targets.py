@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -177,3 +179,17 @@ def test_altered_json_is_refused(change: dict[str, Any]) -> None:
     record = TargetEncoder.fit(["a", "b"], "classification").to_json() | change
     with pytest.raises(ModelFileError, match="target encoding cannot be used"):
         TargetEncoder.from_json(record)
+
+
+@pytest.mark.parametrize("target", [np.array([1.0, 2.0]), np.array([[1.0, 2.0], [3.0, 5.0]])])
+def test_no_rows_are_encoded_and_decoded_as_no_rows(target: Any) -> None:
+    encoder = TargetEncoder.fit(target, "regression", scale_target=True)
+    assert encoder.encode(target[:0]).shape == (0, encoder.width)
+    assert encoder.decode(np.zeros((0, encoder.width))).shape == target[:0].shape
+
+
+def test_decimals_are_numbers_and_pandas_na_is_missing() -> None:
+    encoder = TargetEncoder.fit(np.array([Decimal("1.5"), 2], dtype=object), "regression")
+    assert encoder.encode(np.array([Decimal("0.5")], dtype=object)).tolist() == [[0.5]]
+    with pytest.raises(DataError, match=r"row 1 \(from 0\) is missing"):
+        TargetEncoder.fit(np.array(["a", pandas.NA, "b"], dtype=object), "classification")

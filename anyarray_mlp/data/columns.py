@@ -35,13 +35,18 @@ def load_table(
     `task`.
     """
     table = read_table(path, header=header)
+    # Places count in the file, so all columns are found before any is dropped.
     dropped = [find_column(table, column, path) for column in drop]
+    wanted = [target] if isinstance(target, (str, int)) else list(target or ())
+    names = list(dict.fromkeys(find_column(table, column, path) for column in wanted))
+    both = [name for name in names if name in dropped]
+    if both:
+        raise DataError(
+            f"{path}: column {shown(both[0])} is to be the target and to be dropped; leave one out"
+        )
     table = table.drop(columns=dropped)
-    if target is None:
-        names = [str(table.columns[-1])] if table.shape[1] else []
-    else:
-        wanted = [target] if isinstance(target, (str, int)) else list(target)
-        names = list(dict.fromkeys(find_column(table, column, path) for column in wanted))
+    if not names and table.shape[1]:
+        names = [str(table.columns[-1])]
     if not names or len(names) == table.shape[1]:
         raise DataError(
             f"{path}: no column is left for the features; drop fewer, or name fewer targets"

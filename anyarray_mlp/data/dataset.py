@@ -60,7 +60,7 @@ class Dataset:
         if self.task == "multilabel" and self.target.ndim != 2:
             raise DataError(
                 f"{self.name}: a multilabel target needs a column for each label and has one; "
-                "name several target columns, or use task 'classification'"
+                "name several target columns (--target A --target B), or use task 'classification'"
             )
         if self.task == "classification" and self.target.ndim != 1:
             raise DataError(

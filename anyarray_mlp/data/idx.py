@@ -88,14 +88,11 @@ def read_pair(images_path: Path) -> tuple[Array, Array]:
 def dataset_from(name: str, pair: tuple[Array, Array], test: Dataset | None = None) -> Dataset:
     """Images and labels as a classification set of flat images."""
     images, labels = pair
-    n, height, width = images.shape
-    if n == 0 or height * width == 0:
-        raise DataError(
-            f"{name}: {n} images of {height} x {width} pixels; give images that are not empty"
-        )
+    features = flat_images(name, images)
+    height, width = images.shape[1:]
     return Dataset(
         name=name,
-        features=images.reshape(n, height * width),
+        features=features,
         target=labels.astype(np.int64),
         feature_names=tuple(
             f"pixel_{row}_{column}" for row in range(height) for column in range(width)
@@ -105,6 +102,22 @@ def dataset_from(name: str, pair: tuple[Array, Array], test: Dataset | None = No
         image_shape=(height, width),
         test=test,
     )
+
+
+def load_idx_features(path: Path) -> Array:
+    """The images alone, (n, h w): of an images file, or of a folder's set to train on; no labels are needed."""
+    source = folder_images(path)[0] if path.is_dir() else path
+    return flat_images(str(source), read_idx(source, 3))
+
+
+def flat_images(name: str, images: Array) -> Array:
+    """Images (n, h, w) as rows (n, h w)."""
+    n, height, width = images.shape
+    if n == 0 or height * width == 0:
+        raise DataError(
+            f"{name}: {n} images of {height} x {width} pixels; give images that are not empty"
+        )
+    return images.reshape(n, height * width)
 
 
 def load_idx_file(path: Path) -> Dataset:
@@ -117,6 +130,13 @@ def load_idx_folder(folder: Path) -> Dataset:
 
     A folder with one pair of other names is a set without test examples.
     """
+    train, test = folder_images(folder)
+    test_set = None if test is None else dataset_from(f"{folder} (test)", read_pair(test))
+    return dataset_from(str(folder), read_pair(train), test_set)
+
+
+def folder_images(folder: Path) -> tuple[Path, Path | None]:
+    """The files of the images to train on and, where there are some, to test on."""
     try:
         names = sorted(path.name for path in folder.iterdir())
     except OSError as error:
@@ -142,5 +162,4 @@ def load_idx_folder(folder: Path) -> Dataset:
             f"{listed(p.name for p in found.values())}; "
             "give the path of one of them"
         )
-    test_set = dataset_from(f"{folder} (test)", read_pair(found[test[0]])) if test else None
-    return dataset_from(str(folder), read_pair(found[train[0]]), test_set)
+    return found[train[0]], found[test[0]] if test else None

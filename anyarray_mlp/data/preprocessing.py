@@ -6,11 +6,13 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ..errors import DataError, ModelFileError
+from .cells import is_gap, is_number
 from .dataset import Features
 from .messages import listed, shown, suggestion
 from .moments import mean_and_scale
@@ -70,11 +72,18 @@ class Preprocessor:
 
     @classmethod
     def fit(
-        cls, features: Features, *, standardize: bool = True, names: Sequence[str] | None = None
+        cls,
+        features: Features,
+        *,
+        standardize: bool = True,
+        names: Sequence[str] | None = None,
+        vocabulary: Features | None = None,
     ) -> Preprocessor:
         """Learn medians, means, scales and categories from training rows.
 
         features: a DataFrame, or a numeric array (n, i) whose columns `names` may name.
+        vocabulary: more rows of the same columns, those of `features` among them, from which the categories (and
+            nothing else) are learned.
         Raises `DataError` for infinite values, a column without any value, more than 1,000
         categories, or types other than numbers and texts.
         """
@@ -85,9 +94,13 @@ class Preprocessor:
                 tuple(Column(name, "numeric") for name in array_names(features, names)), True
             )
         table = as_columns(features, names)
+        words: Iterable[Array | None] = repeat(None)
+        if vocabulary is not None:
+            words = (values for _, values in as_columns(vocabulary, names).items)
         return cls(
             tuple(
-                fit_column(name, values, table.places, standardize) for name, values in table.items
+                fit_column(name, values, table.places, standardize, known)
+                for (name, values), known in zip(table.items, words, strict=False)
             )
         )
 
@@ -346,27 +359,22 @@ def column_values(column: pandas.Series[Any]) -> Array:
     )
 
 
-def is_gap(value: Any) -> bool:
-    """Whether a cell of an object column is missing: None or nan."""
-    return value is None or bool(value != value)
-
-
 def is_numeric(values: Array) -> bool:
     """Whether a column holds numbers (or, as objects, numbers and gaps)."""
-    return values.dtype.kind in "biuf" or all(
-        is_gap(value) or isinstance(value, (bool, int, float, np.bool_, np.number))
-        for value in values
-    )
+    return values.dtype.kind in "biuf" or all(is_gap(value) or is_number(value) for value in values)
 
 
-def fit_column(name: str, values: Array, places: Places, standardize: bool) -> Column:
-    """The encoding of one column of training rows."""
-    if not is_numeric(values):
-        categories = sorted({category(value) for value in values if not is_gap(value)})
+def fit_column(
+    name: str, values: Array, places: Places, standardize: bool, vocabulary: Array | None = None
+) -> Column:
+    """The encoding of one column of training rows, its categories from `vocabulary` where that is given."""
+    words = values if vocabulary is None else vocabulary
+    if not is_numeric(words):
+        categories = sorted({category(value) for value in words if not is_gap(value)})
         if len(categories) > MAX_CATEGORIES:
             raise DataError(
                 f"column {shown(name)} holds {len(categories):,} different texts in "
-                f"{len(values):,} rows, "
+                f"{len(words):,} rows, "
                 f"more than the {MAX_CATEGORIES:,} allowed; drop that column"
             )
         return Column(name, "categorical", categories=tuple(categories))
@@ -394,7 +402,9 @@ def checked_numbers(name: str, values: Array, places: Places) -> Array:
     """The column as float64, gaps nan; raises `DataError` for a text or an infinity."""
     if values.dtype.kind == "O":
         if not is_numeric(values):
-            row = next(row for row, value in enumerate(values) if isinstance(value, str))
+            row = next(
+                row for row, value in enumerate(values) if not (is_gap(value) or is_number(value))
+            )
             raise DataError(
                 f"{places.at(row)}, column {shown(name)}: {shown(values[row])} is not a number; "
                 "the column must be numeric, as it was in training"

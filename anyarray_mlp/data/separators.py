@@ -110,24 +110,36 @@ def is_number(cell: str) -> bool:
 def has_header(sample: list[list[str]]) -> bool:
     """Whether the first record names the columns, judged from it and the records below.
 
-    It does where it counts them (0, 1, 2, ..., as pandas writes), and where none of its cells is a
-    number or missing (an unnamed first column aside) and either a column below holds numbers, or, in
-    a table of texts alone, none of its cells occurs again below.
+    It does where it counts them (0, 1, 2, ..., as pandas writes), names at the end aside (a named
+    target, say) that do not occur again below, and where none of its cells is a number or missing
+    (an unnamed first column aside) and either a column below holds numbers, or, in a table of texts
+    alone, none of its cells occurs again below.
     """
     first, below = [cell.strip() for cell in sample[0]], sample[1:]
     named = first[1:] if first[0] == "" else first
-    if len(named) > 2 and named == [str(place) for place in range(len(named))]:
+    columns = [[cell.strip() for cell in column] for column in zip(*below, strict=False)]
+    if counts_columns(named, columns[len(first) - len(named) :]):
         return True
     if any(cell in MISSING or is_number(cell) for cell in named):
         return False
     if not below:
         return True
-    columns = [[cell.strip() for cell in column] for column in zip(*below, strict=False)]
     present = [[cell for cell in column if cell not in MISSING] for column in columns]
     if any(column and all(map(is_number, column)) for column in present):
         return True
     return len(set(first)) == len(first) and not any(
         cell in column for cell, column in zip(first, columns, strict=False)
+    )
+
+
+def counts_columns(named: list[str], below: list[list[str]]) -> bool:
+    """Whether a record counts the columns from 0, all of them or all but names at the end that occur once."""
+    counted = next((place for place, cell in enumerate(named) if cell != str(place)), len(named))
+    if len(named) < 3 or counted < 2 or (counted < len(named) and not below):
+        return False
+    return all(
+        not (cell in MISSING or is_number(cell) or cell in column)
+        for cell, column in zip(named[counted:], below[counted:], strict=False)
     )
 
 

@@ -12,7 +12,7 @@ from .builtin import BUILTIN, BUILTIN_NAMES
 from .columns import Column, load_table
 from .dataset import TASKS, Dataset, Features, Task
 from .files import file_size
-from .idx import is_idx_name, load_idx_file, load_idx_folder
+from .idx import is_idx_name, load_idx_features, load_idx_file, load_idx_folder
 from .messages import listed, suggestion
 from .npz import load_npz, load_npz_features
 from .tables import read_table
@@ -74,13 +74,16 @@ def load_features(source: str | os.PathLike[str], *, header: bool | None = None)
     """The features of `source` to predict on; it need not hold a target.
 
     A table comes whole, its target column (if any) with it: `Preprocessor.transform` takes the
-    columns that it knows.
+    columns that it knows. Of a folder of IDX files come the images to train on.
     """
     if is_table(source):
         return read_table(Path(source), header=header)
-    if str(source) not in BUILTIN and Path(source).suffix.lower() == ".npz":
-        return load_npz_features(Path(source))
-    return load(source).features
+    if str(source) in BUILTIN:
+        return load(source).features
+    path = Path(source)
+    if path.is_dir() or is_idx_name(path.name):
+        return load_idx_features(path)
+    return load_npz_features(path)
 
 
 def is_table(source: str | os.PathLike[str]) -> bool:

@@ -129,7 +129,8 @@ class TargetEncoder:
         if self.task == "multilabel":
             return values.astype(np.int64)
         if self.task == "regression":
-            numbers = values.reshape(len(values), -1) * np.array(self.scale) + np.array(self.mean)
+            columns = values[:, None] if values.ndim == 1 else values
+            numbers = columns * np.array(self.scale) + np.array(self.mean)
             return numbers[:, 0] if self.flat else numbers
         classes: Array = self.classes
         if values.ndim != 1 or values.dtype.kind not in "iu":
@@ -210,7 +211,9 @@ def checked_numbers(values: Array, task: Task) -> Array:
         raise DataError(
             f"a {task} target of shape {values.shape}; give a row for each example, (n, k)"
         )
-    numbers = values.astype(np.float64).reshape(len(values), -1)
+    numbers = values.astype(np.float64)
+    if numbers.ndim == 1:
+        numbers = numbers[:, None]
     wrong = ~np.isfinite(numbers) if task == "regression" else ~np.isin(numbers, (0, 1))
     if wrong.any():
         row, column = (int(place) for place in np.argwhere(wrong)[0])

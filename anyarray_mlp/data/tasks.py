@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from .cells import is_gap, is_number
 from .dataset import Task
 from .messages import shown
 
@@ -42,14 +43,17 @@ def from_objects(values: Array, name: str) -> Array:
     """An array of Python objects as one of texts or of numbers."""
     cells = values.ravel().tolist()
     for row, cell in enumerate(cells):
-        if cell is None or cell != cell:
+        if is_gap(cell):
             raise DataError(
                 f"{name}: the value in row {row} (from 0) is missing; leave that row out"
             )
     if all(isinstance(cell, str) for cell in cells):
         return values.astype(str)
-    if all(isinstance(cell, (bool, int, float, np.bool_, np.number)) for cell in cells):
-        return np.array(cells).reshape(values.shape)
+    if all(map(is_number, cells)):
+        # NumPy knows its own numbers and Python's; the rest (Decimal, Fraction) would stay objects.
+        known = (bool, int, float, np.generic)
+        numbers = [cell if isinstance(cell, known) else float(cell) for cell in cells]
+        return np.array(numbers).reshape(values.shape)
     first = next(cell for cell in cells if not isinstance(cell, str))
     raise DataError(
         f"{name}: mixes texts and values such as {shown(first)}; give texts only or numbers only"
