@@ -64,7 +64,9 @@ class TrainedModel:
     def decode(self, outputs: Host) -> Host:
         """Labels or values from outputs (n, k)."""
         if self.targets.task == "classification":
-            return np.asarray(self.targets.decode(predicted_labels(outputs)))
+            # A network of one output knows two classes, of which an estimator may have met the first only.
+            codes = np.minimum(predicted_labels(outputs), self.targets.width - 1)
+            return np.asarray(self.targets.decode(codes))
         if self.targets.task == "multilabel":
             outputs = outputs >= 0.5
         return np.asarray(self.targets.decode(outputs))
@@ -73,7 +75,12 @@ class TrainedModel:
         """Loss and the metrics that suit the task, on a labelled set; regression in its own unit."""
         x, scale = inputs(self.preprocessor, dataset.features)
         encoded = encode_targets(self.mlp, self.targets, dataset.target)
-        backend = backend or select_backend()
+        return self.scores_of_inputs(x, scale, encoded, backend or select_backend())
+
+    def scores_of_inputs(
+        self, x: Host, scale: float | None, encoded: Host, backend: Backend
+    ) -> dict[str, float]:
+        """`scores` of what `inputs` and `encode_targets` made of a labelled set."""
         evaluation = Evaluation(self.mlp, backend, (x, encoded), (), scale)
         loss, _ = evaluation(to_leaves(self.mlp, backend, self.parameters))
         outputs = self.predictor(backend, scale)(x)
@@ -131,6 +138,12 @@ class TrainedModel:
             raise ModelFileError(
                 f"{source} encodes {model.preprocessor.n_features_out} inputs for a network of {mlp.sizes[0]}: "
                 "train the model again."
+            )
+        width, outputs = model.targets.width, mlp.sizes[-1]
+        binary = model.targets.task == "classification" and (width, outputs) == (2, 1)
+        if width != outputs and not binary:
+            raise ModelFileError(
+                f"{source} has {width} answers for a network of {outputs} outputs: train the model again."
             )
         return model
 

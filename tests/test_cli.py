@@ -14,12 +14,14 @@ import subprocess
 import sys
 import time
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from anyarray_mlp.cli import run
+from anyarray_mlp.errors import ModelFileError
 from anyarray_mlp.persistence import files, load
 from anyarray_mlp.trained import TrainedModel
 from tests.datasets import shared_data
@@ -168,6 +170,90 @@ def test_public_tables_are_taken_as_they_lie(cli, file, rows):
     code, out, err = cli("train", path, "--epochs", 5, "--json", "--quiet")
     assert code == 0, err
     assert json.loads(out)["rows"]["test"] == pytest.approx(rows / 5, abs=2)
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_a_category_that_one_row_holds_stops_no_seed(cli, here, seed):
+    lines = [f"{i % 7},{'rare' if i == 50 else 'ab'[i % 2]},{'uv'[i % 2]}" for i in range(100)]
+    (here / "rows.csv").write_text("\n".join(["number,kind,label", *lines]) + "\n")
+    code, out, err = cli(
+        "train", "rows.csv", "--epochs", 2, "--seed", seed, "--out", "run", "--quiet"
+    )
+    assert code == 0, err
+    assert "test accuracy" in out
+    assert "kind=rare" in TrainedModel.load("run").preprocessor.encoded_names
+    code, out, err = cli("predict", "run", "rows.csv")
+    assert code == 0, err
+    assert len(out.splitlines()) == 101
+
+
+@pytest.mark.parametrize("task", ["regression", "multilabel"])
+def test_several_targets_are_trained_predicted_and_evaluated(cli, here, task):
+    generator = np.random.default_rng(0)
+    lines = ["a,b,c,d"]
+    for a, b in generator.normal(size=(80, 2)):
+        c, d = (int(a > 0), int(a + b > 0)) if task == "multilabel" else (a - b, a + 2 * b)
+        lines.append(f"{a:.4f},{b:.4f},{c},{d}")
+    (here / "two.csv").write_text("\n".join(lines) + "\n")
+    targets = ("--target", "c", "--target", "3")
+    options = (
+        "--epochs",
+        30,
+        "--hidden",
+        8,
+        "--learning-rate-init",
+        0.02,
+        "--out",
+        "run",
+        "--quiet",
+    )
+    code, _, err = cli("train", "two.csv", *targets, *options)
+    assert code == 0, err
+    model = TrainedModel.load("run")
+    assert (model.targets.task, model.mlp.sizes[0], model.mlp.sizes[-1]) == (task, 2, 2)
+    code, out, err = cli("evaluate", "run", "two.csv", *targets, "--json")
+    assert code == 0, err
+    assert json.loads(out)["r2" if task == "regression" else "accuracy"] > 0.8
+    code, out, _ = cli("predict", "run", "two.csv")
+    assert out.splitlines()[0] == "prediction_1,prediction_2"
+    assert cli("train", "--resume", "--out", "run", "--epochs", 31, "--quiet")[0] == 0
+    code, _, err = cli(
+        "train", "--resume", "--out", "run", "--epochs", 32, "--quiet", "--target", "c"
+    )
+    assert code == 2
+    assert "--target cannot change" in err
+
+
+def test_early_stopping_watches_roc_auc_of_two_softmax_classes(cli):
+    code, _, err = cli(
+        "train",
+        "breast_cancer",
+        "--early-stopping",
+        "--monitor",
+        "roc_auc",
+        "--epochs",
+        3,
+        "--out",
+        "run",
+        "--quiet",
+    )
+    assert code == 0, err
+    scores = [
+        json.loads(line)["roc_auc"] for line in Path("run/metrics.jsonl").read_text().splitlines()
+    ]
+    assert len(scores) == 3
+    assert scores[-1] > 0.9
+
+
+def test_a_model_file_whose_answers_do_not_fit_its_outputs_is_refused(cli, here):
+    trained_flowers(here)
+    file = load(here / "model" / "model.safetensors")
+    for targets in (
+        {"task": "classification", "classes": ["a", "b"], "mean": [], "scale": [], "flat": True},
+        {"task": "regression", "classes": None, "mean": [0.0], "scale": [1.0], "flat": True},
+    ):
+        with pytest.raises(ModelFileError, match="answers for a network of 3 outputs"):
+            TrainedModel.from_file(replace(file, targets=targets))
 
 
 def write_idx(path, array):
@@ -454,6 +540,19 @@ WRONG = {
     "a run is there": (trained_flowers, "train flowers.csv --out model", 73, "--overwrite"),
     "a prediction is there": (
         also(trained_flowers, text("", "p.csv")), "predict model flowers.csv --out p.csv", 73, "p.csv",
+    ),
+    "an unseen label in the test set": (
+        arrays(x=np.zeros((20, 2)), y=np.arange(20) % 2, x_test=np.zeros((2, 2)), y_test=np.array([1, 2])),
+        "train x.npz --epochs 1", 65, "the label 2 in row 1",
+    ),
+    "a metric of another task": (
+        NOTHING, "train breast_cancer --early-stopping --monitor r2 --epochs 1", 2, "balanced_accuracy, f1, roc_auc",
+    ),
+    "errors of classes": (
+        NOTHING, "train breast_cancer --early-stopping --monitor mean_squared_error --epochs 1", 2, "use accuracy",
+    ),
+    "an unknown second target": (
+        text(GOOD), "train x.csv --target b --target c --epochs 1", 65, "no column 'c'",
     ),
     "nothing to resume": (NOTHING, "train --resume --out nowhere", 74, "nowhere"),
     "resume without a folder": (NOTHING, "train --resume", 2, "--out"),

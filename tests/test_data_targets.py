@@ -163,7 +163,6 @@ def test_json_round_trip_of_numbers(numbers: list[float], scale_target: bool) ->
         {"task": "ranking"},
         {"classes": None},
         {"classes": []},
-        {"classes": ["a"]},
         {"classes": ["b", "a"]},
         {"classes": ["a", "a"]},
         {"classes": ["a", 1]},

@@ -72,7 +72,9 @@ def test_a_loaded_estimator_is_the_saved_one(case: str, tmp_path: Path) -> None:
     assert np.isfinite(loaded.loss_)
 
 
-@pytest.mark.parametrize("case", ["multiclass", "texts", "multilabel", "regression", "float32"])
+@pytest.mark.parametrize(
+    "case", ["one class", "multiclass", "texts", "multilabel", "regression", "float32"]
+)
 def test_the_command_lines_model_predicts_the_same(case: str, tmp_path: Path) -> None:
     estimator, x, y = CASES[case]
     path = tmp_path / "model.safetensors"

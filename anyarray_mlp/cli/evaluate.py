@@ -7,15 +7,13 @@ from typing import Any
 
 import click
 
-from anyarray_mlp.cli.options import NAMES, backend_options, json_option
+from anyarray_mlp.cli.options import NAMES, backend_options, json_option, target_option
 
 
 @click.command()
 @click.argument("model", type=click.Path())
 @click.argument("data")
-@click.option(
-    "--target", help="Target column of a table: its name or its place; the last by default."
-)
+@target_option
 @click.option("--drop", type=NAMES, help="Columns of a table to leave out.")
 @click.option(
     "--header/--no-header", default=None, help="Whether a table's first line names columns."
@@ -25,7 +23,7 @@ from anyarray_mlp.cli.options import NAMES, backend_options, json_option
 def command(
     model: str,
     data: str,
-    target: str | None,
+    target: tuple[str, ...],
     drop: str | tuple[str, ...] | None,
     header: bool | None,
     device: str,
@@ -43,7 +41,9 @@ def command(
 
     trained = TrainedModel.load(model)
     dropped: Any = (drop,) if isinstance(drop, str) else drop or ()
-    dataset = load(data, target=target, task=trained.targets.task, drop=dropped, header=header)
+    dataset = load(
+        data, target=target or None, task=trained.targets.task, drop=dropped, header=header
+    )
     scored = dataset if dataset.test is None else dataset.test
     scores = trained.scores(scored, select_backend(backend, device, dtype))
     if as_json:

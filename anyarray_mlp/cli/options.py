@@ -99,6 +99,12 @@ def backend_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+target_option: Decorator = click.option(
+    "--target",
+    multiple=True,
+    help="Target column of a table: its name or its place; the last by default. Again for each further one.",
+)
+
 json_option: Decorator = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as JSON, for machines."
 )

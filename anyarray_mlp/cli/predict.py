@@ -73,12 +73,13 @@ def named_columns(name: str, values: Any) -> list[tuple[str, Any]]:
 
 def probabilities(trained: Any, outputs: Any) -> dict[str, Any]:
     """A column of probabilities for each class or label."""
-    if outputs.shape[1] == 1:
-        return {
-            f"probability_{trained.targets.classes[0]}": 1.0 - outputs[:, 0],
-            f"probability_{trained.targets.classes[1]}": outputs[:, 0],
-        }
-    return {f"probability_{c}": outputs[:, k] for k, c in enumerate(trained.targets.classes)}
+    columns = outputs.T
+    if len(columns) == 1 and trained.targets.task == "classification":
+        columns = [1.0 - columns[0], columns[0]]
+    return {
+        f"probability_{c}": column
+        for c, column in zip(trained.targets.classes, columns, strict=False)
+    }
 
 
 def as_text(columns: dict[str, Any], as_json: bool) -> str:

@@ -23,31 +23,42 @@ Host = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
+class Part:
+    """Inputs `x` (n, i) of the network, the scale that the step applies to them, and the raw target `y`."""
+
+    x: Host
+    input_scale: float | None
+    y: Host
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True, eq=False)
 class Prepared:
     """A data set that was split and encoded.
 
-    `x` (n, i) and the raw target `y` are the training rows; `validation` is (x, raw target) or None. Without a
-    test set, `test` is the training rows and `has_test` false.
+    Without a test set, `test` is the training rows and `has_test` false.
     """
 
     name: str
     preprocessor: Preprocessor
     targets: TargetEncoder
-    x: Host
-    y: Host
-    input_scale: float | None
-    sample_weight: Host | None
-    validation: tuple[Host, Host] | None
-    test: Dataset
+    training: Part
+    validation: Part | None
+    test: Part
     has_test: bool
+    sample_weight: Host | None
 
 
 def prepare(settings: dict[str, Any]) -> Prepared:
     """Load, split and encode what the settings of `train` name.
 
-    Encodings are learned from the training rows alone, so the scores on the others are honest.
+    Statistics are learned from the training rows alone, so the scores on the others are honest; the categories of a
+    table from all rows that are split here, so that no seed leaves one out.
     """
-    options = {name: settings[name] for name in ("target", "task", "header")}
+    options = {name: settings[name] for name in ("task", "header")}
+    options["target"] = settings["target"] or None
     drop = settings["drop"] or ()
     options["drop"] = (drop,) if isinstance(drop, str) else drop
     dataset = load(settings["data"], **options)
@@ -60,31 +71,34 @@ def prepare(settings: dict[str, Any]) -> Prepared:
     kept, held_out = hold_out(dataset, rest, settings["validation_fraction"], settings["seed"] + 1)
     training = rows(dataset, kept)
 
-    names = None if hasattr(dataset.features, "iloc") else dataset.feature_names
+    is_table = hasattr(dataset.features, "iloc")
     preprocessor = Preprocessor.fit(
-        training.features, standardize=settings["standardize"], names=names
+        training.features,
+        standardize=settings["standardize"],
+        names=None if is_table else dataset.feature_names,
+        vocabulary=dataset.features if is_table else None,
     )
     scale_target = settings["scale_target"]
     if scale_target is None:
         scale_target = dataset.task == "regression" and settings["output"] in (None, "identity")
     targets = TargetEncoder.fit(training.target, dataset.task, scale_target=scale_target)
-    x, input_scale = inputs(preprocessor, training.features)
-    validation = None
-    if len(held_out):
-        validation_rows = rows(dataset, held_out)
-        validation = (inputs(preprocessor, validation_rows.features)[0], validation_rows.target)
+    encoded = encode(preprocessor, training)
     return Prepared(
         name=dataset.name,
         preprocessor=preprocessor,
         targets=targets,
-        x=x,
-        y=training.target,
-        input_scale=input_scale,
-        sample_weight=sample_weights(training, settings["class_weight"]),
-        validation=validation,
-        test=training if test is None else test,
+        training=encoded,
+        validation=encode(preprocessor, rows(dataset, held_out)) if len(held_out) else None,
+        test=encoded if test is None else encode(preprocessor, test),
         has_test=test is not None,
+        sample_weight=sample_weights(training, settings["class_weight"]),
     )
+
+
+def encode(preprocessor: Preprocessor, dataset: Dataset) -> Part:
+    """The rows of a data set as the network takes them."""
+    x, input_scale = inputs(preprocessor, dataset.features)
+    return Part(x, input_scale, dataset.target)
 
 
 def rows(dataset: Dataset, index: NDArray[np.int64]) -> Dataset:

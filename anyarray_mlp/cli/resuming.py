@@ -9,7 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
-from anyarray_mlp.cli.preparation import Prepared
+from anyarray_mlp.cli.preparation import Part
 from anyarray_mlp.errors import DataError, ModelFileError, StorageError, UsageError
 from anyarray_mlp.model import MLP
 from anyarray_mlp.persistence import Checkpoint, RunFolder
@@ -65,12 +65,12 @@ class Checkpoints:
     def __init__(
         self,
         run: RunFolder,
-        prepared: Prepared,
+        training: Part,
         stopping: EarlyStopping | None,
         schedule: Schedule,
     ) -> None:
         self.run = run
-        self.fingerprint = fingerprint(prepared)
+        self.fingerprint = fingerprint(training)
         self.stopping = stopping
         self.schedule = schedule
         self.last: Checkpoint | None = None
@@ -137,11 +137,11 @@ class Checkpoints:
         )
 
 
-def fingerprint(prepared: Prepared) -> str:
+def fingerprint(training: Part) -> str:
     """A digest of the training rows as the network sees them."""
-    digest = hashlib.sha256(np.ascontiguousarray(prepared.x))
-    digest.update(repr(prepared.x.shape).encode())
-    digest.update("\n".join(map(str, prepared.y.ravel().tolist())).encode())
+    digest = hashlib.sha256(np.ascontiguousarray(training.x))
+    digest.update(repr(training.x.shape).encode())
+    digest.update("\n".join(map(str, training.y.ravel().tolist())).encode())
     return digest.hexdigest()
 
 

@@ -21,6 +21,7 @@ from anyarray_mlp.cli.options import (
     SIZES,
     backend_options,
     json_option,
+    target_option,
 )
 
 if TYPE_CHECKING:
@@ -40,9 +41,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("data", default="digits")
-@click.option(
-    "--target", help="Target column of a table: its name or its place; the last by default."
-)
+@target_option
 @click.option("--task", type=click.Choice(["classification", "regression", "multilabel"]))
 @click.option("--drop", type=NAMES, help="Columns of a table to leave out.")
 @click.option(
@@ -106,7 +105,13 @@ if TYPE_CHECKING:
 )
 @click.option("--out", type=click.Path(), help="The run's folder; runs/NAME by default.")
 @click.option("--overwrite", is_flag=True, help="Replace the run that is in the folder.")
-@click.option("--resume", is_flag=True, help="Go on with the run in the folder of --out.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the run in the folder of --out, as if it had not stopped; of its settings, only --epochs, "
+    "--device and --backend may change. With a new --epochs, step, exponential and cosine rates are those of a run "
+    "of that length; lbfgs learns the curvature anew.",
+)
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
 def command(**settings: Any) -> int:
@@ -143,6 +148,8 @@ class Plan:
     prepared: Prepared
     model: TrainedModel
     targets: NDArray[Any]
+    validation: tuple[NDArray[Any], NDArray[Any]] | None
+    test_targets: NDArray[Any]
     optimizer: str | Optimizer
     schedule: Schedule
     stopping: EarlyStopping | None
@@ -163,10 +170,16 @@ def make_plan(settings: dict[str, Any]) -> Plan:
     )
     prepared = prepare(settings)
     if settings["batch_size"] is None:
-        settings = settings | {"batch_size": default_batch_size(len(prepared.x))}
+        settings = settings | {"batch_size": default_batch_size(len(prepared.training))}
     mlp = network(prepared, settings)
-    targets = encode_targets(mlp, prepared.targets, prepared.y)
-    mlp.check_batch(prepared.x, targets)
+    targets, test_targets = (
+        encode_targets(mlp, prepared.targets, part.y) for part in (prepared.training, prepared.test)
+    )
+    mlp.check_batch(prepared.training.x, targets)
+    validation = None
+    if prepared.validation is not None:
+        held_out = prepared.validation
+        validation = (held_out.x, encode_targets(mlp, prepared.targets, held_out.y))
     return Plan(
         backend,
         prepared,
@@ -178,6 +191,8 @@ def make_plan(settings: dict[str, Any]) -> Plan:
             metadata(backend),
         ),
         targets,
+        validation,
+        test_targets,
         optimizer(mlp, settings),
         schedule(prepared, settings),
         early_stopping(prepared, settings),
@@ -194,7 +209,7 @@ def train_in(run: RunFolder, plan: Plan) -> int:
     from anyarray_mlp.errors import DivergedError
 
     settings, model = plan.settings, plan.model
-    checkpoints = Checkpoints(run, plan.prepared, plan.stopping, plan.schedule)
+    checkpoints = Checkpoints(run, plan.prepared.training, plan.stopping, plan.schedule)
     start = checkpoints.restore(model.mlp) if settings["resume"] else None
     run.write_config(configuration(settings))
     if not settings["quiet"]:
@@ -204,7 +219,7 @@ def train_in(run: RunFolder, plan: Plan) -> int:
     if settings["diagnose"]:
         monitor = RunMonitor(
             model.mlp,
-            plan.prepared.x,
+            plan.prepared.training.x,
             plan.targets,
             learning_rate_init=settings["learning_rate_init"],
             **options,
@@ -271,7 +286,7 @@ def schedule(prepared: Prepared, settings: dict[str, Any]) -> Schedule:
     """The learning rate as a function of the step."""
     from anyarray_mlp.schedules import make_schedule
 
-    n = len(prepared.x)
+    n = len(prepared.training)
     return make_schedule(
         settings["learning_rate"],
         settings["learning_rate_init"],
@@ -284,23 +299,25 @@ def schedule(prepared: Prepared, settings: dict[str, Any]) -> Schedule:
 def early_stopping(prepared: Prepared, settings: dict[str, Any]) -> EarlyStopping | None:
     """What --early-stopping asks for."""
     from anyarray_mlp.errors import UsageError
+    from anyarray_mlp.metrics import find_score
     from anyarray_mlp.training import EarlyStopping
 
     if not settings["early_stopping"]:
         return None
-    if settings["monitor"] != "loss" and prepared.validation is None:
+    monitor = settings["monitor"]
+    if monitor not in ("loss", "validation_loss"):
+        find_score(monitor, prepared.targets.task)
+    if monitor != "loss" and prepared.validation is None:
         raise UsageError(
-            f"--early-stopping watches {settings['monitor']} on a validation set: raise --validation-fraction, or "
+            f"--early-stopping watches {monitor} on a validation set: raise --validation-fraction, or "
             "use --monitor loss."
         )
-    return EarlyStopping(settings["monitor"], settings["patience"])
+    return EarlyStopping(monitor, settings["patience"])
 
 
 def fit_options(plan: Plan, start: TrainingState | None) -> dict[str, Any]:
     """What `fit` and the diagnosis are told alike; `start` is where a run goes on."""
-    from anyarray_mlp.trained import encode_targets
-
-    settings, prepared, mlp = plan.settings, plan.prepared, plan.model.mlp
+    settings, prepared = plan.settings, plan.prepared
     metrics = ["accuracy"] if prepared.targets.task == "classification" else []
     if plan.stopping and plan.stopping.monitor not in (*metrics, "loss", "validation_loss"):
         metrics.append(plan.stopping.monitor)
@@ -314,13 +331,12 @@ def fit_options(plan: Plan, start: TrainingState | None) -> dict[str, Any]:
         "early_stopping": plan.stopping,
         "alpha": settings["alpha"],
         "sample_weight": prepared.sample_weight,
-        "input_scale": prepared.input_scale,
+        "input_scale": prepared.training.input_scale,
         "metrics": metrics,
         "task": prepared.targets.task,
     }
-    if prepared.validation is not None:
-        x, raw = prepared.validation
-        options["validation"] = (x, encode_targets(mlp, prepared.targets, raw))
+    if plan.validation is not None:
+        options["validation"] = plan.validation
     if settings["clip_norm"] is not None:
         options["clip_norm"] = settings["clip_norm"]
     return options
@@ -343,7 +359,7 @@ def fit_plan(
                 options = options | {"statistics": monitor.statistics}
         result = fit(
             plan.model.mlp,
-            plan.prepared.x,
+            plan.prepared.training.x,
             plan.targets,
             learning_rate=plan.schedule,
             callbacks=callbacks,
@@ -368,12 +384,13 @@ def report(
 ) -> None:
     """Print what came of the run: test scores, and where everything is."""
     prepared, backend, settings = plan.prepared, plan.backend, plan.settings
-    scores = model.scores(prepared.test, backend)
+    test = prepared.test
+    scores = model.scores_of_inputs(test.x, test.input_scale, plan.test_targets, backend)
     held_out = "test" if prepared.has_test else "training"
     if settings["as_json"]:
         summary = {
             "data": prepared.name,
-            "rows": {"training": len(prepared.x), held_out: len(prepared.test)},
+            "rows": {"training": len(prepared.training), held_out: len(test)},
             "scores": scores,
             "scored_on": held_out,
             "epochs": result.history[-1].epoch if result.history else 0,
@@ -404,9 +421,9 @@ def describe(prepared: Prepared, mlp: MLP, backend: Backend, settings: dict[str,
     """Data, network and backend in three lines."""
     kinds = "-".join(str(size) for size in mlp.sizes)
     activations = "/".join(sorted(set(mlp.activation))) or "no hidden layer"
-    held_out = [f"{len(prepared.x):,} to train on"]
+    held_out = [f"{len(prepared.training):,} to train on"]
     if prepared.validation is not None:
-        held_out.append(f"{len(prepared.validation[0]):,} to validate")
+        held_out.append(f"{len(prepared.validation):,} to validate")
     if prepared.has_test:
         held_out.append(f"{len(prepared.test):,} to test")
     solver = settings["solver"]

@@ -182,7 +182,7 @@ def encoder_from(record: Mapping[str, Any]) -> TargetEncoder:
     classes = np.array(record["classes"])
     if classes.ndim != 1 or classes.dtype.kind not in "biufU" or len(classes) == 0:
         raise ValueError("classes that are neither numbers nor texts")
-    if task == "classification" and (len(classes) < 2 or not (classes[:-1] < classes[1:]).all()):
+    if task == "classification" and not (classes[:-1] < classes[1:]).all():
         raise ValueError("classes that are not in ascending order")
     return TargetEncoder(task, classes=classes, flat=flat)
 

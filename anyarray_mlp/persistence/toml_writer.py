@@ -1,4 +1,4 @@
-"""TOML text of a nested dict, so that a run's configuration can be read, edited and run again."""
+"""TOML text of a nested dict, so that a run's configuration can be read, by people and by `tomllib`."""
 
 from __future__ import annotations
 
