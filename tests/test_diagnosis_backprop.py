@@ -15,7 +15,7 @@ from anyarray_mlp.diagnosis import Adapter, check_backprop, check_file
 from anyarray_mlp.diagnosis.adapters import bind, read_path, write_path
 from anyarray_mlp.diagnosis.fitting import fit_structure
 from anyarray_mlp.diagnosis.judging import SLOPES
-from anyarray_mlp.diagnosis.mistakes import CATALOGUE
+from anyarray_mlp.diagnosis.mistakes import CATALOGUE, in_columns
 from anyarray_mlp.diagnosis.numerical import numerical_slopes
 from anyarray_mlp.diagnosis.reference import (
     ACTIVATIONS,
@@ -153,8 +153,79 @@ def test_bad_descriptions_say_what_to_do() -> None:
         check_backprop(Small(), X, Y, gradients="backward", **NAMES)
     with pytest.raises(DataError, match="4 samples and y has 3"):
         check_backprop(Small(), X, Y[:3], gradients="gradients", samples="rows", **NAMES)
+    with pytest.raises(UsageError, match="samples='row' is none of None, 'rows', 'columns'"):
+        check_backprop(Small(), X, Y, gradients="gradients", samples="row", **NAMES)
+    with pytest.raises(UsageError, match=r"update='plus' is none of '-=', '\+='"):
+        check_backprop(Small(), X, Y, gradients="gradients", update="plus", **NAMES)
+    with pytest.raises(DataError, match=r"^x holds 1 value of NaN or inf"):
+        check_backprop(Small(), [[0.0, np.nan]], Y[:1], gradients="gradients", **NAMES)
+    with pytest.raises(DataError, match=r"^y holds 4 values of NaN or inf"):
+        check_backprop(Small(), X, Y * np.nan, gradients="gradients", **NAMES)
     with pytest.raises(UsageError, match="x and y are needed"):
         check_backprop(Small(), gradients="gradients", **NAMES)
+
+
+def test_weights_that_are_not_finite_are_named() -> None:
+    net = Small()
+    net.w2[1] = np.nan
+    report = check_backprop(net, X, Y, gradients="gradients", **NAMES)
+    assert report.causes == ("weights_not_finite",)
+    assert report.findings[0].layers == (2,)
+    assert report.findings[0].detail == "NaN or inf in w2"
+
+
+def test_a_mistake_of_the_biases_alone_is_told_as_theirs() -> None:
+    class Two(Small):
+        def gradients(self, x: Any, y: Any) -> list[Any]:
+            dw1, db1, dw2, db2 = super().gradients(x, y)
+            return [dw1, -db1, dw2, -db2]
+
+        def step(self, x: Any, y: Any, lr: float) -> None:
+            dw1, db1, dw2, db2 = super().gradients(x, y)
+            self.w1, self.w2 = self.w1 - lr * dw1, self.w2 - lr * dw2
+            self.b1, self.b2 = self.b1 - db1, self.b2 - db2
+
+    report = check_backprop(Two(), X, Y, gradients="gradients", **NAMES)
+    assert "[bias of layers 1, 2] (sign_flipped)" in str(report)
+    assert report.findings[0].should_be == "db = delta.sum(axis=0) with b -= learning_rate * db"
+    report = check_backprop(Two(), X, Y, train_step="step", **NAMES)
+    assert "[bias of layers 1, 2] (learning_rate_missing)" in str(report)
+    assert report.findings[0].should_be == "b -= learning_rate * db"
+
+
+def test_formulas_for_columns() -> None:
+    assert in_columns("dW = a.T @ delta / n") == "dW = delta @ a.T / n"
+    assert (
+        in_columns("error = delta @ W2.T; z = a @ W + b") == "error = W2.T @ delta; z = W @ a + b"
+    )
+    assert in_columns("exp(z - z.max(axis=1)), each row") == "exp(z - z.max(axis=0)), each column"
+
+    def forward(p: Any, x: Any) -> Any:
+        return logistic(p["w2"] @ logistic(p["w1"] @ x + p["b1"]) + p["b2"])
+
+    def gradients(p: Any, x: Any, y: Any) -> dict[str, Any]:
+        h = logistic(p["w1"] @ x + p["b1"])
+        o = logistic(p["w2"] @ h + p["b2"])
+        d2 = (o - y) * o * (1 - o)
+        d1 = p["w2"].T @ d2
+        return {
+            "w1": d1 @ x.T,
+            "w2": d2 @ h.T,
+            "b1": d1.sum(axis=1, keepdims=True),
+            "b2": d2.sum(axis=1, keepdims=True),
+        }
+
+    rng = np.random.default_rng(3)
+    params = {
+        "w1": rng.normal(size=(5, 2)),
+        "b1": np.zeros((5, 1)),
+        "w2": rng.normal(size=(1, 5)),
+        "b2": np.zeros((1, 1)),
+    }
+    told = {**NAMES, "loss": "squared_error", "samples": "columns"}
+    report = check_backprop(params, X.T, Y.T, forward=forward, gradients=gradients, **told)
+    assert report.causes == ("derivative_missing",)
+    assert report.findings[0].should_be == "delta = (W.T @ delta_above) * f'(z)"
 
 
 def test_check_file(tmp_path: Path) -> None:
@@ -180,6 +251,12 @@ def test_check_file(tmp_path: Path) -> None:
     broken.write_text("1 / 0\n")
     with pytest.raises(UsageError, match="ZeroDivisionError"):
         check_file(broken)
+    ended = tmp_path / "ended.py"
+    ended.write_text(good.read_text() + "ADAPTER = adapter()\nimport sys\nsys.exit(0)\n")
+    assert check_file(ended).causes[0] == "sign_flipped"
+    ended.write_text("import sys\nsys.exit()\nADAPTER = 1\n")
+    with pytest.raises(UsageError, match=r"ends with sys\.exit\(\)"):
+        check_file(ended)
     with pytest.raises(StorageError, match="no such file"):
         check_file(tmp_path / "none.py")
 

@@ -14,7 +14,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -116,6 +116,15 @@ class Adapter:
     data_names: tuple[str, str] | None = None
     x: Any = None
     y: Any = None
+
+    def __post_init__(self) -> None:
+        for name, told, known in (
+            ("samples", self.samples, (None, *get_args(Layout))),
+            ("update", self.update, ("-=", "+=")),
+        ):
+            if told not in known:
+                choices = ", ".join(repr(choice) for choice in known)
+                raise UsageError(f"{name}={told!r} is none of {choices}; give one of these")
 
 
 # ---- reading and writing by name -----------------------------------------------------------------

@@ -214,6 +214,7 @@ def check_file(path: str | os.PathLike[str]) -> BackpropReport:
     sys.modules["checked_network"] = module
     folder = os.path.dirname(os.path.abspath(name))
     sys.path.insert(0, folder)
+    found = None
     try:
         try:
             with quiet():
@@ -224,6 +225,14 @@ def check_file(path: str | os.PathLike[str]) -> BackpropReport:
                     found = getattr(module, maker)()
         except AnyArrayMLPError:
             raise
+        except SystemExit:
+            # A script may end like this with its ADAPTER defined.
+            found = getattr(module, "ADAPTER", None)
+            if found is None:
+                raise UsageError(
+                    f"{name}: ends with sys.exit() before it defines ADAPTER; define it before, or put "
+                    "what a run does under if __name__ == '__main__'"
+                ) from None
         except Exception as error:
             raise UsageError(
                 f"{name}: running it raised {type(error).__name__}: {error}; mend that first"
@@ -489,7 +498,7 @@ class Check:
                 self.findings.append(new)
 
     def report(self, rows: list[dict[str, Any]]) -> BackpropReport:
-        findings = self.without_consequences()
+        findings = [replace(f, samples=self.known.samples.lie) for f in self.without_consequences()]
         findings = [self.located(finding) for finding in findings]
         findings.sort(key=lambda f: (SEVERITIES.index(f.severity), CATALOGUE[f.cause].rank))
         alarms = tuple(f for f in findings if f.severity != "note")
@@ -518,7 +527,7 @@ class Check:
 
     def located(self, finding: BackpropFinding) -> BackpropFinding:
         """With the line of the user's source that is likely meant."""
-        if finding.cause == "targets_out_of_reach":
+        if finding.cause in ("targets_out_of_reach", "weights_not_finite"):
             return finding
         names = tuple(
             str(p.path).split(".")[-1]

@@ -27,7 +27,7 @@ def batch_findings(output: Array, row_by_row: Array, tolerance: float) -> list[B
         evidence["sum over the whole batch"] = float(output.sum())
         return [BackpropFinding("softmax_over_batch", evidence=evidence)]
     if n > 1 and np.abs(output.sum(axis=0) - 1).max() < 1e-4 and np.abs(sums - 1).max() > 1e-3:
-        detail = "the columns sum to one: the sum runs over the samples"
+        detail = "each class sums to one over the samples, not each sample over the classes"
         return [BackpropFinding("softmax_over_batch", detail=detail, evidence=evidence)]
     return [BackpropFinding("batch_coupled", evidence=evidence)]
 
@@ -149,6 +149,15 @@ def forward_findings(known: Understanding) -> list[BackpropFinding]:
 def own_weight_findings(known: Understanding) -> list[BackpropFinding]:
     """At the weights that the user gave: constant outputs, numbers that are not finite."""
     user, samples = known.user, known.samples
+    lost = [
+        parameter
+        for parameter, value in zip(user.parameters, user.original, strict=True)
+        if not np.isfinite(value).all()
+    ]
+    if lost:
+        layers = tuple(sorted({parameter.layer + 1 for parameter in lost}))
+        names = ", ".join(str(parameter.path) for parameter in lost)
+        return [BackpropFinding("weights_not_finite", layers, detail=f"NaN or inf in {names}")]
     user.write(user.original)
     output = outputs_of(user, samples)
     if not np.isfinite(output).all():

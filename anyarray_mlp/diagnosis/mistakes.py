@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -23,6 +24,8 @@ class Cause:
     severity: Severity = "error"
     rank: int = 5
     hints: tuple[str, ...] = ()
+    of_bias: tuple[str, str, str] | None = None
+    """`was`, `should_be` and `cure` where only biases are meant."""
 
 
 TARGET = r"(self\.)?(y|Y|t|T|ys?_?\w{0,5}|targets?|labels?|expected|wanted|desired)\b\S*"
@@ -47,6 +50,11 @@ CATALOGUE: dict[str, Cause] = {
         "w += learning_rate * dL/dw (or delta = y - output with w -= ...)",
         "delta = output - y with w -= learning_rate * gradient",
         "turn the sign round in one place: either the delta or the update",
+        of_bias=(
+            "db = -delta.sum(axis=0) (or b += learning_rate * db)",
+            "db = delta.sum(axis=0) with b -= learning_rate * db",
+            "turn the sign of the bias's gradient or of its update round",
+        ),
         hints=(
             TARGET_MINUS_OUTPUT,
             r"\+=|\+ \S*(lr|rate|eta|alpha|step)\b",
@@ -67,6 +75,11 @@ CATALOGUE: dict[str, Cause] = {
         "dW = a.T @ delta",
         "dW = a.T @ delta / n",
         "divide the output's delta by what the loss divides by, or sum the loss instead",
+        of_bias=(
+            "db = delta.sum(axis=0)",
+            "db = delta.sum(axis=0) / n",
+            "divide the bias's gradient as the weights' is divided",
+        ),
         hints=(*DIFFERENCE, PRODUCT),
     ),
     "mean_twice": Cause(
@@ -74,6 +87,11 @@ CATALOGUE: dict[str, Cause] = {
         "delta = (output - y) / n and dW = a.T @ delta / n",
         "divide once",
         "take one of the two divisions out",
+        of_bias=(
+            "delta = (output - y) / n and db = delta.mean(axis=0)",
+            "db = delta.sum(axis=0)",
+            "sum where the weights' gradient is summed",
+        ),
         hints=SCALE_HINTS,
     ),
     "factor_two": Cause(
@@ -81,6 +99,11 @@ CATALOGUE: dict[str, Cause] = {
         "loss = mean((output - y)^2) with delta = output - y (or 1/2 in the loss and 2 in the delta)",
         "delta = 2 (output - y), or 1/2 in the loss",
         "write the 2 in both or in neither",
+        of_bias=(
+            "a 2 in the bias's gradient that is not in the weights', or the other way round",
+            "db = delta.sum(axis=0) with the delta of the weights' gradient",
+            "use one delta for both",
+        ),
         hints=(r"\b2(\.0?)?\s*\*", *DIFFERENCE),
     ),
     "wrong_scale": Cause(
@@ -259,6 +282,11 @@ CATALOGUE: dict[str, Cause] = {
         "w -= gradient",
         "w -= learning_rate * gradient",
         "multiply the gradient with the learning rate",
+        of_bias=(
+            "b -= db",
+            "b -= learning_rate * db",
+            "multiply the bias's gradient with the learning rate",
+        ),
         rank=4,
         hints=(UPDATE,),
     ),
@@ -267,6 +295,11 @@ CATALOGUE: dict[str, Cause] = {
         "w -= learning_rate * (learning_rate * gradient)",
         "w -= learning_rate * gradient",
         "take one of the two out",
+        of_bias=(
+            "b -= learning_rate * (learning_rate * db)",
+            "b -= learning_rate * db",
+            "take one of the two out",
+        ),
         rank=4,
         hints=(
             r"\b(self\.)?(lr|\w*rate|eta|alpha|step)\b.*\*|\*.*\b(lr|\w*rate|eta|alpha)\b",
@@ -340,6 +373,14 @@ CATALOGUE: dict[str, Cause] = {
         rank=7,
         hints=(r"exp\(",),
     ),
+    "weights_not_finite": Cause(
+        "the weights given are not finite",
+        "NaN or inf among the weights or biases",
+        "finite numbers",
+        "make the network anew: an earlier step has lost these (a learning rate too high, a division "
+        "by zero)",
+        rank=6,
+    ),
     "gradient_not_finite": Cause(
         "the gradient holds inf or nan at ordinary weights",
         "a division by zero, a log or an exp out of range in the backward pass",
@@ -401,6 +442,7 @@ class BackpropFinding:
     location: str | None = None
     line: str | None = None
     severity: Severity = "error"
+    samples: str = "rows"
 
     @property
     def layer(self) -> int | None:
@@ -412,16 +454,33 @@ class BackpropFinding:
         return CATALOGUE[self.cause].title
 
     @property
+    def only_of(self) -> str:
+        """ "weight" or "bias" where only these of the layers are meant, else nothing."""
+        meant = self.where.removesuffix(", seen in the update")
+        return meant if meant in ("weight", "bias") else ""
+
+    @property
     def was(self) -> str:
-        return CATALOGUE[self.cause].was
+        return self.words[0]
 
     @property
     def should_be(self) -> str:
-        return CATALOGUE[self.cause].should_be
+        return self.words[1]
 
     @property
     def cure(self) -> str:
-        return CATALOGUE[self.cause].cure
+        return self.words[2]
+
+    @property
+    def words(self) -> tuple[str, str, str]:
+        """What was, what should be, and the cure, written as the samples lie."""
+        cause = CATALOGUE[self.cause]
+        words = (cause.was, cause.should_be, cause.cure)
+        if self.only_of == "bias" and cause.of_bias is not None:
+            words = cause.of_bias
+        if self.samples == "columns":
+            words = (in_columns(words[0]), in_columns(words[1]), in_columns(words[2]))
+        return words
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain values."""
@@ -438,7 +497,8 @@ class BackpropFinding:
         place = ""
         if self.layers:
             names = ", ".join(str(layer) for layer in self.layers)
-            place = f" [layer{'s' if len(self.layers) > 1 else ''} {names}]"
+            of = f"{self.only_of} of " if self.only_of else ""
+            place = f" [{of}layer{'s' if len(self.layers) > 1 else ''} {names}]"
         lines = [f"{self.severity}: {self.title}{place} ({self.cause})"]
         if self.detail:
             lines.append(f"  what      {self.detail}")
@@ -451,6 +511,18 @@ class BackpropFinding:
             parts = [f"{key} {format_value(value)}" for key, value in self.evidence.items()]
             lines.append(f"  evidence  {'; '.join(parts)}")
         return "\n".join(lines)
+
+
+SWAPPED = {"axis=0": "axis=1", "axis=1": "axis=0", "row": "column", "rows": "columns"}
+
+
+def in_columns(text: str) -> str:
+    """Formulas for samples in rows and weights (in, out), written for columns and (out, in).
+
+    Everything is transposed: the factors of a product change places, and so do the axes.
+    """
+    text = re.sub(r"(\w+(?:\.T)?) @ (\w+(?:\.T)?)", r"\2 @ \1", text)
+    return re.sub(r"axis=[01]|\brows?\b", lambda found: SWAPPED[found[0]], text)
 
 
 def format_value(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.diagnosis.adapters import Layout, UserNetwork, take, to_host
+from anyarray_mlp.diagnosis.adapters import Layout, UserNetwork, flatten, take, to_host
 from anyarray_mlp.errors import DataError
 
 Array = Any
@@ -27,6 +27,12 @@ class Samples:
     def count(self) -> int:
         return len(self.inputs)
 
+    @property
+    def lie(self) -> str:
+        """ "columns" where a sample is a column, also where each is given by itself."""
+        single_column = self.layout == "single" and np.shape(to_host(self.x[0]))[1:] == (1,)
+        return "columns" if self.layout == "columns" or single_column else "rows"
+
     def one(self, index: int) -> tuple[Any, Any]:
         """A batch of one sample; in the layout "single" the sample itself."""
         if self.layout == "single":
@@ -42,6 +48,21 @@ class Samples:
 def target_layout(samples: Samples) -> Layout:
     """Targets lie as the inputs do, except for a vector of labels."""
     return "rows" if np.ndim(samples.y) == 1 and samples.layout == "columns" else samples.layout
+
+
+def check_finite(x: Any, y: Any) -> None:
+    """Refuse samples and targets with NaN or infinity among them.
+
+    Raises
+    ------
+    DataError
+        Where there are any.
+    """
+    for name, data in (("x", x), ("y", y)):
+        bad = sum(int((~np.isfinite(array)).sum()) for _, array in flatten(data))
+        if bad:
+            values = f"{bad} value{'s' if bad > 1 else ''}"
+            raise DataError(f"{name} holds {values} of NaN or inf; take those samples out")
 
 
 def as_samples(x: Any, y: Any, layout: Layout) -> Samples:
@@ -66,8 +87,6 @@ def as_samples(x: Any, y: Any, layout: Layout) -> Samples:
             f"x has {len(inputs)} samples and y has {targets} (taken as {layout}); give one target "
             "for each sample, or samples='rows', 'columns' or 'single'"
         )
-    if not np.isfinite(inputs).all():
-        raise DataError("x holds values that are not finite; take those samples out")
     samples = Samples(x, y, layout, inputs)
     if len(inputs) > MOST_SAMPLES:
         samples = samples.some(list(range(MOST_SAMPLES)))

@@ -12,7 +12,7 @@ from anyarray_mlp.diagnosis.adapters import Layout, UserNetwork
 from anyarray_mlp.diagnosis.fitting import FittedLoss, Structure, fit_loss, fit_structure, layouts
 from anyarray_mlp.diagnosis.mistakes import BackpropFinding
 from anyarray_mlp.diagnosis.reference import LOSSES, NAMED_LOSSES, Chain, Loss, forward, gradients
-from anyarray_mlp.diagnosis.samples import Samples, as_samples, outputs_of, targets_of
+from anyarray_mlp.diagnosis.samples import Samples, as_samples, check_finite, outputs_of, targets_of
 from anyarray_mlp.errors import AnyArrayMLPError, DataError, UsageError
 
 Array = Any
@@ -52,6 +52,7 @@ class Understanding:
         told = user.adapter.loss
         self.named = NAMED_LOSSES.get(told) if isinstance(told, str) and user.loss is None else None
         rng = np.random.default_rng(PROBE_SEED + 1)
+        check_finite(x, y)
         self.samples = self.loss_samples = self.find_layout(x, y)
         self.values = self.pick_probe(rng)
         user.optimizer_state = self.find_optimizer_state()

@@ -228,7 +228,10 @@ class StepObserver:
             afters = [self.user.step(self.samples.x, self.samples.y, half_rate)]
         near = max(20 * self.known.tolerance, 1e-3)
         mended: list[Array | None] = []
-        layers: dict[str, set[int]] = {"learning_rate_missing": set(), "learning_rate_twice": set()}
+        layers: dict[str, set[tuple[int, str]]] = {
+            "learning_rate_missing": set(),
+            "learning_rate_twice": set(),
+        }
         sizes: list[Array] = []
         for parameter, value, whole, half, rounding in zip(
             self.user.parameters, self.values, arrays, self.changes(afters), noise, strict=True
@@ -239,10 +242,10 @@ class StepObserver:
                 continue
             sizes.append(np.abs(whole[whole != 0]).ravel())
             if np.linalg.norm(whole - half) <= near * size:
-                layers["learning_rate_missing"].add(parameter.layer + 1)
+                layers["learning_rate_missing"].add((parameter.layer + 1, parameter.kind))
                 mended[-1] = whole * self.rate
             elif np.linalg.norm(whole - 4 * half) <= near * size:
-                layers["learning_rate_twice"].add(parameter.layer + 1)
+                layers["learning_rate_twice"].add((parameter.layer + 1, parameter.kind))
                 mended[-1] = whole / self.rate
             else:
                 mended[-1] = whole - self.unscaled_part(
@@ -255,7 +258,10 @@ class StepObserver:
             if where:
                 change = "the same" if cause == "learning_rate_missing" else "a quarter"
                 evidence = {"change at half the learning rate": change}
-                found = BackpropFinding(cause, tuple(sorted(where)), "update", evidence=evidence)
+                kinds = {kind for _, kind in where}
+                of = "bias, seen in the update" if kinds == {"bias"} else "update"
+                numbers = tuple(sorted({layer for layer, _ in where}))
+                found = BackpropFinding(cause, numbers, of, evidence=evidence)
                 self.findings.append(found)
         return mended
 
