@@ -139,20 +139,25 @@ def as_answers(probabilities: Host) -> Host:
 
 
 def roc_auc(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
-    """Area under the ROC curve; with more than two classes, each against the rest, averaged."""
-    from sklearn.metrics import roc_auc_score
+    """Area under the ROC curve; with more than two classes, each against the rest, averaged.
 
-    scores = outputs if outputs.shape[1] > 2 else outputs[:, -1]
-    return float(
-        roc_auc_score(true_labels(targets), scores, multi_class="ovr", sample_weight=sample_weight)
-    )
+    As in `multilabel_roc_auc`, a class that no row or every row has counts in no average.
+    """
+    labels, k = true_labels(targets), outputs.shape[1]
+    if k > 2:
+        return multilabel_roc_auc(outputs, np.eye(k)[labels], sample_weight)
+    return multilabel_roc_auc(outputs[:, -1:], labels[:, None], sample_weight)
 
 
 def multilabel_roc_auc(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
-    """Area under the ROC curve of each answer, averaged."""
+    """Area under the ROC curve of each answer, averaged over those that are yes and no at least once; else NaN."""
     from sklearn.metrics import roc_auc_score
 
-    return float(roc_auc_score(as_answers(targets), outputs, sample_weight=sample_weight))
+    truth = as_answers(targets)
+    ranked = np.flatnonzero(truth.min(axis=0) < truth.max(axis=0))
+    if not len(ranked):
+        return math.nan
+    return float(roc_auc_score(truth[:, ranked], outputs[:, ranked], sample_weight=sample_weight))
 
 
 METRICS: dict[str, Metric] = {

@@ -50,6 +50,21 @@ def test_the_roc_curves_of_answers_are_averaged() -> None:
     assert score == pytest.approx(np.mean(single))
 
 
+def test_a_class_that_no_row_has_stops_no_roc_curve() -> None:
+    labels = GENERATOR.integers(0, 3, 40)
+    outputs = GENERATOR.dirichlet(np.ones(3), 40)
+    score = find_score("roc_auc", "classification")
+    whole = roc_auc_score(labels, outputs, multi_class="ovr")
+    assert score(outputs, labels, None) == pytest.approx(whole)
+    unmet = np.append(outputs, np.zeros((40, 1)), axis=1)
+    assert score(unmet, labels, None) == score(outputs, labels, None)
+    # Of logistic outputs, whose rows have no sum to keep, too.
+    assert score(outputs**0.5, labels, None) == pytest.approx(
+        np.mean([roc_auc_score(labels == k, outputs[:, k]) for k in range(3)])
+    )
+    assert np.isnan(score(outputs, np.zeros(40, np.int64), None))
+
+
 @pytest.mark.parametrize(
     ("sizes", "output", "task"),
     [

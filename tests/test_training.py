@@ -151,6 +151,14 @@ def test_the_rate_falls_on_a_plateau():
     )
 
 
+def test_a_record_goes_out_when_the_schedule_knows_of_the_epoch():
+    schedule, seen = ReduceOnPlateau(0.1, patience=2, tol=10.0), []
+    fit(NETWORK, X, Y, backend=NUMPY, learning_rate=schedule, epochs=4, callbacks=[
+        lambda epoch: seen.append(schedule.state()["waited"])
+    ])  # fmt: skip
+    assert seen == [0, 1, 0, 1]
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
 def test_a_loss_that_is_not_finite_stops_at_once(optimizer):
     mlp = MLP((2, 8, 1), "relu", "identity")
