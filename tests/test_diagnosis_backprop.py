@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from anyarray_mlp.diagnosis import Adapter, check_backprop, check_file
-from anyarray_mlp.diagnosis.adapters import bind, read_path, write_path
+from anyarray_mlp.diagnosis.calling import bind
 from anyarray_mlp.diagnosis.fitting import fit_structure
 from anyarray_mlp.diagnosis.judging import SLOPES
 from anyarray_mlp.diagnosis.mistakes import CATALOGUE, in_columns
 from anyarray_mlp.diagnosis.numerical import numerical_slopes
+from anyarray_mlp.diagnosis.paths import read_path, write_path
 from anyarray_mlp.diagnosis.reference import (
     ACTIVATIONS,
     LOSSES,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from anyarray_mlp.diagnosis import check_backprop
-from anyarray_mlp.diagnosis.adapters import write_path
+from anyarray_mlp.diagnosis.paths import write_path
 from anyarray_mlp.errors import UsageError
 
 RNG = np.random.default_rng(9)

@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.diagnosis.adapters import Adapter, UserNetwork, quiet
+from anyarray_mlp.diagnosis.adapters import Adapter
+from anyarray_mlp.diagnosis.calling import quiet
 from anyarray_mlp.diagnosis.forward_checks import forward_findings
 from anyarray_mlp.diagnosis.judging import Judge, judge_by_numbers
 from anyarray_mlp.diagnosis.matching import Explanation, fit_factor, usual_scales
@@ -39,6 +40,7 @@ from anyarray_mlp.diagnosis.source_lines import (
 )
 from anyarray_mlp.diagnosis.understanding import PROBE_SEED, Understanding
 from anyarray_mlp.diagnosis.updates import Observation, StepObserver, observe_gradients
+from anyarray_mlp.diagnosis.user_network import UserNetwork
 from anyarray_mlp.errors import AnyArrayMLPError, StorageError, UsageError
 
 Array = Any

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.diagnosis.adapters import UserNetwork, scaled
 from anyarray_mlp.diagnosis.mistakes import BackpropFinding
-from anyarray_mlp.diagnosis.samples import Samples
+from anyarray_mlp.diagnosis.samples import Samples, scaled
+from anyarray_mlp.diagnosis.user_network import UserNetwork
 
 Array = Any
 

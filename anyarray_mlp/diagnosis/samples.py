@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.diagnosis.adapters import Layout, UserNetwork, flatten, take, to_host
+from anyarray_mlp.diagnosis.adapters import Layout
+from anyarray_mlp.diagnosis.paths import namespace_of, to_host
+from anyarray_mlp.diagnosis.returned import flatten
+from anyarray_mlp.diagnosis.snapshots import is_tensor
+from anyarray_mlp.diagnosis.user_network import UserNetwork
 from anyarray_mlp.errors import DataError
 
 Array = Any
 MOST_SAMPLES = 256
+
+
+def take(data: Any, index: Sequence[int], layout: Layout) -> Any:
+    """Some of the samples, in the user's layout."""
+    if isinstance(data, (list, tuple)):
+        return type(data)(data[i] for i in index)
+    axis = 1 if layout == "columns" and len(data.shape) > 1 else 0
+    if isinstance(data, np.ndarray) or is_tensor(data):
+        return data[:, list(index)] if axis else data[list(index)]
+    xp = namespace_of(data)
+    return xp.take(data, xp.asarray(list(index)), axis=axis)
+
+
+def scaled(data: Any, factor: float) -> Any:
+    """The samples times a number, in the user's type."""
+    if isinstance(data, (list, tuple)):
+        return type(data)(scaled(item, factor) for item in data)
+    if isinstance(data, np.ndarray) and data.dtype.kind in "iub":
+        return data.astype(float) * factor
+    return data * factor
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.diagnosis.adapters import Layout, UserNetwork
+from anyarray_mlp.diagnosis.adapters import Layout
 from anyarray_mlp.diagnosis.fitting import FittedLoss, Structure, fit_loss, fit_structure, layouts
 from anyarray_mlp.diagnosis.mistakes import BackpropFinding
 from anyarray_mlp.diagnosis.reference import LOSSES, NAMED_LOSSES, Chain, Loss, forward, gradients
 from anyarray_mlp.diagnosis.samples import Samples, as_samples, check_finite, outputs_of, targets_of
+from anyarray_mlp.diagnosis.user_network import UserNetwork
 from anyarray_mlp.errors import AnyArrayMLPError, DataError, UsageError
 
 Array = Any

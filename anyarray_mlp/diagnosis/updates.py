@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.diagnosis.adapters import UserNetwork
 from anyarray_mlp.diagnosis.mistakes import BackpropFinding
 from anyarray_mlp.diagnosis.samples import Samples
 from anyarray_mlp.diagnosis.understanding import Understanding, same_arrays
+from anyarray_mlp.diagnosis.user_network import UserNetwork
 
 Array = Any
 PROBE_RATE = 0.23
