@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend
+from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.model import MLP
 from anyarray_mlp.parameters import Leaves
 
@@ -34,12 +35,15 @@ class Predictor:
             return mlp.predict(xp, leaves, as_inputs(xp, x, leaves[0].dtype, input_scale))
 
         self.backend = backend
+        self.n_inputs = mlp.sizes[0]
         self.rows = rows_at_once(mlp, backend)
         self.leaves = to_leaves(mlp, backend, parameters)
         self.run = backend.jit(outputs)
 
     def __call__(self, x: Array) -> Host:
         """Outputs (n, k) of rows x (n, i) on the host, worked out in parts that suit the backend."""
+        if len(x.shape) != 2 or x.shape[1] != self.n_inputs:
+            raise DataError(f"x must have shape (n, {self.n_inputs}), got {tuple(x.shape)}.")
         if x.shape[0] <= self.rows:
             return self.backend.to_host(self.run(self.leaves, on_device(self.backend, x)))
         parts = spans(x.shape[0], self.rows)
@@ -62,6 +66,10 @@ def as_inputs(xp: Any, x: Array, dtype: Any, scale: float | None) -> Array:
 
 def to_leaves(mlp: MLP, backend: Backend, vector: Host) -> Leaves:
     """A flat host vector (p,) as leaves on the device."""
+    if vector.shape != (mlp.layout.size,):
+        raise UsageError(
+            f"The parameters of a network {mlp.sizes} have shape ({mlp.layout.size},), got {vector.shape}."
+        )
     parts = [vector] if backend.flat else mlp.layout.split(vector)
     return tuple(backend.asarray(part) for part in parts)
 
@@ -69,6 +77,11 @@ def to_leaves(mlp: MLP, backend: Backend, vector: Host) -> Leaves:
 def on_device(backend: Backend, array: Array) -> Array:
     """NumPy data on the backend's device to be read there, bytes as bytes; shared where the backend can."""
     if not isinstance(array, np.ndarray):
+        if not backend.owns(array):
+            raise DataError(
+                f"The {backend.name} backend cannot take a {type(array).__module__}.{type(array).__name__}: give it "
+                "NumPy arrays or its own."
+            )
         return array
     return backend.share(array, "uint8" if array.dtype == np.uint8 else None)
 

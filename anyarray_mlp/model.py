@@ -57,11 +57,11 @@ class MLP:
     Raises `UsageError` where a name is unknown, a size impossible, or output and loss do not go together.
     """
 
-    sizes: tuple[int, ...]
-    activation: str | tuple[str, ...] = "relu"
+    sizes: Sequence[int]
+    activation: str | Sequence[str] = "relu"
     output: str = "softmax"
     loss: str = "auto"
-    dropout: float | tuple[float, ...] = 0.0
+    dropout: float | Sequence[float] = 0.0
     bias: bool = True
 
     def __post_init__(self) -> None:
@@ -92,7 +92,7 @@ class MLP:
     @cached_property
     def layout(self) -> Layout:
         """Where each weight and bias lies in the leaves."""
-        return Layout(self.sizes, self.bias)
+        return Layout(tuple(self.sizes), self.bias)
 
     @property
     def dropout_layers(self) -> tuple[int, ...]:
@@ -195,11 +195,8 @@ class MLP:
 
     def check_batch(self, x: NDArray[Any], targets: NDArray[Any]) -> None:
         """Raise `DataError` where host arrays are not what the network and its loss take."""
-        n, k = x.shape[0], self.sizes[-1]
-        if x.ndim != 2 or x.shape[1] != self.sizes[0]:
-            raise DataError(
-                f"x must have shape (n, {self.sizes[0]}) for a network {self.sizes}, got {x.shape}."
-            )
+        self.check_shapes(x, targets)
+        k = self.sizes[-1]
         if x.dtype.kind == "f" and not is_finite(x):
             row, column = np.argwhere(~np.isfinite(x))[0]
             raise DataError(
@@ -208,18 +205,30 @@ class MLP:
         if targets.ndim == 1 and self.loss == "cross_entropy":
             if targets.dtype.kind not in "iu":
                 raise DataError(f"Labels must be integers from 0 to {k - 1}, got {targets.dtype}.")
-            if len(targets) == n and n and not (targets.min() >= 0 and targets.max() < k):
+            if targets.size and not (targets.min() >= 0 and targets.max() < k):
                 raise DataError(
                     f"Labels must lie from 0 to {k - 1} for {k} outputs, got {targets.min()} to {targets.max()}."
                 )
-        elif targets.ndim != 2 or targets.shape[1] != k:
-            labels = ", or integer labels (n,)" if self.loss == "cross_entropy" else ""
-            raise DataError(f"targets must have shape (n, {k}){labels}, got {targets.shape}.")
         else:
             self._check_values(targets)
-        if len(targets) != n:
+
+    def check_shapes(self, x: Array, targets: Array) -> None:
+        """Raise `DataError` where the shapes of arrays, of any library, are not what the network and its loss take."""
+        for name, array in (("x", x), ("targets", targets)):
+            if not hasattr(array, "shape"):
+                raise DataError(f"{name} must be an array, got {type(array).__name__}.")
+        k, shape = self.sizes[-1], tuple(targets.shape)
+        if len(x.shape) != 2 or x.shape[1] != self.sizes[0]:
             raise DataError(
-                f"x has {n} rows and targets has {len(targets)}: give one target for each row."
+                f"x must have shape (n, {self.sizes[0]}) for a network {self.sizes}, got {tuple(x.shape)}."
+            )
+        labels = self.loss == "cross_entropy"
+        if not (len(shape) == 1 and labels) and (len(shape) != 2 or shape[1] != k):
+            either = ", or integer labels (n,)" if labels else ""
+            raise DataError(f"targets must have shape (n, {k}){either}, got {shape}.")
+        if shape[0] != x.shape[0]:
+            raise DataError(
+                f"x has {x.shape[0]} rows and targets has {shape[0]}: give one target for each row."
             )
 
     def _check_values(self, targets: NDArray[Any]) -> None:

@@ -27,6 +27,16 @@ def test_every_activation_output_and_loss_agrees_with_finite_differences(activat
     assert result.relative_error <= 1e-7
 
 
+@pytest.mark.parametrize("distance", [1e-5, 1e-6])
+def test_a_kink_close_by_is_stepped_around(distance):
+    mlp = MLP((2, 3), (), "softmax", "absolute_error")
+    x = np.array([[0.3, -0.2], [0.1, 0.4]])
+    theta = mlp.initialize(0)
+    t = mlp.predict(XP, (theta,), x) + np.array([[0.2, -0.1, distance], [-0.3, 0.1, 0.2]])
+    result = gradcheck(mlp, x, t, xp=XP, parameters=theta)
+    assert result.ok, result
+
+
 def test_networks_without_bias_or_with_dropout_or_one_layer_agree():
     keys = [np.int32(5), np.int32(6)]
     for mlp, options in [

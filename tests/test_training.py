@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import signal
 import threading
 
@@ -19,6 +20,7 @@ from anyarray_mlp.training import (
     EarlyStopping,
     batches,
     dropout_keys,
+    find_optimizer,
     fit,
     interruption,
     predict,
@@ -367,6 +369,60 @@ def test_a_state_of_another_network_is_refused():
         sizes = (2, 4, 2) if options["optimizer"] == "adam" else (2, 8, 2)
         with pytest.raises(UsageError, match="same network and optimizer"):
             fit(MLP(sizes), X, Y, backend=NUMPY, epochs=1, initial=state, **options)
+
+
+def test_arrays_that_no_backend_can_take_are_refused():
+    torch = pytest.importorskip("torch")
+    for x, message in (
+        (torch.asarray(X), "numpy backend cannot take a torch.Tensor"),
+        (X.tolist(), "x must be an array, got list"),
+    ):
+        with pytest.raises(DataError, match=message):
+            fit(MLP((2, 4, 2)), x, Y, backend=NUMPY, epochs=1)
+    with pytest.raises(DataError, match="x has 120 rows and targets has 50"):
+        fit(MLP((2, 4, 2)), torch.asarray(X), torch.asarray(Y[:50]), backend="torch", epochs=1)
+
+
+def test_a_backend_may_be_named():
+    expected = fit(MLP((2, 4, 2)), X, Y, backend=select_backend("numpy"), epochs=2)
+    assert fit(MLP((2, 4, 2)), X, Y, backend="numpy", epochs=2).loss_curve == expected.loss_curve
+
+
+def test_a_number_is_no_schedule():
+    with pytest.raises(UsageError, match="a rate is given as learning_rate_init"):
+        fit(MLP((2, 4, 2)), X, Y, learning_rate=0.01)
+
+
+def test_a_named_schedule_spans_the_epochs_done_and_to_come():
+    options = {"backend": NUMPY, "learning_rate": "cosine"}
+    first = fit(MLP((2, 4, 2)), X, Y, epochs=10, **options)
+    second = fit(MLP((2, 4, 2)), X, Y, epochs=10, initial=first.history[-1].snapshot(), **options)
+    rates = [epoch.learning_rate for epoch in second.history]
+    assert rates[0] == pytest.approx(0.0005, rel=0.2)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 1e-6
+
+
+def test_a_step_of_a_named_optimizer_is_compiled_once():
+    assert find_optimizer("adam") is find_optimizer("adam")
+
+
+def test_what_does_not_fit_the_network_is_not_predicted_with():
+    mlp = MLP((2, 4, 2))
+    with pytest.raises(UsageError, match=r"have shape \(22,\), got \(40,\)"):
+        predict(mlp, np.zeros(40), X, backend=NUMPY)
+    for x in (X[None], X[:, :1]):
+        with pytest.raises(DataError, match=r"x must have shape \(n, 2\)"):
+            predict(mlp, mlp.initialize(0), x, backend=NUMPY)
+
+
+def test_a_fit_can_be_pickled_with_its_figures():
+    result = fit(MLP((2, 4, 2)), X, Y, backend=NUMPY, epochs=2)
+    copied = pickle.loads(pickle.dumps(result))
+    assert copied.loss_curve == result.loss_curve
+    np.testing.assert_array_equal(copied.parameters, result.parameters)
+    with pytest.raises(UsageError, match="take its snapshot where it was trained"):
+        copied.history[-1].snapshot()
 
 
 def test_whole_numbers_may_be_sample_weights():

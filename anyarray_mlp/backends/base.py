@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -60,6 +61,14 @@ class Backend(ABC):
         The caller neither writes to the result nor changes `host` for as long as the result is in use. Here: a copy.
         """
         return self.asarray(host, dtype)
+
+    def owns(self, array: Any) -> bool:
+        """Whether this is an array of the library's own."""
+        return isinstance(array, self._array_type)
+
+    @cached_property
+    def _array_type(self) -> type:
+        return type(self.asarray(np.zeros(1)))
 
     def streams(self, host: NDArray[Any]) -> bool:
         """Whether batches of a host array are better gathered there than from a copy on the device. Here: never."""

@@ -102,7 +102,7 @@ class RunMonitor:
         self.by_steps = optimizer != "lbfgs"
         self.optimizer = find_optimizer(optimizer) if self.by_steps else sgd()
         self.settings = Settings(
-            sizes=mlp.sizes,
+            sizes=tuple(mlp.sizes),
             activation=tuple(mlp.activation),
             output=mlp.output,
             loss=mlp.loss,

@@ -42,9 +42,11 @@ def batches(
 
 
 def check_host_batch(mlp: MLP, x: Array, targets: Array) -> None:
-    """`MLP.check_batch` for NumPy arrays; to look at a device's values would wait for it."""
+    """`MLP.check_batch` for NumPy arrays, `MLP.check_shapes` for others: to look at a device's values would wait."""
     if isinstance(x, np.ndarray) and isinstance(targets, np.ndarray):
         mlp.check_batch(x, targets)
+    else:
+        mlp.check_shapes(x, targets)
 
 
 def check_validation(mlp: MLP, validation: tuple[Array, Array] | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ def fit(
     x: Array,
     targets: Array,
     *,
-    backend: Backend | None = None,
+    backend: str | Backend | None = None,
     optimizer: str | Optimizer = "adam",
     learning_rate_init: float = 1e-3,
     learning_rate: str | Schedule = "constant",
@@ -48,13 +49,18 @@ def fit(
 ) -> Fit:
     """Train to the end and return what came of it.
 
-    `optimizer` is a name of `optimizers.OPTIMIZERS`, "lbfgs", or an `Optimizer`; `learning_rate` a name of
-    `schedules.SCHEDULES` or a function of the step. A callback that returns True ends training. Ctrl-C (or
-    SIGTERM) ends it after the steps already running, and what was learned is kept; a second one aborts. The
-    other options are those of `train`, or of `minimize` for lbfgs. `early_stopping` begins afresh, unless
-    `initial` is a `TrainingState` to go on from.
+    `backend` is a name, or what `select_backend` gives. `optimizer` is a name of `optimizers.OPTIMIZERS`, "lbfgs",
+    or an `Optimizer`; `learning_rate` a name of `schedules.SCHEDULES` or a function of the step. A callback that
+    returns True ends training. Ctrl-C (or SIGTERM) ends it after the steps already running, and what was learned
+    is kept; a second one aborts. The other options are those of `train`, or of `minimize` for lbfgs.
+
+    Where `initial` is a `TrainingState` to go on from, `epochs` more are run, a named schedule spans those done and
+    those to come, and `early_stopping` goes on; else it begins afresh.
     """
-    backend = backend or select_backend()
+    if not isinstance(backend, Backend):
+        backend = select_backend(backend)
+    mlp.check_shapes(x, targets)
+    done = initial.epoch if isinstance(initial, TrainingState) else 0
     starts = [mlp.initialize(seed, initializer) if initial is None else initial]
     if early_stopping is not None and not isinstance(initial, TrainingState):
         early_stopping.reset()
@@ -69,7 +75,7 @@ def fit(
             targets,
             backend,
             find_optimizer(optimizer),
-            find_schedule(learning_rate, learning_rate_init, x.shape[0], batch_size, epochs),
+            find_schedule(learning_rate, learning_rate_init, x.shape[0], batch_size, done + epochs),
             starts,
             Shuffler(seed) if shuffle else None,
             watchers,
@@ -90,15 +96,26 @@ def find_optimizer(optimizer: str | Optimizer) -> Optimizer:
     if optimizer not in OPTIMIZERS:
         names = ", ".join([*OPTIMIZERS, "lbfgs"])
         raise UsageError(f"optimizer must be one of {names}, got {optimizer!r}.")
-    return OPTIMIZERS[optimizer]()
+    return optimizer_by_name(optimizer)
+
+
+@cache
+def optimizer_by_name(name: str) -> Optimizer:
+    """One optimiser for each name, so that a step with it is compiled once."""
+    return OPTIMIZERS[name]()
 
 
 def find_schedule(
     schedule: str | Schedule, rate: float, n: int, batch_size: int, epochs: int
 ) -> Schedule:
     """The schedule of a name over `epochs` passes of n samples."""
-    if not isinstance(schedule, str):
+    if callable(schedule):
         return schedule
+    if not isinstance(schedule, str):
+        raise UsageError(
+            f"learning_rate must be a schedule's name or a function of the step, got {schedule!r}: a rate is given "
+            "as learning_rate_init."
+        )
     steps_per_epoch = -(-n // checked_batch_size(batch_size, n))
     return make_schedule(schedule, rate, steps_per_epoch=steps_per_epoch, epochs=epochs)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anyarray_mlp.errors import UsageError
 from anyarray_mlp.optimizers import State
 from anyarray_mlp.parameters import Leaves
 
@@ -70,6 +71,15 @@ class Epoch:
             "learning_rate": self.learning_rate,
             "seconds": round(self.seconds, 4),
         }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The figures: where training stands on a device does not travel to another process."""
+        return {**self.__dict__, "snapshot": left_behind, "on_device": left_behind}
+
+
+def left_behind() -> Any:
+    """In place of an epoch's state where the epoch was copied or pickled."""
+    raise UsageError("A copied epoch holds figures only: take its snapshot where it was trained.")
 
 
 Callback = Callable[[Epoch], bool | None]
