@@ -32,7 +32,10 @@ TARGET = r"(self\.)?(y|Y|t|T|ys?_?\w{0,5}|targets?|labels?|expected|wanted|desir
 OUTPUT_MINUS_TARGET = rf"[\w\])]\s*-\s*{TARGET}"
 TARGET_MINUS_OUTPUT = rf"(^|[\s(=]){TARGET}\s*-[^=]"
 DIFFERENCE = (OUTPUT_MINUS_TARGET, TARGET_MINUS_OUTPUT, r"(delta|err|grad|\bd\w*)\S*\s*=")
-UPDATE = r"[-+]=|=.*\s[-+]\s.*(lr|rate|eta|alpha|step|grad|\bd[A-Z_w]|\bg\b)"
+UPDATE = (
+    r"[-+]=|[\w\])]\s*-\s*(lr|learning_rate|rate|eta|alpha)\b\s*\*|"
+    r"=.*\s[-+]\s.*(lr|rate|eta|alpha|step|grad|\bd[A-Z_w]|\bg\b)"
+)
 GOES_DOWN = r"(delta|err|grad|\bd|\be|\bg)\w*\S*\s*=.*(\.T\b|transpose|dot|@|einsum|matmul)"
 PRODUCT = r"dot|@|outer|einsum|matmul"
 SLOPE_HINTS = (
