@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend, select_backend
-from anyarray_mlp.data import Dataset, Preprocessor, TargetEncoder
+from anyarray_mlp.data import Dataset, Preprocessor, Schema, TargetEncoder
 from anyarray_mlp.errors import ModelFileError
 from anyarray_mlp.inference import Predictor, to_leaves
 from anyarray_mlp.metrics import find_score, predicted_labels
@@ -43,6 +44,20 @@ class TrainedModel:
     metadata: dict[str, str] = field(default_factory=dict)
     #: Parameters on the devices that were asked to predict, by backend and scale of the inputs.
     predictors: dict[Any, Predictor] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """The columns that the target was in, of a table; empty where they are not known."""
+        try:
+            names = json.loads(self.metadata.get("target", "[]"))
+        except (ValueError, RecursionError):
+            return ()
+        return tuple(map(str, names)) if isinstance(names, list) else ()
+
+    @property
+    def schema(self) -> Schema:
+        """What the model knows of the tables that it was trained on, to read others by."""
+        return Schema(self.preprocessor, self.targets, self.target_names)
 
     def outputs(self, features: Any, backend: Backend | None = None) -> Host:
         """The network's outputs (n, k): probabilities, or values in the unit of training."""

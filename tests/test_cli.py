@@ -640,3 +640,114 @@ def test_a_diagnosis_that_cannot_be_written_leaves_none_of_the_run_before(cli, h
     assert code == 74
     assert "diagnosis.json: No space left on device; free some space" in err
     assert not list((here / "run").glob("*diagnosis.json*"))
+
+
+def command_line(arguments, here, **options):
+    """The program in a process of its own, as text."""
+    root = Path(__file__).parent.parent
+    environment = {**os.environ, "PYTHONPATH": str(root), **options.pop("env", {})}
+    return subprocess.run(
+        [sys.executable, "-m", "anyarray_mlp", *arguments], cwd=here, env=environment, stderr=subprocess.PIPE,
+        text=True, check=False, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_an_output_that_cannot_be_written_is_one_line_and_the_run_keeps_its_diagnosis(here):
+    with open("/dev/full", "w") as full:
+        for arguments in (["info"], ["train", "iris", "--epochs", "1", "--quiet", "--out", "run"]):
+            process = command_line(arguments, here, stdout=full)
+            assert process.returncode == 74
+            assert process.stderr.startswith("error: the output: No space left on device;")
+            assert process.stderr.count("\n") == 1
+    assert (here / "run" / "diagnosis.json").exists()
+
+
+def test_a_label_that_the_encoding_lacks_is_escaped(here):
+    rows = "".join(f"{i % 2}.{i},{'赤青'[i % 2]}\n" for i in range(40))
+    (here / "x.csv").write_text("a,y\n" + rows, encoding="utf-8")
+    assert run(["train", "x.csv", "--epochs", "1", "--quiet", "--out", "run"]) == 0
+    for arguments in (["predict", "run", "x.csv", "--proba"], ["train", "x.csv", "--epochs", "1"]):
+        process = command_line(
+            arguments, here, stdout=subprocess.PIPE, env={"PYTHONIOENCODING": "latin-1"}
+        )
+        assert process.returncode == 0, process.stderr
+        assert "Traceback" not in process.stderr
+        assert "\\u8d64" in process.stdout or arguments[0] == "train"
+
+
+def test_gradcheck_of_one_output_leaves_softmax_out(cli):
+    code, out, err = cli("gradcheck", "--outputs", 1, "--activation", "tanh")
+    assert code == 0, err
+    assert "networks 4-5-4-1 agree" in out
+    assert cli("gradcheck", "--outputs", 1, "--output", "softmax")[0] == 2
+
+
+def test_pixels_that_are_divided_already_are_refused(cli, here):
+    images = np.random.default_rng(0).integers(0, 256, (40, 6)).astype(np.uint8)
+    np.savez(here / "bytes.npz", x=images, y=np.arange(40) % 2)
+    np.savez(here / "whole.npz", x=images.astype(np.float32), y=np.arange(40) % 2)
+    np.savez(here / "divided.npz", x=images.astype(np.float32) / 255, y=np.arange(40) % 2)
+    assert cli("train", "bytes.npz", "--epochs", 1, "--quiet", "--out", "run")[0] == 0
+    assert cli("predict", "run", "bytes.npz")[1] == cli("predict", "run", "whole.npz")[1]
+    for command in ("predict", "evaluate"):
+        code, _, err = cli(command, "run", "divided.npz")
+        assert code == 65
+        assert "whole numbers from 0 to 255, and these look divided by 255 already" in err
+
+
+def test_evaluate_scores_the_column_that_the_model_was_trained_on(cli, here):
+    lines = [f"{i % 5},{'uv'[i % 2]},{i * 1.37}" for i in range(60)]
+    (here / "t.csv").write_text("\n".join(["size,kind,price", *lines]) + "\n")
+    turned = [",".join(reversed(line.split(","))) for line in lines]
+    (here / "turned.csv").write_text("\n".join(["price,kind,size", *turned]) + "\n")
+    code, _, err = cli("train", "t.csv", "--epochs", 1, "--out", "run")
+    assert code == 0, err
+    assert "regression of 'price', the last column" in err
+    assert TrainedModel.load("run").target_names == ("price",)
+    scores = [cli("evaluate", "run", name)[1] for name in ("t.csv", "turned.csv")]
+    assert scores[0] == scores[1] != ""
+    (here / "bare.csv").write_text("\n".join(["kind,size", "u,1", "v,2"]) + "\n")
+    code, _, err = cli("evaluate", "run", "bare.csv")
+    assert code == 65
+    assert "no column 'price', which the model predicts" in err
+    code, _, err = cli("train", "t.csv", "--epochs", 1, "--target", "price", "--out", "named")
+    assert "the last column" not in err
+
+
+def test_categories_and_labels_that_look_like_numbers_are_still_texts(cli, here):
+    codes = ["01234", "04567", "90210", "AB12"]
+    lines = [f"{i % 7},{codes[i % 4]},{['007', '07', 'x'][i % 3]}" for i in range(60)]
+    (here / "t.csv").write_text("\n".join(["n,zip,label", *lines]) + "\n")
+    assert cli("train", "t.csv", "--epochs", 1, "--quiet", "--out", "run")[0] == 0
+    rows = "1,01234,007\n2,04567,07\n"
+    for content, header in (("n,zip,label\n" + rows, "--header"), (rows, "--no-header")):
+        (here / "new.csv").write_text(content)
+        code, _, err = cli("evaluate", "run", "new.csv", header)
+        assert code == 0, err
+    (here / "new.csv").write_text("zip,n\n01234,1\n90210,2\n")
+    code, out, err = cli("predict", "run", "new.csv")
+    assert code == 0, err
+    assert out.count("\n") == 3
+
+
+def test_a_model_of_one_feature_predicts_a_table_of_one_column(cli, here):
+    (here / "t.csv").write_text("a size,y\n" + "".join(f"{i},{i % 3}.5\n" for i in range(40)))
+    assert cli("train", "t.csv", "--epochs", 1, "--quiet", "--out", "run")[0] == 0
+    for content in ("a size\n1\n2\n", "1\n2\n"):
+        (here / "new.csv").write_text(content)
+        code, out, err = cli("predict", "run", "new.csv")
+        assert code == 0, err
+        assert out.count("\n") == 3
+
+
+@pytest.mark.parametrize("name", ["config.toml", "metrics.jsonl", "model.safetensors"])
+@pytest.mark.parametrize("option", ["--quiet", "--overwrite", "--resume"])
+def test_files_that_no_run_made_are_left_alone(cli, here, name, option):
+    (here / name).write_text("mine = 1\n")
+    for _ in range(2):
+        code, _, err = cli("train", "iris", "--epochs", 1, "--out", ".", option)
+        assert code == (74 if option == "--resume" else 73)
+        assert err.count("\n") == 1
+        assert [path.name for path in here.iterdir()] == [name]
+    assert (here / name).read_text() == "mine = 1\n"

@@ -7,6 +7,8 @@ Results go to stdout, progress and warnings to stderr; an error is one line on s
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
 from importlib import import_module
@@ -16,7 +18,7 @@ from typing import Any
 import click
 
 from anyarray_mlp import __version__
-from anyarray_mlp.errors import AnyArrayMLPError
+from anyarray_mlp.errors import AnyArrayMLPError, StorageError
 
 #: Every command: what it does, in the order that `--help` lists them.
 COMMANDS = {
@@ -60,6 +62,10 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A label that the terminal's encoding lacks is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(arguments))
 
 
@@ -86,13 +92,28 @@ def run(arguments: list[str] | None = None) -> int:
             raise
         return fail(str(shortage), shortage.exit_code)
     except BrokenPipeError:
-        # The reader of our output went away; Python would complain again when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output went away.
+        abandon_stdout()
         return 0
+    except OSError as error:
+        abandon_stdout()
+        place = error.filename or "the output"
+        reason = error.strerror or type(error).__name__
+        return fail(
+            f"{place}: {reason}; check the path, the permissions and the disk.",
+            StorageError.exit_code,
+        )
     return code if isinstance(code, int) else 0
+
+
+def abandon_stdout() -> None:
+    """Let what could not be written go: Python would complain again when it flushes."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(message: str, code: int) -> int:
     """Print an error as one line on stderr and return its exit code."""
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+    with contextlib.suppress(OSError):
+        click.echo(f"error: {' '.join(message.split())}", err=True)
     return code

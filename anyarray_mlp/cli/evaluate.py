@@ -13,7 +13,7 @@ from anyarray_mlp.cli.options import NAMES, backend_options, json_option, target
 @click.command()
 @click.argument("model", type=click.Path())
 @click.argument("data")
-@target_option
+@target_option("the model's own")
 @click.option("--drop", type=NAMES, help="Columns of a table to leave out.")
 @click.option(
     "--header/--no-header", default=None, help="Whether a table's first line names columns."
@@ -42,7 +42,12 @@ def command(
     trained = TrainedModel.load(model)
     dropped: Any = (drop,) if isinstance(drop, str) else drop or ()
     dataset = load(
-        data, target=target or None, task=trained.targets.task, drop=dropped, header=header
+        data,
+        target=target or None,
+        task=trained.targets.task,
+        drop=dropped,
+        header=header,
+        schema=trained.schema,
     )
     scored = dataset if dataset.test is None else dataset.test
     scores = trained.scores(scored, select_backend(backend, device, dtype))

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 @click.option("--outputs", type=COUNT, default=3, show_default=True)
 @click.option("--batch-size", type=COUNT, default=6, show_default=True)
 @click.option("--activation", type=NAMES, help="Only this one; all by default.")
-@click.option("--output", "output", help="Only this output function; all by default.")
+@click.option(
+    "--output", "output", help="Only this output function; all that fit --outputs by default."
+)
 @click.option("--loss", help="Only this loss; all by default.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @json_option
@@ -49,9 +51,11 @@ def command(
     sizes = (inputs, *hidden, outputs)
     if output is not None and loss is not None:
         check_pair(output, loss)
+    # A softmax over one unit is 1 whatever its weights.
+    fitting_outputs = [name for name in OUTPUTS if outputs > 1 or name != "softmax"]
     networks: list[MLP] = []
     for each_activation in [activation] if activation else list(ACTIVATIONS):
-        for each_output in [output] if output else list(OUTPUTS):
+        for each_output in [output] if output else fitting_outputs:
             for each_loss in [loss] if loss else list(LOSS_NAMES):
                 try:
                     check_pair(each_output, each_loss)

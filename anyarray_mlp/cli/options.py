@@ -99,11 +99,14 @@ def backend_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-target_option: Decorator = click.option(
-    "--target",
-    multiple=True,
-    help="Target column of a table: its name or its place; the last by default. Again for each further one.",
-)
+def target_option(default: str) -> Decorator:
+    """--target; `default` says what it is where it is left out."""
+    return click.option(
+        "--target",
+        multiple=True,
+        help=f"Target column of a table: its name or its place; {default} by default. Again for each further one.",
+    )
+
 
 json_option: Decorator = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as JSON, for machines."

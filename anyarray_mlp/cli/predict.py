@@ -51,7 +51,7 @@ def command(
     trained = TrainedModel.load(model)
     if proba and trained.targets.task == "regression":
         raise UsageError("--proba is for classes; this model predicts numbers.")
-    features = load_features(data, header=header)
+    features = load_features(data, header=header, schema=trained.schema)
     outputs = trained.outputs(features, select_backend(backend, device, dtype))
     answers = trained.decode(outputs)
     columns = dict(named_columns("prediction", answers))

@@ -38,10 +38,12 @@ class Part:
 class Prepared:
     """A data set that was split and encoded.
 
-    Without a test set, `test` is the training rows and `has_test` false.
+    `target_names` are the columns of a table that hold the target. Without a test set, `test` is the training rows
+    and `has_test` false.
     """
 
     name: str
+    target_names: tuple[str, ...]
     preprocessor: Preprocessor
     targets: TargetEncoder
     training: Part
@@ -78,6 +80,8 @@ def prepare(settings: dict[str, Any]) -> Prepared:
         names=None if is_table else dataset.feature_names,
         vocabulary=dataset.features if is_table else None,
     )
+    names = dataset.target_name
+    target_names = (names,) if isinstance(names, str) else names
     scale_target = settings["scale_target"]
     if scale_target is None:
         scale_target = dataset.task == "regression" and settings["output"] in (None, "identity")
@@ -85,6 +89,7 @@ def prepare(settings: dict[str, Any]) -> Prepared:
     encoded = encode(preprocessor, training)
     return Prepared(
         name=dataset.name,
+        target_names=target_names if is_table else (),
         preprocessor=preprocessor,
         targets=targets,
         training=encoded,

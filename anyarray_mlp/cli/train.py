@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from anyarray_mlp.backends import Backend
     from anyarray_mlp.cli.preparation import Prepared
     from anyarray_mlp.cli.resuming import Checkpoints
-    from anyarray_mlp.diagnosis import Diagnosis, RunMonitor
+    from anyarray_mlp.diagnosis import RunMonitor
     from anyarray_mlp.model import MLP
     from anyarray_mlp.optimizers import Optimizer
     from anyarray_mlp.persistence import RunFolder
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("data", default="digits")
-@target_option
+@target_option("the last")
 @click.option("--task", type=click.Choice(["classification", "regression", "multilabel"]))
 @click.option("--drop", type=NAMES, help="Columns of a table to leave out.")
 @click.option(
@@ -188,7 +188,7 @@ def make_plan(settings: dict[str, Any]) -> Plan:
             mlp.initialize(settings["seed"], settings["initializer"]),
             prepared.preprocessor,
             prepared.targets,
-            metadata(backend),
+            metadata(backend, prepared.target_names),
         ),
         targets,
         validation,
@@ -235,13 +235,20 @@ def train_in(run: RunFolder, plan: Plan) -> int:
                 error.step_losses,
             )
         if monitor is not None:
-            tell(run, monitor.finish(error), settings)
+            said = monitor.finish(error)
+            said.save(run.path)
+            if not settings["quiet"]:
+                click.echo(said.summary(), err=True)
         raise error from None
     model = replace(model, parameters=result.parameters)
     run.save_model(model.to_file())
+    # Everything is kept before anything is printed, which may fail.
+    diagnosis = None if monitor is None else monitor.finish(result)
+    if diagnosis is not None:
+        diagnosis.save(run.path)
     report(run, plan, model, result)
-    if monitor is not None:
-        tell(run, monitor.finish(result), settings)
+    if diagnosis is not None and not settings["quiet"]:
+        click.echo(diagnosis.summary(), err=True)
     if result.signal is not None:
         return 143 if result.signal == signal.SIGTERM else 130
     return 0
@@ -369,13 +376,6 @@ def fit_plan(
     return result
 
 
-def tell(run: RunFolder, diagnosis: Diagnosis, settings: dict[str, Any]) -> None:
-    """Keep a diagnosis in the run's folder and say it in a few lines."""
-    diagnosis.save(run.path)
-    if not settings["quiet"]:
-        click.echo(diagnosis.summary(), err=True)
-
-
 def report(
     run: RunFolder,
     plan: Plan,
@@ -430,15 +430,18 @@ def describe(prepared: Prepared, mlp: MLP, backend: Backend, settings: dict[str,
     if solver != "lbfgs":
         solver += f", learning rate {settings['learning_rate_init']:g}, batches of {settings['batch_size']}"
     arithmetic = "" if backend.arithmetic == "plain" else f", {backend.arithmetic}"
+    task: str = prepared.targets.task
+    if prepared.target_names and not settings["target"]:
+        task += f" of {prepared.target_names[0]!r}, the last column"
     return (
-        f"{prepared.name}: {', '.join(held_out)}; {prepared.targets.task}\n"
+        f"{prepared.name}: {', '.join(held_out)}; {task}\n"
         f"network {kinds}, {activations}, {mlp.output}, {mlp.loss}; {mlp.layout.size:,} parameters\n"
         f"{solver}; {backend.name} on {backend.device}, {backend.dtype}{arithmetic}"
     )
 
 
-def metadata(backend: Backend) -> dict[str, str]:
-    """What the model was made with."""
+def metadata(backend: Backend, target_names: tuple[str, ...]) -> dict[str, str]:
+    """What the model was made with, and a table's columns that it predicts."""
     from importlib.metadata import PackageNotFoundError, version
 
     from anyarray_mlp import __version__
@@ -452,6 +455,8 @@ def metadata(backend: Backend) -> dict[str, str]:
         "arithmetic": backend.arithmetic,
         "python": sys.version.split()[0],
     }
+    if target_names:
+        found["target"] = json.dumps(target_names)
     for distribution in BACKENDS[backend.name].distributions:
         try:
             found[distribution] = version(distribution)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from .builtin import BUILTIN_NAMES
 from .dataset import Dataset, Features, Task
 from .preprocessing import Preprocessor
+from .schema import Schema
 from .shuffling import Shuffler
 from .sources import load, load_features
 from .splitting import split_indices
@@ -22,6 +23,7 @@ __all__ = [
     "Dataset",
     "Features",
     "Preprocessor",
+    "Schema",
     "Shuffler",
     "TargetEncoder",
     "Task",

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import DataError
 from .dataset import Dataset, Task
 from .messages import listed, shown, suggestion
+from .schema import Schema
 from .tables import read_table
 from .tasks import infer_task, target_for, tidy_target
 
@@ -28,31 +29,24 @@ def load_table(
     task: Task | None = None,
     drop: Sequence[Column] = (),
     header: bool | None = None,
+    schema: Schema | None = None,
 ) -> Dataset:
-    """The set in a text table; the target is its last column unless named.
+    """The set in a text table; the target is that of `schema`, or else its last column, unless named.
 
     Raises `DataError` for an unknown column, a missing target, or a target that does not fit
     `task`.
     """
-    table = read_table(path, header=header)
-    # Places count in the file, so all columns are found before any is dropped.
-    dropped = [find_column(table, column, path) for column in drop]
     wanted = [target] if isinstance(target, (str, int)) else list(target or ())
-    names = list(dict.fromkeys(find_column(table, column, path) for column in wanted))
-    both = [name for name in names if name in dropped]
-    if both:
-        raise DataError(
-            f"{path}: column {shown(both[0])} is to be the target and to be dropped; leave one out"
+
+    def texts(columns: list[str]) -> list[str]:
+        return (
+            [] if schema is None else schema.text_columns(*cut(columns, wanted, drop, schema, path))
         )
-    table = table.drop(columns=dropped)
-    if not names and table.shape[1]:
-        names = [str(table.columns[-1])]
-    if not names or len(names) == table.shape[1]:
-        raise DataError(
-            f"{path}: no column is left for the features; drop fewer, or name fewer targets"
-        )
+
+    table = read_table(path, header=header, texts=texts)
+    kept, names = cut(list(table.columns), wanted, drop, schema, path)
     values = target_values(table, names, task, path)
-    features = table.drop(columns=names)
+    features = table[kept]
     chosen = infer_task(values) if task is None else task
     return Dataset(
         name=str(path),
@@ -64,9 +58,47 @@ def load_table(
     )
 
 
-def find_column(table: pandas.DataFrame, column: Column, path: Path) -> str:
+def cut(
+    columns: list[str],
+    wanted: Sequence[Column],
+    drop: Sequence[Column],
+    schema: Schema | None,
+    path: Path,
+) -> tuple[list[str], list[str]]:
+    """The names of the features and of the targets; places count in the file, whatever is dropped."""
+    dropped = [find_column(columns, column, path) for column in drop]
+    targets = list(dict.fromkeys(find_column(columns, column, path) for column in wanted))
+    both = [name for name in targets if name in dropped]
+    if both:
+        raise DataError(
+            f"{path}: column {shown(both[0])} is to be the target and to be dropped; leave one out"
+        )
+    kept = [name for name in columns if name not in dropped]
+    if not targets and kept:
+        targets = default_targets(kept, schema, path)
+    features = [name for name in kept if name not in targets]
+    if not targets or not features:
+        raise DataError(
+            f"{path}: no column is left for the features; drop fewer, or name fewer targets"
+        )
+    return features, targets
+
+
+def default_targets(columns: list[str], schema: Schema | None, path: Path) -> list[str]:
+    """The columns that a model of this schema predicts, or else the last one."""
+    known = [] if schema is None else list(schema.target_names)
+    if known and all(name in columns for name in known):
+        return known
+    if schema is not None and known and columns[-1] in schema.preprocessor.names:
+        raise DataError(
+            f"{path}: no column {listed(known)}, which the model predicts; give the labelled rows, or name the "
+            "target's column"
+        )
+    return columns[-1:]
+
+
+def find_column(names: list[str], column: Column, path: Path) -> str:
     """The name of a column given by name, or by its place from 0 (negative: from the end)."""
-    names = list(table.columns)
     if column in names:
         return str(column)
     try:

@@ -16,6 +16,7 @@ from .cells import is_gap, is_number
 from .dataset import Features
 from .messages import listed, shown, suggestion
 from .moments import mean_and_scale
+from .separators import to_number
 from .tables import UNNAMED
 
 if TYPE_CHECKING:
@@ -187,12 +188,18 @@ class Preprocessor:
         numbers = checked_numbers(column.name, values, places)
         gaps = np.isnan(numbers)
         if self.pixels:
-            outside = gaps | (numbers < 0) | (numbers > PIXEL_LEVELS)
+            outside = gaps | (numbers < 0) | (numbers > PIXEL_LEVELS) | (numbers % 1 != 0)
             if outside.any():
                 row = int(outside.argmax())
+                divided = np.nanmin(numbers) >= 0 and np.nanmax(numbers) <= 1
                 raise DataError(
-                    f"{places.at(row)}, column {shown(column.name)}: {numbers[row]} is no pixel; "
-                    "the model was trained on pixels from 0 to 255"
+                    f"{places.at(row)}, column {shown(column.name)}: {numbers[row]} is no pixel; the model was "
+                    "trained on pixels, which are whole numbers from 0 to 255"
+                    + (
+                        ", and these look divided by 255 already: give them undivided"
+                        if divided
+                        else ""
+                    )
                 )
             return numbers / PIXEL_LEVELS
         filled = np.where(gaps, column.median, numbers)
@@ -236,6 +243,14 @@ class Preprocessor:
             f"column {shown(absent[0])} is missing{suggestion(absent[0], present)}; the model was "
             f"trained on {listed(self.names)} and the table has {listed(present)}"
         )
+
+    def text_columns(self, present: Sequence[str]) -> list[str]:
+        """Those of a table's columns that are one-hot encoded, found as `transform` finds them."""
+        named = all(name in present for name in self.names)
+        by_place = len(present) == self.n_features_in and (unnamed(present) or unnamed(self.names))
+        found = self.names if named or not by_place else present
+        pairs = zip(self.columns, found, strict=True)
+        return [name for column, name in pairs if column.kind == "categorical" and name in present]
 
     def to_json(self) -> dict[str, Any]:
         """All that `from_json` needs, in types that JSON has (floats survive it bit by bit)."""
@@ -430,6 +445,10 @@ def encode_categories(column: Column, values: Array, places: Places, target: Arr
         if is_gap(value):
             continue
         place = positions.get(category(value))
+        if place is None and isinstance(value, str):
+            # A column of whole numbers that has gaps is often written 1.0.
+            number = to_number(value)
+            place = positions.get("" if number is None else category(number))
         if place is None:
             raise DataError(
                 f"{places.at(row)}, column {shown(column.name)}: {shown(value)} was not seen in "

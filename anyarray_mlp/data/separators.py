@@ -49,10 +49,10 @@ def records(source: Source, separator: str) -> Iterator[tuple[int, list[str]]]:
         ) from error
 
 
-def find_separator(source: Source) -> str:
+def find_separator(source: Source, *, one_column: bool = False) -> str:
     """The separator on which most of the first 50 records agree: `, ; tab |`, else blanks.
 
-    Raises `DataError` where no candidate gives two columns.
+    Where no candidate gives two columns it is the comma if `one_column` will do, else a `DataError`.
     """
     agreement: dict[str, float] = {}
     for separator in (*SEPARATORS, BLANKS):
@@ -77,6 +77,8 @@ def find_separator(source: Source) -> str:
     # Blanks also stand inside texts and dates, so they separate only where nothing else does.
     if agreement[best] < 0.5 and agreement[BLANKS] > agreement[best]:
         best = BLANKS
+    if one_column and agreement[best] < 0.5:
+        return ","
     if agreement[best] == 0.0:
         raise DataError(
             f"{source.path}: has one column only; give features beside the target, separated by "

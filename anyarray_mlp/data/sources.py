@@ -15,6 +15,7 @@ from .files import file_size
 from .idx import is_idx_name, load_idx_features, load_idx_file, load_idx_folder
 from .messages import listed, suggestion
 from .npz import load_npz, load_npz_features
+from .schema import Schema
 from .tables import read_table
 from .tasks import target_for
 
@@ -36,6 +37,7 @@ def load(
     task: Task | None = None,
     drop: Sequence[Column] = (),
     header: bool | None = None,
+    schema: Schema | None = None,
 ) -> Dataset:
     """Read a data set.
 
@@ -46,6 +48,8 @@ def load(
     task: overrides what `infer_task` reads from the target.
     drop, header: for tables, columns to leave out, and whether the first line names the columns
         (detected by default).
+    schema: for tables that a model is to judge, what it knows of those it was trained on: which columns hold
+        texts, and the target's by default.
 
     Raises `DataError` naming file, line, column, value and cure; `StorageError` where the file
     cannot be read; `UsageError` for options that do not fit the source.
@@ -53,7 +57,9 @@ def load(
     if task is not None and task not in TASKS:
         raise UsageError(f"task is {task!r}; it must be one of {listed(TASKS)}")
     if is_table(source):
-        return load_table(Path(source), target=target, task=task, drop=drop, header=header)
+        return load_table(
+            Path(source), target=target, task=task, drop=drop, header=header, schema=schema
+        )
     if target is not None or drop or header is not None:
         raise UsageError(
             f"{source}: target, drop and header are for tables, and this source has its own "
@@ -70,14 +76,17 @@ def load(
     return load_npz(path, task=task)
 
 
-def load_features(source: str | os.PathLike[str], *, header: bool | None = None) -> Features:
+def load_features(
+    source: str | os.PathLike[str], *, header: bool | None = None, schema: Schema | None = None
+) -> Features:
     """The features of `source` to predict on; it need not hold a target.
 
     A table comes whole, its target column (if any) with it: `Preprocessor.transform` takes the
     columns that it knows. Of a folder of IDX files come the images to train on.
     """
     if is_table(source):
-        return read_table(Path(source), header=header)
+        texts = None if schema is None else schema.text_columns
+        return read_table(Path(source), header=header, texts=texts, one_column=True)
     if str(source) in BUILTIN:
         return load(source).features
     path = Path(source)

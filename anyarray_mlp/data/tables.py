@@ -6,7 +6,7 @@ import codecs
 import io
 import warnings
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,31 +42,48 @@ FEW_CATEGORIES = 20
 UNNAMED = "column_"
 
 
-def read_table(path: Path, *, header: bool | None = None) -> pandas.DataFrame:
+TextColumns = Callable[[list[str]], Collection[str]]
+
+
+def read_table(
+    path: Path,
+    *,
+    header: bool | None = None,
+    texts: TextColumns | None = None,
+    one_column: bool = False,
+) -> pandas.DataFrame:
     """Read a table of numbers and texts; the index holds each row's line in the file.
 
     Separator (`, ; tab |` or blanks), header, decimal comma and missing values (`?`, empty, NA,
     nan, NULL) are detected; `header` overrides the second. Columns without a name are `column_1`,
     `column_2`, ... Numeric columns are integers or floats (parsed to the nearest double, so the
-    same bits everywhere), texts are objects without surrounding blanks.
+    same bits everywhere), texts are objects without surrounding blanks. `texts` says, given all
+    names, which columns are texts even where every cell is a number; `one_column` takes a table of one.
 
     Raises `DataError` naming file, line, column and value.
     """
     source = Source.of(path)
     try:
-        return table_from(source, header)
+        return table_from(source, header, texts or no_columns, one_column)
     except StorageError:
         raise
     except OSError as error:
         raise unreadable(path, error) from error
 
 
-def table_from(source: Source, header: bool | None) -> pandas.DataFrame:
+def no_columns(names: list[str]) -> Collection[str]:
+    """None of the columns."""
+    return ()
+
+
+def table_from(
+    source: Source, header: bool | None, text_columns: TextColumns, one_column: bool
+) -> pandas.DataFrame:
     """The table in `source`, in passes that each stream it: its form first, then its values."""
     import pandas
 
     check_text(source)
-    separator = find_separator(source)
+    separator = find_separator(source, one_column=one_column)
     sample = [fields for _, fields in islice(records(source, separator), HEADER_RECORDS)]
     with_header = has_header(sample) if header is None else header
     names = column_names(sample[0], with_header, source.path)
@@ -83,7 +100,12 @@ def table_from(source: Source, header: bool | None) -> pandas.DataFrame:
         **exact_floats(pandas.__version__),
     }
     body = sample[1:] if with_header else sample
-    texts = [name for name, *cells in zip(names, *body, strict=False) if not are_numbers(cells)]
+    known = frozenset(text_columns(names))
+    texts = [
+        name
+        for name, *cells in zip(names, *body, strict=False)
+        if name in known or not are_numbers(cells)
+    ]
     table = parsed(source, texts, options)
     late = [name for name in names if name not in texts and table[name].dtype.kind not in "iuf"]
     if late:
@@ -95,7 +117,9 @@ def table_from(source: Source, header: bool | None) -> pandas.DataFrame:
         )
     table.index = pandas.Index(np.frombuffer(lines, dtype=np.int64), name="line")
     for name in texts + late:
-        table[name] = tidy_texts(table[name], str(options["decimal"]), source.path)
+        table[name] = stripped(table[name])
+        if name not in known:
+            table[name] = numbers_or_texts(table[name], str(options["decimal"]), source.path)
     for position, name in enumerate(names):
         check_finite(table[name], source, separator, position)
     return table
@@ -237,27 +261,33 @@ def check_finite(column: pandas.Series[Any], source: Source, separator: str, pos
         )
 
 
-def tidy_texts(column: pandas.Series[Any], decimal: str, path: Path) -> pandas.Series[Any]:
-    """Texts without surrounding blanks; numbers where, but for those blanks, all cells are."""
+def stripped(column: pandas.Series[Any]) -> pandas.Series[Any]:
+    """Texts without surrounding blanks; what is missing is nan."""
     import pandas
 
     present = column.notna().to_numpy(dtype=bool)
-    stripped = [cell.strip() for cell in column.to_numpy(dtype=object)[present]]
+    cells = [cell.strip() for cell in column.to_numpy(dtype=object)[present]]
     values = np.full(len(column), np.nan, dtype=object)
-    values[present] = [np.nan if cell in MISSING else cell for cell in stripped]
-    texts = pandas.Series(values, index=column.index, name=column.name, dtype=object)
+    values[present] = [np.nan if cell in MISSING else cell for cell in cells]
+    return pandas.Series(values, index=column.index, name=column.name, dtype=object)
+
+
+def numbers_or_texts(texts: pandas.Series[Any], decimal: str, path: Path) -> pandas.Series[Any]:
+    """A column of texts; numbers where all cells, bared of their blanks, are."""
+    import pandas
+
     known = texts.dropna()
     numbers = [to_number(cell, decimal) for cell in known]
     slips = [line for line, number in zip(known.index, numbers, strict=True) if number is None]
     if not slips:
         parsed_numbers = pandas.Series(
-            numbers, index=known.index, name=column.name, dtype=np.float64
+            numbers, index=known.index, name=texts.name, dtype=np.float64
         )
-        return parsed_numbers.reindex(column.index)
+        return parsed_numbers.reindex(texts.index)
     correct = len(known) - len(slips)
     if correct >= NEARLY_NUMERIC * len(known) and len(set(numbers)) > FEW_CATEGORIES:
         raise DataError(
-            f"{path}: line {slips[0]}, column {shown(column.name)}: {shown(known[slips[0]])} is not a "
+            f"{path}: line {slips[0]}, column {shown(texts.name)}: {shown(known[slips[0]])} is not a "
             f"number and {correct} others are; correct it, or write ? for a missing value"
         )
     return texts

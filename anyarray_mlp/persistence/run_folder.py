@@ -9,7 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from anyarray_mlp.errors import DataError, OutputExistsError, StorageError, UsageError
+from anyarray_mlp.errors import (
+    DataError,
+    ModelFileError,
+    OutputExistsError,
+    StorageError,
+    UsageError,
+)
 from anyarray_mlp.persistence.checkpoint import (
     Checkpoint,
     checkpoint_path,
@@ -18,6 +24,7 @@ from anyarray_mlp.persistence.checkpoint import (
     save_checkpoint,
 )
 from anyarray_mlp.persistence.files import (
+    LOCK_NAME,
     DirectoryLock,
     append,
     atomic_write,
@@ -59,11 +66,17 @@ class RunFolder:
         """Start a run: make the folder, lock it, and clear what an earlier run told and its checkpoints.
 
         A model that is there stays until `save_model` replaces it. Raises OutputExistsError where
-        a model or checkpoint is there and `overwrite` is false, LockedError where another process
-        writes there, StorageError where the system refuses.
+        a model or checkpoint is there and `overwrite` is false, or files of these names that no run
+        made, LockedError where another process writes there, StorageError where the system refuses.
         """
         run = cls(path)
         make_folder(run.path)
+        foreign = [name for name in (*RECORD_NAMES, MODEL_NAME) if exists(run.path / name)]
+        if foreign and not run.holds_a_run():
+            raise OutputExistsError(
+                f"{run.path} holds {foreign[0]}, which no run of this program made: give another --out, or move "
+                "that file away"
+            )
         try:
             run.acquire()
             steps = checkpoint_steps(run.path)
@@ -85,11 +98,13 @@ class RunFolder:
     def resume(cls, path: str | os.PathLike[str]) -> RunFolder:
         """Go on with a run: lock its folder and drop the line that a crash may have left torn.
 
-        Raises StorageError where there is no such folder, LockedError where it is in use.
+        Raises StorageError where there is no such folder or no run in it, LockedError where it is in use.
         """
         run = cls(path)
         if not exists(run.path):
             raise StorageError(f"{run.path} is not there: name the folder of a run to resume")
+        if not run.holds_a_run():
+            raise StorageError(f"{run.path} holds no run to resume: name the folder of one")
         try:
             run.acquire()
             run.rewind_metrics(len(run.read_metrics()))
@@ -97,6 +112,16 @@ class RunFolder:
             run.close()
             raise
         return run
+
+    def holds_a_run(self) -> bool:
+        """Whether a run made what is here: its lock, a checkpoint or a model tell."""
+        if exists(self.path / LOCK_NAME) or checkpoint_steps(self.path):
+            return True
+        try:
+            self.load_model()
+        except (ModelFileError, StorageError):
+            return False
+        return True
 
     @property
     def model_path(self) -> Path:
