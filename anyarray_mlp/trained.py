@@ -22,6 +22,7 @@ from anyarray_mlp.training import Evaluation
 Host = NDArray[Any]
 
 PIXEL_SCALE = 1.0 / 255.0
+MOST_PREDICTORS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +68,13 @@ class TrainedModel:
     def predictor(self, backend: Backend | None, input_scale: float | None) -> Predictor:
         """The predictor on a backend, prepared when first asked for; None stands for NumPy."""
         key = backend, input_scale
-        if key not in self.predictors:
-            chosen = backend or select_backend()
-            self.predictors[key] = Predictor(self.mlp, self.parameters, chosen, input_scale)
-        return self.predictors[key]
+        found = self.predictors.get(key)
+        if found is None:
+            found = Predictor(self.mlp, self.parameters, backend or select_backend(), input_scale)
+            if len(self.predictors) >= MOST_PREDICTORS:  # each holds the parameters once more
+                self.predictors.clear()
+            self.predictors[key] = found
+        return found
 
     def predict(self, features: Any, backend: Backend | None = None) -> Host:
         """Labels (n,), answers of 0 and 1 (n, k), or values in their own unit."""

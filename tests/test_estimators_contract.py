@@ -299,6 +299,41 @@ def test_a_batch_of_zero_weights_changes_nothing() -> None:
     assert np.all(np.isfinite(estimator.loss_curve_))
 
 
+@pytest.mark.parametrize("loss", ["poisson", "squared_error"])
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+def test_regression_passes_over_batches_of_zero_weights(loss: str, alpha: float) -> None:
+    y = np.floor(DIABETES[:60] / 50.0)
+    if loss == "squared_error":
+        y = np.stack([y, -y], axis=1)
+    weight = np.repeat([0.0, 1.0], 30)
+    estimator = MLPRegressor(
+        loss,
+        4,
+        solver="sgd",
+        alpha=alpha,
+        batch_size=10,
+        shuffle=False,
+        max_iter=3,
+        momentum=0.0,
+        random_state=0,
+    )
+    whole = clone(estimator).fit(X_DIABETES[:60], y, sample_weight=weight)
+    assert np.all(np.isfinite(whole.loss_curve_))
+    if alpha == 0.0:
+        part = clone(estimator).fit(X_DIABETES[30:60], y[30:])
+        np.testing.assert_allclose(whole.predict(X_DIABETES), part.predict(X_DIABETES), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_held_out_rows_that_weigh_nothing_are_refused(kind: Any) -> None:
+    estimator = kind(hidden_layer_sizes=4, max_iter=2, early_stopping=True, random_state=0)
+    weight = np.zeros(150)
+    estimator.fit(X_IRIS, IRIS)
+    weight[estimator._progress.split[0]] = 1.0
+    with pytest.raises(ValueError, match="weights of the validation rows sum to zero"):
+        estimator.fit(X_IRIS, IRIS, sample_weight=weight)
+
+
 def test_labels_unseen_in_an_earlier_fit_are_refused() -> None:
     estimator = MLPClassifier((4,), max_iter=1)
     estimator.partial_fit(X_IRIS[:100], IRIS[:100], classes=[0, 1])

@@ -106,11 +106,8 @@ class JaxBackend(Backend):
         return scanned(step, self.xp)
 
     def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """`jax.jit` with the namespace bound."""
-        import jax
-
-        compiled: Callable[..., Any] = jax.jit(partial(function, self.xp))
-        return compiled
+        """`jax.jit` with the namespace bound, compiled once for each function and shapes."""
+        return bound(function, self.xp)
 
     def reproducible_namespace(self, slices: int) -> ReproducibleNamespace:
         """Reproducible arithmetic, its arrays known to JAX; turns on `jax_enable_x64` for the process."""
@@ -166,6 +163,15 @@ def scanned(step: Step, xp: Any) -> Run:
 
     run: Run = jax.jit(scan, donate_argnums=0)
     return run
+
+
+@lru_cache(maxsize=64)
+def bound(function: Callable[..., Any], xp: Any) -> Callable[..., Any]:
+    """`function` with the namespace bound, as one XLA program for each set of shapes."""
+    import jax
+
+    compiled: Callable[..., Any] = jax.jit(partial(function, xp))
+    return compiled
 
 
 @cache

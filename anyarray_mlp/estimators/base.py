@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from numbers import Number
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -325,7 +326,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         dtype = dtype_name(leaves[0])
         home = backend_at(place, dtype)
         backend = computing_backend(place, self.backend, self.device, dtype, self.reproducible)
-        run = prediction(backend, self._network)
+        run = self._prediction(backend)
         if not serves(backend, place):
             leaves = tuple(moved(backend, leaf) for leaf in leaves)
         parts = [
@@ -335,6 +336,15 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         with backend.on_device():
             outputs = parts[0] if len(parts) == 1 else backend.xp.concat(parts, axis=0)
         return home, outputs if serves(backend, place) else home.asarray(backend.to_host(outputs))
+
+    def _prediction(self, backend: Backend) -> Callable[..., Array]:
+        """The function (leaves, x) -> outputs on a backend, made when first asked for."""
+        key = backend, self._network
+        kept = PREDICTIONS.get(self)
+        if kept is None or kept[0] != key:
+            kept = key, backend.jit(prediction(self._network))
+            PREDICTIONS[self] = kept
+        return kept[1]
 
     def _needs_no_validation(self, X: Any) -> bool:
         """Whether validation would find nothing to do: it takes longer than a few rows of prediction."""
@@ -392,14 +402,21 @@ def is_finite(x: Host) -> bool:
         return bool(np.isfinite(np.sum(x)))
 
 
+#: What each estimator predicted with last. That holds on to the parameters, so it goes when the estimator goes;
+#: it is not kept in the estimator, which `predict` leaves as it is and which can be pickled.
+PREDICTIONS: WeakKeyDictionary[BaseMLP, tuple[tuple[Backend, MLP], Callable[..., Array]]] = (
+    WeakKeyDictionary()
+)
+
+
 @functools.lru_cache(maxsize=16)
-def prediction(backend: Backend, network: MLP) -> Callable[..., Array]:
-    """The function (leaves, x) -> outputs of a network, compiled once for each backend."""
+def prediction(network: MLP) -> Callable[..., Array]:
+    """(xp, leaves, x) -> outputs of a network; one function, as JAX compiles each once."""
 
     def outputs(xp: Any, leaves: Any, x: Array) -> Array:
         return network.predict(xp, leaves, as_inputs(xp, x, leaves[0].dtype, None))
 
-    return backend.jit(outputs)
+    return outputs
 
 
 def checked_weight(sample_weight: Any, n: int) -> Host | None:

@@ -40,7 +40,12 @@ class CountedMLP(MLP):
     ) -> tuple[Array, Leaves]:
         """As `MLP.loss_and_grad`."""
         loss, grad = super().loss_and_grad(xp, leaves, x, targets, sample_weight, **options)
-        total = x.shape[0] if sample_weight is None else xp.sum(sample_weight)
+        total: Array = x.shape[0]
+        if sample_weight is not None:
+            total = xp.sum(sample_weight)
+            # As in `MLP`: where all weights are zero, so are the loss and its penalty.
+            empty = total == 0
+            total = xp.where(empty, 1.0, total)
         if self.loss == "poisson":
             offset = deviance_offset(xp, targets)
             if sample_weight is not None:
@@ -50,8 +55,11 @@ class CountedMLP(MLP):
         loss = loss / k
         alpha = options.get("alpha", 0.0)
         if alpha:
+            decay = alpha / total
+            if sample_weight is not None:
+                decay = xp.where(empty, 0.0, decay)
             for w in self.layout.unpack(xp, leaves)[0]:
-                loss = loss + xp.sum(w * w) * (0.5 * alpha * (1.0 - 1.0 / k)) / total
+                loss = loss + xp.sum(w * w) * (decay * 0.5 * (1.0 - 1.0 / k))
         return loss, grad
 
     def losses(self, xp: Any, leaves: Leaves, x: Array, targets: Array) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -35,7 +36,13 @@ class HeldOut:
         self.spans = row_spans(x, backend)
         self.resident = None if sparse.issparse(x) else [self.part(x, span) for span in self.spans]
         self.targets = [moved(backend, targets[start:stop]) for start, stop in self.spans]
-        self.run = measurement(backend, network)
+        if weight is not None and math.fsum(weight) == 0:
+            raise DataError(
+                "The sample weights of the validation rows sum to zero, so that nothing can be measured on them: use "
+                "another random_state or a larger validation_fraction, or pass X_val with weights of its own."
+            )
+        # Not shared with other fits: it may hold on to the parameters that it was last given.
+        self.run = backend.jit(measurement(network))
 
     def part(self, x: Any, span: tuple[int, int]) -> Any:
         """Some rows on the backend's device, dense."""
@@ -55,14 +62,14 @@ class HeldOut:
 
 
 @lru_cache(maxsize=16)
-def measurement(backend: Backend, network: MLP) -> Callable[..., Any]:
-    """The function (leaves, x, targets) -> (outputs, losses) of a network, compiled once for each backend."""
+def measurement(network: MLP) -> Callable[..., Any]:
+    """(xp, leaves, x, targets) -> (outputs, losses) of a network; one function, as JAX compiles each once."""
 
     def measure(xp: Any, leaves: Leaves, x: Any, targets: Any) -> Any:
         x = as_inputs(xp, x, leaves[0].dtype, None)
         return network.predict(xp, leaves, x), network.losses(xp, leaves, x, targets)
 
-    return backend.jit(measure)
+    return measure
 
 
 def scorer_of(scoring: Any, estimator: Any) -> Callable[..., float]:
