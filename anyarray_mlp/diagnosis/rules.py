@@ -274,6 +274,7 @@ def wrong_validation_labels(run: RunRecord) -> Finding | None:
         or outcome.validation_skill is None
         or outcome.validation_skill > 0.1
         or run.progress < 0.2
+        or shuffled_labels(run)  # few rows of labels that mean nothing may well fall together so
     ):
         return None
     return Finding(
@@ -503,7 +504,7 @@ def batch_too_small(run: RunRecord) -> Finding | None:
     return Finding(
         "batch_too_small",
         ("error" if failed(run) else "warning") if bad else "note",
-        f"{batch} row{'s' if batch > 1 else ''} a step; at the end a step still changes a layer's weights by "
+        f"{counted(batch, 'row')} a step; at the end a step still changes a layer's weights by "
         f"{late:.2g} of their size",
         "Use batch_size=32, or lower the learning rate",
     )
@@ -587,18 +588,29 @@ def is_small(run: RunRecord) -> bool:
     return not widths or min(widths) <= needed
 
 
+#: So few units that a network which learned nothing is too small, whatever else holds it.
+FEWEST_UNITS = 2
+
+
+def is_stuck(run: RunRecord) -> bool:
+    """Whether a network with hidden layers learned nothing at all, by loss and by score."""
+    return len(run.settings.sizes) > 2 and run.progress < 0.02 and run.outcome.training_skill < 0.1
+
+
 def underfitting(run: RunRecord) -> Finding | None:
     """A narrow network that settled at less than the data hold."""
     widths = run.settings.sizes[1:-1]
     if not lacks(run) or unfinished(run) or not is_small(run):
         return None
-    if widths and run.progress < 0.02:
-        return None  # a narrow network that learned nothing at all is stuck
+    if is_stuck(run) and min(widths) > FEWEST_UNITS:
+        return None
+    small = "no hidden layer"
+    if widths:
+        small = f"the narrowest hidden layer has {counted(min(widths), 'unit')}"
     return Finding(
         "underfitting",
         "error",
-        f"{'no hidden layer' if not widths else f'the narrowest hidden layer has {min(widths)} units'} and the loss "
-        f"has settled; {found_in_vain(run)}",
+        f"{small} and the loss has settled; {found_in_vain(run)}",
         "Use a wider network: hidden_layer_sizes=(64,) or (64, 64)",
         layer=None if not widths else widths.index(min(widths)),
     )
@@ -608,7 +620,7 @@ def plateau(run: RunRecord) -> Finding | None:
     """A loss that settled at less than the data hold, in a network that could do better."""
     if not lacks(run) or unfinished(run) or run.outcome.stopped == "diverged":
         return None
-    if is_small(run) and (run.progress >= 0.02 or len(run.settings.sizes) == 2):
+    if is_small(run) and not is_stuck(run):
         return None
     return Finding(
         "plateau",
@@ -672,6 +684,11 @@ def diverged(run: RunRecord) -> Finding | None:
         f"the loss became infinite or NaN at step {run.outcome.steps}",
         "Mend the causes above; clip_norm=1 keeps single steps short",
     )
+
+
+def counted(number: int, noun: str) -> str:
+    """1 row, 2 rows."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def listed(items: tuple[object, ...] | list[str], count: int) -> str:

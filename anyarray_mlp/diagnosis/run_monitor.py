@@ -27,7 +27,6 @@ from anyarray_mlp.diagnosis.data_summary import (
 )
 from anyarray_mlp.diagnosis.probe import (
     Probe,
-    gradient_norms,
     probe_from,
     probe_function,
 )
@@ -35,7 +34,7 @@ from anyarray_mlp.diagnosis.report import Diagnosis, diagnose_run
 from anyarray_mlp.diagnosis.run_record import Curve, InitialLayer, Outcome, RunRecord, Settings
 from anyarray_mlp.errors import DivergedError
 from anyarray_mlp.model import MLP
-from anyarray_mlp.optimizers import Optimizer, State, sgd
+from anyarray_mlp.optimizers import Optimizer, State, gradient_norm, sgd
 from anyarray_mlp.parameters import Leaves
 from anyarray_mlp.training import (
     Epoch,
@@ -69,7 +68,8 @@ class RunMonitor:
     print(monitor.finish(fit(mlp, x, targets, callbacks=[monitor], **options)).summary())
 
     Parameters are those of `training.fit`, of which it needs what is named here; others are of no account.
-    `probe_on_device` overrules where probes run.
+    `probe_on_device` overrules where probes run. Where `statistics` are gathered for another, it is not known how many
+    gradients were clipped.
     """
 
     def __init__(
@@ -92,6 +92,7 @@ class RunMonitor:
         clip_norm: float | None = None,
         input_scale: float | None = None,
         probe_on_device: bool | None = None,
+        statistics: StepStatistics | None = None,
         **others: Any,
     ) -> None:
         self.mlp = mlp
@@ -141,18 +142,21 @@ class RunMonitor:
         self.look(*self.moved(self.start), self.start.epoch, self.start.step, None)
         self.epochs: list[Epoch] = []
         self.clipped: list[NDArray[np.bool_]] = []
+        self.other_statistics = statistics
 
     @property
     def statistics(self) -> StepStatistics | None:
-        """What to pass to `fit` as `statistics`: gradient norms at every step where gradients are clipped."""
-        return None if self.settings.clip_norm is None else gradient_norms(self.mlp)
+        """What to pass to `fit` as `statistics`: the gradient's norm at every step where gradients are clipped."""
+        if self.settings.clip_norm is None or self.other_statistics is not None:
+            return None
+        return lambda xp, leaves, grad: (gradient_norm(xp, grad),)
 
     def __call__(self, epoch: Epoch) -> None:
         """Take note of an epoch."""
         self.epochs.append(epoch)
-        if epoch.statistics and self.settings.clip_norm is not None:
-            total = np.sqrt(sum(norms**2 for norms in epoch.statistics))
-            self.clipped.append(total > self.settings.clip_norm)
+        if epoch.statistics and self.statistics is not None:
+            (norms,) = epoch.statistics
+            self.clipped.append(norms > self.settings.clip_norm)
         done = len(self.epochs)
         if done & (done - 1) == 0:
             self.look_after(epoch)
@@ -302,11 +306,12 @@ class RunMonitor:
 
 
 class HostRows:
-    """An array on the host or on the device, of which rows are wanted on the host."""
+    """An array on the host or on the device, or a sparse matrix, of which rows are wanted on the host, dense."""
 
     def __init__(self, backend: Backend, array: Array) -> None:
         self.backend = backend
-        self.array = array
+        self.sparse = hasattr(array, "tocsr")
+        self.array = array.tocsr() if self.sparse else array
         self.n: int = array.shape[0]
         self.host: Host | None = array if isinstance(array, np.ndarray) else None
 
@@ -314,6 +319,8 @@ class HostRows:
         """Rows, on the host."""
         if self.host is not None:
             return np.asarray(self.host[rows])
+        if self.sparse:
+            return np.asarray(self.array[rows].toarray())
         backend = self.backend
         return backend.to_host(backend.xp.take(self.array, backend.asarray(rows), axis=0))
 
@@ -360,7 +367,7 @@ def diagnosed_fit(
     """`fit` with a `RunMonitor`: what came of it, None if it diverged, and the diagnosis."""
     monitor = RunMonitor(mlp, x, targets, **options)
     if monitor.statistics is not None:
-        options.setdefault("statistics", monitor.statistics)
+        options["statistics"] = monitor.statistics
     options.pop("probe_on_device", None)
     try:
         result = fit(mlp, x, targets, callbacks=[monitor, *callbacks], **options)
