@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.initializers import Initializer
-from anyarray_mlp.model import MLP
+from anyarray_mlp.model import MLP, batch_shares
 from anyarray_mlp.parameters import Leaves
 
 Array = Any
@@ -40,24 +40,12 @@ class CountedMLP(MLP):
     ) -> tuple[Array, Leaves]:
         """As `MLP.loss_and_grad`."""
         loss, grad = super().loss_and_grad(xp, leaves, x, targets, sample_weight, **options)
-        total: Array = x.shape[0]
-        if sample_weight is not None:
-            total = xp.sum(sample_weight)
-            # As in `MLP`: where all weights are zero, so are the loss and its penalty.
-            empty = total == 0
-            total = xp.where(empty, 1.0, total)
+        share, decay = batch_shares(xp, x.shape[0], sample_weight, options.get("alpha", 0.0))
         if self.loss == "poisson":
-            offset = deviance_offset(xp, targets)
-            if sample_weight is not None:
-                offset = offset * sample_weight
-            return loss + xp.sum(offset) / total, grad
+            return loss + xp.sum(deviance_offset(xp, targets) * share), grad
         k = self.sizes[-1]
         loss = loss / k
-        alpha = options.get("alpha", 0.0)
-        if alpha:
-            decay = alpha / total
-            if sample_weight is not None:
-                decay = xp.where(empty, 0.0, decay)
+        if options.get("alpha"):
             for w in self.layout.unpack(xp, leaves)[0]:
                 loss = loss + xp.sum(w * w) * (decay * 0.5 * (1.0 - 1.0 / k))
         return loss, grad
