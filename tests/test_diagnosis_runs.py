@@ -185,6 +185,19 @@ def test_sparse_inputs_are_judged_as_dense_ones():
         assert found.record.outcome.stopped == "finished"
 
 
+def test_layers_are_counted_from_one():
+    _, found = diagnosed_fit(
+        MLP((2, 3, 1), "tanh", "logistic"), np.eye(2), np.array([[0.0], [1.0]]), epochs=1
+    )
+    record = found.record
+    beyond = replace(
+        record, data=replace(record.data, unreachable=0.5, constant=(0,), n_constant=1)
+    )
+    layers = {finding.cause: finding.layer for finding in diagnose_run(beyond).findings}
+    assert layers["constant_column"] == 1
+    assert layers["output_cannot_reach_targets"] == 2
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_single_hidden_unit_is_too_few_even_where_it_learned_nothing(seed):
     """Of seed 0 the score rose and the probe's loss did not; seed 1 is stuck."""

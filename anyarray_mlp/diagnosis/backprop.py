@@ -22,6 +22,7 @@ import numpy as np
 
 from anyarray_mlp.diagnosis.adapters import Adapter
 from anyarray_mlp.diagnosis.calling import quiet
+from anyarray_mlp.diagnosis.finding import SEVERITIES
 from anyarray_mlp.diagnosis.forward_checks import forward_findings
 from anyarray_mlp.diagnosis.judging import Judge, judge_by_numbers
 from anyarray_mlp.diagnosis.matching import Explanation, fit_factor, usual_scales
@@ -45,7 +46,6 @@ from anyarray_mlp.errors import AnyArrayMLPError, StorageError, UsageError
 
 Array = Any
 NUMERICAL_SECONDS = 1.5
-SEVERITIES = ("error", "warning", "note")
 IN_FORWARD = frozenset(
     [
         "softmax_over_batch",
@@ -88,8 +88,8 @@ class BackpropReport:
         """The report as JSON text."""
         told = {
             "ok": self.ok,
-            "findings": [f.as_dict() for f in self.findings],
-            "notes": [f.as_dict() for f in self.notes],
+            "findings": [f.to_dict() for f in self.findings],
+            "notes": [f.to_dict() for f in self.notes],
             "understood": self.understood,
             "gradients": list(self.gradients),
         }

@@ -45,7 +45,7 @@ CAUSES: dict[str, str] = {
 class Finding:
     """A cause, how sure and how harmful it is, the figures it rests on, and what to do.
 
-    `layer` counts dense layers from 0, inputs first; None where the cause is not in a layer. `severity` is
+    `layer` counts dense layers from 1, that of the inputs first; None where the cause is not in a layer. `severity` is
     "error" where training failed of it, "warning" where it does or will do harm, "note" otherwise.
     """
 

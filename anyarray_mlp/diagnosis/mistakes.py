@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-Severity = Literal["error", "warning", "note"]
+from anyarray_mlp.diagnosis.finding import Severity
 
 
 @dataclass(frozen=True)
@@ -485,7 +485,7 @@ class BackpropFinding:
             words = (in_columns(words[0]), in_columns(words[1]), in_columns(words[2]))
         return words
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Everything as plain values."""
         return {
             **asdict(self),

@@ -123,7 +123,7 @@ def output_cannot_reach_targets(run: RunRecord) -> Finding | None:
         f"targets run from {data.target_low:.4g} to {data.target_high:.4g} and {output} gives {data.reach}: "
         f"{data.unreachable:.0%} of the targets are out of reach",
         cures.get(output, "Use output='identity'"),
-        layer=len(run.settings.sizes) - 2,
+        layer=len(run.settings.sizes) - 1,
     )
 
 
@@ -153,7 +153,7 @@ def unscaled_inputs(run: RunRecord) -> Finding | None:
         harm(run),
         evidence,
         "Standardise each column to mean 0 and standard deviation 1 (images: divide by the largest value)",
-        layer=0,
+        layer=1,
     )
 
 
@@ -170,7 +170,7 @@ def unscaled_targets(run: RunRecord) -> Finding | None:
         harm(run),
         f"targets have mean {data.target_mean:.3g} and standard deviation {data.target_std:.3g}",
         "Standardise the targets and scale predictions back",
-        layer=len(run.settings.sizes) - 2,
+        layer=len(run.settings.sizes) - 1,
     )
 
 
@@ -184,7 +184,7 @@ def constant_column(run: RunRecord) -> Finding | None:
         "note" if data.sparse else "warning",
         f"{data.n_constant} of {data.features} columns have one value ({listed(data.constant, data.n_constant)})",
         "Drop them: they carry nothing, and their weights drift",
-        layer=0,
+        layer=1,
     )
 
 
@@ -199,7 +199,7 @@ def duplicate_column(run: RunRecord) -> Finding | None:
         "warning",
         f"{data.n_duplicates} columns repeat another up to scale (column {listed(pairs, data.n_duplicates)})",
         "Keep one of each",
-        layer=0,
+        layer=1,
     )
 
 
@@ -213,7 +213,7 @@ def leaking_column(run: RunRecord) -> Finding | None:
         "warning",
         f"column {listed(data.leaking, data.n_leaking)} alone orders the rows as the target does",
         "Ask whether the column is known when a prediction is made; if not, drop it",
-        layer=0,
+        layer=1,
     )
 
 
@@ -318,7 +318,7 @@ def bad_initial_scale(run: RunRecord) -> Finding | None:
             evidence = f"weights start {layer.gain_in:.2g} times as large as 1 / sqrt(inputs)"
         else:
             continue
-        return Finding("bad_initial_scale", harm(run), evidence, cure, layer=number)
+        return Finding("bad_initial_scale", harm(run), evidence, cure, layer=number + 1)
     base = run.data.baseline_loss
     first = run.probes[0]
     far_off = base and first.loss > 6 * base and first.layers[-1].dead >= 0.5
@@ -329,7 +329,7 @@ def bad_initial_scale(run: RunRecord) -> Finding | None:
             f"before training the outputs are the same for every row and the loss is {first.loss / base:.3g} times "
             "that of the best constant: the output's biases start far off",
             cure,
-            layer=len(run.initial) - 1,
+            layer=len(run.initial),
         )
     return None
 
@@ -351,7 +351,7 @@ def exploding_gradients(run: RunRecord) -> Finding | None:
         f"activations grow {growth:.3g} times from the first hidden layer to the last and the gradient's norm starts "
         f"at {gradient:.3g}",
         "Use the default initializer, fewer layers, or clip the gradient with clip_norm=1",
-        layer=len(first.layers) - 2,
+        layer=len(first.layers) - 1,
     )
 
 
@@ -375,7 +375,7 @@ def vanishing_gradients(run: RunRecord) -> Finding | None:
         "error" if failed(run) else "note",
         f"the first layer's gradient is {sized[0] / max(sized):.1g} of the largest layer's, before training",
         "Use relu or tanh instead of logistic hidden layers, fewer of them, and the default initializer",
-        layer=0,
+        layer=1,
     )
 
 
@@ -393,7 +393,7 @@ def dead_units(run: RunRecord) -> Finding | None:
             harm(run),
             f"{layer.dead:.0%} of the {run.settings.activation[number]} units give one value for every row; {since}",
             "Lower the learning rate, start biases at 0 and weights at the default scale, or use leaky_relu or gelu",
-            layer=number,
+            layer=number + 1,
         )
     return None
 
@@ -410,7 +410,7 @@ def saturated_units(run: RunRecord) -> Finding | None:
             f"{layer.saturated:.0%} of the {run.settings.activation[number]} activations are within 1 % of a bound "
             f"({before:.0%} before training)",
             "Standardise the inputs, start weights and biases smaller, lower the learning rate, or use relu",
-            layer=number,
+            layer=number + 1,
         )
     return None
 
@@ -612,7 +612,7 @@ def underfitting(run: RunRecord) -> Finding | None:
         "error",
         f"{small} and the loss has settled; {found_in_vain(run)}",
         "Use a wider network: hidden_layer_sizes=(64,) or (64, 64)",
-        layer=None if not widths else widths.index(min(widths)),
+        layer=None if not widths else widths.index(min(widths)) + 1,
     )
 
 

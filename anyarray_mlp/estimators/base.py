@@ -355,7 +355,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             and X.shape[0] > 0
             and X.shape[1] == self.n_features_in_
             and not hasattr(self, "feature_names_in_")
-            and is_finite(X)
+            and sum_is_finite(X)
         )
 
     # --- keeping ---
@@ -396,7 +396,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-def is_finite(x: Host) -> bool:
+def sum_is_finite(x: Host) -> bool:
     """Whether the sum of x is finite, and with it every entry; the sum of large ones may not be."""
     with np.errstate(all="ignore"):
         return bool(np.isfinite(np.sum(x)))
