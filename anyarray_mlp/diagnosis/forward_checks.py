@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.diagnosis.mistakes import BackpropFinding, Severity
+from anyarray_mlp.diagnosis.finding import Severity
+from anyarray_mlp.diagnosis.mistakes import BackpropFinding
 from anyarray_mlp.diagnosis.reference import ACTIVATIONS, Chain, forward
 from anyarray_mlp.diagnosis.samples import outputs_of, outputs_one_by_one
 from anyarray_mlp.diagnosis.understanding import Understanding, attempt
