@@ -333,6 +333,28 @@ def test_reduced_precision_is_measured() -> None:
     )
 
 
+def no_product(a: Any, b: Any) -> Any:
+    raise NotImplementedError("tile larger than 128\nat line 7")
+
+
+@pytest.mark.parametrize(
+    ("matmul", "reason"),
+    [
+        (no_product, "NotImplementedError: tile larger than 128"),
+        (
+            lambda a, b: np.matmul(a, b)[None],
+            "ValueError: matmul gave shape (1, 256, 256) where (256, 256) is right",
+        ),
+    ],
+    ids=["raises", "wrong shape"],
+)
+def test_products_that_fail_do_not_cost_the_report(matmul: Any, reason: str) -> None:
+    report = compare([FaultyBackend("float32", matmul=matmul)], cases=BED_CASES)
+    (comparison,) = report.comparisons
+    assert comparison.reduced_precision == (f"products could not be measured: {reason}",)
+    assert {departure.operation for departure in comparison.departures} == {"matmul"}
+
+
 def test_torch_settings_are_reported() -> None:
     torch = pytest.importorskip("torch")
     backend = select_backend("torch", dtype="float32")

@@ -22,7 +22,7 @@ from anyarray_mlp.parity.tracing import (
     FaultyOperation,
     TracedNamespace,
     Tracer,
-    first_line,
+    in_a_line,
 )
 
 Array = Any
@@ -219,7 +219,7 @@ def compare_backend(
                 if not difference.share <= 1.0:
                     beyond += (name,)
         except Exception as error:
-            raised = f"it raised {type(error).__name__}: {first_line(error)}"
+            raised = f"it raised {in_a_line(error)}"
         faults: list[FaultyOperation] = []
         if traceable and (trace or beyond or raised):
             tracer = trace_case(backend, case)
@@ -306,7 +306,7 @@ def trace_case(backend: Backend, case: Case) -> Tracer:
             evaluate(xp, case, traced)
     except Exception as error:
         if not xp.tracer.faults:
-            xp.tracer.fault("the pass", f"it raised {type(error).__name__}: {first_line(error)}")
+            xp.tracer.fault("the pass", f"it raised {in_a_line(error)}")
     return xp.tracer
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from anyarray_mlp.backends import Backend
+from anyarray_mlp.parity.tracing import in_a_line
 
 #: Large enough for the kernels that use tensor cores.
 SIZE = 256
@@ -26,15 +27,24 @@ def matmul_bits(backend: Backend) -> int:
     product = backend.jit(lambda xp, a, b: xp.matmul(a, b))(
         backend.asarray(left), backend.asarray(np.eye(SIZE))
     )
-    kept = backend.to_host(product)[bits, bits].astype(np.float64) == left[bits, bits]
+    host = backend.to_host(product)
+    if host.shape != left.shape:
+        raise ValueError(f"matmul gave shape {host.shape} where {left.shape} is right")
+    kept = host[bits, bits].astype(np.float64) == left[bits, bits]
     return int(digits if np.all(kept) else np.argmin(kept))
 
 
 def reduced_precision(backend: Backend) -> tuple[str, ...]:
-    """What makes the backend's arithmetic coarser than its dtype: settings it knows of, and what is measured."""
+    """What makes the backend's arithmetic coarser than its dtype: settings it knows of, and what is measured.
+
+    A product that fails is said, not raised: what a library lacks must not cost the report on all the rest.
+    """
     digits = np.finfo(backend.dtype).nmant
-    kept = matmul_bits(backend)
     found = list(backend.reduced_precision())
+    try:
+        kept = matmul_bits(backend)
+    except Exception as error:
+        return (*found, f"products could not be measured: {in_a_line(error)}")
     if kept < digits:
         likely = FORMATS.get(kept)
         found.append(

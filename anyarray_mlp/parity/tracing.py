@@ -158,7 +158,7 @@ class Tracer:
                 **{k: replace(a, lambda t: t.raw) for k, a in kwargs.items()},
             )
         except Exception as error:
-            self.fault(name, f"it raised {type(error).__name__}: {first_line(error)}")
+            self.fault(name, f"it raised {in_a_line(error)}")
             raise
         if reference is None:
             self.unchecked.add(name)
@@ -302,7 +302,7 @@ def number(x: Any) -> str:
     return f"{float(x):.9g}" if np.asarray(x).dtype.kind == "f" else str(x)
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message."""
+def in_a_line(error: BaseException) -> str:
+    """An error's type and the first line of its message."""
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else ""
+    return ": ".join([type(error).__name__, *lines[:1]])
