@@ -470,6 +470,95 @@ def test_a_function_that_a_namespace_lacks_is_named() -> None:
     assert "the namespace lacks it" in departure.message
 
 
+class OwnDtype:
+    """A dtype that may be compared with its like alone."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, OwnDtype):
+            raise TypeError(f"cannot compare a dtype with {other!r}")
+        return self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+class OwnArray:
+    """A NumPy array whose dtype is the library's own."""
+
+    __array_ufunc__ = None
+
+    def __init__(self, array: Any) -> None:
+        self.array = np.asarray(array)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return self.array
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.array, name)
+
+    @property
+    def dtype(self) -> OwnDtype:
+        return OwnDtype(self.array.dtype.name)
+
+    def __getitem__(self, key: Any) -> Any:
+        return OwnArray(self.array[unwrap(key)])
+
+    def __neg__(self) -> Any:
+        return OwnArray(-self.array)
+
+
+for symbol in "add sub mul truediv radd rsub rmul rtruediv lt le gt ge eq ne and or xor".split():
+
+    def operation(self: OwnArray, other: Any, symbol: str = symbol) -> OwnArray:
+        return OwnArray(getattr(self.array, f"__{symbol}__")(unwrap(other)))
+
+    setattr(OwnArray, f"__{symbol}__", operation)
+
+
+def unwrap(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return type(value)(unwrap(item) for item in value)
+    if isinstance(value, OwnDtype):
+        return np.dtype(value.name)
+    return value.array if isinstance(value, OwnArray) else value
+
+
+class OwnNamespace:
+    """NumPy's functions on `OwnArray`, with the dtypes that a network needs and no other."""
+
+    __name__ = "own"
+    float32, float64, int32, int64 = map(OwnDtype, ("float32", "float64", "int32", "int64"))
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("bool", "uint8", "erf", "logistic", "softplus"):
+            raise AttributeError(name)
+        function = getattr(np, name)
+        return lambda *args, **kwargs: OwnArray(
+            function(*unwrap(args), **{key: unwrap(value) for key, value in kwargs.items()})
+        )
+
+
+def test_dtypes_of_a_librarys_own_kind() -> None:
+    """Only what is given as a dtype is compared with one."""
+    report = compare(namespaces=[OwnNamespace()], cases=BED_CASES)
+    assert report.departures == ()
+
+
+def test_dtypes_that_a_namespace_lacks() -> None:
+    """np.dtype("float64") == None is true: None must not stand for what is missing."""
+    names = {name: getattr(np, name) for name in dir(np) if not name.startswith("_")}
+    for absent in ("bool", "bool_", "uint8"):
+        del names[absent]
+    names.update(float64=np.dtype("float64"), float32=np.dtype("float32"))
+    report = compare(
+        namespaces=[types.SimpleNamespace(__name__="without", **names)], cases=BED_CASES
+    )
+    assert report.departures == ()
+
+
 def test_case_generators_are_reproducible() -> None:
     for first, second in zip(
         [*activation_cases(), *pair_cases()], [*activation_cases(), *pair_cases()], strict=True

@@ -123,7 +123,7 @@ class Tracer:
         self.operations = 0
         self.layer = -1
         self.direction = "forward"
-        self.dtypes = {name: getattr(backend.xp, name, None) for name in DTYPES}
+        self.dtypes = {n: getattr(backend.xp, n) for n in DTYPES if hasattr(backend.xp, n)}
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -167,10 +167,13 @@ class Tracer:
         hosts = iter(before)
         to_exact: Callable[[Any], Any] = lambda _: self.reference.exact(next(hosts))  # noqa: E731
         try:
-            expected = reference(
-                *(self.host_dtype(replace(a, to_exact)) for a in args),
-                **{k: self.host_dtype(v) for k, v in kwargs.items() if k != "device"},
-            )
+            exact = [replace(a, to_exact) for a in args]
+            options = {k: v for k, v in kwargs.items() if k != "device"}
+            if name == "astype":
+                exact[1:] = map(self.host_dtype, exact[1:])
+            if "dtype" in options:
+                options["dtype"] = self.host_dtype(options["dtype"])
+            expected = reference(*exact, **options)
         except AttributeError:
             self.unchecked.add(name)
             return Traced(self, result)
@@ -221,9 +224,7 @@ class Tracer:
         return np.array(self.backend.to_host(raw))
 
     def host_dtype(self, value: Any) -> Any:
-        """A dtype of the backend as NumPy's; anything else unchanged."""
-        if isinstance(value, (Bounded, int, float, tuple, list)):
-            return value
+        """A dtype of the backend as NumPy's; one that is not known unchanged."""
         return next((np.dtype(n) for n, dtype in self.dtypes.items() if value == dtype), value)
 
 
