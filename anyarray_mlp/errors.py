@@ -86,3 +86,9 @@ class LockedError(AnyArrayMLPError, RuntimeError):
     """Another process holds the directory."""
 
     exit_code = 75
+
+
+def in_a_line(error: BaseException) -> str:
+    """The type of anybody's error and the first line of its message, to be said within one of ours."""
+    lines = str(error).strip().splitlines()
+    return ": ".join([type(error).__name__, *lines[:1]])

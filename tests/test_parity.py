@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import types
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -446,6 +447,67 @@ def test_any_namespace(name: str) -> None:
     assert [(c.backend, c.device) for c in report.comparisons] == [(name, "default")] * 2
 
 
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("raise RuntimeError('CUDA driver not found')", "RuntimeError: CUDA driver not found"),
+        ("def (:", "SyntaxError"),
+        (None, "TypeError: the 'package' argument is required"),
+    ],
+    ids=["an import that raises", "a syntax error", "a dot"],
+)
+def test_a_namespace_that_cannot_be_imported(
+    source: str | None, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "." if source is None else "unimportable"
+    (tmp_path / "unimportable.py").write_text(source or "")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(BackendUnavailableError, match=f"'{name}' cannot be imported .{reason}"):
+        compare(namespaces=[name])
+
+
+def numpy_names(**changes: Any) -> types.SimpleNamespace:
+    """NumPy's public names as a namespace, some replaced; None removes one."""
+    names = {name: getattr(np, name) for name in dir(np) if not name.startswith("_")}
+    names |= {"__name__": "changed", **changes}
+    return types.SimpleNamespace(**{k: v for k, v in names.items() if v is not None})
+
+
+def test_a_library_without_float64_is_told_of_the_flag() -> None:
+    library = numpy_names(float64=None)
+    progress: list[str] = []
+    with pytest.raises(UsageError, match=r"changed has no float64: .* --dtype float32"):
+        compare(namespaces=[library], progress=progress.append)
+    assert progress == [], "before anything runs"
+    assert compare(namespaces=[library], dtypes=["float32"], cases=BED_CASES[:1]).ok
+
+
+class Opaque:
+    """An array that nothing can be read from."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+
+def test_arrays_that_do_not_come_out_are_refused() -> None:
+    library = numpy_names(asarray=lambda x, dtype=None: Opaque(np.asarray(x, dtype)))
+    with pytest.raises(
+        UsageError, match="Arrays of changed come out neither through __dlpack__ nor"
+    ):
+        compare(namespaces=[library])
+
+
+def test_arrays_that_do_not_go_in_are_refused() -> None:
+    def asarray(x: Any, dtype: Any = None) -> Any:
+        raise RuntimeError("device out of memory\nand more")
+
+    with pytest.raises(
+        UsageError,
+        match=r"changed.asarray takes no float32 array .*\(RuntimeError: device out of memory\)",
+    ):
+        compare(namespaces=[numpy_names(asarray=asarray)])
+
+
 def test_a_namespace_that_is_none() -> None:
     with pytest.raises(
         UsageError, match="math does not follow the Array API standard: it has no arange"
@@ -510,7 +572,25 @@ class OwnArray:
         return OwnArray(-self.array)
 
 
-for symbol in "add sub mul truediv radd rsub rmul rtruediv lt le gt ge eq ne and or xor".split():
+for symbol in [
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "radd",
+    "rsub",
+    "rmul",
+    "rtruediv",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "eq",
+    "ne",
+    "and",
+    "or",
+    "xor",
+]:
 
     def operation(self: OwnArray, other: Any, symbol: str = symbol) -> OwnArray:
         return OwnArray(getattr(self.array, f"__{symbol}__")(unwrap(other)))
@@ -549,14 +629,9 @@ def test_dtypes_of_a_librarys_own_kind() -> None:
 
 def test_dtypes_that_a_namespace_lacks() -> None:
     """np.dtype("float64") == None is true: None must not stand for what is missing."""
-    names = {name: getattr(np, name) for name in dir(np) if not name.startswith("_")}
-    for absent in ("bool", "bool_", "uint8"):
-        del names[absent]
-    names.update(float64=np.dtype("float64"), float32=np.dtype("float32"))
-    report = compare(
-        namespaces=[types.SimpleNamespace(__name__="without", **names)], cases=BED_CASES
-    )
-    assert report.departures == ()
+    dtypes = {name: np.dtype(name) for name in ("float32", "float64", "int32", "int64")}
+    library = numpy_names(bool=None, uint8=None, **dtypes)
+    assert compare(namespaces=[library], cases=BED_CASES).departures == ()
 
 
 def test_case_generators_are_reproducible() -> None:

@@ -88,6 +88,7 @@ def test_a_departure_ends_with_1(
         (["--namespace", "no_such_library"], 69, "'no_such_library' cannot be imported"),
         (["--backends", "numpy,nolib"], 2, "backend must be one of numpy, cupy"),
         (["--backends", "numpy", "--device", "cuda"], 2, "numpy backend runs on the CPU only"),
+        (["--namespace", "."], 69, "'.' cannot be imported"),
         (["--namespace", "math"], 2, "math does not follow the Array API standard"),
     ],
 )
@@ -96,6 +97,17 @@ def test_what_cannot_be_compared(
 ) -> None:
     assert run(["parity", *arguments]) == code
     assert message in capsys.readouterr().err
+
+
+def test_a_namespace_of_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "here_only.py").write_text(FAULTY_LIBRARY.replace("faulty", "here_only"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    arguments = ["--namespace", "here_only", "--dtype", "float32", "--quick", "--no-trace"]
+    assert run(["parity", *arguments]) == 1
+    assert capsys.readouterr().err.startswith("comparing here_only ")
 
 
 def test_a_backend_that_is_absent_ends_with_69(

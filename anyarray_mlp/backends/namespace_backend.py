@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic.plain import CREATION, PlainNamespace
 from anyarray_mlp.backends.base import Array, Backend
-from anyarray_mlp.errors import BackendUnavailableError, UsageError
+from anyarray_mlp.errors import BackendUnavailableError, UsageError, in_a_line
 
 
 class NamespaceBackend(Backend):
@@ -25,12 +25,31 @@ class NamespaceBackend(Backend):
     def __init__(self, namespace: ModuleType | Any, dtype: str) -> None:
         self.name = getattr(namespace, "__name__", type(namespace).__name__)  # type: ignore[misc]
         missing = [name for name in (*CREATION, dtype) if not hasattr(namespace, name)]
+        if missing == ["float64"] and hasattr(namespace, "float32"):
+            raise UsageError(
+                f"The namespace {self.name} has no float64: compare float32 alone, with --dtype float32 "
+                "(--parity-dtype=float32 in the suite, dtypes=['float32'] in Python)."
+            )
         if missing:
             raise UsageError(
                 f"The namespace {self.name} does not follow the Array API standard: it has no {', '.join(missing)}. "
                 "Give the module that does, such as array_api_compat.torch for torch."
             )
         super().__init__("default", dtype, PlainNamespace(namespace))
+        try:
+            array = self.asarray(np.ones((2, 3)))
+        except Exception as error:
+            raise UsageError(
+                f"{self.name}.asarray takes no {dtype} array of NumPy ({in_a_line(error)}): data goes in "
+                "through asarray(array, dtype=...)."
+            ) from error
+        try:
+            self.to_host(array)
+        except Exception as error:
+            raise UsageError(
+                f"Arrays of {self.name} come out neither through __dlpack__ nor numpy.asarray "
+                f"({in_a_line(error)}): give them one of the two, as results are compared on the host."
+            ) from error
 
     def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Array:
         """A copy on the default device."""
@@ -43,17 +62,25 @@ class NamespaceBackend(Backend):
         try:
             return np.from_dlpack(array)
         except (AttributeError, BufferError, RuntimeError, TypeError, ValueError):
-            return np.asarray(array)
+            host = np.asarray(array)
+        if host.dtype == object:
+            # What NumPy makes of anything that it cannot read.
+            raise TypeError(f"numpy.asarray reads no numbers from {type(array).__name__}")
+        return host
 
 
 def import_namespace(name: str) -> ModuleType:
-    """The module of an Array API namespace: "mylib" or "mylib.array_api"."""
+    """The module of an Array API namespace: "mylib" or "mylib.array_api".
+
+    Raises `BackendUnavailableError`, whatever the module's own code raises.
+    """
     try:
         return importlib.import_module(name)
-    except ImportError as error:
+    except Exception as error:
         raise BackendUnavailableError(
-            f"The namespace {name!r} cannot be imported ({error}): give the dotted name of a module that follows the "
-            "Array API standard, and install the package that has it."
+            f"The namespace {name!r} cannot be imported ({in_a_line(error)}): give the dotted name of a "
+            "module that follows the Array API standard, and install the package that has it, or name its folder in "
+            "PYTHONPATH."
         ) from error
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -65,6 +67,9 @@ def command(
     """
     from anyarray_mlp.parity import compare, compare_exactly
 
+    if namespaces and os.getcwd() not in sys.path:
+        # As `python -m` has it: a library's authors run this where their library lies.
+        sys.path.insert(0, os.getcwd())
     options: dict[str, Any] = {
         "backends": (backends,) if isinstance(backends, str) else backends,
         "namespaces": namespaces,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.backends import DTYPES, Backend
 from anyarray_mlp.backends.reproducible import ReproducibleBackend
+from anyarray_mlp.errors import in_a_line
 from anyarray_mlp.parity.cases import Case, all_cases
 from anyarray_mlp.parity.precision import reduced_precision
 from anyarray_mlp.parity.report import Comparison, Departure, Difference, Report
@@ -22,7 +23,6 @@ from anyarray_mlp.parity.tracing import (
     FaultyOperation,
     TracedNamespace,
     Tracer,
-    in_a_line,
 )
 
 Array = Any

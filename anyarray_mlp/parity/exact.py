@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from types import ModuleType
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.backends import DTYPES, Backend, select_backend
+from anyarray_mlp.errors import AnyArrayMLPError, UsageError, in_a_line
 from anyarray_mlp.parity.cases import Case, exact_cases
 from anyarray_mlp.parity.comparison import CompiledPasses, without_flags
 from anyarray_mlp.parity.subjects import Absent, find_subjects
@@ -88,14 +90,16 @@ def compare_exactly(
     known: dict[str, Bits] = {}
     comparisons = []
     for subject in subjects:
-        backend = subject.make()
+        with failures_named(subject.namespace):
+            backend = subject.make()
         progress(subject.title(backend))
         begun = time.perf_counter()
         if backend.dtype not in known:
             numpy = select_backend("numpy", "cpu", backend.dtype, reproducible=True)
             known[backend.dtype] = bits_of(numpy, chosen)
         wanted = known[backend.dtype]
-        found = bits_of(backend, chosen)
+        with failures_named(subject.namespace):
+            found = bits_of(backend, chosen)
         comparisons.append(
             ExactComparison(
                 backend=backend.name,
@@ -109,6 +113,22 @@ def compare_exactly(
             )
         )
     return ExactReport(tuple(comparisons), absent, time.perf_counter() - started)
+
+
+@contextmanager
+def failures_named(namespace: str | None) -> Iterator[None]:
+    """What a namespace raises within reproducible arithmetic as one line; what a backend of ours raises as it is."""
+    try:
+        yield
+    except AnyArrayMLPError:
+        raise
+    except Exception as error:
+        if namespace is None:
+            raise
+        raise UsageError(
+            f"Reproducible arithmetic (--exact) does not run on {namespace}: it raised {in_a_line(error)}; "
+            "docs/parity.md lists what it needs of a namespace."
+        ) from error
 
 
 @without_flags

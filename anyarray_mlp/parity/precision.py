@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from anyarray_mlp.backends import Backend
-from anyarray_mlp.parity.tracing import in_a_line
+from anyarray_mlp.errors import in_a_line
 
 #: Large enough for the kernels that use tensor cores.
 SIZE = 256

@@ -23,6 +23,14 @@ from anyarray_mlp.backends.namespace_backend import (
 from anyarray_mlp.backends.reproducible import ReproducibleBackend
 from anyarray_mlp.errors import UsageError
 
+#: What reproducible arithmetic calls for, beside what any `NamespaceBackend` needs; docs/parity.md lists it.
+NEEDED_EXACTLY = (
+    *("int32", "int64", "float32", "float64"),
+    *("astype", "concat", "full_like", "ones_like", "reshape", "stack", "take", "zeros_like"),
+    *("abs", "floor", "isfinite", "log2", "round", "sign", "sqrt", "where"),
+    *("matmul", "matrix_transpose", "max", "maximum", "minimum", "sum"),
+)
+
 Absent = tuple[tuple[str, str], ...]
 
 
@@ -32,6 +40,8 @@ class Subject:
 
     make: Callable[[], Backend]
     version: str | None
+    #: The name of the namespace, where the package has no backend of its own for it.
+    namespace: str | None = None
 
     def title(self, backend: Backend) -> str:
         """Library, version, device and dtype."""
@@ -56,9 +66,13 @@ def find_subjects(
     subjects = []
     for namespace in namespaces:
         module = import_namespace(namespace) if isinstance(namespace, str) else namespace
+        if reproducible:
+            require_for_exact(module)
         for dtype in dtypes:
-            make = partial(over_namespace, module, dtype, reproducible)
-            subjects.append(Subject(make, namespace_version(module)))
+            # Raises here, before anything runs, where it cannot be compared.
+            backend = NamespaceBackend(module, dtype)
+            make = partial(with_arithmetic, backend, reproducible)
+            subjects.append(Subject(make, namespace_version(module), backend.name))
     if backends is None and namespaces:
         return subjects, ()
     absent: list[tuple[str, str]] = []
@@ -77,9 +91,18 @@ def find_subjects(
     return subjects, tuple(absent)
 
 
-def over_namespace(module: ModuleType, dtype: str, reproducible: bool) -> Backend:
-    """A backend over any namespace."""
-    backend = NamespaceBackend(module, dtype)
+def require_for_exact(namespace: ModuleType) -> None:
+    """Raise `UsageError` with what a namespace lacks of reproducible arithmetic's needs."""
+    missing = [name for name in NEEDED_EXACTLY if not hasattr(namespace, name)]
+    if missing:
+        raise UsageError(
+            f"Reproducible arithmetic (--exact) needs {', '.join(missing)}, which the namespace "
+            f"{getattr(namespace, '__name__', namespace)} lacks: add them, or compare without --exact."
+        )
+
+
+def with_arithmetic(backend: Backend, reproducible: bool) -> Backend:
+    """A backend in its own arithmetic or in reproducible arithmetic."""
     return ReproducibleBackend(backend) if reproducible else backend
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.backends import Backend
+from anyarray_mlp.errors import in_a_line
 from anyarray_mlp.parity.roundoff import DTYPES, OPERATORS, REFLECTED, Bounded, RoundoffNamespace
 
 Array = Any
@@ -301,9 +302,3 @@ def formula_name(qualname: str) -> str:
 def number(x: Any) -> str:
     """An element as a person reads it."""
     return f"{float(x):.9g}" if np.asarray(x).dtype.kind == "f" else str(x)
-
-
-def in_a_line(error: BaseException) -> str:
-    """An error's type and the first line of its message."""
-    lines = str(error).strip().splitlines()
-    return ": ".join([type(error).__name__, *lines[:1]])
