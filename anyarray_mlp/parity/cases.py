@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,15 @@ MANY_ROWS = 65_537
 #: Rows at which an index of 8, 15 or 16 bits wraps.
 EDGES = (0, 1, 127, 128, 255, 256, 32_767, 32_768, 65_535, 65_536)
 
+#: The batches of two steps that hold them, in no order, one row twice: sorting or dropping duplicates shows.
+BATCHES = (
+    (65_536, 127, 0, 32_768, 127, 256),
+    (255, 65_535, 1, 32_767, 128, 65_536),
+)
+
+#: The weight of each of the rows EDGES among 65,537: one of them is then more of a sum than rounding may be.
+HEAVY = 5e3
+
 PAIRS = (*FUSED_LOSSES, *((output, loss) for output in OUTPUTS for loss in LOSSES))
 
 
@@ -32,7 +41,8 @@ class Case:
     ----------
     layout : how x lies in memory: "contiguous", "strided" (a slice with steps), "transposed" or "read-only".
     dropout_keys : an int32 for each layer that drops.
-    gather : rows of x that make the batch; the gradient is then taken inside `Backend.compile`, as in training.
+    gather : for each step, the rows of x that make its batch. Steps then run inside `Backend.compile`, as in
+        training; each takes the gradient of the one before for its parameters.
     quick : whether `--quick` runs it.
     """
 
@@ -45,7 +55,7 @@ class Case:
     alpha: float = 0.0
     dropout_keys: tuple[int, ...] = ()
     layout: str = "contiguous"
-    gather: tuple[int, ...] = ()
+    gather: tuple[tuple[int, ...], ...] = ()
     quick: bool = False
 
     def rounded(self, dtype: str) -> Case:
@@ -145,6 +155,7 @@ def size_cases() -> Iterator[Case]:
     """Sizes that kernels, tilings and index types trip over."""
     yield make_case("odd sizes", MLP((13, 17, 11, 5), "tanh"), 33, quick=True)
     yield make_case("one row", MLP((5, 7, 3)), 1, quick=True)
+    yield make_case("one row, square layers", MLP((5, 5, 5), "tanh"), 1, quick=True)
     yield make_case("one feature, one output", MLP((1, 4, 1), "tanh", "logistic"))
     yield make_case("one hidden unit", MLP((5, 1, 3), "tanh"))
     yield make_case("one of everything", MLP((1, 1, 1), "tanh", "identity"), 1, quick=True)
@@ -153,7 +164,10 @@ def size_cases() -> Iterator[Case]:
     yield make_case("powers of two", MLP((64, 32, 16), "relu"), 128)
     yield make_case("many classes", MLP((8, 1031)), 5)
     many = MLP((3, 4, 2), "tanh")
-    yield make_case(f"{MANY_ROWS} rows", many, MANY_ROWS, labels=True, quick=True)
+    weight = np.ones(MANY_ROWS)
+    weight[list(EDGES)] = HEAVY
+    case = make_case(f"{MANY_ROWS} rows", many, MANY_ROWS, labels=True, quick=True)
+    yield replace(case, sample_weight=weight)
 
 
 def layout_cases() -> Iterator[Case]:
@@ -163,7 +177,7 @@ def layout_cases() -> Iterator[Case]:
 
 
 def extreme_cases() -> Iterator[Case]:
-    """Logits at which exp overflows unless the formula prevents it."""
+    """Logits at which exp overflows unless the formula prevents it, and NaN, which nothing may hide."""
     for output, loss, logits in (
         ("softmax", "cross_entropy", 1e3),
         ("softmax", "squared_error", 1e3),
@@ -176,6 +190,10 @@ def extreme_cases() -> Iterator[Case]:
         name = f"{output} + {loss}, logits to {logits:g}"
         yield make_case(name, mlp, logits=logits, quick=loss != "squared_error")
     yield make_case("all logits equal", MLP((5, 3)), logits=1e-30)
+    nan = make_case("NaN in a row and a bias", MLP((5, 7, 3), "relu"), quick=True)
+    nan.x[2, 1] = np.nan
+    nan.mlp.layout.split(nan.parameters)[-1][1] = np.nan
+    yield nan
 
 
 def option_cases() -> Iterator[Case]:
@@ -186,7 +204,7 @@ def option_cases() -> Iterator[Case]:
     yield make_case("L2 penalty", mlp, alpha=0.1, quick=True)
     yield make_case("weights and penalty", mlp, weighted=True, alpha=0.1, labels=True)
     yield make_case("no biases", MLP((5, 7, 3), "tanh", bias=False))
-    yield make_case("compiled step", mlp, MANY_ROWS, labels=True, gather=EDGES, quick=True)
+    yield make_case("compiled step", mlp, MANY_ROWS, labels=True, gather=BATCHES, quick=True)
     zeros = make_case(
         "exact zeros", MLP((5, 7, 3), "relu", "identity", "absolute_error"), quick=True
     )
@@ -223,7 +241,7 @@ def exact_cases(quick: bool = False) -> list[Case]:
         make_case("identity + huber", MLP((5, 4, 3), "silu", "identity", "huber"), weighted=True),
         make_case("past tile sizes", MLP((131, 67, 10), "relu"), 67),
         make_case(
-            f"{MANY_ROWS} rows", MLP((3, 4, 2), "tanh"), MANY_ROWS, labels=True, gather=EDGES
+            f"{MANY_ROWS} rows", MLP((3, 4, 2), "tanh"), MANY_ROWS, labels=True, gather=BATCHES
         ),
         make_case(
             "dropout and penalty",

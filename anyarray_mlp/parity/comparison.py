@@ -157,21 +157,34 @@ def inputs_of(case: Case, asarray: Callable[..., Array], flat: bool) -> Inputs:
 
 
 def evaluate(xp: Any, case: Case, inputs: Inputs) -> tuple[Array, Array, tuple[Array, ...]]:
-    """Outputs, loss and gradient of the batch, gathered where the case says so."""
-    x, targets = inputs.x, inputs.targets
+    """Outputs, loss and gradient of the batch; where the case has steps, of the last, with the losses of all."""
     if inputs.index is not None:
-        x, targets = (xp.take(array, inputs.index, axis=0) for array in (x, targets))
-    outputs = case.mlp.predict(xp, inputs.leaves, x)
+        return evaluate_steps(xp, case, inputs, inputs.index)
+    outputs = case.mlp.predict(xp, inputs.leaves, inputs.x)
     loss, grad = case.mlp.loss_and_grad(
         xp,
         inputs.leaves,
-        x,
-        targets,
+        inputs.x,
+        inputs.targets,
         inputs.sample_weight,
         alpha=case.alpha,
         dropout_keys=inputs.dropout_keys or None,
     )
     return outputs, loss, grad
+
+
+def evaluate_steps(
+    xp: Any, case: Case, inputs: Inputs, index: Array
+) -> tuple[Array, Array, tuple[Array, ...]]:
+    """What `gradient_step` does, step after step."""
+    losses = []
+    grad = inputs.leaves
+    for k in range(len(case.gather)):
+        x, targets = (xp.take(array, index[k, ...], axis=0) for array in (inputs.x, inputs.targets))
+        batch = replace(inputs, leaves=grad, x=x, targets=targets, index=None)
+        outputs, loss, grad = evaluate(xp, case, batch)
+        losses.append(loss)
+    return outputs, xp.stack(losses), grad
 
 
 def inputs_on(backend: Backend, case: Case) -> Inputs:
@@ -260,10 +273,9 @@ class CompiledPasses:
         inputs = inputs_on(backend, case)
         found: dict[str, Host] = {}
         if case.gather:
-            rows = backend.asarray(np.array([case.gather]))
             run = backend.compile(gradient_step(case))
-            grad, (losses,) = run(inputs.leaves, (inputs.x, inputs.targets), (rows,))
-            found["loss"] = backend.to_host(losses)[0]
+            grad, (losses,) = run(inputs.leaves, (inputs.x, inputs.targets), (inputs.index,))
+            found["loss"] = backend.to_host(losses)
         else:
             outputs, loss, grad = self.of(case, inputs)(*inputs.arrays())
             found["outputs"] = backend.to_host(outputs)
@@ -326,13 +338,15 @@ def difference_of(wanted: Quantity, got: Host, case: str, dtype: str) -> Differe
         return Difference(wanted.name, far, far, far, far, 0.0, case)
     with np.errstate(all="ignore"):
         distance = np.abs(got.astype(np.float64) - wanted.value)
-        distance = np.where(np.isnan(distance), np.inf, distance)
-        scale = float(np.max(np.abs(wanted.value)))
+        # NaN where NaN is right is no distance; NaN anywhere else is infinitely far.
+        agreed = np.isnan(got) & np.isnan(wanted.value)
+        distance = np.where(agreed, 0.0, np.where(np.isnan(distance), np.inf, distance))
+        scale = float(np.max(np.abs(wanted.value), initial=0.0, where=~agreed))
         place = np.spacing(np.abs(wanted.value).astype(dtype)).astype(np.float64)
         ulps = np.where(np.abs(wanted.value) > wanted.bound, distance / place, 0.0)
         # No bound at all, where the reference itself is not finite, is no agreement.
         share = np.where(np.isfinite(wanted.bound), distance / wanted.bound, np.inf)
-        share = np.where((distance == 0) & np.isfinite(wanted.bound), 0.0, share)
+        share = np.where((distance == 0) & (agreed | np.isfinite(wanted.bound)), 0.0, share)
     worst = int(np.argmax(share))
     absolute = float(np.max(distance))
     return Difference(

@@ -200,9 +200,10 @@ class Tracer:
             distance, bound = wrong.astype(np.float64), np.zeros(got.shape)
         else:
             distance = np.abs(got.astype(np.float64) - expected.value)
-            distance = np.where(got.astype(np.float64) == expected.value, 0.0, distance)
             bound = np.broadcast_to(expected.error, got.shape)
-            wrong = ~(distance <= bound)
+            # Infinity and NaN are right where the reference has them: neither has a distance.
+            same = (got == expected.value) | (np.isnan(got) & np.isnan(expected.value))
+            wrong = ~(same | (distance <= bound))
         if np.any(wrong):
             at = worst_element(distance, bound, wrong)
             self.fault(
