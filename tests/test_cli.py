@@ -506,6 +506,16 @@ WRONG = {
         NOTHING, "train digits --early-stopping --validation-fraction 0", 2, "validation set",
     ),
     "dropout with lbfgs": (NOTHING, "train digits --solver lbfgs --dropout 0.5", 2, "--dropout"),
+    "patience without early stopping": (NOTHING, "train iris --patience 5", 2, "--patience is for --early-stopping"),
+    "a monitor without early stopping": (NOTHING, "train iris --monitor loss", 2, "--monitor is for --early-stopping"),
+    "lbfgs with a rate": (NOTHING, "train iris --solver lbfgs --learning-rate-init 1", 2, "--learning-rate-init out"),
+    "lbfgs with a schedule": (NOTHING, "train iris --solver lbfgs --learning-rate step", 2, "--learning-rate out"),
+    "lbfgs with momentum": (NOTHING, "train iris --solver lbfgs --momentum 0.5", 2, "leave --momentum out"),
+    "momentum of adam": (NOTHING, "train iris --momentum 0.5", 2, "this is adam"),
+    "a layer beyond memory": (
+        NOTHING, "train iris --hidden 100000000000", 71, "5,960 GiB, which do not fit in memory: give fewer",
+    ),
+    "a layer beyond numbers": (NOTHING, "train iris --hidden 10000000000000000000000", 71, "--hidden"),
     "class weight of no class": (flowers, "train x.csv --class-weight z=2", 2, "'a', 'b', 'c'"),
     "class weight without =": (flowers, "train x.csv --class-weight 2", 2, "LABEL=WEIGHT"),
     "class weight for numbers": (NOTHING, "train diabetes --class-weight balanced", 2, "regression"),
@@ -751,3 +761,61 @@ def test_files_that_no_run_made_are_left_alone(cli, here, name, option):
         assert err.count("\n") == 1
         assert [path.name for path in here.iterdir()] == [name]
     assert (here / name).read_text() == "mine = 1\n"
+
+
+def test_a_finished_run_that_is_resumed_says_so_and_keeps_its_diagnosis(cli, here):
+    assert (
+        cli("train", "digits", "--learning-rate-init", 1e-9, "--epochs", 6, "--out", "run")[0] == 0
+    )
+    kept = {path.name: path.read_bytes() for path in (here / "run").iterdir()}
+    assert b"learning_rate_too_low" in kept["diagnosis.json"]
+    for epochs in (6, 4):
+        code, _, err = cli("train", "--resume", "--out", "run", "--epochs", epochs)
+        assert code == 0
+        assert "the run has 6 epochs already: give --epochs above 6" in err
+        assert "suspicious" not in err
+        assert {path.name: path.read_bytes() for path in (here / "run").iterdir()} == kept
+
+
+def test_a_warm_up_that_never_ends_is_a_warning(cli):
+    options = ("train", "iris", "--epochs", 2, "--quiet", "--warm-up")
+    assert "warning" not in cli(*options, 1)[2]
+    code, _, err = cli(*options, 2)
+    assert code == 0
+    assert "warning: --warm-up 2 lasts for all of the 2 epochs\n" in err
+
+
+def test_a_run_that_is_interrupted_before_its_first_epoch_leaves_nothing(cli, here, monkeypatch):
+    from anyarray_mlp.cli import train
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "fit_plan", interrupted)
+    (here / "mine").mkdir()
+    for out in ("new", "mine"):
+        assert cli("train", "iris", "--epochs", 1, "--quiet", "--out", out)[0] == 130
+    assert [path.name for path in here.iterdir()] == ["mine"]
+
+
+def test_scores_of_small_and_large_units_have_their_digits(cli, here):
+    rows = "".join(f"{i % 9},{(i % 9) * 1e-6}\n" for i in range(60))
+    (here / "t.csv").write_text("a,y\n" + rows)
+    code, out, _ = cli("train", "t.csv", "--epochs", 3, "--quiet", "--out", "run")
+    assert code == 0
+    assert " 0.0000" not in out
+    assert "e-" in out.partition("mean absolute error")[2]
+    (here / "huge.csv").write_text("a,y\n1,1e200\n2,-1e200\n")
+    code, out, err = cli("evaluate", "run", "huge.csv", "--json")
+    assert code == 0, err
+    assert json.loads(out, parse_constant=pytest.fail)["mean_squared_error"] is None
+    assert "e+200" in cli("evaluate", "run", "huge.csv")[1]
+
+
+def test_a_progress_line_is_cut_to_the_terminal(monkeypatch, capsys):
+    from anyarray_mlp.cli import progress
+
+    monkeypatch.setattr(progress, "terminal_width", lambda: 20)
+    with progress.Progress(3) as shown:
+        shown.pending = "epoch 1/3  loss 0.1234  validation loss 0.2345"
+    assert capsys.readouterr().err.endswith("epoch 1/3  loss 0.1\n")

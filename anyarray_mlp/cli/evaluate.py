@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from anyarray_mlp.cli.figures import figure
 from anyarray_mlp.cli.options import NAMES, backend_options, json_option, target_option
 
 
@@ -35,8 +36,11 @@ def command(
 
     Where DATA comes with a test set, as MNIST's folder does, the test set is scored.
     """
+    import numpy as np
+
     from anyarray_mlp.backends import select_backend
     from anyarray_mlp.data import load
+    from anyarray_mlp.persistence.plain_json import plain
     from anyarray_mlp.trained import TrainedModel
 
     trained = TrainedModel.load(model)
@@ -50,10 +54,15 @@ def command(
         schema=trained.schema,
     )
     scored = dataset if dataset.test is None else dataset.test
-    scores = trained.scores(scored, select_backend(backend, device, dtype))
+    with np.errstate(over="ignore", invalid="ignore"):  # a huge target is told by its score
+        scores = trained.scores(scored, select_backend(backend, device, dtype))
     if as_json:
-        click.echo(json.dumps({"rows": len(scored), **scores}, indent=2))
+        click.echo(
+            json.dumps(
+                {"rows": len(scored), **plain(scores, "scores", null_for_nonfinite=True)}, indent=2
+            )
+        )
         return
     click.echo(f"{len(scored):,} rows")
     for name, value in scores.items():
-        click.echo(f"  {name.replace('_', ' '):<20}{value:.4f}")
+        click.echo(f"  {name.replace('_', ' '):<20}{figure(value)}")

@@ -40,7 +40,8 @@ def command(
     """Predict labels or values for the rows of DATA with MODEL, a model file or a run's folder.
 
     Prints CSV with one line a row. DATA needs the columns that the model was trained on, by name or in order;
-    others, the target among them, are ignored.
+    others, the target among them, are ignored. Of a folder of images such as MNIST's, those to train on are
+    predicted, while evaluate scores the test set: name the file of the test images to predict these.
     """
     from anyarray_mlp.backends import select_backend
     from anyarray_mlp.data import load_features

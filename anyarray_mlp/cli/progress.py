@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from types import TracebackType
@@ -9,6 +10,7 @@ from typing import Any
 
 import click
 
+from anyarray_mlp.cli.figures import figure
 from anyarray_mlp.training import Epoch
 
 #: A terminal's line is rewritten at most this often, in seconds.
@@ -43,7 +45,9 @@ class Progress:
     def rewrite(self) -> None:
         """Write the pending line over the last one."""
         self.shown_at = time.monotonic()
-        click.echo(f"\r\x1b[2K{self.pending}", err=True, nl=False)
+        # A line that wraps would be written below itself.
+        shown = self.pending[: terminal_width() - 1]
+        click.echo(f"\r\x1b[2K{shown}", err=True, nl=False)
 
     def __enter__(self) -> Progress:
         return self
@@ -59,12 +63,20 @@ class Progress:
             click.echo("", err=True)
 
 
+def terminal_width() -> int:
+    """Columns of the terminal behind stderr; 80 where they are not known."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
+
+
 def progress_line(epoch: Epoch, epochs: int) -> str:
     """epoch 7/50  loss 0.1234  validation loss 0.2345  accuracy 0.956  3.2 s."""
     figures: dict[str, Any] = {"loss": epoch.loss}
     if epoch.validation_loss is not None:
         figures["validation loss"] = epoch.validation_loss
     figures |= {name.replace("_", " "): value for name, value in epoch.scores.items()}
-    shown = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
+    shown = "  ".join(f"{name} {figure(value)}" for name, value in figures.items())
     width = len(str(epochs))
     return f"epoch {epoch.epoch:>{width}}/{epochs}  {shown}  {epoch.seconds:.1f} s"

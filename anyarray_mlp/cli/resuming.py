@@ -32,6 +32,15 @@ def configuration(settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def explicit_flags(context: click.Context) -> set[str]:
+    """The settings that the command line names."""
+    return {
+        name
+        for name in context.params
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    }
+
+
 def resumed_settings(
     run: RunFolder, given: dict[str, Any], context: click.Context
 ) -> dict[str, Any]:
@@ -43,8 +52,9 @@ def resumed_settings(
             f"{run.path} has no readable config.toml: it holds no run to resume."
         ) from error
     settings = dict(given)
+    named = explicit_flags(context)
     for name in given:
-        explicit = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        explicit = name in named
         if (
             explicit
             and name not in (*CIRCUMSTANCES, "data")

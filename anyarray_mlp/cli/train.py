@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from anyarray_mlp.cli.figures import figure
 from anyarray_mlp.cli.options import (
     COUNT,
     FRACTION,
@@ -82,7 +83,8 @@ if TYPE_CHECKING:
     type=click.Choice(["constant", "step", "exponential", "cosine", "invscaling", "plateau"]),
     default="constant",
     show_default=True,
-    help="How the rate changes over the run.",
+    help="How the rate changes over the run; plateau lowers it where the validation loss, or without a validation set "
+    "the training loss, no longer falls.",
 )
 @click.option(
     "--warm-up", type=click.IntRange(min=0), default=0, help="Epochs of rising rate at first."
@@ -121,7 +123,8 @@ def command(**settings: Any) -> int:
     table (CSV and the like), an .npz with x and y, or a folder of IDX images such as MNIST's. Part of it is
     held out to test the final model on, unless it comes with a test set.
     """
-    from anyarray_mlp.cli.resuming import resumed_settings
+    from anyarray_mlp.cli.flags import refuse_idle_flags
+    from anyarray_mlp.cli.resuming import explicit_flags, resumed_settings
     from anyarray_mlp.errors import UsageError
     from anyarray_mlp.persistence import RunFolder
 
@@ -132,12 +135,22 @@ def command(**settings: Any) -> int:
                 raise UsageError("--resume needs --out DIR, the folder of the run to go on with.")
             run = stack.enter_context(RunFolder.resume(settings["out"]))
             settings = resumed_settings(run, settings, click.get_current_context())
+        refuse_idle_flags(settings, explicit_flags(click.get_current_context()))
         plan = make_plan(settings)
+        if 0 < settings["epochs"] <= settings["warm_up"]:
+            click.echo(
+                f"warning: --warm-up {settings['warm_up']} lasts for all of the {settings['epochs']} epochs",
+                err=True,
+            )
         if run is None:
             # Only now: what was refused so far leaves no empty folder behind.
             folder = settings["out"] or free_folder(settings["data"])
             run = stack.enter_context(RunFolder.create(folder, overwrite=settings["overwrite"]))
-        return train_in(run, plan)
+        try:
+            return train_in(run, plan)
+        except BaseException:
+            run.discard_unless_begun()
+            raise
 
 
 @dataclass(frozen=True)
@@ -185,7 +198,7 @@ def make_plan(settings: dict[str, Any]) -> Plan:
         prepared,
         TrainedModel(
             mlp,
-            mlp.initialize(settings["seed"], settings["initializer"]),
+            initial_parameters(mlp, settings),
             prepared.preprocessor,
             prepared.targets,
             metadata(backend, prepared.target_names),
@@ -211,12 +224,17 @@ def train_in(run: RunFolder, plan: Plan) -> int:
     settings, model = plan.settings, plan.model
     checkpoints = Checkpoints(run, plan.prepared.training, plan.stopping, plan.schedule)
     start = checkpoints.restore(model.mlp) if settings["resume"] else None
-    run.write_config(configuration(settings))
+    done = 0 if start is None else start.epoch
+    finished = done >= settings["epochs"]
+    if finished:
+        click.echo(f"the run has {done} epochs already: give --epochs above {done}", err=True)
+    else:
+        run.write_config(configuration(settings))
     if not settings["quiet"]:
         click.echo(describe(plan.prepared, model.mlp, plan.backend, settings), err=True)
     options = fit_options(plan, start)
     monitor = None
-    if settings["diagnose"]:
+    if settings["diagnose"] and not finished:
         monitor = RunMonitor(
             model.mlp,
             plan.prepared.training.x,
@@ -272,6 +290,20 @@ def network(prepared: Prepared, settings: dict[str, Any]) -> MLP:
         outputs = 1
     sizes = (prepared.preprocessor.n_features_out, *settings["hidden"], outputs)
     return MLP(sizes, settings["activation"], output, settings["loss"], settings["dropout"])
+
+
+def initial_parameters(mlp: MLP, settings: dict[str, Any]) -> NDArray[Any]:
+    """Initial parameters (p,); `OutOfMemoryError` where they alone are too many."""
+    from anyarray_mlp.errors import OutOfMemoryError
+
+    size = mlp.layout.size
+    if size <= sys.maxsize // 8:
+        with suppress(MemoryError):
+            return mlp.initialize(settings["seed"], settings["initializer"])
+    raise OutOfMemoryError(
+        f"The network has {size:,} parameters, {size / 2**27:,.0f} GiB, which do not fit in memory: give fewer or "
+        "smaller layers with --hidden."
+    )
 
 
 def optimizer(mlp: MLP, settings: dict[str, Any]) -> str | Optimizer:
@@ -383,6 +415,8 @@ def report(
     result: Fit,
 ) -> None:
     """Print what came of the run: test scores, and where everything is."""
+    from anyarray_mlp.persistence.plain_json import plain
+
     prepared, backend, settings = plan.prepared, plan.backend, plan.settings
     test = prepared.test
     scores = model.scores_of_inputs(test.x, test.input_scale, plan.test_targets, backend)
@@ -391,7 +425,7 @@ def report(
         summary = {
             "data": prepared.name,
             "rows": {"training": len(prepared.training), held_out: len(test)},
-            "scores": scores,
+            "scores": plain(scores, "scores", null_for_nonfinite=True),
             "scored_on": held_out,
             "epochs": result.history[-1].epoch if result.history else 0,
             "stopped": result.stopped,
@@ -411,7 +445,7 @@ def report(
         reason = {"early": "stopped early", "interrupted": "interrupted"}[result.stopped]
         click.echo(f"{reason} after epoch {last}; what was learned is kept", err=True)
     names = {name: f"{held_out} {name.replace('_', ' ')}" for name in scores}
-    click.echo("  ".join(f"{names[name]} {value:.4f}" for name, value in scores.items()))
+    click.echo("  ".join(f"{names[name]} {figure(value)}" for name, value in scores.items()))
     if backend.arithmetic != "plain":
         click.echo(f"hash {result.hash}")
     click.echo(f"saved to {shown_path(run.path)}", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tomllib
@@ -24,6 +25,7 @@ from anyarray_mlp.persistence.checkpoint import (
     save_checkpoint,
 )
 from anyarray_mlp.persistence.files import (
+    HOLDER_NAME,
     LOCK_NAME,
     DirectoryLock,
     append,
@@ -31,6 +33,7 @@ from anyarray_mlp.persistence.files import (
     exists,
     flush,
     make_folder,
+    names_in,
     read_file,
     real_path,
     remove,
@@ -60,6 +63,7 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = real_path(path)
         self.lock: DirectoryLock | None = None
+        self.is_new = False
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], *, overwrite: bool = False) -> RunFolder:
@@ -70,6 +74,7 @@ class RunFolder:
         made, LockedError where another process writes there, StorageError where the system refuses.
         """
         run = cls(path)
+        run.is_new = not exists(run.path)
         make_folder(run.path)
         foreign = [name for name in (*RECORD_NAMES, MODEL_NAME) if exists(run.path / name)]
         if foreign and not run.holds_a_run():
@@ -213,6 +218,17 @@ class RunFolder:
     def require_lock(self) -> None:
         if self.lock is None:
             raise UsageError(f"{self.path} is open for reading: use RunFolder.create or .resume")
+
+    def discard_unless_begun(self) -> None:
+        """Remove a folder that this run made and left before its first epoch, with the configuration in it."""
+        left = set(names_in(self.path)) - {LOCK_NAME, HOLDER_NAME, CONFIG_NAME}
+        if self.lock is None or not self.is_new or left:
+            return
+        with contextlib.suppress(OSError):
+            remove(self.config_path)
+            self.close()
+            remove(self.path / LOCK_NAME)
+            self.path.rmdir()
 
     def close(self) -> None:
         """Free the folder for other processes."""

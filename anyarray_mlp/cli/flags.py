@@ -1,0 +1,32 @@
+"""Flags of `train` that would do nothing are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from anyarray_mlp.errors import UsageError
+
+#: What lbfgs, which finds its own steps on all rows at once, has no use for.
+OF_STEPS = ("learning_rate", "learning_rate_init", "warm_up", "momentum", "batch_size")
+
+
+def refuse_idle_flags(settings: dict[str, Any], given: Collection[str]) -> None:
+    """Raise `UsageError` for a flag among those that were `given` which the other settings make idle."""
+    solver = settings["solver"]
+    for name in ("monitor", "patience"):
+        if name in given and not settings["early_stopping"]:
+            raise UsageError(f"{flag(name)} is for --early-stopping: add that, or leave it out.")
+    if solver == "lbfgs":
+        for name in OF_STEPS:
+            if name in given:
+                raise UsageError(f"--solver lbfgs finds its own steps: leave {flag(name)} out.")
+    elif "momentum" in given and solver not in ("momentum", "nesterov"):
+        raise UsageError(
+            f"--momentum is for --solver momentum and nesterov, and this is {solver}: leave it out."
+        )
+
+
+def flag(name: str) -> str:
+    """How a setting is written on the command line."""
+    return f"--{name.replace('_', '-')}"
