@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from anyarray_mlp.cli import run
+from anyarray_mlp.cli.parity import percent
 from anyarray_mlp.model import MLP
 from anyarray_mlp.parity import Comparison, Departure, Report, make_case
 from tests.beds import require_library
@@ -83,6 +85,13 @@ def test_a_departure_ends_with_1(
 
 
 @pytest.mark.parametrize(
+    ("share", "printed"), [(0.5151, "51.51%"), (7.5, "750.00%"), (2.5e28, "2.5e+30%")]
+)
+def test_large_shares_stay_in_their_column(share: float, printed: str) -> None:
+    assert percent(share) == printed
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["--namespace", "no_such_library"], 69, "'no_such_library' cannot be imported"),
@@ -134,6 +143,30 @@ def test_exact_prints_the_hash(
     hashes = [line.split()[-1] for line in lines[1:5]]
     assert hashes[0] == hashes[2] != hashes[1] == hashes[3]
     assert lines[-1].startswith("0 differing bits in 1 cases")
+
+
+def test_what_the_guide_quotes_is_what_its_commands_print(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Counts and places; digits and times differ from machine to machine."""
+    blocks = (ROOT / "docs" / "parity.md").read_text().split("```")[1::2]
+    (source,) = [block for block in blocks if '__name__ = "faulty"' in block]
+    (tmp_path / "faulty.py").write_text(source.removeprefix("python"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    quoted = [block.strip().partition("\n") for block in blocks if block.startswith("\n$ ")]
+    assert len(quoted) == 2
+    for command, _, output in quoted:
+        run(command.split()[2:])
+        printed = " ".join(capsys.readouterr().out.split())
+        for part in STABLE.findall(" ".join(output.split())):
+            assert part in printed
+
+
+#: What a quoted output has in common on all machines.
+STABLE = re.compile(
+    r"cpu, float32: no departure \(\d+ cases|outputs|loss|departs first in .* layer 0, tanh: |at \[.*wrong"
+)
 
 
 # --- the suite ---

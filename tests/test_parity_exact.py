@@ -98,6 +98,19 @@ def test_a_namespace_that_lacks_what_exact_needs(name: str) -> None:
         compare_exactly(namespaces=[Recorder(lacks=name)], dtypes=["float32"], cases=CASES)
 
 
+def test_every_namespace_is_probed(monkeypatch: pytest.MonkeyPatch) -> None:
+    probed = []
+    monkeypatch.setattr(
+        "anyarray_mlp.backends.reproducible.probe", lambda xp, *rest: probed.append(xp)
+    )
+    PROBED.clear()
+    library = Recorder("nothing")
+    for namespace in (library, Recorder("nothing else"), library):
+        compare_exactly(namespaces=[namespace], dtypes=["float32"], cases=[])
+    PROBED.clear()
+    assert [str(xp).count("recorder") for xp in probed] == [1, 0, 1], "NumPy's own between them"
+
+
 def test_a_namespace_that_fails_within_exact() -> None:
     class Failing(Recorder):
         def take(self, *args: Any, **options: Any) -> Any:

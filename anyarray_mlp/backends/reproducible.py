@@ -14,8 +14,8 @@ from anyarray_mlp.arithmetic.probe import probe
 from anyarray_mlp.arithmetic.reproducible import unwrap
 from anyarray_mlp.backends.base import Array, Backend, Run, Step
 
-#: (backend, device, dtype, slices) that this process has found to keep the promises.
-PROBED: set[tuple[type[Backend], str, str, int]] = set()
+#: (backend, library, device, dtype, slices) that this process has found to keep the promises.
+PROBED: set[tuple[type[Backend], str, str, str, int]] = set()
 
 
 class ReproducibleBackend(Backend):
@@ -32,7 +32,7 @@ class ReproducibleBackend(Backend):
         self.name, self.flat = plain.name, plain.flat  # type: ignore[misc]
         self.arithmetic = f"reproducible {VERSION}" + (", fast" if slices == 1 else "")
 
-        key = (type(plain), plain.device, plain.dtype, slices)
+        key = (type(plain), plain.name, plain.device, plain.dtype, slices)
         if key not in PROBED:
             probe(self.xp, self.dtype, self.asarray, self.to_host, self.jit)
             PROBED.add(key)

@@ -165,8 +165,13 @@ def table(comparison: Comparison) -> Iterator[str]:
     for each in comparison.differences:
         yield (
             f"  {each.quantity:<11}{each.absolute:>9.1e}{each.relative:>10.1e}{each.ulp:>9.3g}"
-            f"{each.share:>10.2%}  {each.case}"
+            f"{percent(each.share):>10}  {each.case}"
         )
+
+
+def percent(share: float) -> str:
+    """A share in percent, in at most eight characters."""
+    return f"{share:.2%}" if share < 100 else f"{100 * share:.1e}%"
 
 
 def departures(comparison: Comparison) -> Iterator[str]:
