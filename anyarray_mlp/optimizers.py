@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -173,17 +172,11 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
 
 def clip_by_norm(xp: Namespace, grad: Leaves, max_norm: float) -> Leaves:
     """Scale the whole gradient down to Euclidean norm `max_norm` where it is longer (Pascanu et al. 2013)."""
-    # Entries relative to the largest: squares that overflow would leave nothing of the gradient.
-    largest = max_magnitude(xp, grad)
-    unit = xp.where(largest > 0, largest, 1.0)
-    norm = gradient_norm(xp, tuple(leaf / unit for leaf in grad)) * unit
-    scale = max_norm / xp.maximum(norm, max_norm)
+    norm = gradient_norm(xp, grad)
+    # norm - norm is 0, or NaN where the squares overflowed: nothing would be left of the gradient, and training
+    # would stand still without a word. So it diverges, and says so.
+    scale = max_norm / xp.maximum(norm, max_norm) + (norm - norm)
     return tuple(leaf * scale for leaf in grad)
-
-
-def max_magnitude(xp: Namespace, grad: Leaves) -> Array:
-    """Largest magnitude of an entry of all leaves together, 0-d."""
-    return reduce(xp.maximum, [xp.max(xp.abs(leaf)) for leaf in grad])
 
 
 def gradient_norm(xp: Namespace, grad: Leaves) -> Array:

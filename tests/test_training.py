@@ -363,6 +363,13 @@ def test_a_gradient_cannot_be_clipped_to_nothing(clip_norm):
         fit(MLP((2, 4, 2)), X, Y, backend=NUMPY, epochs=1, clip_norm=clip_norm)
 
 
+def test_a_gradient_too_long_to_be_measured_is_told():
+    float32 = select_backend()
+    mlp = MLP((2, 8, 2), output="identity")
+    with pytest.raises(DivergedError, match="standardise the inputs"):
+        fit(mlp, X * 1e11, np.stack([Y, Y], 1) * 1e11, backend=float32, epochs=5, clip_norm=1.0)
+
+
 def test_a_state_of_another_network_is_refused():
     state = fit(MLP((2, 8, 2)), X, Y, backend=NUMPY, epochs=1).history[-1].snapshot()
     for options in ({"optimizer": "adam"}, {"optimizer": "sgd"}):
