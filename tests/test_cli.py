@@ -139,7 +139,7 @@ def test_training_says_what_went_wrong_and_diagnose_says_it_again(cli):
     assert "diagnosis: the learning rate is too high" in err
     code, out, _ = cli("diagnose", "run")
     assert code == 1
-    assert "Try learning_rate_init=" in out
+    assert "Try --learning-rate-init 0." in out or "Try --learning-rate-init 1" in out
     code, _, err = cli("train", "digits", "--epochs", 15, "--out", "good")
     assert "diagnosis: nothing suspicious" in err
     assert cli("diagnose", "good")[0] == 0
@@ -819,3 +819,35 @@ def test_a_progress_line_is_cut_to_the_terminal(monkeypatch, capsys):
     with progress.Progress(3) as shown:
         shown.pending = "epoch 1/3  loss 0.1234  validation loss 0.2345"
     assert capsys.readouterr().err.endswith("epoch 1/3  loss 0.1\n")
+
+
+def test_findings_name_columns_labels_and_flags(cli, here):
+    generator = np.random.default_rng(0)
+    lines = ["amount,twin,site,country,rare,label"]
+    for i in range(400):
+        amount = round(generator.normal() + 4 * (i < 8), 4)
+        kind = "odd" if i == 3 else "ab"[i % 2]
+        label = "bad" if i < 8 else "good"
+        lines.append(f"{amount:.4f},{2 * amount + 1:.5f},7,US,{kind},{label}")
+    (here / "t.csv").write_text("\n".join(lines) + "\n")
+    assert cli("train", "t.csv", "--epochs", 2, "--quiet", "--out", "run")[0] == 0
+    _, out, _ = cli("diagnose", "run")
+    assert "'twin' repeats 'amount'" in out
+    assert "2 of 7 columns have one value ('site', 'country=US')" in out
+    assert "class 'bad' has" in out
+    assert "(--class-weight balanced)" in out
+    record = json.loads(cli("diagnose", "run", "--json")[1])
+    assert any("class_weight='balanced'" in finding["cure"] for finding in record["findings"])
+
+
+def test_advice_is_written_in_flags():
+    from anyarray_mlp.cli.advice import as_flags
+
+    said = (
+        "Try learning_rate_init=0.005 clip_norm=1. Use hidden_layer_sizes=(64,) or (64, 64), output='softmax' or "
+        "batch_size=32 to 256, with early_stopping. The output cannot, alpha=1e-05."
+    )
+    assert as_flags(said) == (
+        "Try --learning-rate-init 0.005 --clip-norm 1. Use --hidden 64 or 64,64, --output softmax or "
+        "--batch-size 32 to 256, with --early-stopping. The output cannot, --alpha 1e-05."
+    )

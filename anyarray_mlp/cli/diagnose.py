@@ -6,6 +6,7 @@ import json
 
 import click
 
+from anyarray_mlp.cli.advice import as_flags
 from anyarray_mlp.cli.options import json_option
 
 
@@ -32,5 +33,5 @@ def command(subject: str, as_json: bool) -> int:
         findings = [finding.to_dict() for finding in diagnosis.findings]
         click.echo(json.dumps({"ok": not diagnosis.alarms, "findings": findings}, indent=2))
     else:
-        click.echo(diagnosis.report())
+        click.echo(as_flags(diagnosis.report()))
     return 1 if diagnosis.alarms else 0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from anyarray_mlp.cli.advice import as_flags
 from anyarray_mlp.cli.figures import figure
 from anyarray_mlp.cli.options import (
     COUNT,
@@ -240,6 +241,9 @@ def train_in(run: RunFolder, plan: Plan) -> int:
             plan.prepared.training.x,
             plan.targets,
             learning_rate_init=settings["learning_rate_init"],
+            column_names=model.preprocessor.encoded_names,
+            one_hot=model.preprocessor.one_hot,
+            class_names=() if model.targets.classes is None else model.targets.classes.tolist(),
             **options,
         )
     try:
@@ -256,7 +260,7 @@ def train_in(run: RunFolder, plan: Plan) -> int:
             said = monitor.finish(error)
             said.save(run.path)
             if not settings["quiet"]:
-                click.echo(said.summary(), err=True)
+                click.echo(as_flags(said.summary()), err=True)
         raise error from None
     model = replace(model, parameters=result.parameters)
     run.save_model(model.to_file())
@@ -266,7 +270,7 @@ def train_in(run: RunFolder, plan: Plan) -> int:
         diagnosis.save(run.path)
     report(run, plan, model, result)
     if diagnosis is not None and not settings["quiet"]:
-        click.echo(diagnosis.summary(), err=True)
+        click.echo(as_flags(diagnosis.summary()), err=True)
     if result.signal is not None:
         return 143 if result.signal == signal.SIGTERM else 130
     return 0

@@ -125,6 +125,13 @@ class Preprocessor:
         """Names of the columns that `transform` gives; `name=category` where one-hot encoded."""
         return tuple(name for column in self.columns for name in column.encoded_names)
 
+    @property
+    def one_hot(self) -> tuple[bool, ...]:
+        """Which of the columns that `transform` gives stand for a category."""
+        return tuple(
+            column.kind == "categorical" for column in self.columns for _ in column.encoded_names
+        )
+
     def transform(self, features: Features, *, dtype: Any = np.float64) -> Array:
         """The encoded features, (n, n_features_out), in C order.
 

@@ -5,7 +5,7 @@ Worked out on the host from a sample of rows, so that it costs little beside tra
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,8 +79,12 @@ def summarize_data(
     n_validation: int = 0,
     input_scale: float | None = None,
     n: int | None = None,
+    one_hot: Sequence[bool] = (),
 ) -> DataSummary:
-    """The summary of inputs (n, i) and targets, labels (n,) or values (n, k); `n` where they are a sample."""
+    """The summary of inputs (n, i) and targets, labels (n,) or values (n, k); `n` where they are a sample.
+
+    `one_hot` says which columns stand for a category; one of zeros is a rare category and not called constant.
+    """
     rows = evenly(x.shape[0], SUMMARY_ROWS)
     sample = np.asarray(x[rows], dtype=np.float64) * (1.0 if input_scale is None else input_scale)
     finite = np.isfinite(sample)
@@ -105,7 +109,8 @@ def summarize_data(
         targets[paired],
     )
     unreachable, reach = out_of_reach(mlp, targets)
-    constant = np.flatnonzero(~varies)
+    rare = (low == 0) & np.array(one_hot, dtype=bool) if len(one_hot) else np.zeros(len(low), bool)
+    constant = np.flatnonzero(~varies & ~rare)
     return DataSummary(
         n=x.shape[0] if n is None else n,
         features=x.shape[1],

@@ -137,8 +137,8 @@ def unscaled_inputs(run: RunRecord) -> Finding | None:
     data = run.data
     if data.largest_rms > LARGE_INPUT:
         evidence = (
-            f"column {data.largest_column} has root mean square {data.largest_rms:.3g} and the smallest column "
-            f"{data.smallest_rms:.3g}"
+            f"column {run.names.column(data.largest_column)} has root mean square {data.largest_rms:.3g} and the "
+            f"smallest column {data.smallest_rms:.3g}"
         )
     elif 0 < data.largest_rms < SMALL_INPUT:
         evidence = f"no column exceeds root mean square {data.largest_rms:.2g}"
@@ -179,10 +179,11 @@ def constant_column(run: RunRecord) -> Finding | None:
     data = run.data
     if not data.n_constant:
         return None
+    names = [run.names.column(place) for place in data.constant]
     return Finding(
         "constant_column",
         "note" if data.sparse else "warning",
-        f"{data.n_constant} of {data.features} columns have one value ({listed(data.constant, data.n_constant)})",
+        f"{data.n_constant} of {data.features} columns have one value ({listed(names, data.n_constant)})",
         "Drop them: they carry nothing, and their weights drift",
         layer=1,
     )
@@ -193,7 +194,8 @@ def duplicate_column(run: RunRecord) -> Finding | None:
     data = run.data
     if not data.n_duplicates:
         return None
-    pairs = [f"{later} repeats {first}" for first, later in data.duplicates]
+    column = run.names.column
+    pairs = [f"{column(later)} repeats {column(first)}" for first, later in data.duplicates]
     return Finding(
         "duplicate_column",
         "warning",
@@ -208,10 +210,11 @@ def leaking_column(run: RunRecord) -> Finding | None:
     data = run.data
     if not data.n_leaking:
         return None
+    names = [run.names.column(place) for place in data.leaking]
     return Finding(
         "leaking_column",
         "warning",
-        f"column {listed(data.leaking, data.n_leaking)} alone orders the rows as the target does",
+        f"column {listed(names, data.n_leaking)} alone orders the rows as the target does",
         "Ask whether the column is known when a prediction is made; if not, drop it",
         layer=1,
     )
@@ -231,7 +234,8 @@ def class_imbalance(run: RunRecord) -> Finding | None:
     return Finding(
         "class_imbalance",
         "note" if found > 0.7 * share and generalises and min(present) >= 20 else "warning",
-        f"class {rare} has {min(present)} of {sum(present)} rows ({share:.1%}) and is predicted for {found:.1%}",
+        f"class {run.names.label(rare)} has {min(present)} of {sum(present)} rows ({share:.1%}) and is predicted "
+        f"for {found:.1%}",
         "Weight classes (class_weight='balanced'), gather more rows of the rare class, and watch balanced_accuracy "
         "or f1 instead of accuracy",
     )
@@ -644,7 +648,7 @@ def one_class_predicted(run: RunRecord) -> Finding | None:
     return Finding(
         "one_class_predicted",
         "error",
-        f"class {favoured} is predicted for {share:.0%} of the rows and is right for {true_share:.0%}",
+        f"class {run.names.label(favoured)} is predicted for {share:.0%} of the rows and is right for {true_share:.0%}",
         "Mend the causes above; if there are none, check labels, loss and output, and train longer with adam",
     )
 
@@ -691,9 +695,9 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def listed(items: tuple[object, ...] | list[str], count: int) -> str:
+def listed(items: list[str], count: int) -> str:
     """The first few, and how many more."""
-    shown = ", ".join(str(item) for item in items)
+    shown = ", ".join(items)
     return shown if count <= len(items) else f"{shown} and {count - len(items)} more"
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.diagnosis.data_summary import (
     SUMMARY_ROWS,
+    DataSummary,
     as_classes,
     association,
     evenly,
@@ -31,7 +32,14 @@ from anyarray_mlp.diagnosis.probe import (
     probe_function,
 )
 from anyarray_mlp.diagnosis.report import Diagnosis, diagnose_run
-from anyarray_mlp.diagnosis.run_record import Curve, InitialLayer, Outcome, RunRecord, Settings
+from anyarray_mlp.diagnosis.run_record import (
+    Curve,
+    InitialLayer,
+    Names,
+    Outcome,
+    RunRecord,
+    Settings,
+)
 from anyarray_mlp.errors import DivergedError
 from anyarray_mlp.model import MLP
 from anyarray_mlp.optimizers import Optimizer, State, gradient_norm, sgd
@@ -69,7 +77,8 @@ class RunMonitor:
 
     Parameters are those of `training.fit`, of which it needs what is named here; others are of no account.
     `probe_on_device` overrules where probes run. Where `statistics` are gathered for another, it is not known how many
-    gradients were clipped.
+    gradients were clipped. `column_names` and `class_names` are what the findings call the columns of `x` and the
+    classes; `one_hot` says which columns stand for a category.
     """
 
     def __init__(
@@ -92,12 +101,17 @@ class RunMonitor:
         clip_norm: float | None = None,
         input_scale: float | None = None,
         probe_on_device: bool | None = None,
+        column_names: Sequence[str] = (),
+        one_hot: Sequence[bool] = (),
+        class_names: Sequence[Any] = (),
         statistics: StepStatistics | None = None,
         **others: Any,
     ) -> None:
         self.mlp = mlp
         self.backend = backend = backend or select_backend()
         self.input_scale = input_scale
+        self.column_names, self.one_hot = tuple(column_names), tuple(one_hot)
+        self.class_names = tuple(class_names)
         n = x.shape[0]
         batch_size = min(batch_size, n)
         self.by_steps = optimizer != "lbfgs"
@@ -207,14 +221,26 @@ class RunMonitor:
         if x is None or targets is None:
             x, targets, full = self.x.take(rows), self.targets.take(rows), n
         n_validation = self.validation[0].n if self.validation else 0
+        data = summarize_data(
+            self.mlp, x, targets, n_validation, self.input_scale, full, self.one_hot
+        )
         return RunRecord(
             settings=self.settings,
-            data=summarize_data(self.mlp, x, targets, n_validation, self.input_scale, full),
+            data=data,
             initial=initial_layers(self.mlp, self.initial),
             curve=self.curve(result if isinstance(result, DivergedError) else None),
             probes=tuple(self.probes),
             outcome=self.outcome(result),
+            names=Names(self.names_of(data), self.class_names),
         )
+
+    def names_of(self, data: DataSummary) -> dict[str, str]:
+        """The names of the columns that findings may mention."""
+        if not self.column_names:
+            return {}
+        places = {data.largest_column, *data.constant, *data.leaking}
+        places.update(place for pair in data.duplicates for place in pair)
+        return {str(place): self.column_names[place] for place in sorted(places)}
 
     def curve(self, error: DivergedError | None) -> Curve:
         """The epochs' figures; a diverged epoch adds the mean of its finite steps."""
@@ -368,7 +394,8 @@ def diagnosed_fit(
     monitor = RunMonitor(mlp, x, targets, **options)
     if monitor.statistics is not None:
         options["statistics"] = monitor.statistics
-    options.pop("probe_on_device", None)
+    for name in ("probe_on_device", "column_names", "one_hot", "class_names"):
+        options.pop(name, None)
     try:
         result = fit(mlp, x, targets, callbacks=[monitor, *callbacks], **options)
     except DivergedError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from anyarray_mlp.diagnosis.data_summary import DataSummary
@@ -84,8 +84,25 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Names:
+    """What columns, by their place as text, and classes, by their code, are called where they have names."""
+
+    columns: dict[str, str] = field(default_factory=dict)
+    classes: tuple[Any, ...] = ()
+
+    def column(self, place: int) -> str:
+        """A column, as it is shown."""
+        name = self.columns.get(str(place))
+        return str(place) if name is None else repr(name)
+
+    def label(self, code: int) -> str:
+        """A class, as it is shown."""
+        return repr(self.classes[code]) if code < len(self.classes) else str(code)
+
+
+@dataclass(frozen=True)
 class RunRecord:
-    """A run: settings, data, initial weights, the curve, probes in order of epochs, and the outcome."""
+    """A run: settings, data, initial weights, the curve, probes in order of epochs, the outcome, and names."""
 
     settings: Settings
     data: DataSummary
@@ -93,6 +110,7 @@ class RunRecord:
     curve: Curve
     probes: tuple[Probe, ...]
     outcome: Outcome
+    names: Names = field(default_factory=Names)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; numbers that are not finite stay, as JSON's dialect of Python has them."""
@@ -116,6 +134,7 @@ class RunRecord:
                 for probe in record["probes"]
             ),
             outcome=Outcome(**tuples(record["outcome"])),
+            names=Names(**tuples(record.get("names", {}))),
         )
 
     @property

@@ -1,0 +1,28 @@
+"""Advice that names parameters, as flags of the command line."""
+
+from __future__ import annotations
+
+import re
+
+SIZES = r"\([\d, ]+\)"
+ASSIGNMENT = re.compile(
+    rf"\bhidden_layer_sizes=({SIZES}(?: or {SIZES})*)"
+    r"|\b(learning_rate_init|clip_norm|batch_size|class_weight|alpha|output)=('[^']*'|[\w.+-]*\w)"
+    r"|\b(early_stopping)\b"
+)
+
+
+def as_flags(text: str) -> str:
+    """`learning_rate_init=0.01` as `--learning-rate-init 0.01`, and so on."""
+    return ASSIGNMENT.sub(flag, text)
+
+
+def flag(found: re.Match[str]) -> str:
+    """One parameter as a flag."""
+    sizes, name, value, switch = found.groups()
+    if sizes:
+        shapes = re.findall(SIZES, sizes)
+        return "--hidden " + " or ".join(",".join(re.findall(r"\d+", shape)) for shape in shapes)
+    if switch:
+        return "--early-stopping"
+    return f"--{name.replace('_', '-')} " + value.strip("'")
