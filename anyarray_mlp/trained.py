@@ -46,6 +46,10 @@ class TrainedModel:
     #: Parameters on the devices that were asked to predict, by backend and scale of the inputs.
     predictors: dict[Any, Predictor] = field(default_factory=dict, init=False, repr=False)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The model without what is kept on devices."""
+        return {**self.__dict__, "predictors": {}}
+
     @property
     def target_names(self) -> tuple[str, ...]:
         """The columns that the target was in, of a table; empty where they are not known."""

@@ -77,3 +77,6 @@ def test_a_model_keeps_the_parameters_of_few_backends() -> None:
     for _ in range(20):
         np.testing.assert_array_equal(model.predict(X, select_backend()), expected)
     assert 1 <= len(model.predictors) <= 4
+    copied = pickle.loads(pickle.dumps(model))
+    assert copied.predictors == {}
+    np.testing.assert_array_equal(copied.parameters, model.parameters)
