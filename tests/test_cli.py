@@ -575,7 +575,7 @@ WRONG = {
     ),
     "a file where the folder should be": (a_file_called_runs, "train iris --epochs 1", 74, "runs"),
     "diverged": (
-        NOTHING, "train diabetes --solver sgd --learning-rate-init 1e20 --epochs 5", 3, "learning_rate_init",
+        NOTHING, "train diabetes --solver sgd --learning-rate-init 1e20 --epochs 5", 3, "lower --learning-rate-init (now",
     ),
 }  # fmt: skip
 
@@ -845,9 +845,11 @@ def test_advice_is_written_in_flags():
 
     said = (
         "Try learning_rate_init=0.005 clip_norm=1. Use hidden_layer_sizes=(64,) or (64, 64), output='softmax' or "
-        "batch_size=32 to 256, with early_stopping. The output cannot, alpha=1e-05."
+        "batch_size=32 to 256, with early_stopping; lower learning_rate_init (now 1). The output cannot, alpha=1e-05. "
+        "'batch_size' repeats 'a'."
     )
     assert as_flags(said) == (
         "Try --learning-rate-init 0.005 --clip-norm 1. Use --hidden 64 or 64,64, --output softmax or "
-        "--batch-size 32 to 256, with --early-stopping. The output cannot, --alpha 1e-05."
+        "--batch-size 32 to 256, with --early-stopping; lower --learning-rate-init (now 1). The output cannot, --alpha "
+        "1e-05. 'batch_size' repeats 'a'."
     )

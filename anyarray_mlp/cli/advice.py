@@ -8,7 +8,8 @@ SIZES = r"\([\d, ]+\)"
 ASSIGNMENT = re.compile(
     rf"\bhidden_layer_sizes=({SIZES}(?: or {SIZES})*)"
     r"|\b(learning_rate_init|clip_norm|batch_size|class_weight|alpha|output)=('[^']*'|[\w.+-]*\w)"
-    r"|\b(early_stopping)\b"
+    # Not in quotes, where it is the name of a column.
+    r"|(?<!')\b(learning_rate_init|clip_norm|batch_size|class_weight|early_stopping)\b"
 )
 
 
@@ -23,6 +24,5 @@ def flag(found: re.Match[str]) -> str:
     if sizes:
         shapes = re.findall(SIZES, sizes)
         return "--hidden " + " or ".join(",".join(re.findall(r"\d+", shape)) for shape in shapes)
-    if switch:
-        return "--early-stopping"
-    return f"--{name.replace('_', '-')} " + value.strip("'")
+    written = f"--{(name or switch).replace('_', '-')}"
+    return written if switch else f"{written} " + value.strip("'")

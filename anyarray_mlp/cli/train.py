@@ -249,13 +249,11 @@ def train_in(run: RunFolder, plan: Plan) -> int:
     try:
         result = fit_plan(plan, checkpoints, monitor, options)
     except DivergedError as error:
+        message = as_flags(str(error))
         if error.parameters is not None:
             run.save_model(replace(model, parameters=error.parameters).to_file())
-            error = DivergedError(
-                f"{error} The parameters of the epoch before are in {run.model_path}.",
-                error.parameters,
-                error.step_losses,
-            )
+            message += f" The parameters of the epoch before are in {run.model_path}."
+        error = DivergedError(message, error.parameters, error.step_losses)
         if monitor is not None:
             said = monitor.finish(error)
             said.save(run.path)
