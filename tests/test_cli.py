@@ -575,7 +575,7 @@ WRONG = {
     ),
     "a file where the folder should be": (a_file_called_runs, "train iris --epochs 1", 74, "runs"),
     "diverged": (
-        NOTHING, "train diabetes --solver sgd --learning-rate-init 1e20 --epochs 5", 3, "lower --learning-rate-init (now",
+        NOTHING, "train diabetes --solver sgd --learning-rate-init 1e20 --epochs 5", 3, "lower --learning-rate-init",
     ),
 }  # fmt: skip
 
