@@ -57,6 +57,18 @@ def write_flowers(path, rows=90, header="width,height,colour,kind"):
     path.write_text("\n".join(lines) + "\n")
 
 
+def test_a_column_of_names_is_pointed_out(cli, here):
+    write_flowers(here / "flowers.csv")
+    lines = (here / "flowers.csv").read_text().splitlines()
+    named = ["name," + lines[0], *(f"flower {i},{line}" for i, line in enumerate(lines[1:]))]
+    (here / "named.csv").write_text("\n".join(named) + "\n")
+    code, _, err = cli("train", "named.csv", "--epochs", 1)
+    assert code == 0
+    assert "column 'name' has 90 different texts" in err
+    assert "--drop 'name'" in err
+    assert "different texts" not in cli("train", "named.csv", "--epochs", 1, "--drop", "name")[2]
+
+
 def test_train_leaves_a_folder_that_predict_and_evaluate_take(cli, here):
     write_flowers(here / "flowers.csv")
     code, out, err = cli("train", "flowers.csv", "--epochs", 30, "--hidden", "16,8", "--batch-size", 8,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,6 +234,8 @@ def train_in(run: RunFolder, plan: Plan) -> int:
         run.write_config(configuration(settings))
     if not settings["quiet"]:
         click.echo(describe(plan.prepared, model.mlp, plan.backend, settings), err=True)
+        for warning in identifiers(plan.prepared):
+            click.echo(warning, err=True)
     options = fit_options(plan, start)
     monitor = None
     if settings["diagnose"] and not finished:
@@ -451,6 +454,17 @@ def report(
     if backend.arithmetic != "plain":
         click.echo(f"hash {result.hash}")
     click.echo(f"saved to {shown_path(run.path)}", err=True)
+
+
+def identifiers(prepared: Prepared) -> Iterator[str]:
+    """A warning for each column of texts most of which occur once, as names do: nothing is learned of them."""
+    rows = len(prepared.training)
+    for column in prepared.preprocessor.columns:
+        if len(column.categories) > max(20, rows // 2):
+            yield (
+                f"warning: column {column.name!r} has {len(column.categories):,} different texts, each an input of its "
+                f"own, for {rows:,} rows to train on: leave it out with --drop {column.name!r}, unless they recur"
+            )
 
 
 def describe(prepared: Prepared, mlp: MLP, backend: Backend, settings: dict[str, Any]) -> str:
