@@ -113,6 +113,9 @@ def test_warnings_point_at_the_call_of_fit() -> None:
         with pytest.warns(ConvergenceWarning) as caught:
             MLPClassifier(solver=solver, **SMALL).fit(X, LABELS)
         assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match="batch_size") as caught:
+        MLPClassifier(batch_size=1000, **SMALL).partial_fit(X, LABELS, classes=np.unique(LABELS))
+    assert caught[0].filename == __file__
 
 
 # --- what callbacks are told ---

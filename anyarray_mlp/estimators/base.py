@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import functools
 import math
-import warnings
 from collections.abc import Callable
 from numbers import Number
 from typing import Any, ClassVar
@@ -30,6 +29,7 @@ from anyarray_mlp.estimators.networks import (
     draw_seed,
     initial_parameters,
 )
+from anyarray_mlp.estimators.notices import warn
 from anyarray_mlp.estimators.observers import CallbackSupportMixin, FitTask
 from anyarray_mlp.estimators.placement import (
     backend_at,
@@ -165,7 +165,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         if task is not None:
             task.end(lambda: run.attributes(final))
         for message, category in run.warnings:
-            warnings.warn(message, category, stacklevel=4)
+            warn(message, category)
         if not incremental:
             self._warn_of_collapse(network, final, data)
         return self
@@ -308,7 +308,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             data.targets[rows],
         )
         if problem is not None:
-            warnings.warn(problem, CollapsedFitWarning, stacklevel=5)
+            warn(problem, CollapsedFitWarning)
 
     # --- predicting ---
 

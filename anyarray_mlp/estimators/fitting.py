@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import signal
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -17,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.errors import DivergedError
+from anyarray_mlp.estimators.notices import warn
 from anyarray_mlp.estimators.observers import FitTask
 from anyarray_mlp.estimators.placement import HOST, Place, backend_at, moved, place_of, take_rows
 from anyarray_mlp.estimators.progress import Progress, Rate
@@ -196,9 +196,8 @@ class Run:
         if size == "auto":
             return min(200, n)
         if size > n:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-                stacklevel=6,
+            warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
             )
         return min(int(size), n)
 
