@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 import re
 from typing import Any
@@ -227,8 +228,8 @@ def test_weights_reach_the_scorers_that_take_them() -> None:
 
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
 def test_help_describes_every_parameter(kind: Any) -> None:
-    listed = kind.__doc__.split("Parameters")[1].split("Attributes")[0]
-    described = re.findall(r"^    ([a-z]\w*(?:, \w+)*) : ", listed, flags=re.MULTILINE)
+    listed = inspect.getdoc(kind).split("Parameters")[1].split("Attributes")[0]
+    described = re.findall(r"^([a-z]\w*(?:, \w+)*) : ", listed, flags=re.MULTILINE)
     assert sorted(", ".join(described).split(", ")) == sorted(kind().get_params())
 
 
