@@ -16,6 +16,7 @@ from anyarray_mlp.optimizers import (
     clip_by_norm,
     gradient_norm,
     integer_power,
+    integer_powers,
     momentum,
     nesterov,
     rmsprop,
@@ -133,6 +134,13 @@ def test_integer_power_is_a_power():
     for base in (0.9, 0.999, 0.5):
         for exponent in (0, 1, 2, 3, 10, 1000, 12345):
             assert integer_power(base, exponent) == pytest.approx(base**exponent, rel=1e-12)
+
+
+@pytest.mark.parametrize("count", [1, 31, 32, 100])
+def test_powers_have_the_bits_of_single_ones(count):
+    exponents = np.arange(12345, 12345 + count)
+    powers = integer_powers(0.999, exponents)
+    assert powers.tolist() == [integer_power(0.999, int(exponent)) for exponent in exponents]
 
 
 def test_clipping_scales_long_gradients_down_and_leaves_short_ones():

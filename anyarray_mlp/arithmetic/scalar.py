@@ -62,8 +62,14 @@ def integer_power(base: float, exponent: int) -> float:
     return result
 
 
+#: Fewer powers than this take less time one by one.
+FEW_POWERS = 32
+
+
 def integer_powers(base: float, exponents: NDArray[np.int64]) -> NDArray[np.float64]:
-    """`integer_power` of each exponent, by the same products."""
+    """`integer_power` of each exponent (n,), by the same products."""
+    if len(exponents) < FEW_POWERS:
+        return np.array([integer_power(base, exponent) for exponent in exponents.tolist()])
     results = np.ones(exponents.shape)
     while exponents.any():
         results = np.where(exponents & 1, results * base, results)
