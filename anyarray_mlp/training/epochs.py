@@ -158,8 +158,8 @@ def train(
             for column in zip(*(outputs for outputs, _ in runs), strict=True)
         )
         rows = np.concatenate([np.full(outputs[0].shape[0], size) for outputs, size in runs])
-        parameters = to_vector(mlp, backend, now.theta)
-        what = divergence(step_losses, parameters, now.step - len(step_losses))
+        leaves = [backend.to_host(leaf) for leaf in now.theta]
+        what = divergence(step_losses, leaves, now.step - len(step_losses))
         if what:
             raise DivergedError(
                 f"{what}, in epoch {now.epoch + 1}: lower learning_rate_init (now {rate:.3g}), standardise the "
@@ -167,7 +167,9 @@ def train(
                 parameters=finite,
                 step_losses=step_losses,
             )
-        finite = parameters
+        # Each is as large as the parameters: let them go before the next copy.
+        leaves, finite = [], np.empty(0)
+        finite = to_vector(mlp, backend, now.theta)
         now.epoch += complete
         validation_loss, scores = evaluate(now.theta) if evaluate else (None, {})
         mean_loss = math.fsum(step_losses * rows) / int(rows.sum())
@@ -195,12 +197,12 @@ def train(
             return
 
 
-def divergence(step_losses: Host, parameters: Host, step: int) -> str:
+def divergence(step_losses: Host, leaves: Sequence[Host], step: int) -> str:
     """What is not finite after the steps that follow `step`, and since when; empty where all is."""
     finite = np.isfinite(step_losses)
     if not np.all(finite):
         bad = int(np.argmin(finite))
         return f"The loss became {step_losses[bad]} at step {step + bad + 1}"
-    if not is_finite(parameters):
+    if not all(is_finite(leaf.reshape(-1), rows=1 << 16) for leaf in leaves):
         return f"The parameters are no longer finite after step {step + len(step_losses)}"
     return ""
