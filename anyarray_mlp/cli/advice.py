@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from anyarray_mlp.cli.flags import flag
+
 SIZES = r"\([\d, ]+\)"
 ASSIGNMENT = re.compile(
     rf"\bhidden_layer_sizes=({SIZES}(?: or {SIZES})*)"
@@ -15,14 +17,13 @@ ASSIGNMENT = re.compile(
 
 def as_flags(text: str) -> str:
     """`learning_rate_init=0.01` as `--learning-rate-init 0.01`, and so on."""
-    return ASSIGNMENT.sub(flag, text)
+    return ASSIGNMENT.sub(in_flags, text)
 
 
-def flag(found: re.Match[str]) -> str:
+def in_flags(found: re.Match[str]) -> str:
     """One parameter as a flag."""
     sizes, name, value, switch = found.groups()
     if sizes:
         shapes = re.findall(SIZES, sizes)
         return "--hidden " + " or ".join(",".join(re.findall(r"\d+", shape)) for shape in shapes)
-    written = f"--{(name or switch).replace('_', '-')}"
-    return written if switch else f"{written} " + value.strip("'")
+    return flag(switch) if switch else f"{flag(name)} " + value.strip("'")

@@ -1,4 +1,4 @@
-"""Flags of `train` that would do nothing are refused."""
+"""How settings are written as flags, and the refusal of those of `train` that would do nothing."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
+from anyarray_mlp.cli.flags import flag
 from anyarray_mlp.cli.preparation import Part
 from anyarray_mlp.errors import DataError, ModelFileError, StorageError, UsageError
 from anyarray_mlp.model import MLP
@@ -61,7 +62,7 @@ def resumed_settings(
             and given[name] != _tupled(kept.get(name))
         ):
             raise UsageError(
-                f"--{name.replace('_', '-')} cannot change when a run goes on: it was {kept.get(name)!r}. Leave it "
+                f"{flag(name)} cannot change when a run goes on: it was {kept.get(name)!r}. Leave it "
                 "out, or start a new run with another --out."
             )
         if not explicit and name not in ("out", "overwrite", "resume", "as_json", "quiet"):
