@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from anyarray_mlp.parity.tracing import FaultyOperation
+from anyarray_mlp.persistence.plain_json import plain
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,10 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able description; numbers that are not finite become null."""
-        description: dict[str, Any] = finite(
-            {"ok": self.ok, "tolerance": TOLERANCE, **asdict(self)}
+        description: dict[str, Any] = plain(
+            {"ok": self.ok, "tolerance": TOLERANCE, **asdict(self)},
+            "the report",
+            null_for_nonfinite=True,
         )
         for comparison, entry in zip(self.comparisons, description["comparisons"], strict=True):
             entry["ok"] = comparison.ok
@@ -130,12 +132,3 @@ TOLERANCE = (
     "in the tested dtype may change (sums and products over k terms k u / (1 - k u), in any order; functions 8 units "
     "in the last place, erf 16, division 2.5), through every layer, with the sizes and values of the case"
 )
-
-
-def finite(value: Any) -> Any:
-    """Nested data with infinities and NaN as None, which JSON lacks."""
-    if isinstance(value, dict):
-        return {k: finite(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
