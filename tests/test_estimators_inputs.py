@@ -15,18 +15,14 @@ from sklearn.base import clone
 from sklearn.metrics import make_scorer
 
 from anyarray_mlp import MLPClassifier, MLPRegressor, load_model, save_model
+from tests.estimator_data import LABELS, RNG, SMALL, VALUES, X
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning",
     "ignore::anyarray_mlp.estimators.CollapsedFitWarning",
 )
 
-RNG = np.random.RandomState(0)
-X = RNG.randn(60, 5)
-LABELS = RNG.randint(0, 3, 60)
 INDICATORS = np.eye(3, dtype=int)[LABELS]
-VALUES = X @ RNG.randn(5)
-SMALL: dict[str, Any] = {"hidden_layer_sizes": 6, "max_iter": 4, "random_state": 0}
 
 
 # --- parameters ---

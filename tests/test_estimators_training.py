@@ -16,17 +16,13 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 
 from anyarray_mlp import Epoch, MLPClassifier, MLPRegressor
+from tests.estimator_data import LABELS, SMALL, VALUES, X
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning",
     "ignore::anyarray_mlp.estimators.CollapsedFitWarning",
 )
 
-RNG = np.random.RandomState(0)
-X = RNG.randn(60, 5)
-LABELS = RNG.randint(0, 3, 60)
-VALUES = X @ RNG.randn(5)
-SMALL: dict[str, Any] = {"hidden_layer_sizes": 6, "max_iter": 4, "random_state": 0}
 X_DIGITS, DIGITS = load_digits(return_X_y=True)
 X_DIGITS = X_DIGITS / 16.0
 
