@@ -86,6 +86,16 @@ def on_device(backend: Backend, array: Array) -> Array:
     return backend.share(array, "uint8" if array.dtype == np.uint8 else None)
 
 
+def is_sparse(x: Any) -> bool:
+    """Whether x is one of SciPy's sparse matrices or arrays (told by its `tocsr`, so that SciPy need not be loaded)."""
+    return hasattr(x, "tocsr")
+
+
+def dense(x: Any) -> Array:
+    """x with no entry left out."""
+    return x.toarray() if is_sparse(x) else x
+
+
 def rows_at_once(mlp: MLP, backend: Backend) -> int:
     """Rows of one forward pass: on NumPy, which goes over memory once an operation, few enough for the cache."""
     if backend.name != "numpy":

@@ -41,6 +41,7 @@ from anyarray_mlp.diagnosis.run_record import (
     Settings,
 )
 from anyarray_mlp.errors import DivergedError
+from anyarray_mlp.inference import is_sparse
 from anyarray_mlp.model import MLP
 from anyarray_mlp.optimizers import Optimizer, State, gradient_norm, sgd
 from anyarray_mlp.parameters import Leaves
@@ -336,7 +337,7 @@ class HostRows:
 
     def __init__(self, backend: Backend, array: Array) -> None:
         self.backend = backend
-        self.sparse = hasattr(array, "tocsr")
+        self.sparse = is_sparse(array)
         self.array = array.tocsr() if self.sparse else array
         self.n: int = array.shape[0]
         self.host: Host | None = array if isinstance(array, np.ndarray) else None

@@ -12,7 +12,6 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_random_state
@@ -49,6 +48,7 @@ from anyarray_mlp.estimators.placement import (
 )
 from anyarray_mlp.estimators.progress import EpochOrder, Progress
 from anyarray_mlp.estimators.validation import HeldOut
+from anyarray_mlp.inference import dense
 from anyarray_mlp.model import MLP
 from anyarray_mlp.training import as_inputs
 
@@ -304,7 +304,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         problem = collapse(
             network,
             parameters,
-            sample.toarray() if sparse.issparse(sample) else sample,
+            dense(sample),
             data.targets[rows],
         )
         if problem is not None:

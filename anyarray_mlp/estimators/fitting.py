@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from anyarray_mlp.backends import Backend
@@ -21,7 +20,7 @@ from anyarray_mlp.estimators.observers import FitTask
 from anyarray_mlp.estimators.placement import HOST, Place, backend_at, moved, place_of, take_rows
 from anyarray_mlp.estimators.progress import Progress, Rate
 from anyarray_mlp.estimators.validation import HeldOut, score_with, scorer_of
-from anyarray_mlp.inference import to_leaves
+from anyarray_mlp.inference import dense, to_leaves
 from anyarray_mlp.model import MLP
 from anyarray_mlp.optimizers import OPTIMIZERS, Optimizer
 from anyarray_mlp.training import (
@@ -382,8 +381,3 @@ class Run:
 def optimizer_of(name: str, *settings: float) -> Optimizer:
     """One optimiser for each name and settings, so that a step with it is compiled once."""
     return OPTIMIZERS[name](*settings)
-
-
-def dense(x: Array) -> Array:
-    """x with no entry left out."""
-    return x.toarray() if sparse.issparse(x) else x

@@ -16,6 +16,7 @@ from sklearn import get_config
 
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
+from anyarray_mlp.inference import dense
 from anyarray_mlp.training import PREDICTION_ROWS, STREAM_BYTES
 
 Array = Any
@@ -168,7 +169,7 @@ def take_rows(array: Any, rows: NDArray[np.int64]) -> Any:
 def dense_rows(array: Any, start: int, stop: int) -> Any:
     """Rows start..stop of an array or a CSR matrix, dense."""
     rows = array[start:stop] if place_of(array) == HOST else array[start:stop, ...]
-    return rows.toarray() if sparse.issparse(rows) else rows
+    return dense(rows)
 
 
 def row_spans(array: Any, backend: Backend) -> list[tuple[int, int]]:

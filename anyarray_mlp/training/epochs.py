@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.errors import DivergedError
-from anyarray_mlp.inference import on_device
+from anyarray_mlp.inference import is_sparse, on_device
 from anyarray_mlp.model import MLP, is_finite
 from anyarray_mlp.optimizers import Optimizer
 from anyarray_mlp.schedules import Schedule
@@ -102,7 +102,7 @@ def train(
     sample_weight = checked_weight(sample_weight, n)
     started = time.perf_counter()
 
-    sparse = hasattr(x, "tocsr")
+    sparse = is_sparse(x)
     streamed = sparse or (isinstance(x, np.ndarray) and backend.streams(x))
     resident = (targets, sample_weight) if streamed else (x, targets, sample_weight)
     data = tuple(on_device(backend, a) for a in resident if a is not None)
@@ -158,7 +158,7 @@ def train(
             for column in zip(*(outputs for outputs, _ in runs), strict=True)
         )
         rows = np.concatenate([np.full(outputs[0].shape[0], size) for outputs, size in runs])
-        leaves = [backend.to_host(leaf) for leaf in now.theta]
+        leaves = tuple(backend.to_host(leaf) for leaf in now.theta)
         what = divergence(step_losses, leaves, now.step - len(step_losses))
         if what:
             raise DivergedError(
@@ -167,9 +167,9 @@ def train(
                 parameters=finite,
                 step_losses=step_losses,
             )
-        # Each is as large as the parameters: let them go before the next copy.
-        leaves, finite = [], np.empty(0)
-        finite = to_vector(mlp, backend, now.theta)
+        finite = np.empty(0)  # as large as the parameters: it goes before the next copy comes
+        finite = mlp.layout.to_vector(leaves)
+        leaves = ()
         now.epoch += complete
         validation_loss, scores = evaluate(now.theta) if evaluate else (None, {})
         mean_loss = math.fsum(step_losses * rows) / int(rows.sum())

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp.backends import Backend
-from anyarray_mlp.inference import as_inputs, on_device, rows_at_once, spans
+from anyarray_mlp.inference import as_inputs, dense, is_sparse, on_device, rows_at_once, spans
 from anyarray_mlp.metrics import default_task, find_score
 from anyarray_mlp.model import MLP
 from anyarray_mlp.parameters import Leaves
@@ -37,8 +37,7 @@ class Evaluation:
         task = task or default_task(mlp)
         self.metrics = {name: find_score(name, task) for name in metrics}
         x, targets = held_out
-        self.sparse = hasattr(x, "tocsr")
-        self.x = x if self.sparse else on_device(backend, x)
+        self.x = x if is_sparse(x) else on_device(backend, x)
         self.targets = on_device(backend, targets)
         self.host_targets = backend.to_host(self.targets)
 
@@ -65,6 +64,4 @@ class Evaluation:
 
     def part(self, start: int, stop: int) -> Array:
         """Some rows on the device; sparse ones are made dense as their turn comes."""
-        if self.sparse:
-            return on_device(self.backend, self.x[start:stop].toarray())
-        return self.x[start:stop, ...]
+        return on_device(self.backend, dense(self.x[start:stop, ...]))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.errors import DivergedError, UsageError
-from anyarray_mlp.inference import as_inputs, on_device, to_leaves
+from anyarray_mlp.inference import as_inputs, dense, on_device, to_leaves
 from anyarray_mlp.model import MLP
 from anyarray_mlp.parameters import Leaves
 from anyarray_mlp.training.batches import (
@@ -70,7 +70,7 @@ def minimize(
         raise UsageError(
             "lbfgs cannot be reproducible: SciPy's sums depend on its BLAS. Use another optimizer, such as adam."
         )
-    x = x.toarray() if hasattr(x, "tocsr") else x
+    x = dense(x)
     check_host_batch(mlp, x, targets)
     check_validation(mlp, validation)
     check_penalties(alpha, clip_norm=None)
