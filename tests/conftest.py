@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,11 +23,27 @@ os.environ["XLA_FLAGS"] = " ".join(
 # scikit-learn's array API dispatch; read when SciPy is first imported.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from anyarray_mlp.backends import BACKENDS, Backend
 from anyarray_mlp.backends.selection import with_cuda
 from tests.beds import BEDS, EXPECTED, NEEDS
+
+# What a test draws, it draws alike in every run, and on a busy machine it may take its time. To look for more:
+# python -m pytest --hypothesis-profile=random
+PATIENT: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("same", derandomize=True, **PATIENT)
+settings.register_profile("random", derandomize=False, **PATIENT)
+settings.load_profile("same")
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """The process's own generators start alike in every test, in whichever order the tests run."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
 
 
 def pytest_configure(config: pytest.Config) -> None:

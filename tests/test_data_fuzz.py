@@ -63,9 +63,7 @@ def read_and_encode(path: Path) -> None:
         assert len(target) == len(dataset)
 
 
-@settings(
-    deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(TEXTS, TABLES))
 @example("a,b\n1,2\n\x1c\n3,4\n")
 @example('a,b\n1,"2\r3"\r4,5\n')
@@ -77,9 +75,7 @@ def test_any_text(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["d.csv", "d.npz", "train-images-idx3-ubyte", "d.csv.gz"])
-@settings(
-    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=200))
 def test_any_bytes(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
@@ -87,7 +83,7 @@ def test_any_bytes(tmp_path: Path, name: str, content: bytes) -> None:
     read_and_encode(path)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_change_of_idx_files(tmp_path: Path, data: Any) -> None:
     files = {"train-images-idx3-ubyte": idx(IMAGES), "train-labels-idx1-ubyte": idx(LABELS)}

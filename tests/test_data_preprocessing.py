@@ -224,7 +224,6 @@ NUMBERS = st.floats(-1e100, 1e100) | st.just(math.nan)
 CELLS = st.text(max_size=4)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(NUMBERS, NUMBERS, CELLS), min_size=1, max_size=12),
     st.booleans(),
@@ -295,7 +294,7 @@ NUMBERS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(NUMBERS, min_size=1, max_size=60), st.booleans())
 def test_the_exact_sum_is_fsums(numbers: list[float], cancelling: bool) -> None:
     numbers = [*numbers, *(-number for number in numbers[1:])] if cancelling else numbers

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -146,7 +146,7 @@ any_arrays = st.dictionaries(
 
 
 @given(tables, any_arrays, tables, st.dictionaries(st.text(), st.text(), max_size=3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_model_comes_back_and_the_library_reads_it(config, arrays, targets, metadata):
     model = ModelFile(config, arrays, {}, targets, metadata)
     content = content_of(model)
@@ -568,7 +568,7 @@ def altered_files(draw: st.DrawFn) -> bytes:
 
 @given(altered_files() | st.binary(max_size=200) | st.binary(max_size=60).map(raw_file))
 @example(raw_file(compact(good_header()), good_data()))
-@settings(max_examples=1000, deadline=1000, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1000)
 def test_any_altered_file_is_refused_or_means_the_same_to_the_library(content):
     try:
         sections, arrays = decoded(content)

@@ -236,7 +236,7 @@ values = st.recursive(
 
 
 @given(st.dictionaries(keys, values, max_size=5))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_toml_comes_back(table):
     assert tomllib.loads(to_toml(table)) == table
 
