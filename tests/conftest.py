@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import random
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,11 @@ def seeded() -> None:
     """The process's own generators start alike in every test, in whichever order the tests run."""
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002
+
+
+# A job in the background is started with SIGINT ignored, which its children inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:

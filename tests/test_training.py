@@ -197,6 +197,19 @@ def test_a_signal_ends_training_and_keeps_what_was_learned(number):
     np.testing.assert_array_equal(result.parameters, reference.parameters)
 
 
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interruption() as asked:
+            signal.raise_signal(signal.SIGINT)
+            assert not asked.is_set()
+            signal.raise_signal(signal.SIGTERM)
+            assert asked.signal == signal.SIGTERM
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def interrupted_twice():
     with interruption() as asked:
         signal.raise_signal(signal.SIGINT)

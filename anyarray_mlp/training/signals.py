@@ -21,13 +21,15 @@ def interruption(
 ) -> Iterator[Interrupted]:
     """Catch the first of the signals as a request to stop; a second acts as it did before.
 
-    Only the main thread can handle signals; elsewhere nothing changes.
+    Only the main thread can handle signals; elsewhere nothing changes. A signal that the process was started to
+    ignore (SIGINT of a job that a shell runs in the background) stays ignored.
     """
     asked = Interrupted()
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
     before = {number: signal.getsignal(number) for number in numbers}
+    before = {n: handler for n, handler in before.items() if handler not in (signal.SIG_IGN, None)}
 
     def handle(number: int, frame: FrameType | None) -> None:
         asked.signal = number
@@ -35,7 +37,7 @@ def interruption(
         for each, handler in before.items():
             signal.signal(each, handler)
 
-    for number in numbers:
+    for number in before:
         signal.signal(number, handle)
     try:
         yield asked
