@@ -189,3 +189,111 @@ def test_an_order_drawn_at_random_is_no_hindrance() -> None:
     report = check_backprop(Shuffled(), X, Y, loss=loss, train_step="step", **DOTTED)
     assert not report.ok
     assert not report.notes
+
+
+class Epoch:
+    """3-6-1 whose step is a pass over its rows in mini-batches."""
+
+    size = 4
+    sign = 1.0
+    momentum = 0.0
+
+    def __init__(self) -> None:
+        self.p = new_parameters()
+        self.velocity = {name: np.zeros_like(value) for name, value in self.p.items()}
+
+    def order(self, n: int) -> Any:
+        return np.arange(n)
+
+    def forward(self, x: Any) -> Any:
+        self.h = np.tanh(x @ self.p["w1"] + self.p["b1"])
+        return self.h @ self.p["w2"] + self.p["b2"]
+
+    def step(self, x: Any, y: Any, lr: float = 0.1) -> None:
+        order = self.order(len(x))
+        for start in range(0, len(order), self.size):
+            rows = order[start : start + self.size]
+            self.update(x[rows], y[rows], lr)
+
+    def update(self, x: Any, y: Any, lr: float) -> None:
+        d = 2 * (self.forward(x) - y) / len(x)
+        dh = self.sign * (d @ self.p["w2"].T) * (1 - self.h**2)
+        slopes = {"w1": x.T @ dh, "b1": dh.sum(0), "w2": self.h.T @ d, "b2": d.sum(0)}
+        for name, slope in slopes.items():
+            self.velocity[name] = self.momentum * self.velocity[name] - lr * slope
+            self.p[name] += self.velocity[name]
+
+
+class ShuffledEpoch(Epoch):
+    def order(self, n: int) -> Any:
+        return np.random.permutation(n)  # noqa: NPY002
+
+
+class UnseededEpoch(Epoch):
+    def order(self, n: int) -> Any:
+        return np.random.default_rng().permutation(n)
+
+
+class DrawnBatch(Epoch):
+    def order(self, n: int) -> Any:
+        return np.random.choice(n, min(n, self.size), replace=False)  # noqa: NPY002
+
+
+EPOCHS = [Epoch, ShuffledEpoch, UnseededEpoch, DrawnBatch]
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("kind", EPOCHS)
+def test_a_step_in_mini_batches_is_checked_on_one_of_them(
+    kind: type[Epoch], momentum: float
+) -> None:
+    net = kind()
+    net.momentum = momentum
+    report = check_backprop(net, X, Y, loss=loss, train_step="step", **DOTTED)
+    assert report.ok, str(report)
+    assert [note.cause for note in report.notes] == ["mini_batches"]
+    assert report.notes[0].detail == "14 rows are taken 4 at a time"
+    net.sign = -1.0
+    report = check_backprop(net, X, Y, loss=loss, train_step="step", **DOTTED)
+    assert report.causes == ("sign_flipped",), str(report)
+    assert report.findings[0].layers == (1,)
+
+
+@pytest.mark.parametrize("kind", EPOCHS)
+def test_a_step_of_single_rows_is_checked_row_by_row(kind: type[Epoch]) -> None:
+    net = kind()
+    net.size = 1
+    report = check_backprop(net, X, Y, loss=loss, train_step="step", **DOTTED)
+    assert report.ok, str(report)
+    net.sign = -1.0
+    report = check_backprop(net, X, Y, loss=loss, train_step="step", **DOTTED)
+    assert report.causes[0] == "sign_flipped", str(report)
+
+
+def test_a_step_whose_updates_cannot_be_told_apart_ends_with_a_note() -> None:
+    class Wild(Epoch):
+        def order(self, n: int) -> Any:
+            return np.random.choice(n, 5, replace=False)  # noqa: NPY002
+
+    report = check_backprop(Wild(), X, Y, loss=loss, train_step="step", **DOTTED)
+    assert report.ok
+    assert [note.cause for note in report.notes] == ["random_numbers"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_dropout_of_two_units_is_seen_whatever_is_drawn(seed: int) -> None:
+    class Narrow(Dropped):
+        rate = 0.3
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.p = {
+                "w1": self.p["w1"][:, :2],
+                "b1": np.zeros(2),
+                "w2": self.p["w2"][:2],
+                "b2": np.zeros(1),
+            }
+
+    np.random.seed(seed)  # noqa: NPY002
+    report = check_backprop(Narrow(), X, Y, loss=loss, train_step="step", **DOTTED)
+    assert [note.cause for note in report.notes] == ["random_numbers"], str(report)

@@ -27,11 +27,12 @@ from anyarray_mlp.diagnosis.forward_checks import forward_findings
 from anyarray_mlp.diagnosis.judging import Judge, judge_by_numbers
 from anyarray_mlp.diagnosis.matching import Explanation, fit_factor, usual_scales
 from anyarray_mlp.diagnosis.memory import gradient_memory, step_memory
+from anyarray_mlp.diagnosis.mini_batches import drawn_batch, fixed_batch
 from anyarray_mlp.diagnosis.mistakes import CATALOGUE, BackpropFinding
 from anyarray_mlp.diagnosis.numerical import Slopes, numerical_slopes
-from anyarray_mlp.diagnosis.randomness import random_backward, random_forward
+from anyarray_mlp.diagnosis.randomness import found, random_backward, random_forward
 from anyarray_mlp.diagnosis.reference import LOSSES
-from anyarray_mlp.diagnosis.samples import outputs_of
+from anyarray_mlp.diagnosis.samples import as_samples, outputs_of
 from anyarray_mlp.diagnosis.source_lines import (
     SourceLine,
     backward_lines,
@@ -256,6 +257,7 @@ class Check:
     def __init__(self, user: UserNetwork, x: Any, y: Any) -> None:
         self.user = user
         self.known = Understanding(user, x, y)
+        self.as_given = as_samples(x, y, self.known.samples.layout)
         self.findings = list(self.known.findings)
         self.explanation: Explanation | None = None
         self.traces: dict[str, list[SourceLine]] = {}
@@ -268,12 +270,29 @@ class Check:
             self.add(random_backward(self.known))
         if self.has("random_numbers"):
             return self.report([])
+        batch = drawn_batch(self.known) if self.user.train_step is not None else None
+        if batch == 0:
+            self.add(found("train_step", True))
+            return self.report([])
+        if batch is not None and batch > 1:
+            return self.run_on(batch)
         if self.user.gradients is not None:
             self.check_gradients()
         if self.user.train_step is not None:
-            self.check_step()
+            batch = self.check_step(by_rows=batch == 1)
+            if batch is not None:
+                return self.run_on(batch)
         rows = self.check_numbers()
         return self.report(rows)
+
+    def run_on(self, batch: int) -> BackpropReport:
+        """The checks on the first samples alone: as many as a step takes for one update."""
+        few = self.as_given.some(list(range(batch)))
+        self.user.adapter = replace(self.user.adapter, samples=few.layout)
+        check = Check(self.user, few.x, few.y)
+        number = f"{self.known.samples.count} rows are taken {batch} at a time"
+        check.add([BackpropFinding("mini_batches", detail=number, severity="note")])
+        return check.run()
 
     def has(self, *causes: str) -> bool:
         return any(finding.cause in causes for finding in self.findings)
@@ -317,27 +336,34 @@ class Check:
         self.user.write(self.known.values)
         self.add(gradient_memory(self.user, self.known.samples, self.known.tolerance))
 
-    def check_step(self) -> None:
-        observer = StepObserver(self.known)
+    def check_step(self, by_rows: bool) -> int | None:
+        """Judge what a step does; the rows of an update, where a step turns out to make several."""
+        observer = StepObserver(self.known, by_rows)
         seen = observer.observe()
         self.add(list(seen.findings))
         before = list(self.findings)
         if not seen.adaptive:
             self.judge(seen)
+        if self.findings != before and not by_rows:
+            batch = fixed_batch(self.known)
+            if batch is not None:
+                return batch
         if self.has("unexplained") and self.judge_again(seen, before):
-            return
+            return None
         if self.user.gradients is not None and not seen.adaptive:
             self.merge_update(before)
         self.user.write(self.known.values)
         if seen.adaptive or self.has("label_shape_broadcast", "gradient_not_finite"):
-            return
+            return None
         rate = None
         if self.user.rate_is_free:
             rate = 0.05 if self.known.single else 0.01
         with contextlib.suppress(ValueError, IndexError):
-            memory, momentum = step_memory(self.user, self.known.samples, rate, seen.tolerance)
+            samples = self.known.samples.some([0]) if by_rows else self.known.samples
+            memory, momentum = step_memory(self.user, samples, rate, seen.tolerance)
             self.add(memory)
             self.judge_momentum(momentum, memory)
+        return None
 
     def judge_again(self, seen: Observation, before: list[BackpropFinding]) -> bool:
         """A step that nothing explains: is it a pass over rows, or does it need a forward pass?"""

@@ -408,6 +408,14 @@ CATALOGUE: dict[str, Cause] = {
         rank=0,
         hints=(r"(?i)rand|drop|binomial|bernoulli|choice|noise", r"(?i)mask"),
     ),
+    "mini_batches": Cause(
+        "a step goes through its rows in mini-batches: checked on one of them",
+        "one call, several updates",
+        "fine for training; a check compares one update",
+        "nothing; or give the function that makes one update as train_step",
+        "note",
+        rank=0,
+    ),
     "constant_output": Cause(
         "the output is the same for every input",
         "all samples give one output",

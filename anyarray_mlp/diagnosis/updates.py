@@ -287,6 +287,16 @@ class StepObserver:
         return of_weights
 
 
+def step_changes(known: Understanding, batches: Sequence[tuple[Any, Any]]) -> list[Array]:
+    """What steps on these (x, y) in turn add to the probe weights, without a fresh start."""
+    user = known.user
+    rate = PROBE_RATE if user.rate_is_free else None
+    after: Sequence[Array] = known.values
+    for x, y in batches:
+        after = user.step(x, y, rate, fresh=False)
+    return [np.asarray(a) - v for a, v in zip(after, known.values, strict=True)]
+
+
 def changed_shape(
     layer: int, kind: str, after: tuple[int, ...], before: tuple[int, ...]
 ) -> BackpropFinding:
