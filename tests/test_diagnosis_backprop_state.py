@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import linecache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from anyarray_mlp.diagnosis import check_backprop
+from anyarray_mlp.diagnosis.source_lines import is_own
 
 RNG = np.random.default_rng(4)
 X = RNG.normal(size=(14, 3))
@@ -297,3 +300,38 @@ def test_dropout_of_two_units_is_seen_whatever_is_drawn(seed: int) -> None:
     np.random.seed(seed)  # noqa: NPY002
     report = check_backprop(Narrow(), X, Y, loss=loss, train_step="step", **DOTTED)
     assert [note.cause for note in report.notes] == ["random_numbers"], str(report)
+
+
+def test_a_line_typed_into_a_notebook_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = (
+        "class Typed(Epoch):\n"
+        "    size = 99\n"
+        "    def update(self, x, y, lr):\n"
+        "        d = 2 * (y - self.forward(x)) / len(x)\n"
+        "        dh = (d @ self.p['w2'].T) * (1 - self.h**2)\n"
+        "        self.p['w1'] -= lr * x.T @ dh\n"
+        "        self.p['b1'] -= lr * dh.sum(0)\n"
+        "        self.p['w2'] -= lr * self.h.T @ d\n"
+        "        self.p['b2'] -= lr * d.sum(0)\n"
+    )
+    name = "<ipython-input-3-0a1b2c>"
+    monkeypatch.setitem(linecache.cache, name, (len(cell), None, cell.splitlines(True), name))
+    typed: dict[str, Any] = {"Epoch": Epoch, "__name__": "__main__"}
+    exec(compile(cell, name, "exec"), typed)
+    report = check_backprop(typed["Typed"](), X, Y, loss=loss, train_step="step", **DOTTED)
+    assert report.causes == ("sign_flipped",)
+    assert "y - self.forward(x)" in str(report.findings[0].line)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/usr/lib/python3/dist-packages/torch/__init__.py",
+        str(Path.home() / ".local/lib/python3.12/site-packages/numpy/__init__.py"),
+        "<string>",
+        "<frozen importlib>",
+        linecache.__file__,
+    ],
+)
+def test_code_of_a_library_is_not_the_users(path: str) -> None:
+    assert not is_own(path)

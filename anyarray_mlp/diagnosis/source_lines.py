@@ -23,6 +23,10 @@ INSTALLED = tuple(
     str(Path(sysconfig.get_paths()[name]).resolve()) + os.sep
     for name in ("stdlib", "purelib", "platlib")
 )
+# A library may also lie with the user's own packages, those of the system, or on PYTHONPATH.
+PACKAGES = frozenset(["site-packages", "dist-packages"])
+# What IPython, Colab and Python's own prompt call the code that is typed into them.
+TYPED = ("<ipython-input-", "<python-input-")
 PACKAGE = str(Path(__file__).resolve().parents[1]) + os.sep
 MOST_LINES = 2000
 # Comments, decorators and the heads of functions; a function of one line does work.
@@ -53,8 +57,10 @@ class SourceLine:
 @functools.cache
 def is_own(path: str) -> bool:
     """True for a file of the user's, not of Python, an installed library or this package."""
-    full = str(Path(path).resolve()) if not path.startswith("<") else path
-    return not full.startswith(("<", PACKAGE, *INSTALLED))
+    if path.startswith("<"):
+        return path.startswith(TYPED)
+    full = Path(path).resolve()
+    return PACKAGES.isdisjoint(full.parts) and not str(full).startswith((PACKAGE, *INSTALLED))
 
 
 def executed_lines(call: Callable[[], Any]) -> list[SourceLine]:
