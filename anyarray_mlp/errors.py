@@ -52,6 +52,10 @@ class DataError(AnyArrayMLPError, ValueError):
     exit_code = 65
 
 
+class UnknownCategoryError(DataError):
+    """A category that the model was not trained on."""
+
+
 class ModelFileError(AnyArrayMLPError, ValueError):
     """A model file that is damaged, altered or written by a newer version."""
 

@@ -199,6 +199,32 @@ def test_a_category_that_one_row_holds_stops_no_seed(cli, here, seed):
     assert len(out.splitlines()) == 101
 
 
+def test_unknown_categories_count_as_gaps_where_that_is_asked_for(cli, here):
+    rows = "".join(f"{n % 7},{'red' if n % 2 else 'blue'},{'ab'[n % 2]}\n" for n in range(60))
+    (here / "known.csv").write_text("size,colour,label\n" + rows)
+    (here / "new.csv").write_text(
+        "label,note,size,colour\na,x,1,violet\nb,x,2,red\na,x,3,\nb,x,4,pink\n"
+    )
+    code, _, err = cli("train", "known.csv", "--epochs", 2, "--out", "run", "--quiet")
+    assert code == 0, err
+    for command in ("predict", "evaluate"):
+        code, out, err = cli(command, "run", "new.csv")
+        assert code == 65
+        assert out == ""
+        assert "line 2, column 'colour': 'violet' was not seen in training" in err
+        assert "--unknown-categories gap counts such values as gaps" in err
+    code, out, err = cli("predict", "run", "new.csv", "--proba", "--unknown-categories", "gap")
+    assert code == 0
+    assert "column 'colour': 2 of 4 rows hold categories that were not seen" in err
+    assert err.strip().endswith("count as gaps: 'violet', 'pink'")
+    (here / "gaps.csv").write_text("size,colour\n1,\n2,red\n3,\n4,\n")
+    assert out == cli("predict", "run", "gaps.csv", "--proba")[1]
+    code, out, err = cli("evaluate", "run", "new.csv", "--unknown-categories", "gap", "--json")
+    assert code == 0
+    assert "'violet', 'pink'" in err
+    assert json.loads(out)["rows"] == 4
+
+
 @pytest.mark.parametrize("task", ["regression", "multilabel"])
 def test_several_targets_are_trained_predicted_and_evaluated(cli, here, task):
     generator = np.random.default_rng(0)

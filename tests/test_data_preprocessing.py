@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anyarray_mlp.data import Preprocessor, load, load_features
+from anyarray_mlp.data import Preprocessor, load, load_features, without_unknown
 from anyarray_mlp.data.moments import exact_sum
-from anyarray_mlp.errors import DataError, ModelFileError
+from anyarray_mlp.errors import DataError, ModelFileError, UnknownCategoryError
 from tests.datasets import shared_data
 
 TABLE = pandas.DataFrame(
@@ -339,3 +339,30 @@ def test_the_vocabulary_gives_categories_and_nothing_else() -> None:
     assert fitted.transform(table)[2, 1:4].tolist() == [0, 1, 0]
     with pytest.raises(DataError, match="'rare' was not seen"):
         Preprocessor.fit(table.iloc[:2]).transform(table)
+
+
+def test_unknown_categories_become_gaps() -> None:
+    table = pandas.DataFrame({"size": [1.0, 2.0], "grade": ["1", "2"], "colour": ["red", "blue"]})
+    fitted = Preprocessor.fit(table)
+    met = pandas.DataFrame(
+        {"colour": ["red", "pink", None], "grade": ["1.0", "9", "2"], "size": [1.0, 2.0, 3.0]}
+    )
+    as_given = met.copy()
+    known, unknown = without_unknown(fitted, met)
+    assert unknown == {"grade": ["9"], "colour": ["pink"]}
+    pandas.testing.assert_frame_equal(met, as_given)
+    gaps = met.assign(colour=["red", None, None], grade=["1", None, "2"])
+    np.testing.assert_array_equal(fitted.transform(known), fitted.transform(gaps))
+    with pytest.raises(UnknownCategoryError, match="'9' was not seen"):
+        fitted.transform(met)
+
+    array = met[["size", "grade", "colour"]].to_numpy(dtype=object)
+    of_array, unknown = without_unknown(fitted, array)
+    assert unknown == {"grade": ["9"], "colour": ["pink"]}
+    assert array[1, 2] == "pink"
+    np.testing.assert_array_equal(fitted.transform(of_array), fitted.transform(gaps))
+
+    numbers = np.ones((2, 1))
+    same, unknown = without_unknown(Preprocessor.fit(np.array([[1.0], [2.0]])), numbers)
+    assert same is numbers
+    assert unknown == {}

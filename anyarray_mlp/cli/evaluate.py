@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from anyarray_mlp.cli.figures import figure
 from anyarray_mlp.cli.options import NAMES, backend_options, json_option, target_option
+from anyarray_mlp.cli.unknown_categories import (
+    option_named,
+    unknown_categories_option,
+    without_unknown,
+)
 
 
 @click.command()
@@ -19,6 +25,7 @@ from anyarray_mlp.cli.options import NAMES, backend_options, json_option, target
 @click.option(
     "--header/--no-header", default=None, help="Whether a table's first line names columns."
 )
+@unknown_categories_option
 @backend_options
 @json_option
 def command(
@@ -27,6 +34,7 @@ def command(
     target: tuple[str, ...],
     drop: str | tuple[str, ...] | None,
     header: bool | None,
+    unknown_categories: str,
     device: str,
     backend: str | None,
     dtype: str,
@@ -54,7 +62,13 @@ def command(
         schema=trained.schema,
     )
     scored = dataset if dataset.test is None else dataset.test
-    with np.errstate(over="ignore", invalid="ignore"):  # a huge target is told by its score
+    if unknown_categories == "gap":
+        features = without_unknown(trained, scored.features)
+        scored = replace(scored, features=features, feature_names=trained.preprocessor.names)
+    with (
+        option_named(),
+        np.errstate(over="ignore", invalid="ignore"),
+    ):  # a huge target is told by its score
         scores = trained.scores(scored, select_backend(backend, device, dtype))
     if as_json:
         click.echo(

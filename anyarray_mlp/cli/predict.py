@@ -10,6 +10,11 @@ from typing import Any
 import click
 
 from anyarray_mlp.cli.options import backend_options, json_option
+from anyarray_mlp.cli.unknown_categories import (
+    option_named,
+    unknown_categories_option,
+    without_unknown,
+)
 
 
 @click.command()
@@ -19,6 +24,7 @@ from anyarray_mlp.cli.options import backend_options, json_option
 @click.option(
     "--header/--no-header", default=None, help="Whether a table's first line names columns."
 )
+@unknown_categories_option
 @click.option(
     "--out", type=click.Path(dir_okay=False), help="Write to this file instead of stdout."
 )
@@ -30,6 +36,7 @@ def command(
     data: str,
     proba: bool,
     header: bool | None,
+    unknown_categories: str,
     out: str | None,
     overwrite: bool,
     device: str,
@@ -53,7 +60,10 @@ def command(
     if proba and trained.targets.task == "regression":
         raise UsageError("--proba is for classes; this model predicts numbers.")
     features = load_features(data, header=header, schema=trained.schema)
-    outputs = trained.outputs(features, select_backend(backend, device, dtype))
+    if unknown_categories == "gap":
+        features = without_unknown(trained, features)
+    with option_named():
+        outputs = trained.outputs(features, select_backend(backend, device, dtype))
     answers = trained.decode(outputs)
     columns = dict(named_columns("prediction", answers))
     if proba:

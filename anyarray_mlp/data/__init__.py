@@ -16,6 +16,7 @@ from .sources import load, load_features
 from .splitting import split_indices
 from .targets import TargetEncoder
 from .tasks import infer_task
+from .unknown_categories import without_unknown
 from .weighting import class_weights
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "load",
     "load_features",
     "split_indices",
+    "without_unknown",
 ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..errors import DataError, ModelFileError
+from ..errors import DataError, ModelFileError, UnknownCategoryError
 from .cells import is_gap, is_number
 from .dataset import Features
 from .messages import listed, shown, suggestion
@@ -51,6 +51,20 @@ class Column:
     def width(self) -> int:
         """Encoded columns that this one becomes."""
         return len(self.categories) if self.kind == "categorical" else 1
+
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """The encoded column of each category."""
+        return {known: place for place, known in enumerate(self.categories)}
+
+    def position(self, value: Any) -> int | None:
+        """The encoded column of a value's category, None for one that was not met in training."""
+        place = self.positions.get(category(value))
+        if place is None and isinstance(value, str):
+            # A column of whole numbers that has gaps is often written 1.0.
+            number = to_number(value)
+            place = self.positions.get("" if number is None else category(number))
+        return place
 
     @property
     def encoded_names(self) -> tuple[str, ...]:
@@ -139,8 +153,9 @@ class Preprocessor:
         left in the file does no harm); by position where one side has no names and the counts
         agree. Arithmetic is float64 and rounded once to `dtype`.
 
-        Raises `DataError` naming row and column for a missing column, an unseen category, a text
-        among numbers, or a value that is infinite (also in `dtype`).
+        Raises `DataError` naming row and column for a missing column, a text among numbers, or a
+        value that is infinite (also in `dtype`); `UnknownCategoryError`, which is one too, for a
+        category that was not met in training (`without_unknown` makes gaps of them).
         """
         if features.ndim != 2:
             raise DataError(f"features of shape {features.shape}; give rows and columns, (n, i)")
@@ -447,17 +462,12 @@ def checked_numbers(name: str, values: Array, places: Places) -> Array:
 
 def encode_categories(column: Column, values: Array, places: Places, target: Array) -> None:
     """Write the one-hot rows of `values` into `target` (n, width), which is zero."""
-    positions = {known: place for place, known in enumerate(column.categories)}
     for row, value in enumerate(values):
         if is_gap(value):
             continue
-        place = positions.get(category(value))
-        if place is None and isinstance(value, str):
-            # A column of whole numbers that has gaps is often written 1.0.
-            number = to_number(value)
-            place = positions.get("" if number is None else category(number))
+        place = column.position(value)
         if place is None:
-            raise DataError(
+            raise UnknownCategoryError(
                 f"{places.at(row)}, column {shown(column.name)}: {shown(value)} was not seen in "
                 "training"
                 f"{suggestion(value, column.categories)}; the known values are "
