@@ -34,9 +34,11 @@ class Adapter:
         (1, out), (out, 1) or part of the weights as a further row; None for a layer without.
     forward, loss, gradients, train_step
         A method's name or a function. It is called with what its parameters ask for, out of the
-        network, x, y, the output and the learning rate: `forward(x)` or `forward(network, x)`;
-        `loss(output, y)`, `loss(x, y)` or `loss(network, x, y)`; `gradients(x, y)`;
-        `train_step(x, y)` or `train_step(x, y, learning_rate)`, each also with the network first.
+        network, x, y, the output, what the forward pass kept, the learning rate and a number of
+        epochs (1): `forward(x)` or `forward(network, x)`; `loss(output, y)`, `loss(x, y)` or
+        `loss(network, x, y)`; `gradients(x, y)` or `gradients(network, cache, x, y)`;
+        `train_step(x, y)`, `train_step(x, y, learning_rate)` or `train_step(x, y, epochs)`, each
+        also with the network first.
         `gradients` returns arrays (list, tuple or dict) or leaves them in the network;
         `train_step` does what one turn of the training loop does and changes the weights or
         returns new ones. `loss` may also be "squared_error", "cross_entropy",

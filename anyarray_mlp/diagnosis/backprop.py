@@ -24,8 +24,8 @@ from anyarray_mlp.diagnosis.adapters import Adapter
 from anyarray_mlp.diagnosis.calling import quiet
 from anyarray_mlp.diagnosis.finding import SEVERITIES
 from anyarray_mlp.diagnosis.forward_checks import forward_findings
-from anyarray_mlp.diagnosis.judging import Judge, judge_by_numbers
-from anyarray_mlp.diagnosis.matching import Explanation, fit_factor, usual_scales
+from anyarray_mlp.diagnosis.judging import CONSTANTS, Judge, judge_by_numbers
+from anyarray_mlp.diagnosis.matching import Explanation, Planted, fit_factor, usual_scales
 from anyarray_mlp.diagnosis.memory import gradient_memory, step_memory
 from anyarray_mlp.diagnosis.mini_batches import drawn_batch, fixed_batch
 from anyarray_mlp.diagnosis.mistakes import CATALOGUE, BackpropFinding
@@ -37,11 +37,18 @@ from anyarray_mlp.diagnosis.source_lines import (
     SourceLine,
     backward_lines,
     executed_lines,
+    gradient_hints,
     is_own,
     likely_line,
 )
 from anyarray_mlp.diagnosis.understanding import PROBE_SEED, Understanding
-from anyarray_mlp.diagnosis.updates import Observation, StepObserver, observe_gradients
+from anyarray_mlp.diagnosis.updates import (
+    SLOW_RATE,
+    Observation,
+    StepObserver,
+    observe_gradients,
+    starts_afresh,
+)
 from anyarray_mlp.diagnosis.user_network import UserNetwork
 from anyarray_mlp.errors import AnyArrayMLPError, StorageError, UsageError
 
@@ -58,6 +65,9 @@ IN_FORWARD = frozenset(
         "constant_output",
     ]
 )
+WHOLE = frozenset([*CONSTANTS, "wrong_scale"])
+# Where only a weight or a bias has these, its own gradient's line is meant.
+OF_ONE_GRADIENT = frozenset([*WHOLE, "transposed"])
 IN_LOSS = frozenset(["log_of_zero", "loss_reported_differs", "softmax_twice"])
 
 
@@ -264,6 +274,11 @@ class Check:
         self.slopes = self.numerical()
 
     def run(self) -> BackpropReport:
+        if self.user.train_step is not None and starts_afresh(self.known):
+            raise UsageError(
+                "train_step makes weights of its own: it ends on the same ones whatever it starts "
+                "from; give what one turn of its loop does with the weights of the network"
+            )
         self.add(random_forward(self.known))
         if not self.has("random_numbers"):
             self.add(forward_findings(self.known))
@@ -344,11 +359,14 @@ class Check:
         before = list(self.findings)
         if not seen.adaptive:
             self.judge(seen)
-        if self.findings != before and not by_rows:
+        new = [finding for finding in self.findings if finding not in before]
+        if any(finding.cause == "unexplained" for finding in new) and not by_rows:
             batch = fixed_batch(self.known)
             if batch is not None:
                 return batch
-        if self.has("unexplained") and self.judge_again(seen, before):
+        if self.has("unexplained") and (
+            self.judge_again(seen, before) or self.judge_slowly(before)
+        ):
             return None
         if self.user.gradients is not None and not seen.adaptive:
             self.merge_update(before)
@@ -387,6 +405,22 @@ class Check:
         self.findings.append(BackpropFinding("stale_activations", detail=detail))
         return True
 
+    def judge_slowly(self, before: list[BackpropFinding]) -> bool:
+        """Does a call make several updates? At a tiny learning rate they add up to one."""
+        if not self.user.rate_is_free or self.known.single:
+            return False
+        unexplained = self.findings
+        self.findings = list(before)
+        self.judge(StepObserver(self.known, rate=SLOW_RATE).observe())
+        times = self.whole_factor()
+        if self.has("unexplained") or times < 1.5:
+            self.findings = unexplained
+            return False
+        self.drop_whole_factors()
+        detail = f"one call makes {times:.4g} updates" if abs(times - round(times)) < 0.01 else ""
+        self.add([BackpropFinding("several_updates", detail=detail, severity="note")])
+        return True
+
     def merge_update(self, before: list[BackpropFinding]) -> None:
         """Gradients and updates were both seen: what do they say together?"""
         new = [f for f in self.findings if f not in before]
@@ -404,30 +438,51 @@ class Check:
     def judge_momentum(self, momentum: float | None, memory: list[BackpropFinding]) -> None:
         """A first step longer or shorter by the momentum: proper forms are no mistake."""
         told = self.user.adapter.momentum
-        for finding in [f for f in self.findings if f.cause == "wrong_scale"]:
-            factor = finding.evidence.get("factor")
-            if not isinstance(factor, float) or self.explanation is None:
-                continue
-            if momentum is not None:
-                if self.is_scale(factor / (1 - momentum)) or self.is_nesterov(factor, momentum):
-                    self.findings.remove(finding)
-            elif not memory and told is not None and self.is_scale(factor / (1 + told)):
-                self.findings.remove(finding)
-                detail = f"the present gradient is multiplied with 1 + momentum = {1 + told:.3g}"
-                self.findings.append(
-                    BackpropFinding(
-                        "momentum_misapplied", finding.layers, "update", detail, finding.evidence
-                    )
+        factor = self.whole_factor()
+        scales = [f for f in self.findings if f.cause == "wrong_scale"]
+        if momentum is not None:
+            averaged = self.is_scale(factor / (1 - momentum))
+            if factor != 1 and (averaged or self.is_nesterov(factor, momentum)):
+                self.drop_whole_factors()
+        elif scales and not memory and told is not None and self.is_scale(factor / (1 + told)):
+            self.drop_whole_factors()
+            detail = f"the present gradient is multiplied with 1 + momentum = {1 + told:.3g}"
+            self.findings.append(
+                BackpropFinding(
+                    "momentum_misapplied", scales[0].layers, "update", detail, scales[0].evidence
                 )
+            )
         unused = told is not None and told > 0 and momentum is None and not memory
         if unused and not self.has("momentum_misapplied"):
             detail = f"momentum {told:g} is told, but no step adds anything of the one before"
             self.findings.append(BackpropFinding("momentum_misapplied", detail=detail))
 
+    def whole_factors(self) -> list[Planted]:
+        """The constants by which the whole gradient is too long or too short."""
+        if self.explanation is None:
+            return []
+        last = max(p.layer for p in self.user.parameters)
+        return [
+            one
+            for one in self.explanation.planted
+            if one.cause in WHOLE and one.layer == last and one.where == "delta"
+        ]
+
+    def whole_factor(self) -> float:
+        """Their product."""
+        return float(np.prod([one.factor for one in self.whole_factors()]))
+
+    def drop_whole_factors(self) -> None:
+        """Forget the findings that are about the whole gradient's length only."""
+        whole = self.whole_factors()
+        planted = () if self.explanation is None else self.explanation.planted
+        others = {one.cause for one in planted if one not in whole}
+        gone = {one.cause for one in whole} - others
+        self.findings = [finding for finding in self.findings if finding.cause not in gone]
+
     def is_scale(self, factor: float) -> bool:
         """Is the whole gradient, longer by this factor than explained, of a usual length?"""
-        assert self.explanation is not None
-        if self.known.loss is not None:
+        if self.known.loss is not None or self.explanation is None:
             return abs(factor - 1) < 0.03
         n, k = self.known.targets.shape
         scale = factor * self.explanation.scale
@@ -563,6 +618,8 @@ class Check:
             if p.layer + 1 in finding.layers and (p.kind in finding.where or not finding.where)
         )
         hints = CATALOGUE[finding.cause].hints
+        if finding.only_of and finding.cause in OF_ONE_GRADIENT:
+            hints = (*gradient_hints(names), *hints)
         line = likely_line(self.lines_of(finding), hints, names, finding.layer)
         return finding if line is None else replace(finding, location=line.place, line=line.text)
 
@@ -580,7 +637,8 @@ class Check:
         source = "train_step" if in_update else "gradients"
         if finding.cause == "label_shape_broadcast" and "loss" in finding.detail:
             source = "loss"
-        return backward_lines(kept(source), kept("forward"))
+        passed = kept("forward") if self.user.loss is None else [*kept("forward"), *kept("loss")]
+        return backward_lines(kept(source), passed)
 
     def executed(self, name: str) -> list[SourceLine]:
         """The lines that one of the user's functions executes."""

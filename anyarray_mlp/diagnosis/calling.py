@@ -8,7 +8,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,18 @@ ROLE_NAMES = {
         r"predictions|probs|prob|p|a|a2|a3|al|logits|scores|h|activations|"
         r"predicted"
     ),
-    "rate": re.compile(r"lr|learning_rate|learningrate|eta|alpha|rate|step_size|learn_rate|n"),
+    "rate": re.compile(r"lr|learning_?rate|l_rate|lrate|eta|alpha|rate|step_size|learn_?rate|n"),
+    # What the forward pass keeps for the backward pass and returns beside the output.
+    "cache": re.compile(r"cache[sd]?|memory|memo|saved|stored|tape|ctx|context|forward_\w+"),
+    # Once round the loop is one step.
+    "epochs": re.compile(
+        r"((n|nb|no|no_of|num|number_of|max|total)_?)?(epochs?|iters?|iterations?)(_?(num|number))?"
+    ),
+    "batch_size": re.compile(r"(mini_?)?batch_?size|bs"),
+    # Samples and targets together, where no parameter of its own takes the targets.
+    "pairs": re.compile(
+        r"(mini_?)?batch|patterns|(training_?|train_?)?(data|dataset|data_set|examples|pairs)"
+    ),
 }
 
 
@@ -46,6 +57,21 @@ def role_of(name: str) -> set[str]:
     return {role for role, names in ROLE_NAMES.items() if names.fullmatch(name.lower())}
 
 
+# What a name stands for before anything else, and what it may stand for besides.
+USUAL_ROLES = {
+    "forward": {"network", "x"},
+    "loss": {"network", "x", "y", "output"},
+    "gradients": {"network", "x", "y"},
+    "train_step": {"network", "x", "y", "rate"},
+}
+MORE_ROLES = {
+    "forward": set[str](),
+    "loss": {"pairs"},
+    "gradients": {"output", "cache", "pairs"},
+    "train_step": {"output", "cache", "pairs", "epochs", "batch_size"},
+}
+# Roles that are filled although the parameter has a default.
+KEYWORD_ROLES = ("rate", "epochs")
 DEFAULT_ROLES: dict[str, dict[int, tuple[str, ...]]] = {
     "forward": {0: (), 1: ("x",), 2: ("network", "x")},
     "loss": {0: (), 1: ("y",), 2: ("output", "y"), 3: ("network", "x", "y")},
@@ -56,21 +82,44 @@ DEFAULT_ROLES: dict[str, dict[int, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Bound:
-    """A user's function and the roles of the arguments it is called with."""
+    """A user's function and the roles of the arguments it is called with.
+
+    `keywords` maps the roles of optional arguments to their names. With `batches_of_one` a network
+    that is asked for single samples is trained on batches.
+    """
 
     function: Callable[..., Any]
     roles: tuple[str, ...]
-    rate_keyword: str | None
+    keywords: Mapping[str, str] = field(default_factory=dict)
+    batches_of_one: bool = False
 
     def __call__(self, values: Mapping[str, Any]) -> Any:
-        keywords = {}
-        if self.rate_keyword is not None and values.get("rate") is not None:
-            keywords[self.rate_keyword] = values["rate"]
-        return self.function(*(values[role] for role in self.roles), **keywords)
+        given = {
+            name: values[role]
+            for role, name in self.keywords.items()
+            if values.get(role) is not None
+        }
+        return self.function(*(values[role] for role in self.roles), **given)
+
+    def takes(self, *roles: str) -> bool:
+        """True where an argument has one of these roles."""
+        return any(role in self.roles or role in self.keywords for role in roles)
 
     @property
     def takes_rate(self) -> bool:
-        return "rate" in self.roles or self.rate_keyword is not None
+        return self.takes("rate")
+
+    @property
+    def is_backward_pass(self) -> bool:
+        """True where the name says that it goes back only: a loop calls forward before it.
+
+        Of a lambda, the names that it uses say so.
+        """
+        names = [getattr(self.function, "__name__", "").lower()]
+        if names == ["<lambda>"]:
+            names = [name.lower() for name in self.function.__code__.co_names]
+        back = any("back" in name for name in names) and not any("forward" in n for n in names)
+        return back and not self.takes("output", "cache")
 
 
 def bind(network: Any, spec: str | Callable[..., Any], kind: str) -> Bound:
@@ -90,33 +139,28 @@ def bind(network: Any, spec: str | Callable[..., Any], kind: str) -> Bound:
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
-        return Bound(function, DEFAULT_ROLES[kind][1 if kind == "forward" else 2], None)
+        return Bound(function, DEFAULT_ROLES[kind][1 if kind == "forward" else 2])
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     required = [p for p in positional if p.default is p.empty]
-    rate_keyword = None
-    if kind == "train_step":
-        optional = [p for p in parameters if p.default is not p.empty or p.kind == p.KEYWORD_ONLY]
-        rate_keyword = next(
-            (
-                p.name
-                for p in optional
-                if "rate" in role_of(p.name) and p.name.lower() not in ("n", "alpha")
-            ),
-            None,
-        )
+    optional = [p for p in parameters if p.default is not p.empty or p.kind == p.KEYWORD_ONLY]
+    keywords: dict[str, str] = {}
+    for parameter in optional if kind == "train_step" else ():
+        for role in role_of(parameter.name) & set(KEYWORD_ROLES):
+            if parameter.name.lower() not in ("n", "alpha"):
+                keywords.setdefault(role, parameter.name)
     roles = assign_roles([p.name for p in required], kind, function)
-    return Bound(function, roles, rate_keyword)
+    return Bound(function, roles, keywords)
 
 
 def assign_roles(names: list[str], kind: str, function: Callable[..., Any]) -> tuple[str, ...]:
     """Roles by the parameters' names where these tell, by their number where they do not."""
-    allowed = {
-        "forward": {"network", "x"},
-        "loss": {"network", "x", "y", "output"},
-        "gradients": {"network", "x", "y"},
-        "train_step": {"network", "x", "y", "rate"},
-    }[kind]
-    told = [role_of(name) & allowed for name in names]
+    usual, more = USUAL_ROLES[kind], MORE_ROLES[kind]
+    told = [role_of(name) & (usual | more) for name in names]
+    if any("y" in options for options in told):
+        told = [options - {"pairs"} for options in told]
+    else:
+        told = [{"pairs"} if "pairs" in options else options for options in told]
+    told = [options & usual or options for options in told]
     if kind == "loss" and len(names) == 2:
         bound_method = inspect.ismethod(function)
         if told[0] == {"x"} and "y" in told[1]:
@@ -129,21 +173,31 @@ def assign_roles(names: list[str], kind: str, function: Callable[..., Any]) -> t
         return ("x", "y") if bound_method else ("output", "y")
     if kind == "train_step" and len(names) == 3 and told[0] == {"network"} and "x" in told[1]:
         return ("network", "x", "y")
-    chosen: list[str] = []
-    for options in told:
-        left = options - set(chosen)
-        if len(left) != 1:
-            break
-        chosen.append(next(iter(left)))
-    if len(chosen) == len(names):
-        return tuple(chosen)
+    chosen = only_choice(told)
+    if chosen is not None:
+        return chosen
     try:
         return DEFAULT_ROLES[kind][len(names)]
     except KeyError:
+        named = ", ".join(names)
+        wrapped = ", ".join(list(DEFAULT_ROLES[kind].values())[-1]).replace("rate", "lr")
         raise UsageError(
-            f"{kind} takes {len(names)} arguments ({', '.join(names)}); wrap it in a function of "
-            f"{' or '.join('(' + ', '.join(r) + ')' for r in DEFAULT_ROLES[kind].values() if r)}"
+            f"{kind} takes {len(names)} arguments ({named}), and their names do not tell what they "
+            f"are; wrap it: {kind}=lambda {wrapped}: {getattr(function, '__name__', 'f')}(...)"
         ) from None
+
+
+def only_choice(told: list[set[str]]) -> tuple[str, ...] | None:
+    """One role for each parameter, where their names leave only one way to give them out."""
+    left = [set(options) for options in told]
+    chosen = [""] * len(told)
+    while "" in chosen:
+        single = [i for i, options in enumerate(left) if not chosen[i] and len(options) == 1]
+        if not single:
+            return None
+        chosen[single[0]] = role = next(iter(left[single[0]]))
+        left = [options - {role} for options in left]
+    return tuple(chosen)
 
 
 @contextlib.contextmanager

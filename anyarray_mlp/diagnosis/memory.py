@@ -95,19 +95,10 @@ def step_memory(
     -------
     The findings, and the momentum's coefficient where a proper one is seen.
     """
-    (xa, ya), (xb, yb) = two_batches(samples)
-    start = [np.array(v, dtype=np.float64) for v in network.current]
-    begun = list(network.current)
-    middle = network.step(xa, ya, rate)
-    end = network.step(xb, yb, rate, fresh=False)
-    if any(np.shape(a) != np.shape(b) for a, b in zip(start, end, strict=True)):
+    steps = two_steps(network, samples, rate)
+    if steps is None:
         return [], None
-    network.write(middle)
-    fresh_end = network.step(xb, yb, rate)
-    network.write(begun)
-    first = [m - s for m, s in zip(middle, start, strict=True)]
-    second = [e - m for e, m in zip(end, middle, strict=True)]
-    fresh = [e - m for e, m in zip(fresh_end, middle, strict=True)]
+    start, middle, first, second, fresh = steps
     rest = differences(second, fresh)
     size = max(norm(fresh), norm(first))
     if size == 0 or norm(rest) <= 10 * tolerance * size:
@@ -126,19 +117,58 @@ def step_memory(
         evidence["share of the first step in the second"] = share
         if abs(share - 1) <= 0.03 and (told is None or abs(told - 1) > 0.05):
             return [BackpropFinding("gradients_never_reset", evidence=evidence)], None
+        of_gradient = share if rate is None else share * rate
         if (
             told is not None
-            and abs(share - told) > 0.05
+            and not any(abs(told - usual) <= 0.05 for usual in (share, of_gradient))
             and abs(share - told**2 / (1 + told)) > 0.05
         ):
             detail = f"momentum {told:g} is told, {share:.3g} of the last change is added"
             return [BackpropFinding("momentum_misapplied", detail=detail, evidence=evidence)], None
         if 0 < share < 1:
             return [], share
+        if rate is not None and keeps_gradients(network, samples, rate, share):
+            return [], of_gradient
         detail = f"{share:.3g} times the last change is added; it should be between 0 and 1"
         return [BackpropFinding("momentum_misapplied", detail=detail, evidence=evidence)], None
     finding = uneven_memory(network, rest, first, start, middle, evidence, close)
     return ([] if finding is None else [finding]), None
+
+
+def two_steps(
+    network: UserNetwork, samples: Samples, rate: float | None
+) -> tuple[list[Array], list[Array], list[Array], list[Array], list[Array]] | None:
+    """(start, weights after a step, its change, the next step's, the same of a fresh network).
+
+    None where a step changes shapes.
+    """
+    (xa, ya), (xb, yb) = two_batches(samples)
+    start = [np.array(v, dtype=np.float64) for v in network.current]
+    begun = list(network.current)
+    middle = network.step(xa, ya, rate)
+    end = network.step(xb, yb, rate, fresh=False)
+    if any(np.shape(a) != np.shape(b) for a, b in zip(start, end, strict=True)):
+        return None
+    network.write(middle)
+    fresh_end = network.step(xb, yb, rate)
+    network.write(begun)
+    first = [m - s for m, s in zip(middle, start, strict=True)]
+    second = [e - m for e, m in zip(end, middle, strict=True)]
+    fresh = [e - m for e, m in zip(fresh_end, middle, strict=True)]
+    return start, middle, first, second, fresh
+
+
+def keeps_gradients(network: UserNetwork, samples: Samples, rate: float, share: float) -> bool:
+    """Is it the last gradient that is added, times a momentum that the rate does not scale?
+
+    change = learning_rate * gradient + momentum * last_gradient, as in the well-known bpnn.py.
+    """
+    steps = two_steps(network, samples, 2 * rate)
+    if steps is None or not 0 < share * rate < 1:
+        return False
+    _, _, first, second, fresh = steps
+    half, error = share_of(differences(second, fresh), first)
+    return error < 0.05 and abs(2 * half / share - 1) < 0.05
 
 
 def late_velocity() -> BackpropFinding:

@@ -39,10 +39,10 @@ UPDATE = (
 GOES_DOWN = r"(delta|err|grad|\bd|\be|\bg)\w*\S*\s*=.*(\.T\b|transpose|dot|@|einsum|matmul)"
 PRODUCT = r"dot|@|outer|einsum|matmul"
 SLOPE_HINTS = (
-    r"deriv|prime|slope|dsig|dtanh|drelu|sigmoid_\w*grad|_d\(|d_sig|nonlin\(.*True|\bdf\(|d_elu",
-    r"\*\s*\(?\s*1(\.0?)?\s*-|1(\.0?)?\s*-\s*\S+\s*\*\*\s*2|1(\.0?)?\s*-\s*np\.(square|power|tanh)",
+    r"deriv|prime|slope|grad\w*=True|dsig|dtanh|drelu|sigmoid_\w*grad|_d\(|d_sig|nonlin\(.*True|\bdf\(|d_elu",
+    r"[*,]\s*\(?\s*1(\.0?)?\s*-|1(\.0?)?\s*-\s*\S+\s*\*\*\s*2|1(\.0?)?\s*-\s*np\.(square|power|tanh)",
     r"[<>]=? ?0|mask",
-    r"delta|dz|err",
+    r"delta|d[zZ]|err",
 )
 BIAS_HINTS = (r"\bd_?b\w*|grad\w*\S*b|nabla_b|bias|\bb\d?\b", r"sum\(|mean\(", UPDATE)
 SCALE_HINTS = (r"/=?\s*(n|m|N|len|batch\w*|[xXyY]\.s|self\.m)\b", r"mean\(", *DIFFERENCE)
@@ -413,6 +413,14 @@ CATALOGUE: dict[str, Cause] = {
         "one call, several updates",
         "fine for training; a check compares one update",
         "nothing; or give the function that makes one update as train_step",
+        "note",
+        rank=0,
+    ),
+    "several_updates": Cause(
+        "one call makes several updates: checked at a tiny learning rate, at which they add up",
+        "a loop of its own inside train_step",
+        "fine for training; a check compares one update",
+        "nothing; or give what one turn of the loop does as train_step",
         "note",
         rank=0,
     ),

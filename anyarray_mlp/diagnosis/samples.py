@@ -53,6 +53,10 @@ class Samples:
         return len(self.inputs)
 
     @property
+    def target_layout(self) -> Layout:
+        return target_layout(self.y, self.layout, self.count)
+
+    @property
     def lie(self) -> str:
         """ "columns" where a sample is a column, also where each is given by itself."""
         single_column = self.layout == "single" and np.shape(to_host(self.x[0]))[1:] == (1,)
@@ -62,17 +66,24 @@ class Samples:
         """A batch of one sample; in the layout "single" the sample itself."""
         if self.layout == "single":
             return self.x[index], self.y[index]
-        return take(self.x, [index], self.layout), take(self.y, [index], target_layout(self))
+        return take(self.x, [index], self.layout), take(self.y, [index], self.target_layout)
 
     def some(self, index: list[int]) -> Samples:
         x = take(self.x, index, self.layout)
-        y = take(self.y, index, target_layout(self))
+        y = take(self.y, index, self.target_layout)
         return Samples(x, y, self.layout, self.inputs[index])
 
 
-def target_layout(samples: Samples) -> Layout:
-    """Targets lie as the inputs do, except for a vector of labels."""
-    return "rows" if np.ndim(samples.y) == 1 and samples.layout == "columns" else samples.layout
+def target_layout(y: Any, layout: Layout, count: int) -> Layout:
+    """Targets lie as the inputs do, or the other way where only that gives one for each sample."""
+    shape = np.shape(to_host(y))
+    if layout == "single":
+        return layout
+    if len(shape) == 1:
+        return "rows"
+    ways: list[Layout] = ["rows", "columns"] if layout == "rows" else ["columns", "rows"]
+    fitting = [way for way in ways if shape[-1 if way == "columns" else 0] == count]
+    return fitting[0] if fitting else layout
 
 
 def check_finite(x: Any, y: Any) -> None:
@@ -84,10 +95,22 @@ def check_finite(x: Any, y: Any) -> None:
         Where there are any.
     """
     for name, data in (("x", x), ("y", y)):
+        if np.asarray(first_item(data)).dtype.kind in "US":
+            raise DataError(
+                f"{name} holds texts ({str(first_item(data))!r}); give numbers, classes as 0, 1, 2, ... or "
+                "one-hot, and turn them into what your functions take inside those you give"
+            )
         bad = sum(int((~np.isfinite(array)).sum()) for _, array in flatten(data))
         if bad:
             values = f"{bad} value{'s' if bad > 1 else ''}"
             raise DataError(f"{name} holds {values} of NaN or inf; take those samples out")
+
+
+def first_item(data: Any) -> Any:
+    """The first number (or text) of an array or of nested lists."""
+    while isinstance(data, (list, tuple)) and data:
+        data = data[0]
+    return data.flat[0] if isinstance(data, np.ndarray) and data.size else data
 
 
 def as_samples(x: Any, y: Any, layout: Layout) -> Samples:
@@ -106,7 +129,8 @@ def as_samples(x: Any, y: Any, layout: Layout) -> Samples:
         host = host.reshape(len(host), -1) if host.ndim != 2 else host
         inputs = host.T if layout == "columns" else host
         shape = np.shape(to_host(y))
-        targets = shape[-1] if layout == "columns" and len(shape) > 1 else shape[0]
+        by_columns = target_layout(y, layout, len(inputs)) == "columns"
+        targets = shape[-1 if by_columns else 0]
     if targets != len(inputs):
         raise DataError(
             f"x has {len(inputs)} samples and y has {targets} (taken as {layout}); give one target "
@@ -145,6 +169,8 @@ def as_rows(output: Array, samples: Samples) -> Array:
         return output.T
     if output.ndim >= 1 and output.shape[0] == n:
         return output.reshape(n, -1)
+    if output.ndim == 2 and output.shape[1] == n:
+        return output.T
     if output.size == n:
         return output.reshape(n, 1)
     raise DataError(
@@ -166,7 +192,7 @@ def targets_of(samples: Samples, outputs: int) -> Array:
         y = np.stack([np.asarray(to_host(yi), dtype=np.float64).ravel() for yi in samples.y])
     else:
         y = np.asarray(to_host(samples.y), dtype=np.float64)
-        if samples.layout == "columns" and y.ndim == 2:
+        if samples.target_layout == "columns" and y.ndim == 2:
             y = y.T
         y = y.reshape(n, -1)
     if y.shape[1] == outputs:

@@ -32,7 +32,18 @@ MOST_LINES = 2000
 # Comments, decorators and the heads of functions; a function of one line does work.
 NO_WORK = re.compile(r"#|@|def (?!\w+\(.*\)[^:]*:\s*[^\s#])")
 # The user's call of this checker, with what they wrap their code in for it.
-DESCRIPTION = re.compile(r"\b(Adapter|check_backprop)\(")
+DESCRIPTION = re.compile(
+    r"\b(Adapter|check_backprop)\(|\b(train_step|gradients)(\"\]|'\])?\s*[=:]\s*lambda"
+)
+# Lines that only report how training goes.
+REPORTING = re.compile(
+    r"print\(|(self\.)?\w*(loss|losses|cost|costs|mse|sum_error|total_error|history)\b[^=]*"
+    r"(\+?=|append).*(mean|sum|log|\*\*|pow|square|append|loss|cost|mse)"
+)
+# Lines that name a target or a gradient without doing anything with it yet.
+PREPARING = re.compile(
+    r".*\b(zeros(_like)?|empty|list|dict)\(|.*\.(shape|size)\b|.*= *(\[\]|\{\}|None)"
+)
 # Where a function that holds both passes turns back: the first line that names the target,
 # an error or a gradient.
 BACKWARD = re.compile(
@@ -94,9 +105,10 @@ def backward_lines(
     all_lines: Sequence[SourceLine], forward: Sequence[SourceLine]
 ) -> list[SourceLine]:
     """Those of the backward pass: not executed by the forward pass, after the turn."""
-    left = [line for line in all_lines if line not in set(forward)]
+    apart = [line for line in all_lines if line not in set(forward)]
+    left = [line for line in apart if not REPORTING.match(line.text)] or apart
     for index, line in enumerate(left):
-        if BACKWARD.search(line.text):
+        if BACKWARD.search(line.text) and not PREPARING.match(line.text):
             return left[index:]
     return left
 
@@ -112,6 +124,16 @@ def likely_line(
     return lines[0] if lines else None
 
 
+def gradient_hints(names: Sequence[str]) -> tuple[str, ...]:
+    """Regular expressions of the lines that make these parameters' gradients: dW1 = , grad_b = ."""
+    roots = dict.fromkeys(name.rstrip("0123456789").rstrip("_") for name in names)
+    return tuple(
+        rf"(?i)(^|[\s,;.])(d|grad|nabla|delta)\w*?{re.escape(root)}s?_?\d*\b[^=]*=[^=]"
+        for root in roots
+        if root
+    )
+
+
 def preferred(
     lines: Sequence[SourceLine], names: Sequence[str], layer: int | None
 ) -> Iterator[SourceLine]:
@@ -119,5 +141,7 @@ def preferred(
     telling = [name for name in names if len(name) > 1 and not name.isdigit()]
     yield from (line for line in lines if any(name in line.text for name in telling))
     if layer is not None:
-        ends = re.compile(rf"[A-Za-z_]{layer}\b\s*=")
+        # A delta is meant where no weight or bias is named.
+        letters = "A-Za-z_" if telling else "AC-VX-Zac-vx-z_"
+        ends = re.compile(rf"[{letters}]{layer}\b\s*=")
         yield from (line for line in lines if ends.search(line.text))

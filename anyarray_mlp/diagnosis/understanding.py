@@ -56,6 +56,8 @@ class Understanding:
         check_finite(x, y)
         self.samples = self.loss_samples = self.find_layout(x, y)
         self.values = self.pick_probe(rng)
+        if self.samples.layout == "single":
+            user.settle_batches(*self.samples.one(0))
         user.optimizer_state = self.find_optimizer_state()
         user.write(self.values)
         self.output = outputs_of(user, self.samples)

@@ -16,6 +16,8 @@ from anyarray_mlp.diagnosis.user_network import UserNetwork
 Array = Any
 PROBE_RATE = 0.23
 TINY_RATE = 1e-5
+# Many updates together change weights little enough to be one; rounding is 1e-8 of the gradient.
+SLOW_RATE = 1e-8
 LARGEST_DECAY = 0.05
 
 
@@ -77,7 +79,9 @@ class StepObserver:
     and is seen through steps of single samples.
     """
 
-    def __init__(self, known: Understanding, by_rows: bool = False) -> None:
+    def __init__(
+        self, known: Understanding, by_rows: bool = False, rate: float = PROBE_RATE
+    ) -> None:
         self.known = known
         self.by_rows = by_rows
         self.user: UserNetwork = known.user
@@ -86,7 +90,7 @@ class StepObserver:
         self.findings: list[BackpropFinding] = []
         self.adaptive = False
         told = self.user.adapter.learning_rate
-        self.rate = PROBE_RATE if self.user.rate_is_free else None
+        self.rate = rate if self.user.rate_is_free else None
         self.free_scale = self.rate is None and not isinstance(told, (int, float))
         self.divisor = self.rate or (float(told) if isinstance(told, (int, float)) else 1.0)
 
@@ -285,6 +289,22 @@ class StepObserver:
                 BackpropFinding("momentum_misapplied", (layer + 1,), "update", detail, evidence)
             )
         return of_weights
+
+
+def starts_afresh(known: Understanding) -> bool:
+    """Does a step end on the same weights wherever it starts, as one that makes its own does?"""
+    user, samples = known.user, known.samples
+    x, y = samples.one(0) if samples.layout == "single" else (samples.x, samples.y)
+    ends = []
+    try:
+        for factor in (1.0, 0.9):
+            user.write([np.asarray(v * factor, dtype=v.dtype) for v in known.values])
+            ends.append(user.step(x, y, None))
+    except Exception:  # told where the step is watched
+        return False
+    finally:
+        user.write(known.values)
+    return same_arrays(ends[0], ends[1], 0.0)
 
 
 def step_changes(known: Understanding, batches: Sequence[tuple[Any, Any]]) -> list[Array]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from anyarray_mlp.diagnosis.adapters import (
     list_parameters,
     with_guesses,
 )
-from anyarray_mlp.diagnosis.calling import bind, quiet
+from anyarray_mlp.diagnosis.calling import Bound, bind, quiet
 from anyarray_mlp.diagnosis.paths import read_path, to_host, write_path
 from anyarray_mlp.diagnosis.returned import (
     flatten,
@@ -35,6 +37,15 @@ RATE_ATTRIBUTES = (
     "learn_rate",
     "LR",
     "LEARNING_RATE",
+)
+
+
+# What people call the output among the values that a forward pass keeps or returns by name; the
+# activation of the last layer (a2, A3) comes first.
+OUTPUT_NAMES = ("output", "out", "y_hat", "yhat", "outputs", "probs", "y_pred", "al")
+# Attributes and globals that say how often a loop goes round: once is one step.
+LOOP_COUNTS = re.compile(
+    r"((n|nb|num|max|total)_?)?epochs|(n|num|max)_?(iter|iters|iterations)_?|iterations"
 )
 
 
@@ -77,11 +88,13 @@ class UserNetwork:
         ]
         self.roots = [self.network, *bound]
         self.snapshot = Snapshot(self.roots)
+        self.loop_counts = self.find_loop_counts() if self.train_step is not None else []
         self.layout: Layout = adapter.samples or "rows"
         self.original = self.read()
         self.current = self.original
         self.rate_path = self.find_rate_path()
-        self.primed = False  # run the forward pass before each training step
+        # Run the forward pass before each training step?
+        self.primed = self.train_step is not None and self.train_step.is_backward_pass
         self.optimizer_state: list[Array] = []  # zero wherever other weights are written
 
     def find_rate_path(self) -> str | None:
@@ -96,6 +109,18 @@ class UserNetwork:
                 if isinstance(value, float):
                     return name
         return None
+
+    def find_loop_counts(self) -> list[tuple[dict[Any, Any], str]]:
+        """(namespace, name) of the numbers of epochs that the network or its functions keep."""
+        kept = [(node, contents) for node, contents, _ in self.snapshot.dicts]
+        kept += [(namespace, contents) for namespace, contents, _ in self.snapshot.globals]
+        return [
+            (node, name)
+            for node, contents in kept
+            for name, value in contents.items()
+            if type(value) is int and value > 1
+            if isinstance(name, str) and LOOP_COUNTS.fullmatch(name.lower())
+        ]
 
     @property
     def rate_is_free(self) -> bool:
@@ -137,6 +162,8 @@ class UserNetwork:
         """
         self.snapshot.restore(generators)
         self.network = self.adapter.network
+        for namespace, name in self.loop_counts:
+            namespace[name] = 1
         if self.current is not self.original:
             for state in self.optimizer_state:
                 state[...] = 0
@@ -199,30 +226,38 @@ class UserNetwork:
         return self.pick_output(result)
 
     def pick_output(self, result: Any) -> Array:
+        """The output among all that forward returns or leaves behind, as a float array."""
+        value = self.find_output(result)
+        if value is None:
+            raise UsageError(
+                "forward returns None and leaves nothing of a known name behind (output, y_hat, a2, "
+                "...); give a function that returns the output"
+            )
+        if isinstance(value, (tuple, list)) and not is_numeric_nest(value):
+            leaves = flatten(value)
+            return np.asarray([leaf for _, leaf in leaves], dtype=float)
+        return np.asarray(to_host(value), dtype=float)
+
+    def find_output(self, result: Any) -> Any:
+        """The same as the user's own object."""
         if result is None:
-            for name in ("output", "out", "a2", "yhat", "y_hat", "outputs", "probs"):
-                try:
-                    value = read_path(self.network, name)
-                except (AttributeError, KeyError, IndexError, ValueError, TypeError):
-                    continue
-                if value is not None:
-                    return to_host(value).astype(float)
-            raise UsageError("forward returns None; give a function that returns the output")
-        if isinstance(result, (tuple, list)) and not is_numeric_nest(result):
-            if hasattr(result[0], "shape") and any(isinstance(r, Mapping) for r in result[1:]):
-                result = result[0]
-            else:
-                leaves = flatten(result)
-                if leaves and not all(np.ndim(leaf) == 0 for _, leaf in leaves):
-                    return leaves[-1][1].astype(float)
-                if leaves:
-                    return np.asarray([leaf for _, leaf in leaves], dtype=float)
+            return self.output_by_name(members(self.network))
         if isinstance(result, Mapping):
-            for name in ("output", "out", "y_hat", "yhat", "probs"):
-                if name in result:
-                    return to_host(result[name]).astype(float)
-            return flatten(result)[-1][1].astype(float)
-        return np.asarray(to_host(result), dtype=float)
+            value = self.output_by_name(result)
+            return last_array(result) if value is None else value
+        if isinstance(result, (tuple, list)) and result and not is_numeric_nest(result):
+            kept = [r for r in result[1:] if isinstance(r, (Mapping, list, tuple))]
+            if hasattr(result[0], "shape") and kept:
+                return result[0]  # the output, and what the backward pass needs
+            value = last_array(result)
+            return result if value is None else value
+        return result
+
+    def output_by_name(self, values: Mapping[Any, Any]) -> Any:
+        depth = 1 + max(p.layer for p in self.parameters)
+        lowered = {str(name).lower(): value for name, value in values.items()}
+        names = (f"a{depth}", f"a_{depth}", *OUTPUT_NAMES)
+        return next((lowered[n] for n in names if lowered.get(n) is not None), None)
 
     def loss_value(self, x: Any, y: Any) -> float:
         """The user's loss for all of `x` and `y`; for single samples their sum."""
@@ -237,9 +272,8 @@ class UserNetwork:
         with quiet():
             values = self.values(x, y)
             if "output" in self.loss.roles or self.loss.roles in ((), ("y",)):
-                values["output"] = self.forward(values)
-                if isinstance(values["output"], (tuple, Mapping)) or values["output"] is None:
-                    values["output"] = self.pick_output(values["output"])
+                result = self.forward(values)
+                values["output"] = self.find_output(result)
             result = self.loss(values)
         leaves = flatten(result)
         if not leaves:
@@ -248,6 +282,45 @@ class UserNetwork:
                 "that training is to make small"
             )
         return float(np.sum(leaves[0][1]))
+
+    def call(self, function: Bound, x: Any, y: Any, rate: float | None = None) -> Any:
+        """Call the gradients' or the step's function with all that its arguments ask for."""
+        values = self.values(x, y, rate=rate, epochs=1, batch_size=1)
+        with quiet():
+            if function.takes("output", "cache"):
+                result = self.forward(values)
+                values["output"] = self.find_output(result)
+                kept = (
+                    result[1] if isinstance(result, (tuple, list)) and len(result) == 2 else result
+                )
+                values["cache"] = kept
+            values["pairs"] = [(x, y)] if self.layout == "single" else (x, y)
+            if self.layout != "single":
+                values["batch_size"] = np.shape(to_host(x))[-1 if self.layout == "columns" else 0]
+            elif function.batches_of_one:
+                values["x"], values["y"] = batch_of_one(x), batch_of_one(y)
+            return function(values)
+
+    def settle_batches(self, x: Any, y: Any) -> None:
+        """Where forward takes one sample: let functions that fail with one have a batch of one."""
+
+        def works(function: Bound) -> bool:
+            self.reset()
+            try:
+                with contextlib.suppress(Exception):
+                    self.prime(x, y)
+                self.call(function, x, y, 0.1)
+            except Exception:
+                return False
+            return True
+
+        def settled(function: Bound | None) -> Bound | None:
+            if function is None or works(function):
+                return function
+            batched = replace(function, batches_of_one=True)
+            return batched if works(batched) else function
+
+        self.gradients, self.train_step = settled(self.gradients), settled(self.train_step)
 
     def prime(self, x: Any, y: Any) -> None:
         """Run the forward pass, for gradients that read what it left behind."""
@@ -265,8 +338,7 @@ class UserNetwork:
             self.reset()
         with contextlib.suppress(Exception):
             self.prime(x, y)
-        with quiet():
-            result = self.gradients(self.values(x, y))
+        result = self.call(self.gradients, x, y)
         leaves = gradient_leaves(result, self.parameters)
         if not any(np.ndim(leaf) > 0 for _, leaf in leaves) and not self.has_scalars():
             leaves = self.gradients_left_behind()
@@ -311,16 +383,14 @@ class UserNetwork:
         if self.primed:
             self.prime(x, y)
         try:
-            with quiet():
-                result = self.train_step(self.values(x, y, rate=given))
+            result = self.call(self.train_step, x, y, given)
         except (AttributeError, KeyError, TypeError, NameError):
             if not fresh:
                 raise
             self.reset()
             self.set_rate(rate)
             self.prime(x, y)
-            with quiet():
-                result = self.train_step(self.values(x, y, rate=given))
+            result = self.call(self.train_step, x, y, given)
         after = self.read()
         if all(np.array_equal(a, b) for a, b in zip(before, after, strict=True)):
             leaves = [leaf for leaf in flatten(result) if np.ndim(leaf[1]) > 0]
@@ -331,6 +401,30 @@ class UserNetwork:
                 if not fresh or isinstance(self.network, (dict, list, tuple)):
                     self.put_parameters(after)
         return after
+
+
+def members(node: Any) -> Mapping[Any, Any]:
+    """The values that a network keeps, by their names."""
+    return node if isinstance(node, Mapping) else getattr(node, "__dict__", {})
+
+
+def last_array(value: Any) -> Any:
+    """The last array in a nested value, as the user's own object; None where there is none."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if not isinstance(value, (tuple, list)):
+        return value if hasattr(value, "shape") and len(value.shape) > 0 else None
+    if is_numeric_nest(value):
+        return value
+    found = (last_array(item) for item in reversed(value))
+    return next((array for array in found if array is not None), None)
+
+
+def batch_of_one(sample: Any) -> Any:
+    """One sample as a batch, in an array where it is one."""
+    if isinstance(sample, (np.ndarray, np.generic)):
+        return np.asarray(sample)[None]
+    return sample[None] if hasattr(sample, "shape") else [sample]
 
 
 def share_memory(a: Any, b: Any) -> bool:
