@@ -160,7 +160,7 @@ def test_no_classes_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"), [(10, "validation set is too small"), (1, "holds out rows of each call")]
+    ("rows", "message"), [(10, "validation set is too small"), (1, "of each call's rows")]
 )
 def test_calls_with_too_few_rows_to_hold_some_out_say_what_to_do(rows: int, message: str) -> None:
     estimator = MLPClassifier(early_stopping=True, **SMALL)

@@ -30,6 +30,7 @@ from anyarray_mlp.estimators.networks import (
 )
 from anyarray_mlp.estimators.notices import warn
 from anyarray_mlp.estimators.observers import CallbackSupportMixin, FitTask
+from anyarray_mlp.estimators.overrides import warn_of_unused_overrides
 from anyarray_mlp.estimators.placement import (
     backend_at,
     check_same_place,
@@ -48,6 +49,7 @@ from anyarray_mlp.estimators.placement import (
 )
 from anyarray_mlp.estimators.progress import EpochOrder, Progress
 from anyarray_mlp.estimators.validation import HeldOut
+from anyarray_mlp.estimators.weights import layer_outputs, present_network, weights_of
 from anyarray_mlp.inference import dense
 from anyarray_mlp.model import MLP
 from anyarray_mlp.training import as_inputs
@@ -118,6 +120,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     ) -> Any:
         name = type(self).__name__
         check_parameters(self)
+        warn_of_unused_overrides(self)
         first = not (self.__sklearn_is_fitted__() and (self.warm_start or incremental))
         if held_out[0] is None and any(part is not None for part in held_out[1:]):
             raise UsageError("y_val or sample_weight_val was given without X_val: pass X_val too.")
@@ -133,7 +136,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         data = Data(X, y, self._targets(y), self._weighted(y, weight))
 
         network = self._describe(X.shape[1], y)
-        dtype = self.dtype or dtype_name(X if first else self.coefs_[0])
+        dtype = self.dtype or dtype_name(X if first else weights_of(self)[0])
         backend = computing_backend(place, self.backend, self.device, dtype, self.reproducible)
         start = self._begin(network, first)
         progress = self._progress
@@ -167,7 +170,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         for message, category in run.warnings:
             warn(message, category)
         if not incremental:
-            self._warn_of_collapse(network, final, data)
+            learning = not self.converged_ and self._no_improvement_count == 0
+            self._warn_of_collapse(network, final, data, learning)
         return self
 
     def _validated(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
@@ -213,16 +217,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             start = initial_parameters(
                 network, self.initializer, self.activation, progress.random_state
             )
-            self.n_iter_ = self.t_ = 0
-            self.loss_curve_ = []
-            self.validation_loss_curve_ = []
-            self.validation_scores_ = None
-            self.best_validation_score_ = None
+            self.__dict__.update(empty_books())
             self.__dict__.pop("best_loss_", None)  # lbfgs has none
-            self._no_improvement_count = 0
         else:
-            start = host_vector([*self.coefs_, *self.intercepts_])
-            self._no_improvement_count = getattr(self, "_no_improvement_count", 0)
+            start = host_vector([*weights_of(self)])
+            self.__dict__.update({**empty_books(), **vars(self)})  # weights may come by hand
             if progress.best is None and getattr(self, "validation_scores_", None):
                 progress.best = start
             latest, best = progress.latest, progress.best
@@ -234,16 +233,16 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
 
     def _check_goes_on(self, network: MLP) -> None:
         """Raise an error where the weights so far are not those of the network."""
-        fitted = [part.shape for part in [*self.coefs_, *self.intercepts_]]
+        fitted = tuple(tuple(part.shape) for part in weights_of(self))
         n_outputs = fitted[-1][0]
         if n_outputs != network.sizes[-1]:
             raise DataError(
                 f"y has {network.sizes[-1]} column(s) and the estimator was fitted to {n_outputs}: give as many, or "
                 "fit anew with warm_start=False."
             )
-        if tuple(fitted) != network.layout.shapes:
+        if fitted != network.layout.shapes:
             raise UsageError(
-                f"Training goes on from weights of shapes {tuple(fitted)} and hidden_layer_sizes="
+                f"Training goes on from weights of shapes {fitted} and hidden_layer_sizes="
                 f"{self.hidden_layer_sizes!r} gives {network.layout.shapes}: restore hidden_layer_sizes, or fit "
                 "anew with warm_start=False."
             )
@@ -259,7 +258,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         drawn, before = progress.split or (0, progress.random_state)
         generator = copy.deepcopy(before) if drawn == n else progress.random_state
         split = n, copy.deepcopy(generator)
-        binary = getattr(self, "_labels", None) is not None and self._labels.kind == "binary"
+        labels = getattr(self, "_labels", None)
+        binary = labels is not None and labels.kind == "binary"
         try:
             rows, others = train_test_split(
                 np.arange(n),
@@ -268,9 +268,13 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
                 stratify=targets.astype(bool) if binary else None,
             )
         except ValueError as error:
+            meaning = ""
+            if labels is not None and binary:
+                first, last = labels.classes[[0, -1]].tolist()
+                meaning = f" (False is {first!r} and True is {last!r})"
             raise DataError(
-                f"{str(error).rstrip('.')}: early_stopping holds out rows of each call, so pass X_val and y_val "
-                "instead."
+                f"{str(error).rstrip('.')}{meaning}: early_stopping holds out validation_fraction="
+                f"{self.validation_fraction} of each call's rows, so give more rows or pass X_val and y_val."
             ) from error
         if len(others) < 2:
             raise DataError(
@@ -298,7 +302,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     def _rows_of_y(self, y: Any) -> Any:
         return y
 
-    def _warn_of_collapse(self, network: MLP, parameters: Host, data: Data) -> None:
+    def _warn_of_collapse(self, network: MLP, parameters: Host, data: Data, learning: bool) -> None:
         rows = spread_rows(data.x.shape[0])
         sample = to_host(take_rows(data.x, rows))
         problem = collapse(
@@ -306,9 +310,10 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             parameters,
             dense(sample),
             data.targets[rows],
+            learning,
         )
         if problem is not None:
-            warn(problem, CollapsedFitWarning)
+            warn(problem, CollapsedFitWarning, __name__)
 
     # --- predicting ---
 
@@ -322,11 +327,17 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         place = check_same_place(X, self.coefs_[0], type(self).__name__, method)
         if not self._needs_no_validation(X):
             X = validate_data(self, X, accept_sparse="csr", reset=False)
-        leaves = (*self.coefs_, *self.intercepts_)
+        leaves = weights_of(self)
+        network = present_network(self, leaves)
+        if X.shape[1] != network.sizes[0]:
+            raise DataError(
+                f"X has {X.shape[1]} features, but the weights of {type(self).__name__} take {network.sizes[0]}: give "
+                "X as many columns."
+            )
         dtype = dtype_name(leaves[0])
         home = backend_at(place, dtype)
         backend = computing_backend(place, self.backend, self.device, dtype, self.reproducible)
-        run = self._prediction(backend)
+        run = self._prediction(backend, network)
         if not serves(backend, place):
             leaves = tuple(moved(backend, leaf) for leaf in leaves)
         parts = [
@@ -337,12 +348,12 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             outputs = parts[0] if len(parts) == 1 else backend.xp.concat(parts, axis=0)
         return home, outputs if serves(backend, place) else home.asarray(backend.to_host(outputs))
 
-    def _prediction(self, backend: Backend) -> Callable[..., Array]:
+    def _prediction(self, backend: Backend, network: MLP) -> Callable[..., Array]:
         """The function (leaves, x) -> outputs on a backend, made when first asked for."""
-        key = backend, self._network
+        key = backend, network
         kept = PREDICTIONS.get(self)
         if kept is None or kept[0] != key:
-            kept = key, backend.jit(prediction(self._network))
+            kept = key, backend.jit(prediction(network))
             PREDICTIONS[self] = kept
         return kept[1]
 
@@ -353,10 +364,21 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             and X.dtype in FLOATS
             and X.ndim == 2
             and X.shape[0] > 0
-            and X.shape[1] == self.n_features_in_
+            and X.shape[1] == getattr(self, "n_features_in_", None)
             and not hasattr(self, "feature_names_in_")
             and sum_is_finite(X)
         )
+
+    # --- names of scikit-learn's that public code calls ---
+
+    def _forward_pass(self, activations: list[Any]) -> list[Any]:
+        """Fill in what each layer gives for the inputs in `activations[0]`."""
+        activations[1:] = layer_outputs(self, activations[0])
+        return activations
+
+    def _forward_pass_fast(self, X: Any, check_input: bool = True) -> Any:
+        """Outputs (n, k) of X (n, i)."""
+        return self._predicted(X, "predict")[1]
 
     # --- keeping ---
 
@@ -394,6 +416,19 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.sparse = True
         tags.array_api_support = True
         return tags
+
+
+def empty_books() -> dict[str, Any]:
+    """Fitted attributes as they are before the first epoch."""
+    return {
+        "n_iter_": 0,
+        "t_": 0,
+        "loss_curve_": [],
+        "validation_loss_curve_": [],
+        "validation_scores_": None,
+        "best_validation_score_": None,
+        "_no_improvement_count": 0,
+    }
 
 
 def sum_is_finite(x: Host) -> bool:

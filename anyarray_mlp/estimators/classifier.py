@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
+from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import unique_labels
@@ -204,6 +205,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
                 "class_weight='balanced' is not supported by partial_fit, which does not see all samples: pass the "
                 "weights, from sklearn.utils.class_weight.compute_class_weight('balanced', classes=classes, y=y)."
             )
+        if classes is None and not hasattr(self, "classes_") and names_labels(sample_weight, y):
+            raise UsageError(
+                "classes must be passed on the first call to partial_fit, and by name: classes=labels; the third "
+                "argument is sample_weight."
+            )
         held_out = (X_val, y_val, sample_weight_val)
         self._fit(X, y, sample_weight, held_out, incremental=True, classes=to_host(classes))
         return self
@@ -211,24 +217,26 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     def predict(self, X: Any) -> Any:
         """Labels (n,), or label indicators (n, k), of X (n, i)."""
         home, outputs = self._predicted(X, "predict")
-        return self._labels.decode(home, outputs)
+        return self._known_labels().decode(home, outputs)
 
     def predict_proba(self, X: Any) -> Any:
         """The probability of each class (n, k), in the order of `classes_`."""
         home, outputs = self._predicted(X, "predict_proba")
-        return self._labels.probabilities(home, outputs)
+        return self._known_labels().probabilities(home, outputs)
 
     def predict_log_proba(self, X: Any) -> Any:
         """The logarithm of `predict_proba`."""
         home, outputs = self._predicted(X, "predict_log_proba")
         with home.on_device():
-            return home.xp.log(self._labels.probabilities(home, outputs))
+            return home.xp.log(self._known_labels().probabilities(home, outputs))
 
     def _labelled(self, y: Any, first: bool, incremental: bool, classes: Any) -> Any:
         y = self._rows_of_y(y)
         if not incremental and (first or not hasattr(self, "classes_")):
             self._set_labels(Labels.of(y))
             return y
+        if hasattr(self, "classes_"):
+            self._set_labels(self._known_labels())
         if incremental:
             self._check_classes(y, classes)
         found = Labels.of(y, None)
@@ -261,6 +269,42 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     def _set_labels(self, labels: Labels) -> None:
         self._labels = labels
         self.classes_ = labels.classes
+
+    def _known_labels(self) -> Labels:
+        """The labels of the last fit; where the weights came by hand, those of `classes_`.
+
+        Raises `UsageError` where there is neither.
+        """
+        if hasattr(self, "_labels"):
+            return self._labels
+        if not hasattr(self, "classes_"):
+            raise UsageError(
+                "coefs_ was set by hand and classes_ was not: set classes_ to the labels, in the order of the outputs."
+            )
+        classes = np.asarray(self.classes_)
+        n_outputs = self.coefs_[-1].shape[1] if hasattr(self, "coefs_") else 1
+        if n_outputs > 1 and self.out_activation_ == "logistic":
+            return Labels("multilabel", classes)
+        return Labels("multiclass" if len(classes) > 2 else "binary", classes)
+
+    @property
+    def _label_binarizer(self) -> LabelBinarizer:
+        """The labels as scikit-learn's classifier keeps them, which converters and serialisers read."""
+        if not (hasattr(self, "_labels") or hasattr(self, "classes_")):
+            raise AttributeError(f"This {type(self).__name__} is not fitted and has no labels yet.")
+        labels = self._known_labels()
+        by_sample = labels.classes
+        if labels.kind == "multilabel":
+            by_sample = np.eye(len(labels.classes), dtype=np.int64)
+        return LabelBinarizer(sparse_output=labels.sparse).fit(by_sample)
+
+    @_label_binarizer.setter
+    def _label_binarizer(self, binarizer: LabelBinarizer) -> None:
+        classes = np.asarray(binarizer.classes_)
+        kind = "multiclass" if len(classes) > 2 else "binary"
+        if binarizer.y_type_.startswith("multilabel"):
+            kind = "multilabel"
+        self._labels = Labels(kind, classes)
 
     def _rows_of_y(self, y: Any) -> Any:
         """Labels (n,), of a column with a warning, or label indicators (n, k)."""
@@ -302,3 +346,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def names_labels(sample_weight: Any, y: Any) -> bool:
+    """Whether what came as the weights of labels y (n,) are the labels' names."""
+    if not (np.ndim(sample_weight) == 1 and np.ndim(y) == 1):
+        return False
+    return len(sample_weight) != len(y) and set(np.unique(y)) <= set(np.unique(sample_weight))

@@ -45,15 +45,24 @@ class Cause:
     cure: str
 
 
+UNKNOWN = Cause(
+    "No layer is dead or saturated, so training has learned only how frequent the answers are.",
+    "Standardise the inputs (StandardScaler), change learning_rate_init tenfold up or down, or train longer.",
+)
+
+
 def spread_rows(n: int) -> Host:
     """At most ROWS row numbers, evenly spread over n."""
     return np.unique(np.linspace(0, n - 1, min(n, ROWS)).astype(np.int64))
 
 
-def collapse(mlp: MLP, parameters: Host, x: Host, targets: Host) -> str | None:
+def collapse(
+    mlp: MLP, parameters: Host, x: Host, targets: Host, learning: bool = False
+) -> str | None:
     """One line on what is wrong and what to change, or None where the answers differ from input to input.
 
-    x (n, i) and targets, codes (n,) or values (n, k), are a sample of the training data.
+    x (n, i) and targets, codes (n,) or values (n, k), are a sample of the training data. `learning` says that the last
+    epoch improved, and training ended as its time was up: what has only not been learned yet is then no collapse.
     """
     xp = select_backend("numpy", dtype="float64").xp
     a = np.asarray(x, dtype=np.float64)
@@ -69,6 +78,8 @@ def collapse(mlp: MLP, parameters: Host, x: Host, targets: Host) -> str | None:
     if answer is None:
         return None
     cause = first_cause(mlp, hidden)
+    if cause is UNKNOWN and learning:
+        return None
     return f"The fit ended with {answer}. {cause.finding} {cause.cure}"
 
 
@@ -138,7 +149,4 @@ def first_cause(mlp: MLP, hidden: list[tuple[Host, Host]]) -> Cause:
                 "layers.",
                 "Use fewer layers, activation='relu' or 'tanh' with initializer='auto', or solver='adam'.",
             )
-    return Cause(
-        "No layer is dead or saturated, so training has learned only how frequent the answers are.",
-        "Standardise the inputs (StandardScaler), change learning_rate_init tenfold up or down, or train longer.",
-    )
+    return UNKNOWN

@@ -5,9 +5,10 @@ The message follows scikit-learn's: the parameter, what it must be, what it is.
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -21,14 +22,17 @@ from anyarray_mlp.initializers import INITIALIZERS
 
 @dataclass(frozen=True)
 class Constraint:
-    """A parameter's allowed values in words, and the test of one."""
+    """A parameter's allowed values in words, the test of one, and a hint at what may have been meant by another."""
 
     allowed: str
     holds: Callable[[Any], bool]
+    hint: Callable[[Any], str] = lambda value: ""
 
     def __or__(self, other: Constraint) -> Constraint:
         return Constraint(
-            f"{self.allowed} or {other.allowed}", lambda v: self.holds(v) or other.holds(v)
+            f"{self.allowed} or {other.allowed}",
+            lambda v: self.holds(v) or other.holds(v),
+            lambda v: self.hint(v) or other.hint(v),
         )
 
 
@@ -54,7 +58,20 @@ def one_of(options: Iterable[str]) -> Constraint:
     """One of several texts."""
     names = tuple(options)
     listed = ", ".join(repr(name) for name in names)
-    return Constraint(f"a str among {{{listed}}}", lambda v: isinstance(v, str) and v in names)
+    return Constraint(
+        f"a str among {{{listed}}}",
+        lambda v: isinstance(v, str) and v in names,
+        lambda v: meant(v, names),
+    )
+
+
+def meant(value: Any, names: Sequence[str]) -> str:
+    """A question that names what a text may have been meant to be, or nothing."""
+    if not isinstance(value, str):
+        return ""
+    likely = [OTHER_NAMES.get(value.lower(), "")]
+    likely += difflib.get_close_matches(value.lower(), names, n=1, cutoff=0.75)
+    return next((f" Did you mean {name!r}?" for name in likely if name in names), "")
 
 
 def is_integer(value: Any) -> bool:
@@ -74,6 +91,20 @@ def is_sequence(value: Any) -> bool:
     return isinstance(value, Collection) and getattr(value, "ndim", 1) > 0
 
 
+#: What other libraries call things.
+OTHER_NAMES = {
+    "sigmoid": "logistic",
+    "linear": "identity",
+    "none": "identity",
+    "swish": "silu",
+    "bfgs": "lbfgs",
+    "mse": "squared_error",
+    "mae": "absolute_error",
+    "l1": "absolute_error",
+    "crossentropy": "log_loss",
+    "cross_entropy": "log_loss",
+    "invscale": "invscaling",
+}
 BOOLEAN = Constraint("an instance of 'bool'", lambda v: isinstance(v, (bool, np.bool_)))
 NONE = Constraint("None", lambda v: v is None)
 ACTIVATION = one_of(ACTIVATIONS)
@@ -96,7 +127,10 @@ CONSTRAINTS: dict[str, Constraint] = {
     "solver": one_of(("adam", "lbfgs", "sgd")),
     "alpha": real(0),
     "batch_size": one_of(("auto",)) | integer(1),
-    "learning_rate": one_of(("adaptive", "constant", "invscaling")),
+    "learning_rate": replace(
+        one_of(("adaptive", "constant", "invscaling")),
+        hint=lambda v: " The rate itself is learning_rate_init." if is_real(v) else "",
+    ),
     "learning_rate_init": real(0, ends="()"),
     "power_t": real(0),
     "max_iter": integer(1),
@@ -163,7 +197,7 @@ def check_parameters(estimator: Any) -> None:
             shown = " ".join(repr(value).split())  # a table's spans lines
             raise InvalidParameterError(
                 f"The {name!r} parameter of {type(estimator).__name__} must be {constraint.allowed}. Got {shown} "
-                "instead."
+                f"instead.{constraint.hint(value)}"
             )
     sizes = hidden_sizes(estimator.hidden_layer_sizes)
     if any(size <= 0 for size in sizes):

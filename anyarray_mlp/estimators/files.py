@@ -27,6 +27,7 @@ from anyarray_mlp.estimators.labels import Labels
 from anyarray_mlp.estimators.networks import CountedMLP, counts_otherwise
 from anyarray_mlp.estimators.placement import host_vector
 from anyarray_mlp.estimators.regressor import MLPRegressor
+from anyarray_mlp.estimators.weights import present_network, weights_of
 from anyarray_mlp.model import MLP
 from anyarray_mlp.persistence import load
 from anyarray_mlp.trained import TrainedModel, network_of
@@ -73,7 +74,7 @@ def save_model(
             "not what it is part of."
         )
     check_is_fitted(estimator)
-    parts = [*estimator.coefs_, *estimator.intercepts_]
+    parts = weights_of(estimator)
     columns = getattr(estimator, "feature_names_in_", None)
     names = None if columns is None else [str(column) for column in columns]
     record = {
@@ -89,10 +90,10 @@ def save_model(
         "feature_names": names,
         "labels": packed_labels(estimator),
     }
-    inputs = names or [f"x{i}" for i in range(estimator.n_features_in_)]
+    inputs = names or [f"x{i}" for i in range(parts[0].shape[0])]
     TrainedModel(
-        estimator._network,
-        host_vector(parts),
+        present_network(estimator, parts),
+        host_vector(list(parts)),
         Preprocessor(tuple(Column(column, "numeric") for column in inputs)),
         target_encoder(estimator),
         {"estimator": json.dumps(record, allow_nan=False)},
@@ -156,18 +157,23 @@ def vars_of(mlp: Any) -> dict[str, Any]:
 
 def target_encoder(estimator: Any) -> TargetEncoder:
     """How the command line turns the outputs into answers."""
-    labels: Labels | None = getattr(estimator, "_labels", None)
+    labels = labels_of(estimator)
     if labels is None:
-        k = estimator.n_outputs_
+        k = estimator.coefs_[-1].shape[1]
         return TargetEncoder("regression", mean=(0.0,) * k, scale=(1.0,) * k, flat=k == 1)
     if labels.kind == "multilabel":
         return TargetEncoder("multilabel", classes=labels.classes, flat=False)
     return TargetEncoder("classification", classes=labels.classes)
 
 
+def labels_of(estimator: Any) -> Labels | None:
+    """The labels of a classifier; a regressor has none."""
+    return estimator._known_labels() if isinstance(estimator, MLPClassifier) else None
+
+
 def packed_labels(estimator: Any) -> dict[str, Any] | None:
     """Kind, values and dtype of the labels, as JSON."""
-    labels: Labels | None = getattr(estimator, "_labels", None)
+    labels = labels_of(estimator)
     if labels is None:
         return None
     values, kind = labels.classes.tolist(), labels.classes.dtype.kind

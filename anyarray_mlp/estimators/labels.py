@@ -31,6 +31,7 @@ class Labels:
     @classmethod
     def of(cls, y: Any, classes: Any = None) -> Labels:
         """The labels found in y (n,) or (n, k); `classes` names them where y may lack some."""
+        check_kind(y)
         check_classification_targets(y)
         if type_of_target(y).startswith("multilabel"):
             return cls("multilabel", np.arange(y.shape[1]), sparse.issparse(y))
@@ -56,8 +57,9 @@ class Labels:
 
     def codes(self, y: Host) -> Host:
         """The place of each label (n,) among the classes; `DataError` for one that is none of them."""
-        codes = np.searchsorted(self.classes, y)
-        codes = np.minimum(codes, len(self.classes) - 1)
+        order = np.argsort(self.classes)  # sorted already, unless set by hand
+        found = np.searchsorted(self.classes, y, sorter=order)
+        codes = order[np.minimum(found, len(self.classes) - 1)]
         unseen = self.classes[codes] != y
         if np.any(unseen):
             raise DataError(
@@ -104,14 +106,35 @@ class Labels:
 
     def chosen(self, xp: Any, outputs: Any) -> Any:
         """The place among the classes (n,) of the likeliest one of each row of outputs (n, k)."""
-        if self.kind == "multiclass":
+        if outputs.shape[1] > 1:
             return xp.argmax(outputs, axis=1)
         last = len(self.classes) - 1  # of one class, always that one
         return xp.astype(outputs[:, 0] > 0.5, xp.int64) * last
 
     def probabilities(self, backend: Backend, outputs: Any) -> Any:
         """A column for each class: one output becomes the probabilities of two classes."""
-        if self.kind != "binary":
+        if self.kind == "multilabel" or outputs.shape[1] > 1:
             return outputs
         with backend.on_device():
             return backend.xp.concat([1.0 - outputs, outputs], axis=1)
+
+
+class TargetTypeError(DataError, TypeError):
+    """Targets of a type that cannot be learned: as in scikit-learn, a TypeError."""
+
+
+def check_kind(y: Any) -> None:
+    """Raise `TargetTypeError` for labels kept as objects that are not all text."""
+    if np.ndim(y) != 1 or getattr(y, "dtype", np.dtype(float)).kind != "O":
+        return
+    kinds = sorted({"str" if isinstance(label, str) else type(label).__name__ for label in y})
+    if len(kinds) > 1:
+        raise TargetTypeError(
+            f"y mixes labels of the types {', '.join(kinds)}: give all of them one type, such as y.astype(str), and "
+            "leave rows without a label out."
+        )
+    if kinds and kinds != ["str"]:
+        raise TargetTypeError(
+            f"Unknown label type: {kinds[0]}, kept as objects: convert y to text or numbers, such as y.astype(str) or "
+            "y.astype(int)."
+        )

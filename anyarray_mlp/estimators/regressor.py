@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,8 +14,10 @@ from sklearn.utils import column_or_1d
 
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.estimators.base import BaseMLP
-from anyarray_mlp.estimators.constraints import one_of
+from anyarray_mlp.estimators.constraints import meant, one_of
+from anyarray_mlp.estimators.labels import TargetTypeError
 from anyarray_mlp.estimators.observers import with_callbacks
+from anyarray_mlp.estimators.placement import to_host
 from anyarray_mlp.estimators.steps import with_steps_only
 from anyarray_mlp.estimators.validation import HeldOut
 from anyarray_mlp.functional import LOSSES
@@ -80,7 +83,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     """
 
     _default_score: ClassVar = "r2"
-    own_constraints: ClassVar = {"loss": one_of(("poisson", *LOSSES))}
+    own_constraints: ClassVar = {
+        "loss": replace(
+            one_of(("poisson", *LOSSES)),
+            hint=lambda v: (
+                meant(v, ("poisson", *LOSSES))
+                if isinstance(v, str)
+                else " loss comes first: give hidden_layer_sizes by name."
+            ),
+        )
+    }
     _validation_options: ClassVar = {"y_numeric": True}
 
     def __init__(
@@ -198,6 +210,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         """Values (n,), or (n, k) where there are several outputs, of X (n, i)."""
         _, outputs = self._predicted(X, "predict")
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+    def _validated(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
+        values = np.asarray(to_host(y))
+        if values.size > 0 and isinstance(values.flat[0], str):
+            raise TargetTypeError(
+                f"y holds text ({str(values.flat[0])!r}), and a regressor predicts numbers: convert y to float, or fit "
+                "an MLPClassifier to labels."
+            )
+        return super()._validated(X, y, reset)
 
     def _labelled(self, y: Any, first: bool, incremental: bool, classes: Any) -> Any:
         y = self._rows_of_y(y)

@@ -1,0 +1,74 @@
+"""The weights that an estimator has now, and the network that they are of.
+
+Fitting sets both. But `coefs_` and `intercepts_` may be set by hand as well, as in scikit-learn: read from a file,
+averaged over estimators, taken from another library, pruned. So predictions are made of what the public attributes say.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from anyarray_mlp.errors import UsageError
+from anyarray_mlp.estimators.placement import backend_at, dtype_name, place_of, to_host
+from anyarray_mlp.functional import ACTIVATIONS, OUTPUTS
+from anyarray_mlp.model import MLP
+from anyarray_mlp.parameters import Leaves
+
+Array = Any
+
+
+def weights_of(estimator: Any) -> Leaves:
+    """`coefs_` and `intercepts_`, where they live, all of one dtype: float64 unless all are float32."""
+    leaves = (*estimator.coefs_, *estimator.intercepts_)
+    dtypes = {getattr(leaf, "dtype", None) for leaf in leaves}
+    if len(dtypes) == 1 and dtype_name(leaves[0]) in ("float32", "float64"):
+        return leaves
+    backend = backend_at(place_of(leaves[0]), "float64")
+    return tuple(backend.asarray(np.asarray(to_host(leaf), dtype=np.float64)) for leaf in leaves)
+
+
+def present_network(estimator: Any, weights: Leaves) -> MLP:
+    """The network that an estimator's weights are of.
+
+    That is the one it was fitted as, unless `coefs_`, `intercepts_`, `activation` or `out_activation_` say otherwise.
+    Raises `UsageError` where their shapes do not follow on one another.
+    """
+    network: MLP | None = getattr(estimator, "_network", None)
+    shapes = tuple(tuple(leaf.shape) for leaf in weights)
+    activation, output = estimator.activation, estimator.out_activation_
+    n_hidden = len(estimator.coefs_) - 1
+    names = (activation,) * n_hidden if isinstance(activation, str) else tuple(activation)
+    if network is not None and (shapes, names, output) == (
+        network.layout.shapes,
+        network.activation,
+        network.output,
+    ):
+        return network
+    coefs = shapes[: n_hidden + 1]
+    if all(len(shape) == 2 for shape in coefs):
+        made = MLP((coefs[0][0], *(shape[1] for shape in coefs)), names, output)
+        if made.layout.shapes == shapes:
+            return made
+    raise UsageError(
+        f"coefs_ and intercepts_ of shapes {shapes} are no network: each layer's weights must have shape (inputs, "
+        "units), its inputs being the units of the layer before, and its intercepts (units,)."
+    )
+
+
+def layer_outputs(estimator: Any, x: Array) -> list[Array]:
+    """What each layer gives for x (n, i), the last one predictions: arrays (n, units) where the weights live."""
+    weights = weights_of(estimator)
+    network = present_network(estimator, weights)
+    backend = backend_at(place_of(weights[0]), dtype_name(weights[0]))
+    n = network.layout.n_layers
+    a, outputs = x, []
+    with backend.on_device():
+        for layer, (w, b) in enumerate(zip(weights[:n], weights[n:], strict=True)):
+            function = (
+                ACTIVATIONS[network.activation[layer]] if layer < n - 1 else OUTPUTS[network.output]
+            )
+            a = function(backend.xp, a @ w + b)[0]
+            outputs.append(a)
+    return outputs
