@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         rmsprop,
         sgd,
     )
+    from anyarray_mlp.trained import TrainedModel
     from anyarray_mlp.training import EarlyStopping, Epoch, Fit, fit, predict, train
 
 __version__ = "0.1.0"
@@ -45,6 +46,7 @@ HOMES = {
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "Optimizer": "optimizers",
+    "TrainedModel": "trained",
     "adam": "optimizers",
     "adamw": "optimizers",
     "backend_statuses": "backends",
@@ -71,6 +73,7 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "Optimizer",
+    "TrainedModel",
     "adam",
     "adamw",
     "backend_statuses",

@@ -77,7 +77,7 @@ def gradcheck(
     Parameters
     ----------
     x, targets, sample_weight : float64 NumPy arrays of one batch, as `MLP.loss_and_grad` takes them.
-    xp : an arithmetic over NumPy.
+    xp : an arithmetic over NumPy, as `select_backend(dtype="float64").xp`.
     parameters : (p,) float64; None draws them with `seed`, biases away from zero.
     per_parameter : check that many entries of each weight and bias, drawn with `seed`; None checks all.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.backends import Backend
+from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.model import MLP
 from anyarray_mlp.parameters import Leaves
@@ -51,9 +51,20 @@ class Predictor:
 
 
 def predict(
-    mlp: MLP, parameters: Host, x: Array, *, backend: Backend, input_scale: float | None = None
+    mlp: MLP,
+    parameters: Host,
+    x: Array,
+    *,
+    backend: str | Backend | None = None,
+    input_scale: float | None = None,
 ) -> Host:
-    """Outputs (n, k) of rows x (n, i) as a NumPy array. A `Predictor` spares the preparation of later calls."""
+    """Outputs (n, k) of rows x (n, i) as a NumPy array. A `Predictor` spares the preparation of later calls.
+
+    `parameters` is the vector (p,) that `Fit.parameters` or `MLP.initialize` gives, `backend` a name or what
+    `select_backend` gives, and `input_scale` what x is multiplied by (1/255 for images).
+    """
+    if not isinstance(backend, Backend):
+        backend = select_backend(backend)
     return Predictor(mlp, parameters, backend, input_scale)(x)
 
 

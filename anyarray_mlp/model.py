@@ -144,6 +144,8 @@ class MLP:
 
         Parameters
         ----------
+        xp : the arithmetic, `Backend.xp`.
+        leaves : the parameters on its device: `training.to_leaves(mlp, backend, vector)` of a vector (p,).
         x : (n, i) of the leaves' dtype.
         targets : (n, k), or integer labels (n,) with cross_entropy.
         sample_weight : (n,) or None.
@@ -324,7 +326,7 @@ def check_pair(output: str, loss: str) -> None:
     needed = next(name for name, fused in FUSED_LOSSES if fused == loss)
     raise UsageError(
         f"loss={loss!r} cannot be used with output={output!r}: {REFUSALS[loss]}. "
-        f"Use output={needed!r}, or one of the losses {', '.join([default_loss(output), *LOSSES])}."
+        f"Use output={needed!r}, or one of the losses {', '.join(dict.fromkeys([default_loss(output), *LOSSES]))}."
     )
 
 

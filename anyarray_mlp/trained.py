@@ -81,7 +81,11 @@ class TrainedModel:
         return found
 
     def predict(self, features: Any, backend: Backend | None = None) -> Host:
-        """Labels (n,), answers of 0 and 1 (n, k), or values in their own unit."""
+        """Labels (n,), answers of 0 and 1 (n, k), or values in their own unit.
+
+        `features` (n, i) are a DataFrame, whose columns are found by name, an array, or what
+        `data.load_features` reads.
+        """
         return self.decode(self.outputs(features, backend))
 
     def decode(self, outputs: Host) -> Host:
@@ -193,7 +197,9 @@ def network_of(file: ModelFile, source: str) -> tuple[MLP, Host]:
 
 def inputs(preprocessor: Preprocessor, features: Any) -> tuple[Host, float | None]:
     """Inputs (n, i) of the network and the scale that the step applies: images stay bytes."""
-    if preprocessor.pixels and getattr(features, "dtype", None) == np.uint8:
+    if not hasattr(features, "ndim"):
+        features = np.asarray(features)
+    if preprocessor.pixels and features.ndim == 2 and getattr(features, "dtype", None) == np.uint8:
         preprocessor.check_width(features.shape[1])
         return features, PIXEL_SCALE
     return np.asarray(preprocessor.transform(features)), None

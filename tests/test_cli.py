@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from anyarray_mlp import load_model
 from anyarray_mlp.cli import run
 from anyarray_mlp.errors import ModelFileError
 from anyarray_mlp.persistence import files, load
@@ -671,6 +672,34 @@ def test_an_overwritten_run_leaves_no_diagnosis(cli, here):
     code, _, err = cli("diagnose", "run")
     assert code == 74
     assert "train with --diagnose" in err
+
+
+def test_what_was_trained_answers_lists_and_names_its_reader_to_load_model(cli, here):
+    assert cli("train", "iris", "--epochs", 30, "--quiet", "--out", "run")[0] == 0
+    rows = [[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
+    model = TrainedModel.load("run")
+    assert model.predict(rows).tolist() == model.predict(np.array(rows)).tolist()
+    with pytest.raises(ModelFileError, match=r"read it with TrainedModel\.load"):
+        load_model("run/model.safetensors")
+
+
+def test_overwrite_without_out_replaces_the_run_of_the_data(cli, here):
+    arguments = ("train", "iris", "--epochs", 1, "--quiet", "--seed")
+    assert cli(*arguments, 1)[0] == cli(*arguments, 2)[0] == 0
+    assert sorted(path.name for path in (here / "runs").iterdir()) == ["iris", "iris-2"]
+    assert cli(*arguments, 3, "--overwrite")[0] == 0
+    assert sorted(path.name for path in (here / "runs").iterdir()) == ["iris", "iris-2"]
+    assert "seed = 3" in (here / "runs" / "iris" / "config.toml").read_text()
+
+
+def test_help_names_every_activation_loss_and_score(cli):
+    from anyarray_mlp.functional import ACTIVATIONS
+    from anyarray_mlp.metrics import METRICS
+    from anyarray_mlp.model import LOSS_NAMES
+
+    text = " ".join(cli("train", "--help")[1].split())
+    missing = [name for name in (*ACTIVATIONS, *LOSS_NAMES, *METRICS) if name not in text]
+    assert missing == []
 
 
 def test_a_diagnosis_that_cannot_be_written_leaves_none_of_the_run_before(cli, here, monkeypatch):

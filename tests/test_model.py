@@ -58,8 +58,10 @@ def test_pairs_of_output_and_loss_work_or_are_refused_with_the_reason(output, lo
         return
     with pytest.raises(
         UsageError, match=f"cannot be used with output='{output}': it .* Use output="
-    ):
+    ) as refused:
         check_pair(output, loss)
+    offered = str(refused.value).rsplit("the losses ", 1)[1].rstrip(".").split(", ")
+    assert len(offered) == len(set(offered))
 
 
 def test_a_network_survives_json():

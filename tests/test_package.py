@@ -103,6 +103,29 @@ def test_the_readme_script_has_ten_lines_and_runs(capsys):
     assert float(re.search(r"accuracy (\S+)", printed)[1]) >= 0.95
 
 
+def test_the_readme_parts_run(tmp_path, monkeypatch, capsys):
+    from anyarray_mlp.cli import run
+
+    monkeypatch.chdir(tmp_path)
+    assert run(["train", "digits", "--epochs", "5", "--quiet"]) == 0
+    first, second, *_ = readme_blocks("python")
+    names = {}
+    exec(compile(first + second, "README.md", "exec"), names)
+    assert capsys.readouterr().out.splitlines()[-1] == "True"
+    assert (names["labels"] == names["y"]).mean() > 0.9
+
+
+def test_the_guide_to_diagnose_quotes_what_its_snippet_prints(capsys):
+    text = (ROOT / "docs" / "diagnose.md").read_text()
+    snippet, printed = re.search(r"```python\n(.*?)```\n\n```\n(.*?)```", text, re.DOTALL).groups()
+    exec(compile(snippet, "docs/diagnose.md", "exec"), {})
+
+    def words(output):
+        return re.sub(r"-?\d[\d.]*", "#", output)
+
+    assert words(capsys.readouterr().out) == words(printed)
+
+
 def test_the_readme_commands_exist():
     from anyarray_mlp.cli import cli
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from anyarray_mlp.backends import BackendStatus
 from anyarray_mlp.cli import run
 from anyarray_mlp.cli.parity import percent
 from anyarray_mlp.model import MLP
@@ -97,6 +98,7 @@ def test_large_shares_stay_in_their_column(share: float, printed: str) -> None:
         (["--namespace", "no_such_library"], 69, "'no_such_library' cannot be imported"),
         (["--backends", "numpy,nolib"], 2, "backend must be one of numpy, cupy"),
         (["--backends", "numpy", "--device", "cuda"], 2, "numpy backend runs on the CPU only"),
+        (["--device", "gpu"], 2, "device must be cpu, cuda, cuda:N or auto, got 'gpu'"),
         (["--namespace", "."], 69, "'.' cannot be imported"),
         (["--namespace", "math"], 2, "math does not follow the Array API standard"),
     ],
@@ -106,6 +108,24 @@ def test_what_cannot_be_compared(
 ) -> None:
     assert run(["parity", *arguments]) == code
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("exact", [[], ["--exact"]])
+def test_a_device_that_no_backend_has_is_no_agreement(
+    exact: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    statuses = [
+        BackendStatus("numpy", "2.4", ("cpu",), None),
+        BackendStatus("torch", "2.13", ("cpu",), "This PyTorch was built without CUDA."),
+    ]
+    monkeypatch.setattr("anyarray_mlp.parity.subjects.backend_statuses", lambda: statuses)
+    monkeypatch.setattr("anyarray_mlp.parity.subjects.BACKENDS", {"numpy": None, "torch": None})
+    assert run(["parity", "--device", "cuda", *exact]) == 69
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == (
+        "error: There is nothing to compare on device cuda: torch, cuda: This PyTorch was built without CUDA.\n"
+    )
 
 
 def test_a_namespace_of_the_working_directory(

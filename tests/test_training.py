@@ -74,6 +74,16 @@ def test_every_optimizer_learns_moons(optimizer):
     assert result.loss_curve[-1] < 0.1 * result.loss_curve[0] + 0.02
 
 
+def test_train_and_predict_take_a_backend_by_name():
+    options = {"optimizer": adam(), "schedule": constant(0.01), "epochs": 1}
+    (named,) = train(NETWORK, X, Y, backend="numpy", **options)
+    (selected,) = train(NETWORK, X, Y, backend=select_backend("numpy"), **options)
+    assert named.loss == selected.loss
+    parameters = NETWORK.initialize(0)
+    outputs = predict(NETWORK, parameters, X)
+    assert np.array_equal(outputs, predict(NETWORK, parameters, X, backend="numpy"))
+
+
 def test_an_epoch_uses_every_sample_once():
     order = np.random.default_rng(0).permutation(25)
     parts = list(batches(order, 4))

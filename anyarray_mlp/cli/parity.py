@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     help="Where to compute; by default on every kind of device that is present.",
 )
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), help="Only this one.")
-@click.option("--quick", is_flag=True, help="Run about half of the cases.")
+@click.option("--quick", is_flag=True, help="Run fewer cases.")
 @click.option(
     "--no-trace",
     is_flag=True,
@@ -63,7 +63,7 @@ def command(
 
     The same networks, weights and batches run on each backend, device and dtype, and outputs, loss and the gradient
     of every weight and bias are compared with a float64 reference; every operation is checked on its own as well.
-    Exit code 1 where one departs, 69 where a backend that is named is absent.
+    Exit code 1 where one departs, 69 where a backend or device that is named is absent.
     """
     from anyarray_mlp.parity import compare, compare_exactly
 

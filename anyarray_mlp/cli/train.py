@@ -64,15 +64,36 @@ if TYPE_CHECKING:
     type=SIZES,
     default="100",
     show_default=True,
-    help="Units of the hidden layers, as 300,75.",
+    help="Units of the hidden layers, as 300,75; none for no hidden layer.",
 )
 @click.option(
-    "--activation", type=NAMES, default="relu", show_default=True, help="One, or one a layer."
+    "--activation",
+    type=NAMES,
+    default="relu",
+    show_default=True,
+    help="identity, logistic, tanh, relu, leaky_relu, elu, gelu, gelu_tanh, silu or softplus; one, or one a layer.",
 )
 @click.option("--output", help="identity, logistic, softmax or exp; what fits the task by default.")
-@click.option("--loss", default="auto", show_default=True)
-@click.option("--dropout", type=FRACTION, default=0.0, show_default=True)
-@click.option("--initializer", default="auto", show_default=True)
+@click.option(
+    "--loss",
+    default="auto",
+    show_default=True,
+    help="cross_entropy, binary_cross_entropy, poisson, squared_error, absolute_error or huber; auto takes what "
+    "belongs to the output.",
+)
+@click.option(
+    "--dropout",
+    type=FRACTION,
+    default=0.0,
+    show_default=True,
+    help="Probability of dropping a hidden unit in training.",
+)
+@click.option(
+    "--initializer",
+    default="auto",
+    show_default=True,
+    help="How weights are drawn: auto fits each activation; he_normal, glorot_uniform and others by name.",
+)
 @click.option(
     "--solver",
     type=click.Choice(["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "lbfgs"]),
@@ -98,7 +119,11 @@ if TYPE_CHECKING:
 @click.option("--epochs", type=COUNT, default=50, show_default=True)
 @click.option("--early-stopping/--no-early-stopping", default=False, show_default=True)
 @click.option(
-    "--monitor", default="validation_loss", show_default=True, help="What early stopping watches."
+    "--monitor",
+    default="validation_loss",
+    show_default=True,
+    help="What early stopping watches: validation_loss, loss, or of the validation rows accuracy, balanced_accuracy, "
+    "f1, roc_auc, r2, mean_squared_error or mean_absolute_error.",
 )
 @click.option("--patience", type=COUNT, default=10, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -107,8 +132,16 @@ if TYPE_CHECKING:
 @click.option(
     "--diagnose/--no-diagnose", default=True, show_default=True, help="Say what went wrong."
 )
-@click.option("--out", type=click.Path(), help="The run's folder; runs/NAME by default.")
-@click.option("--overwrite", is_flag=True, help="Replace the run that is in the folder.")
+@click.option(
+    "--out",
+    type=click.Path(),
+    help="The run's folder; by default runs/NAME, or runs/NAME-2 where that holds a run, and so on.",
+)
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace the run that is in the folder: that of --out, or runs/NAME.",
+)
 @click.option(
     "--resume",
     is_flag=True,
@@ -146,8 +179,9 @@ def command(**settings: Any) -> int:
             )
         if run is None:
             # Only now: what was refused so far leaves no empty folder behind.
-            folder = settings["out"] or free_folder(settings["data"])
-            run = stack.enter_context(RunFolder.create(folder, overwrite=settings["overwrite"]))
+            overwrite = settings["overwrite"]
+            folder = settings["out"] or default_folder(settings["data"], overwrite)
+            run = stack.enter_context(RunFolder.create(folder, overwrite=overwrite))
         try:
             return train_in(run, plan)
         except BaseException:
@@ -515,12 +549,12 @@ def metadata(backend: Backend, target_names: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def free_folder(data: str) -> Path:
-    """runs/NAME, or runs/NAME-2, ... where that holds a run already."""
+def default_folder(data: str, overwrite: bool) -> Path:
+    """runs/NAME; or runs/NAME-2, ... where that holds a run already which is not to be replaced."""
     name = Path(data).resolve().name if Path(data).exists() else data
     name = name.removesuffix(".gz").rsplit(".", 1)[0] or "data"
     folder, number = Path("runs") / name, 1
-    while folder.exists():
+    while folder.exists() and not overwrite:
         number += 1
         folder = Path("runs") / f"{name}-{number}"
     return folder

@@ -117,7 +117,11 @@ class BackpropReport:
             lines.append("no mistake found: the gradients are those of the loss")
         else:
             number = len(self.findings)
-            lines.append(f"{number} thing{'s' if number > 1 else ''} wrong, the first first:")
+            lines.append(
+                f"{number} things wrong, the most telling first:"
+                if number > 1
+                else "1 thing wrong:"
+            )
         for index, finding in enumerate(self.findings, 1):
             lines += ["", f"{index}. {finding}"]
         for finding in self.notes:

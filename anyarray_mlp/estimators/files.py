@@ -112,8 +112,8 @@ def load_model(path: str | os.PathLike[str]) -> MLPClassifier | MLPRegressor:
     file = load(path)
     if "estimator" not in file.metadata:
         raise ModelFileError(
-            f"{source} holds a model of the command line, not an estimator: use anyarray-mlp predict, or save an "
-            "estimator with save_model."
+            f"{source} holds a model of the command line, not an estimator: read it with TrainedModel.load, or use "
+            "anyarray-mlp predict."
         )
     mlp, parameters = network_of(file, source)
     try:

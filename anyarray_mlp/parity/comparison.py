@@ -68,7 +68,7 @@ def compare(
 
     Raises
     ------
-    BackendUnavailableError : a backend that is named, or a namespace, is absent.
+    BackendUnavailableError : a backend that is named, or a namespace, is absent, or none is left to compare.
     UsageError : a name, a device or a dtype that cannot be.
     """
     started = time.perf_counter()

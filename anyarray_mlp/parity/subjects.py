@@ -21,7 +21,8 @@ from anyarray_mlp.backends.namespace_backend import (
     namespace_version,
 )
 from anyarray_mlp.backends.reproducible import ReproducibleBackend
-from anyarray_mlp.errors import UsageError
+from anyarray_mlp.backends.selection import parse_device
+from anyarray_mlp.errors import BackendUnavailableError, UsageError
 
 #: What reproducible arithmetic calls for, beside what any `NamespaceBackend` needs; docs/parity.md lists it.
 NEEDED_EXACTLY = (
@@ -58,8 +59,10 @@ def find_subjects(
 ) -> tuple[list[Subject], Absent]:
     """The subjects, and what is absent with the reason; arguments as `compare` takes them.
 
-    Raises `BackendUnavailableError` where something that is named is absent.
+    Raises `BackendUnavailableError` where something that is named is absent, or nothing is left to compare.
     """
+    if device is not None:
+        parse_device(device)
     for dtype in dtypes:
         if dtype not in DTYPES:
             raise UsageError(f"dtype must be float32 or float64, got {dtype!r}.")
@@ -88,6 +91,13 @@ def find_subjects(
             for dtype in dtypes:
                 make = partial(select_backend, entry, place, dtype, reproducible)
                 subjects.append(Subject(make, statuses[entry].version))
+    if not subjects:
+        # No comparison is no agreement: a check on a machine that lost its GPU must not pass.
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in absent)
+        raise BackendUnavailableError(
+            f"There is nothing to compare{'' if device is None else f' on device {device}'}"
+            f"{': ' + reasons if reasons else '.'}"
+        )
     return subjects, tuple(absent)
 
 

@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--parity-device", metavar="DEVICE", default="cpu", help="device of --parity-backend"
     )
     group.addoption("--parity-dtype", choices=DTYPES, help="only this dtype")
-    group.addoption("--parity-quick", action="store_true", help="about half of the cases")
+    group.addoption("--parity-quick", action="store_true", help="fewer cases")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

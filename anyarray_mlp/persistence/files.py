@@ -195,7 +195,9 @@ def publish_new(temporary: Path, target: Path) -> None:
 
 
 def output_exists(target: Path) -> OutputExistsError:
-    return OutputExistsError(f"{target} is there already: choose another path or overwrite it")
+    return OutputExistsError(
+        f"{target} is there already: choose another path, or overwrite it (--overwrite, overwrite=True)"
+    )
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes, *, overwrite: bool) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.backends import Backend
+from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.errors import DivergedError
 from anyarray_mlp.inference import is_sparse, on_device
 from anyarray_mlp.model import MLP, is_finite
@@ -51,7 +51,7 @@ def train(
     x: Array,
     targets: Array,
     *,
-    backend: Backend,
+    backend: str | Backend | None = None,
     optimizer: Optimizer,
     schedule: Schedule,
     epochs: int,
@@ -77,6 +77,9 @@ def train(
         CSR matrix stays on the host, and its batches are made dense as their turn comes; so do large data of which
         JAX would need a copy on the CPU.
     targets : (n, k), or integer labels (n,) with cross_entropy.
+    backend : a name, or what `select_backend` gives.
+    optimizer : `optimizers.adam()`, `sgd()` and so on.
+    schedule : the learning rate as a function of the steps taken so far, of `schedules` or your own.
     sample_weight : (n,) or None.
     validation : (x, targets) to measure the loss and `metrics` on after each epoch, x as above.
     task : what the metrics take the targets for, "classification", "multilabel" or "regression"; None for what the
@@ -94,6 +97,8 @@ def train(
     DivergedError : the loss or a parameter is no longer finite; its `parameters` are those of the epoch before,
         its `step_losses` those of the epoch that broke.
     """
+    if not isinstance(backend, Backend):
+        backend = select_backend(backend)
     n = x.shape[0]
     batch_size = checked_batch_size(batch_size, n)
     check_host_batch(mlp, x, targets)
