@@ -254,7 +254,12 @@ def test_several_targets_are_trained_predicted_and_evaluated(cli, here, task):
     assert code == 0, err
     assert json.loads(out)["r2" if task == "regression" else "accuracy"] > 0.8
     code, out, _ = cli("predict", "run", "two.csv")
-    assert out.splitlines()[0] == "prediction_1,prediction_2"
+    assert out.splitlines()[0] == "prediction_c,prediction_d"
+    code, out, _ = cli("predict", "run", "two.csv", "--proba")
+    names = ",probability_c,probability_d" if task == "multilabel" else ""
+    assert (code, out.splitlines()[:1]) == (
+        (2, []) if task == "regression" else (0, ["prediction_c,prediction_d" + names])
+    )
     assert cli("train", "--resume", "--out", "run", "--epochs", 31, "--quiet")[0] == 0
     code, _, err = cli(
         "train", "--resume", "--out", "run", "--epochs", 32, "--quiet", "--target", "c"

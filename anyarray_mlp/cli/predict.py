@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from anyarray_mlp.cli.unknown_categories import (
     unknown_categories_option,
     without_unknown,
 )
+
+if TYPE_CHECKING:
+    from anyarray_mlp.trained import TrainedModel
 
 
 @click.command()
@@ -65,7 +68,7 @@ def command(
     with option_named():
         outputs = trained.outputs(features, select_backend(backend, device, dtype))
     answers = trained.decode(outputs)
-    columns = dict(named_columns("prediction", answers))
+    columns = predictions(trained, answers)
     if proba:
         columns |= probabilities(trained, outputs)
     text = as_text(columns, as_json)
@@ -75,22 +78,31 @@ def command(
         atomic_write(out, text.encode(), overwrite=overwrite)
 
 
-def named_columns(name: str, values: Any) -> list[tuple[str, Any]]:
-    """(n,) as one column, (n, k) as k numbered ones."""
-    if values.ndim == 1:
-        return [(name, values)]
-    return [(f"{name}_{k + 1}", values[:, k]) for k in range(values.shape[1])]
+def predictions(trained: TrainedModel, answers: Any) -> dict[str, Any]:
+    """(n,) as one column, (n, k) as one for each target: by its name in the table, else by its number."""
+    if answers.ndim == 1:
+        return {"prediction": answers}
+    return {
+        f"prediction_{name}": column
+        for name, column in zip(names_of(trained, answers.shape[1]), answers.T, strict=True)
+    }
 
 
-def probabilities(trained: Any, outputs: Any) -> dict[str, Any]:
+def names_of(trained: TrainedModel, k: int) -> tuple[str, ...]:
+    """What k targets are called: their columns in the table that was trained on, or 1, 2, ..."""
+    names = trained.target_names
+    return names if len(set(names)) == k else tuple(str(number + 1) for number in range(k))
+
+
+def probabilities(trained: TrainedModel, outputs: Any) -> dict[str, Any]:
     """A column of probabilities for each class or label."""
     columns = outputs.T
     if len(columns) == 1 and trained.targets.task == "classification":
         columns = [1.0 - columns[0], columns[0]]
-    return {
-        f"probability_{c}": column
-        for c, column in zip(trained.targets.classes, columns, strict=False)
-    }
+    names: Any = trained.targets.classes
+    if trained.targets.task == "multilabel":
+        names = names_of(trained, len(columns))
+    return {f"probability_{name}": column for name, column in zip(names, columns, strict=False)}
 
 
 def as_text(columns: dict[str, Any], as_json: bool) -> str:

@@ -45,17 +45,40 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("data", default="digits")
 @target_option("the last")
-@click.option("--task", type=click.Choice(["classification", "regression", "multilabel"]))
+@click.option(
+    "--task",
+    type=click.Choice(["classification", "regression", "multilabel"]),
+    help="What the target is; found out where left out.",
+)
 @click.option("--drop", type=NAMES, help="Columns of a table to leave out.")
 @click.option(
     "--header/--no-header", default=None, help="Whether a table's first line names columns."
 )
-@click.option("--standardize/--no-standardize", default=True, show_default=True)
 @click.option(
-    "--scale-target/--no-scale-target", default=None, help="Standardise a regression target."
+    "--standardize/--no-standardize",
+    default=True,
+    show_default=True,
+    help="Bring columns of numbers to mean 0 and deviation 1; pixels are divided by 255.",
 )
-@click.option("--test-fraction", type=FRACTION, default=0.2, show_default=True)
-@click.option("--validation-fraction", type=FRACTION, default=0.1, show_default=True)
+@click.option(
+    "--scale-target/--no-scale-target",
+    default=None,
+    help="Standardise the target of a regression; by default where the output is identity.",
+)
+@click.option(
+    "--test-fraction",
+    type=FRACTION,
+    default=0.2,
+    show_default=True,
+    help="Share of the rows to score the final model on.",
+)
+@click.option(
+    "--validation-fraction",
+    type=FRACTION,
+    default=0.1,
+    show_default=True,
+    help="Share of the rest to score each epoch on.",
+)
 @click.option("--class-weight", metavar="balanced|LABEL=W,...", help="Weights of the classes.")
 @click.option(
     "--hidden",
@@ -106,18 +129,25 @@ if TYPE_CHECKING:
     type=click.Choice(["constant", "step", "exponential", "cosine", "invscaling", "plateau"]),
     default="constant",
     show_default=True,
-    help="How the rate changes over the run; plateau lowers it where the validation loss, or without a validation set "
-    "the training loss, no longer falls.",
+    help="How the rate changes over the run, from --learning-rate-init; plateau lowers it where the validation loss, "
+    "or without a validation set the training loss, no longer falls.",
 )
 @click.option(
     "--warm-up", type=click.IntRange(min=0), default=0, help="Epochs of rising rate at first."
 )
-@click.option("--momentum", type=FRACTION, default=0.9, show_default=True)
+@click.option(
+    "--momentum", type=FRACTION, default=0.9, show_default=True, help="Of momentum and nesterov."
+)
 @click.option("--alpha", type=NON_NEGATIVE, default=0.0, show_default=True, help="L2 penalty.")
 @click.option("--clip-norm", type=POSITIVE, help="Scale gradients down to this norm.")
 @click.option("--batch-size", type=COUNT, help="4 to 128, after the number of rows, by default.")
 @click.option("--epochs", type=COUNT, default=50, show_default=True)
-@click.option("--early-stopping/--no-early-stopping", default=False, show_default=True)
+@click.option(
+    "--early-stopping/--no-early-stopping",
+    default=False,
+    show_default=True,
+    help="Stop where --monitor no longer improves, and keep the best epoch.",
+)
 @click.option(
     "--monitor",
     default="validation_loss",
@@ -125,8 +155,20 @@ if TYPE_CHECKING:
     help="What early stopping watches: validation_loss, loss, or of the validation rows accuracy, balanced_accuracy, "
     "f1, roc_auc, r2, mean_squared_error or mean_absolute_error.",
 )
-@click.option("--patience", type=COUNT, default=10, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--patience",
+    type=COUNT,
+    default=10,
+    show_default=True,
+    help="Epochs without improvement to wait for.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the split, the initial weights, the shuffles and dropout.",
+)
 @backend_options
 @click.option("--reproducible", is_flag=True, help="The same bits on every backend and machine.")
 @click.option(

@@ -93,10 +93,10 @@ def find_subjects(
                 subjects.append(Subject(make, statuses[entry].version))
     if not subjects:
         # No comparison is no agreement: a check on a machine that lost its GPU must not pass.
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in absent)
+        reasons = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in absent)
         raise BackendUnavailableError(
             f"There is nothing to compare{'' if device is None else f' on device {device}'}"
-            f"{': ' + reasons if reasons else '.'}"
+            f"{': ' + reasons if reasons else ''}."
         )
     return subjects, tuple(absent)
 
