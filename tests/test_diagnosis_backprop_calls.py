@@ -324,3 +324,148 @@ def test_the_line_is_the_gradients_not_that_of_the_loss_printed() -> None:
     report = check_backprop(Summed(), X, Y, loss=squared, train_step="train", **NAMES)
     assert report.causes == ("mean_missing",)
     assert report.findings[0].line == "dW2 = self.a1.T @ dZ2 * len(X)"
+
+
+class Jax(Net):
+    """Samples and targets in one argument; the output among the activations of all layers."""
+
+    def forward(self, X: Any) -> None:
+        self.activations = [super().forward(X)]
+        self.activations.insert(0, self.a1)
+        del self.a2
+
+    def loss(self, batch: Any) -> Any:
+        self.forward(batch[0])
+        return squared(self.activations[-1], batch[1])
+
+    def update_on(self, batch: Any) -> None:
+        X, y = batch
+        self.forward(X)
+        self.update(self.slopes(X, y, self.activations[-1]))
+
+
+def test_samples_and_targets_in_one_argument() -> None:
+    net = Jax()
+    told = {"loss": lambda net, batch: net.loss(batch), "train_step": "update_on"}
+    report = check_backprop(net, X, Y, **told, **NAMES)
+    assert report.ok, str(report)
+    net.share = 2.0
+    report = check_backprop(net, X, Y, **told, **NAMES)
+    assert report.causes == ("factor_two",)
+
+
+def test_targets_that_are_called_outputs() -> None:
+    class Named(Net):
+        def find_slopes(self, outputs: Any) -> dict[str, Any]:
+            return self.slopes(self.x, outputs, self.a2)
+
+        def forward(self, X: Any) -> Any:
+            self.x = X
+            return super().forward(X)
+
+    report = check_backprop(Named(), X, Y, loss=squared, gradients="find_slopes", **NAMES)
+    assert report.ok, str(report)
+
+
+def test_an_error_that_the_caller_makes_is_asked_for() -> None:
+    class Given(Net):
+        def backprop(self, x: Any, err: Any) -> None:
+            raise AssertionError
+
+    with pytest.raises(UsageError, match="gradients takes err, and how that is made"):
+        check_backprop(Given(), X, Y, gradients="backprop", **NAMES)
+
+
+def test_a_loop_with_a_rate_of_its_own_is_refused() -> None:
+    class Closed(Net):
+        def train(self, X: Any, y: Any) -> None:  # type: ignore[override]
+            epochs = 9
+            for _ in range(epochs):
+                for name, slope in self.slopes(X, y, self.forward(X)).items():
+                    setattr(self, name, getattr(self, name) - 0.3 * slope)
+
+    net = Closed()
+    net.rate = net.__dict__.pop("learning_rate")
+    told = {"loss": squared, "train_step": "train", "learning_rate": 0.3}
+    with pytest.raises(UsageError, match=r"loop of its own \(epochs\)"):
+        check_backprop(net, X, Y, **told, **NAMES)
+
+
+def test_steps_made_in_training_are_not_counted_on() -> None:
+    class Decaying(Net):
+        iterations = 0
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.iterations = 0
+
+        def train(self, X: Any, y: Any, num_epochs: int) -> None:
+            self.share = 1 / (1 + 0.01 * self.iterations)
+            super().train(X, y, num_epochs)
+            self.iterations += 1
+
+    net = Decaying()
+    for _ in range(30):
+        net.train(X, Y, 1)
+    report = check_backprop(net, X, Y, loss=squared, train_step="train", **NAMES)
+    assert report.ok, str(report)
+    assert net.iterations == 30
+
+
+def test_gradients_that_update_as_well_are_not_called_stale() -> None:
+    class Both(Net):
+        def find_slopes(self, X: Any, y: Any) -> dict[str, Any]:
+            slopes = self.slopes(X, y, self.forward(X))
+            self.update(slopes)
+            return slopes
+
+    report = check_backprop(Both(), X, Y, loss=squared, gradients="find_slopes", **NAMES)
+    assert report.ok, str(report)
+
+
+def test_a_factor_of_the_whole_gradient_is_one_of_its_decay() -> None:
+    class Decayed(Net):
+        def slopes(self, X: Any, y: Any, output: Any) -> dict[str, Any]:
+            slopes = super().slopes(X, y, output)
+            for name in ("W1", "W2"):
+                slopes[name] = slopes[name] + 0.02 * getattr(self, name)
+            return {name: len(X) * slope for name, slope in slopes.items()}
+
+    def loss(net: Any, X: Any, y: Any) -> Any:
+        return squared(net.forward(X), y) + 0.01 * ((net.W1**2).sum() + (net.W2**2).sum())
+
+    report = check_backprop(Decayed(), X, Y, loss=loss, train_step="train", **NAMES)
+    assert report.causes == ("mean_missing",), str(report)
+
+
+def test_tables_of_pandas() -> None:
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(X, columns=["a", "b", "c"])
+
+    class Tabular(Net):
+        def forward(self, X: Any) -> Any:
+            return super().forward(X[["a", "b", "c"]].to_numpy())
+
+        def slopes(self, X: Any, y: Any, output: Any) -> dict[str, Any]:
+            return super().slopes(X.to_numpy(), y.to_numpy(), output)
+
+    report = check_backprop(
+        Tabular(), table, pandas.DataFrame(Y), loss="squared_error", train_step="train", **NAMES
+    )
+    assert report.ok, str(report)
+
+
+def test_a_relu_taken_of_the_error() -> None:
+    class Clamped(Net):
+        def forward(self, X: Any) -> Any:
+            self.a1 = np.maximum(X @ self.W1 + self.b1, 0)
+            return self.a1 @ self.W2 + self.b2
+
+        def slopes(self, X: Any, y: Any, output: Any) -> dict[str, Any]:
+            d2 = 2 * (output - y) / len(X)
+            d1 = np.maximum(d2 @ self.W2.T, 0)
+            return {"W1": X.T @ d1, "b1": d1.sum(0), "W2": self.a1.T @ d2, "b2": d2.sum(0)}
+
+    report = check_backprop(Clamped(), X, Y, loss=squared, train_step="train", **NAMES)
+    assert report.causes == ("derivative_formula_wrong",)
+    assert "1 where the error is above zero" in report.findings[0].detail

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp.diagnosis.adapters import Adapter
-from anyarray_mlp.diagnosis.calling import quiet
+from anyarray_mlp.diagnosis.calling import quiet, role_of
 from anyarray_mlp.diagnosis.finding import SEVERITIES
 from anyarray_mlp.diagnosis.forward_checks import forward_findings
 from anyarray_mlp.diagnosis.judging import CONSTANTS, Judge, judge_by_numbers
@@ -117,11 +117,12 @@ class BackpropReport:
             lines.append("no mistake found: the gradients are those of the loss")
         else:
             number = len(self.findings)
-            lines.append(
-                f"{number} things wrong, the most telling first:"
-                if number > 1
-                else "1 thing wrong:"
-            )
+            if all(finding.severity == "warning" for finding in self.findings):
+                lines.append(f"no error found, {number} warning{'s' if number > 1 else ''}:")
+            elif number > 1:
+                lines.append(f"{number} things wrong, the most telling first:")
+            else:
+                lines.append("1 thing wrong:")
         for index, finding in enumerate(self.findings, 1):
             lines += ["", f"{index}. {finding}"]
         for finding in self.notes:
@@ -411,6 +412,8 @@ class Check:
 
     def judge_slowly(self, before: list[BackpropFinding]) -> bool:
         """Does a call make several updates? At a tiny learning rate they add up to one."""
+        if not self.user.rate_is_free:
+            self.refuse_loop()
         if not self.user.rate_is_free or self.known.single:
             return False
         unexplained = self.findings
@@ -424,6 +427,19 @@ class Check:
         detail = f"one call makes {times:.4g} updates" if abs(times - round(times)) < 0.01 else ""
         self.add([BackpropFinding("several_updates", detail=detail, severity="note")])
         return True
+
+    def refuse_loop(self) -> None:
+        """Raise where a step has a loop over epochs that nothing from outside can shorten."""
+        step = self.user.train_step
+        if step is None or step.takes("epochs") or self.user.loop_counts:
+            return
+        names = getattr(getattr(step.function, "__code__", None), "co_varnames", ())
+        loops = [name for name in names if "epochs" in role_of(name)]
+        if loops:
+            raise UsageError(
+                f"train_step goes round a loop of its own ({', '.join(loops)}) and cannot be compared "
+                "with one update; give what one turn does, or let it take the number of epochs"
+            )
 
     def merge_update(self, before: list[BackpropFinding]) -> None:
         """Gradients and updates were both seen: what do they say together?"""

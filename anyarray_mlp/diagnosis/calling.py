@@ -50,6 +50,12 @@ ROLE_NAMES = {
         r"(mini_?)?batch|patterns|(training_?|train_?)?(data|dataset|data_set|examples|pairs)"
     ),
 }
+# An error or a gradient that the caller has made of the output and the targets, nobody knows how.
+GIVEN_ERROR = re.compile(
+    r"(output_?)?(err|errors?)|d_?(out(put)?s?|values|loss|scores|y)|delta|"
+    r"(output_?|loss_?)?grad(ient)?s?(_?output)?|loss_(grad(ient)?|derivative)|"
+    r"(output|loss)_derivative|derivative_(of_)?loss"
+)
 
 
 def role_of(name: str) -> set[str]:
@@ -161,7 +167,16 @@ def assign_roles(names: list[str], kind: str, function: Callable[..., Any]) -> t
     else:
         told = [{"pairs"} if "pairs" in options else options for options in told]
     told = [options & usual or options for options in told]
-    if kind == "loss" and len(names) == 2:
+    if kind in ("gradients", "train_step") and not any(o & {"y", "pairs"} for o in told):
+        given = [name for name in names if GIVEN_ERROR.fullmatch(name.lower())]
+        if given:
+            raise UsageError(
+                f"{kind} takes {given[0]}, and how that is made of the output and y is not known; "
+                f"give a function that makes it: {kind}=lambda network, x, y: ..."
+            )
+        # Without another parameter for them, `outputs` are the targets.
+        told = [options - {"output"} for options in told]
+    if kind == "loss" and len(names) == 2 and not any("pairs" in options for options in told):
         bound_method = inspect.ismethod(function)
         if told[0] == {"x"} and "y" in told[1]:
             # `loss(x, y)` of a bare function often means prediction and target; of a method, data.

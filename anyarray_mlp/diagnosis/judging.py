@@ -256,19 +256,19 @@ class Judge:
 def summed_to_nothing(
     planted: Sequence[Planted], right: Sequence[tuple[Array, Array]]
 ) -> list[Planted]:
-    """A bias that stands still because its gradient was summed over everything, as others were.
+    """A bias that stands still because its gradient is summed over everything.
 
-    Under a softmax such a sum is zero.
+    Under a softmax such a sum is zero. It is taken for one where another bias is summed so.
     """
-    if all(one.cause != "bias_wrong_axis" for one in planted):
-        return list(planted)
-    return [
-        replace(one, cause="bias_wrong_axis")
-        if one.cause == "bias_not_updated"
-        and abs(float(right[one.layer][1].sum())) <= 1e-6 * float(np.abs(right[one.layer][1]).sum())
-        else one
-        for one in planted
-    ]
+    others = any(one.cause == "bias_wrong_axis" for one in planted)
+    told = []
+    for one in planted:
+        bias = right[one.layer][1]
+        if one.cause == "bias_not_updated" and abs(bias.sum()) <= 1e-6 * np.abs(bias).sum():
+            detail = "or its gradient is summed over everything, which is zero under a softmax"
+            one = replace(one, cause="bias_wrong_axis") if others else replace(one, detail=detail)
+        told.append(one)
+    return told
 
 
 def judge_by_numbers(

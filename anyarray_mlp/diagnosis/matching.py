@@ -318,7 +318,12 @@ def judge_decay(
 ) -> tuple[float, float]:
     """What a multiple of the weights in their gradient means: (decay found, cost)."""
     wanted = problem.decay
-    close = abs(fit.decay - wanted) <= 0.02 * abs(wanted) + 1e-6 * abs(base)
+    # A constant factor of the whole gradient is one of the decay, too.
+    whole = float(np.prod([one.factor for one in planted if one.where == "delta"]))
+    close = any(
+        abs(fit.decay - decay) <= 0.02 * abs(decay) + 1e-6 * abs(base)
+        for decay in (wanted, wanted * whole)
+    )
     if not np.isfinite(fit.factor) or close:
         return known, 0.0
     in_update = fit.decay * (problem.rate or 0.0)

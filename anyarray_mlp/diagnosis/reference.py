@@ -486,6 +486,12 @@ def hidden_deltas(
             continue
         for cause, cost, factor, detail in wrong_slopes(activation, z, a):
             yield Delta(join(flow, cause), flow_cost + cost, error * factor, error, detail)
+        if activation.name == "relu":
+            cause, detail = (
+                join(flow, "derivative_formula_wrong"),
+                "1 where the error is above zero",
+            )
+            yield Delta(cause, flow_cost + 1.2, error * (error > 0), error, detail)
 
 
 def join(*causes: str) -> str:

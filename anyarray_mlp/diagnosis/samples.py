@@ -24,6 +24,8 @@ def take(data: Any, index: Sequence[int], layout: Layout) -> Any:
     if isinstance(data, (list, tuple)):
         return type(data)(data[i] for i in index)
     axis = 1 if layout == "columns" and len(data.shape) > 1 else 0
+    if hasattr(data, "iloc"):
+        return data.iloc[:, list(index)] if axis else data.iloc[list(index)]
     if isinstance(data, np.ndarray) or is_tensor(data):
         return data[:, list(index)] if axis else data[list(index)]
     xp = namespace_of(data)

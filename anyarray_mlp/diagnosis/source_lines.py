@@ -37,7 +37,7 @@ DESCRIPTION = re.compile(
 )
 # Lines that only report how training goes.
 REPORTING = re.compile(
-    r"print\(|(self\.)?\w*(loss|losses|cost|costs|mse|sum_error|total_error|history)\b[^=]*"
+    r"\w*(accuracy|acc|predictions)\b\s*\+?=|print\(|(self\.)?\w*(loss|losses|cost|costs|mse|sum_error|total_error|history)\b[^=]*"
     r"(\+?=|append).*(mean|sum|log|\*\*|pow|square|append|loss|cost|mse)"
 )
 # Lines that name a target or a gradient without doing anything with it yet.

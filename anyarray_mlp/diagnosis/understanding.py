@@ -60,6 +60,8 @@ class Understanding:
             user.settle_batches(*self.samples.one(0))
         user.optimizer_state = self.find_optimizer_state()
         user.write(self.values)
+        user.find_counters(*self.whole_batch())
+        user.write(self.values)
         self.output = outputs_of(user, self.samples)
         self.mend_label_shape()
         self.targets = targets_of(self.samples, self.output.shape[1])
@@ -191,6 +193,11 @@ class Understanding:
             if without is not None and same_arrays(without, usual, 0.0):
                 silent.append(array)
         return silent
+
+    def whole_batch(self) -> tuple[Any, Any]:
+        """(x, y) of one call: all samples, or the first where functions take one at a time."""
+        samples = self.samples
+        return samples.one(0) if samples.layout == "single" else (samples.x, samples.y)
 
     def mend_label_shape(self) -> None:
         """(n,) against (n, 1): do the labels as given mean the same as in the output's shape?

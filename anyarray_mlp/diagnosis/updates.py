@@ -293,8 +293,8 @@ class StepObserver:
 
 def starts_afresh(known: Understanding) -> bool:
     """Does a step end on the same weights wherever it starts, as one that makes its own does?"""
-    user, samples = known.user, known.samples
-    x, y = samples.one(0) if samples.layout == "single" else (samples.x, samples.y)
+    user = known.user
+    x, y = known.whole_batch()
     ends = []
     try:
         for factor in (1.0, 0.9):

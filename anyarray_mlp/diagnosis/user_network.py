@@ -43,6 +43,8 @@ RATE_ATTRIBUTES = (
 # What people call the output among the values that a forward pass keeps or returns by name; the
 # activation of the last layer (a2, A3) comes first.
 OUTPUT_NAMES = ("output", "out", "y_hat", "yhat", "outputs", "probs", "y_pred", "al")
+# Lists of what each layer gave, the output last.
+LAYERS_NAMES = ("activations", "a", "a_h", "as", "layer_outputs")
 # Attributes and globals that say how often a loop goes round: once is one step.
 LOOP_COUNTS = re.compile(
     r"((n|nb|num|max|total)_?)?epochs|(n|num|max)_?(iter|iters|iterations)_?|iterations"
@@ -96,6 +98,7 @@ class UserNetwork:
         # Run the forward pass before each training step?
         self.primed = self.train_step is not None and self.train_step.is_backward_pass
         self.optimizer_state: list[Array] = []  # zero wherever other weights are written
+        self.counters: list[tuple[dict[Any, Any], str]] = []  # the same
 
     def find_rate_path(self) -> str | None:
         if isinstance(self.adapter.learning_rate, str):
@@ -112,15 +115,43 @@ class UserNetwork:
 
     def find_loop_counts(self) -> list[tuple[dict[Any, Any], str]]:
         """(namespace, name) of the numbers of epochs that the network or its functions keep."""
+        return [
+            (node, name)
+            for node, name, value in self.whole_numbers()
+            if value > 1 and LOOP_COUNTS.fullmatch(name.lower())
+        ]
+
+    def whole_numbers(self) -> list[tuple[dict[Any, Any], str, int]]:
+        """(namespace, name, value) of the whole numbers that the network or its functions keep."""
         kept = [(node, contents) for node, contents, _ in self.snapshot.dicts]
         kept += [(namespace, contents) for namespace, contents, _ in self.snapshot.globals]
         return [
-            (node, name)
+            (node, name, value)
             for node, contents in kept
             for name, value in contents.items()
-            if type(value) is int and value > 1
-            if isinstance(name, str) and LOOP_COUNTS.fullmatch(name.lower())
+            if type(value) is int and isinstance(name, str)
         ]
+
+    def find_counters(self, x: Any, y: Any) -> None:
+        """Numbers of steps made so far, which a step increases by one; they count anew, too."""
+        if self.train_step is None:
+            return
+        self.reset()
+        before = [(node, name, value, node[name]) for node, name, value in self.whole_numbers()]
+        try:
+            self.step(x, y, None, fresh=False)
+            stepped = [
+                (node, name, value) for node, name, value, n in before if node.get(name) == n + 1
+            ]
+            self.counters = [(node, name) for node, name, value in stepped if value > 1]
+            after = self.step(x, y, None)
+        except Exception:  # told where the step is watched
+            self.counters = []
+            return
+        if not all(np.isfinite(array).all() for array in after):
+            self.counters = []
+        counted = [(id(node), name) for node, name, _ in stepped]
+        self.loop_counts = [c for c in self.loop_counts if (id(c[0]), c[1]) not in counted]
 
     @property
     def rate_is_free(self) -> bool:
@@ -167,6 +198,8 @@ class UserNetwork:
         if self.current is not self.original:
             for state in self.optimizer_state:
                 state[...] = 0
+            for namespace, name in self.counters:
+                namespace[name] = 0
             self.put_parameters(self.current)
 
     def put_parameters(self, arrays: Sequence[Array]) -> None:
@@ -257,7 +290,9 @@ class UserNetwork:
         depth = 1 + max(p.layer for p in self.parameters)
         lowered = {str(name).lower(): value for name, value in values.items()}
         names = (f"a{depth}", f"a_{depth}", *OUTPUT_NAMES)
-        return next((lowered[n] for n in names if lowered.get(n) is not None), None)
+        found = next((lowered[n] for n in names if lowered.get(n) is not None), None)
+        lists = (lowered[n] for n in LAYERS_NAMES if isinstance(lowered.get(n), (list, dict)))
+        return next((last_array(layers) for layers in lists), None) if found is None else found
 
     def loss_value(self, x: Any, y: Any) -> float:
         """The user's loss for all of `x` and `y`; for single samples their sum."""
@@ -270,7 +305,7 @@ class UserNetwork:
         assert self.loss is not None
         self.reset()
         with quiet():
-            values = self.values(x, y)
+            values = self.values(x, y, pairs=(x, y))
             if "output" in self.loss.roles or self.loss.roles in ((), ("y",)):
                 result = self.forward(values)
                 values["output"] = self.find_output(result)
