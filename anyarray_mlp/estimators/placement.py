@@ -80,7 +80,14 @@ def float_dtypes(x: Any) -> tuple[Any, Any]:
 
 def dtype_name(array: Any) -> str:
     """An array's dtype without the library's name: float32, ..."""
-    return str(array.dtype).rpartition(".")[2]
+    dtype = array.dtype
+    return numpy_name(dtype) if isinstance(dtype, np.dtype) else str(dtype).rpartition(".")[2]
+
+
+@functools.cache
+def numpy_name(dtype: np.dtype[Any]) -> str:
+    """The name of NumPy's dtype, kept as it takes long to make."""
+    return str(dtype)
 
 
 @functools.cache
