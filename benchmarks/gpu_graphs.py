@@ -7,6 +7,7 @@ the device's float32 peak on a wide network. Exit code 1 where any of this fails
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 import warnings
@@ -99,8 +100,10 @@ def share_of_peak(name: str) -> float:
 
 def main() -> int:
     """Check every library that is here."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("backends", nargs="*", default=["cupy", "torch"])
     failed = False
-    for name in sys.argv[1:] or ("cupy", "torch"):
+    for name in parser.parse_args().backends:
         failed |= not check(name)
         failed |= share_of_peak(name) < 0.7
     return int(failed)

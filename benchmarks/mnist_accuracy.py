@@ -7,6 +7,7 @@ writes benchmarks/results/mnist_accuracy.md.
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import json
 import os
@@ -29,7 +30,9 @@ GOALS = {"784-300-75-10, relu": 0.982, "784-128-64-10, logistic": 0.975}
 
 def main() -> None:
     """Train both networks and write the table."""
-    folder = sys.argv[1] if len(sys.argv) > 1 else "../shared/data/mnist"
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", default="../shared/data/mnist")
+    folder = parser.parse_args().folder
     lines = [
         "# MNIST, 10,000 test images, NumPy backend, float32",
         "",

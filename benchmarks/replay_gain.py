@@ -5,8 +5,8 @@ CPU time of one thread, least of some rounds; the profile says which operations 
 
 from __future__ import annotations
 
+import argparse
 import statistics
-import sys
 import time
 from collections import defaultdict
 from functools import partial
@@ -70,9 +70,12 @@ def main() -> None:
     from anyarray_mlp.backends import Backend
     from anyarray_mlp.training import training_step
 
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("backends", nargs="*", default=["numpy", "torch"])
+    backends = parser.parse_args().backends
     print("| backend | workload | plain loop, us | replayed, us | gain | time goes to |")
     print("|---|---|---|---|---|---|")
-    for name in sys.argv[1:] or ("numpy", "torch"):
+    for name in backends:
         backend = select_backend(name)
         threadpool_limits(1)  # of the libraries that are loaded by now
         for workload in CPU:

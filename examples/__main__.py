@@ -38,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     chosen = [name for name in names() if not given.numbers or int(name[:2]) in given.numbers]
+    unknown = set(given.numbers) - {int(name[:2]) for name in names()}
+    if unknown:
+        parser.error(f"no example {min(unknown)}: there are 1 to {len(names())}")
     if given.record and (given.quick or len(chosen) < len(names())):
         parser.error("--record needs all examples in full")
     options = Options(given.quick, PICTURES if given.record else given.out)

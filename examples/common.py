@@ -184,13 +184,11 @@ def drawing(width: float, height: float, title: str) -> Any:
 
 
 def data_folder(name: str) -> Path:
-    """The folder of a data set: under $ANYARRAY_MLP_DATA, or in `shared/data` beside the repository."""
-    places = [REPOSITORY.parent / "shared" / "data"]
-    if os.environ.get("ANYARRAY_MLP_DATA"):
-        places.insert(0, Path(os.environ["ANYARRAY_MLP_DATA"]))
-    for place in places:
-        if (place / name).is_dir():
-            return place / name
+    """The folder of a data set: under $ANYARRAY_MLP_DATA, or else in `shared/data` beside the repository."""
+    named = os.environ.get("ANYARRAY_MLP_DATA")
+    place = Path(named) if named else REPOSITORY.parent / "shared" / "data"
+    if (place / name).is_dir():
+        return place / name
     raise MissingData(
         f"the data set {name} is not here: put it into a folder {name} and set ANYARRAY_MLP_DATA to "
         "the folder above it"

@@ -68,3 +68,10 @@ def test_readme_has_a_line_and_a_picture_for_each() -> None:
         ), name
         assert f"](pictures/{name}.png) |" in text
         assert (examples.PICTURES / f"{name}.png").stat().st_size < LARGEST_PICTURE
+
+
+def test_a_number_that_no_example_has_is_refused(capsys):
+    with pytest.raises(SystemExit) as exit:
+        examples.main(["2", "12"])
+    assert exit.value.code == 2
+    assert "no example 12: there are 1 to 11" in capsys.readouterr().err

@@ -283,7 +283,7 @@ def test_a_folder_without_write_permission(tmp_path):
 @pytest.mark.parametrize(
     ("place", "error", "text"),
     [
-        ("absent/m", StorageError, "create the folder first"),
+        ("absent/m", StorageError, "check the path"),
         ("file/m", StorageError, "a part of the path is a file"),
         ("folder", StorageError, "name a file in it"),
         ("n" * 300, StorageError, "shorter name"),
@@ -298,6 +298,8 @@ def test_unusable_paths(tmp_path, place, error, text, action):
     with pytest.raises(error) as raised:
         action(path)
     assert text in str(raised.value)
+    # A folder that is created does not make a missing file readable.
+    assert ("create the folder" in str(raised.value)) == (action is not load and "absent" in place)
     assert "\n" not in str(raised.value)
     assert left_in(tmp_path) == ["file", "folder"]
 

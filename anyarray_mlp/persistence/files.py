@@ -122,6 +122,8 @@ def refused(error: OSError, action: str, path: Path) -> StorageError:
     """What the system refused, with the path and the cure."""
     reason = error.strerror or str(error) or type(error).__name__
     cure = CURES.get(error.errno or 0, "check the path and the disk")
+    if action == "read" and error.errno == errno.ENOENT:
+        cure = "check the path"
     return storage_error(error.errno, f"cannot {action} {path}: {reason}; {cure}")
 
 
