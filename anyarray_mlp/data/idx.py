@@ -148,9 +148,8 @@ def folder_images(folder: Path) -> tuple[Path, Path | None]:
             found.setdefault(match["prefix"], folder / name)
     if not found:
         raise DataError(
-            f"{folder}: a folder without IDX files; put train-images-idx3-ubyte[.gz] and its "
-            "labels "
-            "there, or give the path of a file"
+            f"{folder}: a folder without IDX files; put train-images-idx3-ubyte[.gz] and its labels there, or give "
+            "the path of a file; pictures of other kinds go into one .npz, as x (n, h, w) and y (n,)"
         )
     train = [prefix for prefix in found if "train" in prefix]
     test = [prefix for prefix in found if "t10k" in prefix or "test" in prefix]

@@ -25,6 +25,10 @@ UNREAD = {
     ".pickle": "a pickle, which is never read because it can run code; save it as CSV or .npz",
     ".pkl": "a pickle, which is never read because it can run code; save it as CSV or .npz",
     ".xls": "an Excel file, which is not read; save the sheet as CSV",
+    **dict.fromkeys(
+        (".png", ".jpg", ".jpeg"),
+        "one picture; save all of them in an .npz, as x (n, h, w) and y (n,)",
+    ),
     ".xlsx": "an Excel file, which is not read; save the sheet as CSV",
     ".zip": "a zip archive; unpack it and give a file in it",
 }

@@ -47,12 +47,13 @@ def fit(
     callbacks: Sequence[Callback] = (),
     **options: Any,
 ) -> Fit:
-    """Train to the end and return what came of it.
+    """Train to the end on x (n, i) and targets, (n, k) or integer labels (n,), and return what came of it.
 
     `backend` is a name, or what `select_backend` gives. `optimizer` is a name of `optimizers.OPTIMIZERS`, "lbfgs",
     or an `Optimizer`; `learning_rate` a name of `schedules.SCHEDULES` or a function of the step. A callback that
     returns True ends training. Ctrl-C (or SIGTERM) ends it after the steps already running, and what was learned
-    is kept; a second one aborts. The other options are those of `train`, or of `minimize` for lbfgs.
+    is kept; a second one aborts. The other options are those of `train`, or of `minimize` for lbfgs,
+    and so are the errors.
 
     Where `initial` is a `TrainingState` to go on from, `epochs` more are run, a named schedule spans those done and
     those to come, and `early_stopping` goes on; else it begins afresh.
