@@ -77,23 +77,28 @@ def minimize(
     sample_weight = checked_weight(sample_weight, x.shape[0])
     start = fresh_state(mlp, None, initial)
     started = time.perf_counter()
-    data = [None if a is None else on_device(backend, a) for a in (x, targets, sample_weight)]
+    data = [on_device(backend, a) for a in (x, targets, sample_weight) if a is not None]
     evaluate = None
     if validation:
         evaluate = Evaluation(mlp, backend, validation, metrics, input_scale, task)
 
     def loss_and_grad(
-        xp: Any, leaves: Leaves, x: Array, targets: Array, weight: Array | None
+        xp: Any, leaves: Leaves, x: Array, targets: Array, weight: Array | None = None
     ) -> Any:
         x = as_inputs(xp, x, leaves[0].dtype, input_scale)
         return mlp.loss_and_grad(xp, leaves, x, targets, weight, alpha=alpha)
 
     run = backend.jit(loss_and_grad)
+    held = np.array(start.parameters, dtype=backend.dtype)
+    # NumPy replays a call where its parameters lie where they lay: they are written to the same place each time.
+    parts = tuple(mlp.layout.split(held)) if backend.name == "numpy" else None
     iteration = start.epoch
 
     def objective(vector: Host) -> tuple[float, Host]:
+        held[...] = vector
+        leaves = to_leaves(mlp, backend, vector) if parts is None else parts
         with np.errstate(all="ignore"):  # a loss that is not finite is reported below
-            loss, grad = run(to_leaves(mlp, backend, vector), *data)
+            loss, grad = run(leaves, *data)
         value = float(backend.to_host(loss))
         if not math.isfinite(value):
             raise DivergedError(
