@@ -28,6 +28,9 @@ from anyarray_mlp.training.records import Epoch, TrainingState
 Array = Any
 Host = NDArray[Any]
 
+#: Evaluations after which NumPy's are recorded and replayed: recording takes as long as some tens of them.
+FEW_EVALUATIONS = 48
+
 
 class Minimum(NamedTuple):
     """Where L-BFGS ended: parameters (p,), their loss, and whether it had converged."""
@@ -90,13 +93,18 @@ def minimize(
 
     run = backend.jit(loss_and_grad)
     held = np.array(start.parameters, dtype=backend.dtype)
-    # NumPy replays a call where its parameters lie where they lay: they are written to the same place each time.
-    parts = tuple(mlp.layout.split(held)) if backend.name == "numpy" else None
+    parts = tuple(mlp.layout.split(held))
     iteration = start.epoch
+    evaluations = 0
 
     def objective(vector: Host) -> tuple[float, Host]:
-        held[...] = vector
-        leaves = to_leaves(mlp, backend, vector) if parts is None else parts
+        nonlocal evaluations
+        evaluations += 1
+        if backend.name == "numpy" and evaluations > FEW_EVALUATIONS:
+            held[...] = vector  # calls are replayed where their parameters lie where they lay
+            leaves: Leaves = parts
+        else:
+            leaves = to_leaves(mlp, backend, vector)
         with np.errstate(all="ignore"):  # a loss that is not finite is reported below
             loss, grad = run(leaves, *data)
         value = float(backend.to_host(loss))
