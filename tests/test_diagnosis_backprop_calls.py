@@ -469,3 +469,86 @@ def test_a_relu_taken_of_the_error() -> None:
     report = check_backprop(Clamped(), X, Y, loss=squared, train_step="train", **NAMES)
     assert report.causes == ("derivative_formula_wrong",)
     assert "1 where the error is above zero" in report.findings[0].detail
+
+
+class Filed(Net):
+    """Gradients in a dict of their own, parameters in another; the backward pass returns dX."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.params = {name: getattr(self, name) for name in ("W1", "b1", "W2", "b2")}
+        self.grads: dict[str, Any] = {}
+
+    def backward(self, X: Any, y: Any) -> Any:
+        for name, slope in self.slopes(X, y, self.forward(X)).items():
+            self.grads["d" + name] = slope
+        return X @ self.grads["dW1"] @ self.W1.T
+
+
+class Listed(Net):
+    """Parameters and gradients in lists."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.W, self.b = [self.W1, self.W2], [self.b1, self.b2]
+
+    def backward(self, X: Any, y: Any) -> None:
+        slopes = self.slopes(X, y, self.forward(X))
+        self.dW, self.db = [slopes["W1"], slopes["W2"]], [slopes["b1"], slopes["b2"]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "weights", "biases"),
+    [
+        (Filed, ["params.W1", "params.W2"], ["params.b1", "params.b2"]),
+        (Listed, ["W.0", "W.1"], ["b.0", "b.1"]),
+    ],
+)
+def test_gradients_that_are_kept_elsewhere_are_found(
+    kind: type[Net], weights: list[str], biases: list[str]
+) -> None:
+    net = kind()
+    told = {"loss": squared, "gradients": "backward", "weights": weights, "biases": biases}
+    report = check_backprop(net, X, Y, **told)
+    assert report.ok, str(report)
+    net.sign = -1.0
+    assert check_backprop(net, X, Y, **told).causes == ("sign_flipped",)
+
+
+def test_gradients_that_are_nowhere_are_asked_for() -> None:
+    class Silent(Net):
+        def backward(self, X: Any, y: Any) -> None:
+            self.slopes(X, y, self.forward(X))
+
+    with pytest.raises(UsageError, match="returns no arrays and leaves none beside the weights"):
+        check_backprop(Silent(), X, Y, gradients="backward", **NAMES)
+
+
+class Batched(Net):
+    """Leaves out what does not fill a batch."""
+
+    batch_size = 64
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batch_size = 64
+
+    def fit(self, X: Any, y: Any, epochs: int = 9) -> None:  # type: ignore[override]
+        self.in_batches(X, y, epochs, self.batch_size)
+
+    def in_batches(self, X: Any, y: Any, epochs: int = 9, batch_size: int = 32) -> None:
+        for _ in range(epochs):
+            for start in range(0, len(X) - batch_size + 1, batch_size):
+                self.train(X[start : start + batch_size], y[start : start + batch_size], 1)
+
+
+@pytest.mark.parametrize("step", ["fit", "in_batches"])
+def test_a_batch_is_no_larger_than_the_samples_given(step: str) -> None:
+    net = Batched()
+    report = check_backprop(net, X, Y, loss=squared, train_step=step, **NAMES)
+    assert report.ok, str(report)
+    assert not report.notes
+    net.sign = -1.0
+    report = check_backprop(net, X, Y, loss=squared, train_step=step, **NAMES)
+    assert report.causes == ("sign_flipped",)
+    assert net.batch_size == 64

@@ -77,7 +77,7 @@ MORE_ROLES = {
     "train_step": {"output", "cache", "pairs", "epochs", "batch_size"},
 }
 # Roles that are filled although the parameter has a default.
-KEYWORD_ROLES = ("rate", "epochs")
+KEYWORD_ROLES = ("rate", "epochs", "batch_size")
 DEFAULT_ROLES: dict[str, dict[int, tuple[str, ...]]] = {
     "forward": {0: (), 1: ("x",), 2: ("network", "x")},
     "loss": {0: (), 1: ("y",), 2: ("output", "y"), 3: ("network", "x", "y")},
@@ -103,9 +103,14 @@ class Bound:
         given = {
             name: values[role]
             for role, name in self.keywords.items()
-            if values.get(role) is not None
+            if values.get(role) is not None and not self.is_smaller(name, values[role])
         }
         return self.function(*(values[role] for role in self.roles), **given)
+
+    def is_smaller(self, name: str, value: Any) -> bool:
+        """A batch size that is smaller than the samples given is left as it is."""
+        own = inspect.signature(self.function).parameters[name].default
+        return self.keywords.get("batch_size") == name and isinstance(own, int) and own < value
 
     def takes(self, *roles: str) -> bool:
         """True where an argument has one of these roles."""

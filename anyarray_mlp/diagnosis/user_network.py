@@ -49,6 +49,8 @@ LAYERS_NAMES = ("activations", "a", "a_h", "as", "layer_outputs")
 LOOP_COUNTS = re.compile(
     r"((n|nb|num|max|total)_?)?epochs|(n|num|max)_?(iter|iters|iterations)_?|iterations"
 )
+BATCH_SIZES = re.compile(r"_?(mini_?)?batch_?size|bs")
+GRADIENT_CONTAINERS = re.compile(r"_*(grads?|gradients?|derivatives|nablas?)(_dict)?")
 
 
 class UserNetwork:
@@ -90,7 +92,9 @@ class UserNetwork:
         ]
         self.roots = [self.network, *bound]
         self.snapshot = Snapshot(self.roots)
-        self.loop_counts = self.find_loop_counts() if self.train_step is not None else []
+        stepping = self.train_step is not None
+        self.loop_counts = self.find_loop_counts() if stepping else []
+        self.batch_sizes = [c for c in self.whole_numbers() if BATCH_SIZES.fullmatch(c[1].lower())]
         self.layout: Layout = adapter.samples or "rows"
         self.original = self.read()
         self.current = self.original
@@ -332,7 +336,9 @@ class UserNetwork:
             values["pairs"] = [(x, y)] if self.layout == "single" else (x, y)
             if self.layout != "single":
                 values["batch_size"] = np.shape(to_host(x))[-1 if self.layout == "columns" else 0]
-            elif function.batches_of_one:
+            for namespace, name, size in self.batch_sizes:
+                namespace[name] = min(size, values["batch_size"])
+            if self.layout == "single" and function.batches_of_one:
                 values["x"], values["y"] = batch_of_one(x), batch_of_one(y)
             return function(values)
 
@@ -375,8 +381,14 @@ class UserNetwork:
             self.prime(x, y)
         result = self.call(self.gradients, x, y)
         leaves = gradient_leaves(result, self.parameters)
-        if not any(np.ndim(leaf) > 0 for _, leaf in leaves) and not self.has_scalars():
-            leaves = self.gradients_left_behind()
+        weights = sum(p.kind == "weight" for p in self.parameters)
+        if sum(np.ndim(leaf) > 0 for _, leaf in leaves) < weights and not self.has_scalars():
+            leaves = self.gradients_left_behind() or leaves
+        if not leaves:
+            raise UsageError(
+                "gradients returns no arrays and leaves none beside the weights (dW1, W1_grad, ...) or "
+                "in grads; give a function that returns them, one for each weight and bias"
+            )
         # Copies: an array that the user's code keeps and adds to would change with the next call.
         ordered = order_leaves(leaves, self.parameters, self.current)
         return [None if array is None else np.array(array) for array in ordered]
@@ -385,25 +397,31 @@ class UserNetwork:
         return any(np.ndim(a) == 0 for a in self.current)
 
     def gradients_left_behind(self) -> list[tuple[str, Array]]:
-        """Gradients that a function which returns nothing keeps beside the weights."""
+        """Gradients that a function keeps beside the weights, or in `grads`, instead of them."""
         found: list[tuple[str, Array]] = []
         for parameter in self.parameters:
             head, _, last = str(parameter.path).rpartition(".")
-            prefix = f"{head}." if head else ""
-            for name in (f"d{last}", f"{last}_grad", f"grad_{last}", f"d_{last}", f"{last}.grad",
-                         f"delta_{last}", f"g{last}"):  # fmt: skip
+            root, _, rest = str(parameter.path).partition(".")
+            marked = (f"d{last}", f"{last}_grad", f"grad_{last}", f"d_{last}", f"{last}.grad",
+                      f"delta_{last}", f"g{last}")  # fmt: skip
+            names = [f"{head}.{name}" for name in marked] if head else []
+            names += [*marked, *(f"{mark}{root}.{rest}" for mark in ("d", "grad_", "d_") if rest)]
+            for name in names:
                 try:
-                    value = read_path(self.network, prefix + name)
+                    value = to_host(read_path(self.network, name))
                 except (AttributeError, KeyError, IndexError, ValueError, TypeError):
                     continue
-                found.append((str(parameter.path), to_host(value)))
-                break
-        if not found:
-            raise UsageError(
-                "gradients returns no arrays and leaves none beside the weights (dW1, W1_grad, ...); "
-                "give a function that returns them, one for each weight and bias"
-            )
-        return found
+                if value.dtype.kind in "fiu":
+                    found.append((str(parameter.path), value))
+                    break
+        if found:
+            return found
+        for name, value in members(self.network).items():
+            if isinstance(name, str) and GRADIENT_CONTAINERS.fullmatch(name.lower()):
+                found = gradient_leaves(value, self.parameters)
+                if len(found) >= len(self.original) // 2:
+                    return found
+        return []
 
     def step(self, x: Any, y: Any, rate: float | None, fresh: bool = True) -> list[Array]:
         """The parameters after one training step."""
