@@ -552,3 +552,60 @@ def test_a_batch_is_no_larger_than_the_samples_given(step: str) -> None:
     report = check_backprop(net, X, Y, loss=squared, train_step=step, **NAMES)
     assert report.causes == ("sign_flipped",)
     assert net.batch_size == 64
+
+
+@pytest.mark.parametrize("kind", [Net, Filed, Listed])
+def test_weights_and_biases_are_found_however_nested(kind: type[Net]) -> None:
+    net = kind()
+    if kind is not Net:
+        del net.W1, net.b1, net.W2, net.b2
+        net.slopes = lambda X, y, output: {}  # type: ignore[method-assign]
+        net.forward = lambda X: sigmoid(  # type: ignore[method-assign]
+            sigmoid(X @ first(net, "W") + first(net, "b")) @ last(net, "W") + last(net, "b")
+        )
+    report = check_backprop(
+        net, X, Y, train_step="go_back" if kind is Net else lambda net, x, y: None
+    )
+    assert report.understood["layers"] == "3-5-1"
+    assert not (kind is Net and report.findings)
+
+
+def first(net: Any, kind: str) -> Any:
+    return net.params[f"{kind}1"] if hasattr(net, "params") else getattr(net, kind)[0]
+
+
+def last(net: Any, kind: str) -> Any:
+    return net.params[f"{kind}2"] if hasattr(net, "params") else getattr(net, kind)[1]
+
+
+def test_arrays_that_do_not_make_the_forward_pass_are_no_guess() -> None:
+    class Extra(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w_extra = np.ones((2, 2))
+
+    with pytest.raises(UsageError, match=r"\(W1, b1, W2, b2, w_extra\) do not make the forward"):
+        check_backprop(Extra(), X, Y, train_step="go_back")
+
+
+def test_a_script_without_weights_named_is_searched() -> None:
+    script: dict[str, Any] = {"np": np, "__name__": "script", "__builtins__": {}}
+    net = Net()
+    script |= {"syn0": net.W1, "syn1": net.W2}
+
+    def step(x: Any, y: Any) -> None:
+        h = np.tanh(x @ script["syn0"])
+        d = h @ script["syn1"] - y
+        script["syn0"] -= 0.1 * x.T @ (d @ script["syn1"].T * (1 - h**2))
+        script["syn1"] -= 0.1 * h.T @ d
+
+    def forward(x: Any) -> Any:
+        return np.tanh(x @ script["syn0"]) @ script["syn1"]
+
+    report = check_backprop(script, X, Y, forward=forward, train_step=step, learning_rate=0.1)
+    assert report.ok, str(report)
+
+
+def test_biases_that_are_not_named_are_asked_for() -> None:
+    with pytest.raises(UsageError, match="changes more of the network than the weights"):
+        check_backprop(Net(), X, Y, loss=squared, train_step="train", weights=["W1", "W2"])

@@ -6,8 +6,10 @@ description out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import FunctionType, ModuleType
 from typing import Any, Literal, get_args
 
 from anyarray_mlp.diagnosis.paths import Path
@@ -147,35 +149,58 @@ def with_guesses(adapter: Adapter) -> Adapter:
     return adapter
 
 
-SKIPPED_PREFIXES = ("d", "v", "vel", "mom", "grad", "prev", "cache", "input", "output", "x", "y")
+# Data, what a forward pass keeps, gradients, and what an optimizer keeps.
+SKIPPED = re.compile(
+    r"(x|y|data|train|test|val|feature|label|target|input|output|pred|cache|activation|best|prev|"
+    r"d|grad|nabla|v|m_|s_|s[dwb]|mom|history|loss)(?!.*(weight|bias)).*|"
+    r"(d_|v_|m_|s_|grad|vel|mom|prev|best|delta).*|[az](_?\d+|_?h|s|_?l)?|h"
+)
+WEIGHT_NAMES = re.compile(r"w.*|.*weight.*|theta.*|syn.*")
+DEEPEST = 4
 
 
 def guess_parameters(network: Any) -> tuple[list[Path], list[Path | None]]:
-    """Weight matrices and biases among the attributes, keys or elements, in their order."""
-    items: list[tuple[Path, Any]]
-    if isinstance(network, Mapping):
-        items = [(str(k), v) for k, v in network.items()]
-    elif isinstance(network, (list, tuple)):
-        items = list(enumerate(network))
-    else:
-        items = list(vars(network).items())
+    """Weights and biases among the network's arrays, however nested, in their order."""
     weights: list[Path] = []
-    biases: list[Path] = []
-    for name, value in items:
-        if not hasattr(value, "shape") or len(value.shape) not in (1, 2):
+    biases: list[Path | None] = []
+    for parts, value in arrays_within(network):
+        names = [part.lower().lstrip("_") for part in parts if not part.isdigit()]
+        if any(SKIPPED.fullmatch(name) for name in names):
             continue
-        lowered = str(name).lower().lstrip("_")
-        if lowered.startswith(SKIPPED_PREFIXES) or lowered.startswith(("a1", "a2", "z1", "z2")):
-            continue
-        looks_bias = lowered.startswith("b") or "bias" in lowered
-        if isinstance(name, int):
-            looks_bias = len(value.shape) == 1 or (1 in value.shape and bool(weights))
+        shape = tuple(value.shape)
+        path = int(parts[0]) if len(parts) == 1 and parts[0].isdigit() else ".".join(parts)
+        looks_bias = bool(names) and (names[-1].startswith("b") or "bias" in names[-1])
+        if not names:
+            looks_bias = len(shape) == 1 or (1 in shape and bool(weights))
         if looks_bias:
-            biases.append(name)
-        elif len(value.shape) == 2:
-            weights.append(name)
+            biases.append(path)
+        elif len(shape) == 2 or (names and WEIGHT_NAMES.fullmatch(names[-1])):
+            weights.append(path)
     if not weights:
         raise UsageError(
             f"no weight matrices found in {type(network).__name__}; name them: weights=['W1', 'W2']"
         )
-    return weights, list(biases[: len(weights)])
+    return weights, biases[: len(weights)]
+
+
+def arrays_within(
+    node: Any, parts: tuple[str, ...] = (), seen: frozenset[int] = frozenset()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """(the names that lead to it, the array) of all vectors and matrices in containers and objects."""
+    if id(node) in seen or len(parts) > DEEPEST:
+        return
+    if parts and isinstance(node, (type, ModuleType, FunctionType)):
+        return
+    if hasattr(node, "dtype") and hasattr(node, "shape"):
+        if len(node.shape) in (1, 2):
+            yield parts, node
+        return
+    if isinstance(node, Mapping):
+        items = [(str(name), value) for name, value in node.items()]
+    elif isinstance(node, (list, tuple)):
+        items = [(str(index), value) for index, value in enumerate(node)]
+    else:
+        items = list(getattr(node, "__dict__", {}).items())
+    for name, value in items:
+        if not name.startswith("__"):
+            yield from arrays_within(value, (*parts, name), seen | {id(node)})

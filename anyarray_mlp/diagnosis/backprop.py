@@ -46,6 +46,7 @@ from anyarray_mlp.diagnosis.updates import (
     SLOW_RATE,
     Observation,
     StepObserver,
+    changes_more,
     observe_gradients,
     starts_afresh,
 )
@@ -375,6 +376,11 @@ class Check:
             return None
         if self.user.gradients is not None and not seen.adaptive:
             self.merge_update(before)
+        if self.known.structure is not None and changes_more(self.known):
+            raise UsageError(
+                "a step changes more of the network than the weights and biases named: what it leaves "
+                "gives another output than they do; name all of them, biases too"
+            )
         self.user.write(self.known.values)
         if seen.adaptive or self.has("label_shape_broadcast", "gradient_not_finite"):
             return None

@@ -106,6 +106,12 @@ class Understanding:
             chains = layouts(self.user.parameters, self.user.original, samples.inputs.shape[1])
             if possible is None or (chains and not self.chains(possible)):
                 possible = samples
+        if self.user.guessed:
+            found = ", ".join(str(parameter.path) for parameter in self.user.parameters)
+            raise UsageError(
+                f"the arrays taken for weights and biases ({found}) do not make the forward pass; "
+                "name them: weights=['W1', 'W2'], biases=['b1', 'b2']"
+            )
         if possible is None:
             raise UsageError(
                 "the forward pass could not be run on x in any layout; " + "; ".join(problems)

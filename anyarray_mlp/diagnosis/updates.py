@@ -307,6 +307,20 @@ def starts_afresh(known: Understanding) -> bool:
     return same_arrays(ends[0], ends[1], 0.0)
 
 
+def changes_more(known: Understanding) -> bool:
+    """Does a step change the output by more than the parameters named, as by biases left out?"""
+    user = known.user
+    x, y = known.whole_batch()
+    user.write(known.values)
+    user.reset()
+    after = user.step(x, y, None, fresh=False)
+    left = user.output(x, fresh=False)
+    user.write(after)
+    named = user.output(x)
+    user.write(known.values)
+    return not same_arrays([left], [named], 10 * known.tolerance)
+
+
 def step_changes(known: Understanding, batches: Sequence[tuple[Any, Any]]) -> list[Array]:
     """What steps on these (x, y) in turn add to the probe weights, without a fresh start."""
     user = known.user

@@ -66,6 +66,7 @@ class UserNetwork:
                 f"network={adapter.network!r} is a {type(adapter.network).__name__}; give the object, "
                 "dict, list or module that holds the weights"
             )
+        self.guessed = adapter.weights is None
         self.adapter = adapter = with_guesses(adapter)
         self.network = adapter.network
         assert adapter.weights is not None
