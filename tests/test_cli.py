@@ -918,10 +918,11 @@ def test_advice_is_written_in_flags():
     said = (
         "Try learning_rate_init=0.005 clip_norm=1. Use hidden_layer_sizes=(64,) or (64, 64), output='softmax' or "
         "batch_size=32 to 256, with early_stopping; lower learning_rate_init (now 1). The output cannot, alpha=1e-05. "
-        "'batch_size' repeats 'a'."
+        "'batch_size' repeats 'a'. Use activation='relu', dropout=0.2, epochs=50 or patience=20, a penalty (alpha)."
     )
     assert as_flags(said) == (
         "Try --learning-rate-init 0.005 --clip-norm 1. Use --hidden 64 or 64,64, --output softmax or "
         "--batch-size 32 to 256, with --early-stopping; lower --learning-rate-init (now 1). The output cannot, --alpha "
-        "1e-05. 'batch_size' repeats 'a'."
+        "1e-05. 'batch_size' repeats 'a'. Use --activation relu, --dropout 0.2, --epochs 50 or --patience 20, a "
+        "penalty (--alpha)."
     )

@@ -14,12 +14,13 @@ from sklearn.datasets import load_iris
 
 from anyarray_mlp import MLP, EarlyStopping, fit, select_backend
 from anyarray_mlp.cli import run as command_line
-from anyarray_mlp.data import Preprocessor, load
+from anyarray_mlp.data import Preprocessor, class_weights, load
 from anyarray_mlp.diagnosis import Diagnosis, RunMonitor, diagnosed_fit, load_diagnosis
-from anyarray_mlp.diagnosis.data_summary import skill, summarize_data
+from anyarray_mlp.diagnosis.data_summary import summarize_data
 from anyarray_mlp.diagnosis.finding import CAUSES
 from anyarray_mlp.diagnosis.probe import gradient_norms
 from anyarray_mlp.diagnosis.report import diagnose_run
+from anyarray_mlp.diagnosis.skill import skill
 from anyarray_mlp.errors import DataError, StorageError
 from benchmarks.diagnosis.planted_faults import FAULTS, Plan, healthy, planted
 
@@ -194,7 +195,7 @@ def test_layers_are_counted_from_one():
         record, data=replace(record.data, unreachable=0.5, constant=(0,), n_constant=1)
     )
     layers = {finding.cause: finding.layer for finding in diagnose_run(beyond).findings}
-    assert layers["constant_column"] == 1
+    assert layers["constant_column"] is None  # what is in the data is in no layer
     assert layers["output_cannot_reach_targets"] == 2
 
 
@@ -218,7 +219,7 @@ def test_shuffled_labels_are_not_called_labels_coded_otherwise(seed):
     options = {"validation": (x[held], labels[held]), "epochs": 200, "learning_rate_init": 0.01}
     _, found = diagnosed_fit(MLP((4, 64, 64, 3)), x[rows], labels[rows], seed=seed, **options)
     assert found.record.outcome.validation_mapping > 0.5
-    assert [finding.cause for finding in found.alarms] == ["shuffled_labels", "overfitting"]
+    assert [finding.cause for finding in found.alarms] == ["shuffled_labels"]
 
 
 def test_a_diagnosis_survives_its_file(tmp_path):
@@ -311,3 +312,195 @@ def test_skill_is_zero_for_the_most_frequent_class_and_one_for_perfection():
     values = np.array([[1.0], [3.0]])
     assert skill(values, values, None) == 1.0
     assert skill(np.full((2, 1), 2.0), values, None) == 0.0
+
+
+def causes(diagnosis: Diagnosis) -> list[str]:
+    return [finding.cause for finding in diagnosis.alarms]
+
+
+def test_a_cause_is_not_joined_by_what_it_brings_about():
+    """An update too large kills units and leaves the loss where it is: no advice on those contradicts the first."""
+    plan = healthy("digits", 507)
+    plan.options |= {"optimizer": "sgd", "learning_rate_init": 30.0, "epochs": 5}
+    diagnosis = diagnosis_of(replace(plan, activation="relu", hidden=(32,)))
+    assert causes(diagnosis) == ["learning_rate_too_high"]
+    followed = [finding for finding in diagnosis.findings if finding.because]
+    assert followed
+    assert all(finding.severity == "note" for finding in followed)
+    assert "probably because the learning rate is too high" in diagnosis.report()
+
+
+def test_class_weights_are_part_of_what_is_judged():
+    """A network that is told to weigh a rare class loses accuracy by it: that is no failure."""
+    rng = np.random.default_rng(0)
+    x, xv = rng.standard_normal((2, 500, 2))
+    rare, truth = ((a[:, 0] + rng.standard_normal(500) > 1.9).astype(np.int64) for a in (x, xv))
+    weight = class_weights(rare, "balanced")
+    _, found = diagnosed_fit(
+        MLP((2, 8, 2)), x, rare, sample_weight=weight, epochs=30, validation=(xv, truth)
+    )
+    outcome = found.record.outcome
+    recalls = np.divide(outcome.found_of_class, outcome.rows_of_class)
+    assert outcome.chance == pytest.approx(0.5, abs=1e-9)
+    assert 0.5 + 0.5 * outcome.validation_skill == pytest.approx(recalls.mean(), abs=0.02)
+    assert found.record.data.baseline_loss == pytest.approx(math.log(2.0))
+    assert causes(found) == []
+    _, unweighted = diagnosed_fit(MLP((2, 8, 2)), x, rare, epochs=30, validation=(xv, truth))
+    assert unweighted.record.outcome.training_skill < outcome.training_skill
+
+
+def test_advice_on_a_rare_class_is_not_what_is_done_already():
+    plan = planted("class_imbalance", "breast_cancer", 508)
+    weight = class_weights(plan.targets.reshape(-1).astype(int), "balanced")
+    with_weights = diagnosis_of(plan, sample_weight=weight).findings
+    for findings, advised in ((diagnosis_of(plan).findings, True), (with_weights, False)):
+        found = next(finding for finding in findings if finding.cause == "class_imbalance")
+        assert ("class_weight='balanced'" in found.cure) == advised
+
+
+def test_a_value_for_unknown_is_named_with_its_column():
+    mlp, x, targets = small_problem()
+    x[::7, 2] = -999.0
+    _, found = diagnosed_fit(mlp, x, targets, epochs=3, column_names=list("abcde"))
+    assert found.first.cause == "sentinel_values"
+    assert (
+        "column 'c' holds -999 (as the network sees it) in 15.0% of the rows"
+        in found.first.evidence
+    )
+
+
+@pytest.mark.parametrize("values", [np.arange(120) % 4, 200.0 * (np.arange(120) % 3 == 0)])
+def test_counts_and_zeros_stand_for_themselves(values):
+    mlp, x, targets = small_problem()
+    x[:, 2] = values
+    x[:, 3] = np.where(np.arange(120) % 2, 0.0, np.exp(x[:, 3]))  # nothing, or a positive amount
+    assert summarize_data(mlp, x, targets).sentinels == ()
+
+
+def test_numbers_of_rows_are_told_from_measurements():
+    mlp, x, targets = small_problem()
+    rng = np.random.default_rng(3)
+    x = np.concatenate([x, rng.uniform(size=(120, 1)), rng.integers(0, 900, (120, 1))], axis=1)
+    mlp = MLP((7, 4, 2))
+    assert summarize_data(mlp, x, targets).identifiers == ()
+    x[:, 5] = rng.permutation(150)[:120] * 0.37 - 5.0
+    assert summarize_data(mlp, x, targets).identifiers == (5,)
+    assert summarize_data(mlp, x.astype(np.float32), targets).identifiers == (5,)
+
+
+def test_a_copy_upside_down_is_a_copy():
+    mlp, x, targets = small_problem()
+    x[:, 4] = 1.0 - 3.0 * x[:, 1]
+    assert summarize_data(mlp, x, targets).duplicates == ((1, 4),)
+
+
+def test_validation_rows_are_held_against_training_rows():
+    mlp, x, targets = small_problem()
+    rows, held = slice(0, 80), slice(80, 120)
+    trained = x[rows], targets[rows]
+
+    def judged(xv: np.ndarray, tv: np.ndarray) -> Diagnosis:
+        return diagnosed_fit(
+            mlp, *trained, learning_rate_init=0.02, epochs=40, validation=(xv, tv)
+        )[1]
+
+    alike = judged(x[held], targets[held])
+    assert {"validation_unlike_training", "repeated_rows"}.isdisjoint(causes(alike))
+    assert alike.record.outcome.repeats.repeated == 0
+    scaled = judged(x[held] * 20.0 + 10.0, targets[held])
+    assert "validation_unlike_training" in causes(scaled)
+    assert "in training" in scaled.first.evidence
+    copied = np.concatenate([x[held], x[:20]]), np.concatenate([targets[held], targets[:20]])
+    found = judged(*copied)
+    assert "repeated_rows" in causes(found)
+    assert found.record.outcome.repeats.repeated == 20
+
+
+def test_rows_that_recur_everywhere_are_no_fault_of_the_split():
+    """Few values a column: validation rows are training rows by chance, and predicted no better for it."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 4, (400, 3)).astype(float) - 1.5
+    targets = (x.sum(axis=1) + rng.standard_normal(400) > 0).astype(np.int64)
+    _, found = diagnosed_fit(
+        MLP((3, 8, 2)), x[:300], targets[:300], epochs=30, validation=(x[300:], targets[300:])
+    )
+    assert found.record.outcome.repeats.repeated > 50
+    assert "repeated_rows" not in causes(found)
+
+
+def test_a_class_without_training_rows_is_named():
+    plan = planted("missing_class", "iris", 509)
+    monitored = diagnosis_of(plan, class_names=["setosa", "versicolor", "virginica"])
+    (code, rows), *others = monitored.record.outcome.missing_classes
+    assert not others
+    assert rows == np.count_nonzero(plan.tv == code)
+    name = ["setosa", "versicolor", "virginica"][code]
+    assert f"class '{name}' ({rows} rows)" in monitored.first.evidence
+
+
+def test_validation_labels_moved_by_a_row_are_not_overfitting():
+    plan = healthy("digits", 510)
+    assert causes(diagnosis_of(replace(plan, tv=np.roll(plan.tv, 1)))) == [
+        "wrong_validation_labels"
+    ]
+
+
+def test_units_that_saturate_where_training_goes_well_are_a_note():
+    x = np.linspace(-1.0, 1.0, 200)[:, None]
+    targets = (x > 0).astype(float)
+    _, found = diagnosed_fit(
+        MLP((1, 2, 1), "tanh", "logistic"), x, targets, optimizer="lbfgs", epochs=200
+    )
+    record = found.record
+    first, last = record.probes[0], record.probes[-1]
+    layers = (replace(last.layers[0], saturated=0.95), last.layers[1])
+    ended = replace(record, probes=(first, replace(last, layers=layers)))
+    assert {f.cause: f.severity for f in diagnose_run(ended).findings} == {
+        "saturated_units": "note"
+    }
+
+
+def test_signals_that_fade_are_named_where_the_loss_stands_still():
+    """Five logistic layers: gradients per weight look even, but rows are no longer told apart."""
+    plan = healthy("breast_cancer", 511)
+    plan.options |= {"optimizer": "sgd", "learning_rate_init": 0.05, "epochs": 20}
+    plan.options.pop("early_stopping", None)
+    found = diagnosis_of(replace(plan, hidden=(32,) * 5, activation="logistic"))
+    assert causes(found) == ["vanishing_gradients"]
+    layers = found.record.probes[0].layers
+    assert layers[4].spread < 0.1 * layers[0].spread
+
+
+def test_early_stopping_before_anything_is_learned_is_said():
+    data = load("spirals")
+    x = Preprocessor.fit(data.features).transform(data.features)
+    y = np.asarray(data.target)
+    stopping = EarlyStopping(patience=2)
+    _, found = diagnosed_fit(
+        MLP((2, 32, 2)), x, y, validation=(x, y), epochs=50, batch_size=64, early_stopping=stopping
+    )
+    if found.record.outcome.stopped == "early":
+        assert causes(found) == ["too_few_epochs"]
+        assert "patience=" in found.first.cure
+
+
+def test_a_rate_that_falls_to_nothing_is_said():
+    plan = healthy("digits", 512)
+    plan.options.pop("early_stopping", None)
+    found = diagnosis_of(plan, learning_rate=lambda step: 1e-3 * 0.8**step)
+    assert causes(found) == ["learning_rate_too_low"]
+    assert "fell from" in found.first.evidence
+
+
+def test_diagnoses_of_before_are_read():
+    """Records lack what was not looked at when they were written."""
+    diagnosis = diagnosis_of(healthy("iris", 513))
+    record = json.loads(diagnosis.to_json())["record"]
+    for part, names in {
+        "settings": ("shuffle", "weighted"),
+        "data": ("identifiers", "sentinels", "outlier_share", "order", "widest", "narrowest"),
+        "outcome": ("chance", "validation_chance", "rows_of_class", "missing_classes", "shift"),
+    }.items():
+        for name in names:
+            del record[part][name]
+    assert Diagnosis.from_json(json.dumps({"record": record})).alarms == ()

@@ -9,9 +9,11 @@ from anyarray_mlp.cli.flags import flag
 SIZES = r"\([\d, ]+\)"
 ASSIGNMENT = re.compile(
     rf"\bhidden_layer_sizes=({SIZES}(?: or {SIZES})*)"
-    r"|\b(learning_rate_init|clip_norm|batch_size|class_weight|alpha|output)=('[^']*'|[\w.+-]*\w)"
+    r"|\b(learning_rate_init|learning_rate|clip_norm|batch_size|class_weight|alpha|output|activation|initializer|loss"
+    r"|dropout|epochs|patience)=('[^']*'|[\w.+-]*\w)"
     # Not in quotes, where it is the name of a column.
     r"|(?<!')\b(learning_rate_init|clip_norm|batch_size|class_weight|early_stopping)\b"
+    r"|(?<=\()(alpha)(?=\))"
 )
 
 
@@ -22,7 +24,8 @@ def as_flags(text: str) -> str:
 
 def in_flags(found: re.Match[str]) -> str:
     """One parameter as a flag."""
-    sizes, name, value, switch = found.groups()
+    sizes, name, value, *switches = found.groups()
+    switch = next(filter(None, switches), None)
     if sizes:
         shapes = re.findall(SIZES, sizes)
         return "--hidden " + " or ".join(",".join(re.findall(r"\d+", shape)) for shape in shapes)

@@ -39,6 +39,7 @@ class LayerFigures:
     mean, std : of the activations.
     dead : share of units with the same value for every row: a relu unit that is never active.
     saturated : share of activations within 1 % of a bound, for units that have bounds.
+    spread : standard deviation over the rows, as root mean square over the units: what tells rows apart.
     """
 
     gradient: float
@@ -48,6 +49,7 @@ class LayerFigures:
     std: float
     dead: float
     saturated: float
+    spread: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,11 @@ def probe_function(
     decay: float,
     clip_norm: float | None,
     input_scale: float | None,
+    weighted: bool = False,
 ) -> Callable[..., Array]:
     """`probe(xp, theta, moments, x, targets, *scalars)`, which gives the loss and the figures as one vector.
 
+    Where the rows are `weighted`, their weights (n,) follow the targets.
     `decay` is what the L2 penalty adds to the gradient for a unit of weight: alpha over the batch size.
     """
 
@@ -79,13 +83,18 @@ def probe_function(
         xp: Any, theta: Leaves, moments: State, x: Array, targets: Array, *scalars: Array
     ) -> Array:
         x = as_inputs(xp, x, theta[0].dtype, input_scale)
-        loss, grad = mlp.loss_and_grad(xp, theta, x, targets)
+        weight = None
+        if weighted:
+            weight, *scalars = scalars  # type: ignore[assignment]
+            weight = xp.astype(weight, theta[0].dtype)
+        loss, grad = mlp.loss_and_grad(xp, theta, x, targets, weight)
         figures = [loss]
         weights, biases = mlp.layout.unpack(xp, theta)
         gradients, _ = mlp.layout.unpack(xp, grad)
         norms = [(norm(xp, g), norm(xp, w)) for g, w in zip(gradients, weights, strict=True)]
         moved, _ = mlp.layout.unpack(
-            xp, next_theta(xp, mlp, optimizer, theta, moments, grad, scalars, decay, clip_norm)
+            xp,
+            next_theta(xp, mlp, optimizer, theta, moments, grad, tuple(scalars), decay, clip_norm),
         )
         a = x
         names = (*mlp.activation, mlp.output)
@@ -102,7 +111,7 @@ def probe_function(
 
 
 def activation_figures(xp: Any, a: Array, name: str) -> tuple[Array, ...]:
-    """Mean, standard deviation, share of dead units and of saturated activations of a layer (n, o)."""
+    """Mean, standard deviation, share of dead units and of saturated activations, and spread of a layer (n, o)."""
     high, low = xp.max(a, axis=0), xp.min(a, axis=0)
     still = (high - low) <= xp.maximum(xp.abs(high), 1.0) * CONSTANT
     if name == "tanh":
@@ -116,6 +125,7 @@ def activation_figures(xp: Any, a: Array, name: str) -> tuple[Array, ...]:
         xp.std(a),
         xp.mean(xp.astype(still, a.dtype)),
         xp.mean(xp.astype(flat, a.dtype)),
+        xp.sqrt(xp.mean(xp.var(a, axis=0))),
     )
 
 

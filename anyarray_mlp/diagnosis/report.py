@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from anyarray_mlp.diagnosis.finding import CAUSES, SEVERITIES, Finding
+from anyarray_mlp.diagnosis.finding import CAUSES, CONSEQUENCES, SEVERITIES, Finding
 from anyarray_mlp.diagnosis.rules import RULES
 from anyarray_mlp.diagnosis.run_record import RunRecord
 from anyarray_mlp.errors import DataError, StorageError
@@ -116,7 +116,23 @@ def as_numbers(value: Any) -> Any:
 def diagnose_run(record: RunRecord) -> Diagnosis:
     """Every rule's finding on a record, ranked."""
     found = [finding for rule in RULES if (finding := rule(record)) is not None]
-    return Diagnosis(tuple(ranked(found)), record)
+    return Diagnosis(tuple(ranked(without_consequences(ranked(found)))), record)
+
+
+def without_consequences(findings: list[Finding]) -> list[Finding]:
+    """Ranked findings, of which those that an alarm before them brings about become notes that say so."""
+    judged: list[Finding] = []
+    for finding in findings:
+        causes = (
+            other.cause
+            for other in judged
+            if other.severity != "note" and finding.cause in CONSEQUENCES.get(other.cause, ())
+        )
+        cause = None if finding.severity == "note" else next(causes, None)
+        if cause is not None:
+            finding = replace(finding, severity="note", because=cause)
+        judged.append(finding)
+    return judged
 
 
 def ranked(findings: list[Finding]) -> list[Finding]:

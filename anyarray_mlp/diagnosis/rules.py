@@ -75,14 +75,31 @@ def starts_trained(run: RunRecord) -> bool:
     return base is not None and run.probes[0].loss < 0.8 * base
 
 
+def score(run: RunRecord, skill: float, chance: float | None) -> str:
+    """A skill as the score that people know: accuracy, or R²."""
+    if not run.is_classification:
+        return f"{skill:.2f}"
+    if chance is None:
+        chance = max(run.data.class_counts) / sum(run.data.class_counts)
+    return f"{chance + skill * (1.0 - chance):.0%}"
+
+
+def measure(run: RunRecord) -> str:
+    """What `score` gives is called."""
+    if not run.is_classification:
+        return "R²"
+    return "weighted accuracy" if run.settings.weighted else "accuracy"
+
+
 def found_in_vain(run: RunRecord) -> str:
     """What was learned against what nearest neighbours find, in words."""
-    scale = (
-        "from the most frequent class (0) to all right (1)" if run.is_classification else "by R²"
+    outcome = run.outcome
+    text = (
+        f"{measure(run)} on training rows is {score(run, outcome.training_skill, outcome.chance)}"
     )
-    neighbours = run.outcome.neighbour_skill
-    text = f"{scale} the training rows are at {run.outcome.training_skill:.2f}"
-    return text if neighbours is None else f"{text}, nearest neighbours reach {neighbours:.2f}"
+    if outcome.neighbour_skill is None:
+        return text
+    return f"{text}, and nearest neighbours reach {score(run, outcome.neighbour_skill, outcome.chance)}"
 
 
 def grows_through_layers(run: RunRecord) -> float:
@@ -127,6 +144,59 @@ def output_cannot_reach_targets(run: RunRecord) -> Finding | None:
     )
 
 
+def sentinel_values(run: RunRecord) -> Finding | None:
+    """Columns with a value like -999 among numbers."""
+    found = run.data.sentinels
+    if not found:
+        return None
+    texts = [
+        f"column {run.names.column(column)} holds {value:.4g} (as the network sees it) in {share:.1%} of the "
+        "rows"
+        for column, value, share in found
+    ]
+    return Finding(
+        "sentinel_values",
+        harm(run),
+        f"{'; '.join(texts)}, far outside the range of the other values, which it leaves hardly apart",
+        "If it stands for 'unknown', make it a gap in the data, to be filled with the column's mean or median",
+    )
+
+
+#: Share of the targets' squared distances that a hundredth of the rows must not hold: of the normal distribution they
+#: hold 0.08, of a lognormal one with sigma = 1 about a half.
+FEW_ROWS_HOLD = 0.9
+
+
+def target_outliers(run: RunRecord) -> Finding | None:
+    """Values to learn of which a few lie so far out that squared error sees little else."""
+    data = run.data
+    if run.settings.loss != "squared_error" or data.outlier_share < FEW_ROWS_HOLD:
+        return None
+    return Finding(
+        "target_outliers",
+        "warning" if run.outcome.training_skill > 0.5 else "error",
+        f"one row in a hundred holds {data.outlier_share:.0%} of what the targets vary (squared distances from the "
+        f"median); they run from {data.target_low:.4g} to {data.target_high:.4g}",
+        "Look at the rows of the largest and smallest targets: mend or drop them if they are wrong; if they are right, "
+        "learn the logarithm of the target, or use loss='absolute_error'",
+    )
+
+
+def identifier_column(run: RunRecord) -> Finding | None:
+    """Columns that number the rows."""
+    data = run.data
+    if not data.identifiers:
+        return None
+    names = [run.names.column(place) for place in data.identifiers]
+    return Finding(
+        "identifier_column",
+        "warning",
+        f"all values of column {listed(names, len(names))} differ, and they are whole steps apart",
+        "Drop it: what it says of these rows it does not say of new ones. If it is a time, hold out the latest rows "
+        "to validate on",
+    )
+
+
 ENOUGH_VALIDATION = 10
 LARGE_INPUT = 10.0
 SMALL_INPUT = 0.05
@@ -137,14 +207,15 @@ def unscaled_inputs(run: RunRecord) -> Finding | None:
     data = run.data
     if data.largest_rms > LARGE_INPUT:
         evidence = (
-            f"column {run.names.column(data.largest_column)} has root mean square {data.largest_rms:.3g} and the "
-            f"smallest column {data.smallest_rms:.3g}"
+            f"column {run.names.column(data.largest_column)} is of size {data.largest_rms:.3g} (root mean square), "
+            f"the smallest column of size {data.smallest_rms:.3g}"
         )
     elif 0 < data.largest_rms < SMALL_INPUT:
-        evidence = f"no column exceeds root mean square {data.largest_rms:.2g}"
+        evidence = f"no column exceeds a size of {data.largest_rms:.2g} (root mean square)"
     elif not data.sparse and data.spread_ratio > 100:
         evidence = (
-            f"the widest column spreads {data.spread_ratio:.3g} times as far as the narrowest"
+            f"column {run.names.column(data.widest)} spreads {data.spread_ratio:.3g} times as far as column "
+            f"{run.names.column(data.narrowest)}"
         )
     else:
         return None
@@ -153,7 +224,6 @@ def unscaled_inputs(run: RunRecord) -> Finding | None:
         harm(run),
         evidence,
         "Standardise each column to mean 0 and standard deviation 1 (images: divide by the largest value)",
-        layer=1,
     )
 
 
@@ -170,7 +240,6 @@ def unscaled_targets(run: RunRecord) -> Finding | None:
         harm(run),
         f"targets have mean {data.target_mean:.3g} and standard deviation {data.target_std:.3g}",
         "Standardise the targets and scale predictions back",
-        layer=len(run.settings.sizes) - 1,
     )
 
 
@@ -179,13 +248,17 @@ def constant_column(run: RunRecord) -> Finding | None:
     data = run.data
     if not data.n_constant:
         return None
+    if data.sparse:
+        evidence = (
+            f"{data.n_constant} of {data.features} columns have one value, as at the rim of images"
+        )
+        return Finding("constant_column", "note", evidence, "They do no harm")
     names = [run.names.column(place) for place in data.constant]
     return Finding(
         "constant_column",
-        "note" if data.sparse else "warning",
+        "warning",
         f"{data.n_constant} of {data.features} columns have one value ({listed(names, data.n_constant)})",
-        "Drop them: they carry nothing, and their weights drift",
-        layer=1,
+        "Drop them: they carry nothing",
     )
 
 
@@ -201,7 +274,6 @@ def duplicate_column(run: RunRecord) -> Finding | None:
         "warning",
         f"{data.n_duplicates} columns repeat another up to scale (column {listed(pairs, data.n_duplicates)})",
         "Keep one of each",
-        layer=1,
     )
 
 
@@ -216,28 +288,169 @@ def leaking_column(run: RunRecord) -> Finding | None:
         "warning",
         f"column {listed(names, data.n_leaking)} alone orders the rows as the target does",
         "Ask whether the column is known when a prediction is made; if not, drop it",
-        layer=1,
     )
 
 
+#: Share of its fair share of rows below which a class is rare, rows that it takes to learn a class at all, and share of
+#: its rows that are to be recognised.
+RARE, FEW_ROWS, RECOGNISED = 0.2, 20, 0.7
+
+
 def class_imbalance(run: RunRecord) -> Finding | None:
-    """A class so rare that ignoring it costs little."""
-    counts = run.data.class_counts
+    """A class so rare that it is missed, or has too few rows to be learned from."""
+    counts, outcome = run.data.class_counts, run.outcome
     present = [count for count in counts if count]
-    if len(present) < 2 or min(present) / sum(present) > 0.2 / len(present):
+    if len(present) < 2:
         return None
-    rare = counts.index(min(present))
-    predicted = run.outcome.predicted_counts
-    found = predicted[rare] / max(sum(predicted), 1) if rare < len(predicted) else 0.0
-    share = min(present) / sum(present)
-    generalises = (run.outcome.validation_skill or 0.0) > 0.7
+    limit = RARE * sum(present) / len(present)
+    rare = [code for code, count in enumerate(counts) if 0 < count < limit]
+    if not rare:
+        return None
+    missed = [code for code in rare if is_missed(run, code)]
+    # Where classes are weighted already, only more rows help, and of those some have too few.
+    alarming = [c for c in missed if not run.settings.weighted or counts[c] < FEW_ROWS]
+    shown = min(missed or rare, key=lambda code: counts[code])
+    rows, found = recognised(run, shown)
+    kind = "validation" if outcome.validation_skill is not None else "training"
+    others = len(missed or rare) - 1
+    weighted = "Class weights are on: gather more rows of the rare class, or join it with another"
     return Finding(
         "class_imbalance",
-        "note" if found > 0.7 * share and generalises and min(present) >= 20 else "warning",
-        f"class {run.names.label(rare)} has {min(present)} of {sum(present)} rows ({share:.1%}) and is predicted "
-        f"for {found:.1%}",
-        "Weight classes (class_weight='balanced'), gather more rows of the rare class, and watch balanced_accuracy "
-        "or f1 instead of accuracy",
+        "warning" if alarming else "note",
+        f"class {run.names.label(shown)} has {counts[shown]} of {sum(present)} rows "
+        f"({counts[shown] / sum(present):.1%})"
+        + (f", and {found} of {rows} {kind} rows of it are recognised" if rows else "")
+        + (
+            f"; {counted(others, 'class', 'classes')} more {'is' if others == 1 else 'are'} like it"
+            if others
+            else ""
+        ),
+        (
+            weighted
+            if run.settings.weighted
+            else "Weight classes (class_weight='balanced'), gather more rows of the rare class"
+        )
+        + ", and watch balanced_accuracy or f1 instead of accuracy",
+    )
+
+
+def recognised(run: RunRecord, code: int) -> tuple[int, int]:
+    """Rows of a class among those that the network was judged on, and how many of them it recognised."""
+    rows, found = run.outcome.rows_of_class, run.outcome.found_of_class
+    return (rows[code], found[code]) if code < len(rows) else (0, 0)
+
+
+def is_missed(run: RunRecord, code: int) -> bool:
+    """Whether too few rows of a class are recognised; where it has few to learn from, that is to be feared."""
+    rows, found = recognised(run, code)
+    return found < RECOGNISED * rows or run.data.class_counts[code] < FEW_ROWS
+
+
+#: Shares of validation rows that cannot be right for want of their class: from the first on that is a warning, from the
+#: second on an error.
+UNKNOWN_ROWS, MANY_UNKNOWN_ROWS = 0.02, 0.1
+
+
+def missing_class(run: RunRecord) -> Finding | None:
+    """Classes that occur in validation only."""
+    missing = run.outcome.missing_classes
+    if not missing:
+        return None
+    share = sum(rows for _, rows in missing) / max(run.data.n_validation, 1)
+    texts = [f"class {run.names.label(code)} ({counted(rows, 'row')})" for code, rows in missing]
+    severity: Severity = "note"
+    if share >= UNKNOWN_ROWS:
+        severity = "error" if share >= MANY_UNKNOWN_ROWS else "warning"
+    return Finding(
+        "missing_class",
+        severity,
+        f"{listed(texts[:8], len(texts))} of {run.data.n_validation} validation rows: no training row is of "
+        f"{'it' if len(missing) == 1 else 'them'}, so they cannot be right",
+        "Split the rows at random and by class (stratified), not as they lie",
+    )
+
+
+#: Distance of a column's median, in standard deviations, that no sample of the same rows shows.
+FAR_OFF = 3.0
+
+
+def validation_unlike_training(run: RunRecord) -> Finding | None:
+    """Validation inputs that were scaled otherwise, or are of another kind."""
+    shift, outcome = run.outcome.shift, run.outcome
+    if shift is None or (shift.share <= 0.5 and shift.distance <= FAR_OFF):
+        return None
+    lost = outcome.training_skill - max(outcome.validation_skill or 0.0, 0.0)
+    return Finding(
+        "validation_unlike_training",
+        "error" if lost > 0.2 else "warning",
+        f"{shift.share:.0%} of the columns lie elsewhere or spread otherwise than in training; column "
+        f"{run.names.column(shift.column)} has mean {shift.validation_mean:.3g} and standard deviation "
+        f"{shift.validation_std:.3g}, in training {shift.training_mean:.3g} and {shift.training_std:.3g}",
+        "Scale validation rows with the mean and standard deviation of the training rows, and split at random",
+    )
+
+
+#: Share of validation rows that recur in training, and how much better they may score than the others.
+RECURRING, FLATTERS = 0.05, 0.15
+
+
+def repeated_rows(run: RunRecord) -> Finding | None:
+    """Validation rows that were trained on: more than chance repeats, or better predicted than new ones."""
+    repeats = run.outcome.repeats
+    if repeats is None or not repeats.repeated:
+        return None
+    share = repeats.repeated / repeats.rows
+    expected = repeats.among_training
+    known, new = repeats.skill_of_repeats, repeats.skill_of_others
+    copied = share > 2 * expected + 3 * math.sqrt(expected / repeats.rows) + RECURRING
+    flatters = False
+    text = ""
+    if known is not None and new is not None:
+        few = min(repeats.repeated, repeats.rows - repeats.repeated)
+        flatters = known - max(new, 0.0) > FLATTERS + 2.0 / math.sqrt(few)
+        text = f"; skill is {known:.2f} on them and {new:.2f} on the others"
+    if share < RECURRING or not (copied or flatters):
+        return None
+    return Finding(
+        "repeated_rows",
+        "warning",
+        f"{share:.0%} of the validation rows have the inputs of a training row ({expected:.0%} of the training rows "
+        f"have those of another){text}: the validation score is too good",
+        "Drop rows that recur before splitting, and multiply rare rows only afterwards, in training",
+    )
+
+
+def unshuffled_rows(run: RunRecord) -> Finding | None:
+    """Batches of like rows one after the other."""
+    settings = run.settings
+    if settings.shuffle or run.data.order < 0.5 or settings.batch_size >= run.data.n:
+        return None
+    return Finding(
+        "unshuffled_rows",
+        harm(run),
+        "rows that follow each other have like targets, and batches are taken in that order: each step unlearns the "
+        "step before",
+        "Use shuffle=True",
+    )
+
+
+#: Share of dropped units beyond what is advised for hidden layers (Srivastava et al. 2014), and beyond all use.
+USUAL_DROPOUT, EXTREME_DROPOUT = 0.5, 0.75
+
+
+def dropout_too_strong(run: RunRecord) -> Finding | None:
+    """So many units dropped that too few are left to learn with."""
+    highest = max(run.settings.dropout, default=0.0)
+    if highest <= USUAL_DROPOUT or not (
+        failed(run) or (highest >= EXTREME_DROPOUT and run.outcome.training_skill < 0.9)
+    ):
+        return None
+    return Finding(
+        "dropout_too_strong",
+        harm(run),
+        f"dropout={highest:g} leaves {1 - highest:.0%} of the units in a step; {found_in_vain(run)}",
+        "Try dropout=0.2",
+        layer=run.settings.dropout.index(highest) + 1,
     )
 
 
@@ -246,6 +459,8 @@ def shuffled_labels(run: RunRecord) -> Finding | None:
     outcome, data = run.outcome, run.data
     if outcome.neighbour_skill is None or outcome.association is None or data.n < 100:
         return None
+    if target_outliers(run):
+        return None  # beside them, nothing tells much of the others
     if data.class_counts and max(data.class_counts) > 0.8 * data.n:
         return None
     on_new_rows = outcome.validation_skill
@@ -262,16 +477,27 @@ def shuffled_labels(run: RunRecord) -> Finding | None:
     return Finding(
         "shuffled_labels",
         "error",
-        f"nearest neighbours predict no better than a constant ({outcome.neighbour_skill:+.2f}), no column is "
-        "related to the target beyond chance"
-        + ("" if on_new_rows is None else f", and validation is at {on_new_rows:+.2f}"),
+        "nearest neighbours tell nothing of a row's target, no column is related to it beyond chance"
+        + (
+            ""
+            if on_new_rows is None
+            else ", and the network predicts validation rows by chance only"
+        ),
         "Check that rows of inputs and targets were not sorted, shuffled or filtered apart",
     )
 
 
 def wrong_validation_labels(run: RunRecord) -> Finding | None:
-    """Validation rows of a class that are all predicted as one other class."""
+    """Validation labels that are coded otherwise, or do not belong to their rows."""
     outcome = run.outcome
+    if is_apart(run):
+        return Finding(
+            "wrong_validation_labels",
+            "error",
+            "the nearest training rows tell the targets of training rows and nothing of those of validation rows, nor "
+            "does the network",
+            "Check that rows of validation inputs and targets were not sorted, shuffled or filtered apart",
+        )
     if (
         outcome.validation_mapping < 0.5
         or run.data.n_validation < ENOUGH_VALIDATION
@@ -290,6 +516,24 @@ def wrong_validation_labels(run: RunRecord) -> Finding | None:
     )
 
 
+def is_apart(run: RunRecord) -> bool:
+    """Whether inputs tell of the targets in training but not in validation, though the inputs are alike."""
+    outcome, n = run.outcome, run.data.n_validation
+    inside, outside = outcome.neighbour_skill, outcome.validation_neighbour_skill
+    if inside is None or outside is None or outcome.validation_skill is None:
+        return False
+    chance = 0.05 + 1.5 / math.sqrt(max(n, 1))
+    return (
+        n >= 3 * ENOUGH_VALIDATION
+        and min(inside, outcome.training_skill) > 0.3
+        and max(outside, outcome.validation_skill) < min(chance, 0.15)
+        and outcome.validation_mapping < 0.5
+        and not missing_class(run)
+        and not validation_unlike_training(run)
+        and not target_outliers(run)
+    )
+
+
 def validation_too_small(run: RunRecord) -> Finding | None:
     """Too few validation rows for their loss to say anything."""
     n = run.data.n_validation
@@ -298,7 +542,12 @@ def validation_too_small(run: RunRecord) -> Finding | None:
     return Finding(
         "validation_too_small",
         "warning",
-        f"{n} validation rows: one row moves the accuracy by {1 / n:.0%}",
+        f"{counted(n, 'validation row')}"
+        + (
+            f": one row moves the accuracy by {1 / n:.0%}"
+            if run.is_classification
+            else ": a score on so few rows is mostly chance"
+        ),
         "Hold out a hundred rows where there are enough, or cross-validate",
     )
 
@@ -310,7 +559,10 @@ def bad_initial_scale(run: RunRecord) -> Finding | None:
     """Weights that start at zero, all alike, far too large or far too small; an output that starts far off."""
     if starts_trained(run):
         return None
-    cure = "Use the default initializer ('auto': He for rectifiers, Glorot for tanh and logistic), and biases of 0"
+    unscaled = unscaled_inputs(run) or unscaled_targets(run)
+    cure = (
+        "Use initializer='auto' (He for rectifiers, Glorot for tanh and logistic) and biases of 0"
+    )
     for number, layer in enumerate(run.initial):
         if layer.gain_in == 0:
             evidence = "all weights start at zero"
@@ -326,7 +578,7 @@ def bad_initial_scale(run: RunRecord) -> Finding | None:
     base = run.data.baseline_loss
     first = run.probes[0]
     far_off = base and first.loss > 6 * base and first.layers[-1].dead >= 0.5
-    if base and far_off and grows_through_layers(run) < GROWTH:
+    if base and far_off and not unscaled and grows_through_layers(run) < GROWTH:
         return Finding(
             "bad_initial_scale",
             harm(run),
@@ -338,7 +590,7 @@ def bad_initial_scale(run: RunRecord) -> Finding | None:
     return None
 
 
-#: Growth of activations from the first hidden layer to the last.
+#: Growth of activations from the first hidden layer to the last; vanishing is the inverse.
 GROWTH = 10.0
 
 
@@ -354,7 +606,7 @@ def exploding_gradients(run: RunRecord) -> Finding | None:
         harm(run),
         f"activations grow {growth:.3g} times from the first hidden layer to the last and the gradient's norm starts "
         f"at {gradient:.3g}",
-        "Use the default initializer, fewer layers, or clip the gradient with clip_norm=1",
+        "Use initializer='auto', fewer layers, or clip the gradient with clip_norm=1",
         layer=len(first.layers) - 1,
     )
 
@@ -372,15 +624,27 @@ def vanishing_gradients(run: RunRecord) -> Finding | None:
         layer.gradient / math.sqrt(i * o)
         for layer, i, o in zip(layers, sizes[:-1], sizes[1:], strict=True)
     ]
-    if not 0 < sized[0] < 0.015 * max(sized):
+    left = layers[-2].spread / max(layers[0].spread, 1e-30)
+    fades = failed(run) and 0 < left < 1.0 / GROWTH
+    if sized[0] <= 0 or not (sized[0] < 0.015 * max(sized) or fades):
         return None
+    evidence = f"the first layer's gradient is {sized[0] / max(sized):.1g} of the largest layer's, before training"
+    if fades:
+        evidence = (
+            f"before training, what tells rows apart is lost on the way: units of the last hidden layer vary "
+            f"{left:.1g} times as much as those of the first"
+        )
     return Finding(
         "vanishing_gradients",
         "error" if failed(run) else "note",
-        f"the first layer's gradient is {sized[0] / max(sized):.1g} of the largest layer's, before training",
-        "Use relu or tanh instead of logistic hidden layers, fewer of them, and the default initializer",
+        evidence,
+        "Use relu in the hidden layers (activation='relu'), fewer of them, and initializer='auto'",
         layer=1,
     )
+
+
+#: Units of a layer from which a share of dead ones says something.
+FEWEST_ALIVE = 4
 
 
 def dead_units(run: RunRecord) -> Finding | None:
@@ -390,13 +654,15 @@ def dead_units(run: RunRecord) -> Finding | None:
             return None  # what follows saturated units is constant through no fault of its own
         if layer.dead < 0.75 or run.settings.activation[number] not in RECTIFIERS:
             continue
+        if run.settings.sizes[number + 1] < FEWEST_ALIVE:
+            continue
         before = hidden(run, 0)[number].dead
         since = "from the start" if before >= 0.75 else f"{before:.0%} were before training"
         return Finding(
             "dead_units",
             harm(run),
             f"{layer.dead:.0%} of the {run.settings.activation[number]} units give one value for every row; {since}",
-            "Lower the learning rate, start biases at 0 and weights at the default scale, or use leaky_relu or gelu",
+            "Lower the learning rate, start with initializer='auto' and biases of 0, or use activation='leaky_relu'",
             layer=number + 1,
         )
     return None
@@ -408,12 +674,14 @@ def saturated_units(run: RunRecord) -> Finding | None:
         if layer.saturated < 0.9 or run.settings.sizes[number + 1] < 2:
             continue
         before = hidden(run, 0)[number].saturated
+        # Training that goes well may end there: sharp boundaries are made of saturated units.
+        grown = before < 0.5 and not failed(run)
         return Finding(
             "saturated_units",
-            harm(run),
+            "note" if grown else harm(run),
             f"{layer.saturated:.0%} of the {run.settings.activation[number]} activations are within 1 % of a bound "
             f"({before:.0%} before training)",
-            "Standardise the inputs, start weights and biases smaller, lower the learning rate, or use relu",
+            "Standardise the inputs, start with initializer='auto', lower the learning rate, or use activation='relu'",
             layer=number + 1,
         )
     return None
@@ -421,7 +689,9 @@ def saturated_units(run: RunRecord) -> Finding | None:
 
 # --- steps -------------------------------------------------------------------------------------------
 
-LARGE_UPDATE = 0.3
+#: Changes of a layer's weights by the first step, in shares of their size: too large where training failed, and so
+#: large that nothing is left of them.
+LARGE_UPDATE, WHOLESALE_UPDATE = 0.3, 1.0
 SMALL_UPDATE = 1e-3
 
 
@@ -433,9 +703,16 @@ def learning_rate_too_high(run: RunRecord) -> Finding | None:
     update = largest_update(run, 0)
     losses = relative_losses(run)
     died = failed(run) and any(
-        after.dead >= 0.75 and before.dead < 0.4 and activation in RECTIFIERS
-        for before, after, activation in zip(
-            hidden(run, 0), hidden(run, -1), run.settings.activation, strict=True
+        after.dead >= 0.75
+        and before.dead < 0.4
+        and activation in RECTIFIERS
+        and width >= FEWEST_ALIVE
+        for before, after, activation, width in zip(
+            hidden(run, 0),
+            hidden(run, -1),
+            run.settings.activation,
+            run.settings.sizes[1:-1],
+            strict=True,
         )
     )
     climbs = sum(b > a for a, b in pairwise(losses))
@@ -444,7 +721,7 @@ def learning_rate_too_high(run: RunRecord) -> Finding | None:
             f"the loss became infinite or NaN at step {run.outcome.steps}; the first step changes the weights by "
             f"{update:.2g} of their size"
         )
-    elif update > LARGE_UPDATE:
+    elif update > (LARGE_UPDATE if failed(run) else WHOLESALE_UPDATE):
         evidence = f"the first step changes the weights of a layer by {update:.2g} of their size (usual: 0.01)"
     elif (
         len(losses) >= 5
@@ -464,7 +741,7 @@ def learning_rate_too_high(run: RunRecord) -> Finding | None:
         "learning_rate_too_high",
         harm(run),
         f"{evidence}, at learning rate {rate:.3g} of {run.settings.optimizer}",
-        f"Try learning_rate_init={suggested_rate(run, update):.2g}",
+        f"Try learning_rate_init={rounded(suggested_rate(run, update))}",
     )
 
 
@@ -483,19 +760,42 @@ def learning_rate_too_low(run: RunRecord) -> Finding | None:
     update = max(largest_update(run, probe) for probe in range(len(run.probes)))
     last = run.probes[-1]
     pull = sum(layer.gradient * layer.weight for layer in last.layers)
-    if update > SMALL_UPDATE or pull < 0.1 * (run.data.baseline_loss or last.loss):
+    if pull < 0.1 * (run.data.baseline_loss or last.loss):
         return None
-    rate = run.settings.learning_rate_init
-    clipped = run.outcome.clipped
+    rate, rates = run.settings.learning_rate_init, run.curve.learning_rate
+    highest = max(rate, *rates) if rates else rate
+    if rates and rates[-1] < VANISHED_RATE * highest and largest_update(run, -1) < SMALL_UPDATE:
+        return Finding(
+            "learning_rate_too_low",
+            "error",
+            f"the learning rate fell from {highest:.2g} to {rates[-1]:.1g} before there was anything learned; "
+            f"{found_in_vain(run)}",
+            "Use learning_rate='constant', or let the rate fall more slowly",
+        )
+    if update > SMALL_UPDATE:
+        return None
+    clipped = run.outcome.clipped or 0.0
+    rate *= min(1e4, 0.01 / max(update, 1e-12))
     return Finding(
         "learning_rate_too_low",
         "error",
         f"no step changes a layer's weights by more than {update:.1g} of their size (usual: 0.01) at learning rate "
-        f"{rate:.3g} of {run.settings.optimizer}"
+        f"{run.settings.learning_rate_init:.3g} of {run.settings.optimizer}"
         + (f", and {clipped:.0%} of the gradients were clipped" if clipped else "")
         + f"; {found_in_vain(run)}",
-        f"Try learning_rate_init={rate * min(1e4, 0.005 / max(update, 1e-12)):.1g}",
+        "Clip less: clip_norm=1, or not at all"
+        if clipped > 0.5 and (run.settings.clip_norm or 1.0) < 1.0
+        else f"Try learning_rate_init={rounded(rate)}, and more if the loss still falls slowly",
     )
+
+
+#: What is left of a learning rate that has fallen to nothing.
+VANISHED_RATE = 0.01
+
+
+def rounded(number: float) -> str:
+    """One digit, as it is typed."""
+    return f"{float(f'{number:.1g}'):g}"
 
 
 def batch_too_small(run: RunRecord) -> Finding | None:
@@ -544,21 +844,43 @@ def batch_too_large(run: RunRecord) -> Finding | None:
         harm(run),
         f"batches of {settings.batch_size} of {n} rows gave {run.outcome.steps} steps in all, and the loss was still "
         f"falling; {found_in_vain(run)}",
-        "Use batch_size=32 to 256",
+        "Use batch_size=32",
+    )
+
+
+#: Steps that it takes to learn anything much: fewer are no training, more are advised.
+ENOUGH_STEPS = 1000
+
+
+def gave_up(run: RunRecord) -> bool:
+    """Whether early stopping ended training when it had hardly begun."""
+    return (
+        run.outcome.stopped == "early"
+        and lacks(run)
+        and run.outcome.steps < ENOUGH_STEPS
+        and not is_small(run)
     )
 
 
 def too_few_epochs(run: RunRecord) -> Finding | None:
-    """Training that ended while the loss was falling."""
+    """Training that ended while the loss was falling, or before it began to fall."""
+    done = len(run.curve.loss)
+    if gave_up(run):
+        return Finding(
+            "too_few_epochs",
+            harm(run),
+            f"early stopping ended training after {done} epochs ({run.outcome.steps} steps); {found_in_vain(run)}",
+            f"Wait longer for the validation loss to fall (patience={max(20, 5 * done)}), or raise the learning rate",
+        )
     if not unfinished(run) or batch_too_large(run) or learning_rate_too_low(run):
         return None
-    done = len(run.curve.loss)
+    per_epoch = max(1, round(run.outcome.steps / max(done, 1)))
+    epochs = max(5 * done, math.ceil(ENOUGH_STEPS / per_epoch))
     return Finding(
         "too_few_epochs",
         harm(run),
-        f"after {done} epochs ({run.outcome.steps} steps) the loss was still falling, by {late_fall(run):.0%} of the "
-        f"best constant's over the last fifth; {found_in_vain(run)}",
-        f"Train for {5 * done} epochs or more, with early_stopping",
+        f"after {counted(done, 'epoch')} ({run.outcome.steps} steps) the loss was still falling; {found_in_vain(run)}",
+        f"Train longer, with epochs={epochs} and early_stopping",
     )
 
 
@@ -622,16 +944,16 @@ def underfitting(run: RunRecord) -> Finding | None:
 
 def plateau(run: RunRecord) -> Finding | None:
     """A loss that settled at less than the data hold, in a network that could do better."""
-    if not lacks(run) or unfinished(run) or run.outcome.stopped == "diverged":
+    if not lacks(run) or unfinished(run) or gave_up(run) or run.outcome.stopped == "diverged":
         return None
     if is_small(run) and not is_stuck(run):
         return None
     return Finding(
         "plateau",
         "error",
-        f"the loss fell by {late_fall(run):.1%} of the best constant's over the last fifth of the epochs and stands at "
-        f"{relative_losses(run)[-1]:.2f} of it; {found_in_vain(run)}",
-        "Try adam with learning_rate_init=0.003, another seed, and relu or tanh with cross-entropy",
+        f"the loss no longer falls, at {relative_losses(run)[-1]:.2f} times that of the best constant; "
+        f"{found_in_vain(run)}",
+        "Try adam with learning_rate_init=0.003, another seed, activation='relu', and for classes loss='auto'",
     )
 
 
@@ -658,6 +980,8 @@ def overfitting(run: RunRecord) -> Finding | None:
     outcome, curve, base = run.outcome, run.curve, run.data.baseline_loss
     if outcome.validation_skill is None or not curve.validation_loss or not base:
         return None
+    if validation_too_small(run):
+        return None
     end, lowest = curve.validation_loss[-1] / base, min(curve.validation_loss) / base
     gap = end - relative_losses(run)[-1]
     apart = outcome.training_skill - max(outcome.validation_skill, 0.0)
@@ -672,9 +996,10 @@ def overfitting(run: RunRecord) -> Finding | None:
         "overfitting",
         "warning",
         f"validation loss was lowest in epoch {best} of {len(curve.loss)} and ended {end / max(lowest, 1e-12):.2g} "
-        f"times as high; skill is {outcome.training_skill:.2f} on training rows and {outcome.validation_skill:.2f} on "
-        "validation rows",
-        "Use early_stopping, more data, a smaller network, alpha or dropout",
+        f"times as high; {measure(run)} is {score(run, outcome.training_skill, outcome.chance)} on training rows and "
+        f"{score(run, outcome.validation_skill, outcome.validation_chance)} on validation rows",
+        ("Use" if run.settings.early_stopping else "Use early_stopping,")
+        + " more data, a smaller network, an L2 penalty (alpha) or dropout=0.2",
     )
 
 
@@ -690,9 +1015,9 @@ def diverged(run: RunRecord) -> Finding | None:
     )
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, nouns: str | None = None) -> str:
     """1 row, 2 rows."""
-    return f"{number} {noun}" + ("" if number == 1 else "s")
+    return f"{number} {noun if number == 1 else nouns or noun + 's'}"
 
 
 def listed(items: list[str], count: int) -> str:
@@ -704,13 +1029,21 @@ def listed(items: list[str], count: int) -> str:
 RULES: tuple[Rule, ...] = (
     non_finite_data,
     output_cannot_reach_targets,
+    sentinel_values,
+    target_outliers,
+    identifier_column,
     unscaled_inputs,
     unscaled_targets,
     bad_initial_scale,
+    missing_class,
+    validation_unlike_training,
     shuffled_labels,
     wrong_validation_labels,
     leaking_column,
+    repeated_rows,
+    unshuffled_rows,
     l2_too_strong,
+    dropout_too_strong,
     batch_too_small,
     batch_too_large,
     exploding_gradients,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,13 @@ from anyarray_mlp.diagnosis.data_summary import (
     as_classes,
     association,
     evenly,
-    neighbour_skill,
-    skill,
     summarize_data,
+)
+from anyarray_mlp.diagnosis.held_out import (
+    Repeats,
+    recurring,
+    share_repeated,
+    shift_between,
 )
 from anyarray_mlp.diagnosis.probe import (
     Probe,
@@ -40,6 +45,7 @@ from anyarray_mlp.diagnosis.run_record import (
     RunRecord,
     Settings,
 )
+from anyarray_mlp.diagnosis.skill import Rows, neighbour_skill, predicted_classes
 from anyarray_mlp.errors import DivergedError
 from anyarray_mlp.inference import is_sparse
 from anyarray_mlp.model import MLP
@@ -60,9 +66,12 @@ from anyarray_mlp.training import (
 Array = Any
 Host = NDArray[Any]
 
-#: Rows of a probe, of the sample that the outcome is judged on, and of the search for neighbours.
+#: Rows of a probe, of the sample that the outcome is judged on, and of those that neighbours are looked for among.
 PROBE_ROWS = 128
 OUTCOME_ROWS = 512
+NEIGHBOUR_ROWS = 2048
+#: Rows from which a score of a part of the validation rows is worth looking at.
+ENOUGH_ROWS = 20
 #: Parameters up to which a probe is not worth a compilation.
 FETCHED = 1_000_000
 #: Skills below which nearest neighbours are asked whether the data hold more than was learned.
@@ -106,6 +115,8 @@ class RunMonitor:
         one_hot: Sequence[bool] = (),
         class_names: Sequence[Any] = (),
         statistics: StepStatistics | None = None,
+        sample_weight: Array | None = None,
+        shuffle: bool = True,
         **others: Any,
     ) -> None:
         self.mlp = mlp
@@ -130,10 +141,17 @@ class RunMonitor:
             epochs=epochs,
             clip_norm=clip_norm,
             early_stopping=early_stopping is not None,
+            shuffle=shuffle or not self.by_steps,
+            weighted=sample_weight is not None,
         )
         decay = alpha / self.settings.batch_size
         parts = mlp, self.optimizer, decay, clip_norm, input_scale
         self.x, self.targets = HostRows(backend, x), HostRows(backend, targets)
+        self.weight: Host | None = None
+        if sample_weight is not None:
+            self.weight = np.asarray(
+                HostRows(backend, sample_weight).take(np.arange(n)), dtype=np.float64
+            )
         self.validation = None
         if validation:
             self.validation = HostRows(backend, validation[0]), HostRows(backend, validation[1])
@@ -143,14 +161,16 @@ class RunMonitor:
         self.initial = np.asarray(state.parameters if state else initial)
 
         rows = evenly(n, PROBE_ROWS)
-        self.probe_rows = self.x.take(rows), self.targets.take(rows)
+        probe_rows = [self.x.take(rows), self.targets.take(rows)]
+        if self.weight is not None:
+            probe_rows.append(self.weight[rows])
         if probe_on_device is None:
             # Reproducible arithmetic has only the operations that training needs; a probe needs others.
             large = mlp.layout.size > FETCHED
             probe_on_device = backend.arithmetic == "plain" and (backend.name != "jax" or large)
         self.prober = backend if probe_on_device else select_backend("numpy", dtype=backend.dtype)
-        self.probe_data = tuple(on_device(self.prober, a) for a in self.probe_rows)
-        self.run = self.prober.jit(probe_function(*parts))
+        self.probe_data = tuple(on_device(self.prober, a) for a in probe_rows)
+        self.run = self.prober.jit(probe_function(*parts, weighted=self.weight is not None))
         moments = tuple(np.zeros_like(self.initial) for _ in range(self.optimizer.n_moments))
         self.start = state or TrainingState(self.initial, moments, 0, 0)
         self.probes: list[Probe] = []
@@ -219,27 +239,40 @@ class RunMonitor:
         n = self.x.n
         rows = evenly(n, SUMMARY_ROWS)
         x, targets, full = self.x.host, self.targets.host, None
+        weight = self.weight
         if x is None or targets is None:
             x, targets, full = self.x.take(rows), self.targets.take(rows), n
+            weight = None if weight is None else weight[rows]
         n_validation = self.validation[0].n if self.validation else 0
         data = summarize_data(
-            self.mlp, x, targets, n_validation, self.input_scale, full, self.one_hot
+            self.mlp, x, targets, n_validation, self.input_scale, full, self.one_hot, weight
         )
+        outcome = self.outcome(result)
         return RunRecord(
             settings=self.settings,
             data=data,
             initial=initial_layers(self.mlp, self.initial),
             curve=self.curve(result if isinstance(result, DivergedError) else None),
             probes=tuple(self.probes),
-            outcome=self.outcome(result),
-            names=Names(self.names_of(data), self.class_names),
+            outcome=outcome,
+            names=Names(self.names_of(data, outcome), self.class_names),
         )
 
-    def names_of(self, data: DataSummary) -> dict[str, str]:
+    def names_of(self, data: DataSummary, outcome: Outcome) -> dict[str, str]:
         """The names of the columns that findings may mention."""
         if not self.column_names:
             return {}
-        places = {data.largest_column, *data.constant, *data.leaking}
+        places = {
+            data.largest_column,
+            data.widest,
+            data.narrowest,
+            *data.constant,
+            *data.leaking,
+            *data.identifiers,
+        }
+        places.update(column for column, _, _ in data.sentinels)
+        if outcome.shift is not None:
+            places.add(outcome.shift.column)
         places.update(place for pair in data.duplicates for place in pair)
         return {str(place): self.column_names[place] for place in sorted(places)}
 
@@ -278,29 +311,46 @@ class RunMonitor:
         if not np.all(np.isfinite(parameters)):
             parameters = self.initial
 
-        x, targets, classes = self.sample((self.x, self.targets))
-        outputs = self.outputs(host, parameters, x)
-        training = skill(outputs, targets, classes)
+        rows = evenly(self.x.n, OUTCOME_ROWS)
+        seen = self.sample((self.x, self.targets))
+        if self.weight is not None:
+            seen = replace(seen, weight=self.weight[rows])
+        outputs = self.outputs(host, parameters, seen.x)
+        training = seen.skill(outputs)
         validation, mapping = None, 0.0
+        held = answers = None
         if self.validation:
-            held, truth, truths = self.sample(self.validation)
-            answers = self.outputs(host, parameters, held)
-            validation = skill(answers, truth, truths)
-            learned = outputs
+            held = self.sample(self.validation)
+            held = replace(held, weight=self.weights_of(held.classes))
+            answers = self.outputs(host, parameters, held.x)
+            validation = held.skill(answers)
+            learned, latest = outputs, answers
             if stopped == "early":
                 # The best parameters may be the first: look at what was learned since.
                 last = self.epochs[-1].snapshot().parameters
-                answers, learned = self.outputs(host, last, held), self.outputs(host, last, x)
-            if truths is not None and classes is not None and answers.shape[1] > 1:
-                mapping = renamed_share(answers, truths) - renamed_share(learned, classes)
+                latest, learned = (self.outputs(host, last, part.x) for part in (held, seen))
+            if held.classes is not None and seen.classes is not None and answers.shape[1] > 1:
+                mapping = renamed_share(latest, held.classes) - renamed_share(learned, seen.classes)
 
-        neighbours = related = None
+        neighbours = related = held_neighbours = None
         doubtful = training < DOUBTFUL_TRAINING or (
             validation is not None and validation < DOUBTFUL_VALIDATION
         )
-        if doubtful and len(x) > 20 and np.all(np.isfinite(x)) and np.all(np.isfinite(targets)):
-            neighbours = neighbour_skill(x, targets, classes)
-            related = association(x, targets, classes)
+        finite = np.all(np.isfinite(seen.x)) and np.all(np.isfinite(seen.targets))
+        if doubtful and len(seen.x) > 20 and finite:
+            related = association(seen.x, seen.targets, seen.classes)
+            rows = evenly(self.x.n, NEIGHBOUR_ROWS)
+            known = Rows(
+                self.x.take(rows),
+                self.targets.take(rows),
+                as_classes(self.targets.take(rows), self.mlp),
+                None if self.weight is None else self.weight[rows],
+            )
+            neighbours = neighbour_skill(known)
+            if held is not None and (held.classes is None) == (known.classes is None):
+                held_neighbours = neighbour_skill(known, held)
+        judged = (seen, outputs) if held is None or answers is None else (held, answers)
+        found = right_of_class(judged[1], judged[0].classes)
         return Outcome(
             stopped=stopped,
             steps=steps,
@@ -309,15 +359,63 @@ class RunMonitor:
             neighbour_skill=neighbours,
             association=related,
             validation_mapping=mapping,
-            predicted_counts=() if classes is None else class_counts(outputs),
+            predicted_counts=() if seen.classes is None else class_counts(outputs),
             clipped=float(np.concatenate(self.clipped).mean()) if self.clipped else None,
+            chance=seen.chance,
+            validation_chance=None if held is None else held.chance,
+            rows_of_class=found[0],
+            found_of_class=found[1],
+            missing_classes=self.missing_classes(),
+            validation_neighbour_skill=held_neighbours,
+            shift=None if held is None else shift_between(seen.x, held.x),
+            repeats=None if held is None or answers is None else self.repeats(held, answers),
         )
 
-    def sample(self, data: tuple[HostRows, HostRows]) -> tuple[Host, Host, Host | None]:
-        """Rows of a set, evenly spread, on the host: inputs, targets and, if there are any, classes."""
+    def weights_of(self, classes: Host | None) -> Host | None:
+        """What rows of these classes count for: the mean weight of their class in training; None without weights."""
+        if self.weight is None or classes is None:
+            return None
+        known = as_classes(self.targets.take(np.arange(self.x.n)), self.mlp)
+        if known is None:
+            return None
+        k = int(max(known.max(), classes.max())) + 1
+        sums = np.bincount(known, weights=self.weight, minlength=k)
+        means = sums / np.maximum(np.bincount(known, minlength=k), 1)
+        weight = np.where(means > 0, means, self.weight.mean())[classes]
+        return weight if weight.sum() > 0 else None
+
+    def missing_classes(self) -> tuple[tuple[int, int], ...]:
+        """Classes of validation rows that no training row has, and their numbers of rows."""
+        if self.validation is None:
+            return ()
+        every = [part.take(np.arange(part.n)) for part in (self.targets, self.validation[1])]
+        known, held = (as_classes(targets, self.mlp) for targets in every)
+        if known is None or held is None:
+            return ()
+        counts = np.bincount(held)
+        missing = np.setdiff1d(np.flatnonzero(counts), known)
+        return tuple((int(code), int(counts[code])) for code in missing)
+
+    def repeats(self, held: Rows, answers: Host) -> Repeats | None:
+        """Which of a sample of validation rows are training rows as well, and how well either are predicted."""
+        x = self.x.host
+        if x is None or len(held.x) < ENOUGH_ROWS or x.dtype != held.x.dtype:
+            return None
+        again = recurring(x, held.x, allowed=0)
+        among = share_repeated(x)
+        if again is None or among is None:
+            return None
+        skills = [
+            held.part(rows).skill(answers[rows]) if len(rows) >= ENOUGH_ROWS else None
+            for rows in (np.flatnonzero(again), np.flatnonzero(~again))
+        ]
+        return Repeats(len(held.x), int(np.count_nonzero(again)), among, *skills)
+
+    def sample(self, data: tuple[HostRows, HostRows]) -> Rows:
+        """Rows of a set, evenly spread, on the host."""
         rows = evenly(data[0].n, OUTCOME_ROWS)
         x, targets = (part.take(rows) for part in data)
-        return x, targets, as_classes(targets, self.mlp)
+        return Rows(x, targets, as_classes(targets, self.mlp))
 
     def outputs(self, host: Backend, parameters: Host, x: Host) -> Host:
         """Outputs (n, k); zeros where they overflow."""
@@ -382,10 +480,18 @@ def renamed_share(outputs: Host, classes: Host) -> float:
 
 def class_counts(outputs: Host) -> tuple[int, ...]:
     """Rows predicted as each class."""
-    if outputs.shape[1] > 1:
-        return tuple(np.bincount(np.argmax(outputs, axis=1), minlength=outputs.shape[1]).tolist())
-    yes = int(np.count_nonzero(outputs >= 0.5))
-    return len(outputs) - yes, yes
+    k = max(outputs.shape[1], 2)
+    return tuple(np.bincount(predicted_classes(outputs), minlength=k).tolist())
+
+
+def right_of_class(outputs: Host, classes: Host | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Rows of each class, and how many of them are predicted as it."""
+    if classes is None:
+        return (), ()
+    right = classes[predicted_classes(outputs) == classes]
+    k = int(classes.max()) + 1
+    rows, found = (np.bincount(part, minlength=k).tolist() for part in (classes, right))
+    return tuple(rows), tuple(found)
 
 
 def diagnosed_fit(

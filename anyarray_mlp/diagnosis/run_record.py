@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from anyarray_mlp.diagnosis.data_summary import DataSummary
+from anyarray_mlp.diagnosis.held_out import Repeats, Shift
 from anyarray_mlp.diagnosis.probe import LayerFigures, Probe
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How the run was set up; names as in `fit`."""
+    """How the run was set up; names as in `fit`. `weighted` says whether rows have weights."""
 
     sizes: tuple[int, ...]
     activation: tuple[str, ...]
@@ -25,6 +26,8 @@ class Settings:
     epochs: int
     clip_norm: float | None
     early_stopping: bool
+    shuffle: bool = True
+    weighted: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,17 @@ class Outcome:
         labels are coded otherwise.
     predicted_counts : rows of the sample predicted as each class; empty in regression.
     clipped : share of steps whose gradient was clipped; None without clipping.
+    chance, validation_chance : share of the most frequent class among the rows that the skills are of; None without
+        classes.
+    rows_of_class, found_of_class : validation rows of each class (training rows where there are none to validate on)
+        and how many of them are recognised, in the sample.
+    missing_classes : classes of validation rows that no training row has, and how many rows each has.
+    validation_neighbour_skill : what neighbours among the training rows tell of validation rows; None where it was not
+        needed.
+    shift : how validation inputs differ from training inputs.
+    repeats : validation rows that are training rows as well.
+
+    Skills and chance are by weight where rows have weights.
     """
 
     stopped: str
@@ -81,6 +95,14 @@ class Outcome:
     validation_mapping: float
     predicted_counts: tuple[int, ...]
     clipped: float | None
+    chance: float | None = None
+    validation_chance: float | None = None
+    rows_of_class: tuple[int, ...] = ()
+    found_of_class: tuple[int, ...] = ()
+    missing_classes: tuple[tuple[int, int], ...] = ()
+    validation_neighbour_skill: float | None = None
+    shift: Shift | None = None
+    repeats: Repeats | None = None
 
 
 @dataclass(frozen=True)
@@ -133,7 +155,7 @@ class RunRecord:
                 )
                 for probe in record["probes"]
             ),
-            outcome=Outcome(**tuples(record["outcome"])),
+            outcome=outcome_from(record["outcome"]),
             names=Names(**tuples(record.get("names", {}))),
         )
 
@@ -147,6 +169,13 @@ class RunRecord:
         """Share of the baseline loss that training removed from the data loss; 1 is all of it."""
         base = self.data.baseline_loss
         return 1.0 - self.probes[-1].loss / base if base else self.outcome.training_skill
+
+
+def outcome_from(record: dict[str, Any]) -> Outcome:
+    """The outcome of its dict."""
+    parts = {"shift": Shift, "repeats": Repeats}
+    nested = {name: kind(**record[name]) for name, kind in parts.items() if record.get(name)}
+    return Outcome(**tuples(record) | nested)
 
 
 def tuples(record: dict[str, Any]) -> dict[str, Any]:

@@ -63,6 +63,20 @@ def letters() -> tuple[Array, Array]:
     return x, np.array([ord(line[0]) - ord("A") for line in lines], dtype=np.int64)
 
 
+def imbalanced() -> tuple[Array, Array]:
+    from sklearn.datasets import make_classification
+
+    x, y = make_classification(2000, 20, n_informative=8, weights=[0.93], random_state=0)
+    return x, y.astype(np.int64)
+
+
+def friedman() -> tuple[Array, Array]:
+    from sklearn.datasets import make_friedman1
+
+    x, y = make_friedman1(800, noise=1.0, random_state=0)
+    return x, y
+
+
 SOURCES: dict[str, tuple[str, str, Callable[[], tuple[Array, Array]]]] = {
     # name: (task, scaling that suits it, reader)
     "digits": ("classes", "pixels", lambda: built_in("digits")),
@@ -79,6 +93,8 @@ SOURCES: dict[str, tuple[str, str, Callable[[], tuple[Array, Array]]]] = {
     "abs_sine": ("values", "standard", lambda: built_in("abs_sine")),
     "wine_quality": ("values", "standard", wine_quality),
     "california": ("values", "standard", california),
+    "imbalanced": ("binary", "standard", imbalanced),
+    "friedman": ("values", "standard", friedman),
 }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp import MLP, EarlyStopping
+from anyarray_mlp.data import class_weights
 from anyarray_mlp.initializers import normal
 from benchmarks.diagnosis.data_sets import read
 
@@ -33,6 +34,7 @@ class Plan:
     output: str
     options: dict[str, Any]
     loss: str = "auto"
+    dropout: float = 0.0
     fault: str = ""
     accept: tuple[str, ...] = ()
     initial: Callable[[MLP], Array] | None = None
@@ -41,7 +43,13 @@ class Plan:
     def network(self) -> MLP:
         k = self.targets.shape[1] if self.targets.ndim == 2 else int(self.classes)
         sizes = (self.x.shape[1], *self.hidden, k)
-        return MLP(sizes, activation=self.activation, output=self.output, loss=self.loss)
+        return MLP(
+            sizes,
+            activation=self.activation,
+            output=self.output,
+            loss=self.loss,
+            dropout=self.dropout,
+        )
 
     @property
     def classes(self) -> int:
@@ -69,8 +77,19 @@ STEPS = {
 WIDTH = {"spirals": 64, "letters": 64, "mnist": 64, "abs_sine": 48}
 #: Narrow problems that one learns with adam at a brisk rate; the others get any optimiser.
 BRISK = ("spirals", "moons", "abs_sine", "letters")
+#: Sets of rare classes, which a network is told to weigh.
+WEIGHTED = ("imbalanced",)
 #: Small or noisy sets, which a network learns by heart unless it is stopped in time.
-NOISY = ("heart", "diabetes", "wine_quality", "california", "iris", "wine", "breast_cancer")
+NOISY = (
+    "heart",
+    "diabetes",
+    "wine_quality",
+    "california",
+    "iris",
+    "wine",
+    "breast_cancer",
+    "imbalanced",
+)
 
 
 def generator(*key: Any) -> Generator:
@@ -120,7 +139,40 @@ def healthy(name: str, seed: int) -> Plan:
     }
     if name in NOISY or rng.random() < 0.3:
         options["early_stopping"] = EarlyStopping(patience=10)
+    if name in WEIGHTED:
+        options["sample_weight"] = class_weights(t.reshape(-1).astype(int), "balanced")
     return Plan(name, task, x, t, xv, tv, (width,) * depth, activation, output, options)
+
+
+def varied(name: str, seed: int) -> Plan:
+    """A healthy run of another make: deeper, other activations, dropout, AdamW or L-BFGS, stopped in time."""
+    plan = healthy(name, seed)
+    rng = generator("varied", name, seed)
+    width, depth = max(32, plan.hidden[0]), int(rng.integers(1, 5))
+    activation = str(rng.choice(["relu", "leaky_relu", "elu", "silu", "softplus", "tanh"]))
+    options = {**plan.options, "early_stopping": EarlyStopping(patience=20)}
+    optimizer, rate = [("adam", 2e-3), ("adamw", 2e-3), ("nesterov", 0.01), ("lbfgs", 0.0)][
+        rng.integers(4)
+    ]
+    options["optimizer"] = optimizer
+    dropout = 0.0
+    if optimizer == "lbfgs":
+        del options["learning_rate_init"], options["batch_size"]
+        options.update(epochs=200, alpha=1.0)
+    else:
+        options["learning_rate_init"] = rate
+        dropout = float(rng.choice([0.0, 0.1, 0.2])) if len(plan.x) > 1000 else 0.0
+    if optimizer == "nesterov":
+        # It takes its time where the way is long.
+        options["epochs"] *= 2
+        depth = min(depth, 2)
+    return replace(
+        plan,
+        hidden=(width,) * depth,
+        activation=activation,
+        options=options,
+        dropout=dropout,
+    )
 
 
 def encode(task: str, t: Array, tv: Array) -> tuple[str, Array, Array]:
@@ -368,6 +420,72 @@ def batch_too_small(plan: Plan, rng: Generator) -> Plan:
     return changed(plan, batch_size=1, epochs=3, optimizer=optimizer, learning_rate_init=rate)
 
 
+def sentinel_values(plan: Plan, rng: Generator) -> Plan:
+    """A tenth of a column's entries is -999 or the like, and the column is standardised with them."""
+    column = int(np.argmax([len(np.unique(values)) for values in plan.x.T]))
+    x, xv = plan.x.copy(), plan.xv.copy()
+    width = x[:, column].max() - x[:, column].min()
+    value = x[:, column].min() - float(rng.uniform(3, 50)) * width
+    for a in (x, xv):
+        a[rng.random(len(a)) < 0.1, column] = value
+    mean, std = x[:, column].mean(), x[:, column].std()
+    for a in (x, xv):
+        a[:, column] = (a[:, column] - mean) / std
+    return replace(plan, x=x, xv=xv)
+
+
+def target_outliers(plan: Plan, rng: Generator) -> Plan:
+    """A few targets a thousand times too large, as by mistyping, before they are standardised."""
+    t = plan.targets.copy()
+    wrong = rng.choice(np.flatnonzero(np.abs(t[:, 0]) > 0.5), max(1, len(t) // 300), replace=False)
+    t[wrong] *= 1000.0
+    mean, std = t.mean(), t.std()
+    return replace(plan, targets=(t - mean) / std, tv=(plan.tv - mean) / std)
+
+
+def identifier_column(plan: Plan, rng: Generator) -> Plan:
+    """The row's number as a column, standardised as the others are."""
+    n = len(plan.x)
+    number = rng.permutation(n + len(plan.xv)).astype(float)[:, None]
+    number = (number - number.mean()) / number.std()
+    x, xv = (np.concatenate(p, axis=1) for p in ((plan.x, number[:n]), (plan.xv, number[n:])))
+    return replace(plan, x=x, xv=xv)
+
+
+def missing_class(plan: Plan, rng: Generator) -> Plan:
+    keep = plan.targets != int(rng.integers(plan.classes))
+    return replace(plan, x=plan.x[keep], targets=plan.targets[keep])
+
+
+def validation_unlike_training(plan: Plan, rng: Generator) -> Plan:
+    """Validation rows as they were before scaling."""
+    scale, offset = float(10.0 ** rng.uniform(1, 2)), float(rng.uniform(0, 3))
+    if plan.data_set in ("digits", "mnist"):
+        offset = 0.0
+    return replace(plan, xv=(plan.xv + offset) * scale)
+
+
+def repeated_rows(plan: Plan, rng: Generator) -> Plan:
+    """Half of the validation rows are training rows."""
+    half = len(plan.xv) // 2
+    rows = rng.choice(len(plan.x), half, replace=False)
+    xv, tv = plan.xv.copy(), plan.tv.copy()
+    xv[:half], tv[:half] = plan.x[rows], plan.targets[rows]
+    return replace(plan, xv=xv, tv=tv)
+
+
+def unshuffled_rows(plan: Plan, rng: Generator) -> Plan:
+    order = np.argsort(plan.targets.reshape(-1), kind="stable")
+    plan = replace(plan, x=plan.x[order], targets=plan.targets[order])
+    return changed(plan, shuffle=False)
+
+
+def dropout_too_strong(plan: Plan, rng: Generator) -> Plan:
+    plan.options.pop("early_stopping", None)
+    plan = replace(plan, dropout=float(rng.uniform(0.9, 0.97)))
+    return changed(plan, optimizer="adam", learning_rate_init=2e-3)
+
+
 def l2_too_strong(plan: Plan, rng: Generator) -> Plan:
     strength = float(10.0 ** rng.uniform(0.3, 1.5))
     plan.options.pop("early_stopping", None)
@@ -446,6 +564,31 @@ FAULTS: dict[str, tuple[Planter, tuple[str, ...], tuple[str, ...]]] = {
         ("digits", "iris", "mnist", "wine", "letters"),
         (),
     ),
+    "sentinel_values": (
+        sentinel_values,
+        ("diabetes", "breast_cancer", "heart", "spirals", "wine_quality", "wine", "california"),
+        (),
+    ),
+    "target_outliers": (target_outliers, VALUES, ()),
+    "identifier_column": (identifier_column, EVERY, ()),
+    "missing_class": (missing_class, ("digits", "iris", "mnist", "wine", "letters"), ()),
+    "validation_unlike_training": (validation_unlike_training, EVERY, ()),
+    "repeated_rows": (
+        repeated_rows,
+        (
+            "digits",
+            "breast_cancer",
+            "heart",
+            "diabetes",
+            "spirals",
+            "wine",
+            "letters",
+            "california",
+        ),
+        (),
+    ),
+    "unshuffled_rows": (unshuffled_rows, EVERY, ()),
+    "dropout_too_strong": (dropout_too_strong, EVERY, ()),
     "leaking_column": (leaking_column, tuple(n for n in EVERY if n != "abs_sine"), ()),
     "constant_column": (
         constant_column,

@@ -23,13 +23,13 @@ import numpy as np
 from anyarray_mlp.diagnosis import Diagnosis, diagnosed_fit
 from benchmarks.diagnosis.data_sets import present
 from benchmarks.diagnosis.mild_faults import HARM, MILD, mildly_planted
-from benchmarks.diagnosis.planted_faults import FAULTS, Plan, generator, healthy, planted
+from benchmarks.diagnosis.planted_faults import FAULTS, Plan, generator, healthy, planted, varied
 
-HELD_OUT = ("wine", "moons", "letters", "california")
+HELD_OUT = ("wine", "moons", "letters", "california", "imbalanced", "friedman")
 #: Seeds from here on were not used for tuning.
 FRESH = 4000
 #: Runs of each fault in each group, and healthy runs of each set.
-PLANTED_TUNED, PLANTED_HELD_OUT, HEALTHY, MILDLY = 5, 3, 9, 8
+PLANTED_TUNED, PLANTED_HELD_OUT, HEALTHY, VARIED, MILDLY = 5, 3, 9, 3, 8
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,13 @@ def planted_results(sets: list[str]) -> list[Result]:
 
 
 def healthy_results(sets: list[str]) -> list[Result]:
-    """Healthy runs on every set, on fresh seeds."""
-    return [judge(healthy(name, FRESH + k), FRESH + k) for name in sets for k in range(HEALTHY)]
+    """Healthy runs on every set, on fresh seeds: of the usual make, and of others."""
+    return [
+        judge(make(name, FRESH + k), FRESH + k)
+        for name in sets
+        for make, count in ((healthy, HEALTHY), (varied, VARIED))
+        for k in range(count)
+    ]
 
 
 def mild_results(sets: list[str]) -> list[tuple[Result, Result]]:
