@@ -38,6 +38,8 @@ SET_OF = {
     "overfitting": "breast_cancer",
     "underfitting": "xor",
     "unscaled_targets": "diabetes",
+    "target_outliers": "diabetes",
+    "sentinel_values": "diabetes",
     "plateau": "xor",
     "batch_too_large": "breast_cancer",
     "batch_too_small": "diabetes",

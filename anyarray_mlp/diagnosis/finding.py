@@ -86,9 +86,8 @@ CONSEQUENCES: dict[str, frozenset[str]] = {
         TRAINING,
     ),
     "shuffled_labels": TRAINING | VALIDATION,
-    **dict.fromkeys(
-        ("missing_class", "validation_unlike_training", "wrong_validation_labels"), VALIDATION
-    ),
+    "validation_unlike_training": VALIDATION | {"wrong_validation_labels"},
+    "wrong_validation_labels": VALIDATION,
     "class_imbalance": frozenset({"one_class_predicted"}),
 }
 

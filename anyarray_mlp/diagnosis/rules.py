@@ -441,9 +441,7 @@ USUAL_DROPOUT, EXTREME_DROPOUT = 0.5, 0.75
 def dropout_too_strong(run: RunRecord) -> Finding | None:
     """So many units dropped that too few are left to learn with."""
     highest = max(run.settings.dropout, default=0.0)
-    if highest <= USUAL_DROPOUT or not (
-        failed(run) or (highest >= EXTREME_DROPOUT and run.outcome.training_skill < 0.9)
-    ):
+    if highest <= USUAL_DROPOUT or not (failed(run) or highest >= EXTREME_DROPOUT):
         return None
     return Finding(
         "dropout_too_strong",
@@ -984,7 +982,9 @@ def overfitting(run: RunRecord) -> Finding | None:
         return None
     end, lowest = curve.validation_loss[-1] / base, min(curve.validation_loss) / base
     gap = end - relative_losses(run)[-1]
-    apart = outcome.training_skill - max(outcome.validation_skill, 0.0)
+    unknown = sum(rows for _, rows in outcome.missing_classes) / max(run.data.n_validation, 1)
+    unknown /= max(1.0 - (outcome.validation_chance or 0.0), 0.01)  # from accuracy to skill
+    apart = outcome.training_skill - unknown - max(outcome.validation_skill, 0.0)
     rose = end > 2.0 * lowest and apart > 0.1
     fell_behind = apart > 0.2 and (end > 1.3 * lowest or outcome.training_skill > 0.95)
     if not (apart > 0.4 or (gap > 0.4 and (rose or fell_behind))):

@@ -555,7 +555,7 @@ FAULTS: dict[str, tuple[Planter, tuple[str, ...], tuple[str, ...]]] = {
             "letters",
             "moons",
         ),
-        (),
+        ("missing_class",),
     ),
     "underfitting": (underfitting, ("spirals", "digits", "mnist", "xor", "letters", "moons"), ()),
     "shuffled_labels": (shuffled_labels, tuple(n for n in EVERY), ()),
