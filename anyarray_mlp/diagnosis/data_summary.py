@@ -293,15 +293,17 @@ def sentinel_columns(
     Many rows hold it, the others have many values, and it lies twice their range from the nearest of them. Zero in a
     column of counts does not.
     """
-    for column in columns.tolist():
-        values, counts = np.unique(sample[:, column], return_counts=True)
-        if len(values) < 10:
-            continue
-        for place, rest in ((0, values[1:]), (-1, values[:-1])):
-            share = float(counts[place] / len(sample))
-            gap = min(abs(values[place] - rest[0]), abs(values[place] - rest[-1]))
-            if counts[place] > 1 and share >= STANDS_IN and gap > APART * (rest[-1] - rest[0]):
-                yield column, float(values[place]), share
+    part = sample[:, columns]
+    for extreme, sign in ((part.min(axis=0), 1.0), (part.max(axis=0), -1.0)):
+        holds = part == extreme
+        rest = np.where(holds, np.nan, sign * part)
+        nearest, farthest = np.nanmin(rest, axis=0), np.nanmax(rest, axis=0)
+        apart = nearest - sign * extreme > APART * (farthest - nearest)
+        often = (holds.sum(axis=0) > 1) & (holds.mean(axis=0) >= STANDS_IN)
+        for place in np.flatnonzero(apart & often).tolist():
+            if len(np.unique(part[:, place])) >= 10:
+                share = float(holds[:, place].mean())
+                yield int(columns[place]), float(extreme[place]), share
 
 
 def outlier_share(targets: Host) -> float:

@@ -13,8 +13,8 @@ from anyarray_mlp.diagnosis.data_summary import evenly
 
 Host = NDArray[Any]
 
-#: Entries of a table up to which it is searched for rows that recur.
-SEARCHED = 20_000_000
+#: Entries of a table up to which it is searched for rows that recur, which takes a copy in float64.
+SEARCHED = 5_000_000
 #: Training rows that are looked up among the other training rows.
 LOOKED_UP = 512
 

@@ -180,9 +180,9 @@ def table(
         "seeds* are the same sets with other seeds, *held-out sets* "
         f"({', '.join(HELD_OUT)}) set no threshold, though the rules for renamed validation labels and for "
         "low learning rates were reworked after misses there on earlier seeds. `one_class_predicted` is planted by "
-        "biases of the output layer that start far off, so `bad_initial_scale` counts as right there too; `overfitting` "
-        "by few rows, which of many classes lack some, so there `missing_class` does. A quarter of the healthy runs are "
-        "of other makes: deeper, other activations, dropout, AdamW or L-BFGS (`varied`).",
+        "biases of the output layer that start far off, so `bad_initial_scale` counts as right there too; "
+        "`overfitting` by few rows, which of many classes lack some, so there `missing_class` does. A quarter of the "
+        "healthy runs are of other makes: deeper, other activations, dropout, AdamW or L-BFGS (`varied`).",
         "",
         "| | runs | detected | right cause first |",
         "|---|---:|---:|---:|",
