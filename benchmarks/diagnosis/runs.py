@@ -179,7 +179,8 @@ def table(
         "first if it is the first of them. Rules were tuned on seeds below 4000 of the sets in the first group; *fresh "
         "seeds* are the same sets with other seeds, *held-out sets* "
         f"({', '.join(HELD_OUT)}) set no threshold, though the rules for renamed validation labels and for "
-        "low learning rates were reworked after misses there on earlier seeds. `one_class_predicted` is planted by "
+        "low learning rates were reworked after misses there on earlier seeds, and those for dropout, rare and missing "
+        "classes after misses on these. `one_class_predicted` is planted by "
         "biases of the output layer that start far off, so `bad_initial_scale` counts as right there too; "
         "`overfitting` by few rows, which of many classes lack some, so there `missing_class` does. A quarter of the "
         "healthy runs are of other makes: deeper, other activations, dropout, AdamW or L-BFGS (`varied`).",
