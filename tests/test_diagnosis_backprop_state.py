@@ -181,6 +181,15 @@ def test_without_dropout_the_same_network_is_compared() -> None:
     assert "no mistake found" in str(report)
 
 
+def test_a_loss_that_was_not_given_is_named() -> None:
+    net = Dropped()
+    net.rate = 0.0
+    report = check_backprop(net, X, Y, train_step="step", **DOTTED)
+    assert report.understood["loss"] == "squared_error (none was given)"
+    report = check_backprop(net, X, Y, loss="squared_error", train_step="step", **DOTTED)
+    assert report.understood["loss"] == "squared_error (its factor left open)"
+
+
 def test_an_order_drawn_at_random_is_no_hindrance() -> None:
     class Shuffled(Dropped):
         rate = 0.0

@@ -612,7 +612,15 @@ class Check:
         findings.sort(key=lambda f: (SEVERITIES.index(f.severity), CATALOGUE[f.cause].rank))
         alarms = tuple(f for f in findings if f.severity != "note")
         notes = tuple(f for f in findings if f.severity == "note")
-        return BackpropReport(alarms, notes, self.known.summary(), tuple(rows))
+        return BackpropReport(alarms, notes, self.understood(), tuple(rows))
+
+    def understood(self) -> dict[str, Any]:
+        """What the network was taken for, with the loss that its gradients were held against."""
+        told = self.known.summary()
+        if self.user.loss is None and self.explanation is not None:
+            why = "its factor left open" if self.known.named else "none was given"
+            told["loss"] = f"{self.explanation.loss.name} ({why})"
+        return told
 
     def without_consequences(self) -> list[BackpropFinding]:
         """Leave out what follows from another finding."""
