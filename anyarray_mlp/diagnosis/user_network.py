@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,11 +18,11 @@ from anyarray_mlp.diagnosis.adapters import (
     with_guesses,
 )
 from anyarray_mlp.diagnosis.calling import Bound, bind, quiet
+from anyarray_mlp.diagnosis.left_behind import find_output, gradients_left_behind, output_array
 from anyarray_mlp.diagnosis.paths import read_path, to_host, write_path
 from anyarray_mlp.diagnosis.returned import (
     flatten,
     gradient_leaves,
-    is_numeric_nest,
     order_leaves,
 )
 from anyarray_mlp.diagnosis.snapshots import Snapshot
@@ -40,17 +40,11 @@ RATE_ATTRIBUTES = (
 )
 
 
-# What people call the output among the values that a forward pass keeps or returns by name; the
-# activation of the last layer (a2, A3) comes first.
-OUTPUT_NAMES = ("output", "out", "y_hat", "yhat", "outputs", "probs", "y_pred", "al")
-# Lists of what each layer gave, the output last.
-LAYERS_NAMES = ("activations", "a", "a_h", "as", "layer_outputs")
 # Attributes and globals that say how often a loop goes round: once is one step.
 LOOP_COUNTS = re.compile(
     r"((n|nb|num|max|total)_?)?epochs|(n|num|max)_?(iter|iters|iterations)_?|iterations"
 )
 BATCH_SIZES = re.compile(r"_?(mini_?)?batch_?size|bs")
-GRADIENT_CONTAINERS = re.compile(r"_*(grads?|gradients?|derivatives|nablas?)(_dict)?")
 
 
 class UserNetwork:
@@ -72,6 +66,7 @@ class UserNetwork:
         assert adapter.weights is not None
         assert adapter.forward is not None
         self.parameters = list_parameters(adapter)
+        self.depth = 1 + max(p.layer for p in self.parameters)
         self.forward = bind(self.network, adapter.forward, "forward")
         self.loss = (
             bind(self.network, adapter.loss, "loss")
@@ -261,43 +256,7 @@ class UserNetwork:
             self.reset()
         with quiet():
             result = self.forward(self.values(x, None))
-        return self.pick_output(result)
-
-    def pick_output(self, result: Any) -> Array:
-        """The output among all that forward returns or leaves behind, as a float array."""
-        value = self.find_output(result)
-        if value is None:
-            raise UsageError(
-                "forward returns None and leaves nothing of a known name behind (output, y_hat, a2, "
-                "...); give a function that returns the output"
-            )
-        if isinstance(value, (tuple, list)) and not is_numeric_nest(value):
-            leaves = flatten(value)
-            return np.asarray([leaf for _, leaf in leaves], dtype=float)
-        return np.asarray(to_host(value), dtype=float)
-
-    def find_output(self, result: Any) -> Any:
-        """The same as the user's own object."""
-        if result is None:
-            return self.output_by_name(members(self.network))
-        if isinstance(result, Mapping):
-            value = self.output_by_name(result)
-            return last_array(result) if value is None else value
-        if isinstance(result, (tuple, list)) and result and not is_numeric_nest(result):
-            kept = [r for r in result[1:] if isinstance(r, (Mapping, list, tuple))]
-            if hasattr(result[0], "shape") and kept:
-                return result[0]  # the output, and what the backward pass needs
-            value = last_array(result)
-            return result if value is None else value
-        return result
-
-    def output_by_name(self, values: Mapping[Any, Any]) -> Any:
-        depth = 1 + max(p.layer for p in self.parameters)
-        lowered = {str(name).lower(): value for name, value in values.items()}
-        names = (f"a{depth}", f"a_{depth}", *OUTPUT_NAMES)
-        found = next((lowered[n] for n in names if lowered.get(n) is not None), None)
-        lists = (lowered[n] for n in LAYERS_NAMES if isinstance(lowered.get(n), (list, dict)))
-        return next((last_array(layers) for layers in lists), None) if found is None else found
+        return output_array(result, self.network, self.depth)
 
     def loss_value(self, x: Any, y: Any) -> float:
         """The user's loss for all of `x` and `y`; for single samples their sum."""
@@ -313,7 +272,7 @@ class UserNetwork:
             values = self.values(x, y, pairs=(x, y))
             if "output" in self.loss.roles or self.loss.roles in ((), ("y",)):
                 result = self.forward(values)
-                values["output"] = self.find_output(result)
+                values["output"] = find_output(result, self.network, self.depth)
             result = self.loss(values)
         leaves = flatten(result)
         if not leaves:
@@ -329,7 +288,7 @@ class UserNetwork:
         with quiet():
             if function.takes("output", "cache"):
                 result = self.forward(values)
-                values["output"] = self.find_output(result)
+                values["output"] = find_output(result, self.network, self.depth)
                 kept = (
                     result[1] if isinstance(result, (tuple, list)) and len(result) == 2 else result
                 )
@@ -384,7 +343,7 @@ class UserNetwork:
         leaves = gradient_leaves(result, self.parameters)
         weights = sum(p.kind == "weight" for p in self.parameters)
         if sum(np.ndim(leaf) > 0 for _, leaf in leaves) < weights and not self.has_scalars():
-            leaves = self.gradients_left_behind() or leaves
+            leaves = gradients_left_behind(self.network, self.parameters) or leaves
         if not leaves:
             raise UsageError(
                 "gradients returns no arrays and leaves none beside the weights (dW1, W1_grad, ...) or "
@@ -396,33 +355,6 @@ class UserNetwork:
 
     def has_scalars(self) -> bool:
         return any(np.ndim(a) == 0 for a in self.current)
-
-    def gradients_left_behind(self) -> list[tuple[str, Array]]:
-        """Gradients that a function keeps beside the weights, or in `grads`, instead of them."""
-        found: list[tuple[str, Array]] = []
-        for parameter in self.parameters:
-            head, _, last = str(parameter.path).rpartition(".")
-            root, _, rest = str(parameter.path).partition(".")
-            marked = (f"d{last}", f"{last}_grad", f"grad_{last}", f"d_{last}", f"{last}.grad",
-                      f"delta_{last}", f"g{last}")  # fmt: skip
-            names = [f"{head}.{name}" for name in marked] if head else []
-            names += [*marked, *(f"{mark}{root}.{rest}" for mark in ("d", "grad_", "d_") if rest)]
-            for name in names:
-                try:
-                    value = to_host(read_path(self.network, name))
-                except (AttributeError, KeyError, IndexError, ValueError, TypeError):
-                    continue
-                if value.dtype.kind in "fiu":
-                    found.append((str(parameter.path), value))
-                    break
-        if found:
-            return found
-        for name, value in members(self.network).items():
-            if isinstance(name, str) and GRADIENT_CONTAINERS.fullmatch(name.lower()):
-                found = gradient_leaves(value, self.parameters)
-                if len(found) >= len(self.original) // 2:
-                    return found
-        return []
 
     def step(self, x: Any, y: Any, rate: float | None, fresh: bool = True) -> list[Array]:
         """The parameters after one training step."""
@@ -455,23 +387,6 @@ class UserNetwork:
                 if not fresh or isinstance(self.network, (dict, list, tuple)):
                     self.put_parameters(after)
         return after
-
-
-def members(node: Any) -> Mapping[Any, Any]:
-    """The values that a network keeps, by their names."""
-    return node if isinstance(node, Mapping) else getattr(node, "__dict__", {})
-
-
-def last_array(value: Any) -> Any:
-    """The last array in a nested value, as the user's own object; None where there is none."""
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if not isinstance(value, (tuple, list)):
-        return value if hasattr(value, "shape") and len(value.shape) > 0 else None
-    if is_numeric_nest(value):
-        return value
-    found = (last_array(item) for item in reversed(value))
-    return next((array for array in found if array is not None), None)
 
 
 def batch_of_one(sample: Any) -> Any:
