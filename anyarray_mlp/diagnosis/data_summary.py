@@ -126,7 +126,8 @@ def summarize_data(
     rare = (low == 0) & np.array(one_hot, dtype=bool) if len(one_hot) else np.zeros(len(low), bool)
     constant = np.flatnonzero(~varies & ~rare)
     whole = n is None or n == x.shape[0]
-    identifiers = list(identifier_columns(x, sample, np.flatnonzero(often))) if whole else []
+    ordered = np.sort(sample.T, axis=1)
+    identifiers = list(identifier_columns(x, ordered, np.flatnonzero(often))) if whole else []
     return DataSummary(
         n=x.shape[0] if n is None else n,
         features=x.shape[1],
@@ -153,7 +154,7 @@ def summarize_data(
         reach=reach,
         baseline_loss=baseline_loss(mlp, targets, weight),
         identifiers=tuple(identifiers[:NAMED]),
-        sentinels=tuple(sentinel_columns(sample, np.flatnonzero(varies)))[:NAMED],
+        sentinels=tuple(sentinel_columns(ordered, np.flatnonzero(varies)))[:NAMED],
         outlier_share=0.0 if classes is not None else outlier_share(targets),
         order=order_of(targets[rows], None if classes is None else classes[rows]),
         widest=int(std.argmax()),
@@ -256,21 +257,21 @@ FEWEST_COUNTED, GAPS = 50, 4
 MOST_COUNTED = 200_000
 
 
-def identifier_columns(x: Host, sample: Host, columns: NDArray[np.int64]) -> Iterator[int]:
+def identifier_columns(x: Host, ordered: Host, columns: NDArray[np.int64]) -> Iterator[int]:
     """Columns that number the rows: all values differ, and are whole steps apart in a range of few more than n steps.
 
-    Chance does not bring that about: n draws from 4 n values repeat one, and the least distance of n real numbers is
-    about 1 / n^2 of their range. Scaling and shuffling leave it as it is.
+    `ordered` (i, m) has the values of each column in a sample, sorted. Chance does not number rows: n draws from 4 n
+    values repeat one, and the least distance of n real numbers is about 1 / n^2 of their range. Scaling and shuffling
+    leave it as it is.
     """
     n = len(x)
-    if not FEWEST_COUNTED <= n <= MOST_COUNTED or sample.shape[1] < 2:
+    if not FEWEST_COUNTED <= n <= MOST_COUNTED or len(ordered) < 2:
         return
-    even = np.linspace(0.0, 1.0, len(sample))
-    for column in columns.tolist():
-        values = np.sort(sample[:, column])
-        values = (values - values[0]) / (values[-1] - values[0])
-        if np.abs(values - even).max() > 0.15 or np.any(np.diff(values) <= 0):
-            continue
+    columns = columns[np.all(ordered[columns, 1:] > ordered[columns, :-1], axis=1)]
+    low, high = ordered[columns, :1], ordered[columns, -1:]
+    even = np.linspace(0.0, 1.0, ordered.shape[1])
+    spread = np.abs((ordered[columns] - low) / (high - low) - even).max(axis=1) <= 0.15
+    for column in columns[spread].tolist():
         full = np.sort(np.asarray(x[:, column], dtype=np.float64))
         distances = np.diff(full)
         step = distances.min()
@@ -286,23 +287,23 @@ STANDS_IN, APART = 0.01, 2.0
 
 
 def sentinel_columns(
-    sample: Host, columns: NDArray[np.int64]
+    ordered: Host, columns: NDArray[np.int64]
 ) -> Iterator[tuple[int, float, float]]:
     """Columns whose least or largest value stands for "unknown", as -999 does: (column, value, share of rows).
 
     Many rows hold it, the others have many values, and it lies twice their range from the nearest of them. Zero in a
-    column of counts does not.
+    column of counts does not. `ordered` (i, m) has the values of each column in a sample, sorted.
     """
-    part = sample[:, columns]
-    for extreme, sign in ((part.min(axis=0), 1.0), (part.max(axis=0), -1.0)):
-        holds = part == extreme
-        rest = np.where(holds, np.nan, sign * part)
-        nearest, farthest = np.nanmin(rest, axis=0), np.nanmax(rest, axis=0)
-        apart = nearest - sign * extreme > APART * (farthest - nearest)
-        often = (holds.sum(axis=0) > 1) & (holds.mean(axis=0) >= STANDS_IN)
+    upwards = ordered[columns]
+    for values in (upwards, upwards[:, ::-1]):
+        extreme, farthest = values[:, 0], values[:, -1]
+        hold = np.count_nonzero(values == extreme[:, None], axis=1)
+        nearest = values[np.arange(len(values)), np.minimum(hold, values.shape[1] - 1)]
+        apart = np.abs(nearest - extreme) > APART * np.abs(farthest - nearest)
+        often = (hold > 1) & (hold >= STANDS_IN * values.shape[1])
         for place in np.flatnonzero(apart & often).tolist():
-            if len(np.unique(part[:, place])) >= 10:
-                share = float(holds[:, place].mean())
+            if len(np.unique(values[place])) >= 10:
+                share = float(hold[place]) / values.shape[1]
                 yield int(columns[place]), float(extreme[place]), share
 
 
