@@ -6,7 +6,7 @@ The passes are pure functions of (namespace, leaves, batch) and run on any arith
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from numbers import Real
@@ -106,6 +106,16 @@ class MLP:
         return initialize(
             self.layout, (*self.activation, self.output), seed=seed, initializer=initializer
         )
+
+    def layers(self, xp: Namespace, leaves: Leaves, x: Array) -> Iterator[tuple[Array, Array]]:
+        """Each layer's values (n, units) before and after its function, without dropout."""
+        weights, biases = self.layout.unpack(xp, leaves)
+        functions = [*(ACTIVATIONS[name] for name in self.activation), OUTPUTS[self.output]]
+        a = x
+        for function, w, b in zip(functions, weights, biases, strict=True):
+            z, _ = dense(xp, a, w, b)
+            a, _ = function(xp, z)
+            yield z, a
 
     def logits(self, xp: Namespace, leaves: Leaves, x: Array) -> Array:
         """The last layer's values (n, k) before the output function, without dropout."""

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.functional import ACTIVATIONS, OUTPUTS, dense
 from anyarray_mlp.model import MLP
 from anyarray_mlp.optimizers import Optimizer, State, clip_by_norm
 from anyarray_mlp.parameters import Leaves, is_flat
@@ -89,19 +88,15 @@ def probe_function(
             weight = xp.astype(weight, theta[0].dtype)
         loss, grad = mlp.loss_and_grad(xp, theta, x, targets, weight)
         figures = [loss]
-        weights, biases = mlp.layout.unpack(xp, theta)
+        weights, _ = mlp.layout.unpack(xp, theta)
         gradients, _ = mlp.layout.unpack(xp, grad)
         norms = [(norm(xp, g), norm(xp, w)) for g, w in zip(gradients, weights, strict=True)]
         moved, _ = mlp.layout.unpack(
             xp,
             next_theta(xp, mlp, optimizer, theta, moments, grad, tuple(scalars), decay, clip_norm),
         )
-        a = x
         names = (*mlp.activation, mlp.output)
-        for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
-            z, _ = dense(xp, a, w, b)
-            function = OUTPUTS if layer == len(weights) - 1 else ACTIVATIONS
-            a, _ = function[names[layer]](xp, z)
+        for layer, (w, (_, a)) in enumerate(zip(weights, mlp.layers(xp, theta, x), strict=True)):
             gradient, weight = norms[layer]
             update = norm(xp, moved[layer] - w) / xp.maximum(weight, 1e-12)
             figures += [gradient, weight, update, *activation_figures(xp, a, names[layer])]

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.backends import select_backend
-from anyarray_mlp.functional import ACTIVATIONS, OUTPUTS
 from anyarray_mlp.model import MLP
 
 Host = NDArray[Any]
@@ -65,15 +64,8 @@ def collapse(
     epoch improved, and training ended as its time was up: what has only not been learned yet is then no collapse.
     """
     xp = select_backend("numpy", dtype="float64").xp
-    a = np.asarray(x, dtype=np.float64)
-    weights, biases = mlp.layout.unpack(xp, (np.asarray(parameters, dtype=np.float64),))
-    hidden: list[tuple[Host, Host]] = []
-    for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
-        z = a @ w + (0.0 if b is None else b)
-        if layer < len(mlp.activation):
-            a = ACTIVATIONS[mlp.activation[layer]](xp, z)[0]
-            hidden.append((z, a))
-    outputs = OUTPUTS[mlp.output](xp, z)[0]
+    theta = (np.asarray(parameters, dtype=np.float64),)
+    *hidden, (_, outputs) = mlp.layers(xp, theta, np.asarray(x, dtype=np.float64))
     answer = one_answer(mlp, outputs, targets)
     if answer is None:
         return None

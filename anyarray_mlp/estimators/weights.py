@@ -12,7 +12,6 @@ import numpy as np
 
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.estimators.placement import backend_at, dtype_name, place_of, to_host
-from anyarray_mlp.functional import ACTIVATIONS, OUTPUTS
 from anyarray_mlp.model import MLP
 from anyarray_mlp.parameters import Leaves
 
@@ -62,13 +61,5 @@ def layer_outputs(estimator: Any, x: Array) -> list[Array]:
     weights = weights_of(estimator)
     network = present_network(estimator, weights)
     backend = backend_at(place_of(weights[0]), dtype_name(weights[0]))
-    n = network.layout.n_layers
-    a, outputs = x, []
     with backend.on_device():
-        for layer, (w, b) in enumerate(zip(weights[:n], weights[n:], strict=True)):
-            function = (
-                ACTIVATIONS[network.activation[layer]] if layer < n - 1 else OUTPUTS[network.output]
-            )
-            a = function(backend.xp, a @ w + b)[0]
-            outputs.append(a)
-    return outputs
+        return [a for _, a in network.layers(backend.xp, weights, x)]
