@@ -283,9 +283,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             )
         classes = np.asarray(self.classes_)
         n_outputs = self.coefs_[-1].shape[1] if hasattr(self, "coefs_") else 1
-        if n_outputs > 1 and self.out_activation_ == "logistic":
-            return Labels("multilabel", classes)
-        return Labels("multiclass" if len(classes) > 2 else "binary", classes)
+        return Labels.among(classes, n_outputs > 1 and self.out_activation_ == "logistic")
 
     @property
     def _label_binarizer(self) -> LabelBinarizer:
@@ -300,11 +298,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     @_label_binarizer.setter
     def _label_binarizer(self, binarizer: LabelBinarizer) -> None:
-        classes = np.asarray(binarizer.classes_)
-        kind = "multiclass" if len(classes) > 2 else "binary"
-        if binarizer.y_type_.startswith("multilabel"):
-            kind = "multilabel"
-        self._labels = Labels(kind, classes)
+        multilabel = binarizer.y_type_.startswith("multilabel")
+        self._labels = Labels.among(np.asarray(binarizer.classes_), multilabel)
 
     def _rows_of_y(self, y: Any) -> Any:
         """Labels (n,), of a column with a warning, or label indicators (n, k)."""

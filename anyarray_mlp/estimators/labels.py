@@ -42,8 +42,14 @@ class Labels:
             )
         if classes is not None and len(classes) == 0:
             raise UsageError("y has 0 samples: []: `classes` must name every label.")
-        found = unique_labels(y if classes is None else classes)
-        return cls("multiclass" if len(found) > 2 else "binary", found)
+        return cls.among(unique_labels(y if classes is None else classes))
+
+    @classmethod
+    def among(cls, classes: Host, multilabel: bool = False) -> Labels:
+        """One of these classes for each sample, or any of them."""
+        if multilabel:
+            return cls("multilabel", classes)
+        return cls("multiclass" if len(classes) > 2 else "binary", classes)
 
     @property
     def n_outputs(self) -> int:

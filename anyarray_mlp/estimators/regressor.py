@@ -17,7 +17,7 @@ from anyarray_mlp.estimators.base import BaseMLP
 from anyarray_mlp.estimators.constraints import meant, one_of
 from anyarray_mlp.estimators.labels import TargetTypeError
 from anyarray_mlp.estimators.observers import with_callbacks
-from anyarray_mlp.estimators.placement import to_host
+from anyarray_mlp.estimators.placement import HOST, place_of
 from anyarray_mlp.estimators.steps import with_steps_only
 from anyarray_mlp.estimators.validation import HeldOut
 from anyarray_mlp.functional import LOSSES
@@ -212,12 +212,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
     def _validated(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
-        values = np.asarray(to_host(y))
-        if values.size > 0 and isinstance(values.flat[0], str):
-            raise TargetTypeError(
-                f"y holds text ({str(values.flat[0])!r}), and a regressor predicts numbers: convert y to float, or fit "
-                "an MLPClassifier to labels."
-            )
+        if place_of(y) == HOST:  # no other library holds text
+            values = np.asarray(y)
+            if values.size > 0 and isinstance(values.flat[0], str):
+                raise TargetTypeError(
+                    f"y holds text ({str(values.flat[0])!r}), and a regressor predicts numbers: convert y to float, or "
+                    "fit an MLPClassifier to labels."
+                )
         return super()._validated(X, y, reset)
 
     def _labelled(self, y: Any, first: bool, incremental: bool, classes: Any) -> Any:
