@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,9 +46,10 @@ from anyarray_mlp.diagnosis.run_record import (
     RunRecord,
     Settings,
 )
-from anyarray_mlp.diagnosis.skill import Rows, neighbour_skill, predicted_classes
+from anyarray_mlp.diagnosis.skill import Rows, neighbour_skill
 from anyarray_mlp.errors import DivergedError
 from anyarray_mlp.inference import is_sparse
+from anyarray_mlp.metrics import predicted_labels
 from anyarray_mlp.model import MLP
 from anyarray_mlp.optimizers import Optimizer, State, gradient_norm, sgd
 from anyarray_mlp.parameters import Leaves
@@ -149,9 +151,7 @@ class RunMonitor:
         self.x, self.targets = HostRows(backend, x), HostRows(backend, targets)
         self.weight: Host | None = None
         if sample_weight is not None:
-            self.weight = np.asarray(
-                HostRows(backend, sample_weight).take(np.arange(n)), dtype=np.float64
-            )
+            self.weight = np.asarray(HostRows(backend, sample_weight).whole(), dtype=np.float64)
         self.validation = None
         if validation:
             self.validation = HostRows(backend, validation[0]), HostRows(backend, validation[1])
@@ -340,10 +340,11 @@ class RunMonitor:
         if doubtful and len(seen.x) > 20 and finite:
             related = association(seen.x, seen.targets, seen.classes)
             rows = evenly(self.x.n, NEIGHBOUR_ROWS)
+            targets = self.targets.take(rows)
             known = Rows(
                 self.x.take(rows),
-                self.targets.take(rows),
-                as_classes(self.targets.take(rows), self.mlp),
+                targets,
+                as_classes(targets, self.mlp),
                 None if self.weight is None else self.weight[rows],
             )
             neighbours = neighbour_skill(known)
@@ -371,11 +372,16 @@ class RunMonitor:
             repeats=None if held is None or answers is None else self.repeats(held, answers),
         )
 
+    @cached_property
+    def classes(self) -> Host | None:
+        """The class (n,) of each training row; None without classes."""
+        return as_classes(self.targets.whole(), self.mlp)
+
     def weights_of(self, classes: Host | None) -> Host | None:
         """What rows of these classes count for: the mean weight of their class in training; None without weights."""
         if self.weight is None or classes is None:
             return None
-        known = as_classes(self.targets.take(np.arange(self.x.n)), self.mlp)
+        known = self.classes
         if known is None:
             return None
         k = int(max(known.max(), classes.max())) + 1
@@ -388,12 +394,11 @@ class RunMonitor:
         """Classes of validation rows that no training row has, and their numbers of rows."""
         if self.validation is None:
             return ()
-        every = [part.take(np.arange(part.n)) for part in (self.targets, self.validation[1])]
-        known, held = (as_classes(targets, self.mlp) for targets in every)
-        if known is None or held is None:
+        held = as_classes(self.validation[1].whole(), self.mlp)
+        if self.classes is None or held is None:
             return ()
         counts = np.bincount(held)
-        missing = np.setdiff1d(np.flatnonzero(counts), known)
+        missing = np.setdiff1d(np.flatnonzero(counts), self.classes)
         return tuple((int(code), int(counts[code])) for code in missing)
 
     def repeats(self, held: Rows, answers: Host) -> Repeats | None:
@@ -449,6 +454,10 @@ class HostRows:
         backend = self.backend
         return backend.to_host(backend.xp.take(self.array, backend.asarray(rows), axis=0))
 
+    def whole(self) -> Host:
+        """All rows, on the host."""
+        return self.take(np.arange(self.n)) if self.host is None else self.host
+
 
 def initial_layers(mlp: MLP, vector: Host) -> tuple[InitialLayer, ...]:
     """Scale and symmetry of initial weights."""
@@ -481,14 +490,14 @@ def renamed_share(outputs: Host, classes: Host) -> float:
 def class_counts(outputs: Host) -> tuple[int, ...]:
     """Rows predicted as each class."""
     k = max(outputs.shape[1], 2)
-    return tuple(np.bincount(predicted_classes(outputs), minlength=k).tolist())
+    return tuple(np.bincount(predicted_labels(outputs), minlength=k).tolist())
 
 
 def right_of_class(outputs: Host, classes: Host | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Rows of each class, and how many of them are predicted as it."""
     if classes is None:
         return (), ()
-    right = classes[predicted_classes(outputs) == classes]
+    right = classes[predicted_labels(outputs) == classes]
     k = int(classes.max()) + 1
     rows, found = (np.bincount(part, minlength=k).tolist() for part in (classes, right))
     return tuple(rows), tuple(found)

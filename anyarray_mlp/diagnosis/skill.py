@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.diagnosis.data_summary import evenly
+from anyarray_mlp.metrics import predicted_labels
 
 Host = NDArray[Any]
 
@@ -83,7 +84,7 @@ def skill(
     """
     if classes is not None:
         most = most_frequent(classes, weight)
-        accuracy = float(np.average(predicted_classes(outputs) == classes, weights=weight))
+        accuracy = float(np.average(predicted_labels(outputs) == classes, weights=weight))
         return float((accuracy - most) / (1.0 - most)) if most < 1.0 else accuracy
     assert targets is not None
     values = np.asarray(targets, dtype=np.float64).reshape(len(outputs), -1)
@@ -99,10 +100,3 @@ def most_frequent(classes: Host, weight: Host | None = None) -> float:
     """The share of the most frequent class, by weight."""
     counts = np.bincount(classes, weights=weight)
     return float(counts.max() / counts.sum())
-
-
-def predicted_classes(outputs: Host) -> NDArray[Any]:
-    """The class (n,) that each row of outputs (n, k) says; with one output, 1 from a half on."""
-    if outputs.shape[1] > 1:
-        return np.asarray(np.argmax(outputs, axis=1))
-    return np.asarray(outputs[:, 0] >= 0.5).astype(np.int64)
