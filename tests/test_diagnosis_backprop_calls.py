@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,17 @@ class Counting(Net):
         self.n_iter = 30
 
 
+def check_right_and_flipped(net: Net, step: str, notes: Sequence[str] = ()) -> tuple[Any, ...]:
+    """The notes on a step that is found right; with its sign turned round that is found."""
+    report = check_backprop(net, X, Y, loss=squared, train_step=step, **NAMES)
+    assert report.ok, str(report)
+    assert [note.cause for note in report.notes] == [*notes]
+    net.sign = -1.0
+    flipped = check_backprop(net, X, Y, loss=squared, train_step=step, **NAMES)
+    assert flipped.causes == ("sign_flipped",)
+    return report.notes
+
+
 WAYS = [(Net, "backward"), (Net, "go_back"), (Net, "train"), (Net, "fit"), (Counting, "learn")]
 
 
@@ -89,24 +101,14 @@ def test_a_loop_is_gone_round_once_and_a_backward_pass_follows_a_forward_pass(
     kind: type[Net], step: str
 ) -> None:
     net = kind()
-    report = check_backprop(net, X, Y, loss=squared, train_step=step, **NAMES)
-    assert report.ok, str(report)
-    assert not report.notes
-    net.sign = -1.0
-    report = check_backprop(net, X, Y, loss=squared, train_step=step, **NAMES)
-    assert report.causes == ("sign_flipped",)
+    check_right_and_flipped(net, step)
     assert getattr(net, "n_iter", None) == 30
 
 
 def test_a_loop_that_is_written_out_is_seen_at_a_tiny_learning_rate() -> None:
     net = Net()
-    report = check_backprop(net, X, Y, loss=squared, train_step="drill", **NAMES)
-    assert report.ok, str(report)
-    assert [note.cause for note in report.notes] == ["several_updates"]
-    assert report.notes[0].detail == "one call makes 7 updates"
-    net.sign = -1.0
-    report = check_backprop(net, X, Y, loss=squared, train_step="drill", **NAMES)
-    assert report.causes == ("sign_flipped",)
+    (note,) = check_right_and_flipped(net, "drill", ["several_updates"])
+    assert note.detail == "one call makes 7 updates"
 
 
 def test_a_step_that_makes_its_own_weights_is_refused() -> None:
@@ -545,12 +547,7 @@ class Batched(Net):
 @pytest.mark.parametrize("step", ["fit", "in_batches"])
 def test_a_batch_is_no_larger_than_the_samples_given(step: str) -> None:
     net = Batched()
-    report = check_backprop(net, X, Y, loss=squared, train_step=step, **NAMES)
-    assert report.ok, str(report)
-    assert not report.notes
-    net.sign = -1.0
-    report = check_backprop(net, X, Y, loss=squared, train_step=step, **NAMES)
-    assert report.causes == ("sign_flipped",)
+    check_right_and_flipped(net, step)
     assert net.batch_size == 64
 
 
