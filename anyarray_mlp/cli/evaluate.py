@@ -65,10 +65,8 @@ def command(
     if unknown_categories == "gap":
         features = without_unknown(trained, scored.features)
         scored = replace(scored, features=features, feature_names=trained.preprocessor.names)
-    with (
-        option_named(),
-        np.errstate(over="ignore", invalid="ignore"),
-    ):  # a huge target is told by its score
+    # A huge target is told by its score.
+    with option_named(), np.errstate(over="ignore", invalid="ignore"):
         scores = trained.scores(scored, select_backend(backend, device, dtype))
     if as_json:
         click.echo(

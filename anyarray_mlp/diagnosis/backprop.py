@@ -30,7 +30,7 @@ from anyarray_mlp.diagnosis.memory import gradient_memory, step_memory
 from anyarray_mlp.diagnosis.mini_batches import drawn_batch, fixed_batch
 from anyarray_mlp.diagnosis.mistakes import CATALOGUE, BackpropFinding
 from anyarray_mlp.diagnosis.numerical import Slopes, numerical_slopes
-from anyarray_mlp.diagnosis.randomness import found, random_backward, random_forward
+from anyarray_mlp.diagnosis.randomness import random_backward, random_forward, random_numbers
 from anyarray_mlp.diagnosis.reference import LOSSES
 from anyarray_mlp.diagnosis.samples import as_samples, outputs_of
 from anyarray_mlp.diagnosis.source_lines import (
@@ -272,8 +272,8 @@ class Check:
 
     def __init__(self, user: UserNetwork, x: Any, y: Any) -> None:
         self.user = user
+        self.x, self.y = x, y
         self.known = Understanding(user, x, y)
-        self.as_given = as_samples(x, y, self.known.samples.layout)
         self.findings = list(self.known.findings)
         self.explanation: Explanation | None = None
         self.traces: dict[str, list[SourceLine]] = {}
@@ -293,7 +293,7 @@ class Check:
             return self.report([])
         batch = drawn_batch(self.known) if self.user.train_step is not None else None
         if batch == 0:
-            self.add(found("train_step", True))
+            self.add([random_numbers("train_step")])
             return self.report([])
         if batch is not None and batch > 1:
             return self.run_on(batch)
@@ -308,7 +308,7 @@ class Check:
 
     def run_on(self, batch: int) -> BackpropReport:
         """The checks on the first samples alone: as many as a step takes for one update."""
-        few = self.as_given.some(list(range(batch)))
+        few = as_samples(self.x, self.y, self.known.samples.layout).some(list(range(batch)))
         self.user.adapter = replace(self.user.adapter, samples=few.layout)
         check = Check(self.user, few.x, few.y)
         number = f"{self.known.samples.count} rows are taken {batch} at a time"
@@ -420,7 +420,8 @@ class Check:
         """Does a call make several updates? At a tiny learning rate they add up to one."""
         if not self.user.rate_is_free:
             self.refuse_loop()
-        if not self.user.rate_is_free or self.known.single:
+            return False
+        if self.known.single:
             return False
         unexplained = self.findings
         self.findings = list(before)
@@ -487,11 +488,10 @@ class Check:
         """The constants by which the whole gradient is too long or too short."""
         if self.explanation is None:
             return []
-        last = max(p.layer for p in self.user.parameters)
         return [
             one
             for one in self.explanation.planted
-            if one.cause in WHOLE and one.layer == last and one.where == "delta"
+            if one.cause in WHOLE and one.layer == self.user.depth - 1 and one.where == "delta"
         ]
 
     def whole_factor(self) -> float:

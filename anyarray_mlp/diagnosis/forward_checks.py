@@ -185,10 +185,11 @@ class LargeInputs:
 
     def set_size(self, wanted: float) -> None:
         user = self.known.user
-        last = max(p.layer for p in user.parameters)
         user.write(
             [
-                np.asarray(v * (wanted / self.size), dtype=v.dtype) if p.layer == last else v
+                np.asarray(v * (wanted / self.size), dtype=v.dtype)
+                if p.layer == user.depth - 1
+                else v
                 for p, v in zip(user.parameters, self.known.values, strict=True)
             ]
         )

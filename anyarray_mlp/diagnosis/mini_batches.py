@@ -51,7 +51,8 @@ def fixed_batch(known: Understanding) -> int | None:
 def is_drawn(known: Understanding, rows: int) -> bool | None:
     """Does a step on the first `rows` rows depend on random numbers? None where it fails."""
     try:
-        return differs(known, lambda: step_changes(known, in_parts(known, rows)[:1]))
+        part = known.samples.some(list(range(rows)))
+        return differs(known, lambda: step_changes(known, [(part.x, part.y)]))
     except Exception:
         return None
 
@@ -60,14 +61,9 @@ def fresh_steps(known: Understanding, rows: int) -> list[Array]:
     """The change of the parameters after steps on `rows` rows in turn, through all samples."""
     known.user.write(known.values)
     known.user.reset()
-    return step_changes(known, in_parts(known, rows))
-
-
-def in_parts(known: Understanding, rows: int) -> list[tuple[Any, Any]]:
-    """(x, y) of `rows` samples after `rows` samples; the last has what is left."""
     count = known.samples.count
     parts = [
         known.samples.some(list(range(start, min(start + rows, count))))
         for start in range(0, count, rows)
     ]
-    return [(part.x, part.y) for part in parts]
+    return step_changes(known, [(part.x, part.y) for part in parts])

@@ -21,7 +21,8 @@ def random_forward(known: Understanding) -> list[BackpropFinding]:
     """A note where the forward pass gives another output with other random numbers."""
     samples, user = known.samples, known.user
     x = samples.x[0] if samples.layout == "single" else samples.x
-    return found("forward", differs(known, lambda: [user.output(x, fresh=False)]))
+    random = differs(known, lambda: [user.output(x, fresh=False)])
+    return [random_numbers("forward")] if random else []
 
 
 def random_backward(known: Understanding) -> list[BackpropFinding]:
@@ -42,10 +43,10 @@ def random_backward(known: Understanding) -> list[BackpropFinding]:
         # A function that takes no batch of one sample tells nothing here.
         with contextlib.suppress(Exception):
             if user.gradients is not None and differs(known, gradients):
-                return found("gradients", True)
+                return [random_numbers("gradients")]
         with contextlib.suppress(Exception):
             if user.train_step is not None and differs(known, step):
-                return found("train_step", True)
+                return [random_numbers("train_step")]
     return []
 
 
@@ -66,8 +67,7 @@ def differs(known: Understanding, call: Callable[[], list[Array]]) -> bool:
     return not all(same_arrays(result(), first, tolerance) for _ in range(TRIES))
 
 
-def found(function: str, random: bool) -> list[BackpropFinding]:
-    if not random:
-        return []
+def random_numbers(function: str) -> BackpropFinding:
+    """The note that ends the checks."""
     detail = f"{function} gives another result when the random numbers are others"
-    return [BackpropFinding("random_numbers", where=function, detail=detail, severity="note")]
+    return BackpropFinding("random_numbers", where=function, detail=detail, severity="note")
