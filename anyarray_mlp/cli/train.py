@@ -320,8 +320,9 @@ def train_in(run: RunFolder, plan: Plan) -> int:
             plan.prepared.training.x,
             plan.targets,
             learning_rate_init=settings["learning_rate_init"],
-            column_names=model.preprocessor.encoded_names,
-            one_hot=model.preprocessor.one_hot,
+            column_names=model.preprocessor.names,
+            sources=model.preprocessor.sources,
+            held_out=(plan.prepared.test.x,) if plan.prepared.has_test else (),
             class_names=() if model.targets.classes is None else model.targets.classes.tolist(),
             **options,
         )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError, ModelFileError, UnknownCategoryError
 from .cells import is_gap, is_number
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import pandas
 
 Array = Any
-Kind = Literal["numeric", "categorical"]
+Kind = Literal["numeric", "binary", "categorical"]
 
 MAX_CATEGORIES = 1000
 PIXEL_LEVELS = 255.0
@@ -37,6 +38,8 @@ class Column:
     """How one column is encoded.
 
     numeric: a gap becomes `median`, then (value - mean) / scale.
+    binary: one column that is 0 for the first of two categories and 1 for the second; a gap becomes `median`, the share
+        of the second one.
     categorical: one column of 0 and 1 for each category; a gap is a row of zeros.
     """
 
@@ -54,11 +57,11 @@ class Column:
 
     @cached_property
     def positions(self) -> dict[str, int]:
-        """The encoded column of each category."""
+        """The place of each category among them."""
         return {known: place for place, known in enumerate(self.categories)}
 
     def position(self, value: Any) -> int | None:
-        """The encoded column of a value's category, None for one that was not met in training."""
+        """The place of a value's category, None for one that was not met in training."""
         place = self.positions.get(category(value))
         if place is None and isinstance(value, str):
             # A column of whole numbers that has gaps is often written 1.0.
@@ -68,18 +71,19 @@ class Column:
 
     @property
     def encoded_names(self) -> tuple[str, ...]:
-        """The name of each encoded column: `name`, or `name=category`."""
+        """The name of each encoded column: `name`, or `name=category` of the category that it is 1 for."""
         if self.kind == "numeric":
             return (self.name,)
-        return tuple(f"{self.name}={category}" for category in self.categories)
+        named = self.categories[1:] if self.kind == "binary" else self.categories
+        return tuple(f"{self.name}={category}" for category in named)
 
 
 @dataclass(frozen=True)
 class Preprocessor:
     """Fitted encoding of the features; `Preprocessor.fit(features)` makes one.
 
-    Columns of numbers are standardised, columns of texts one-hot encoded. An array of uint8 is
-    taken for pixels: they are divided by 255 and nothing else.
+    Columns of numbers are standardised, columns of texts one-hot encoded; of two texts without a gap, one is 0
+    and the other 1, in one column. An array of uint8 is taken for pixels: they are divided by 255 and nothing else.
     """
 
     columns: tuple[Column, ...]
@@ -98,7 +102,7 @@ class Preprocessor:
 
         features: a DataFrame, or a numeric array (n, i) whose columns `names` may name.
         vocabulary: more rows of the same columns, those of `features` among them, from which the categories (and
-            nothing else) are learned.
+            whether there are gaps among them, and nothing else) are learned.
         Raises `DataError` for infinite values, a column without any value, more than 1,000
         categories, or types other than numbers and texts.
         """
@@ -136,14 +140,14 @@ class Preprocessor:
 
     @property
     def encoded_names(self) -> tuple[str, ...]:
-        """Names of the columns that `transform` gives; `name=category` where one-hot encoded."""
+        """Names of the columns that `transform` gives; `name=category` where they stand for one."""
         return tuple(name for column in self.columns for name in column.encoded_names)
 
     @property
-    def one_hot(self) -> tuple[bool, ...]:
-        """Which of the columns that `transform` gives stand for a category."""
+    def sources(self) -> tuple[int, ...]:
+        """Of each column that `transform` gives, the place of the column that it was made of."""
         return tuple(
-            column.kind == "categorical" for column in self.columns for _ in column.encoded_names
+            place for place, column in enumerate(self.columns) for _ in range(column.width)
         )
 
     def transform(self, features: Features, *, dtype: Any = np.float64) -> Array:
@@ -173,7 +177,9 @@ class Preprocessor:
         for column, (_, values) in zip(self.columns, table.items, strict=True):
             target = encoded[:, start : start + column.width]
             if column.kind == "categorical":
-                encode_categories(column, values, table.places, target)
+                met = category_places(column, values, table.places)
+                rows = np.flatnonzero(met >= 0)
+                target[rows, met[rows]] = 1
             else:
                 target[:, 0] = self.numbers(column, values, table.places, dtype)
             start += column.width
@@ -182,7 +188,7 @@ class Preprocessor:
     @cached_property
     def moments(self) -> tuple[Array, Array] | None:
         """Means and scales of all columns, where all hold numbers."""
-        if self.pixels or any(column.kind == "categorical" for column in self.columns):
+        if self.pixels or any(column.categories for column in self.columns):
             return None
         means, scales = zip(*((column.mean, column.scale) for column in self.columns), strict=True)
         return np.array(means), np.array(scales)
@@ -206,8 +212,12 @@ class Preprocessor:
         return encoded
 
     def numbers(self, column: Column, values: Array, places: Places, dtype: Any) -> Array:
-        """One numeric column, filled and scaled, rounded to `dtype`."""
-        numbers = checked_numbers(column.name, values, places)
+        """One column that becomes one, filled and scaled, rounded to `dtype`."""
+        if column.kind == "binary":
+            met = category_places(column, values, places)
+            numbers = np.where(met < 0, np.nan, met)
+        else:
+            numbers = checked_numbers(column.name, values, places)
         gaps = np.isnan(numbers)
         if self.pixels:
             outside = gaps | (numbers < 0) | (numbers > PIXEL_LEVELS) | (numbers % 1 != 0)
@@ -267,12 +277,12 @@ class Preprocessor:
         )
 
     def text_columns(self, present: Sequence[str]) -> list[str]:
-        """Those of a table's columns that are one-hot encoded, found as `transform` finds them."""
+        """Those of a table's columns that hold categories, found as `transform` finds them."""
         named = all(name in present for name in self.names)
         by_place = len(present) == self.n_features_in and (unnamed(present) or unnamed(self.names))
         found = self.names if named or not by_place else present
         pairs = zip(self.columns, found, strict=True)
-        return [name for column, name in pairs if column.kind == "categorical" and name in present]
+        return [name for column, name in pairs if column.categories and name in present]
 
     def to_json(self) -> dict[str, Any]:
         """All that `from_json` needs, in types that JSON has (floats survive it bit by bit)."""
@@ -306,12 +316,12 @@ def column_from(entry: Mapping[str, Any]) -> Column:
         raise ValueError("a name that is no text, or categories that are no list")
     if not all(isinstance(category, str) for category in categories):
         raise ValueError("a category that is no text")
-    if entry["kind"] not in ("numeric", "categorical"):
+    if entry["kind"] not in ("numeric", "binary", "categorical"):
         raise ValueError(f"a column of kind {entry['kind']!r}")
-    if (entry["kind"] == "categorical") != bool(categories) or len(set(categories)) < len(
-        categories
-    ):
+    if (entry["kind"] != "numeric") != bool(categories) or len(set(categories)) < len(categories):
         raise ValueError("categories that do not fit the column")
+    if entry["kind"] == "binary" and len(categories) != 2:
+        raise ValueError("a column of two categories that has another number of them")
     return Column(entry["name"], entry["kind"], **numbers, categories=tuple(categories))
 
 
@@ -414,7 +424,12 @@ def fit_column(
                 f"{len(words):,} rows, "
                 f"more than the {MAX_CATEGORIES:,} allowed; drop that column"
             )
-        return Column(name, "categorical", categories=tuple(categories))
+        column = Column(name, "categorical", categories=tuple(categories))
+        # Two categories and a gap are three states, which one number could only put in line.
+        if len(categories) != 2 or any(map(is_gap, words)):
+            return column
+        ones = int(category_places(column, values, places).sum())
+        return replace(column, kind="binary", median=ones / len(values))
     numbers = checked_numbers(name, values, places)
     known = numbers[~np.isnan(numbers)]
     if len(known) == 0:
@@ -460,8 +475,9 @@ def checked_numbers(name: str, values: Array, places: Places) -> Array:
     return numbers
 
 
-def encode_categories(column: Column, values: Array, places: Places, target: Array) -> None:
-    """Write the one-hot rows of `values` into `target` (n, width), which is zero."""
+def category_places(column: Column, values: Array, places: Places) -> NDArray[np.int64]:
+    """The place (n,) of each value's category, -1 for a gap; raises `UnknownCategoryError` for one that was not met."""
+    met = np.full(len(values), -1)
     for row, value in enumerate(values):
         if is_gap(value):
             continue
@@ -473,4 +489,5 @@ def encode_categories(column: Column, values: Array, places: Places, target: Arr
                 f"{suggestion(value, column.categories)}; the known values are "
                 f"{listed(column.categories)}"
             )
-        target[row, place] = 1
+        met[row] = place
+    return met

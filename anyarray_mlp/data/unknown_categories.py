@@ -12,7 +12,7 @@ from .preprocessing import Preprocessor, as_columns, is_table
 def without_unknown(
     preprocessor: Preprocessor, features: Features
 ) -> tuple[Features, dict[str, list[Any]]]:
-    """The features with gaps for categories that `preprocessor` has not met, as one-hot rows of zeros.
+    """The features with gaps for categories that `preprocessor` has not met.
 
     Returns the columns that `preprocessor.transform` takes, as it takes them, and the values left out of each column,
     in the order of the rows; columns without any are not listed. `features` itself stays as it is. Raises `DataError`
@@ -25,7 +25,7 @@ def without_unknown(
     for place, (column, (_, values)) in enumerate(
         zip(preprocessor.columns, table.items, strict=True)
     ):
-        if column.kind != "categorical":
+        if not column.categories:
             continue
         rows = [
             row

@@ -1,6 +1,9 @@
 """What can be seen in the data alone: scales, constant and telling columns, classes, targets out of reach.
 
-Worked out on the host from a sample of rows, so that it costs little beside training.
+Worked out on the host, from a sample of rows where more would cost much beside training. Findings are about the
+columns of the table that was given: `sources` says which of them each column of the inputs was made of, so that what
+the encoding of one column brings about (categories that exclude each other, a rare one that is all zeros) is no
+finding.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ SUMMARY_ROWS = 1024
 PAIR_ROWS = 256
 #: Columns that a list names at most.
 NAMED = 8
-#: Entries of a table that are checked for NaN in full.
+#: Entries of a table that are looked at in full.
 FULL_CHECK = 2_000_000
 
 
@@ -31,14 +34,17 @@ class DataSummary:
 
     Attributes
     ----------
-    n, features, n_validation : rows and columns.
+    n, features, n_validation : rows and columns of the inputs.
+    columns : columns of the table that the inputs were made of; 0 in records of before.
     non_finite : entries that are NaN or infinite, among those looked at.
-    largest_rms, largest_column : the column of the largest root mean square.
-    smallest_rms : the smallest root mean square of a column that varies.
-    spread_ratio, widest, narrowest : largest over smallest standard deviation among columns that vary, and which.
-    offset_ratio : the largest |mean| over standard deviation among columns that vary.
-    sparse : whether at least three in ten entries have their column's least value, as in images and counts.
-    constant, duplicates, leaking : columns (the first few); a duplicate is a pair.
+    largest_rms, largest_column : the column of the largest root mean square; that of indicators, which are 0 or 1 in
+        every row, counts as 1 however rare what they indicate.
+    smallest_rms : the smallest root mean square of a column that varies and is no indicator.
+    spread_ratio, widest, narrowest : largest over smallest standard deviation among those, and which.
+    offset_ratio : the largest |mean| over standard deviation among those.
+    sparse : whether at least three in ten numbers have their column's least value, as in images and counts.
+    constant, duplicates, leaking : columns (the first few), by the place of the first that they became; a duplicate is
+        a pair.
     n_constant, n_duplicates, n_leaking : how many there are.
     identifiers : columns that number the rows (the first few).
     sentinels : columns with one value, in many rows, far outside the range of the others: (column, value, share).
@@ -81,6 +87,7 @@ class DataSummary:
     order: float = 0.0
     widest: int = 0
     narrowest: int = 0
+    columns: int = 0
 
 
 def summarize_data(
@@ -90,30 +97,37 @@ def summarize_data(
     n_validation: int = 0,
     input_scale: float | None = None,
     n: int | None = None,
-    one_hot: Sequence[bool] = (),
+    sources: Sequence[int] = (),
     weight: Host | None = None,
+    held_out: Sequence[Host] = (),
 ) -> DataSummary:
     """The summary of inputs (n, i) and targets, labels (n,) or values (n, k); `n` where they are a sample.
 
-    `weight` (n,) is what rows count for in the loss, and so in that of the best constant.
-
-    `one_hot` says which columns stand for a category; one of zeros is a rare category and not called constant.
+    `sources` (i,) has the place of the column that each column of `x` was made of, ascending; each stands for itself
+    where it is empty. `weight` (n,) is what rows count for in the loss, and so in that of the best constant. A column
+    that varies in one of `held_out`, other rows of the same columns, is not called constant.
     """
     rows = evenly(x.shape[0], SUMMARY_ROWS)
-    sample = np.asarray(x[rows], dtype=np.float64) * (1.0 if input_scale is None else input_scale)
+    scale = 1.0 if input_scale is None else input_scale
+    sample = np.asarray(x[rows], dtype=np.float64) * scale
     finite = np.isfinite(sample)
     non_finite = count_non_finite(x, sample) + count_non_finite(targets, targets)
     if not finite.all():
         sample = np.where(finite, sample, 0.0)
-    std = sample.std(axis=0)
-    mean = sample.mean(axis=0)
+    raw = RawColumns(sources, x.shape[1])
+    mean, std, is_indicator = moments(x, scale)
     rms = np.sqrt(mean**2 + std**2)
-    varies = std > 1e-9 * np.maximum(rms, 1e-30)
-    low = sample.min(axis=0)
-    sparse = sample.shape[1] >= 16 and float(np.mean(sample == low)) > 0.3
+    varies = std > VARIES * np.maximum(rms, 1e-30)
+    low, high = sample.min(axis=0), sample.max(axis=0)
+    least = sample == low
+    share_least = np.mean(least, axis=0)
+    alone = raw.is_alone
+    sparse = int(alone.sum()) >= 16 and float(np.mean(share_least[alone])) > 0.3
     pairs = sample[evenly(len(sample), PAIR_ROWS)]
-    often = varies & (np.mean(sample != low, axis=0) > 0.1)
-    duplicates = list(duplicate_columns(pairs, np.flatnonzero(often)))
+    often = varies & (share_least < 0.9)
+    # Columns that seldom have more than one value agree by chance.
+    mixed = often & (np.mean(sample == high, axis=0) < 0.9)
+    duplicates = list(duplicate_columns(pairs, x, raw, mixed))
     classes = as_classes(targets, mlp)
     paired = rows[evenly(len(rows), PAIR_ROWS)]
     leaking = leaking_columns(
@@ -121,25 +135,29 @@ def summarize_data(
         np.flatnonzero(varies),
         None if classes is None else classes[paired],
         targets[paired],
+        raw,
     )
     unreachable, reach = out_of_reach(mlp, targets)
-    rare = (low == 0) & np.array(one_hot, dtype=bool) if len(one_hot) else np.zeros(len(low), bool)
-    constant = np.flatnonzero(~varies & ~rare)
+    constant = list(constant_columns((x, *held_out), raw, varies))
     whole = n is None or n == x.shape[0]
     ordered = np.sort(sample.T, axis=1)
     identifiers = list(identifier_columns(x, ordered, np.flatnonzero(often))) if whole else []
+    places, numbers = raw.first, raw.any(~is_indicator)
+    vary = raw.any(varies) & numbers
+    sizes, spreads, offsets = raw.size(rms), raw.size(std), raw.size(mean)
+    sizes[~numbers] = 1.0
     return DataSummary(
         n=x.shape[0] if n is None else n,
         features=x.shape[1],
         n_validation=n_validation,
         non_finite=non_finite,
-        largest_rms=float(rms.max()),
-        largest_column=int(rms.argmax()),
-        smallest_rms=float(rms[varies].min()) if varies.any() else 0.0,
-        spread_ratio=float(std[varies].max() / std[varies].min()) if varies.any() else 1.0,
-        offset_ratio=float((np.abs(mean[varies]) / std[varies]).max()) if varies.any() else 0.0,
+        largest_rms=float(sizes.max()),
+        largest_column=int(places[sizes.argmax()]),
+        smallest_rms=float(sizes[vary].min()) if vary.any() else 0.0,
+        spread_ratio=float(spreads[vary].max() / spreads[vary].min()) if vary.any() else 1.0,
+        offset_ratio=float((offsets[vary] / spreads[vary]).max()) if vary.any() else 0.0,
         sparse=sparse,
-        constant=tuple(constant[:NAMED].tolist()),
+        constant=tuple(constant[:NAMED]),
         n_constant=len(constant),
         duplicates=tuple(duplicates[:NAMED]),
         n_duplicates=len(duplicates),
@@ -157,9 +175,82 @@ def summarize_data(
         sentinels=tuple(sentinel_columns(ordered, np.flatnonzero(varies)))[:NAMED],
         outlier_share=0.0 if classes is not None else outlier_share(targets),
         order=order_of(targets[rows], None if classes is None else classes[rows]),
-        widest=int(std.argmax()),
-        narrowest=int(np.where(varies, std, np.inf).argmin()),
+        widest=int(places[np.where(vary, spreads, -1.0).argmax()]),
+        narrowest=int(places[np.where(vary, spreads, np.inf).argmin()]),
+        columns=len(places),
     )
+
+
+class RawColumns:
+    """Which columns of the inputs were made of one column of a table.
+
+    `first` has the place, in the inputs, of the first that each raw column became; `number` (i,) the raw column of
+    each, counted from 0; `is_alone` (i,) says which are all that theirs became, as numbers are.
+    """
+
+    def __init__(self, sources: Sequence[int], features: int) -> None:
+        self.first = np.arange(features)
+        self.number = self.first
+        if len(sources):
+            _, self.first, self.number = np.unique(
+                np.asarray(sources), return_index=True, return_inverse=True
+            )
+        self.widths = np.bincount(self.number)
+        self.is_alone = self.widths[self.number] == 1
+
+    def size(self, values: Host) -> Host:
+        """The Euclidean norm of what is known of each raw column's inputs: a row of categories is of size one."""
+        return np.asarray(np.sqrt(np.bincount(self.number, weights=values**2)))
+
+    def any(self, which: Host) -> NDArray[np.bool_]:
+        """Which raw columns have an input that `which` (i,) says yes to."""
+        return np.bincount(self.number, weights=which) > 0
+
+    def share(self, which: Host, among: Host) -> float:
+        """Share of the raw columns, each of whose inputs counts for its part, that `which` says yes to among some."""
+        weight = among / np.maximum(np.bincount(self.number, weights=among), 1)[self.number]
+        return float(weight[which].sum() / weight.sum())
+
+    def inputs(self, number: int) -> NDArray[np.int64]:
+        """The places of what a raw column became."""
+        return np.arange(self.first[number], self.first[number] + self.widths[number])
+
+
+#: Standard deviation over root mean square from which a column varies.
+VARIES = 1e-9
+
+
+def moments(x: Host, scale: float) -> tuple[Host, Host, NDArray[np.bool_]]:
+    """Mean and standard deviation of columns times `scale`, and which are 0 or 1 throughout.
+
+    Of all rows of up to two million entries: a few rows can hold most of what a column varies. Entries that are not
+    finite count as 0.
+    """
+    part = many_rows(x, np.arange(x.shape[1])) * scale
+    if not np.isfinite(part).all():
+        part = np.where(np.isfinite(part), part, 0.0)
+    is_indicator = np.all((part == 0.0) | (part == 1.0), axis=0)
+    return part.mean(axis=0), part.std(axis=0), is_indicator
+
+
+def many_rows(x: Host, columns: NDArray[np.int64]) -> Host:
+    """Some columns, in float64, of all rows as far as `FULL_CHECK` entries go, and of evenly spread ones beyond."""
+    rows = evenly(len(x), max(SUMMARY_ROWS, FULL_CHECK // max(1, len(columns))))
+    part = x if len(rows) == len(x) else x[rows]
+    return np.asarray(part[:, columns], dtype=np.float64)
+
+
+def constant_columns(
+    parts: Sequence[Host], raw: RawColumns, varies: NDArray[np.bool_]
+) -> Iterator[int]:
+    """Raw columns of one value in all of the rows, those `varies` (i,) knows none of to differ being looked at."""
+    for number in np.flatnonzero(~raw.any(varies)).tolist():
+        columns = raw.inputs(number)
+        values = [many_rows(part, columns) for part in parts if len(part)]
+        largest = max(np.abs(part).max() for part in values)
+        first = values[0][0]
+        if all(np.abs(part - first).max() <= VARIES * largest for part in values):
+            yield int(raw.first[number])
 
 
 def evenly(n: int, limit: int) -> NDArray[np.int64]:
@@ -186,23 +277,63 @@ def as_classes(targets: Host, mlp: MLP) -> NDArray[np.int64] | None:
     return np.argmax(targets, axis=1) if np.all(targets.sum(axis=1) == 1) else None
 
 
-def duplicate_columns(sample: Host, columns: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Pairs (first, later) of columns whose values are the same after standardising.
+def duplicate_columns(
+    sample: Host, x: Host, raw: RawColumns, mixed: NDArray[np.bool_]
+) -> Iterator[tuple[int, int]]:
+    """Pairs (first, later) of raw columns that tell rows apart alike: numbers up to scale, sign and offset, categories
+    up to their names. Found on a `sample` and held against all rows of `x`.
 
-    Columns that seldom leave their least value, as at an image's rim, agree by chance: leave them out.
+    Columns that seldom leave one value, as at an image's rim, agree by chance: `mixed` (i,) leaves them out.
     """
     if len(sample) < 8:
         return
     seen: dict[bytes, int] = {}
-    part = sample[:, columns]
-    part = (part - part.mean(axis=0)) / np.maximum(part.std(axis=0), 1e-300)
+    alone = np.flatnonzero(raw.is_alone & mixed)
+    keys = dict(zip(raw.number[alone].tolist(), standard(sample[:, alone]).T, strict=True))
+    for number in np.flatnonzero(raw.widths > 1).tolist():
+        found = categories(sample[:, raw.inputs(number)])
+        if found is not None:
+            keys[number] = found
+    for number in sorted(keys):
+        key = np.round(keys[number], 5) + 0.0
+        first = seen.setdefault(key.tobytes(), number)
+        if first != number and is_same(x, raw, first, number):
+            yield int(raw.first[first]), int(raw.first[number])
+
+
+def standard(columns: Host) -> Host:
+    """Columns (n, i) of mean 0 and deviation 1, of which the first row that is not near 0 is positive."""
+    part = (columns - columns.mean(axis=0)) / np.maximum(columns.std(axis=0), 1e-300)
     clear = np.argmax(np.abs(part) > 0.1, axis=0)  # a row whose sign is no matter of rounding
-    part *= np.where(part[clear, np.arange(part.shape[1])] < 0, -1.0, 1.0)
-    keys = np.ascontiguousarray(np.round(part, 5).T + 0.0)
-    for column, key in zip(columns.tolist(), keys, strict=True):
-        first = seen.setdefault(key.tobytes(), column)
-        if first != column:
-            yield first, column
+    return np.asarray(part * np.where(part[clear, np.arange(part.shape[1])] < 0, -1.0, 1.0))
+
+
+def categories(columns: Host) -> Host | None:
+    """Which rows (n,) are in one category, as numbers in the order of their first rows; two as `standard` numbers.
+
+    None where most are in one, or hardly any two: that says nothing when another column has it alike.
+    """
+    # Rows are told apart by their product with a random vector.
+    direction = np.random.Generator(np.random.PCG64(0)).standard_normal(columns.shape[1])
+    products = np.round((columns * direction).sum(axis=1), 9)
+    _, rows, codes, counts = np.unique(
+        products, return_index=True, return_inverse=True, return_counts=True
+    )
+    if counts.max() >= 0.9 * len(columns) or 2 * len(counts) > len(columns):
+        return None
+    numbers = np.argsort(np.argsort(rows))[codes].astype(np.float64)
+    return np.asarray(standard(numbers[:, None])[:, 0]) if len(counts) == 2 else numbers
+
+
+def is_same(x: Host, raw: RawColumns, first: int, later: int) -> bool:
+    """Whether two raw columns tell rows apart alike in all rows."""
+    columns = raw.inputs(first), raw.inputs(later)
+    both = many_rows(x, np.concatenate(columns))
+    parts = both[:, : len(columns[0])], both[:, len(columns[0]) :]
+    found = [standard(part)[:, 0] if part.shape[1] == 1 else categories(part) for part in parts]
+    if found[0] is None or found[1] is None:
+        return False
+    return bool(np.allclose(found[0], found[1], rtol=0.0, atol=1e-4))
 
 
 #: A column orders the rows almost as the target does: how much less than by chance neighbours differ.
@@ -214,15 +345,19 @@ EXPLAINS = 0.98
 
 
 def leaking_columns(
-    sample: Host, columns: NDArray[np.int64], classes: Host | None, targets: Host
+    sample: Host,
+    columns: NDArray[np.int64],
+    classes: Host | None,
+    targets: Host,
+    raw: RawColumns,
 ) -> list[int]:
-    """Columns that alone tell the target: rows sorted by the column are sorted by the target.
+    """Raw columns that alone tell the target: rows sorted by what one became are sorted by the target.
 
     Rows of equal value are left in mixed order, so a column of few values tells only if each goes with one
     class. A column that tells one class from all others counts if it is that class's indicator.
     """
     n = len(sample)
-    if n < 32 or len(columns) < 2:
+    if n < 32 or len(np.unique(raw.number[columns])) < 2:
         return []
     mixed = np.random.Generator(np.random.PCG64(0)).permutation(n)
     part = sample[mixed][:, columns]
@@ -248,7 +383,7 @@ def leaking_columns(
         steps = np.diff(values[order], axis=0)
         tells = (steps**2).sum(axis=2).mean(axis=0) / (2.0 * variance) < (1.0 - TELLING) / 4
         tells |= (np.abs(correlation(part, values)) > EXPLAINS).any(axis=1)
-    return [int(column) for column in columns[tells]]
+    return [int(place) for place in raw.first[np.unique(raw.number[columns[tells]])]]
 
 
 #: Rows from which a column that counts them can be told, and how many times as far as their number it may count.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.diagnosis.data_summary import evenly
+from anyarray_mlp.diagnosis.data_summary import RawColumns, evenly
 
 Host = NDArray[Any]
 
@@ -23,8 +24,8 @@ LOOKED_UP = 512
 class Shift:
     """How validation inputs differ from training inputs.
 
-    `share` of the columns that vary differ in place (by more than their standard deviation) or in spread (three times
-    or a third). `column` differs most: its median lies `distance` training standard deviations off; its means and
+    `share` of the raw columns that vary differ in place (by more than their standard deviation) or in spread (three
+    times or a third). `column` differs most: its median lies `distance` training standard deviations off; its means and
     standard deviations are given.
     """
 
@@ -37,27 +38,31 @@ class Shift:
     validation_std: float
 
 
-def shift_between(x: Host, held: Host) -> Shift | None:
+def shift_between(x: Host, held: Host, sources: Sequence[int] = ()) -> Shift | None:
     """How the inputs `held` (m, i) differ from `x` (n, i), samples of both; None for too few rows to tell.
 
     Columns that seldom leave their least value count for nothing: few rows show little of them. What chance moves a
-    mean by, at most, is allowed for.
+    mean by, at most, is allowed for. Of two values, the spread says no more than the mean, and is small in few rows by
+    chance. `sources` (i,) has the place of the raw column that each was made of, as in `summarize_data`.
     """
     if min(len(x), len(held)) < 10:
         return None
     x, held = (np.asarray(a, dtype=np.float64) for a in (x, held))
-    often = np.mean(x != x.min(axis=0), axis=0) > 0.1
+    least = x == x.min(axis=0)
+    often = np.mean(least, axis=0) < 0.9
+    two_values = np.all(least | (x == x.max(axis=0)), axis=0)
     if not often.any():
         return None
     std = np.maximum(x.std(axis=0), 1e-300)
     chance = 5.0 / math.sqrt(min(len(x), len(held)))
     ratio = held.std(axis=0) / std
     moved = np.abs(held.mean(axis=0) - x.mean(axis=0)) / std
-    differs = (moved > 1.0 + chance) | (ratio > 3.0 + chance) | (ratio < 1.0 / (3.0 + chance))
+    spreads = (ratio > 3.0 + chance) | (ratio < 1.0 / (3.0 + chance))
+    differs = (moved > 1.0 + chance) | (spreads & ~two_values)
     distance = np.abs(np.median(held, axis=0) - np.median(x, axis=0)) / std
     column = int(np.argmax(np.where(often, distance, -1.0)))
     return Shift(
-        share=float(differs[often].mean()),
+        share=RawColumns(sources, x.shape[1]).share(differs & often, often),
         column=column,
         distance=max(0.0, float(distance[column]) - chance),
         training_mean=float(x[:, column].mean()),

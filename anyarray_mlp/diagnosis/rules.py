@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from statistics import NormalDist
 
 from anyarray_mlp.diagnosis.finding import Finding, Severity
 from anyarray_mlp.diagnosis.probe import LayerFigures
@@ -248,22 +249,22 @@ def constant_column(run: RunRecord) -> Finding | None:
     data = run.data
     if not data.n_constant:
         return None
+    columns = data.columns or data.features
     if data.sparse:
-        evidence = (
-            f"{data.n_constant} of {data.features} columns have one value, as at the rim of images"
-        )
+        evidence = f"{data.n_constant} of {columns} columns have one value, as at the rim of images"
         return Finding("constant_column", "note", evidence, "They do no harm")
     names = [run.names.column(place) for place in data.constant]
     return Finding(
         "constant_column",
         "warning",
-        f"{data.n_constant} of {data.features} columns have one value ({listed(names, data.n_constant)})",
+        f"{data.n_constant} of {columns} columns {'has' if data.n_constant == 1 else 'have'} one value "
+        f"({listed(names, data.n_constant)})",
         "Drop them: they carry nothing",
     )
 
 
 def duplicate_column(run: RunRecord) -> Finding | None:
-    """Columns that repeat another one, up to scale and offset."""
+    """Columns that repeat another one, up to scale and offset, or to the names of categories."""
     data = run.data
     if not data.n_duplicates:
         return None
@@ -272,7 +273,7 @@ def duplicate_column(run: RunRecord) -> Finding | None:
     return Finding(
         "duplicate_column",
         "warning",
-        f"{data.n_duplicates} columns repeat another up to scale (column {listed(pairs, data.n_duplicates)})",
+        f"column {listed(pairs, data.n_duplicates)}, up to scale or the names of categories",
         "Keep one of each",
     )
 
@@ -526,20 +527,30 @@ def is_apart(run: RunRecord) -> bool:
         and min(inside, outcome.training_skill) > 0.3
         and max(outside, outcome.validation_skill) < min(chance, 0.15)
         and outcome.validation_mapping < 0.5
+        and not tells_of_validation(run)
         and not missing_class(run)
         and not validation_unlike_training(run)
         and not target_outliers(run)
     )
 
 
+def tells_of_validation(run: RunRecord) -> bool:
+    """Whether validation rows are predicted better than by a constant, little as it may be, and not by chance."""
+    outcome, outputs = run.outcome, run.settings.sizes[-1]
+    related = outcome.validation_association
+    # What the largest of so many correlations exceeds by chance once in twenty times.
+    usual = NormalDist().inv_cdf(1.0 - 0.025 / outputs**2)
+    return related is not None and (outcome.validation_skill or 0.0) > 0.0 and related > usual
+
+
 def validation_too_small(run: RunRecord) -> Finding | None:
-    """Too few validation rows for their loss to say anything."""
+    """Too few validation rows for their loss to say anything; no harm where nothing is decided by it."""
     n = run.data.n_validation
     if not 0 < n < ENOUGH_VALIDATION:
         return None
     return Finding(
         "validation_too_small",
-        "warning",
+        "warning" if run.settings.early_stopping else "note",
         f"{counted(n, 'validation row')}"
         + (
             f": one row moves the accuracy by {1 / n:.0%}"

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.diagnosis.data_summary import (
+    FULL_CHECK,
     SUMMARY_ROWS,
     DataSummary,
     as_classes,
@@ -89,8 +90,10 @@ class RunMonitor:
 
     Parameters are those of `training.fit`, of which it needs what is named here; others are of no account.
     `probe_on_device` overrules where probes run. Where `statistics` are gathered for another, it is not known how many
-    gradients were clipped. `column_names` and `class_names` are what the findings call the columns of `x` and the
-    classes; `one_hot` says which columns stand for a category.
+    gradients were clipped. `class_names` is what the findings call the classes. Where a table was encoded, `sources`
+    has the place of its column that each column of `x` was made of, and `column_names` names those; without, each
+    column of `x` stands for itself. `held_out` are more rows of the same columns, which are only asked whether a column
+    varies (those of `validation` are as well).
     """
 
     def __init__(
@@ -114,7 +117,8 @@ class RunMonitor:
         input_scale: float | None = None,
         probe_on_device: bool | None = None,
         column_names: Sequence[str] = (),
-        one_hot: Sequence[bool] = (),
+        sources: Sequence[int] = (),
+        held_out: Sequence[Array] = (),
         class_names: Sequence[Any] = (),
         statistics: StepStatistics | None = None,
         sample_weight: Array | None = None,
@@ -124,7 +128,7 @@ class RunMonitor:
         self.mlp = mlp
         self.backend = backend = backend or select_backend()
         self.input_scale = input_scale
-        self.column_names, self.one_hot = tuple(column_names), tuple(one_hot)
+        self.column_names, self.sources = tuple(column_names), tuple(sources)
         self.class_names = tuple(class_names)
         n = x.shape[0]
         batch_size = min(batch_size, n)
@@ -155,6 +159,9 @@ class RunMonitor:
         self.validation = None
         if validation:
             self.validation = HostRows(backend, validation[0]), HostRows(backend, validation[1])
+        self.held_out = [HostRows(backend, part) for part in held_out]
+        if self.validation:
+            self.held_out.append(self.validation[0])
         if initial is None:
             initial = mlp.initialize(seed, initializer)
         state = initial if isinstance(initial, TrainingState) else None
@@ -237,7 +244,7 @@ class RunMonitor:
         if last is not None and not broken and self.probes[-1].step != last.step:
             self.look_after(last)
         n = self.x.n
-        rows = evenly(n, SUMMARY_ROWS)
+        rows = self.x.many()
         x, targets, full = self.x.host, self.targets.host, None
         weight = self.weight
         if x is None or targets is None:
@@ -245,7 +252,15 @@ class RunMonitor:
             weight = None if weight is None else weight[rows]
         n_validation = self.validation[0].n if self.validation else 0
         data = summarize_data(
-            self.mlp, x, targets, n_validation, self.input_scale, full, self.one_hot, weight
+            self.mlp,
+            x,
+            targets,
+            n_validation,
+            self.input_scale,
+            full,
+            self.sources,
+            weight,
+            [part.take(part.many()) if part.host is None else part.host for part in self.held_out],
         )
         outcome = self.outcome(result)
         return RunRecord(
@@ -274,7 +289,8 @@ class RunMonitor:
         if outcome.shift is not None:
             places.add(outcome.shift.column)
         places.update(place for pair in data.duplicates for place in pair)
-        return {str(place): self.column_names[place] for place in sorted(places)}
+        sources = self.sources or range(len(self.column_names))
+        return {str(place): self.column_names[sources[place]] for place in sorted(places)}
 
     def curve(self, error: DivergedError | None) -> Curve:
         """The epochs' figures; a diverged epoch adds the mean of its finite steps."""
@@ -318,12 +334,13 @@ class RunMonitor:
         outputs = self.outputs(host, parameters, seen.x)
         training = seen.skill(outputs)
         validation, mapping = None, 0.0
-        held = answers = None
+        held = answers = held_related = None
         if self.validation:
             held = self.sample(self.validation)
             held = replace(held, weight=self.weights_of(held.classes))
             answers = self.outputs(host, parameters, held.x)
             validation = held.skill(answers)
+            held_related = association(answers, held.targets, held.classes)
             learned, latest = outputs, answers
             if stopped == "early":
                 # The best parameters may be the first: look at what was learned since.
@@ -368,7 +385,8 @@ class RunMonitor:
             found_of_class=found[1],
             missing_classes=self.missing_classes(),
             validation_neighbour_skill=held_neighbours,
-            shift=None if held is None else shift_between(seen.x, held.x),
+            validation_association=held_related,
+            shift=None if held is None else shift_between(seen.x, held.x, self.sources),
             repeats=None if held is None or answers is None else self.repeats(held, answers),
         )
 
@@ -454,6 +472,10 @@ class HostRows:
         backend = self.backend
         return backend.to_host(backend.xp.take(self.array, backend.asarray(rows), axis=0))
 
+    def many(self) -> NDArray[np.int64]:
+        """The rows that a summary looks at: all, or evenly spread ones of many entries."""
+        return evenly(self.n, max(SUMMARY_ROWS, FULL_CHECK // self.array.shape[1]))
+
     def whole(self) -> Host:
         """All rows, on the host."""
         return self.take(np.arange(self.n)) if self.host is None else self.host
@@ -510,7 +532,7 @@ def diagnosed_fit(
     monitor = RunMonitor(mlp, x, targets, **options)
     if monitor.statistics is not None:
         options["statistics"] = monitor.statistics
-    for name in ("probe_on_device", "column_names", "one_hot", "class_names"):
+    for name in ("probe_on_device", "column_names", "sources", "held_out", "class_names"):
         options.pop(name, None)
     try:
         result = fit(mlp, x, targets, callbacks=[monitor, *callbacks], **options)

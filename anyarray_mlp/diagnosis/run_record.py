@@ -80,6 +80,8 @@ class Outcome:
     missing_classes : classes of validation rows that no training row has, and how many rows each has.
     validation_neighbour_skill : what neighbours among the training rows tell of validation rows; None where it was not
         needed.
+    validation_association : the largest correlation of an output with a target or a class of validation rows, times
+        the square root of their number; None without validation rows.
     shift : how validation inputs differ from training inputs.
     repeats : validation rows that are training rows as well.
 
@@ -101,6 +103,7 @@ class Outcome:
     found_of_class: tuple[int, ...] = ()
     missing_classes: tuple[tuple[int, int], ...] = ()
     validation_neighbour_skill: float | None = None
+    validation_association: float | None = None
     shift: Shift | None = None
     repeats: Repeats | None = None
 
@@ -166,9 +169,17 @@ class RunRecord:
 
     @property
     def progress(self) -> float:
-        """Share of the baseline loss that training removed from the data loss; 1 is all of it."""
+        """Share of the baseline loss that training removed from the data loss; 1 is all of it.
+
+        A probe has few rows, and an epoch's loss is that of all, though with penalty and dropout: the better counts.
+        """
         base = self.data.baseline_loss
-        return 1.0 - self.probes[-1].loss / base if base else self.outcome.training_skill
+        if not base:
+            return self.outcome.training_skill
+        loss = self.probes[-1].loss
+        if self.curve.loss and self.outcome.stopped != "diverged":
+            loss = min(loss, self.curve.loss[-1])
+        return 1.0 - loss / base
 
 
 def outcome_from(record: dict[str, Any]) -> Outcome:

@@ -494,7 +494,7 @@ def l2_too_strong(plan: Plan, rng: Generator) -> Plan:
 
 def validation_too_small(plan: Plan, rng: Generator) -> Plan:
     n = int(rng.integers(3, 9))
-    plan.options.pop("early_stopping", None)
+    plan.options["early_stopping"] = EarlyStopping(patience=20)
     return replace(plan, xv=plan.xv[:n], tv=plan.tv[:n])
 
 
