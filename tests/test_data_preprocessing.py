@@ -41,6 +41,66 @@ def test_columns_of_each_kind() -> None:
     np.testing.assert_allclose(encoded[:, 3], (np.array([1, 0, 1, 1]) - 0.75) / math.sqrt(3 / 16))
 
 
+SEXES = pandas.DataFrame(
+    {"age": [20.0, 40.0, 60.0, 80.0], "sex": ["male", "female", "male", "male"]}
+)
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_two_categories_are_one_column(standardize: bool) -> None:
+    fitted = Preprocessor.fit(SEXES, standardize=standardize)
+    assert fitted.encoded_names == ("age", "sex=male")
+    assert fitted.columns[1].categories == ("female", "male")
+    encoded = fitted.transform(SEXES)
+    np.testing.assert_array_equal(encoded[:, 1], [1, 0, 1, 1])
+    # A gap, which no training row had, lies between the two as the training rows do.
+    met = pandas.DataFrame({"sex": [None, "female", "?"], "age": [40.0, 40.0, 40.0]})
+    known, unknown = without_unknown(fitted, met)
+    assert unknown == {"sex": ["?"]}
+    np.testing.assert_array_equal(fitted.transform(known)[:, 1], [0.75, 0, 0.75])
+    with pytest.raises(UnknownCategoryError, match="column 'sex': '\\?' was not seen"):
+        fitted.transform(met)
+
+
+def test_two_categories_and_a_gap_are_three_states() -> None:
+    gap = pandas.DataFrame({"age": [50.0], "sex": [None]})
+    table = pandas.concat([SEXES, gap], ignore_index=True)
+    fitted = Preprocessor.fit(table)
+    assert fitted.encoded_names == ("age", "sex=female", "sex=male")
+    np.testing.assert_array_equal(fitted.transform(table)[-1, 1:], [0, 0])
+    # Which rows are trained on does not change the encoding, where all are known.
+    of_part = Preprocessor.fit(SEXES, vocabulary=table)
+    assert of_part.encoded_names == fitted.encoded_names
+    rare = Preprocessor.fit(SEXES.iloc[[0, 2]], vocabulary=SEXES)
+    assert rare.encoded_names == ("age", "sex=male")
+    np.testing.assert_array_equal(rare.transform(SEXES)[:, 1], [1, 0, 1, 1])
+
+
+def test_numbers_of_two_values_stay_numbers() -> None:
+    table = pandas.DataFrame(
+        {"flag": [0, 1, 1, 1], "code": [1, 2, 2, 2], "member": [False, True, True, True]}
+    )
+    fitted = Preprocessor.fit(table)
+    assert fitted.encoded_names == ("flag", "code", "member")
+    assert {column.kind for column in fitted.columns} == {"numeric"}
+    np.testing.assert_allclose(fitted.transform(table).std(axis=0), 1.0)
+
+
+def test_texts_of_two_numbers_are_met_as_numbers_too() -> None:
+    fitted = Preprocessor.fit(pandas.DataFrame({"n": ["1", "2+"]}))
+    np.testing.assert_array_equal(
+        fitted.transform(pandas.DataFrame({"n": [1.0, np.nan]})), [[0], [0.5]]
+    )
+    np.testing.assert_array_equal(fitted.transform(np.array([[1.0], [1.0]])), [[0], [0]])
+
+
+def test_sources_say_what_each_input_was_made_of() -> None:
+    table = SEXES.assign(colour=["red", "blue", "green", "red"], size=[1, 2, 3, 5])
+    fitted = Preprocessor.fit(table)
+    assert fitted.encoded_names[2:5] == ("colour=blue", "colour=green", "colour=red")
+    assert fitted.sources == (0, 1, 2, 2, 2, 3)
+
+
 def test_without_standardising() -> None:
     encoded = Preprocessor.fit(TABLE, standardize=False).transform(TABLE)
     np.testing.assert_array_equal(encoded[:, 0], [20, 40, 40, 70])
@@ -260,6 +320,10 @@ def test_json_of_pixels() -> None:
         {"kind": "categorical", "categories": []},
         {"kind": "categorical", "categories": ["a", "a"]},
         {"kind": "categorical", "categories": [1]},
+        {"kind": "binary", "categories": []},
+        {"kind": "binary", "categories": ["a"]},
+        {"kind": "binary", "categories": ["a", "a"]},
+        {"kind": "binary", "categories": ["a", "b", "c"]},
     ],
 )
 def test_altered_json_is_refused(change: dict[str, Any]) -> None:
@@ -336,6 +400,7 @@ def test_the_vocabulary_gives_categories_and_nothing_else() -> None:
     fitted = Preprocessor.fit(table.iloc[:2], vocabulary=table)
     assert fitted.columns[0] == Preprocessor.fit(table[["size"]].iloc[:2]).columns[0]
     assert fitted.columns[1].categories == ("blue", "rare", "red")
+    assert fitted.columns[1].kind == "categorical"
     assert fitted.transform(table)[2, 1:4].tolist() == [0, 1, 0]
     with pytest.raises(DataError, match="'rare' was not seen"):
         Preprocessor.fit(table.iloc[:2]).transform(table)

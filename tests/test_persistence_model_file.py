@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 import safetensors
 import safetensors.numpy
@@ -41,6 +42,7 @@ from anyarray_mlp.persistence import (
 )
 from anyarray_mlp.persistence.container import DTYPES, decode, encode
 from anyarray_mlp.persistence.model_file import KIND, SECTIONS
+from anyarray_mlp.trained import TrainedModel
 
 GOLDEN = Path(__file__).parent / "golden"
 MIB = 1 << 20
@@ -287,6 +289,23 @@ def test_the_golden_file_is_read_and_would_be_written_the_same():
     path = GOLDEN / "model-v1.safetensors"
     assert_same(load(path), GOLDEN_MODEL)
     assert path.read_bytes() == content_of(GOLDEN_MODEL)
+
+
+def test_a_model_whose_two_categories_are_two_columns_predicts_as_ever(tmp_path):
+    """tests/golden/two-valued-v1.safetensors was trained before they became one; its arithmetic is exact anywhere."""
+    path = GOLDEN / "two-valued-v1.safetensors"
+    model = TrainedModel.load(path)
+    assert model.preprocessor.encoded_names[:3] == ("size", "sex=female", "sex=male")
+    rows = pandas.DataFrame(
+        {
+            "size": [1.5, 2.5, np.nan, 2.5],
+            "sex": ["male", "female", None, "male"],
+            "colour": ["red", None, "green", "blue"],
+        }
+    )
+    assert model.predict(rows).ravel().tolist() == [0.625, 0.25, 0.375, 0.25]
+    model.save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize(
