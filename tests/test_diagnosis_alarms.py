@@ -16,6 +16,7 @@ from anyarray_mlp.diagnosis.data_summary import DataSummary, summarize_data
 from anyarray_mlp.diagnosis.held_out import shift_between
 from anyarray_mlp.diagnosis.report import diagnose_run
 from anyarray_mlp.diagnosis.run_record import RunRecord
+from anyarray_mlp.errors import UsageError
 
 RNG = np.random.default_rng(11)
 N = 600
@@ -212,6 +213,13 @@ def test_a_column_that_tells_the_target_is_named_once() -> None:
     y = (table["colour"] == "red").to_numpy(dtype=np.int64)
     # A single column has nothing beside it: to tell the target is its task.
     assert summarize_data(MLP((3, 4, 2)), of_one, y, sources=x.sources).n_leaking == 0
+
+
+@pytest.mark.parametrize("sources", [(0, 1), (0, 2, 1), (0, 0, 0, 1)])
+def test_sources_that_do_not_fit_are_refused_before_training(sources: tuple[int, ...]) -> None:
+    x, y = np.zeros((20, 3)), np.arange(20) % 2
+    with pytest.raises(UsageError, match="for 3 columns of inputs: give one for each, ascending"):
+        diagnosed_fit(MLP((3, 2, 2)), x, y, sources=sources)
 
 
 def test_few_rows_of_many_categories_are_not_of_another_kind() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anyarray_mlp.errors import UsageError
 from anyarray_mlp.model import MLP
 
 Host = NDArray[Any]
@@ -189,6 +190,11 @@ class RawColumns:
     """
 
     def __init__(self, sources: Sequence[int], features: int) -> None:
+        if len(sources) and (len(sources) != features or list(sources) != sorted(sources)):
+            raise UsageError(
+                f"sources has {len(sources)} places for {features} columns of inputs: give one for each, ascending, as "
+                "Preprocessor.sources has them."
+            )
         self.first = np.arange(features)
         self.number = self.first
         if len(sources):

@@ -22,6 +22,7 @@ from anyarray_mlp.diagnosis.data_summary import (
     FULL_CHECK,
     SUMMARY_ROWS,
     DataSummary,
+    RawColumns,
     as_classes,
     association,
     evenly,
@@ -159,6 +160,7 @@ class RunMonitor:
         self.validation = None
         if validation:
             self.validation = HostRows(backend, validation[0]), HostRows(backend, validation[1])
+        RawColumns(self.sources, x.shape[1])  # refuses what does not fit, before training
         self.held_out = [HostRows(backend, part) for part in held_out]
         if self.validation:
             self.held_out.append(self.validation[0])
