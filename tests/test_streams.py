@@ -34,9 +34,9 @@ Way = Callable[[int, int], tuple[Array, Array]]
 
 ROWS = 500
 SEEDS = range(10)
-#: Largest z of one test (one in two million is larger by chance; there are some ten thousand), and largest mean of z²
-#: over the tests of one way, which chance brings to 1.
-LARGEST_Z, LARGEST_MEAN_SQUARE = 5.0, 2.5
+#: Largest z of one test (one in 26 million is larger by chance, and there are 34,000), and largest mean of z² over the
+#: tests of one kind of draw, which chance brings to 1.
+LARGEST_Z, LARGEST_MEAN_SQUARE = 5.5, 2.5
 
 
 # --- the ways in which people draw data ---
