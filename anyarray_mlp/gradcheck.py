@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anyarray_mlp import streams
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.model import MLP
 
@@ -87,7 +88,7 @@ def gradcheck(
         raise UsageError(f"gradcheck needs float64 inputs, got {np.asarray(x).dtype}.")
     if per_parameter is not None and per_parameter < 1:
         raise UsageError(f"per_parameter must be at least 1, got {per_parameter!r}.")
-    generator = np.random.default_rng(seed)
+    generator = streams.generator("gradcheck", seed)
     if parameters is None:
         parameters = mlp.initialize(seed)
         for name, part in zip(mlp.layout.names, mlp.layout.split(parameters), strict=True):

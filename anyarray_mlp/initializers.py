@@ -12,6 +12,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from anyarray_mlp import streams
 from anyarray_mlp.arithmetic.elementary import Elementary
 from anyarray_mlp.arithmetic.library import Library
 from anyarray_mlp.errors import UsageError
@@ -113,7 +114,7 @@ def initialize(
     `activations` names the activation after each dense layer, the output's included. `initializer` is a name
     of `INITIALIZERS`, "auto" for the one that fits each activation, or a function of one's own.
     """
-    generator = np.random.Generator(np.random.PCG64(seed))
+    generator = streams.generator("initial weights", seed)
     vector = np.zeros(layout.size)
     parts = layout.split(vector)
     for layer, activation in enumerate(activations):

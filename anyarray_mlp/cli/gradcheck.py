@@ -93,11 +93,10 @@ def command(
 
 def check(network: MLP, xp: Any, batch_size: int, seed: int) -> Gradcheck:
     """The check of one network on a random batch."""
-    import numpy as np
-
+    from anyarray_mlp import streams
     from anyarray_mlp.gradcheck import gradcheck
 
-    generator = np.random.default_rng(seed)
+    generator = streams.generator("gradcheck batch", seed)
     x = generator.normal(size=(batch_size, network.sizes[0]))
     targets = generator.uniform(0.05, 1.0, size=(batch_size, network.sizes[-1]))
     if network.output == "softmax":

@@ -15,8 +15,7 @@ from anyarray_mlp.cli.options import json_option
 @json_option
 def command(as_json: bool) -> None:
     """List backends, versions and devices, and how to get what is missing."""
-    from anyarray_mlp import __version__
-    from anyarray_mlp.arithmetic import VERSION
+    from anyarray_mlp import __version__, arithmetic, streams
     from anyarray_mlp.backends import backend_statuses
 
     statuses = backend_statuses()
@@ -24,13 +23,15 @@ def command(as_json: bool) -> None:
         report = {
             "version": __version__,
             "python": platform.python_version(),
-            "reproducible_arithmetic": VERSION,
+            "reproducible_arithmetic": arithmetic.VERSION,
+            "random_streams": streams.VERSION,
             "backends": [asdict(status) for status in statuses],
         }
         click.echo(json.dumps(report, indent=2))
         return
     click.echo(
-        f"anyarray-mlp {__version__}, Python {platform.python_version()}, reproducible arithmetic {VERSION}"
+        f"anyarray-mlp {__version__}, Python {platform.python_version()}, "
+        f"reproducible arithmetic {arithmetic.VERSION}, random streams {streams.VERSION}"
     )
     for status in statuses:
         devices = ", ".join(status.devices) or "no device"

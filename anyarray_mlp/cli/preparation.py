@@ -65,12 +65,14 @@ def prepare(settings: dict[str, Any]) -> Prepared:
     options["drop"] = (drop,) if isinstance(drop, str) else drop
     dataset = load(settings["data"], **options)
 
-    rest = np.arange(len(dataset))
+    rest, seed = np.arange(len(dataset)), settings["seed"]
     test = dataset.test
     if test is None:
-        rest, held_out = hold_out(dataset, rest, settings["test_fraction"], settings["seed"])
+        rest, held_out = hold_out(dataset, rest, settings["test_fraction"], seed, "test split")
         test = rows(dataset, held_out) if len(held_out) else None
-    kept, held_out = hold_out(dataset, rest, settings["validation_fraction"], settings["seed"] + 1)
+    kept, held_out = hold_out(
+        dataset, rest, settings["validation_fraction"], seed, "validation split"
+    )
     training = rows(dataset, kept)
 
     is_table = hasattr(dataset.features, "iloc")
@@ -114,13 +116,15 @@ def rows(dataset: Dataset, index: NDArray[np.int64]) -> Dataset:
 
 
 def hold_out(
-    dataset: Dataset, index: NDArray[np.int64], fraction: float, seed: int
+    dataset: Dataset, index: NDArray[np.int64], fraction: float, seed: int, stream: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split some rows in those to keep and a fraction to hold out, stratified by class."""
+    """Split some rows in those to keep and a fraction to hold out, drawn from a stream, stratified by class."""
     if fraction == 0:
         return index, index[:0]
     labels = dataset.target[index] if dataset.task == "classification" else None
-    kept, held_out = split_indices(len(index), fraction=fraction, seed=seed, labels=labels)
+    kept, held_out = split_indices(
+        len(index), fraction=fraction, seed=seed, labels=labels, stream=stream
+    )
     return index[kept], index[held_out]
 
 

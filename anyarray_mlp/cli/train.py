@@ -497,6 +497,7 @@ def report(
     result: Fit,
 ) -> None:
     """Print what came of the run: test scores, and where everything is."""
+    from anyarray_mlp import streams
     from anyarray_mlp.persistence.plain_json import plain
 
     prepared, backend, settings = plan.prepared, plan.backend, plan.settings
@@ -519,7 +520,8 @@ def report(
             "run": str(run.path),
         }
         if backend.arithmetic != "plain":
-            summary |= {"arithmetic": backend.arithmetic, "hash": result.hash}
+            summary |= {"arithmetic": backend.arithmetic, "random_streams": streams.VERSION}
+            summary["hash"] = result.hash
         click.echo(json.dumps(summary, indent=2))
         return
     if result.stopped in ("early", "interrupted"):
@@ -571,7 +573,7 @@ def metadata(backend: Backend, target_names: tuple[str, ...]) -> dict[str, str]:
     """What the model was made with, and a table's columns that it predicts."""
     from importlib.metadata import PackageNotFoundError, version
 
-    from anyarray_mlp import __version__
+    from anyarray_mlp import __version__, streams
     from anyarray_mlp.backends import BACKENDS
 
     found = {
@@ -580,6 +582,7 @@ def metadata(backend: Backend, target_names: tuple[str, ...]) -> dict[str, str]:
         "device": backend.device,
         "dtype": backend.dtype,
         "arithmetic": backend.arithmetic,
+        "random_streams": streams.VERSION,
         "python": sys.version.split()[0],
     }
     if target_names:

@@ -10,16 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UsageError
-
 Array = Any
-
-
-def bit_generator(seed: int) -> np.random.PCG64:
-    """PCG64 started from `seed`, a non-negative integer."""
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise UsageError(f"seed is {seed!r}; it must be a non-negative integer")
-    return np.random.PCG64(int(seed))
 
 
 def permutation(generator: np.random.PCG64, n: int) -> Array:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ModelFileError, UsageError
-from .seeded import bit_generator, permutation
+from ..streams import bit_generator
+from .seeded import permutation
 
 Array = Any
 
@@ -24,7 +25,7 @@ class Shuffler:
     """
 
     def __init__(self, seed: int) -> None:
-        self.generator = bit_generator(seed)
+        self.generator = bit_generator("shuffle", seed)
 
     def permutation(self, n: int) -> Array:
         """The next order of `n` examples, (n,) int64."""

@@ -7,19 +7,26 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, UsageError
-from .seeded import bit_generator, permutation
+from ..streams import bit_generator
+from .seeded import permutation
 
 Array = Any
 
 
 def split_indices(
-    n: int, *, fraction: float, seed: int, labels: Array | None = None
+    n: int,
+    *,
+    fraction: float,
+    seed: int,
+    labels: Array | None = None,
+    stream: str = "test split",
 ) -> tuple[Array, Array]:
     """Split rows 0..n-1 into those to train on and those held out; each (m,) int64, ascending.
 
     `round(fraction * n)` rows are held out, at least one and at most n - 1. With `labels` (n,)
     every class gives its share (by largest remainder) and keeps at least one row to train on. The
-    same arguments give the same rows on every platform and NumPy version.
+    same arguments give the same rows on every platform and NumPy version. Rows to validate on, split
+    from those to train on, are drawn with stream="validation split": the same seed then does for both.
 
     Raises `UsageError` for a fraction outside (0, 1), `DataError` where nothing could be held out.
     """
@@ -27,7 +34,7 @@ def split_indices(
         raise UsageError(f"the held-out fraction is {fraction!r}; it must lie between 0 and 1")
     if n < 2:
         raise DataError(f"{n} row(s) cannot be split; give at least two")
-    order = permutation(bit_generator(seed), n)
+    order = permutation(bit_generator(stream, seed), n)
     wanted = min(max(round(fraction * n), 1), n - 1)
     if labels is None:
         held_out = order[:wanted]

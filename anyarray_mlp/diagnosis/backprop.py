@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from anyarray_mlp import streams
 from anyarray_mlp.diagnosis.adapters import Adapter
 from anyarray_mlp.diagnosis.calling import quiet, role_of
 from anyarray_mlp.diagnosis.finding import SEVERITIES
@@ -41,7 +42,7 @@ from anyarray_mlp.diagnosis.source_lines import (
     is_own,
     likely_line,
 )
-from anyarray_mlp.diagnosis.understanding import PROBE_SEED, Understanding
+from anyarray_mlp.diagnosis.understanding import Understanding
 from anyarray_mlp.diagnosis.updates import (
     SLOW_RATE,
     Observation,
@@ -550,7 +551,7 @@ class Check:
         loss(self.known.values)
         each = max(time.perf_counter() - start, 1e-6)
         entries = int(NUMERICAL_SECONDS / (8 * each * len(self.known.values)))
-        rng = np.random.default_rng(PROBE_SEED)
+        rng = streams.generator("slope sample", 0)
         found = numerical_slopes(loss, self.known.values, min(max(entries, 4), 40), rng)
         self.user.write(self.known.values)
         return found

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anyarray_mlp import streams
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.model import MLP
 
@@ -365,7 +366,7 @@ def leaking_columns(
     n = len(sample)
     if n < 32 or len(np.unique(raw.number[columns])) < 2:
         return []
-    mixed = np.random.Generator(np.random.PCG64(0)).permutation(n)
+    mixed = streams.generator("tie order", 0).permutation(n)
     part = sample[mixed][:, columns]
     order = np.argsort(np.ascontiguousarray(part.T), axis=1).T
     if classes is not None:

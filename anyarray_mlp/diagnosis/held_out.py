@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anyarray_mlp import streams
 from anyarray_mlp.diagnosis.data_summary import RawColumns, evenly
 
 Host = NDArray[Any]
@@ -94,7 +95,7 @@ def recurring(x: Host, rows: Host, allowed: int) -> NDArray[np.bool_] | None:
     """
     if x.size > SEARCHED or x.shape[1] == 0:
         return None
-    direction = np.random.Generator(np.random.PCG64(0)).standard_normal(x.shape[1])
+    direction = streams.generator("row key", 0).standard_normal(x.shape[1])
     keys, wanted = (np.asarray(a, dtype=np.float64) @ direction for a in (x, rows))
     order = np.argsort(keys)
     keys = keys[order]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from anyarray_mlp import streams
 from anyarray_mlp.diagnosis.adapters import Layout
 from anyarray_mlp.diagnosis.fitting import FittedLoss, Structure, fit_loss, fit_structure, layouts
 from anyarray_mlp.diagnosis.mistakes import BackpropFinding
@@ -17,7 +18,6 @@ from anyarray_mlp.diagnosis.user_network import UserNetwork
 from anyarray_mlp.errors import AnyArrayMLPError, DataError, UsageError
 
 Array = Any
-PROBE_SEED = 20
 PROBES = 12
 
 
@@ -52,7 +52,7 @@ class Understanding:
         self.fit_tolerance = 2e-4 if self.single else 1e-5
         told = user.adapter.loss
         self.named = NAMED_LOSSES.get(told) if isinstance(told, str) and user.loss is None else None
-        rng = np.random.default_rng(PROBE_SEED + 1)
+        rng = streams.generator("gradient probe", 0)
         check_finite(x, y)
         self.samples = self.loss_samples = self.find_layout(x, y)
         self.values = self.pick_probe(rng)
@@ -126,7 +126,7 @@ class Understanding:
     def probe_outputs(self, samples: Samples) -> list[tuple[list[Array], Array]]:
         """The user's outputs at two sets of random weights."""
         probes = []
-        rng = np.random.default_rng(PROBE_SEED)
+        rng = streams.generator("layout probe", 0)
         for _ in range(2):
             values = self.draw(rng, samples)
             self.user.write(values)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anyarray_mlp import streams
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.functional import ACTIVATIONS, FUSED_LOSSES, LOSSES, OUTPUTS
 from anyarray_mlp.model import MLP
@@ -88,7 +89,7 @@ def make_case(
 
     `labels` gives integer targets; `logits` scales the last layer so that its values reach that far.
     """
-    generator = np.random.default_rng(seed)
+    generator = streams.generator("parity case", seed)
     parameters = mlp.initialize(seed)
     parts = mlp.layout.split(parameters)
     for part in parts[mlp.layout.n_layers :]:

@@ -14,6 +14,7 @@ from anyarray_mlp.inference import as_inputs
 from anyarray_mlp.model import MLP
 from anyarray_mlp.optimizers import Optimizer, clip_by_norm
 from anyarray_mlp.parameters import Leaves
+from anyarray_mlp.streams import bit_generator
 
 Array = Any
 
@@ -95,11 +96,6 @@ def gathered(backend: Backend, x: Any, indices: NDArray[np.int64]) -> Array:
 
 
 def dropout_keys(seed: int, layer: int, step: int, count: int) -> NDArray[np.int32]:
-    """Keys (count,) for `functional.dropout` of `count` steps from `step` on, by SplitMix64 (Steele et al. 2014)."""
-    x = np.arange(step, step + count, dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        x += np.uint64((seed * 0x9E3779B97F4A7C15 + layer * 0xD1B54A32D192ED03) % 2**64)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    x ^= x >> np.uint64(31)
-    return (x & np.uint64(0xFFFFFFFF)).astype(np.uint32).view(np.int32)
+    """Keys (count,) for `functional.dropout` of `count` steps from `step` on, each layer's from a stream of its own."""
+    raw = bit_generator("dropout", seed, layer).advance(step).random_raw(count)
+    return (raw >> np.uint64(32)).astype(np.uint32).view(np.int32)
