@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError
+from ..messages import listed, shown, suggestion
 from .dataset import Dataset, Task
-from .messages import listed, shown, suggestion
 from .schema import Schema
 from .tables import read_table
 from .tasks import infer_task, target_for, tidy_target
