@@ -33,7 +33,10 @@ def loss_and_grad(backend, mlp, x, targets, weight=None, **options):
         ({"sizes": (3, 0, 2)}, "positive integer"),
         ({"sizes": (3, 2.5, 2)}, "positive integer"),
         ({"sizes": (3, True, 2)}, "positive integer"),
-        ({"activation": "sigmoidal"}, "activation must be one of identity, logistic.*did you mean .logistic."),
+        (
+            {"activation": "sigmoidal"},
+            "activation must be one of identity, logistic.*did you mean .logistic.",
+        ),
         ({"activation": ("relu", "tanh")}, "one for each of the 1 hidden layers, got 2"),
         ({"output": "soft"}, "output must be one of"),
         ({"loss": "rmse"}, "loss must be one of cross_entropy.*the nearest is .squared_error."),

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from anyarray_mlp.model import MLP
 
 
+#: What a check can go through in a reasonable time.
+MOST_PARAMETERS = 1_000_000
+
+
 @click.command(cls=Command)
 @click.option("--hidden", type=SIZES, default="5,4", show_default=True, help="Hidden layer sizes.")
 @click.option("--inputs", type=COUNT, default=4, show_default=True)
@@ -68,6 +72,12 @@ def command(
                     continue
                 networks.append(MLP(sizes, each_activation, each_output, each_loss))
 
+    size = networks[0].layout.size
+    if size > MOST_PARAMETERS or batch_size * max(sizes) > MOST_PARAMETERS:
+        raise UsageError(
+            f"These networks have {counted(size, 'parameter')}, each of which takes two passes of "
+            f"{counted(batch_size, 'row')}: give smaller --hidden, --inputs, --outputs or --batch-size."
+        )
     xp = select_backend("numpy", dtype="float64").xp
     checks = [(network, check(network, xp, batch_size, seed)) for network in networks]
     wrong = [pair for pair in checks if not pair[1].ok]

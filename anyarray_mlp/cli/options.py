@@ -47,6 +47,8 @@ class Checked(click.ParamType):  # type: ignore[type-arg]  # generic in the late
                 raise ValueError(f"{shown(value)} is empty: give {self.example}, or leave it out.")
             if "\0" in value:
                 raise ValueError(f"{shown(value)} holds a NUL character: give {self.example}.")
+            if value.startswith("--") and value != "--":
+                raise ValueError(f"{shown(value)} is an option: give {self.example} before it.")
             return self.parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
@@ -69,6 +71,17 @@ class PathName(Text):
     """A path, in whatever bytes the system has it."""
 
     name = "path"
+
+
+class FileName(PathName):
+    """The path of a file, and of no folder."""
+
+    name = "file"
+
+    def parse(self, text: str) -> str:
+        if os.path.isdir(text) or not os.path.basename(text):
+            raise ValueError(f"{shown(text)} is a folder: give {self.example} in it.")
+        return text
 
 
 class DataName(PathName):

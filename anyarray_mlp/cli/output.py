@@ -117,17 +117,19 @@ def tell(text: str, *, end: str = "\n") -> None:
 
 
 def announce(text: str, kept: str) -> None:
-    """Print what came of work that is `kept` elsewhere to stdout; where that fails, tell why and where it is."""
+    """Print what came of training to stdout; where that fails, tell why, and where the model is `kept`."""
     try:
         result(text)
     except OSError as error:
-        tell(
-            f"warning: the results could not be printed ({reason(error)}); what they are of is in {kept}"
-        )
+        tell(f"warning: the results could not be printed ({reason(error)}); the model is in {kept}")
 
 
 def write(stream: TextIO, text: str) -> None:
-    """Write and flush; what the encoding lacks is written as an escape."""
+    """Write and flush; what the encoding lacks, and bytes of a path that are no UTF-8, are written as escapes."""
+    with contextlib.suppress(
+        UnicodeEncodeError
+    ):  # any other half of a pair is escaped by the stream
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     try:
         stream.write(text)
     except UnicodeEncodeError:

@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from anyarray_mlp.cli.figures import shortest
-from anyarray_mlp.cli.options import DATA, MODEL, PathName, backend_options, json_option
+from anyarray_mlp.cli.options import DATA, MODEL, FileName, backend_options, json_option
 from anyarray_mlp.cli.output import result
 from anyarray_mlp.cli.spelling import Command
 from anyarray_mlp.cli.unknown_categories import (
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     "--header/--no-header", default=None, help="Whether a table's first line names columns."
 )
 @unknown_categories_option
-@click.option("--out", type=PathName("a file"), help="Write to this file instead of stdout.")
+@click.option(
+    "--out", type=FileName("the name of a file"), help="Write to this file instead of stdout."
+)
 @click.option("--overwrite", is_flag=True, help="Replace the file of --out.")
 @backend_options
 @json_option

@@ -13,10 +13,11 @@ from anyarray_mlp.messages import letters, shown, suggestion
 OTHER_FLAGS = {
     "--learning-rate-init": "lr eta alpha0 initlr baselr rate step-size stepsize learnrate lr0 max-lr",
     "--learning-rate": "scheduler schedule lr-schedule lr-scheduler lr-decay decay learning-rate-schedule lr-policy",
-    "--hidden": "hidden-size hidden-sizes hidden-dim hidden-dims hidden-units hidden-layers hidden-nodes "
-    "hidden-neurons hidden-channels layers layer-sizes layer-dims layer-dimensions units neurons n-hidden num-hidden "
-    "nhidden width arch archi architecture dnn-hidden-units mlp-hidden-dim sz nodes topology num-layers n-layers nlayers "
-    "nhl depth num-hidden-layers n-hidden-layers num-mlp-layers num-units n-units hidden-features mlp-dims mlp-layers sizes",
+    "--hidden": "hidden-size hidden-sizes hidden-dim hidden-dims hidden-units hidden-layers hidden-nodes hidden- "
+    "neurons hidden-channels layers layer-sizes layer-dims layer-dimensions units neurons n-hidden num- "
+    "hidden nhidden width arch archi architecture dnn-hidden-units mlp-hidden-dim sz nodes topology num- "
+    "layers n-layers nlayers nhl depth num-hidden-layers n-hidden-layers num-mlp-layers num-units n-units "
+    "hidden-features mlp-dims mlp-layers sizes",
     "--activation": "act nonlinearity act-fn act-func activation-function activation-fn hidden-activation",
     "--output": "output-activation last-activation final-activation out-activation output-function out-act",
     "--loss": "criterion loss-function loss-fn loss-func objective cost cost-function loss-type",
