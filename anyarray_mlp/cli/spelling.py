@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 import click
@@ -93,7 +94,7 @@ def meant_option(option: str, command: click.Command) -> str | None:
     if spelt in spellings:
         return spellings[spelt]
     # "--model.hidden_size", "--optimizer__lr": the last word is the one that counts.
-    last = letters(option.replace("__", ".").rpartition(".")[2])
+    last = letters(re.split(r"\.|__|\w--", option)[-1])
     if last in spellings:
         return spellings[last]
     near = difflib.get_close_matches(spelt[:100], spellings, n=1, cutoff=0.7)
@@ -101,12 +102,11 @@ def meant_option(option: str, command: click.Command) -> str | None:
 
 
 def whole_option(option: str, arguments: Iterable[str]) -> str:
-    """`-lr` of the arguments where the parser names its first letter, `-l`."""
+    """An option as it was typed: `-lr` where the parser names its first letter, `--Max_Iter` and not --max-iter."""
+    names = [given.partition("=")[0] for given in arguments]
     if option.startswith("--"):
-        return option
-    return next(
-        (given.partition("=")[0] for given in arguments if given.startswith(option)), option
-    )
+        return next((name for name in names if letters(name) == letters(option)), option)
+    return next((name for name in names if name.startswith(option)), option)
 
 
 class Command(click.Command):
