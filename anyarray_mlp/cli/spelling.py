@@ -24,9 +24,9 @@ OTHER_FLAGS = {
     "--loss": "criterion loss-function loss-fn loss-func objective cost cost-function loss-type",
     "--solver": "optimizer optim opt optimiser algorithm optimizer-name optim-type",
     "--alpha": "weight-decay wd l2 reg regularization lambda l2-reg lmbda reg-lambda lambd l2-lambda l2-penalty",
-    "--epochs": "epoch num-epochs n-epochs nepochs max-epochs epoches max-iter iters iterations n-iter niter num-iter "
+    "--epochs": "e epoch num-epochs n-epochs nepochs max-epochs epoches max-iter iters iterations n-iter niter num-iter "
     "max-steps steps num-steps passes nb-epoch ep num-train-epochs n-iterations max-iterations num-iterations rounds",
-    "--batch-size": "batch bs batchsize mbs minibatch-size mini-batch-size minibatch bsz train-batch-size batch-sz",
+    "--batch-size": "b batch bs batchsize mbs minibatch-size mini-batch-size minibatch bsz train-batch-size batch-sz",
     "--dropout": "dropout-rate drop-rate dropout-prob dropout-p drop-prob pdrop p-dropout",
     "--initializer": "init weight-init weights-init w-init w-i kernel-initializer initialization init-method "
     "initialisation weight-initialization init-type",
@@ -46,6 +46,7 @@ OTHER_FLAGS = {
     "--overwrite": "force f replace clobber",
     "--quiet": "silent q no-progress no-verbose",
     "--target": "label target-column target-col label-column label-col y response outcome labels y-col class-column",
+    "--task": "problem-type problem mode task-type problem-kind",
     "--drop": "ignore exclude drop-columns ignore-columns drop-cols skip-columns",
     "--standardize": "normalize scale standardise normalise scaler preprocess scaling normalization",
     "--class-weight": "class-weights pos-weight weights-of-classes",
@@ -59,7 +60,8 @@ OTHER_FLAGS = {
     "--proba": "probabilities probability predict-proba probs prob",
     "the data as the argument DATA": "dataset data data-path data-dir input csv file train-data train data-file "
     "train-file dataset-path data-root train-csv training-data input-file dataset-name d i filename",
-    "the model as the argument MODEL": "model checkpoint load weights model-file load-model ckpt m",
+    "the model as the argument MODEL": "model model-path model-dir checkpoint load weights "
+    "model-file load-model ckpt m",
 }
 
 
@@ -93,10 +95,13 @@ def meant_option(option: str, command: click.Command) -> str | None:
     spellings = others | own
     if spelt in spellings:
         return spellings[spelt]
-    # "--model.hidden_size", "--optimizer__lr": the last word is the one that counts.
-    last = letters(re.split(r"\.|__|\w--", option)[-1])
-    if last in spellings:
-        return spellings[last]
+    # "--mlp_lr", "--model.hidden_size", "--csv-path": a part of the words is known, the longest and last one counts.
+    words = re.findall(r"[a-z0-9]+", option.casefold())
+    for length in range(len(words), 0, -1):
+        for start in range(len(words) - length, -1, -1):
+            part = "".join(words[start : start + length])
+            if len(part) > 1 and part in spellings:
+                return spellings[part]
     near = difflib.get_close_matches(spelt[:100], spellings, n=1, cutoff=0.7)
     return spellings[near[0]] if near else None
 
