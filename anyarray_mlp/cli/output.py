@@ -1,8 +1,8 @@
 """What the program prints, and what becomes of it where nobody reads.
 
 `result` prints what a command was asked for, to stdout: where that cannot be written (a full disk, a stdout that is
-closed), the command has failed. `tell` prints what happens on the way, to stderr, and `announce` what came of work
-that is kept elsewhere, to stdout: neither ever fails. A reader that goes away has read what it wanted: the printing
+closed), the command has failed. `tell` prints what happens on the way, to stderr, and `announce` what came of training,
+whose work is the run's folder, to stdout: neither ever fails. A reader that goes away has read what it wanted: the printing
 ends there and the work goes on.
 """
 
@@ -126,9 +126,8 @@ def announce(text: str, kept: str) -> None:
 
 def write(stream: TextIO, text: str) -> None:
     """Write and flush; what the encoding lacks, and bytes of a path that are no UTF-8, are written as escapes."""
-    with contextlib.suppress(
-        UnicodeEncodeError
-    ):  # any other half of a pair is escaped by the stream
+    # Any other half of a surrogate pair is left to the stream.
+    with contextlib.suppress(UnicodeEncodeError):
         text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     try:
         stream.write(text)
