@@ -2,8 +2,8 @@
 
 `result` prints what a command was asked for, to stdout: where that cannot be written (a full disk, a stdout that is
 closed), the command has failed. `tell` prints what happens on the way, to stderr, and `announce` what came of training,
-whose work is the run's folder, to stdout: neither ever fails. A reader that goes away has read what it wanted: the printing
-ends there and the work goes on.
+whose work is the run's folder, to stdout: neither ever fails. A reader that goes away has read what it wanted: the
+printing ends there and the work goes on.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ OTHER_FLAGS = {
     "--solver": "optimizer optim opt optimiser algorithm optimizer-name optim-type",
     "--alpha": "weight-decay wd l2 reg regularization lambda l2-reg lmbda reg-lambda lambd l2-lambda l2-penalty",
     "--epochs": "e epoch num-epochs n-epochs nepochs max-epochs epoches max-iter iters iterations n-iter niter "
-    "num-iter max-steps steps num-steps passes nb-epoch ep num-train-epochs n-iterations max-iterations num-iterations rounds",
+    "num-iter max-steps steps num-steps passes nb-epoch ep num-train-epochs n-iterations "
+    "max-iterations num-iterations rounds",
     "--batch-size": "b batch bs batchsize mbs minibatch-size mini-batch-size minibatch bsz train-batch-size batch-sz",
     "--dropout": "dropout-rate drop-rate dropout-prob dropout-p drop-prob pdrop p-dropout",
     "--initializer": "init weight-init weights-init w-init w-i kernel-initializer initialization init-method "
