@@ -93,6 +93,6 @@ class LockedError(AnyArrayMLPError, RuntimeError):
 
 
 def in_a_line(error: BaseException) -> str:
-    """The type of anybody's error and the first line of its message, to be said within one of ours."""
+    """The type of anybody's error and the first line of its message, cut to 300 characters, to be said within ours."""
     lines = str(error).strip().splitlines()
-    return ": ".join([type(error).__name__, *lines[:1]])
+    return ": ".join([type(error).__name__, *(line[:300] for line in lines[:1])])

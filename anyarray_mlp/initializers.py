@@ -16,6 +16,7 @@ from anyarray_mlp import streams
 from anyarray_mlp.arithmetic.elementary import Elementary
 from anyarray_mlp.arithmetic.library import Library
 from anyarray_mlp.errors import UsageError
+from anyarray_mlp.names import find_name
 from anyarray_mlp.parameters import Layout
 
 Matrix = NDArray[np.float64]
@@ -127,13 +128,8 @@ def resolve(initializer: str | Initializer, activation: str) -> Initializer:
     """The function behind a name, for a layer followed by `activation`."""
     if not isinstance(initializer, str):
         return initializer
-    if initializer == "auto":
-        return fitting(activation)
-    try:
-        return INITIALIZERS[initializer]
-    except KeyError:
-        names = ", ".join(["auto", *INITIALIZERS])
-        raise UsageError(f"initializer must be one of {names}, got {initializer!r}.") from None
+    name = find_name("initializer", initializer, ("auto", *INITIALIZERS))
+    return fitting(activation) if name == "auto" else INITIALIZERS[name]
 
 
 def symmetric(generator: np.random.Generator, fan_in: int, fan_out: int) -> Matrix:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.model import MLP
+from anyarray_mlp.names import find_name
 
 Host = NDArray[Any]
 #: (outputs (n, k), targets, sample_weight (n,) or None) to a float.
@@ -172,11 +173,8 @@ METRICS: dict[str, Metric] = {
 
 
 def find_metric(name: str) -> Metric:
-    """The metric of a name; `UsageError` with the known names otherwise."""
-    try:
-        return METRICS[name]
-    except KeyError:
-        raise UsageError(f"metric must be one of {', '.join(METRICS)}, got {name!r}.") from None
+    """The metric of a name, ours or another library's; `UsageError` with the known names otherwise."""
+    return METRICS[find_name("metric", name, METRICS)]
 
 
 def find_score(name: str, task: str) -> Score:

@@ -28,6 +28,8 @@ from anyarray_mlp.functional import (
     output_loss,
 )
 from anyarray_mlp.initializers import Initializer, initialize
+from anyarray_mlp.messages import shown
+from anyarray_mlp.names import find_name
 from anyarray_mlp.parameters import Layout, Leaves, is_flat
 
 Array = Any
@@ -48,9 +50,10 @@ class MLP:
     Parameters
     ----------
     sizes : units of every layer, inputs first and outputs last: (784, 300, 10).
-    activation : one name for all hidden layers, or one for each.
+    activation : a name of `functional.ACTIVATIONS` for all hidden layers, or one for each.
     output : "identity", "logistic", "softmax" or "exp".
     loss : a name of `functional.LOSS_NAMES`; "auto" takes the one that belongs to the output.
+        Names may be those of other libraries ("sigmoid", "ReLU", "mse"; see `names.ALIASES`); what is kept is ours.
     dropout : probability of dropping a hidden unit in training, one for all hidden layers or one for each.
     bias : whether dense layers have biases.
 
@@ -71,20 +74,22 @@ class MLP:
                 f"sizes must name at least inputs and outputs, each a positive integer, got {sizes!r}."
             )
         hidden = len(sizes) - 2
-        activation = _per_layer("activation", self.activation, hidden, _check_activation)
-        rates = _per_layer("dropout", self.dropout, hidden, _check_rate)
-        _check_name("output", self.output, OUTPUTS)
-        loss = default_loss(self.output) if self.loss == "auto" else self.loss
-        check_pair(self.output, loss)
-        if self.output == "softmax" and sizes[-1] < 2:
+        activation = _per_layer("activation", self.activation, hidden, _activation)
+        rates = _per_layer("dropout", self.dropout, hidden, _rate)
+        output = find_name("output", self.output, OUTPUTS)
+        loss = find_name("loss", self.loss, (*LOSS_NAMES, "auto"))
+        loss = default_loss(output) if loss == "auto" else loss
+        check_pair(output, loss)
+        if output == "softmax" and sizes[-1] < 2:
             raise UsageError(
                 "A softmax over 1 output is always 1: give one output for each class, or use output='logistic'."
             )
         fields = {
             "sizes": tuple(int(size) for size in sizes),
             "activation": activation,
+            "output": output,
             "loss": loss,
-            "dropout": tuple(float(rate) for rate in rates),
+            "dropout": rates,
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
@@ -329,8 +334,7 @@ def default_loss(output: str) -> str:
 
 
 def check_pair(output: str, loss: str) -> None:
-    """Raise `UsageError` with the reason where an output and a loss do not go together."""
-    _check_name("loss", loss, LOSS_NAMES)
+    """Raise `UsageError` with the reason where an output and a loss, of canonical names, do not go together."""
     if loss in LOSSES or (output, loss) in FUSED_LOSSES:
         return
     needed = next(name for name, fused in FUSED_LOSSES if fused == loss)
@@ -340,32 +344,26 @@ def check_pair(output: str, loss: str) -> None:
     )
 
 
-def _per_layer(name: str, value: Any, n: int, check: Callable[[Any], None]) -> tuple[Any, ...]:
+def _per_layer(name: str, value: Any, n: int, checked: Callable[[Any], Any]) -> tuple[Any, ...]:
     one_for_all = isinstance(value, (str, Real))
-    values = (value,) if one_for_all else tuple(value)
-    for each in values:
-        check(each)
+    values = tuple(checked(each) for each in ((value,) if one_for_all else value))
     if one_for_all:
         return values * n
     if len(values) != n:
         raise UsageError(
-            f"{name} must be one value or one for each of the {n} hidden layers, got {len(values)}: {values!r}."
+            f"{name} must be one value or one for each of the {n} hidden layers, got {len(values)}: {shown(values)}."
         )
     return values
 
 
-def _check_activation(name: Any) -> None:
-    _check_name("activation", name, ACTIVATIONS)
+def _activation(name: Any) -> str:
+    return find_name("activation", name, ACTIVATIONS)
 
 
-def _check_rate(rate: Any) -> None:
+def _rate(rate: Any) -> float:
     if not (isinstance(rate, Real) and 0 <= float(rate) < 1):
-        raise UsageError(f"dropout must lie in [0, 1), got {rate!r}.")
-
-
-def _check_name(parameter: str, value: Any, known: Any) -> None:
-    if value not in known:
-        raise UsageError(f"{parameter} must be one of {', '.join(known)}, got {value!r}.")
+        raise UsageError(f"dropout must lie in [0, 1), got {shown(rate)}.")
+    return float(rate)
 
 
 def _is_count(value: Any) -> bool:

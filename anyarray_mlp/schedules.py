@@ -15,6 +15,7 @@ from typing import Any
 from anyarray_mlp.arithmetic.scalar import cos_pi
 from anyarray_mlp.arithmetic.scalar import power as raise_to
 from anyarray_mlp.errors import UsageError
+from anyarray_mlp.names import find_name
 
 Schedule = Callable[[int], float]
 
@@ -169,7 +170,7 @@ def make_schedule(
     """
     total = max(1, steps_per_epoch * (epochs - warm_up_epochs))
     schedule: Schedule
-    match name:
+    match find_name("learning_rate", name, SCHEDULES):
         case "constant":
             schedule = constant(rate)
         case "step":
@@ -180,10 +181,8 @@ def make_schedule(
             schedule = cosine(rate, total=total)
         case "invscaling":
             schedule = inverse_scaling(rate, per_step=1 / max(1, steps_per_epoch))
-        case "plateau":
-            schedule = ReduceOnPlateau(rate)
         case _:
-            raise UsageError(f"learning_rate must be one of {', '.join(SCHEDULES)}, got {name!r}.")
+            schedule = ReduceOnPlateau(rate)
     if warm_up_epochs:
         schedule = WarmUp(schedule, warm_up_epochs * steps_per_epoch)
     return schedule

@@ -43,7 +43,7 @@ def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     ]
     assert [line.split()[0] for line in lines[2:6]] == ["outputs", "loss", "weights.0", "weights.1"]
     assert "k u / (1 - k u)" in printed.out, "the tolerance is stated"
-    assert lines[-1].startswith("no departure in 1 comparisons")
+    assert lines[-1].startswith("no departure in 1 comparison (")
 
 
 def test_the_command_gives_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,11 +78,11 @@ def test_a_departure_ends_with_1(
     printed = capsys.readouterr().out
     assert "mylib 1.0, cpu, float32: 1 of 2 cases DEPART" in printed
     assert (
-        "tanh departs first in 1 cases; in 'one row': tanh in the forward pass, layer 0" in printed
+        "tanh departs first in 1 case; in 'one row': tanh in the forward pass, layer 0" in printed
     )
     assert "reduced precision: matmul keeps 10 of 23 bits" in printed
     assert "not checked on their own: erf" in printed
-    assert "1 of 1 comparisons DEPART" in printed
+    assert "1 of 1 comparison DEPART" in printed
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_large_shares_stay_in_their_column(share: float, printed: str) -> None:
     ("arguments", "code", "message"),
     [
         (["--namespace", "no_such_library"], 69, "'no_such_library' cannot be imported"),
-        (["--backends", "numpy,nolib"], 2, "backend must be one of numpy, cupy"),
+        (["--backends", "numpy,nolib"], 2, "'nolib' is not one of numpy, cupy"),
         (["--backends", "numpy", "--device", "cuda"], 2, "numpy backend runs on the CPU only"),
         (["--device", "gpu"], 2, "device must be cpu, cuda, cuda:N or auto, got 'gpu'"),
         (["--namespace", "."], 69, "'.' cannot be imported"),
@@ -162,7 +162,7 @@ def test_exact_prints_the_hash(
     lines = capsys.readouterr().out.splitlines()
     hashes = [line.split()[-1] for line in lines[1:5]]
     assert hashes[0] == hashes[2] != hashes[1] == hashes[3]
-    assert lines[-1].startswith("0 differing bits in 1 cases")
+    assert lines[-1].startswith("0 differing bits in 1 case (")
 
 
 def test_what_the_guide_quotes_is_what_its_commands_print(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from anyarray_mlp.arithmetic.plain import CREATION, PlainNamespace
 from anyarray_mlp.backends.base import Array, Backend
 from anyarray_mlp.errors import BackendUnavailableError, UsageError, in_a_line
+from anyarray_mlp.messages import shown
 
 
 class NamespaceBackend(Backend):
@@ -78,7 +79,7 @@ def import_namespace(name: str) -> ModuleType:
         return importlib.import_module(name)
     except Exception as error:
         raise BackendUnavailableError(
-            f"The namespace {name!r} cannot be imported ({in_a_line(error)}): give the dotted name of a "
+            f"The namespace {shown(name)} cannot be imported ({in_a_line(error)}): give the dotted name of a "
             "module that follows the Array API standard, and install the package that has it, or name its folder in "
             "PYTHONPATH."
         ) from error

@@ -13,6 +13,8 @@ from anyarray_mlp.backends import cuda
 from anyarray_mlp.backends.base import Backend
 from anyarray_mlp.backends.reproducible import ReproducibleBackend
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
+from anyarray_mlp.messages import shown
+from anyarray_mlp.names import find_name
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,10 @@ class BackendStatus:
 
 def parse_device(device: str) -> tuple[str, int | None]:
     """The kind and the index of "cpu", "cuda", "cuda:1" or "auto"."""
-    match = re.fullmatch(r"(cpu|auto)|(cuda)(?::(\d+))?|(device[12])", device)
+    match = re.fullmatch(r"(cpu|auto)|(cuda)(?::([0-9]+))?|(device[12])", str(device).casefold())
     if match is None:
-        raise UsageError(f"device must be cpu, cuda, cuda:N or auto, got {device!r}.")
+        gpu = " (did you mean 'cuda'?)" if str(device).casefold().startswith("gpu") else ""
+        raise UsageError(f"device must be cpu, cuda, cuda:N or auto, got {shown(device)}{gpu}.")
     kind = match[1] or match[2] or match[4]
     return kind, None if match[3] is None else int(match[3])
 
@@ -122,12 +125,11 @@ def select_backend(
     BackendUnavailableError : what is asked for is not installed or does not work here, with the cure.
     """
     kind, index = parse_device(device)
-    if name is not None and name not in BACKENDS:
-        raise UsageError(f"backend must be one of {', '.join(BACKENDS)}, got {name!r}.")
+    if name is not None:
+        name = find_name("backend", name, BACKENDS)
     if reproducible not in (False, True, "fast"):
         raise UsageError(f"reproducible must be False, True or 'fast', got {reproducible!r}.")
-    if dtype not in DTYPES:
-        raise UsageError(f"dtype must be float32 or float64, got {dtype!r}.")
+    dtype = find_name("dtype", dtype, DTYPES)
     if kind == "auto":
         name, kind = _resolve_auto(name)
     if kind.startswith("device") and name != "array_api_strict":

@@ -1,15 +1,13 @@
 """The command line: `anyarray-mlp COMMAND`.
 
 Commands live in modules of their own and are imported when they are called, so `--help` answers at once.
-Results go to stdout, progress and warnings to stderr; an error is one line on stderr and an exit code of
-`anyarray_mlp.errors`.
+Results go to stdout, progress and warnings to stderr (`output`); an error is one line on stderr and an exit code
+of `anyarray_mlp.errors`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
+import re
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -18,7 +16,10 @@ from typing import Any
 import click
 
 from anyarray_mlp import __version__
+from anyarray_mlp.cli.output import prepare_streams, reason, tell
+from anyarray_mlp.cli.spelling import unknown_command
 from anyarray_mlp.errors import AnyArrayMLPError, StorageError
+from anyarray_mlp.messages import shown_path
 
 #: Every command: what it does, in the order that `--help` lists them.
 COMMANDS = {
@@ -46,12 +47,30 @@ class LazyGroup(click.Group):
         command: click.Command = import_module(f"{__name__}.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise click.UsageError(unknown_command(args[0], self.list_commands(ctx)), ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def with_dashes(name: str) -> str:
+    """An option's name as it is written here: `batch_size` is batch-size."""
+    return name.replace("_", "-").lower() if len(name) > 1 else name
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": with_dashes,
+    },
+)
 @click.version_option(__version__, prog_name="anyarray-mlp")
 def cli() -> None:
     """Multilayer perceptrons on any array library.
@@ -62,10 +81,7 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A label that the terminal's encoding lacks is no reason to fail.
-            stream.reconfigure(errors="backslashreplace")
+    prepare_streams()
     sys.exit(run(arguments))
 
 
@@ -76,7 +92,7 @@ def run(arguments: list[str] | None = None) -> int:
     except AnyArrayMLPError as error:
         return fail(str(error), error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        tell(error.format_message())
         return 2
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
@@ -91,29 +107,30 @@ def run(arguments: list[str] | None = None) -> int:
         if shortage is None:
             raise
         return fail(str(shortage), shortage.exit_code)
-    except BrokenPipeError:
-        # The reader of our output went away.
-        abandon_stdout()
-        return 0
     except OSError as error:
-        abandon_stdout()
-        place = error.filename or "the output"
-        reason = error.strerror or type(error).__name__
+        place = "the output" if error.filename is None else shown_path(error.filename)
         return fail(
-            f"{place}: {reason}; check the path, the permissions and the disk.",
+            f"{place}: {reason(error)}; check the path, the permissions and the disk.",
             StorageError.exit_code,
         )
     return code if isinstance(code, int) else 0
 
 
-def abandon_stdout() -> None:
-    """Let what could not be written go: Python would complain again when it flushes."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def fail(message: str, code: int) -> int:
     """Print an error as one line on stderr and return its exit code."""
-    with contextlib.suppress(OSError):
-        click.echo(f"error: {' '.join(message.split())}", err=True)
+    tell(f"error: {shortened(' '.join(message.split()))}")
     return code
+
+
+#: Characters of an error, and of a word in it: a value may be anything, a path no longer than this.
+LONGEST_MESSAGE, LONGEST_WORD = 2000, 500
+
+
+def shortened(message: str) -> str:
+    """A message without the middle of what is too long to be read."""
+    message = re.sub(
+        rf"\S{{{LONGEST_WORD + 1},}}", lambda word: f"{word[0][:60]}...{word[0][-20:]}", message
+    )
+    if len(message) <= LONGEST_MESSAGE:
+        return message
+    return f"{message[: LONGEST_MESSAGE // 2]} ... {message[-LONGEST_MESSAGE // 4 :]}"

@@ -7,11 +7,15 @@ import json
 import click
 
 from anyarray_mlp.cli.advice import as_flags
-from anyarray_mlp.cli.options import json_option
+from anyarray_mlp.cli.options import PathName, json_option
+from anyarray_mlp.cli.output import result
+from anyarray_mlp.cli.spelling import Command
 
 
-@click.command()
-@click.argument("subject", metavar="RUN|NETWORK.py", type=click.Path())
+@click.command(cls=Command)
+@click.argument(
+    "subject", metavar="RUN|NETWORK.py", type=PathName("the folder of a run, or a Python file")
+)
 @json_option
 def command(subject: str, as_json: bool) -> int:
     """Say what went wrong with RUN, the folder of a training run, or with the backprop in NETWORK.py.
@@ -24,14 +28,14 @@ def command(subject: str, as_json: bool) -> int:
         from anyarray_mlp.diagnosis import check_file
 
         report = check_file(subject)
-        click.echo(report.to_json() if as_json else str(report))
+        result(report.to_json() if as_json else str(report))
         return 0 if report.ok else 1
     from anyarray_mlp.diagnosis import load_diagnosis
 
     diagnosis = load_diagnosis(subject)
     if as_json:
         findings = [finding.to_dict() for finding in diagnosis.findings]
-        click.echo(json.dumps({"ok": not diagnosis.alarms, "findings": findings}, indent=2))
+        result(json.dumps({"ok": not diagnosis.alarms, "findings": findings}, indent=2))
     else:
-        click.echo(as_flags(diagnosis.report()))
+        result(as_flags(diagnosis.report()))
     return 1 if diagnosis.alarms else 0

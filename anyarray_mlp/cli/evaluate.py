@@ -9,17 +9,27 @@ from typing import Any
 import click
 
 from anyarray_mlp.cli.figures import figure
-from anyarray_mlp.cli.options import NAMES, backend_options, json_option, target_option
+from anyarray_mlp.cli.options import (
+    DATA,
+    MODEL,
+    NAMES,
+    backend_options,
+    json_option,
+    target_option,
+)
+from anyarray_mlp.cli.output import result
+from anyarray_mlp.cli.spelling import Command
 from anyarray_mlp.cli.unknown_categories import (
     option_named,
     unknown_categories_option,
     without_unknown,
 )
+from anyarray_mlp.messages import counted, shown_path
 
 
-@click.command()
-@click.argument("model", type=click.Path())
-@click.argument("data")
+@click.command(cls=Command)
+@click.argument("model", type=MODEL)
+@click.argument("data", type=DATA)
 @target_option("the model's own")
 @click.option("--drop", type=NAMES, help="Columns of a table to leave out.")
 @click.option(
@@ -68,13 +78,12 @@ def command(
     # A huge target is told by its score.
     with option_named(), np.errstate(over="ignore", invalid="ignore"):
         scores = trained.scores(scored, select_backend(backend, device, dtype))
+    which = "all" if dataset.test is None else "test"
     if as_json:
-        click.echo(
-            json.dumps(
-                {"rows": len(scored), **plain(scores, "scores", null_for_nonfinite=True)}, indent=2
-            )
-        )
+        about = {"data": shown_path(dataset.name), "scored_on": which, "rows": len(scored)}
+        result(json.dumps(about | plain(scores, "scores", null_for_nonfinite=True), indent=2))
         return
-    click.echo(f"{len(scored):,} rows")
-    for name, value in scores.items():
-        click.echo(f"  {name.replace('_', ' '):<20}{figure(value)}")
+    whose = "all" if which == "all" else "the test set"
+    lines = [f"{counted(len(scored), 'row')}, {whose} of {shown_path(dataset.name)}"]
+    lines += [f"  {name.replace('_', ' '):<20}{figure(value)}" for name, value in scores.items()]
+    result("\n".join(lines))

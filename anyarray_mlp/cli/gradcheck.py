@@ -8,24 +8,33 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from anyarray_mlp.cli.options import COUNT, NAMES, SIZES, json_option
+from anyarray_mlp.cli.options import COUNT, NATURAL, SIZES, Kind, Kinds, json_option
+from anyarray_mlp.cli.output import result
+from anyarray_mlp.cli.spelling import Command
+from anyarray_mlp.messages import counted
 
 if TYPE_CHECKING:
     from anyarray_mlp.gradcheck import Gradcheck
     from anyarray_mlp.model import MLP
 
 
-@click.command()
+#: What a check can go through in a reasonable time.
+MOST_PARAMETERS = 1_000_000
+
+
+@click.command(cls=Command)
 @click.option("--hidden", type=SIZES, default="5,4", show_default=True, help="Hidden layer sizes.")
 @click.option("--inputs", type=COUNT, default=4, show_default=True)
 @click.option("--outputs", type=COUNT, default=3, show_default=True)
 @click.option("--batch-size", type=COUNT, default=6, show_default=True)
-@click.option("--activation", type=NAMES, help="Only this one; all by default.")
+@click.option("--activation", type=Kinds("activation"), help="Only this one; all by default.")
 @click.option(
-    "--output", "output", help="Only this output function; all that fit --outputs by default."
+    "--output",
+    type=Kind("output"),
+    help="Only this output function; all that fit --outputs by default.",
 )
-@click.option("--loss", help="Only this loss; all by default.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--loss", type=Kind("loss"), help="Only this loss; all by default.")
+@click.option("--seed", type=NATURAL, default=0, show_default=True)
 @json_option
 def command(
     hidden: tuple[int, ...],
@@ -60,22 +69,26 @@ def command(
                 try:
                     check_pair(each_output, each_loss)
                 except UsageError:
-                    if each_output not in OUTPUTS or each_loss not in LOSS_NAMES:
-                        raise
                     continue
                 networks.append(MLP(sizes, each_activation, each_output, each_loss))
 
+    size = networks[0].layout.size
+    if size > MOST_PARAMETERS or batch_size * max(sizes) > MOST_PARAMETERS:
+        raise UsageError(
+            f"These networks have {counted(size, 'parameter')}, each of which takes two passes of "
+            f"{counted(batch_size, 'row')}: give smaller --hidden, --inputs, --outputs or --batch-size."
+        )
     xp = select_backend("numpy", dtype="float64").xp
     checks = [(network, check(network, xp, batch_size, seed)) for network in networks]
     wrong = [pair for pair in checks if not pair[1].ok]
     if as_json:
-        click.echo(json.dumps([describe(*pair) for pair in checks], indent=2))
+        result(json.dumps([describe(*pair) for pair in checks], indent=2))
         return 1 if wrong else 0
-    for network, result in checks if len(checks) == 1 else wrong:
-        click.echo(title(network))
-        for each in result.parameters:
-            verdict = "ok" if each.relative_error <= result.tolerance else "WRONG"
-            click.echo(
+    for network, found in checks if len(checks) == 1 else wrong:
+        result(title(network))
+        for each in found.parameters:
+            verdict = "ok" if each.relative_error <= found.tolerance else "WRONG"
+            result(
                 f"  {each.name:<11}{each.shape!s:<10} relative error {each.relative_error:.1e}  {verdict}"
                 + (
                     ""
@@ -84,8 +97,10 @@ def command(
                 )
             )
     largest = max(result.relative_error for _, result in checks)
-    click.echo(
-        f"{len(checks) - len(wrong)} of {len(checks)} networks {'-'.join(map(str, sizes))} agree with finite "
+    right = len(checks) - len(wrong)
+    result(
+        f"{right} of {counted(len(checks), 'network')} {'-'.join(map(str, sizes))} "
+        f"{'agrees' if right == len(checks) == 1 else 'agree'} with finite "
         f"differences; largest relative error {largest:.1e}, allowed {checks[0][1].tolerance:.0e}"
     )
     return 1 if wrong else 0
@@ -105,9 +120,9 @@ def check(network: MLP, xp: Any, batch_size: int, seed: int) -> Gradcheck:
     return gradcheck(network, x, targets, xp=xp, sample_weight=weight, alpha=0.1, seed=seed)
 
 
-def describe(network: MLP, result: Gradcheck) -> dict[str, Any]:
+def describe(network: MLP, found: Gradcheck) -> dict[str, Any]:
     """One network's check, JSON-able."""
-    return {"network": network.to_config(), "ok": result.ok, **asdict(result)}
+    return {"network": network.to_config(), "ok": found.ok, **asdict(found)}
 
 
 def title(network: MLP) -> str:

@@ -9,9 +9,11 @@ from dataclasses import asdict
 import click
 
 from anyarray_mlp.cli.options import json_option
+from anyarray_mlp.cli.output import result
+from anyarray_mlp.cli.spelling import Command
 
 
-@click.command()
+@click.command(cls=Command)
 @json_option
 def command(as_json: bool) -> None:
     """List backends, versions and devices, and how to get what is missing."""
@@ -27,15 +29,15 @@ def command(as_json: bool) -> None:
             "random_streams": streams.VERSION,
             "backends": [asdict(status) for status in statuses],
         }
-        click.echo(json.dumps(report, indent=2))
+        result(json.dumps(report, indent=2))
         return
-    click.echo(
+    result(
         f"anyarray-mlp {__version__}, Python {platform.python_version()}, "
         f"reproducible arithmetic {arithmetic.VERSION}, random streams {streams.VERSION}"
     )
     for status in statuses:
         devices = ", ".join(status.devices) or "no device"
-        click.echo(f"  {status.name:<17}{status.version or 'absent':<14}{devices}")
+        result(f"  {status.name:<17}{status.version or 'absent':<14}{devices}")
     for status in statuses:
         if status.problem:
-            click.echo(f"\n{status.name}: {status.problem}")
+            result(f"\n{status.name}: {status.problem}")

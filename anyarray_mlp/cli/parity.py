@@ -11,32 +11,37 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from anyarray_mlp.cli.options import NAMES, json_option
+from anyarray_mlp.cli.options import DEVICE, Kinds, OneOf, Text, json_option
+from anyarray_mlp.cli.output import result, tell
+from anyarray_mlp.cli.spelling import Command
+from anyarray_mlp.messages import counted
 
 if TYPE_CHECKING:
     from anyarray_mlp.parity import Comparison, ExactReport, Report
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--backends",
-    type=NAMES,
+    type=Kinds("backend", repeats=False),
     metavar="NAME,...",
     help="Backends to compare: numpy, cupy, torch, jax, array_api_strict; by default all that are present.",
 )
 @click.option(
     "--namespace",
     "namespaces",
+    type=Text("the name of a module"),
     multiple=True,
     metavar="MODULE",
     help="Any importable Array API namespace; may be given several times.",
 )
 @click.option(
     "--device",
+    type=DEVICE,
     metavar="cpu|cuda|cuda:N",
     help="Where to compute; by default on every kind of device that is present.",
 )
-@click.option("--dtype", type=click.Choice(["float32", "float64"]), help="Only this one.")
+@click.option("--dtype", type=OneOf("dtype", ["float32", "float64"]), help="Only this one.")
 @click.option("--quick", is_flag=True, help="Run fewer cases.")
 @click.option(
     "--no-trace",
@@ -76,7 +81,7 @@ def command(
         "device": device,
         "dtypes": ("float32", "float64") if dtype is None else (dtype,),
         "quick": quick,
-        "progress": lambda what: click.echo(f"comparing {what}", err=True),
+        "progress": lambda what: tell(f"comparing {what}"),
     }
     if exact:
         bits = compare_exactly(**options)
@@ -87,13 +92,9 @@ def command(
     return 0 if report.ok else 1
 
 
-def show(result: dict[str, Any] | Iterator[str]) -> None:
-    """Print a result: JSON for machines, lines for people."""
-    if isinstance(result, dict):
-        click.echo(json.dumps(result, indent=2))
-        return
-    for line in result:
-        click.echo(line)
+def show(report: dict[str, Any] | Iterator[str]) -> None:
+    """Print a report: JSON for machines, lines for people."""
+    result(json.dumps(report, indent=2) if isinstance(report, dict) else "\n".join(report))
 
 
 def lines_of(report: Report) -> Iterator[str]:
@@ -116,9 +117,9 @@ def lines_of(report: Report) -> Iterator[str]:
     yield f"The bound: {TOLERANCE}."
     departed = [c for c in report.comparisons if not c.ok]
     verdict = (
-        f"{len(departed)} of {len(report.comparisons)} comparisons DEPART"
+        f"{len(departed)} of {counted(len(report.comparisons), 'comparison')} DEPART"
         if departed
-        else f"no departure in {len(report.comparisons)} comparisons"
+        else f"no departure in {counted(len(report.comparisons), 'comparison')}"
     )
     yield f"{verdict} ({report.seconds:.0f} s)"
 
@@ -140,7 +141,7 @@ def exact_lines(report: ExactReport) -> Iterator[str]:
     wrong = sum(not each.ok for each in report.comparisons)
     verdict = f"{wrong} of {len(report.comparisons)} DIFFER" if wrong else "0 differing bits"
     cases = report.comparisons[0].cases if report.comparisons else 0
-    yield f"{verdict} in {cases} cases ({report.seconds:.0f} s)"
+    yield f"{verdict} in {counted(cases, 'case')} ({report.seconds:.0f} s)"
 
 
 def title(comparison: Comparison) -> str:
@@ -149,11 +150,12 @@ def title(comparison: Comparison) -> str:
     verdict = (
         "no departure"
         if comparison.ok
-        else f"{len(comparison.departures)} of {comparison.cases} cases DEPART"
+        else f"{len(comparison.departures)} of {counted(comparison.cases, 'case')} DEPART"
     )
     return (
         f"{name}, {comparison.device}, {comparison.dtype}: {verdict} "
-        f"({comparison.cases} cases, {comparison.operations:,} operations, {comparison.seconds:.1f} s)"
+        f"({counted(comparison.cases, 'case')}, {counted(comparison.operations, 'operation')}, "
+        f"{comparison.seconds:.1f} s)"
     )
 
 
@@ -179,6 +181,7 @@ def departures(comparison: Comparison) -> Iterator[str]:
     counts = Counter(departure.operation for departure in comparison.departures)
     for operation, count in counts.most_common():
         first = next(d for d in comparison.departures if d.operation == operation)
-        yield f"  {operation or 'the whole'} departs first in {count} cases; in '{first.case}': {first.message}"
+        often = counted(count, "case")
+        yield f"  {operation or 'the whole'} departs first in {often}; in '{first.case}': {first.message}"
         if first.others:
             yield f"    after it: {', '.join(first.others)}"

@@ -8,8 +8,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
-from anyarray_mlp.cli.options import backend_options, json_option
+from anyarray_mlp.cli.figures import shortest
+from anyarray_mlp.cli.options import DATA, MODEL, FileName, backend_options, json_option
+from anyarray_mlp.cli.output import result
+from anyarray_mlp.cli.spelling import Command
 from anyarray_mlp.cli.unknown_categories import (
     option_named,
     unknown_categories_option,
@@ -20,16 +24,16 @@ if TYPE_CHECKING:
     from anyarray_mlp.trained import TrainedModel
 
 
-@click.command()
-@click.argument("model", type=click.Path())
-@click.argument("data")
+@click.command(cls=Command)
+@click.argument("model", type=MODEL)
+@click.argument("data", type=DATA)
 @click.option("--proba", is_flag=True, help="Add the probability of every class.")
 @click.option(
     "--header/--no-header", default=None, help="Whether a table's first line names columns."
 )
 @unknown_categories_option
 @click.option(
-    "--out", type=click.Path(dir_okay=False), help="Write to this file instead of stdout."
+    "--out", type=FileName("the name of a file"), help="Write to this file instead of stdout."
 )
 @click.option("--overwrite", is_flag=True, help="Replace the file of --out.")
 @backend_options
@@ -67,15 +71,27 @@ def command(
         features = without_unknown(trained, features)
     with option_named():
         outputs = trained.outputs(features, select_backend(backend, device, dtype))
-    answers = trained.decode(outputs)
-    columns = predictions(trained, answers)
+    columns = predictions(trained, in_few_digits(trained, trained.decode(outputs), outputs))
     if proba:
         columns |= probabilities(trained, outputs)
     text = as_text(columns, as_json)
     if out is None:
-        click.echo(text, nl=False)
+        result(text, end="")
     else:
         atomic_write(out, text.encode(), overwrite=overwrite)
+
+
+def in_few_digits(trained: TrainedModel, answers: Any, outputs: Any) -> Any:
+    """Answers whose numbers have no more digits than the network's dtype tells apart; labels as they are."""
+    if trained.targets.task != "regression":
+        return answers
+    columns = answers.reshape(outputs.shape).T
+    units = zip(trained.targets.mean, trained.targets.scale, strict=True)
+    rounded = [
+        shortest(column, output, *unit)
+        for column, output, unit in zip(columns, outputs.T, units, strict=True)
+    ]
+    return np.stack(rounded, axis=1).reshape(answers.shape)
 
 
 def predictions(trained: TrainedModel, answers: Any) -> dict[str, Any]:
@@ -102,7 +118,10 @@ def probabilities(trained: TrainedModel, outputs: Any) -> dict[str, Any]:
     names: Any = trained.targets.classes
     if trained.targets.task == "multilabel":
         names = names_of(trained, len(columns))
-    return {f"probability_{name}": column for name, column in zip(names, columns, strict=False)}
+    return {
+        f"probability_{name}": shortest(column, column)
+        for name, column in zip(names, columns, strict=False)
+    }
 
 
 def as_text(columns: dict[str, Any], as_json: bool) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anyarray_mlp.cli.options import NON_NEGATIVE
 from anyarray_mlp.data import (
     Dataset,
     Preprocessor,
@@ -17,6 +18,7 @@ from anyarray_mlp.data import (
     split_indices,
 )
 from anyarray_mlp.errors import UsageError
+from anyarray_mlp.messages import shown
 from anyarray_mlp.trained import inputs
 
 Host = NDArray[Any]
@@ -134,17 +136,21 @@ def sample_weights(training: Dataset, class_weight: str | None) -> Host | None:
         return None
     if training.task != "classification":
         raise UsageError(f"--class-weight is for classification, and this is {training.task}.")
-    if class_weight == "balanced":
+    if class_weight.strip().casefold() == "balanced":
         return np.asarray(class_weights(training.target, "balanced"))
-    weights = {}
+    weights: dict[str, float] = {}
     for entry in class_weight.split(","):
         label, separator, weight = entry.rpartition("=")
         try:
-            weights[label] = float(weight)
+            number = NON_NEGATIVE.parse(weight)
         except ValueError:
             separator = ""
         if not separator:
             raise UsageError(
-                f"--class-weight {class_weight!r} is neither 'balanced' nor LABEL=WEIGHT,...: mend {entry!r}."
+                f"--class-weight {shown(class_weight)} is neither 'balanced' nor LABEL=WEIGHT,... with weights of at "
+                f"least 0: mend {shown(entry)}."
             )
+        if label in weights:
+            raise UsageError(f"--class-weight gives {shown(label)} two weights: give one.")
+        weights[label] = number
     return np.asarray(class_weights(training.target, weights))

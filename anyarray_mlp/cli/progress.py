@@ -6,11 +6,9 @@ import os
 import sys
 import time
 from types import TracebackType
-from typing import Any
-
-import click
 
 from anyarray_mlp.cli.figures import figure
+from anyarray_mlp.cli.output import tell
 from anyarray_mlp.training import Epoch
 
 #: A terminal's line is rewritten at most this often, in seconds.
@@ -25,7 +23,7 @@ class Progress:
     def __init__(self, epochs: int, *, quiet: bool = False) -> None:
         self.epochs = epochs
         self.quiet = quiet
-        self.terminal = sys.stderr.isatty()
+        self.terminal = sys.stderr is not None and sys.stderr.isatty()
         self.every = max(1, epochs // LINES)
         self.shown_at = 0.0
         self.pending = ""
@@ -40,14 +38,14 @@ class Progress:
             if time.monotonic() - self.shown_at >= REFRESH:
                 self.rewrite()
         elif epoch.epoch % self.every == 0 or epoch.epoch == self.epochs:
-            click.echo(line, err=True)
+            tell(line)
 
     def rewrite(self) -> None:
         """Write the pending line over the last one."""
         self.shown_at = time.monotonic()
         # A line that wraps would be written below itself.
         shown = self.pending[: terminal_width() - 1]
-        click.echo(f"\r\x1b[2K{shown}", err=True, nl=False)
+        tell(f"\r\x1b[2K{shown}", end="")
 
     def __enter__(self) -> Progress:
         return self
@@ -60,23 +58,23 @@ class Progress:
     ) -> None:
         if self.pending:
             self.rewrite()
-            click.echo("", err=True)
+            tell("")
 
 
 def terminal_width() -> int:
     """Columns of the terminal behind stderr; 80 where they are not known."""
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns or 80
-    except (OSError, ValueError):
+    except (AttributeError, OSError, ValueError):
         return 80
 
 
 def progress_line(epoch: Epoch, epochs: int) -> str:
-    """epoch 7/50  loss 0.1234  validation loss 0.2345  accuracy 0.956  3.2 s."""
-    figures: dict[str, Any] = {"loss": epoch.loss}
+    """epoch 7/50  training loss 0.1234  validation loss 0.2345, accuracy 0.9560  3.2 s."""
+    parts = [f"training loss {figure(epoch.loss)}"]
     if epoch.validation_loss is not None:
-        figures["validation loss"] = epoch.validation_loss
-    figures |= {name.replace("_", " "): value for name, value in epoch.scores.items()}
-    shown = "  ".join(f"{name} {figure(value)}" for name, value in figures.items())
+        validation = {"loss": epoch.validation_loss, **epoch.scores}
+        said = (f"{name.replace('_', ' ')} {figure(value)}" for name, value in validation.items())
+        parts.append(f"validation {', '.join(said)}")
     width = len(str(epochs))
-    return f"epoch {epoch.epoch:>{width}}/{epochs}  {shown}  {epoch.seconds:.1f} s"
+    return f"epoch {epoch.epoch:>{width}}/{epochs}  {'  '.join(parts)}  {epoch.seconds:.1f} s"

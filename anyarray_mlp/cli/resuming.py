@@ -9,7 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
-from anyarray_mlp.cli.flags import flag
+from anyarray_mlp.cli.flags import flag, kept_path, to_keep
 from anyarray_mlp.cli.preparation import Part
 from anyarray_mlp.errors import DataError, ModelFileError, StorageError, UsageError
 from anyarray_mlp.model import MLP
@@ -27,7 +27,7 @@ def configuration(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings as `config.toml` keeps them; those that are None are left out."""
     skipped = ("out", "overwrite", "resume", "as_json", "quiet")
     return {
-        name: list(value) if isinstance(value, tuple) else value
+        name: to_keep(value)
         for name, value in settings.items()
         if name not in skipped and value is not None
     }
@@ -52,6 +52,8 @@ def resumed_settings(
         raise StorageError(
             f"{run.path} has no readable config.toml: it holds no run to resume."
         ) from error
+    if "data" in kept:
+        kept["data"] = kept_path(kept["data"])
     settings = dict(given)
     named = explicit_flags(context)
     for name in given:

@@ -14,18 +14,30 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from anyarray_mlp.cli.advice import as_flags
-from anyarray_mlp.cli.figures import figure
+from anyarray_mlp.cli.figures import figure, memory
 from anyarray_mlp.cli.options import (
     COUNT,
+    DATA,
     FRACTION,
     NAMES,
+    NATURAL,
     NON_NEGATIVE,
     POSITIVE,
+    SCHEDULE_NAMES,
     SIZES,
+    SOLVERS,
+    Kind,
+    Kinds,
+    OneOf,
+    PathName,
+    Text,
     backend_options,
     json_option,
     target_option,
 )
+from anyarray_mlp.cli.output import announce, tell
+from anyarray_mlp.cli.spelling import Command
+from anyarray_mlp.messages import counted, shown_path
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,12 +54,12 @@ if TYPE_CHECKING:
     from anyarray_mlp.training import Callback, EarlyStopping, Fit, TrainingState
 
 
-@click.command()
-@click.argument("data", default="digits")
+@click.command(cls=Command)
+@click.argument("data", type=DATA, default="digits")
 @target_option("the last")
 @click.option(
     "--task",
-    type=click.Choice(["classification", "regression", "multilabel"]),
+    type=OneOf("task", ["classification", "regression", "multilabel"]),
     help="What the target is; found out where left out.",
 )
 @click.option("--drop", type=NAMES, help="Columns of a table to leave out.")
@@ -79,7 +91,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Share of the rest to score each epoch on.",
 )
-@click.option("--class-weight", metavar="balanced|LABEL=W,...", help="Weights of the classes.")
+@click.option(
+    "--class-weight",
+    type=Text("balanced or LABEL=WEIGHT,..."),
+    metavar="balanced|LABEL=W,...",
+    help="Weights of the classes.",
+)
 @click.option(
     "--hidden",
     "--hidden-layer-sizes",
@@ -91,14 +108,19 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--activation",
-    type=NAMES,
+    type=Kinds("activation"),
     default="relu",
     show_default=True,
     help="identity, logistic, tanh, relu, leaky_relu, elu, gelu, gelu_tanh, silu or softplus; one, or one a layer.",
 )
-@click.option("--output", help="identity, logistic, softmax or exp; what fits the task by default.")
+@click.option(
+    "--output",
+    type=Kind("output"),
+    help="identity, logistic, softmax or exp; what fits the task by default.",
+)
 @click.option(
     "--loss",
+    type=Kind("loss", ("auto",)),
     default="auto",
     show_default=True,
     help="cross_entropy, binary_cross_entropy, poisson, squared_error, absolute_error or huber; auto takes what "
@@ -113,28 +135,27 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--initializer",
+    type=Kind("initializer", ("auto",)),
     default="auto",
     show_default=True,
     help="How weights are drawn: auto fits each activation; he_normal, glorot_uniform and others by name.",
 )
 @click.option(
     "--solver",
-    type=click.Choice(["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "lbfgs"]),
+    type=OneOf("solver", SOLVERS),
     default="adam",
     show_default=True,
 )
 @click.option("--learning-rate-init", type=POSITIVE, default=0.001, show_default=True)
 @click.option(
     "--learning-rate",
-    type=click.Choice(["constant", "step", "exponential", "cosine", "invscaling", "plateau"]),
+    type=OneOf("learning_rate", SCHEDULE_NAMES),
     default="constant",
     show_default=True,
     help="How the rate changes over the run, from --learning-rate-init; plateau lowers it where the validation loss, "
     "or without a validation set the training loss, no longer falls.",
 )
-@click.option(
-    "--warm-up", type=click.IntRange(min=0), default=0, help="Epochs of rising rate at first."
-)
+@click.option("--warm-up", type=NATURAL, default=0, help="Epochs of rising rate at first.")
 @click.option(
     "--momentum", type=FRACTION, default=0.9, show_default=True, help="Of momentum and nesterov."
 )
@@ -150,6 +171,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--monitor",
+    type=Kind("metric", ("validation_loss", "loss")),
     default="validation_loss",
     show_default=True,
     help="What early stopping watches: validation_loss, loss, or of the validation rows accuracy, balanced_accuracy, "
@@ -164,7 +186,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--seed",
-    type=click.IntRange(min=0),
+    type=NATURAL,
     default=0,
     show_default=True,
     help="Of the split, the initial weights, the shuffles and dropout.",
@@ -176,7 +198,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--out",
-    type=click.Path(),
+    type=PathName("a folder for the run"),
     help="The run's folder; by default runs/NAME, or runs/NAME-2 where that holds a run, and so on.",
 )
 @click.option(
@@ -215,10 +237,8 @@ def command(**settings: Any) -> int:
         refuse_idle_flags(settings, explicit_flags(click.get_current_context()))
         plan = make_plan(settings)
         if 0 < settings["epochs"] <= settings["warm_up"]:
-            click.echo(
-                f"warning: --warm-up {settings['warm_up']} lasts for all of the {settings['epochs']} epochs",
-                err=True,
-            )
+            epochs = counted(settings["epochs"], "epoch")
+            tell(f"warning: --warm-up {settings['warm_up']} lasts for the whole run, of {epochs}")
         if run is None:
             # Only now: what was refused so far leaves no empty folder behind.
             overwrite = settings["overwrite"]
@@ -383,7 +403,7 @@ def initial_parameters(mlp: MLP, settings: dict[str, Any]) -> NDArray[Any]:
         with suppress(MemoryError):
             return mlp.initialize(settings["seed"], settings["initializer"])
     raise OutOfMemoryError(
-        f"The network has {size:,} parameters, {size / 2**27:,.0f} GiB, which do not fit in memory: give fewer or "
+        f"The network has {size:,} parameters, {memory(8 * size)}, which do not fit in memory: give fewer or "
         "smaller layers with --hidden."
     )
 
@@ -504,9 +524,10 @@ def report(
     test = prepared.test
     scores = model.scores_of_inputs(test.x, test.input_scale, plan.test_targets, backend)
     held_out = "test" if prepared.has_test else "training"
+    reproducible = backend.arithmetic != "plain"
     if settings["as_json"]:
         summary = {
-            "data": prepared.name,
+            "data": shown_path(prepared.name),
             "rows": {"training": len(prepared.training), held_out: len(test)},
             "scores": plain(scores, "scores", null_for_nonfinite=True),
             "scored_on": held_out,
@@ -517,22 +538,22 @@ def report(
             "device": backend.device,
             "dtype": backend.dtype,
             "parameters": model.mlp.layout.size,
-            "run": str(run.path),
+            "run": shown_path(run.path),
         }
-        if backend.arithmetic != "plain":
+        if reproducible:
             summary |= {"arithmetic": backend.arithmetic, "random_streams": streams.VERSION}
             summary["hash"] = result.hash
-        click.echo(json.dumps(summary, indent=2))
+        announce(json.dumps(summary, indent=2), shown_path(run.path))
         return
     if result.stopped in ("early", "interrupted"):
         last = result.history[-1].epoch if result.history else 0
         reason = {"early": "stopped early", "interrupted": "interrupted"}[result.stopped]
-        click.echo(f"{reason} after epoch {last}; what was learned is kept", err=True)
+        tell(f"{reason} after epoch {last}; what was learned is kept")
     names = {name: f"{held_out} {name.replace('_', ' ')}" for name in scores}
-    click.echo("  ".join(f"{names[name]} {figure(value)}" for name, value in scores.items()))
-    if backend.arithmetic != "plain":
-        click.echo(f"hash {result.hash}")
-    click.echo(f"saved to {shown_path(run.path)}", err=True)
+    lines = ["  ".join(f"{names[name]} {figure(value)}" for name, value in scores.items())]
+    lines += [f"hash {result.hash}"] if reproducible else []
+    announce("\n".join(lines), shown_path(run.path))
+    tell(f"saved to {from_here(run.path)}")
 
 
 def identifiers(prepared: Prepared) -> Iterator[str]:
@@ -542,7 +563,8 @@ def identifiers(prepared: Prepared) -> Iterator[str]:
         if len(column.categories) > max(20, rows // 2):
             yield (
                 f"warning: column {column.name!r} has {len(column.categories):,} different texts, each an input of its "
-                f"own, for {rows:,} rows to train on: leave it out with --drop {column.name!r}, unless they recur"
+                f"own, for {counted(rows, 'row')} to train on: leave it out with --drop {column.name!r}, unless they "
+                "recur"
             )
 
 
@@ -563,8 +585,8 @@ def describe(prepared: Prepared, mlp: MLP, backend: Backend, settings: dict[str,
     if prepared.target_names and not settings["target"]:
         task += f" of {prepared.target_names[0]!r}, the last column"
     return (
-        f"{prepared.name}: {', '.join(held_out)}; {task}\n"
-        f"network {kinds}, {activations}, {mlp.output}, {mlp.loss}; {mlp.layout.size:,} parameters\n"
+        f"{shown_path(prepared.name)}: {', '.join(held_out)}; {task}\n"
+        f"network {kinds}, {activations}, {mlp.output}, {mlp.loss}; {counted(mlp.layout.size, 'parameter')}\n"
         f"{solver}; {backend.name} on {backend.device}, {backend.dtype}{arithmetic}"
     )
 
@@ -606,9 +628,8 @@ def default_folder(data: str, overwrite: bool) -> Path:
     return folder
 
 
-def shown_path(path: Path) -> str:
+def from_here(path: Path) -> str:
     """A path as short as it can be from here."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+    with suppress(ValueError):
+        path = path.relative_to(Path.cwd())
+    return shown_path(path)

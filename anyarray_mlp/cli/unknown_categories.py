@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from anyarray_mlp.cli.options import OneOf
+from anyarray_mlp.cli.output import tell
+from anyarray_mlp.messages import counted, listed, shown
+
 if TYPE_CHECKING:
     from anyarray_mlp.trained import TrainedModel
 
 unknown_categories_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
     "--unknown-categories",
-    type=click.Choice(["refuse", "gap"]),
+    type=OneOf("unknown_categories", ["refuse", "gap"]),
     default="refuse",
     show_default=True,
     help="What becomes of categories that the model was not trained on: an error, or gaps and a warning.",
@@ -23,14 +27,15 @@ unknown_categories_option: Callable[[Callable[..., Any]], Callable[..., Any]] = 
 def without_unknown(model: TrainedModel, features: Any) -> Any:
     """The features with gaps for unknown categories, of which a warning tells."""
     from anyarray_mlp.data import without_unknown
-    from anyarray_mlp.data.messages import listed
 
     features, unknown = without_unknown(model.preprocessor, features)
     for name, values in unknown.items():
-        click.echo(
-            f"warning: column {name!r}: {len(values):,} of {len(features):,} rows hold categories that were not seen "
-            f"in training and count as gaps: {listed(dict.fromkeys(values))}",
-            err=True,
+        rows = counted(len(features), "row")
+        hold = "holds a category that was" if len(values) == 1 else "hold categories that were"
+        count = "counts as a gap" if len(values) == 1 else "count as gaps"
+        tell(
+            f"warning: column {shown(name)}: {len(values):,} of {rows} {hold} not seen in training and {count}: "
+            f"{listed(dict.fromkeys(values))}"
         )
     return features
 

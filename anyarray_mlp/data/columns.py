@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError
+from ..messages import listed, shown, suggestion
 from .dataset import Dataset, Task
-from .messages import listed, shown, suggestion
 from .schema import Schema
 from .tables import read_table
 from .tasks import infer_task, target_for, tidy_target
@@ -102,10 +103,10 @@ def find_column(names: list[str], column: Column, path: Path) -> str:
     if column in names:
         return str(column)
     try:
-        return str(names[int(column)])
+        return str(names[place(column)])
     except IndexError:
         raise DataError(
-            f"{path}: no column {column}; there are {len(names)}, counted from 0 to "
+            f"{path}: no column {shown(place(column))}; there are {len(names)}, counted from 0 to "
             f"{len(names) - 1}"
         ) from None
     except (TypeError, ValueError):
@@ -113,6 +114,13 @@ def find_column(names: list[str], column: Column, path: Path) -> str:
             f"{path}: no column {shown(column)}{suggestion(column, names)}; the columns are "
             f"{listed(names)}"
         ) from None
+
+
+def place(column: Column) -> int:
+    """A place in plain digits; `ValueError` for any other text, 1_0 and 01 among them."""
+    if isinstance(column, str) and not re.fullmatch(r"-?(0|[1-9][0-9]*)", column):
+        raise ValueError(column)
+    return int(column)
 
 
 def target_values(

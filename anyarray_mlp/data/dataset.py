@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from ..errors import DataError, UsageError
-from .messages import listed
+from ..messages import listed
 
 if TYPE_CHECKING:
     import pandas

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..messages import listed
 from .dataset import Dataset
 from .files import read_bytes, unreadable
-from .messages import listed
 
 Array = Any
 

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.lib import format as npy
 
 from ..errors import DataError
+from ..messages import listed
 from .dataset import Dataset, Task
 from .files import check_expansion, file_size, unreadable
-from .messages import listed
 from .tasks import infer_task, target_for, tidy_target
 
 Array = Any

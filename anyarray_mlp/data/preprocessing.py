@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, ModelFileError, UnknownCategoryError
+from ..messages import listed, paired, shown, suggestion
 from .cells import is_gap, is_number
 from .dataset import Features
-from .messages import listed, shown, suggestion
 from .moments import mean_and_scale
 from .separators import to_number
 from .tables import UNNAMED
@@ -272,7 +272,7 @@ class Preprocessor:
                 f"{self.n_features_in}: {listed(self.names)}; give these columns, or a header"
             )
         raise DataError(
-            f"column {shown(absent[0])} is missing{suggestion(absent[0], present)}; the model was "
+            f"{missing_columns(absent, [name for name in present if name not in self.names])}; the model was "
             f"trained on {listed(self.names)} and the table has {listed(present)}"
         )
 
@@ -346,6 +346,16 @@ class Columns:
 def is_table(features: Features) -> bool:
     """Whether `features` is a DataFrame (told by its `iloc`, so that pandas need not be loaded)."""
     return hasattr(features, "iloc")
+
+
+def missing_columns(absent: Sequence[str], spare: Sequence[str]) -> str:
+    """Which columns are missing, and which of the table's, that nothing else matches, each may be."""
+    meant = paired(absent, spare)
+    if len(absent) == 1:
+        likely = "".join(f" (did you mean {shown(name)}?)" for name in meant.values())
+        return f"column {shown(absent[0])} is missing{likely}"
+    likely = ", ".join(f"{shown(new)} for {shown(old)}" for old, new in list(meant.items())[:12])
+    return f"columns {listed(absent)} are missing{f' (did you mean {likely}?)' if likely else ''}"
 
 
 def unnamed(names: Sequence[str]) -> bool:

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import DataError, UsageError
+from ..messages import listed, suggestion
 from .builtin import BUILTIN, BUILTIN_NAMES
 from .columns import Column, load_table
 from .dataset import TASKS, Dataset, Features, Task
 from .files import file_size
 from .idx import is_idx_name, load_idx_features, load_idx_file, load_idx_folder
-from .messages import listed, suggestion
 from .npz import load_npz, load_npz_features
 from .schema import Schema
 from .tables import read_table

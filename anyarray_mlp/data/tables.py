@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, StorageError
+from ..messages import shown
 from .files import CHUNK, Source, unreadable
-from .messages import shown
 from .separators import (
     BLANKS,
     HEADER_RECORDS,

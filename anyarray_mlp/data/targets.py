@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, ModelFileError, UsageError
+from ..messages import listed, shown, suggestion
 from .dataset import TASKS, Task
-from .messages import listed, shown, suggestion
 from .moments import mean_and_scale
 from .tasks import target_for, tidy_target
 

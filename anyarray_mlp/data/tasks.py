@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..messages import shown
 from .cells import is_gap, is_number
 from .dataset import Task
-from .messages import shown
 
 Array = Any
 

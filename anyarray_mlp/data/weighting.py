@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import DataError, UsageError
-from .messages import listed, shown, suggestion
+from ..messages import listed, shown, suggestion
 
 Array = Any
 

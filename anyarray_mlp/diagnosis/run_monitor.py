@@ -53,6 +53,7 @@ from anyarray_mlp.errors import DivergedError
 from anyarray_mlp.inference import is_sparse
 from anyarray_mlp.metrics import predicted_labels
 from anyarray_mlp.model import MLP
+from anyarray_mlp.names import canonical
 from anyarray_mlp.optimizers import Optimizer, State, gradient_norm, sgd
 from anyarray_mlp.parameters import Leaves
 from anyarray_mlp.training import (
@@ -133,7 +134,7 @@ class RunMonitor:
         self.class_names = tuple(class_names)
         n = x.shape[0]
         batch_size = min(batch_size, n)
-        self.by_steps = optimizer != "lbfgs"
+        self.by_steps = canonical("solver", optimizer, ("lbfgs",)) != "lbfgs"
         self.optimizer = find_optimizer(optimizer) if self.by_steps else sgd()
         self.settings = Settings(
             sizes=tuple(mlp.sizes),

@@ -5,7 +5,6 @@ The message follows scikit-learn's: the parameter, what it must be, what it is.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from anyarray_mlp.backends import BACKENDS
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.functional import ACTIVATIONS
 from anyarray_mlp.initializers import INITIALIZERS
+from anyarray_mlp.names import ALIASES, canonical, misspelt
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def meant(value: Any, names: Sequence[str]) -> str:
     """A question that names what a text may have been meant to be, or nothing."""
     if not isinstance(value, str):
         return ""
-    likely = [OTHER_NAMES.get(value.lower(), "")]
-    likely += difflib.get_close_matches(value.lower(), names, n=1, cutoff=0.75)
+    likely = [canonical(kind, value, names) for kind in ALIASES]
+    likely += [misspelt("", value, names)]
     return next((f" Did you mean {name!r}?" for name in likely if name in names), "")
 
 
@@ -91,20 +91,6 @@ def is_sequence(value: Any) -> bool:
     return isinstance(value, Collection) and getattr(value, "ndim", 1) > 0
 
 
-#: What other libraries call things.
-OTHER_NAMES = {
-    "sigmoid": "logistic",
-    "linear": "identity",
-    "none": "identity",
-    "swish": "silu",
-    "bfgs": "lbfgs",
-    "mse": "squared_error",
-    "mae": "absolute_error",
-    "l1": "absolute_error",
-    "crossentropy": "log_loss",
-    "cross_entropy": "log_loss",
-    "invscale": "invscaling",
-}
 BOOLEAN = Constraint("an instance of 'bool'", lambda v: isinstance(v, (bool, np.bool_)))
 NONE = Constraint("None", lambda v: v is None)
 ACTIVATION = one_of(ACTIVATIONS)

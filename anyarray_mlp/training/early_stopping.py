@@ -8,10 +8,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.metrics import find_metric
+from anyarray_mlp.metrics import METRICS
+from anyarray_mlp.names import find_name
 from anyarray_mlp.training.records import Epoch
 
 Host = NDArray[Any]
+
+
+MONITORED_LOSSES = ("loss", "validation_loss")
 
 
 class EarlyStopping:
@@ -25,10 +29,10 @@ class EarlyStopping:
     ) -> None:
         if patience < 1:
             raise UsageError(f"patience must be at least 1, got {patience!r}.")
-        self.monitor = monitor
+        self.monitor = find_name("monitor", monitor, (*MONITORED_LOSSES, *METRICS), "metric")
         self.sign = -1.0
-        if monitor not in ("loss", "validation_loss"):
-            self.sign = 1.0 if find_metric(monitor).greater_is_better else -1.0
+        if self.monitor not in MONITORED_LOSSES:
+            self.sign = 1.0 if METRICS[self.monitor].greater_is_better else -1.0
         self.patience = patience
         self.tol = tol
         self.reset()

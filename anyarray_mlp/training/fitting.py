@@ -14,6 +14,7 @@ from anyarray_mlp.data import Shuffler
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.initializers import Initializer
 from anyarray_mlp.model import MLP
+from anyarray_mlp.names import canonical, find_name
 from anyarray_mlp.optimizers import OPTIMIZERS, Optimizer
 from anyarray_mlp.schedules import Schedule, make_schedule
 from anyarray_mlp.training.batches import checked_batch_size
@@ -67,7 +68,7 @@ def fit(
         early_stopping.reset()
     watchers: list[Callback] = [early_stopping] if early_stopping else []
     watchers += callbacks
-    if optimizer == "lbfgs":
+    if canonical("solver", optimizer, ("lbfgs",)) == "lbfgs":
         result = _fit_lbfgs(mlp, x, targets, backend, epochs, starts.pop(), watchers, options)
     else:
         result = _fit_by_steps(
@@ -94,10 +95,8 @@ def find_optimizer(optimizer: str | Optimizer) -> Optimizer:
     """The optimiser of a name, with its default settings."""
     if isinstance(optimizer, Optimizer):
         return optimizer
-    if optimizer not in OPTIMIZERS:
-        names = ", ".join([*OPTIMIZERS, "lbfgs"])
-        raise UsageError(f"optimizer must be one of {names}, got {optimizer!r}.")
-    return optimizer_by_name(optimizer)
+    name = find_name("optimizer", optimizer, (*OPTIMIZERS, "lbfgs"), "solver")
+    return optimizer_by_name(name)
 
 
 @cache

@@ -1,0 +1,88 @@
+"""How values, names, counts and files are shown inside a one-line message."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Sequence
+
+SHOWN_CHARACTERS = 60
+SHOWN_NAMES = 12
+#: How near a name must be to be suggested, where 1 is the same.
+NEAR = 0.6
+
+
+def shown(value: object) -> str:
+    """`value` as Python would write it, on one line and cut to 60 characters."""
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        value = value.item()
+    text = " ".join(repr(value).split())
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 4] + "...'"
+
+
+def listed(names: Iterable[object]) -> str:
+    """The first 12 names, and how many more there are."""
+    names = list(names)
+    text = ", ".join(shown(name) for name in names[:SHOWN_NAMES])
+    more = len(names) - SHOWN_NAMES
+    return f"{text} and {more} more" if more > 0 else text
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """A number with its noun: "1 row", "2,000 rows", "3 classes"."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def shown_path(path: str | os.PathLike[str]) -> str:
+    """A path as text that every encoding and JSON can keep: bytes that are no UTF-8 are written \\xff."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def suggestion(name: object, names: Iterable[object]) -> str:
+    """`" (did you mean 'x'?)"` for the name that is nearest to `name`, or nothing."""
+    near = nearest(name, names)
+    return f" (did you mean {shown(near[0])}?)" if near else ""
+
+
+def nearest(name: object, names: Iterable[object]) -> list[object]:
+    """The name that is nearest to `name`, if one is near; capitals count for nothing."""
+    by_text = {str(candidate).casefold(): candidate for candidate in names}
+    near = difflib.get_close_matches(str(name).casefold()[:200], by_text, n=1, cutoff=NEAR)
+    return [by_text[text] for text in near]
+
+
+def paired(missing: Sequence[str], spare: Sequence[str]) -> dict[str, str]:
+    """Which of the `spare` names each `missing` one may go by now: the most alike first, each at most once."""
+    pairs = sorted(
+        ((name_likeness(one, other), one, other) for one in missing for other in spare),
+        reverse=True,
+    )
+    found: dict[str, str] = {}
+    for score, one, other in pairs:
+        if score >= NEAR and one not in found and other not in found.values():
+            found[one] = other
+    return found
+
+
+def name_likeness(one: str, other: str) -> float:
+    """How alike two columns' names are, from 0 to 1: an abbreviation ("lat", "qty") is nearly the whole name."""
+    short, long = sorted((letters(one), letters(other)), key=len)
+    if not short:
+        return 0.0
+    ratio = difflib.SequenceMatcher(None, short, long, autojunk=False).ratio()
+    if len(short) > 1 and long.startswith(short):
+        return max(ratio, 0.9)
+    if len(short) > 2 and long[0] == short[0] and is_spread_over(short, long):
+        return max(ratio, 0.7)
+    return ratio
+
+
+def letters(name: str) -> str:
+    """A name without capitals and without what stands between its words."""
+    return "".join(character for character in name.casefold() if character.isalnum())
+
+
+def is_spread_over(short: str, long: str) -> bool:
+    """Whether the letters of `short` come in `long` in the same order."""
+    rest = iter(long)
+    return all(letter in rest for letter in short)
