@@ -14,27 +14,26 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic.elementary import Elementary
 from anyarray_mlp.arithmetic.library import Library
-from anyarray_mlp.errors import UsageError
+from anyarray_mlp.errors import OutOfMemoryError, UsageError
+from anyarray_mlp.options import with_known_options
 from anyarray_mlp.parameters import Layout
+from anyarray_mlp.values import check_name, check_not_negative, check_whole, shown
 
 Matrix = NDArray[np.float64]
 Initializer = Callable[[np.random.Generator, int, int], Matrix]
 
 
-def _check_scale(scale: float) -> None:
-    if not (0 <= scale < math.inf):
-        raise UsageError(f"scale must be zero or more and finite, got {scale!r}.")
-
-
+@with_known_options
 def uniform(scale: float = 0.05) -> Initializer:
     """Uniform on [-scale, scale)."""
-    _check_scale(scale)
+    check_not_negative("scale", scale)
     return lambda generator, fan_in, fan_out: symmetric(generator, fan_in, fan_out) * scale
 
 
+@with_known_options
 def normal(scale: float = 0.05) -> Initializer:
     """Normal of standard deviation `scale`."""
-    _check_scale(scale)
+    check_not_negative("scale", scale)
     return lambda generator, fan_in, fan_out: standard_normal(generator, fan_in, fan_out) * scale
 
 
@@ -113,26 +112,45 @@ def initialize(
     `activations` names the activation after each dense layer, the output's included. `initializer` is a name
     of `INITIALIZERS`, "auto" for the one that fits each activation, or a function of one's own.
     """
-    generator = np.random.Generator(np.random.PCG64(seed))
-    vector = np.zeros(layout.size)
+    generator = np.random.Generator(np.random.PCG64(check_whole("seed", seed, 0)))
+    vector = empty_vector(layout)
     parts = layout.split(vector)
     for layer, activation in enumerate(activations):
         fan_in, fan_out = layout.sizes[layer], layout.sizes[layer + 1]
-        parts[layer][...] = resolve(initializer, activation)(generator, fan_in, fan_out)
+        drawn = resolve(initializer, activation)(generator, fan_in, fan_out)
+        parts[layer][...] = checked_weights(drawn, fan_in, fan_out)
     return vector
+
+
+def empty_vector(layout: Layout) -> NDArray[np.float64]:
+    """Parameters (p,) of zero; `OutOfMemoryError` where there are too many."""
+    try:
+        return np.zeros(layout.size)
+    except (MemoryError, ValueError):  # the latter where no array can be so large
+        raise OutOfMemoryError(
+            f"A network of sizes {shown(layout.sizes)} has more parameters than fit into memory: make its "
+            "layers smaller."
+        ) from None
+
+
+def checked_weights(drawn: object, fan_in: int, fan_out: int) -> Matrix:
+    """What an initialiser gave; `UsageError` where it is no finite matrix (fan_in, fan_out)."""
+    matrix = np.asarray(drawn)
+    if matrix.dtype.kind not in "fiu" or matrix.shape != (fan_in, fan_out):
+        raise UsageError(
+            f"initializer must give a matrix of shape ({fan_in}, {fan_out}), fan_in by fan_out, got {shown(drawn)}."
+        )
+    if not np.all(np.isfinite(matrix)):
+        raise UsageError("initializer must give finite numbers, and some are not.")
+    return matrix
 
 
 def resolve(initializer: str | Initializer, activation: str) -> Initializer:
     """The function behind a name, for a layer followed by `activation`."""
-    if not isinstance(initializer, str):
+    if callable(initializer) and not isinstance(initializer, type):
         return initializer
-    if initializer == "auto":
-        return fitting(activation)
-    try:
-        return INITIALIZERS[initializer]
-    except KeyError:
-        names = ", ".join(["auto", *INITIALIZERS])
-        raise UsageError(f"initializer must be one of {names}, got {initializer!r}.") from None
+    name = check_name("initializer", initializer, ("auto", *INITIALIZERS))
+    return fitting(activation) if name == "auto" else INITIALIZERS[name]
 
 
 def symmetric(generator: np.random.Generator, fan_in: int, fan_out: int) -> Matrix:

@@ -28,7 +28,9 @@ from anyarray_mlp.functional import (
     output_loss,
 )
 from anyarray_mlp.initializers import Initializer, initialize
+from anyarray_mlp.options import with_known_options
 from anyarray_mlp.parameters import Layout, Leaves, is_flat
+from anyarray_mlp.values import check_boolean, check_name, is_real, is_whole, items, refuse, shown
 
 Array = Any
 Namespace = Any
@@ -41,6 +43,7 @@ REFUSALS = {
 }
 
 
+@with_known_options
 @dataclass(frozen=True)
 class MLP:
     """A multilayer perceptron: sizes, activation of each hidden layer, output and loss.
@@ -65,16 +68,18 @@ class MLP:
     bias: bool = True
 
     def __post_init__(self) -> None:
-        sizes = tuple(self.sizes)
-        if len(sizes) < 2 or any(not _is_count(size) for size in sizes):
-            raise UsageError(
-                f"sizes must name at least inputs and outputs, each a positive integer, got {sizes!r}."
-            )
+        what = "a list of at least inputs and outputs, each a positive integer"
+        sizes = items("sizes", self.sizes, what)
+        if len(sizes) < 2 or not all(is_whole(size) and size >= 1 for size in sizes):
+            refuse("sizes", what, sizes)
         hidden = len(sizes) - 2
         activation = _per_layer("activation", self.activation, hidden, _check_activation)
         rates = _per_layer("dropout", self.dropout, hidden, _check_rate)
-        _check_name("output", self.output, OUTPUTS)
-        loss = default_loss(self.output) if self.loss == "auto" else self.loss
+        check_name("output", self.output, OUTPUTS)
+        check_boolean("bias", self.bias)
+        loss = self.loss
+        if isinstance(loss, str) and loss == "auto":
+            loss = default_loss(self.output)
         check_pair(self.output, loss)
         if self.output == "softmax" and sizes[-1] < 2:
             raise UsageError(
@@ -229,6 +234,8 @@ class MLP:
         for name, array in (("x", x), ("targets", targets)):
             if not hasattr(array, "shape"):
                 raise DataError(f"{name} must be an array, got {type(array).__name__}.")
+            if isinstance(array, np.ndarray) and array.dtype.kind not in "fiub":
+                raise DataError(f"{name} must hold numbers, got dtype {array.dtype}.")
         k, shape = self.sizes[-1], tuple(targets.shape)
         if len(x.shape) != 2 or x.shape[1] != self.sizes[0]:
             raise DataError(
@@ -330,7 +337,7 @@ def default_loss(output: str) -> str:
 
 def check_pair(output: str, loss: str) -> None:
     """Raise `UsageError` with the reason where an output and a loss do not go together."""
-    _check_name("loss", loss, LOSS_NAMES)
+    check_name("loss", loss, LOSS_NAMES)
     if loss in LOSSES or (output, loss) in FUSED_LOSSES:
         return
     needed = next(name for name, fused in FUSED_LOSSES if fused == loss)
@@ -342,7 +349,11 @@ def check_pair(output: str, loss: str) -> None:
 
 def _per_layer(name: str, value: Any, n: int, check: Callable[[Any], None]) -> tuple[Any, ...]:
     one_for_all = isinstance(value, (str, Real))
-    values = (value,) if one_for_all else tuple(value)
+    if not one_for_all and (isinstance(value, type) or not hasattr(value, "__iter__")):
+        check(value)
+    values = (
+        (value,) if one_for_all else items(name, value, "one value, or one for each hidden layer")
+    )
     for each in values:
         check(each)
     if one_for_all:
@@ -355,18 +366,15 @@ def _per_layer(name: str, value: Any, n: int, check: Callable[[Any], None]) -> t
 
 
 def _check_activation(name: Any) -> None:
-    _check_name("activation", name, ACTIVATIONS)
+    check_name("activation", name, ACTIVATIONS)
 
 
 def _check_rate(rate: Any) -> None:
-    if not (isinstance(rate, Real) and 0 <= float(rate) < 1):
-        raise UsageError(f"dropout must lie in [0, 1), got {rate!r}.")
+    if not (is_real(rate) and 0 <= float(rate) < 1):
+        raise UsageError(f"dropout must lie in [0, 1), got {shown(rate)}.")
 
 
-def _check_name(parameter: str, value: Any, known: Any) -> None:
-    if value not in known:
-        raise UsageError(f"{parameter} must be one of {', '.join(known)}, got {value!r}.")
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 1)
+def check_network(mlp: Any) -> None:
+    """Raise `UsageError` for what is no `MLP`."""
+    if not isinstance(mlp, MLP):
+        refuse("mlp", "an MLP, such as MLP((784, 100, 10))", mlp)

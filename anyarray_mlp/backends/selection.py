@@ -13,6 +13,8 @@ from anyarray_mlp.backends import cuda
 from anyarray_mlp.backends.base import Backend
 from anyarray_mlp.backends.reproducible import ReproducibleBackend
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
+from anyarray_mlp.options import with_known_options
+from anyarray_mlp.values import check_name, refuse, shown
 
 
 @dataclass(frozen=True)
@@ -92,13 +94,15 @@ class BackendStatus:
 
 def parse_device(device: str) -> tuple[str, int | None]:
     """The kind and the index of "cpu", "cuda", "cuda:1" or "auto"."""
-    match = re.fullmatch(r"(cpu|auto)|(cuda)(?::(\d+))?|(device[12])", device)
+    pattern = r"(cpu|auto)|(cuda)(?::(\d{1,4}))?|(device[12])"
+    match = re.fullmatch(pattern, device, re.ASCII) if isinstance(device, str) else None
     if match is None:
-        raise UsageError(f"device must be cpu, cuda, cuda:N or auto, got {device!r}.")
+        raise UsageError(f"device must be cpu, cuda, cuda:N or auto, got {shown(device)}.")
     kind = match[1] or match[2] or match[4]
     return kind, None if match[3] is None else int(match[3])
 
 
+@with_known_options
 def select_backend(
     name: str | None = None,
     device: str = "cpu",
@@ -122,12 +126,14 @@ def select_backend(
     BackendUnavailableError : what is asked for is not installed or does not work here, with the cure.
     """
     kind, index = parse_device(device)
-    if name is not None and name not in BACKENDS:
-        raise UsageError(f"backend must be one of {', '.join(BACKENDS)}, got {name!r}.")
-    if reproducible not in (False, True, "fast"):
-        raise UsageError(f"reproducible must be False, True or 'fast', got {reproducible!r}.")
-    if dtype not in DTYPES:
-        raise UsageError(f"dtype must be float32 or float64, got {dtype!r}.")
+    if name is not None:
+        check_name("backend", name, BACKENDS)
+    if not (
+        isinstance(reproducible, bool) or (isinstance(reproducible, str) and reproducible == "fast")
+    ):
+        refuse("reproducible", "False, True or 'fast'", reproducible)
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        refuse("dtype", "float32 or float64", dtype)
     if kind == "auto":
         name, kind = _resolve_auto(name)
     if kind.startswith("device") and name != "array_api_strict":

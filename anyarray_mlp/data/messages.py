@@ -5,16 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-SHOWN_CHARACTERS = 60
+from ..values import shown as shown
+
 SHOWN_NAMES = 12
-
-
-def shown(value: object) -> str:
-    """`value` as Python would write it, on one line and cut to 60 characters."""
-    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
-        value = value.item()
-    text = repr(value)
-    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 4] + "...'"
 
 
 def listed(names: Iterable[object]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
+from ..values import shown
 
 Array = Any
 
@@ -18,7 +19,7 @@ Array = Any
 def bit_generator(seed: int) -> np.random.PCG64:
     """PCG64 started from `seed`, a non-negative integer."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise UsageError(f"seed is {seed!r}; it must be a non-negative integer")
+        raise UsageError(f"seed is {shown(seed)}; it must be a non-negative integer")
     return np.random.PCG64(int(seed))
 
 

@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, UsageError
+from ..errors import DataError, OutOfMemoryError, UsageError
+from ..options import with_known_options
+from ..values import as_array, check_whole, is_real, shown
 from .seeded import bit_generator, permutation
 
 Array = Any
 
 
+@with_known_options
 def split_indices(
     n: int, *, fraction: float, seed: int, labels: Array | None = None
 ) -> tuple[Array, Array]:
@@ -23,19 +26,35 @@ def split_indices(
 
     Raises `UsageError` for a fraction outside (0, 1), `DataError` where nothing could be held out.
     """
-    if isinstance(fraction, bool) or not 0.0 < fraction < 1.0:
-        raise UsageError(f"the held-out fraction is {fraction!r}; it must lie between 0 and 1")
+    if not (is_real(fraction) and 0.0 < fraction < 1.0):
+        raise UsageError(f"the held-out fraction is {shown(fraction)}; it must lie between 0 and 1")
+    n = check_whole("n", n, 0)
     if n < 2:
         raise DataError(f"{n} row(s) cannot be split; give at least two")
-    order = permutation(bit_generator(seed), n)
+    generator = bit_generator(seed)
+    try:
+        order = permutation(generator, n)
+    except (MemoryError, ValueError):  # the latter where no array can be so large
+        raise OutOfMemoryError(f"{n} rows are more than fit into memory; give fewer") from None
     wanted = min(max(round(fraction * n), 1), n - 1)
     if labels is None:
         held_out = order[:wanted]
     else:
-        held_out = stratified(np.asarray(labels), order, fraction, wanted)
+        held_out = stratified(as_array("labels", labels), order, fraction, wanted)
     train = np.ones(n, dtype=bool)
     train[held_out] = False
     return np.flatnonzero(train), np.sort(held_out)
+
+
+def classes_of(labels: Array) -> tuple[Array, Array]:
+    """The distinct labels, and the place of each label (n,) among them; `DataError` where they do not compare."""
+    try:
+        classes, codes = np.unique(labels, return_inverse=True)
+    except TypeError:  # of mixed kinds
+        raise DataError(
+            "the labels are of kinds that do not compare; make them all numbers, or all text"
+        ) from None
+    return classes, codes
 
 
 def stratified(labels: Array, order: Array, fraction: float, wanted: int) -> Array:
@@ -43,7 +62,7 @@ def stratified(labels: Array, order: Array, fraction: float, wanted: int) -> Arr
     n = len(order)
     if labels.shape != (n,):
         raise DataError(f"{n} rows and labels of shape {labels.shape}; give one label for each row")
-    _, codes = np.unique(labels, return_inverse=True)
+    _, codes = classes_of(labels)
     counts = np.bincount(codes)
     share = fraction * counts
     # Every class keeps a row to train on, so a class of one row is never held out.

@@ -27,6 +27,7 @@ from anyarray_mlp.diagnosis.returned import (
 )
 from anyarray_mlp.diagnosis.snapshots import Snapshot
 from anyarray_mlp.errors import UsageError
+from anyarray_mlp.values import shown
 
 Array = Any
 RATE_ATTRIBUTES = (
@@ -57,7 +58,7 @@ class UserNetwork:
     def __init__(self, adapter: Adapter) -> None:
         if isinstance(adapter.network, (str, int, float)):
             raise UsageError(
-                f"network={adapter.network!r} is a {type(adapter.network).__name__}; give the object, "
+                f"network={shown(adapter.network)} is a {type(adapter.network).__name__}; give the object, "
                 "dict, list or module that holds the weights"
             )
         self.guessed = adapter.weights is None

@@ -8,12 +8,15 @@ from typing import Any
 from numpy.typing import NDArray
 
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.metrics import find_metric
+from anyarray_mlp.metrics import METRICS
+from anyarray_mlp.options import with_known_options
 from anyarray_mlp.training.records import Epoch
+from anyarray_mlp.values import check_name, check_not_negative, check_whole
 
 Host = NDArray[Any]
 
 
+@with_known_options
 class EarlyStopping:
     """Stops when a figure has not improved by `tol` for `patience` epochs; keeps the best parameters.
 
@@ -23,14 +26,10 @@ class EarlyStopping:
     def __init__(
         self, monitor: str = "validation_loss", patience: int = 10, tol: float = 1e-4
     ) -> None:
-        if patience < 1:
-            raise UsageError(f"patience must be at least 1, got {patience!r}.")
-        self.monitor = monitor
-        self.sign = -1.0
-        if monitor not in ("loss", "validation_loss"):
-            self.sign = 1.0 if find_metric(monitor).greater_is_better else -1.0
-        self.patience = patience
-        self.tol = tol
+        self.monitor = check_name("monitor", monitor, ("loss", "validation_loss", *METRICS))
+        self.sign = 1.0 if monitor in METRICS and METRICS[monitor].greater_is_better else -1.0
+        self.patience = check_whole("patience", patience, 1)
+        self.tol = check_not_negative("tol", tol)
         self.reset()
 
     def reset(self) -> None:
