@@ -24,11 +24,11 @@ SYNONYMS: tuple[frozenset[str], ...] = tuple(
         "every step_size decay_steps period",
         "learning_rate_init lr eta rate base_lr initial_lr lr0 max_lr lr_max step_size learn_rate",
         "learning_rate schedule scheduler lr_schedule lr_scheduler learning_rate_schedule",
-        "alpha l2 weight_decay wd l2_reg reg reg_lambda lambda_ lambd regularization l2_penalty lambda_l2",
+        "alpha l2 weight_decay wd l2_reg reg reg_lambda lambda lambda_ lambd regularization l2_penalty lambda_l2",
         "seed random_state random_seed rng_seed rng manual_seed",
         "validation validation_data val_data valid_data validation_set valid_set valid_sets val_set eval_set evals "
         "eval_data X_val",
-        "validation_fraction validation_split val_split val_fraction test_size valid_pct",
+        "validation_fraction validation_split val_split val_fraction test_size valid_pct train_split",
         "fraction validation_fraction test_size test_fraction validation_split",
         "sample_weight sample_weights weight instance_weight",
         "callbacks callback on_epoch on_epoch_end hooks",
@@ -38,11 +38,13 @@ SYNONYMS: tuple[frozenset[str], ...] = tuple(
         "initializer init kernel_initializer weight_init weights_init init_method",
         "early_stopping early_stop earlystopping",
         "metrics metric eval_metric eval_metrics",
-        "scoring monitor metric eval_metric",
+        "scoring metric metrics eval_metric",
+        "monitor metric eval_metric",
         "patience n_iter_no_change early_stopping_rounds stopping_rounds early_stopping_patience wait",
         "tol min_delta tolerance gradient_tol gtol ftol threshold",
         "hidden_layer_sizes hidden hidden_sizes hidden_layers hidden_units n_hidden num_hidden hidden_dim hidden_dims "
-        "layers units sizes layer_sizes dims",
+        "layers units sizes layer_sizes dims input_dim output_dim n_inputs n_outputs in_features out_features "
+        "n_classes num_classes",
         "activation activations act act_fn hidden_activation activation_function nonlinearity",
         "output output_activation out_activation final_activation output_function",
         "dropout dropout_rate drop_rate drop p_dropout",
@@ -53,6 +55,8 @@ SYNONYMS: tuple[frozenset[str], ...] = tuple(
         "reproducible deterministic",
         "shuffle shuffle_data",
         "momentum mu",
+        "nesterovs_momentum nesterov use_nesterov",
+        "device gpu gpus accelerator devices use_gpu cuda",
         "epsilon eps",
         "beta_1 b1",
         "beta_2 b2",
@@ -93,12 +97,12 @@ ADVICE: tuple[tuple[str, str, str], ...] = (
         "it belongs to the network: MLP({word}=...)",
     ),
     (
-        "device dtype reproducible gpus gpu accelerator devices use_gpu cuda",
+        "device dtype reproducible",
         "backend",
         "it belongs to the backend: backend=select_backend(device=..., dtype=..., reproducible=...)",
     ),
     (
-        "momentum beta_1 beta_2 epsilon rho betas nesterov nesterovs_momentum",
+        "momentum beta_1 beta_2 epsilon rho betas nesterovs_momentum",
         "optimizer",
         "it belongs to the optimizer: optimizer=adam(epsilon=...), nesterov(momentum=...) and the like",
     ),
@@ -113,16 +117,32 @@ ADVICE: tuple[tuple[str, str, str], ...] = (
         "pass sample_weight=data.class_weights(labels, ...)",
     ),
     (
-        "warm_start resume ckpt_path initial_epoch",
+        "warm_start resume ckpt_path initial_epoch start_epoch",
         "initial",
         "to go on, pass initial=epoch.snapshot()",
     ),
-    ("learning_rate_init", "schedule", "give a schedule: schedule=lambda step: 0.001"),
     (
-        "callbacks early_stopping",
-        "schedule",
+        "steps_per_epoch max_steps validation_steps validation_freq validation_batch_size val_check_interval "
+        "check_val_every_n_epoch num_sanity_val_steps",
+        "validation",
+        "leave it out: an epoch passes over all rows, and then the validation set is measured",
+    ),
+    ("validation", "validation_fraction", "pass X_val and y_val to fit"),
+    (
+        "learning_rate_init learning_rate epochs batch_size alpha optimizer seed early_stopping callbacks initializer "
+        "loss activation dropout verbose class_weight hidden_layer_sizes clip_norm shuffle",
+        "X",
+        "parameters of training go to the constructor",
+    ),
+    ("validation", "X", "pass X_val and y_val"),
+    ("learning_rate_init", "train", "give a schedule: schedule=lambda step: 0.001"),
+    (
+        "callbacks early_stopping verbose",
+        "train",
         "train gives each epoch to your own loop; fit takes it",
     ),
+    ("restore_best_weights", "EarlyStopping", "the best parameters are kept always"),
+    ("mode", "EarlyStopping", "whether more is better, each metric knows"),
     (
         "learning_rate_init learning_rate epochs batch_size alpha optimizer seed validation early_stopping callbacks "
         "clip_norm initializer metrics shuffle sample_weight",
@@ -140,8 +160,8 @@ ADVICE: tuple[tuple[str, str, str], ...] = (
         "the L2 penalty is alpha of fit and train, decoupled weight decay is adamw's",
     ),
     ("betas", "beta_1", "give beta_1 and beta_2"),
-    ("nesterov nesterovs_momentum", "momentum", "use nesterov(momentum)"),
-    ("momentum", "sgd", "use momentum(momentum), or nesterov(momentum)"),
+    ("nesterovs_momentum", "sgd momentum", "use nesterov(momentum)"),
+    ("momentum", "sgd adam adamw rmsprop", "use momentum(momentum), or nesterov(momentum)"),
     (
         "n_jobs workers num_workers nthread num_threads thread_count use_multiprocessing",
         "",
@@ -168,30 +188,39 @@ def with_known_options(called: Called) -> Called:
 def _checked(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     signature = inspect.signature(function)
     parameters = [p for p in signature.parameters.values() if p.name not in ("self", "cls")]
-    named = [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    by_place = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    by_name = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    takes = f"it takes {', '.join(by_place) or 'nothing'}"
+    if by_name:
+        takes += f", and by name {', '.join(by_name)}"
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             signature.bind(*args, **kwargs)
         except TypeError as error:
-            if not open_ended:
-                refuse_unknown(name, kwargs, named)
-            raise UnknownOptionError(
-                f"{name}: {error}; it takes {', '.join(named) or 'no arguments'}."
-            ) from None
+            # Of an open-ended function, what goes by place may still come by another's name: fit(mlp, X=..., y=...).
+            refuse_unknown(
+                name, kwargs, by_place if open_ended else [*by_place, *by_name], open_ended
+            )
+            raise UnknownOptionError(f"{name}: {error}; {takes}.") from None
         return function(*args, **kwargs)
 
     return call
 
 
-def refuse_unknown(function: str, given: Iterable[str], known: Collection[str]) -> None:
-    """Raise `UnknownOptionError`, in a function's name, for the options given that are not known."""
+def refuse_unknown(
+    function: str, given: Iterable[str], known: Collection[str], open_ended: bool = False
+) -> None:
+    """Raise `UnknownOptionError`, in a function's name, for the options given that are not known.
+
+    An open-ended function may know more: of its options only those are refused that say another known one.
+    """
     unknown = [name for name in given if name not in known]
-    if not unknown:
-        return
     hints = [meant_by(function, name, known) for name in unknown]
+    if not unknown or (open_ended and not any(map(is_question, hints))):
+        return
     said = "; ".join(
         shown(name) + (f" ({hint})" if hint else "")
         for name, hint in zip(unknown, hints, strict=True)
@@ -210,16 +239,18 @@ def meant_by(function: str, name: str, known: Collection[str]) -> str:
         for own in known:
             if own in group:
                 return f"did you mean {own!r}?"
-    near = did_you_mean(last, known)
-    if near:
-        return near
     words = {last, *(word for group in groups for word in group)}
     here = {function, *known}
     for advised, places, advice in ADVICE:
         for word in advised.split():
             if word in words and (not places or not here.isdisjoint(places.split())):
                 return advice.format(word=word)
-    return ""
+    return did_you_mean(last, known)
+
+
+def is_question(hint: str) -> bool:
+    """Whether a hint names one of the function's own options."""
+    return hint.startswith("did you mean")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -116,7 +116,7 @@ def check_header(header: bool | None, schema: Schema | None) -> None:
 
 def is_table(source: str | os.PathLike[str]) -> bool:
     """Whether `source` is a text table; raises `DataError` where it is nothing that can be read."""
-    check_path("the data", source)
+    check_path("source", source)
     if str(source) in BUILTIN:
         return False
     path = Path(source)

@@ -61,7 +61,7 @@ from anyarray_mlp.training import (
     StepStatistics,
     TrainingState,
     as_callbacks,
-    check_options,
+    checked_options,
     find_optimizer,
     fit,
     fresh_state,
@@ -145,7 +145,7 @@ class RunMonitor:
         **others: Any,
     ) -> None:
         given = {**others, "clip_norm": clip_norm, "statistics": statistics}
-        check_options("RunMonitor", optimizer, given)
+        checked_options("RunMonitor", optimizer, given)
         if not isinstance(backend, Backend):
             backend = select_backend(backend)
         check_host_batch(mlp, x, targets)
@@ -558,7 +558,7 @@ def diagnosed_fit(
     mlp: MLP, x: Array, targets: Array, *, callbacks: Sequence[Any] = (), **options: Any
 ) -> tuple[Fit | None, Diagnosis]:
     """`fit` with a `RunMonitor`: what came of it, None if it diverged, and the diagnosis."""
-    check_options("diagnosed_fit", options.get("optimizer"), options, *OF_MONITOR)
+    checked_options("diagnosed_fit", options.get("optimizer"), options, *OF_MONITOR)
     watchers = as_callbacks("callbacks", callbacks)
     monitor = RunMonitor(mlp, x, targets, **options)
     if monitor.statistics is not None:

@@ -8,7 +8,7 @@ from anyarray_mlp.training.callbacks import Callback, as_callbacks, tell
 from anyarray_mlp.training.early_stopping import EarlyStopping
 from anyarray_mlp.training.epochs import STREAM_BYTES, train
 from anyarray_mlp.training.evaluation import Evaluation
-from anyarray_mlp.training.fitting import check_options, find_optimizer, find_schedule, fit
+from anyarray_mlp.training.fitting import checked_options, find_optimizer, find_schedule, fit
 from anyarray_mlp.training.lbfgs import minimize
 from anyarray_mlp.training.progress import fresh_state, to_vector
 from anyarray_mlp.training.records import Epoch, Fit, TrainingState
@@ -28,7 +28,7 @@ __all__ = [
     "as_callbacks",
     "as_inputs",
     "batches",
-    "check_options",
+    "checked_options",
     "dropout_keys",
     "find_optimizer",
     "find_schedule",

@@ -81,7 +81,7 @@ def fit(
     Where `initial` is a `TrainingState` to go on from, `epochs` more are run, a named schedule spans those done and
     those to come, and `early_stopping` goes on; else it begins afresh.
     """
-    check_options("fit", optimizer, options)
+    options = checked_options("fit", optimizer, options)
     watchers = as_callbacks("callbacks", callbacks)
     if early_stopping is not None:
         what = "an EarlyStopping(monitor, patience, tol), or None"
@@ -122,27 +122,26 @@ def fit(
     return result
 
 
-def check_options(function: str, optimizer: Any, options: dict[str, Any], *more: str) -> None:
-    """Raise `UnknownOptionError`, in a function's name, for options beside `fit`'s own that its training lacks.
+def checked_options(
+    function: str, optimizer: Any, options: dict[str, Any], *more: str
+) -> dict[str, Any]:
+    """The options beside `fit`'s own that its training takes; `UnknownOptionError`, in a function's name, for others.
 
     An option of the other kind of training may be given where it says nothing but its default. `more` are options of
     the function alone.
     """
-    known = {**OWN, **BY_STEPS, **BY_LBFGS}
-    refuse_unknown(function, options, [*known, *more])
     by_lbfgs = isinstance(optimizer, str) and optimizer == "lbfgs"
     taken, other = (BY_LBFGS, BY_STEPS) if by_lbfgs else (BY_STEPS, BY_LBFGS)
-    for name in options:
-        if (
-            name in other
-            and name not in taken
-            and name not in OWN
-            and options[name] is not other[name]
-        ):
+    idle = {name for name in options if name in other and name not in (*taken, *OWN)}
+    for name in idle:
+        if options[name] is not other[name]:
             place = "training by steps, and lbfgs has none" if by_lbfgs else "lbfgs alone"
             raise UnknownOptionError(
                 f"{function}: {name} is an option of {place}: leave it out, or choose another optimizer."
             )
+    known = [*OWN, *(name for name in taken if name not in OWN), *more]
+    refuse_unknown(function, [name for name in options if name not in idle], known)
+    return {name: value for name, value in options.items() if name not in idle}
 
 
 def find_optimizer(optimizer: str | Optimizer) -> Optimizer:
