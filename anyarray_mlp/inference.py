@@ -53,7 +53,7 @@ class Predictor:
         shape = getattr(x, "shape", None)
         if shape is None or len(shape) != 2 or shape[1] != self.n_inputs:
             found = shown(x) if shape is None else tuple(shape)
-            raise DataError(f"x must be an array of shape (n, {self.n_inputs}), got {found}.")
+            raise DataError(f"x must have shape (n, {self.n_inputs}), got {found}.")
         if isinstance(x, np.ndarray) and x.dtype.kind not in "fiub":
             raise DataError(f"x must hold numbers, got dtype {x.dtype}.")
         if x.shape[0] <= self.rows:

@@ -360,7 +360,7 @@ def _per_layer(name: str, value: Any, n: int, check: Callable[[Any], None]) -> t
         return values * n
     if len(values) != n:
         raise UsageError(
-            f"{name} must be one value or one for each of the {n} hidden layers, got {len(values)}: {values!r}."
+            f"{name} must be one value or one for each of the {n} hidden layers, got {len(values)}: {shown(values)}."
         )
     return values
 

@@ -18,13 +18,17 @@ Called = TypeVar("Called", bound=Callable[..., Any])
 SYNONYMS: tuple[frozenset[str], ...] = tuple(
     frozenset(words.split())
     for words in (
-        "epochs max_iter n_epochs num_epochs nb_epoch nb_epochs max_epochs epoch n_iter num_iter max_iterations "
+        "epochs max_iter n_epochs num_epochs nb_epoch nb_epochs max_epochs num_train_epochs epoch n_iter num_iter "
+        "max_iterations "
         "iterations num_iterations niter maxiter n_estimators num_boost_round num_rounds nrounds cyc_len",
-        "batch_size batchsize bs batch minibatch_size mini_batch_size train_batch_size",
+        "batch_size batchsize bs batch minibatch_size mini_batch_size train_batch_size per_device_train_batch_size",
         "every step_size decay_steps period",
         "learning_rate_init lr eta rate base_lr initial_lr lr0 max_lr lr_max step_size learn_rate",
         "learning_rate schedule scheduler lr_schedule lr_scheduler learning_rate_schedule",
-        "alpha l2 weight_decay wd l2_reg reg reg_lambda lambda lambda_ lambd regularization l2_penalty lambda_l2",
+        "alpha l2 weight_decay wd l2_reg reg reg_lambda lambda lambda_ lambd regularization l2_penalty lambda_l2 "
+        "l2_leaf_reg",
+        "verbose verbosity silent verbose_eval disp print_every log_every log_every_n_steps logging_steps logger "
+        "progress progress_bar enable_progress_bar progress_bar_refresh_rate",
         "seed random_state random_seed rng_seed rng manual_seed",
         "validation validation_data val_data valid_data validation_set valid_set valid_sets val_set eval_set evals "
         "eval_data X_val",
@@ -43,8 +47,8 @@ SYNONYMS: tuple[frozenset[str], ...] = tuple(
         "patience n_iter_no_change early_stopping_rounds stopping_rounds early_stopping_patience wait",
         "tol min_delta tolerance gradient_tol gtol ftol threshold",
         "hidden_layer_sizes hidden hidden_sizes hidden_layers hidden_units n_hidden num_hidden hidden_dim hidden_dims "
-        "layers units sizes layer_sizes dims input_dim output_dim n_inputs n_outputs in_features out_features "
-        "n_classes num_classes",
+        "layers units sizes layer_sizes dims n_layers num_layers",
+        "sizes input_dim output_dim n_inputs n_outputs in_features out_features n_classes num_classes num_class",
         "activation activations act act_fn hidden_activation activation_function nonlinearity",
         "output output_activation out_activation final_activation output_function",
         "dropout dropout_rate drop_rate drop p_dropout",
@@ -56,7 +60,7 @@ SYNONYMS: tuple[frozenset[str], ...] = tuple(
         "shuffle shuffle_data",
         "momentum mu",
         "nesterovs_momentum nesterov use_nesterov",
-        "device gpu gpus accelerator devices use_gpu cuda",
+        "device gpu gpus accelerator devices use_gpu no_cuda use_cpu task_type cuda",
         "epsilon eps",
         "beta_1 b1",
         "beta_2 b2",
@@ -81,8 +85,7 @@ SYNONYMS: tuple[frozenset[str], ...] = tuple(
 #: for (none: of all); the advice.
 ADVICE: tuple[tuple[str, str, str], ...] = (
     (
-        "verbose verbosity progress progress_bar enable_progress_bar progress_bar_refresh_rate verbose_eval disp "
-        "silent print_every log_every log_every_n_steps logger",
+        "verbose",
         "callbacks",
         "to see each epoch, pass callbacks=[lambda epoch: print(epoch.epoch, epoch.loss)]",
     ),
@@ -159,6 +162,9 @@ ADVICE: tuple[tuple[str, str, str], ...] = (
         "sgd momentum nesterov adam rmsprop",
         "the L2 penalty is alpha of fit and train, decoupled weight decay is adamw's",
     ),
+    ("l1 l1_ratio reg_alpha lambda_l1", "alpha", "there is no L1 penalty; alpha is the L2 one"),
+    ("sizes", "hidden_layer_sizes", "inputs and outputs are counted in X and y"),
+    ("steps", "epochs", "give a schedule: learning_rate=schedules.WarmUp(schedule, steps)"),
     ("betas", "beta_1", "give beta_1 and beta_2"),
     ("nesterovs_momentum", "sgd momentum", "use nesterov(momentum)"),
     ("momentum", "sgd adam adamw rmsprop", "use momentum(momentum), or nesterov(momentum)"),

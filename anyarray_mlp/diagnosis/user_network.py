@@ -169,7 +169,7 @@ class UserNetwork:
                 value = read_path(self.network, parameter.path)
             except (AttributeError, KeyError, IndexError, ValueError, TypeError):
                 raise UsageError(
-                    f"{parameter.kind} {parameter.path!r} of layer {parameter.layer + 1} is not in the "
+                    f"{parameter.kind} {shown(parameter.path)} of layer {parameter.layer + 1} is not in the "
                     f"network of type {type(self.network).__name__}; give the name it is kept under"
                 ) from None
             array = np.array(to_host(value))
@@ -177,7 +177,7 @@ class UserNetwork:
                 array = array.astype(float)
             if array.dtype.kind != "f":
                 raise UsageError(
-                    f"{parameter.kind} {parameter.path!r} has dtype {array.dtype}; give the name of "
+                    f"{parameter.kind} {shown(parameter.path)} has dtype {array.dtype}; give the name of "
                     "an array of floats"
                 )
             arrays.append(array)
