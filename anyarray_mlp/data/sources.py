@@ -116,6 +116,8 @@ def check_header(header: bool | None, schema: Schema | None) -> None:
 
 def is_table(source: str | os.PathLike[str]) -> bool:
     """Whether `source` is a text table; raises `DataError` where it is nothing that can be read."""
+    if isinstance(source, (str, os.PathLike)) and ("\0" in str(source) or not str(source)):
+        raise DataError(f"the data is {shown(str(source))}; give a built-in name or a path")
     check_path("source", source)
     if str(source) in BUILTIN:
         return False
