@@ -197,12 +197,23 @@ def _checked(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     by_place = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     by_name = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    every = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    places = [p.name for p in every if p.kind is p.POSITIONAL_OR_KEYWORD]
+    names = {p.name for p in every}
+    required = {p.name for p in every if p.default is p.empty}
     takes = f"it takes {', '.join(by_place) or 'nothing'}"
     if by_name:
         takes += f", and by name {', '.join(by_name)}"
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        given = {*places[: len(args)], *kwargs}  # as `bind` sees it, in a tenth of the time
+        if (
+            len(given) == len(args) + len(kwargs)
+            and required <= given
+            and (open_ended or given <= names)
+        ):
+            return function(*args, **kwargs)
         try:
             signature.bind(*args, **kwargs)
         except TypeError as error:

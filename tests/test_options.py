@@ -463,7 +463,7 @@ def test_early_stopping_is_no_flag():
 
 
 @pytest.mark.parametrize(
-    "rate", ["fast", None, math.nan, -0.1, math.inf, True, np.array([0.1, 0.2])]
+    "rate", ["fast", None, math.nan, -0.1, math.inf, True, 2**70, np.array([0.1, 0.2])]
 )
 def test_a_schedule_gives_rates(rate):
     with pytest.raises(UsageError, match="learning rate of step 0 must be a number"):

@@ -123,11 +123,16 @@ def checked_order(order: Any, n: int) -> NDArray[np.int64]:
 def checked_rates(schedule: Schedule, step: int, count: int) -> NDArray[np.float64]:
     """Learning rates (count,) of the steps from `step` on; `UsageError` where one is no rate."""
     rates = [schedule(step + k) for k in range(count)]
-    array = np.asarray(rates) if all(map(is_real, rates)) else np.array([np.nan])
-    if not np.all((array >= 0) & (array < math.inf)):
+    try:
+        array = np.asarray(rates)
+    except ValueError:  # of lengths that differ
+        array = np.empty(0, dtype=object)
+    numbers = array.shape == (count,) and array.dtype.kind in "fiu"
+    if not numbers or not np.all((array >= 0) & (array < math.inf)):
+        refused = (k for k in range(count) if not (is_real(rates[k]) and 0 <= rates[k] < math.inf))
         bad = next(
-            k for k, rate in enumerate(rates) if not (is_real(rate) and 0 <= rate < math.inf)
-        )
+            refused, 0
+        )  # 0 where it is a kind of number that NumPy has not, such as a Fraction
         raise UsageError(
             f"The learning rate of step {step + bad} must be a number of at least 0 and finite, got "
             f"{shown(rates[bad])}: see the function that was given as its schedule."
