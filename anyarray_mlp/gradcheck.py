@@ -10,8 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp import streams
-from anyarray_mlp.errors import UsageError
-from anyarray_mlp.model import MLP
+from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.messages import shown
+from anyarray_mlp.model import MLP, check_network
+from anyarray_mlp.options import with_known_options
+from anyarray_mlp.values import (
+    check_not_negative,
+    check_positive,
+    check_whole,
+    checked_weight,
+    items,
+    refuse,
+)
 
 Array = Any
 Host = NDArray[np.float64]
@@ -59,6 +69,17 @@ class Gradcheck:
         return all(check.relative_error <= self.tolerance for check in self.parameters)
 
 
+def checked_keys(mlp: MLP, dropout_keys: Any) -> tuple[Array, ...]:
+    """The dropout keys; `UsageError` where they are not an integer for each layer that drops."""
+    what = f"a 0-d int32 array for each of the {len(mlp.dropout_layers)} layers that drop units"
+    keys = items("dropout_keys", dropout_keys, what)
+    kinds = {getattr(getattr(key, "dtype", None), "kind", "") for key in keys}
+    if len(keys) != len(mlp.dropout_layers) or kinds - {"i"}:
+        refuse("dropout_keys", what, dropout_keys)
+    return keys
+
+
+@with_known_options
 def gradcheck(
     mlp: MLP,
     x: Array,
@@ -84,16 +105,35 @@ def gradcheck(
 
     The difference quotient is (f(-2h) - 8 f(-h) + 8 f(h) - f(2h)) / 12 h (Abramowitz and Stegun 25.3.6).
     """
-    if np.asarray(x).dtype != np.float64:
-        raise UsageError(f"gradcheck needs float64 inputs, got {np.asarray(x).dtype}.")
-    if per_parameter is not None and per_parameter < 1:
-        raise UsageError(f"per_parameter must be at least 1, got {per_parameter!r}.")
+    check_network(mlp)
+    for name, array in (("x", x), ("targets", targets)):
+        if not isinstance(array, np.ndarray):
+            raise DataError(f"{name} must be a NumPy array, got {shown(array)}.")
+    mlp.check_batch(x, targets)
+    if x.dtype != np.float64:
+        raise UsageError(f"gradcheck needs float64 inputs, got {x.dtype}.")
+    if len(x) < 1:
+        raise DataError("gradcheck needs a batch of rows, and x has none.")
+    if not hasattr(xp, "linear") or not hasattr(xp, "asarray"):
+        refuse("xp", "an arithmetic, as select_backend(dtype='float64').xp", xp)
+    if per_parameter is not None:
+        check_whole("per_parameter", per_parameter, 1)
+    check_not_negative("alpha", alpha)
+    check_positive("tolerance", tolerance)
+    check_whole("seed", seed, 0)
+    sample_weight = checked_weight(sample_weight, len(x))
+    if dropout_keys is not None:
+        dropout_keys = checked_keys(mlp, dropout_keys)
     generator = streams.generator("gradcheck", seed)
     if parameters is None:
         parameters = mlp.initialize(seed)
         for name, part in zip(mlp.layout.names, mlp.layout.split(parameters), strict=True):
             if name.startswith("biases"):
                 part[...] = generator.uniform(-0.5, 0.5, part.shape)
+    if not isinstance(parameters, np.ndarray) or parameters.dtype.kind not in "fiu":
+        refuse("parameters", "a vector of numbers (p,)", parameters)
+    if parameters.shape != (mlp.layout.size,):
+        refuse("parameters", f"of shape ({mlp.layout.size},)", parameters)
     theta = np.array(parameters, dtype=np.float64)
 
     def evaluate(vector: Host) -> tuple[float, Host]:

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.errors import DataError, UsageError
-from anyarray_mlp.model import MLP
+from anyarray_mlp.messages import shown
+from anyarray_mlp.model import MLP, check_network
+from anyarray_mlp.options import with_known_options
 from anyarray_mlp.parameters import Leaves
+from anyarray_mlp.values import check_instance, check_positive, refuse
 
 Array = Any
 Host = NDArray[Any]
@@ -22,6 +25,7 @@ PREDICTION_ROWS = 8192
 CACHED_UNITS, CACHED_ROWS = 1 << 18, 1024
 
 
+@with_known_options
 class Predictor:
     """Outputs of a network for rows of inputs.
 
@@ -31,6 +35,11 @@ class Predictor:
     def __init__(
         self, mlp: MLP, parameters: Host, backend: Backend, input_scale: float | None = None
     ) -> None:
+        check_network(mlp)
+        check_instance("backend", backend, Backend, "a backend, such as select_backend()")
+        if input_scale is not None:
+            check_positive("input_scale", input_scale)
+
         def outputs(xp: Any, leaves: Leaves, x: Array) -> Array:
             return mlp.predict(xp, leaves, as_inputs(xp, x, leaves[0].dtype, input_scale))
 
@@ -42,14 +51,19 @@ class Predictor:
 
     def __call__(self, x: Array) -> Host:
         """Outputs (n, k) of rows x (n, i) on the host, worked out in parts that suit the backend."""
-        if len(x.shape) != 2 or x.shape[1] != self.n_inputs:
-            raise DataError(f"x must have shape (n, {self.n_inputs}), got {tuple(x.shape)}.")
+        shape = getattr(x, "shape", None)
+        if shape is None or len(shape) != 2 or shape[1] != self.n_inputs:
+            found = shown(x) if shape is None else tuple(shape)
+            raise DataError(f"x must have shape (n, {self.n_inputs}), got {found}.")
+        if isinstance(x, np.ndarray) and x.dtype.kind not in "fiub":
+            raise DataError(f"x must hold numbers, got dtype {x.dtype}.")
         if x.shape[0] <= self.rows:
             return self.backend.to_host(self.run(self.leaves, on_device(self.backend, x)))
         parts = spans(x.shape[0], self.rows)
         return np.concatenate([self(x[start:stop, ...]) for start, stop in parts])
 
 
+@with_known_options
 def predict(
     mlp: MLP,
     parameters: Host,
@@ -75,12 +89,19 @@ def as_inputs(xp: Any, x: Array, dtype: Any, scale: float | None) -> Array:
     return x if scale is None else x * scale
 
 
-def to_leaves(mlp: MLP, backend: Backend, vector: Host) -> Leaves:
-    """A flat host vector (p,) as leaves on the device."""
+def check_parameters(mlp: MLP, vector: Any) -> None:
+    """Raise `UsageError` for what is no vector of a network's parameters."""
+    if not isinstance(vector, np.ndarray) or vector.dtype.kind not in "fiu":
+        refuse("parameters", "a NumPy vector of numbers (p,), as Fit.parameters", vector)
     if vector.shape != (mlp.layout.size,):
         raise UsageError(
             f"The parameters of a network {mlp.sizes} have shape ({mlp.layout.size},), got {vector.shape}."
         )
+
+
+def to_leaves(mlp: MLP, backend: Backend, vector: Host) -> Leaves:
+    """A flat host vector (p,) as leaves on the device."""
+    check_parameters(mlp, vector)
     parts = [vector] if backend.flat else mlp.layout.split(vector)
     return tuple(backend.asarray(part) for part in parts)
 

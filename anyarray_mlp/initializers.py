@@ -15,28 +15,28 @@ from numpy.typing import NDArray
 from anyarray_mlp import streams
 from anyarray_mlp.arithmetic.elementary import Elementary
 from anyarray_mlp.arithmetic.library import Library
-from anyarray_mlp.errors import UsageError
+from anyarray_mlp.errors import OutOfMemoryError, UsageError
+from anyarray_mlp.messages import shown
 from anyarray_mlp.names import find_name
+from anyarray_mlp.options import with_known_options
 from anyarray_mlp.parameters import Layout
+from anyarray_mlp.values import check_not_negative
 
 Matrix = NDArray[np.float64]
 Initializer = Callable[[np.random.Generator, int, int], Matrix]
 
 
-def _check_scale(scale: float) -> None:
-    if not (0 <= scale < math.inf):
-        raise UsageError(f"scale must be zero or more and finite, got {scale!r}.")
-
-
+@with_known_options
 def uniform(scale: float = 0.05) -> Initializer:
     """Uniform on [-scale, scale)."""
-    _check_scale(scale)
+    check_not_negative("scale", scale)
     return lambda generator, fan_in, fan_out: symmetric(generator, fan_in, fan_out) * scale
 
 
+@with_known_options
 def normal(scale: float = 0.05) -> Initializer:
     """Normal of standard deviation `scale`."""
-    _check_scale(scale)
+    check_not_negative("scale", scale)
     return lambda generator, fan_in, fan_out: standard_normal(generator, fan_in, fan_out) * scale
 
 
@@ -116,17 +116,41 @@ def initialize(
     of `INITIALIZERS`, "auto" for the one that fits each activation, or a function of one's own.
     """
     generator = streams.generator("initial weights", seed)
-    vector = np.zeros(layout.size)
+    vector = empty_vector(layout)
     parts = layout.split(vector)
     for layer, activation in enumerate(activations):
         fan_in, fan_out = layout.sizes[layer], layout.sizes[layer + 1]
-        parts[layer][...] = resolve(initializer, activation)(generator, fan_in, fan_out)
+        drawn = resolve(initializer, activation)(generator, fan_in, fan_out)
+        parts[layer][...] = checked_weights(drawn, fan_in, fan_out)
     return vector
+
+
+def empty_vector(layout: Layout) -> NDArray[np.float64]:
+    """Parameters (p,) of zero; `OutOfMemoryError` where there are too many."""
+    try:
+        return np.zeros(layout.size)
+    except (MemoryError, ValueError):  # the latter where no array can be so large
+        raise OutOfMemoryError(
+            f"A network of sizes {shown(layout.sizes)} has more parameters than fit into memory: make its "
+            "layers smaller."
+        ) from None
+
+
+def checked_weights(drawn: object, fan_in: int, fan_out: int) -> Matrix:
+    """What an initialiser gave; `UsageError` where it is no finite matrix (fan_in, fan_out)."""
+    matrix = np.asarray(drawn)
+    if matrix.dtype.kind not in "fiu" or matrix.shape != (fan_in, fan_out):
+        raise UsageError(
+            f"initializer must give a matrix of shape ({fan_in}, {fan_out}), fan_in by fan_out, got {shown(drawn)}."
+        )
+    if not np.all(np.isfinite(matrix)):
+        raise UsageError("initializer must give finite numbers, and some are not.")
+    return matrix
 
 
 def resolve(initializer: str | Initializer, activation: str) -> Initializer:
     """The function behind a name, for a layer followed by `activation`."""
-    if not isinstance(initializer, str):
+    if callable(initializer) and not isinstance(initializer, type):
         return initializer
     name = find_name("initializer", initializer, ("auto", *INITIALIZERS))
     return fitting(activation) if name == "auto" else INITIALIZERS[name]

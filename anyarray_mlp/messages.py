@@ -13,11 +13,16 @@ NEAR = 0.6
 
 
 def shown(value: object) -> str:
-    """`value` as Python would write it, on one line and cut to 60 characters."""
-    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
-        value = value.item()
+    """`value` as Python would write it, on one line and cut to 60 characters; of an array, its dtype and shape."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and hasattr(value, "dtype"):
+        if shape:
+            return f"an array of shape {shape} and dtype {value.dtype}"
+        value = value.item() if hasattr(value, "item") else value
     text = " ".join(repr(value).split())
-    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 4] + "...'"
+    quote = text[-1:] if text[-1:] in "'\"" else ""
+    kept = SHOWN_CHARACTERS - 3 - len(quote)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:kept]}...{quote}"
 
 
 def listed(names: Iterable[object]) -> str:

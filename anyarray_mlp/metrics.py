@@ -10,18 +10,51 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.errors import UsageError
+from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.messages import shown
 from anyarray_mlp.model import MLP
 from anyarray_mlp.names import find_name
+from anyarray_mlp.options import with_known_options
+from anyarray_mlp.values import checked_weight
 
 Host = NDArray[Any]
+TASKS = ("classification", "multilabel", "regression")
 #: (outputs (n, k), targets, sample_weight (n,) or None) to a float.
 Score = Callable[[Host, Host, Host | None], float]
+
+
+def of_arrays(score: Score) -> Score:
+    """A score that is refused with a `DataError` where its arguments are no arrays of as many rows."""
+
+    @wraps(score)
+    def checked(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
+        for name, array in (("outputs", outputs), ("targets", targets)):
+            if (
+                not isinstance(array, np.ndarray)
+                or array.dtype.kind not in "fiub"
+                or not array.ndim
+            ):
+                raise DataError(f"{name} must be a NumPy array of numbers, got {shown(array)}.")
+        n = len(outputs)
+        if outputs.ndim != 2 or n < 1 or outputs.shape[1] < 1:
+            raise DataError(f"outputs must have shape (n, k), n and k > 0, got {outputs.shape}.")
+        if targets.shape != outputs.shape and targets.shape != (n,):
+            raise DataError(
+                f"targets must have shape ({n},) or {outputs.shape} as outputs have, got {targets.shape}."
+            )
+        if not np.all(np.isfinite(targets)):
+            raise DataError("targets hold numbers that are not finite.")
+        weight = checked_weight(sample_weight, n)
+        # Of a network that overflowed there is nothing to say, not even that its first class is right.
+        return math.nan if np.any(np.isnan(outputs)) else score(outputs, targets, weight)
+
+    return with_known_options(checked)
 
 
 @dataclass(frozen=True)
@@ -55,24 +88,28 @@ def true_labels(targets: Host) -> Host:
     return predicted_labels(targets)
 
 
+@of_arrays
 def accuracy(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
     """Share of samples whose class is right."""
     right = predicted_labels(outputs) == true_labels(targets)
     return float(np.average(right, weights=sample_weight))
 
 
+@of_arrays
 def exact_match(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
     """Share of samples whose yes-or-no answers are all right."""
     right = np.all((outputs >= 0.5) == (targets >= 0.5), axis=1)
     return float(np.average(right, weights=sample_weight))
 
 
+@of_arrays
 def mean_squared_error(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
     """Mean of (y - t)^2 over samples and outputs."""
     d = outputs.astype(np.float64) - targets
     return exact_mean(d * d, sample_weight)
 
 
+@of_arrays
 def mean_absolute_error(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
     """Mean of |y - t| over samples and outputs."""
     return exact_mean(np.abs(outputs.astype(np.float64) - targets), sample_weight)
@@ -86,6 +123,7 @@ def exact_mean(values: Host, sample_weight: Host | None = None) -> float:
     return math.fsum(weighted.ravel()) / (math.fsum(sample_weight) * int(values.shape[1]))
 
 
+@of_arrays
 def r2(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
     """1 - residual over total sum of squares, averaged over outputs; of constant targets 1 if met, else 0."""
     outputs, targets = outputs.astype(np.float64), targets.astype(np.float64)
@@ -100,6 +138,7 @@ def r2(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float
     return math.fsum(scores) / len(scores)
 
 
+@of_arrays
 def balanced_accuracy(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
     """Mean over classes of the share of each that is found."""
     from sklearn.metrics import recall_score
@@ -115,11 +154,13 @@ def balanced_accuracy(outputs: Host, targets: Host, sample_weight: Host | None =
     )
 
 
+@of_arrays
 def f1(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
     """Harmonic mean of precision and recall, averaged over classes (macro)."""
     return macro_f1(true_labels(targets), predicted_labels(outputs), sample_weight)
 
 
+@of_arrays
 def multilabel_f1(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
     """Harmonic mean of precision and recall of "yes", averaged over the answers (macro)."""
     return macro_f1(as_answers(targets), as_answers(outputs), sample_weight)
@@ -139,6 +180,7 @@ def as_answers(probabilities: Host) -> Host:
     return (probabilities >= 0.5).astype(np.int64)
 
 
+@of_arrays
 def roc_auc(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
     """Area under the ROC curve; with more than two classes, each against the rest, averaged.
 
@@ -150,6 +192,7 @@ def roc_auc(outputs: Host, targets: Host, sample_weight: Host | None = None) -> 
     return multilabel_roc_auc(outputs[:, -1:], labels[:, None], sample_weight)
 
 
+@of_arrays
 def multilabel_roc_auc(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
     """Area under the ROC curve of each answer, averaged over those that are yes and no at least once; else NaN."""
     from sklearn.metrics import roc_auc_score
@@ -172,14 +215,17 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def find_metric(name: str) -> Metric:
-    """The metric of a name, ours or another library's; `UsageError` with the known names otherwise."""
-    return METRICS[find_name("metric", name, METRICS)]
+def find_metric(name: str, parameter: str = "metric") -> Metric:
+    """The metric of a name, ours or another library's; `UsageError`, which calls the name by its parameter, with the
+    known names otherwise.
+    """
+    return METRICS[find_name(parameter, name, METRICS, "metric")]
 
 
-def find_score(name: str, task: str) -> Score:
+def find_score(name: str, task: str, parameter: str = "metric") -> Score:
     """The score of a metric in a task; `UsageError` with the metrics that fit the task otherwise."""
-    scores = find_metric(name).scores
+    scores = find_metric(name, parameter).scores
+    task = find_name("task", task, TASKS)
     if task not in scores:
         fitting = ", ".join(other for other, metric in METRICS.items() if task in metric.scores)
         raise UsageError(

@@ -30,7 +30,9 @@ from anyarray_mlp.functional import (
 from anyarray_mlp.initializers import Initializer, initialize
 from anyarray_mlp.messages import shown
 from anyarray_mlp.names import find_name
+from anyarray_mlp.options import with_known_options
 from anyarray_mlp.parameters import Layout, Leaves, is_flat
+from anyarray_mlp.values import check_boolean, is_real, is_whole, items, refuse
 
 Array = Any
 Namespace = Any
@@ -43,6 +45,7 @@ REFUSALS = {
 }
 
 
+@with_known_options
 @dataclass(frozen=True)
 class MLP:
     """A multilayer perceptron: sizes, activation of each hidden layer, output and loss.
@@ -68,15 +71,15 @@ class MLP:
     bias: bool = True
 
     def __post_init__(self) -> None:
-        sizes = tuple(self.sizes)
-        if len(sizes) < 2 or any(not _is_count(size) for size in sizes):
-            raise UsageError(
-                f"sizes must name at least inputs and outputs, each a positive integer, got {sizes!r}."
-            )
+        what = "a list of at least inputs and outputs, each a positive integer"
+        sizes = items("sizes", self.sizes, what)
+        if len(sizes) < 2 or not all(is_whole(size) and size >= 1 for size in sizes):
+            refuse("sizes", what, sizes)
         hidden = len(sizes) - 2
         activation = _per_layer("activation", self.activation, hidden, _activation)
         rates = _per_layer("dropout", self.dropout, hidden, _rate)
         output = find_name("output", self.output, OUTPUTS)
+        check_boolean("bias", self.bias)
         loss = find_name("loss", self.loss, (*LOSS_NAMES, "auto"))
         loss = default_loss(output) if loss == "auto" else loss
         check_pair(output, loss)
@@ -234,6 +237,8 @@ class MLP:
         for name, array in (("x", x), ("targets", targets)):
             if not hasattr(array, "shape"):
                 raise DataError(f"{name} must be an array, got {type(array).__name__}.")
+            if isinstance(array, np.ndarray) and array.dtype.kind not in "fiub":
+                raise DataError(f"{name} must hold numbers, got dtype {array.dtype}.")
         k, shape = self.sizes[-1], tuple(targets.shape)
         if len(x.shape) != 2 or x.shape[1] != self.sizes[0]:
             raise DataError(
@@ -346,7 +351,12 @@ def check_pair(output: str, loss: str) -> None:
 
 def _per_layer(name: str, value: Any, n: int, checked: Callable[[Any], Any]) -> tuple[Any, ...]:
     one_for_all = isinstance(value, (str, Real))
-    values = tuple(checked(each) for each in ((value,) if one_for_all else value))
+    if not one_for_all and (isinstance(value, type) or not hasattr(value, "__iter__")):
+        checked(value)
+    values = (
+        (value,) if one_for_all else items(name, value, "one value, or one for each hidden layer")
+    )
+    values = tuple(checked(each) for each in values)
     if one_for_all:
         return values * n
     if len(values) != n:
@@ -361,10 +371,12 @@ def _activation(name: Any) -> str:
 
 
 def _rate(rate: Any) -> float:
-    if not (isinstance(rate, Real) and 0 <= float(rate) < 1):
+    if not (is_real(rate) and 0 <= float(rate) < 1):
         raise UsageError(f"dropout must lie in [0, 1), got {shown(rate)}.")
     return float(rate)
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 1)
+def check_network(mlp: Any) -> None:
+    """Raise `UsageError` for what is no `MLP`."""
+    if not isinstance(mlp, MLP):
+        refuse("mlp", "an MLP, such as MLP((784, 100, 10))", mlp)

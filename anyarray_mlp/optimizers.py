@@ -9,7 +9,6 @@ can; the returned arrays are the result.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,14 +16,23 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp.arithmetic.scalar import integer_power, integer_powers
-from anyarray_mlp.errors import UsageError
+from anyarray_mlp.options import with_known_options
 from anyarray_mlp.parameters import Leaves
+from anyarray_mlp.values import (
+    check_callable,
+    check_not_negative,
+    check_positive,
+    check_real,
+    check_whole,
+    refuse,
+)
 
 Array = Any
 Namespace = Any
 State = tuple[Leaves, ...]
 
 
+@with_known_options
 @dataclass(frozen=True)
 class Optimizer:
     """A first-order optimiser.
@@ -38,6 +46,14 @@ class Optimizer:
     n_scalars: int
     kernel: Callable[..., tuple[Array, ...]]
     scalars: Callable[[Any, Any], tuple[Any, ...]]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            refuse("name", "a text", self.name)
+        check_whole("n_moments", self.n_moments, 0)
+        check_whole("n_scalars", self.n_scalars, 0)
+        check_callable("kernel", self.kernel)
+        check_callable("scalars", self.scalars)
 
     def init(self, xp: Namespace, theta: Leaves) -> State:
         """Moments of zero, one tuple of leaves for each."""
@@ -58,6 +74,7 @@ class Optimizer:
         return columns[0], columns[1:]
 
 
+@with_known_options
 def sgd() -> Optimizer:
     """p -= rate g."""
 
@@ -68,6 +85,7 @@ def sgd() -> Optimizer:
     return Optimizer("sgd", 0, 1, kernel, lambda t, rate: (rate,))
 
 
+@with_known_options
 def momentum(momentum: float = 0.9) -> Optimizer:
     """v = mu v - rate g; p += v (Polyak 1964)."""
     mu = _fraction("momentum", momentum, closed=True)
@@ -81,6 +99,7 @@ def momentum(momentum: float = 0.9) -> Optimizer:
     return Optimizer("momentum", 1, 1, kernel, lambda t, rate: (rate,))
 
 
+@with_known_options
 def nesterov(momentum: float = 0.9) -> Optimizer:
     """v = mu v - rate g; p += mu v - rate g (Nesterov 1983, in the form of Sutskever et al. 2013)."""
     mu = _fraction("momentum", momentum, closed=True)
@@ -96,6 +115,7 @@ def nesterov(momentum: float = 0.9) -> Optimizer:
     return Optimizer("nesterov", 1, 1, kernel, lambda t, rate: (rate,))
 
 
+@with_known_options
 def adam(beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8) -> Optimizer:
     """Adam (Kingma and Ba 2015), in the order given at the end of the paper's section 2.
 
@@ -117,12 +137,13 @@ def adam(beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8) -> O
     )
 
 
+@with_known_options
 def adamw(
     beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8, weight_decay: float = 0.01
 ) -> Optimizer:
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019): p *= 1 - rate weight_decay first."""
     moments = _adam_moments(beta_1, beta_2, epsilon)
-    _non_negative("weight_decay", weight_decay)
+    check_not_negative("weight_decay", weight_decay)
 
     def kernel(
         xp: Namespace, p: Array, g: Array, m: Array, v: Array, rate: Array, keep: Array
@@ -139,10 +160,11 @@ def adamw(
     return Optimizer("adamw", 2, 2, kernel, scalars)
 
 
+@with_known_options
 def rmsprop(rho: float = 0.9, epsilon: float = 1e-8) -> Optimizer:
     """v = rho v + (1 - rho) g^2; p -= rate g / (sqrt(v) + epsilon) (Tieleman and Hinton 2012)."""
     rho = _fraction("rho", rho)
-    _positive("epsilon", epsilon)
+    check_positive("epsilon", epsilon)
 
     def kernel(xp: Namespace, p: Array, g: Array, v: Array, rate: Array) -> tuple[Array, ...]:
         square = g * g
@@ -190,7 +212,7 @@ def gradient_norm(xp: Namespace, grad: Leaves) -> Array:
 def _adam_moments(beta_1: float, beta_2: float, epsilon: float) -> Callable[..., tuple[Array, ...]]:
     _fraction("beta_1", beta_1)
     _fraction("beta_2", beta_2)
-    _positive("epsilon", epsilon)
+    check_positive("epsilon", epsilon)
 
     def moments(xp: Namespace, g: Array, m: Array, v: Array) -> tuple[Array, ...]:
         square = g * g
@@ -213,20 +235,6 @@ def adam_correction(beta_1: float, beta_2: float, t: Any) -> Any:
 
 
 def _fraction(name: str, value: float, closed: bool = False) -> float:
-    top = value <= 1 if closed else value < 1
-    if not (value >= 0 and top):
-        bracket = "]" if closed else ")"
-        raise UsageError(f"{name} must lie in [0, 1{bracket}, got {value!r}.")
-    return value
-
-
-def _positive(name: str, value: float) -> float:
-    if not (0 < value < math.inf):
-        raise UsageError(f"{name} must be positive and finite, got {value!r}.")
-    return value
-
-
-def _non_negative(name: str, value: float) -> float:
-    if not (0 <= value < math.inf):
-        raise UsageError(f"{name} must be zero or more and finite, got {value!r}.")
-    return value
+    bracket = "]" if closed else ")"
+    holds = (lambda v: 0 <= v <= 1) if closed else (lambda v: 0 <= v < 1)
+    return check_real(name, value, f"a number in [0, 1{bracket}", holds)

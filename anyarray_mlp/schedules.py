@@ -14,18 +14,27 @@ from typing import Any
 
 from anyarray_mlp.arithmetic.scalar import cos_pi
 from anyarray_mlp.arithmetic.scalar import power as raise_to
-from anyarray_mlp.errors import UsageError
 from anyarray_mlp.names import find_name
+from anyarray_mlp.options import with_known_options
+from anyarray_mlp.values import (
+    check_callable,
+    check_not_negative,
+    check_positive,
+    check_real,
+    check_whole,
+)
 
 Schedule = Callable[[int], float]
 
 
+@with_known_options
 def constant(rate: float) -> Schedule:
     """The same rate throughout."""
     _check_rate(rate)
     return lambda step: rate
 
 
+@with_known_options
 def step_decay(rate: float, every: int, factor: float = 0.1) -> Schedule:
     """rate times `factor` to the power of the number of whole spans of `every` steps."""
     _check_rate(rate)
@@ -34,6 +43,7 @@ def step_decay(rate: float, every: int, factor: float = 0.1) -> Schedule:
     return lambda step: rate * raise_to(factor, step // every)
 
 
+@with_known_options
 def exponential(rate: float, every: int, factor: float = 0.95) -> Schedule:
     """rate times factor^(step / every)."""
     _check_rate(rate)
@@ -42,12 +52,12 @@ def exponential(rate: float, every: int, factor: float = 0.95) -> Schedule:
     return lambda step: rate * raise_to(factor, step / every)
 
 
+@with_known_options
 def cosine(rate: float, total: int, final: float = 0.0) -> Schedule:
     """From rate to `final` along half a cosine over `total` steps (Loshchilov and Hutter 2017)."""
     _check_rate(rate)
     _check_steps("total", total)
-    if not 0 <= final <= rate:
-        raise UsageError(f"final must lie in [0, rate], got {final!r} with rate {rate!r}.")
+    check_real("final", final, f"a number in [0, {rate}], the rate", lambda v: 0 <= v <= rate)
 
     def schedule(step: int) -> float:
         return final + 0.5 * (rate - final) * (1.0 + cos_pi(min(step / total, 1.0)))
@@ -55,20 +65,21 @@ def cosine(rate: float, total: int, final: float = 0.0) -> Schedule:
     return schedule
 
 
+@with_known_options
 def inverse_scaling(rate: float, per_step: float = 1.0, power: float = 0.5) -> Schedule:
     """rate / (1 + per_step step)^power."""
     _check_rate(rate)
-    if not per_step > 0:
-        raise UsageError(f"per_step must be positive, got {per_step!r}.")
-    if not power >= 0:
-        raise UsageError(f"power must be zero or more, got {power!r}.")
+    check_positive("per_step", per_step)
+    check_not_negative("power", power)
     return lambda step: rate / raise_to(1.0 + per_step * step, power)
 
 
+@with_known_options
 class WarmUp:
     """Rise linearly to the first rate of `schedule` over `steps` steps, then follow it from its start."""
 
     def __init__(self, schedule: Schedule, steps: int) -> None:
+        check_callable("schedule", schedule, "a schedule: a function of the step")
         _check_steps("steps", steps)
         self.schedule = schedule
         self.steps = steps
@@ -94,6 +105,7 @@ class WarmUp:
         restore_schedule(self.schedule, state)
 
 
+@with_known_options
 class ReduceOnPlateau:
     """Multiply the rate by `factor` when the observed value has not fallen by `tol` for `patience` epochs.
 
@@ -110,7 +122,9 @@ class ReduceOnPlateau:
     ) -> None:
         _check_rate(rate)
         _check_factor("factor", factor)
-        _check_steps("patience", patience)
+        check_whole("patience", patience, 1)
+        check_not_negative("tol", tol)
+        check_not_negative("minimum", minimum)
         self.rate = rate
         self.factor = factor
         self.patience = patience
@@ -160,6 +174,7 @@ def restore_schedule(schedule: Schedule, state: dict[str, Any]) -> None:
 SCHEDULES = ("constant", "step", "exponential", "cosine", "invscaling", "plateau")
 
 
+@with_known_options
 def make_schedule(
     name: str, rate: float, *, steps_per_epoch: int, epochs: int, warm_up_epochs: int = 0
 ) -> Schedule:
@@ -168,6 +183,9 @@ def make_schedule(
     `step` divides the rate by 10 at each third of them, `exponential` by 20 in all, `cosine` ends at zero,
     `invscaling` is rate / sqrt(1 + epoch), `plateau` divides by 5 after 5 epochs without progress.
     """
+    check_whole("steps_per_epoch", steps_per_epoch, 0)
+    check_whole("epochs", epochs, 0)
+    check_whole("warm_up_epochs", warm_up_epochs, 0)
     total = max(1, steps_per_epoch * (epochs - warm_up_epochs))
     schedule: Schedule
     match find_name("learning_rate", name, SCHEDULES):
@@ -189,15 +207,12 @@ def make_schedule(
 
 
 def _check_rate(rate: float) -> None:
-    if not (0 < rate < math.inf):
-        raise UsageError(f"The learning rate must be positive and finite, got {rate!r}.")
+    check_positive("rate", rate)
 
 
-def _check_steps(name: str, value: int) -> None:
-    if not value >= 1:
-        raise UsageError(f"{name} must be at least 1, got {value!r}.")
+def _check_steps(name: str, value: float) -> None:
+    check_real(name, value, "at least 1 and finite", lambda v: 1 <= v < math.inf)
 
 
 def _check_factor(name: str, value: float) -> None:
-    if not 0 < value <= 1:
-        raise UsageError(f"{name} must lie in (0, 1], got {value!r}.")
+    check_real(name, value, "a number in (0, 1]", lambda v: 0 < v <= 1)

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.data import Dataset, Preprocessor, Schema, TargetEncoder
 from anyarray_mlp.errors import ModelFileError
-from anyarray_mlp.inference import Predictor, to_leaves
+from anyarray_mlp.inference import Predictor, check_parameters, to_leaves
 from anyarray_mlp.metrics import find_score, predicted_labels
-from anyarray_mlp.model import MLP
+from anyarray_mlp.model import MLP, check_network
+from anyarray_mlp.options import with_known_options
 from anyarray_mlp.persistence import MODEL_NAME, ModelFile, load, save
 from anyarray_mlp.training import Evaluation
+from anyarray_mlp.values import as_array, check_boolean, check_instance, check_path, refuse
 
 Host = NDArray[Any]
 
@@ -25,6 +27,7 @@ PIXEL_SCALE = 1.0 / 255.0
 MOST_PREDICTORS = 4
 
 
+@with_known_options
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
     """What `train` saves and `predict` loads.
@@ -46,6 +49,13 @@ class TrainedModel:
     #: Parameters on the devices that were asked to predict, by backend and scale of the inputs.
     predictors: dict[Any, Predictor] = field(default_factory=dict, init=False, repr=False)
 
+    def __post_init__(self) -> None:
+        check_network(self.mlp)
+        check_parameters(self.mlp, self.parameters)
+        check_instance("preprocessor", self.preprocessor, Preprocessor, "a data.Preprocessor")
+        check_instance("targets", self.targets, TargetEncoder, "a data.TargetEncoder")
+        check_instance("metadata", self.metadata, dict, "a dict of texts")
+
     def __getstate__(self) -> dict[str, Any]:
         """The model without what is kept on devices."""
         return {**self.__dict__, "predictors": {}}
@@ -64,13 +74,15 @@ class TrainedModel:
         """What the model knows of the tables that it was trained on, to read others by."""
         return Schema(self.preprocessor, self.targets, self.target_names)
 
-    def outputs(self, features: Any, backend: Backend | None = None) -> Host:
+    def outputs(self, features: Any, backend: str | Backend | None = None) -> Host:
         """The network's outputs (n, k): probabilities, or values in the unit of training."""
         x, scale = inputs(self.preprocessor, features)
         return self.predictor(backend, scale)(x)
 
-    def predictor(self, backend: Backend | None, input_scale: float | None) -> Predictor:
+    def predictor(self, backend: str | Backend | None, input_scale: float | None) -> Predictor:
         """The predictor on a backend, prepared when first asked for; None stands for NumPy."""
+        if backend is not None and not isinstance(backend, Backend):
+            backend = select_backend(backend)
         key = backend, input_scale
         found = self.predictors.get(key)
         if found is None:
@@ -80,7 +92,8 @@ class TrainedModel:
             self.predictors[key] = found
         return found
 
-    def predict(self, features: Any, backend: Backend | None = None) -> Host:
+    @with_known_options
+    def predict(self, features: Any, backend: str | Backend | None = None) -> Host:
         """Labels (n,), answers of 0 and 1 (n, k), or values in their own unit.
 
         `features` (n, i) are a DataFrame, whose columns are found by name, an array, or what
@@ -98,11 +111,15 @@ class TrainedModel:
             outputs = outputs >= 0.5
         return np.asarray(self.targets.decode(outputs))
 
-    def scores(self, dataset: Dataset, backend: Backend | None = None) -> dict[str, float]:
+    @with_known_options
+    def scores(self, dataset: Dataset, backend: str | Backend | None = None) -> dict[str, float]:
         """Loss and the metrics that suit the task, on a labelled set; regression in its own unit."""
+        check_instance("dataset", dataset, Dataset, "a data.Dataset, as data.load gives")
+        if not isinstance(backend, Backend):
+            backend = select_backend(backend)
         x, scale = inputs(self.preprocessor, dataset.features)
         encoded = encode_targets(self.mlp, self.targets, dataset.target)
-        return self.scores_of_inputs(x, scale, encoded, backend or select_backend())
+        return self.scores_of_inputs(x, scale, encoded, backend)
 
     def scores_of_inputs(
         self, x: Host, scale: float | None, encoded: Host, backend: Backend
@@ -125,8 +142,11 @@ class TrainedModel:
         )
         return scores | {name: find_score(name, task)(outputs, encoded, None) for name in names}
 
+    @with_known_options
     def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the model file; errors as `persistence.save`."""
+        check_path("path", path)
+        check_boolean("overwrite", overwrite)
         save(path, self.to_file(), overwrite)
 
     def to_file(self) -> ModelFile:
@@ -144,8 +164,10 @@ class TrainedModel:
         )
 
     @classmethod
+    @with_known_options
     def load(cls, path: str | os.PathLike[str]) -> TrainedModel:
         """Read a model file, or the one in a run's folder; `ModelFileError` where it does not hold together."""
+        check_path("path", path)
         if os.path.isdir(path):
             path = os.path.join(path, MODEL_NAME)
         return cls.from_file(load(path), os.fspath(path))
@@ -197,8 +219,10 @@ def network_of(file: ModelFile, source: str) -> tuple[MLP, Host]:
 
 def inputs(preprocessor: Preprocessor, features: Any) -> tuple[Host, float | None]:
     """Inputs (n, i) of the network and the scale that the step applies: images stay bytes."""
+    if isinstance(features, (str, bytes, dict, set)) or features is None or callable(features):
+        refuse("features", "a table or an array (n, i)", features)
     if not hasattr(features, "ndim"):
-        features = np.asarray(features)
+        features = as_array("features", features)
     if preprocessor.pixels and features.ndim == 2 and getattr(features, "dtype", None) == np.uint8:
         preprocessor.check_width(features.shape[1])
         return features, PIXEL_SCALE

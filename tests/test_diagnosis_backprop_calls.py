@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import random
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -606,3 +609,44 @@ def test_a_script_without_weights_named_is_searched() -> None:
 def test_biases_that_are_not_named_are_asked_for() -> None:
     with pytest.raises(UsageError, match="changes more of the network than the weights"):
         check_backprop(Net(), X, Y, loss=squared, train_step="train", weights=["W1", "W2"])
+
+
+LIBRARY = """
+def score(x):
+    raise KeyError("no such score")
+"""
+OWN_NETWORK = """
+import numpy as np
+from scores import score
+
+class Network:
+    def __init__(self):
+        self.W1, self.W2 = np.full((3, 5), 0.1), np.full((5, 1), 0.1)
+
+    def forward(self, x):
+        return np.tanh(x @ self.W1) @ self.W2
+
+    def gradients(self, x, y):
+        return score(x)
+"""
+
+
+@pytest.mark.parametrize("folder", ["plain", "diagnosis", "anyarray_mlp/diagnosis"])
+def test_an_error_in_a_library_is_told_in_a_line_whatever_its_folder_is_called(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = tmp_path / folder / "site-packages"
+    library.mkdir(parents=True)
+    (library / "scores.py").write_text(LIBRARY)
+    (tmp_path / "own_network.py").write_text(OWN_NETWORK)
+    monkeypatch.syspath_prepend(str(library))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for module in ("scores", "own_network"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    network = importlib.import_module("own_network").Network()
+    for module in ("scores", "own_network"):  # imported for this test alone
+        monkeypatch.delitem(sys.modules, module)
+    with pytest.raises(
+        UsageError, match=r"own_network\.py:\d+: the network's own code raised KeyError"
+    ):
+        check_backprop(network, X, Y, gradients="gradients", loss="squared_error")

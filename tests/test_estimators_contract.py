@@ -147,7 +147,9 @@ def test_clone_and_set_params_keep_every_parameter() -> None:
     assert copy.get_params() == estimator.get_params()
     assert not hasattr(copy, "coefs_")
     assert "device='cpu'" in repr(copy)
-    with pytest.raises(ValueError, match="Invalid parameter 'hidden'"):
+    with pytest.raises(
+        ValueError, match=r"Invalid parameter .* 'hidden' \(did you mean 'hidden_layer_sizes'"
+    ):
         copy.set_params(hidden=3)
 
 

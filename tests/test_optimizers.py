@@ -116,11 +116,11 @@ def test_state_leaves_are_distinct_arrays(name):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: adam(beta_1=1.0), r"beta_1 must lie in \[0, 1\), got 1.0"),
+        (lambda: adam(beta_1=1.0), r"beta_1 must be a number in \[0, 1\), got 1.0"),
         (lambda: adam(beta_2=-0.1), "beta_2"),
         (lambda: adam(epsilon=0.0), "epsilon must be positive"),
         (lambda: adamw(weight_decay=-1.0), "weight_decay"),
-        (lambda: momentum(1.1), r"momentum must lie in \[0, 1\], got 1.1"),
+        (lambda: momentum(1.1), r"momentum must be a number in \[0, 1\], got 1.1"),
         (lambda: nesterov(math.nan), "momentum"),
         (lambda: rmsprop(rho=2.0), "rho"),
     ],

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -193,13 +194,18 @@ STABLE = re.compile(
 
 
 def suite(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """The suite in a fresh pytest, outside this repository; -p stands in for the package's entry point."""
-    plugin = ["-p", "anyarray_mlp.parity_suite.plugin", "-p", "no:cacheprovider"]
+    """The suite in a fresh pytest, outside this repository, its plugin loaded by `-p` as people do."""
+    return pytest_outside("-p", "anyarray_mlp.parity_suite.plugin", *arguments, cwd=cwd)
+
+
+def pytest_outside(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """pytest on the suite, outside this repository."""
     command = [
         sys.executable,
         "-m",
         "pytest",
-        *plugin,
+        "-p",
+        "no:cacheprovider",
         "--pyargs",
         "anyarray_mlp.parity_suite",
         "-q",
@@ -271,8 +277,17 @@ def test_the_suite_says_what_it_cannot_test(
     assert len(done.stdout.splitlines()) < 10
 
 
+def test_pytest_knows_nothing_of_the_suite_unasked(tmp_path: Path) -> None:
+    done = pytest_outside(cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Load the suite's plugin" in done.stdout
+    assert "Traceback" not in done.stdout
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert "pytest11" not in project.get("entry-points", {}), "loaded by nobody's pytest unasked"
+
+
 def test_the_plugin_loads_nothing_by_itself(run_python: Any) -> None:
-    """pytest loads it in every run where the package is installed."""
+    """What a configuration file may load in every run is light."""
     code = (
         "import sys, anyarray_mlp.parity_suite.plugin;"
         "print({'numpy', 'scipy', 'anyarray_mlp.parity'} & set(sys.modules))"

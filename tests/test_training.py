@@ -151,7 +151,7 @@ def test_early_stopping_keeps_the_best(monitor):
 def test_early_stopping_on_what_is_not_measured_is_refused():
     with pytest.raises(UsageError, match="validation_loss, which is not measured"):
         fit(NETWORK, X, Y, backend=NUMPY, epochs=2, early_stopping=EarlyStopping())
-    with pytest.raises(UsageError, match=r"metric must be one of accuracy, .*, got 'precision'"):
+    with pytest.raises(UsageError, match=r"monitor must be one of loss, .*, got 'precision'"):
         EarlyStopping("precision")
 
 
@@ -350,9 +350,9 @@ def test_bytes_are_trained_on_as_they_are_and_scaled_in_the_step():
     [
         ({"optimizer": "adagrad"}, "optimizer must be one of sgd, .*lbfgs, got 'adagrad'"),
         ({"learning_rate": "linear"}, "learning_rate must be one of constant"),
-        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
         ({"initial": np.zeros(3)}, r"must have shape \(202,\)"),
-        ({"metrics": ["speed"], "validation": (X, Y)}, "metric must be one of"),
+        ({"metrics": ["speed"], "validation": (X, Y)}, "metrics must be one of"),
     ],
 )
 def test_impossible_options_are_refused(options, message):
@@ -364,8 +364,8 @@ def test_impossible_options_are_refused(options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"alpha": -5}, "alpha must be at least 0, got -5"),
-        ({"alpha": float("nan")}, "alpha must be at least 0, got nan"),
+        ({"alpha": -5}, "alpha must be at least 0 and finite, got -5"),
+        ({"alpha": float("nan")}, "alpha must be at least 0 and finite, got nan"),
         ({"validation": (X, Y + 5)}, "The validation set: Labels must lie from 0 to 1"),
         ({"validation": (X * np.nan, Y)}, "The validation set: x holds nan in row 0"),
         ({"validation": (X[:, :1], Y)}, r"The validation set: x must have shape \(n, 2\)"),

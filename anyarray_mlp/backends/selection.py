@@ -15,6 +15,8 @@ from anyarray_mlp.backends.reproducible import ReproducibleBackend
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
 from anyarray_mlp.messages import shown
 from anyarray_mlp.names import find_name
+from anyarray_mlp.options import with_known_options
+from anyarray_mlp.values import refuse
 
 
 @dataclass(frozen=True)
@@ -94,14 +96,17 @@ class BackendStatus:
 
 def parse_device(device: str) -> tuple[str, int | None]:
     """The kind and the index of "cpu", "cuda", "cuda:1" or "auto"."""
-    match = re.fullmatch(r"(cpu|auto)|(cuda)(?::([0-9]+))?|(device[12])", str(device).casefold())
+    pattern = r"(cpu|auto)|(cuda)(?::([0-9]{1,4}))?|(device[12])"
+    text = device.casefold() if isinstance(device, str) else ""
+    match = re.fullmatch(pattern, text)
     if match is None:
-        gpu = " (did you mean 'cuda'?)" if str(device).casefold().startswith("gpu") else ""
+        gpu = " (did you mean 'cuda'?)" if text.startswith("gpu") else ""
         raise UsageError(f"device must be cpu, cuda, cuda:N or auto, got {shown(device)}{gpu}.")
     kind = match[1] or match[2] or match[4]
     return kind, None if match[3] is None else int(match[3])
 
 
+@with_known_options
 def select_backend(
     name: str | None = None,
     device: str = "cpu",
@@ -127,8 +132,10 @@ def select_backend(
     kind, index = parse_device(device)
     if name is not None:
         name = find_name("backend", name, BACKENDS)
-    if reproducible not in (False, True, "fast"):
-        raise UsageError(f"reproducible must be False, True or 'fast', got {reproducible!r}.")
+    if not (
+        isinstance(reproducible, bool) or (isinstance(reproducible, str) and reproducible == "fast")
+    ):
+        refuse("reproducible", "False, True or 'fast'", reproducible)
     dtype = find_name("dtype", dtype, DTYPES)
     if kind == "auto":
         name, kind = _resolve_auto(name)

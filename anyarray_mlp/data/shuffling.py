@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ModelFileError, UsageError
+from ..options import with_known_options
 from ..streams import bit_generator
+from ..values import check_whole
 from .seeded import permutation
 
 Array = Any
 
 
+@with_known_options
 class Shuffler:
     """Draws a permutation for each epoch; the same seed gives the same ones everywhere.
 
@@ -29,7 +32,7 @@ class Shuffler:
 
     def permutation(self, n: int) -> Array:
         """The next order of `n` examples, (n,) int64."""
-        if n < 1:
+        if check_whole("n", n, 0) < 1:
             raise UsageError(f"n is {n}; there must be at least one example to shuffle")
         return permutation(self.generator, n)
 

@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import DataError, UsageError
-from ..messages import listed, suggestion
+from ..messages import listed, shown, suggestion
+from ..options import with_known_options
+from ..values import check_boolean, check_instance, check_path, items
 from .builtin import BUILTIN, BUILTIN_NAMES
 from .columns import Column, load_table
 from .dataset import TASKS, Dataset, Features, Task
@@ -34,6 +36,7 @@ UNREAD = {
 }
 
 
+@with_known_options
 def load(
     source: str | os.PathLike[str],
     *,
@@ -58,8 +61,10 @@ def load(
     Raises `DataError` naming file, line, column, value and cure; `StorageError` where the file
     cannot be read; `UsageError` for options that do not fit the source.
     """
-    if task is not None and task not in TASKS:
-        raise UsageError(f"task is {task!r}; it must be one of {listed(TASKS)}")
+    if task is not None and (not isinstance(task, str) or task not in TASKS):
+        raise UsageError(f"task is {shown(task)}; it must be one of {listed(TASKS)}")
+    check_header(header, schema)
+    drop = items("drop", drop, "a list of columns")
     if is_table(source):
         return load_table(
             Path(source), target=target, task=task, drop=drop, header=header, schema=schema
@@ -80,6 +85,7 @@ def load(
     return load_npz(path, task=task)
 
 
+@with_known_options
 def load_features(
     source: str | os.PathLike[str], *, header: bool | None = None, schema: Schema | None = None
 ) -> Features:
@@ -88,6 +94,7 @@ def load_features(
     A table comes whole, its target column (if any) with it: `Preprocessor.transform` takes the
     columns that it knows. Of a folder of IDX files come the images to train on.
     """
+    check_header(header, schema)
     if is_table(source):
         texts = None if schema is None else schema.text_columns
         return read_table(Path(source), header=header, texts=texts, one_column=True)
@@ -99,13 +106,22 @@ def load_features(
     return load_npz_features(path)
 
 
+def check_header(header: bool | None, schema: Schema | None) -> None:
+    """Raise `UsageError` for what says nothing of a table."""
+    if header is not None:
+        check_boolean("header", header)
+    if schema is not None:
+        check_instance("schema", schema, Schema, "a data.Schema, as TrainedModel.schema")
+
+
 def is_table(source: str | os.PathLike[str]) -> bool:
     """Whether `source` is a text table; raises `DataError` where it is nothing that can be read."""
+    if isinstance(source, (str, os.PathLike)) and ("\0" in str(source) or not str(source)):
+        raise DataError(f"the data is {shown(str(source))}; give a built-in name or a path")
+    check_path("source", source)
     if str(source) in BUILTIN:
         return False
     path = Path(source)
-    if not str(source) or "\0" in str(source):
-        raise DataError(f"the data is {str(source)!r}; give a built-in name or a path")
     if path.is_dir() or is_idx_name(path.name):
         return False
     if not path.suffix and not os.path.lexists(path):

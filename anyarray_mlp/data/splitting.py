@@ -6,13 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, UsageError
+from ..errors import DataError, OutOfMemoryError, UsageError
+from ..messages import shown
+from ..options import with_known_options
 from ..streams import bit_generator
+from ..values import as_array, check_whole, is_real
 from .seeded import permutation
 
 Array = Any
 
 
+@with_known_options
 def split_indices(
     n: int,
     *,
@@ -30,19 +34,35 @@ def split_indices(
 
     Raises `UsageError` for a fraction outside (0, 1), `DataError` where nothing could be held out.
     """
-    if isinstance(fraction, bool) or not 0.0 < fraction < 1.0:
-        raise UsageError(f"the held-out fraction is {fraction!r}; it must lie between 0 and 1")
+    if not (is_real(fraction) and 0.0 < fraction < 1.0):
+        raise UsageError(f"the held-out fraction is {shown(fraction)}; it must lie between 0 and 1")
+    n = check_whole("n", n, 0)
     if n < 2:
         raise DataError(f"{n} row(s) cannot be split; give at least two")
-    order = permutation(bit_generator(stream, seed), n)
+    generator = bit_generator(stream, seed)
+    try:
+        order = permutation(generator, n)
+    except (MemoryError, ValueError):  # the latter where no array can be so large
+        raise OutOfMemoryError(f"{n} rows are more than fit into memory; give fewer") from None
     wanted = min(max(round(fraction * n), 1), n - 1)
     if labels is None:
         held_out = order[:wanted]
     else:
-        held_out = stratified(np.asarray(labels), order, fraction, wanted)
+        held_out = stratified(as_array("labels", labels), order, fraction, wanted)
     train = np.ones(n, dtype=bool)
     train[held_out] = False
     return np.flatnonzero(train), np.sort(held_out)
+
+
+def classes_of(labels: Array) -> tuple[Array, Array]:
+    """The distinct labels, and the place of each label (n,) among them; `DataError` where they do not compare."""
+    try:
+        classes, codes = np.unique(labels, return_inverse=True)
+    except TypeError:  # of mixed kinds
+        raise DataError(
+            "the labels are of kinds that do not compare; make them all numbers, or all text"
+        ) from None
+    return classes, codes
 
 
 def stratified(labels: Array, order: Array, fraction: float, wanted: int) -> Array:
@@ -50,7 +70,7 @@ def stratified(labels: Array, order: Array, fraction: float, wanted: int) -> Arr
     n = len(order)
     if labels.shape != (n,):
         raise DataError(f"{n} rows and labels of shape {labels.shape}; give one label for each row")
-    _, codes = np.unique(labels, return_inverse=True)
+    _, codes = classes_of(labels)
     counts = np.bincount(codes)
     share = fraction * counts
     # Every class keeps a row to train on, so a class of one row is never held out.

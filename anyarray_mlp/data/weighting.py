@@ -10,10 +10,14 @@ import numpy as np
 
 from ..errors import DataError, UsageError
 from ..messages import listed, shown, suggestion
+from ..options import with_known_options
+from ..values import as_array
+from .splitting import classes_of
 
 Array = Any
 
 
+@with_known_options
 def class_weights(labels: Array, weights: Literal["balanced"] | Mapping[Any, float]) -> Array:
     """The weight of each example, (n,) float64.
 
@@ -23,14 +27,14 @@ def class_weights(labels: Array, weights: Literal["balanced"] | Mapping[Any, flo
 
     Raises `UsageError` for an unknown label, a weight that is negative or not finite, or all zero.
     """
-    labels = np.asarray(labels)
+    labels = as_array("labels", labels)
     if labels.ndim != 1 or len(labels) == 0:
         raise DataError(f"class weights need labels of shape (n,), n > 0, and got {labels.shape}")
-    classes, codes = np.unique(labels, return_inverse=True)
-    if isinstance(weights, str):
-        if weights != "balanced":
+    classes, codes = classes_of(labels)
+    if not isinstance(weights, Mapping):
+        if not isinstance(weights, str) or weights != "balanced":
             raise UsageError(
-                f"class weights are {weights!r}; give 'balanced' or a weight for each label"
+                f"class weights are {shown(weights)}; give 'balanced' or a weight for each label"
             )
         by_class = len(labels) / (len(classes) * np.bincount(codes))
     else:
@@ -51,7 +55,9 @@ def weights_from(weights: Mapping[Any, float], classes: Array) -> Array:
                 f"the labels are {listed(classes.tolist())}"
             )
         if isinstance(weight, bool) or not isinstance(weight, (int, float, np.number)):
-            raise UsageError(f"the class weight of {shown(label)} is {weight!r}; give a number")
+            raise UsageError(
+                f"the class weight of {shown(label)} is {shown(weight)}; give a number"
+            )
         if not math.isfinite(weight) or weight < 0:
             raise UsageError(
                 f"the class weight of {shown(label)} is {weight}; it must be finite and not "

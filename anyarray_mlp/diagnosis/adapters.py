@@ -14,12 +14,16 @@ from typing import Any, Literal, get_args
 
 from anyarray_mlp.diagnosis.paths import Path
 from anyarray_mlp.errors import UsageError
+from anyarray_mlp.messages import shown
+from anyarray_mlp.options import with_known_options
+from anyarray_mlp.values import check_not_negative, check_positive, items, refuse
 
 Array = Any
 Layout = Literal["rows", "columns", "single"]
 FORWARD_NAMES = ("forward", "feedforward", "feed_forward", "forward_pass", "forward_propagation")
 
 
+@with_known_options
 @dataclass(frozen=True, kw_only=True)
 class Adapter:
     """Where a network keeps its weights and how it is called.
@@ -84,9 +88,23 @@ class Adapter:
             ("samples", self.samples, (None, *get_args(Layout))),
             ("update", self.update, ("-=", "+=")),
         ):
-            if told not in known:
+            if not (told is None or isinstance(told, str)) or told not in known:
                 choices = ", ".join(repr(choice) for choice in known)
-                raise UsageError(f"{name}={told!r} is none of {choices}; give one of these")
+                raise UsageError(f"{name}={shown(told)} is none of {choices}; give one of these")
+        for name in ("weights", "biases", "activations", "data_names"):
+            told = getattr(self, name)
+            if told is not None:
+                items(name, told, "a list, of one for each layer")
+        if self.data_names is not None and [*map(type, self.data_names)] != [str, str]:
+            refuse("data_names", "a pair of names", self.data_names)
+        for name in ("forward", "loss", "gradients", "train_step"):
+            told = getattr(self, name)
+            if not (told is None or isinstance(told, str) or callable(told)):
+                refuse(name, "a method's name or a function", told)
+        if self.learning_rate is not None and not isinstance(self.learning_rate, str):
+            check_positive("learning_rate", self.learning_rate)
+        if self.momentum is not None:
+            check_not_negative("momentum", self.momentum)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ from anyarray_mlp.diagnosis.source_lines import (
     backward_lines,
     executed_lines,
     gradient_hints,
+    is_checkers,
     is_own,
     likely_line,
 )
@@ -53,6 +54,8 @@ from anyarray_mlp.diagnosis.updates import (
 )
 from anyarray_mlp.diagnosis.user_network import UserNetwork
 from anyarray_mlp.errors import AnyArrayMLPError, StorageError, UsageError
+from anyarray_mlp.options import refuse_unknown, with_known_options
+from anyarray_mlp.values import check_path
 
 Array = Any
 NUMERICAL_SECONDS = 1.5
@@ -144,6 +147,7 @@ def plain(value: Any) -> Any:
     return number if np.isfinite(number) else str(number)
 
 
+@with_known_options
 def check_backprop(
     network: Any, x: Any = None, y: Any = None, **description: Any
 ) -> BackpropReport:
@@ -169,13 +173,12 @@ def check_backprop(
     DataError
         Where x and y do not go together or with the network.
     """
+    told = [each.name for each in fields(Adapter) if each.name not in ("network", "x", "y")]
+    refuse_unknown("check_backprop", description, told)
     if isinstance(network, Adapter):
         adapter = replace(network, **description) if description else network
     else:
-        try:
-            adapter = Adapter(network=network, **description)
-        except TypeError as error:
-            raise UsageError(f"{error}; see Adapter for what can be told") from None
+        adapter = Adapter(network=network, **description)
     x = adapter.x if x is None else x
     y = adapter.y if y is None else y
     if x is None or y is None:
@@ -206,11 +209,12 @@ def place_in_own_code(error: BaseException) -> str | None:
         if own
         else []
     )
-    if not own or any("diagnosis" in frame.filename for frame in inside):
+    if not own or any(is_checkers(frame.filename) for frame in inside):
         return None
     return f"{os.path.basename(own[-1].filename)}:{own[-1].lineno}"
 
 
+@with_known_options
 def check_file(path: str | os.PathLike[str]) -> BackpropReport:
     """Check the network in a Python file.
 
@@ -224,6 +228,7 @@ def check_file(path: str | os.PathLike[str]) -> BackpropReport:
     UsageError
         Where it fails to run or defines none of these.
     """
+    check_path("path", path)
     name = os.fspath(path)
     if not os.path.isfile(name):
         raise StorageError(f"{name}: no such file; give the Python file that holds the network")

@@ -15,6 +15,7 @@ import numpy as np
 
 from anyarray_mlp.diagnosis.paths import read_path
 from anyarray_mlp.errors import UsageError
+from anyarray_mlp.messages import shown
 
 # Parameter names that tell what a user's function wants.
 ROLE_NAMES = {
@@ -140,13 +141,13 @@ def bind(network: Any, spec: str | Callable[..., Any], kind: str) -> Bound:
             function = read_path(network, spec)
         except (AttributeError, KeyError, IndexError, ValueError, TypeError):
             raise UsageError(
-                f"{kind}={spec!r}: the network of type {type(network).__name__} has none of that "
+                f"{kind}={shown(spec)}: the network of type {type(network).__name__} has none of that "
                 "name; give a method's name or a function"
             ) from None
     else:
         function = spec
     if not callable(function):
-        raise UsageError(f"{kind}={spec!r} is a {type(function).__name__}, not a function")
+        raise UsageError(f"{kind}={shown(spec)} is a {type(function).__name__}, not a function")
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):

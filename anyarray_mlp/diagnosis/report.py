@@ -13,7 +13,9 @@ from anyarray_mlp.diagnosis.finding import CAUSES, CONSEQUENCES, SEVERITIES, Fin
 from anyarray_mlp.diagnosis.rules import RULES
 from anyarray_mlp.diagnosis.run_record import RunRecord
 from anyarray_mlp.errors import DataError, StorageError
+from anyarray_mlp.options import with_known_options
 from anyarray_mlp.persistence import DIAGNOSIS_NAME, atomic_write
+from anyarray_mlp.values import check_path
 
 FORMAT = 1
 
@@ -79,8 +81,10 @@ class Diagnosis:
         return path
 
 
+@with_known_options
 def load_diagnosis(run: str | os.PathLike[str]) -> Diagnosis:
     """The diagnosis of a run's folder, or of its `diagnosis.json`."""
+    check_path("run", run)
     path = Path(run)
     if path.is_dir():
         path = path / DIAGNOSIS_NAME

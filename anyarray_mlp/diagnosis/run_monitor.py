@@ -53,19 +53,40 @@ from anyarray_mlp.errors import DivergedError
 from anyarray_mlp.inference import is_sparse
 from anyarray_mlp.metrics import predicted_labels
 from anyarray_mlp.model import MLP
-from anyarray_mlp.names import canonical
 from anyarray_mlp.optimizers import Optimizer, State, gradient_norm, sgd
+from anyarray_mlp.options import with_known_options
 from anyarray_mlp.parameters import Leaves
 from anyarray_mlp.training import (
+    EarlyStopping,
     Epoch,
     Fit,
     StepStatistics,
     TrainingState,
+    as_callbacks,
+    checked_options,
     find_optimizer,
     fit,
+    fresh_state,
+    is_lbfgs,
     on_device,
     predict,
     to_leaves,
+)
+from anyarray_mlp.training.batches import (
+    check_host_batch,
+    check_penalties,
+    check_scale,
+    checked_batch_size,
+    checked_validation,
+)
+from anyarray_mlp.values import (
+    check_boolean,
+    check_callable,
+    check_instance,
+    check_positive,
+    check_whole,
+    checked_weight,
+    items,
 )
 
 Array = Any
@@ -83,6 +104,7 @@ FETCHED = 1_000_000
 DOUBTFUL_TRAINING, DOUBTFUL_VALIDATION = 0.95, 0.6
 
 
+@with_known_options
 class RunMonitor:
     """Watches one run: pass it to `fit` as a callback with the same options, then call `finish`.
 
@@ -90,7 +112,8 @@ class RunMonitor:
     monitor = RunMonitor(mlp, x, targets, **options)
     print(monitor.finish(fit(mlp, x, targets, callbacks=[monitor], **options)).summary())
 
-    Parameters are those of `training.fit`, of which it needs what is named here; others are of no account.
+    Parameters are those of `training.fit`, of which it needs what is named here; the others are of no account, and
+    what `fit` does not take is refused.
     `probe_on_device` overrules where probes run. Where `statistics` are gathered for another, it is not known how many
     gradients were clipped. `class_names` is what the findings call the classes. Where a table was encoded, `sources`
     has the place of its column that each column of `x` was made of, and `column_names` names those; without, each
@@ -104,7 +127,7 @@ class RunMonitor:
         x: Array,
         targets: Array,
         *,
-        backend: Backend | None = None,
+        backend: str | Backend | None = None,
         optimizer: str | Optimizer = "adam",
         learning_rate_init: float = 1e-3,
         batch_size: int = 32,
@@ -127,14 +150,35 @@ class RunMonitor:
         shuffle: bool = True,
         **others: Any,
     ) -> None:
+        given = {**others, "clip_norm": clip_norm, "statistics": statistics}
+        checked_options("RunMonitor", optimizer, given)
+        if not isinstance(backend, Backend):
+            backend = select_backend(backend)
+        check_host_batch(mlp, x, targets)
         self.mlp = mlp
-        self.backend = backend = backend or select_backend()
+        self.backend = backend
         self.input_scale = input_scale
-        self.column_names, self.sources = tuple(column_names), tuple(sources)
-        self.class_names = tuple(class_names)
+        self.column_names = items("column_names", column_names, "a list of the columns' names")
+        self.sources = items("sources", sources, "a list of the place of each column's raw column")
+        self.class_names = items("class_names", class_names, "a list of the classes' names")
         n = x.shape[0]
-        batch_size = min(batch_size, n)
-        self.by_steps = canonical("solver", optimizer, ("lbfgs",)) != "lbfgs"
+        batch_size = checked_batch_size(batch_size, n)
+        epochs = check_whole("epochs", epochs, 0)
+        seed = check_whole("seed", seed, 0)
+        check_positive("learning_rate_init", learning_rate_init)
+        check_penalties(alpha, clip_norm)
+        check_scale(input_scale)
+        sample_weight = checked_weight(sample_weight, n)
+        validation = checked_validation(mlp, validation)
+        check_boolean("shuffle", shuffle)
+        if probe_on_device is not None:
+            check_boolean("probe_on_device", probe_on_device)
+        if statistics is not None:
+            check_callable("statistics", statistics)
+        if early_stopping is not None:
+            what = "an EarlyStopping(monitor, patience, tol), or None"
+            check_instance("early_stopping", early_stopping, EarlyStopping, what)
+        self.by_steps = not is_lbfgs(optimizer)
         self.optimizer = find_optimizer(optimizer) if self.by_steps else sgd()
         self.settings = Settings(
             sizes=tuple(mlp.sizes),
@@ -168,7 +212,9 @@ class RunMonitor:
         if initial is None:
             initial = mlp.initialize(seed, initializer)
         state = initial if isinstance(initial, TrainingState) else None
-        self.initial = np.asarray(state.parameters if state else initial)
+        self.initial = fresh_state(
+            mlp, self.optimizer if self.by_steps else None, initial
+        ).parameters
 
         rows = evenly(n, PROBE_ROWS)
         probe_rows = [self.x.take(rows), self.targets.take(rows)]
@@ -528,17 +574,24 @@ def right_of_class(outputs: Host, classes: Host | None) -> tuple[tuple[int, ...]
     return tuple(rows), tuple(found)
 
 
+#: What the monitor takes beside the options of `fit`.
+OF_MONITOR = ("probe_on_device", "column_names", "sources", "held_out", "class_names")
+
+
+@with_known_options
 def diagnosed_fit(
     mlp: MLP, x: Array, targets: Array, *, callbacks: Sequence[Any] = (), **options: Any
 ) -> tuple[Fit | None, Diagnosis]:
     """`fit` with a `RunMonitor`: what came of it, None if it diverged, and the diagnosis."""
+    checked_options("diagnosed_fit", options.get("optimizer"), options, *OF_MONITOR)
+    watchers = as_callbacks("callbacks", callbacks)
     monitor = RunMonitor(mlp, x, targets, **options)
     if monitor.statistics is not None:
         options["statistics"] = monitor.statistics
-    for name in ("probe_on_device", "column_names", "sources", "held_out", "class_names"):
+    for name in OF_MONITOR:
         options.pop(name, None)
     try:
-        result = fit(mlp, x, targets, callbacks=[monitor, *callbacks], **options)
+        result = fit(mlp, x, targets, callbacks=[monitor, *watchers], **options)
     except DivergedError as error:
         return None, monitor.finish(error)
     return result, monitor.finish(result)

@@ -14,6 +14,7 @@ from anyarray_mlp.diagnosis.returned import flatten
 from anyarray_mlp.diagnosis.snapshots import is_tensor
 from anyarray_mlp.diagnosis.user_network import UserNetwork
 from anyarray_mlp.errors import DataError
+from anyarray_mlp.messages import shown
 
 Array = Any
 MOST_SAMPLES = 256
@@ -99,7 +100,7 @@ def check_finite(x: Any, y: Any) -> None:
     for name, data in (("x", x), ("y", y)):
         if np.asarray(first_item(data)).dtype.kind in "US":
             raise DataError(
-                f"{name} holds texts ({str(first_item(data))!r}); give numbers, classes as 0, 1, 2, ... or "
+                f"{name} holds texts ({shown(str(first_item(data)))}); give numbers, classes as 0, 1, 2, ... or "
                 "one-hot, and turn them into what your functions take inside those you give"
             )
         bad = sum(int((~np.isfinite(array)).sum()) for _, array in flatten(data))

@@ -74,6 +74,12 @@ def is_own(path: str) -> bool:
     return PACKAGES.isdisjoint(full.parts) and not str(full).startswith((PACKAGE, *INSTALLED))
 
 
+@functools.cache
+def is_checkers(path: str) -> bool:
+    """True for a file of this checker's own folder, whatever the folders above it are called."""
+    return Path(path).resolve().parent == Path(__file__).resolve().parent
+
+
 def executed_lines(call: Callable[[], Any]) -> list[SourceLine]:
     """The user's lines that a call executes, each once, in the order of their first execution."""
     seen: dict[tuple[str, int], None] = {}

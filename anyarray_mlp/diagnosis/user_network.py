@@ -27,6 +27,7 @@ from anyarray_mlp.diagnosis.returned import (
 )
 from anyarray_mlp.diagnosis.snapshots import Snapshot
 from anyarray_mlp.errors import UsageError
+from anyarray_mlp.messages import shown
 
 Array = Any
 RATE_ATTRIBUTES = (
@@ -57,7 +58,7 @@ class UserNetwork:
     def __init__(self, adapter: Adapter) -> None:
         if isinstance(adapter.network, (str, int, float)):
             raise UsageError(
-                f"network={adapter.network!r} is a {type(adapter.network).__name__}; give the object, "
+                f"network={shown(adapter.network)} is a {type(adapter.network).__name__}; give the object, "
                 "dict, list or module that holds the weights"
             )
         self.guessed = adapter.weights is None
@@ -168,7 +169,7 @@ class UserNetwork:
                 value = read_path(self.network, parameter.path)
             except (AttributeError, KeyError, IndexError, ValueError, TypeError):
                 raise UsageError(
-                    f"{parameter.kind} {parameter.path!r} of layer {parameter.layer + 1} is not in the "
+                    f"{parameter.kind} {shown(parameter.path)} of layer {parameter.layer + 1} is not in the "
                     f"network of type {type(self.network).__name__}; give the name it is kept under"
                 ) from None
             array = np.array(to_host(value))
@@ -176,7 +177,7 @@ class UserNetwork:
                 array = array.astype(float)
             if array.dtype.kind != "f":
                 raise UsageError(
-                    f"{parameter.kind} {parameter.path!r} has dtype {array.dtype}; give the name of "
+                    f"{parameter.kind} {shown(parameter.path)} has dtype {array.dtype}; give the name of "
                     "an array of floats"
                 )
             arrays.append(array)

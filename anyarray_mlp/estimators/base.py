@@ -52,7 +52,9 @@ from anyarray_mlp.estimators.validation import HeldOut
 from anyarray_mlp.estimators.weights import layer_outputs, present_network, weights_of
 from anyarray_mlp.inference import dense
 from anyarray_mlp.model import MLP
+from anyarray_mlp.options import UnknownOptionError, refuse_unknown
 from anyarray_mlp.training import as_inputs
+from anyarray_mlp.values import check_real
 
 Array = Any
 Host = NDArray[Any]
@@ -106,6 +108,18 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     def _score_outputs(self, outputs: Host, held_out: HeldOut) -> float:
         """The score that early stopping watches by default."""
         raise NotImplementedError
+
+    # --- parameters ---
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters by name, as in scikit-learn; `UnknownOptionError` for one that there is not."""
+        known = self._get_param_names()
+        name = type(self).__name__
+        try:
+            refuse_unknown(name, [each.partition("__")[0] for each in params], known)
+        except UnknownOptionError as error:  # in scikit-learn's words, and more
+            raise UnknownOptionError(f"Invalid parameter for estimator {name}: {error}") from None
+        return super().set_params(**params)
 
     # --- fitting ---
 
@@ -459,6 +473,10 @@ def checked_weight(sample_weight: Any, n: int) -> Host | None:
     if sample_weight is None:
         return None
     if isinstance(sample_weight, Number):
+        if not isinstance(sample_weight, bool):
+            check_real(
+                "sample_weight", sample_weight, "a finite number or one for each row", np.isfinite
+            )
         weight = np.full(n, float(sample_weight))  # type: ignore[arg-type]
     else:
         weight = check_array(

@@ -13,7 +13,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import unique_labels
 
-from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.errors import DataError, UsageError, in_a_line
 from anyarray_mlp.estimators.base import BaseMLP
 from anyarray_mlp.estimators.constraints import one_of
 from anyarray_mlp.estimators.labels import Labels
@@ -23,11 +23,13 @@ from anyarray_mlp.estimators.steps import with_steps_only
 from anyarray_mlp.estimators.validation import HeldOut
 from anyarray_mlp.functional import LOSSES
 from anyarray_mlp.initializers import Initializer
+from anyarray_mlp.options import with_known_options
 from anyarray_mlp.training import Callback
 
 Host = NDArray[Any]
 
 
+@with_known_options
 class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     """Multilayer perceptron classifier: scikit-learn's, on any device, and with more to choose.
 
@@ -65,7 +67,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     clip_norm : Euclidean norm that a longer gradient is scaled down to, by sgd and adam; None never.
     scoring : what early stopping watches: None for accuracy, "loss" for the validation loss, the name of a
         scikit-learn scorer, or a callable (estimator, X, y) -> float; more is better.
-    on_epoch : a function, or several, told each `training.Epoch`; True from one ends training.
+    on_epoch : a function, or several, told each `training.Epoch`; True (or NumPy's) from one ends training, no other
+        answer does.
     device : "cpu", "cuda", "cuda:1", "auto", or None for where X is. NumPy in, NumPy out, wherever it trains.
     backend : "numpy", "cupy", "torch", "jax", or None for X's library, or the one at hand on `device`.
     dtype : "float32" or "float64" to compute in; None for X's.
@@ -160,6 +163,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         self.dtype = dtype
         self.reproducible = reproducible
 
+    @with_known_options
     @with_callbacks
     def fit(
         self,
@@ -180,6 +184,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return self
 
     @with_steps_only
+    @with_known_options
     def partial_fit(
         self,
         X: Any,
@@ -321,12 +326,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         if self.class_weight is None:
             return weight
         labels: Labels = self._labels
-        if labels.kind == "multilabel":
-            dense = y.toarray() if labels.sparse else y
-            by_sample = compute_sample_weight(self.class_weight, dense)
-        else:
-            by_class = compute_class_weight(self.class_weight, classes=labels.classes, y=y)
-            by_sample = by_class[labels.codes(y)]
+        try:
+            if labels.kind == "multilabel":
+                dense = y.toarray() if labels.sparse else y
+                by_sample = compute_sample_weight(self.class_weight, dense)
+            else:
+                by_class = compute_class_weight(self.class_weight, classes=labels.classes, y=y)
+                by_sample = by_class[labels.codes(y)]
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"class_weight cannot be used: {in_a_line(error)}") from error
         return np.asarray(by_sample if weight is None else by_sample * weight)
 
     def _score_outputs(self, outputs: Host, held_out: HeldOut) -> float:

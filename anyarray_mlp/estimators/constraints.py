@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,9 @@ from anyarray_mlp.backends import BACKENDS
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.functional import ACTIVATIONS
 from anyarray_mlp.initializers import INITIALIZERS
+from anyarray_mlp.messages import shown
 from anyarray_mlp.names import ALIASES, canonical, misspelt
+from anyarray_mlp.values import is_real, is_whole
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Constraint:
 
 def integer(low: int) -> Constraint:
     """An integer of at least `low`; True is none."""
-    return Constraint(f"an int in the range [{low}, inf)", lambda v: is_integer(v) and v >= low)
+    return Constraint(f"an int in the range [{low}, inf)", lambda v: is_whole(v) and v >= low)
 
 
 def real(low: float, high: float = math.inf, ends: str = "[)") -> Constraint:
@@ -74,16 +75,6 @@ def meant(value: Any, names: Sequence[str]) -> str:
     return next((f" Did you mean {name!r}?" for name in likely if name in names), "")
 
 
-def is_integer(value: Any) -> bool:
-    """Whether a value is an integer, of Python or NumPy, and no boolean."""
-    return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
-
-
-def is_real(value: Any) -> bool:
-    """Whether a value is a real number, not NaN and no boolean."""
-    return isinstance(value, Real) and not isinstance(value, bool) and value == value
-
-
 def is_sequence(value: Any) -> bool:
     """Whether a value is a list, a tuple, a range, an array or a table's column, and no text."""
     if isinstance(value, (str, bytes, Mapping, Set)):
@@ -106,7 +97,7 @@ PER_LAYER_RATE = Constraint(
 
 CONSTRAINTS: dict[str, Constraint] = {
     "hidden_layer_sizes": Constraint(
-        "an array-like of ints", lambda v: is_sequence(v) and all(map(is_integer, v))
+        "an array-like of ints", lambda v: is_sequence(v) and all(map(is_whole, v))
     )
     | integer(1),
     "activation": ACTIVATION | PER_LAYER_ACTIVATION,
@@ -124,7 +115,7 @@ CONSTRAINTS: dict[str, Constraint] = {
     "random_state": Constraint(
         "an int in the range [0, 4294967295], a numpy.random.RandomState or None",
         lambda v: (
-            v is None or isinstance(v, np.random.RandomState) or (is_integer(v) and 0 <= v < 2**32)
+            v is None or isinstance(v, np.random.RandomState) or (is_whole(v) and 0 <= v < 2**32)
         ),
     ),
     "tol": real(0),
@@ -180,10 +171,9 @@ def check_parameters(estimator: Any) -> None:
             continue
         value = getattr(estimator, name)
         if not constraint.holds(value):
-            shown = " ".join(repr(value).split())  # a table's spans lines
             raise InvalidParameterError(
-                f"The {name!r} parameter of {type(estimator).__name__} must be {constraint.allowed}. Got {shown} "
-                f"instead.{constraint.hint(value)}"
+                f"The {name!r} parameter of {type(estimator).__name__} must be {constraint.allowed}. Got "
+                f"{shown(value)} instead.{constraint.hint(value)}"
             )
     sizes = hidden_sizes(estimator.hidden_layer_sizes)
     if any(size <= 0 for size in sizes):

@@ -29,8 +29,10 @@ from anyarray_mlp.estimators.placement import host_vector
 from anyarray_mlp.estimators.regressor import MLPRegressor
 from anyarray_mlp.estimators.weights import present_network, weights_of
 from anyarray_mlp.model import MLP
+from anyarray_mlp.options import with_known_options
 from anyarray_mlp.persistence import load
 from anyarray_mlp.trained import TrainedModel, network_of
+from anyarray_mlp.values import check_boolean, check_path
 
 Host = NDArray[Any]
 
@@ -57,6 +59,7 @@ FIGURES = (
 KINDS = ("binary", "multiclass", "multilabel")
 
 
+@with_known_options
 def save_model(
     estimator: MLPClassifier | MLPRegressor, path: str | os.PathLike[str], overwrite: bool = True
 ) -> None:
@@ -73,6 +76,8 @@ def save_model(
             f"save_model keeps an MLPClassifier or an MLPRegressor, got {name}: name the estimator itself, "
             "not what it is part of."
         )
+    check_path("path", path)
+    check_boolean("overwrite", overwrite)
     check_is_fitted(estimator)
     parts = weights_of(estimator)
     columns = getattr(estimator, "feature_names_in_", None)
@@ -100,6 +105,7 @@ def save_model(
     ).save(path, overwrite)
 
 
+@with_known_options
 def load_model(path: str | os.PathLike[str]) -> MLPClassifier | MLPRegressor:
     """The estimator of a file that `save_model` wrote, fitted, on the host.
 
@@ -108,6 +114,7 @@ def load_model(path: str | os.PathLike[str]) -> MLPClassifier | MLPRegressor:
     Raises `ModelFileError` for a file that is damaged, or holds a model that no estimator was saved with, and the
     other errors of `persistence.load`.
     """
+    check_path("path", path)
     source = os.fspath(path)
     file = load(path)
     if "estimator" not in file.metadata:

@@ -26,9 +26,11 @@ from anyarray_mlp.optimizers import OPTIMIZERS, Optimizer
 from anyarray_mlp.training import (
     Epoch,
     TrainingState,
+    as_callbacks,
     fresh_state,
     interruption,
     minimize,
+    tell,
     train,
 )
 
@@ -80,10 +82,9 @@ class Run:
         self.progress: Progress = estimator._progress
         self.early = bool(estimator.early_stopping) and estimator.solver != "lbfgs"
         self.scorer = None
-        if self.early and estimator.scoring not in (None, "loss"):
+        if estimator.scoring is not None and estimator.scoring != "loss":
             self.scorer = scorer_of(estimator.scoring, estimator)
-        watchers = estimator.on_epoch
-        self.watchers = [watchers] if callable(watchers) else list(watchers or ())
+        self.watchers = as_callbacks("on_epoch", estimator.on_epoch)
         #: What to warn of once the estimator is fitted: a warning may be turned into an error.
         self.warnings: list[tuple[str, type[Warning]]] = []
 
@@ -304,11 +305,10 @@ class Run:
 
     def tell(self, epoch: Epoch, task: FitTask | None) -> bool:
         """Tell callbacks of an epoch; True where one asks to stop."""
-        answers = [watcher(epoch) for watcher in self.watchers]
-        asked = [isinstance(answer, (bool, np.bool_)) and bool(answer) for answer in answers]
+        asked = tell(self.watchers, epoch)
         if task is not None:
-            asked.append(task.epoch(lambda: self.attributes(epoch.snapshot().parameters)))
-        return any(asked)
+            asked |= task.epoch(lambda: self.attributes(epoch.snapshot().parameters))
+        return asked
 
     def best_after(self, error: DivergedError) -> Host:
         """What is left of a run that diverged: early stopping's best parameters (p,), or the error."""

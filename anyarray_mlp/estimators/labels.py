@@ -11,7 +11,8 @@ from scipy import sparse
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from anyarray_mlp.backends import Backend
-from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.errors import DataError, UsageError, in_a_line
+from anyarray_mlp.values import as_array, refuse
 
 Host = NDArray[Any]
 
@@ -40,9 +41,18 @@ class Labels:
                 "Multioutput target data is not supported with label binarization: give one column of labels, or a "
                 "label indicator matrix of 0 and 1."
             )
+        if classes is not None and (
+            isinstance(classes, str) or as_array("classes", classes).ndim != 1
+        ):
+            refuse("classes", "a list of the labels", classes)
         if classes is not None and len(classes) == 0:
             raise UsageError("y has 0 samples: []: `classes` must name every label.")
-        return cls.among(unique_labels(y if classes is None else classes))
+        if classes is None:
+            return cls.among(unique_labels(y))
+        try:
+            return cls.among(unique_labels(classes))
+        except (TypeError, ValueError) as error:  # of kinds that do not go together
+            raise DataError(f"classes cannot be used: {in_a_line(error)}") from error
 
     @classmethod
     def among(cls, classes: Host, multilabel: bool = False) -> Labels:

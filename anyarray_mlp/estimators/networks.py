@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.initializers import Initializer
+from anyarray_mlp.initializers import Initializer, empty_vector
 from anyarray_mlp.model import MLP, batch_shares
 from anyarray_mlp.parameters import Leaves
 
@@ -83,7 +83,7 @@ def initial_parameters(
     """
     if initializer != "scikit-learn":
         return network.initialize(draw_seed(random_state), initializer)
-    vector = np.empty(network.layout.size)
+    vector = empty_vector(network.layout)
     parts = network.layout.split(vector)
     n = network.layout.n_layers
     names = [activation] if isinstance(activation, str) else list(activation) or ["identity"]

@@ -22,11 +22,14 @@ from anyarray_mlp.estimators.steps import with_steps_only
 from anyarray_mlp.estimators.validation import HeldOut
 from anyarray_mlp.functional import LOSSES
 from anyarray_mlp.initializers import Initializer
+from anyarray_mlp.messages import shown
+from anyarray_mlp.options import with_known_options
 from anyarray_mlp.training import Callback
 
 Host = NDArray[Any]
 
 
+@with_known_options
 class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     """Multilayer perceptron regressor: scikit-learn's, on any device, and with more to choose.
 
@@ -63,7 +66,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     clip_norm : Euclidean norm that a longer gradient is scaled down to, by sgd and adam; None never.
     scoring : what early stopping watches: None for R2, "loss" for the validation loss, the name of a scikit-learn
         scorer, or a callable (estimator, X, y) -> float; more is better.
-    on_epoch : a function, or several, told each `training.Epoch`; True from one ends training.
+    on_epoch : a function, or several, told each `training.Epoch`; True (or NumPy's) from one ends training, no other
+        answer does.
     device : "cpu", "cuda", "cuda:1", "auto", or None for where X is. NumPy in, NumPy out, wherever it trains.
     backend : "numpy", "cupy", "torch", "jax", or None for X's library, or the one at hand on `device`.
     dtype : "float32" or "float64" to compute in; None for X's.
@@ -166,6 +170,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         self.dtype = dtype
         self.reproducible = reproducible
 
+    @with_known_options
     @with_callbacks
     def fit(
         self,
@@ -186,6 +191,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         return self
 
     @with_steps_only
+    @with_known_options
     def partial_fit(
         self,
         X: Any,
@@ -216,8 +222,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
             values = np.asarray(y)
             if values.size > 0 and isinstance(values.flat[0], str):
                 raise TargetTypeError(
-                    f"y holds text ({str(values.flat[0])!r}), and a regressor predicts numbers: convert y to float, or "
-                    "fit an MLPClassifier to labels."
+                    f"y holds text ({shown(str(values.flat[0]))}), and a regressor predicts numbers: convert y to "
+                    "float, or fit an MLPClassifier to labels."
                 )
         return super()._validated(X, y, reset)
 

@@ -16,6 +16,7 @@ from scipy import sparse
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.estimators.placement import dense_rows, moved, row_spans
+from anyarray_mlp.messages import shown
 from anyarray_mlp.model import MLP
 from anyarray_mlp.parameters import Leaves
 from anyarray_mlp.training import as_inputs
@@ -82,7 +83,7 @@ def scorer_of(scoring: Any, estimator: Any) -> Callable[..., float]:
     if scoring not in get_scorer_names():
         raise UsageError(
             f"The 'scoring' parameter of {type(estimator).__name__} must be 'loss', one of scikit-learn's scorers "
-            f"(sklearn.metrics.get_scorer_names()), a callable or None. Got {scoring!r} instead."
+            f"(sklearn.metrics.get_scorer_names()), a callable or None. Got {shown(scoring)} instead."
         )
     named: Callable[..., float] = get_scorer(scoring)
     return named
@@ -102,8 +103,10 @@ def score_with(
     if held_out.weight is not None and takes_weight(scorer):
         weight = {"sample_weight": held_out.weight}
     try:
-        return float(scorer(now, held_out.x, held_out.y, **weight))
+        score = scorer(now, held_out.x, held_out.y, **weight)
     except ValueError as error:
+        if not hasattr(scorer, "_score_func"):  # a function of the user's, whose errors are theirs
+            raise
         missing = np.setdiff1d(getattr(estimator, "classes_", ()), held_out.y)
         if np.ndim(held_out.y) != 1 or len(missing) == 0:
             raise
@@ -111,6 +114,9 @@ def score_with(
             f"The scorer failed on the {held_out.x.shape[0]} held-out rows, which lack the class(es) "
             f"{missing.tolist()}: {error} Use scoring='loss', or pass X_val and y_val with rows of every class."
         ) from error
+    if not np.isscalar(score) or np.asarray(score).dtype.kind not in "fiub":
+        raise UsageError(f"scoring must give a number, got {shown(score)}.")
+    return float(score)  # type: ignore[arg-type]
 
 
 def takes_weight(scorer: Callable[..., float]) -> bool:

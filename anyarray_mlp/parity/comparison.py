@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from anyarray_mlp.backends import DTYPES, Backend
 from anyarray_mlp.backends.reproducible import ReproducibleBackend
 from anyarray_mlp.errors import in_a_line
+from anyarray_mlp.options import with_known_options
 from anyarray_mlp.parity.cases import Case, all_cases
 from anyarray_mlp.parity.precision import reduced_precision
 from anyarray_mlp.parity.report import Comparison, Departure, Difference, Report
@@ -42,6 +43,7 @@ class Quantity:
 without_flags = np.errstate(all="ignore")
 
 
+@with_known_options
 def compare(
     backends: Sequence[str | Backend] | None = None,
     *,

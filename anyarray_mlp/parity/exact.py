@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.backends import DTYPES, Backend, select_backend
 from anyarray_mlp.errors import AnyArrayMLPError, UsageError, in_a_line
+from anyarray_mlp.options import with_known_options
 from anyarray_mlp.parity.cases import Case, exact_cases
 from anyarray_mlp.parity.comparison import CompiledPasses, without_flags
 from anyarray_mlp.parity.subjects import Absent, find_subjects
@@ -70,6 +71,7 @@ class ExactReport:
         return {"ok": self.ok, **asdict(self), "absent": dict(self.absent)}
 
 
+@with_known_options
 def compare_exactly(
     backends: Sequence[str | Backend] | None = None,
     *,

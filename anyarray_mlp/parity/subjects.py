@@ -23,6 +23,7 @@ from anyarray_mlp.backends.namespace_backend import (
 from anyarray_mlp.backends.reproducible import ReproducibleBackend
 from anyarray_mlp.backends.selection import parse_device
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
+from anyarray_mlp.messages import shown
 
 #: What reproducible arithmetic calls for, beside what any `NamespaceBackend` needs; docs/parity.md lists it.
 NEEDED_EXACTLY = (
@@ -65,7 +66,7 @@ def find_subjects(
         parse_device(device)
     for dtype in dtypes:
         if dtype not in DTYPES:
-            raise UsageError(f"dtype must be float32 or float64, got {dtype!r}.")
+            raise UsageError(f"dtype must be float32 or float64, got {shown(dtype)}.")
     subjects = []
     for namespace in namespaces:
         module = import_namespace(namespace) if isinstance(namespace, str) else namespace

@@ -1,6 +1,6 @@
-"""The suite's options and fixtures: a pytest plugin, which pytest loads wherever anyarray-mlp is installed.
+"""The suite's options and fixtures: a pytest plugin, which `-p anyarray_mlp.parity_suite.plugin` loads.
 
-So it imports nothing of the package until a test asks for it.
+Nobody's pytest has its options unasked. It imports nothing of the package until a test asks for it.
 """
 
 from __future__ import annotations

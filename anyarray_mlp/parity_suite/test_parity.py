@@ -8,6 +8,17 @@ from anyarray_mlp.backends import Backend
 from anyarray_mlp.parity import Case, compare
 from anyarray_mlp.parity.precision import reduced_precision
 
+PLUGIN = "anyarray_mlp.parity_suite.plugin"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Without the plugin there is nothing to test, which is said before any test."""
+    if not metafunc.config.pluginmanager.has_plugin(PLUGIN):
+        raise pytest.Collector.CollectError(
+            f"Load the suite's plugin, which names what to test: pytest -p {PLUGIN} "
+            "--pyargs anyarray_mlp.parity_suite --parity-namespace=MODULE"
+        )
+
 
 def test_parity(parity_backend: Backend, parity_case: Case) -> None:
     """Nothing departs from the float64 reference by more than rounding may do."""

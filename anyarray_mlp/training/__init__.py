@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from anyarray_mlp.inference import PREDICTION_ROWS, as_inputs, on_device, predict, to_leaves
 from anyarray_mlp.training.batches import batches
+from anyarray_mlp.training.callbacks import Callback, as_callbacks, tell
 from anyarray_mlp.training.early_stopping import EarlyStopping
 from anyarray_mlp.training.epochs import STREAM_BYTES, train
 from anyarray_mlp.training.evaluation import Evaluation
-from anyarray_mlp.training.fitting import find_optimizer, find_schedule, fit
+from anyarray_mlp.training.fitting import (
+    checked_options,
+    find_optimizer,
+    find_schedule,
+    fit,
+    is_lbfgs,
+)
 from anyarray_mlp.training.lbfgs import minimize
 from anyarray_mlp.training.progress import fresh_state, to_vector
-from anyarray_mlp.training.records import Callback, Epoch, Fit, TrainingState
+from anyarray_mlp.training.records import Epoch, Fit, TrainingState
 from anyarray_mlp.training.signals import interruption
 from anyarray_mlp.training.steps import StepStatistics, dropout_keys, step_inputs, training_step
 
@@ -24,18 +31,22 @@ __all__ = [
     "Fit",
     "StepStatistics",
     "TrainingState",
+    "as_callbacks",
     "as_inputs",
     "batches",
+    "checked_options",
     "dropout_keys",
     "find_optimizer",
     "find_schedule",
     "fit",
     "fresh_state",
     "interruption",
+    "is_lbfgs",
     "minimize",
     "on_device",
     "predict",
     "step_inputs",
+    "tell",
     "to_leaves",
     "to_vector",
     "train",

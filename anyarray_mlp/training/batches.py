@@ -10,7 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.errors import DataError, UsageError
-from anyarray_mlp.model import MLP
+from anyarray_mlp.messages import shown
+from anyarray_mlp.metrics import METRICS, TASKS, default_task, find_score
+from anyarray_mlp.model import MLP, check_network
+from anyarray_mlp.names import find_name
+from anyarray_mlp.schedules import Schedule
+from anyarray_mlp.values import (
+    check_not_negative,
+    check_positive,
+    check_whole,
+    is_real,
+    items,
+)
 
 Array = Any
 
@@ -43,54 +54,87 @@ def batches(
 
 def check_host_batch(mlp: MLP, x: Array, targets: Array) -> None:
     """`MLP.check_batch` for NumPy arrays, `MLP.check_shapes` for others: to look at a device's values would wait."""
+    check_network(mlp)
     if isinstance(x, np.ndarray) and isinstance(targets, np.ndarray):
         mlp.check_batch(x, targets)
     else:
         mlp.check_shapes(x, targets)
 
 
-def check_validation(mlp: MLP, validation: tuple[Array, Array] | None) -> None:
-    """`MLP.check_batch` for a validation set, which must have rows."""
+def checked_validation(mlp: MLP, validation: Any) -> tuple[Array, Array] | None:
+    """A validation set as a pair; `MLP.check_batch` for it, and it must have rows."""
     if validation is None:
-        return
-    x, targets = validation
-    if x.shape[0] < 1:
-        raise DataError("The validation set has no rows: give at least one, or none at all.")
+        return None
+    pair = items("validation", validation, "a pair (x, targets)")
+    if len(pair) != 2:
+        raise UsageError(f"validation must be a pair (x, targets), got {len(pair)} items.")
+    x, targets = pair
     try:
         check_host_batch(mlp, x, targets)
     except DataError as error:
         raise DataError(f"The validation set: {error}") from None
+    if x.shape[0] < 1:
+        raise DataError("The validation set has no rows: give at least one, or none at all.")
+    return x, targets
+
+
+def checked_metrics(mlp: MLP, metrics: Any, task: str | None) -> tuple[str, ...]:
+    """Names of metrics, of which one may come alone; `UsageError` where one is none, or not of the task."""
+    names = (metrics,) if isinstance(metrics, str) else metrics
+    names = items("metrics", names, f"a list of names among {', '.join(METRICS)}")
+    if task is not None:
+        task = find_name("task", task, TASKS)
+    for name in names:
+        find_score(name, task or default_task(mlp), "metrics")
+    return tuple(find_name("metrics", name, METRICS, "metric") for name in names)
 
 
 def check_penalties(alpha: float, clip_norm: float | None) -> None:
     """Raise `UsageError` where the L2 penalty or the largest norm of a gradient cannot be."""
-    if not (alpha >= 0 and math.isfinite(alpha)):
-        raise UsageError(f"alpha must be at least 0, got {alpha!r}.")
-    if clip_norm is not None and not clip_norm > 0:
-        raise UsageError(f"clip_norm must be positive, got {clip_norm!r}.")
+    check_not_negative("alpha", alpha)
+    if clip_norm is not None:
+        check_positive("clip_norm", clip_norm)
 
 
-def checked_weight(sample_weight: Array | None, n: int) -> Array | None:
-    """The sample weights as floats; `DataError` where they are not one finite number for each of n samples."""
-    if sample_weight is None:
-        return None
-    if sample_weight.shape != (n,):
-        raise DataError(
-            f"sample_weight must have shape ({n},), one for each row of x, got {sample_weight.shape}."
-        )
-    if not isinstance(sample_weight, np.ndarray):
-        return sample_weight
-    weight = sample_weight if sample_weight.dtype.kind == "f" else sample_weight.astype(np.float64)
-    if not np.all(np.isfinite(weight)):
-        row = int(np.argmin(np.isfinite(weight)))
-        raise DataError(f"sample_weight holds {weight[row]} in row {row}: give finite numbers.")
-    return weight
+def check_scale(input_scale: float | None) -> None:
+    """Raise `UsageError` for what no inputs can be multiplied by."""
+    if input_scale is not None:
+        check_positive("input_scale", input_scale)
 
 
 def checked_batch_size(batch_size: int, n: int) -> int:
     """The size of a full batch of n samples, at most n; `UsageError` where there is none."""
     if n < 1:
         raise UsageError("There is nothing to train on: x has no rows.")
-    if not batch_size >= 1:
-        raise UsageError(f"batch_size must be at least 1, got {batch_size!r}.")
-    return min(batch_size, n)
+    return min(check_whole("batch_size", batch_size, 1), n)
+
+
+def checked_order(order: Any, n: int) -> NDArray[np.int64]:
+    """What `Shuffles.permutation` gave; `UsageError` where these are not n places of n rows."""
+    order = np.asarray(order)
+    if order.shape != (n,) or order.dtype.kind not in "iu" or order.min() < 0 or order.max() >= n:
+        raise UsageError(
+            f"shuffles must give an order of {n} rows, integers from 0 to {n - 1}, got {shown(order)}."
+        )
+    places: NDArray[np.int64] = order.astype(np.int64, copy=False)
+    return places
+
+
+def checked_rates(schedule: Schedule, step: int, count: int) -> NDArray[np.float64]:
+    """Learning rates (count,) of the steps from `step` on; `UsageError` where one is no rate."""
+    rates = [schedule(step + k) for k in range(count)]
+    try:
+        array = np.asarray(rates)
+    except ValueError:  # of lengths that differ
+        array = np.empty(0, dtype=object)
+    numbers = array.shape == (count,) and array.dtype.kind in "fiu"
+    if not numbers or not np.all((array >= 0) & (array < math.inf)):
+        refused = (k for k in range(count) if not (is_real(rates[k]) and 0 <= rates[k] < math.inf))
+        bad = next(
+            refused, 0
+        )  # 0 where it is a kind of number that NumPy has not, such as a Fraction
+        raise UsageError(
+            f"The learning rate of step {step + bad} must be a number of at least 0 and finite, got "
+            f"{shown(rates[bad])}: see the function that was given as its schedule."
+        )
+    return array.astype(np.float64)

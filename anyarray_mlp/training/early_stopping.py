@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.metrics import METRICS
 from anyarray_mlp.names import find_name
+from anyarray_mlp.options import with_known_options
 from anyarray_mlp.training.records import Epoch
+from anyarray_mlp.values import check_not_negative, check_whole
 
 Host = NDArray[Any]
 
@@ -18,6 +20,7 @@ Host = NDArray[Any]
 MONITORED_LOSSES = ("loss", "validation_loss")
 
 
+@with_known_options
 class EarlyStopping:
     """Stops when a figure has not improved by `tol` for `patience` epochs; keeps the best parameters.
 
@@ -27,14 +30,12 @@ class EarlyStopping:
     def __init__(
         self, monitor: str = "validation_loss", patience: int = 10, tol: float = 1e-4
     ) -> None:
-        if patience < 1:
-            raise UsageError(f"patience must be at least 1, got {patience!r}.")
         self.monitor = find_name("monitor", monitor, (*MONITORED_LOSSES, *METRICS), "metric")
         self.sign = -1.0
         if self.monitor not in MONITORED_LOSSES:
             self.sign = 1.0 if METRICS[self.monitor].greater_is_better else -1.0
-        self.patience = patience
-        self.tol = tol
+        self.patience = check_whole("patience", patience, 1)
+        self.tol = check_not_negative("tol", tol)
         self.reset()
 
     def reset(self) -> None:

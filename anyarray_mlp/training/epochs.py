@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend, select_backend
-from anyarray_mlp.errors import DivergedError
+from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.inference import is_sparse, on_device
+from anyarray_mlp.messages import shown
 from anyarray_mlp.model import MLP, is_finite
 from anyarray_mlp.optimizers import Optimizer
+from anyarray_mlp.options import with_known_options
 from anyarray_mlp.schedules import Schedule
 from anyarray_mlp.training.batches import (
     STEPS_PER_RUN,
@@ -27,14 +29,24 @@ from anyarray_mlp.training.batches import (
     batches,
     check_host_batch,
     check_penalties,
-    check_validation,
+    check_scale,
     checked_batch_size,
-    checked_weight,
+    checked_metrics,
+    checked_order,
+    checked_rates,
+    checked_validation,
 )
 from anyarray_mlp.training.evaluation import Evaluation
 from anyarray_mlp.training.progress import Progress, fresh_state, to_vector
 from anyarray_mlp.training.records import Epoch, TrainingState
 from anyarray_mlp.training.steps import StepStatistics, gathered, step_inputs, training_step
+from anyarray_mlp.values import (
+    check_callable,
+    check_instance,
+    check_whole,
+    checked_weight,
+    is_true,
+)
 
 Array = Any
 Host = NDArray[Any]
@@ -46,6 +58,7 @@ STREAM_BYTES = 1 << 26
 GATHER_BYTES = 1 << 24
 
 
+@with_known_options
 def train(
     mlp: MLP,
     x: Array,
@@ -58,7 +71,7 @@ def train(
     batch_size: int = 32,
     sample_weight: Array | None = None,
     validation: tuple[Array, Array] | None = None,
-    metrics: Sequence[str] = (),
+    metrics: str | Sequence[str] = (),
     task: str | None = None,
     initial: Host | TrainingState | None = None,
     seed: int = 0,
@@ -99,15 +112,32 @@ def train(
     """
     if not isinstance(backend, Backend):
         backend = select_backend(backend)
+    check_host_batch(mlp, x, targets)
     n = x.shape[0]
     batch_size = checked_batch_size(batch_size, n)
-    check_host_batch(mlp, x, targets)
-    check_validation(mlp, validation)
+    check_instance("optimizer", optimizer, Optimizer, "an Optimizer, such as optimizers.adam()")
+    check_callable("schedule", schedule, "a function of the step, such as lambda step: 0.001")
+    epochs = check_whole("epochs", epochs, 0)
+    validation = checked_validation(mlp, validation)
+    metrics = checked_metrics(mlp, metrics, task)
+    seed = check_whole("seed", seed, 0)
     check_penalties(alpha, clip_norm)
+    check_scale(input_scale)
+    check_callable("stop_requested", stop_requested)
+    if statistics is not None:
+        check_callable("statistics", statistics)
+    if shuffles is not None and not (
+        hasattr(shuffles, "permutation") and hasattr(shuffles, "state")
+    ):
+        raise UsageError(
+            f"shuffles must have permutation(n) and state(), as data.Shuffler has, got {shown(shuffles)}."
+        )
     sample_weight = checked_weight(sample_weight, n)
     started = time.perf_counter()
 
     sparse = is_sparse(x)
+    if sparse:
+        x = x.tocsr()
     streamed = sparse or (isinstance(x, np.ndarray) and backend.streams(x))
     resident = (targets, sample_weight) if streamed else (x, targets, sample_weight)
     data = tuple(on_device(backend, a) for a in resident if a is not None)
@@ -138,15 +168,15 @@ def train(
     finite = to_vector(mlp, backend, now.theta)
 
     for _ in range(epochs):
-        order = np.arange(n) if shuffles is None else shuffles.permutation(n)
+        order = np.arange(n) if shuffles is None else checked_order(shuffles.permutation(n), n)
         runs: list[tuple[tuple[Array, ...], int]] = []
         rate, complete = 0.0, True
         for indices in batches(order, batch_size, most):
-            if runs and stop_requested():
+            if runs and is_true(stop_requested()):
                 complete = False
                 break
-            rates = [schedule(now.step + k) for k in range(indices.shape[0])]
-            rate = rates[-1]
+            rates = checked_rates(schedule, now.step, indices.shape[0])
+            rate = float(rates[-1])
             inputs = step_inputs(mlp, optimizer, backend, indices, now.step, rates, seed)
             if streamed:
                 inputs = (gathered(backend, x, indices), *inputs)
@@ -198,7 +228,7 @@ def train(
             step_losses=step_losses,
             statistics=tuple(figures),
         )
-        if not complete or stop_requested():
+        if not complete or is_true(stop_requested()):
             return
 
 

@@ -10,9 +10,8 @@ import numpy as np
 
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.inference import as_inputs, dense, is_sparse, on_device, rows_at_once, spans
-from anyarray_mlp.metrics import METRICS, default_task, find_score
+from anyarray_mlp.metrics import default_task, find_score
 from anyarray_mlp.model import MLP
-from anyarray_mlp.names import canonical
 from anyarray_mlp.parameters import Leaves
 
 Array = Any
@@ -36,9 +35,7 @@ class Evaluation:
         self.backend = backend
         self.rows = rows_at_once(mlp, backend)
         task = task or default_task(mlp)
-        self.metrics = {
-            canonical("metric", name, METRICS): find_score(name, task) for name in metrics
-        }
+        self.metrics = {name: find_score(name, task) for name in metrics}
         x, targets = held_out
         self.x = x if is_sparse(x) else on_device(backend, x)
         self.targets = on_device(backend, targets)

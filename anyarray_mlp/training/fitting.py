@@ -13,22 +13,43 @@ from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.data import Shuffler
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.initializers import Initializer
+from anyarray_mlp.messages import shown
 from anyarray_mlp.model import MLP
 from anyarray_mlp.names import canonical, find_name
 from anyarray_mlp.optimizers import OPTIMIZERS, Optimizer
+from anyarray_mlp.options import (
+    UnknownOptionError,
+    options_of,
+    refuse_unknown,
+    with_known_options,
+)
 from anyarray_mlp.schedules import Schedule, make_schedule
-from anyarray_mlp.training.batches import checked_batch_size
+from anyarray_mlp.training.batches import check_host_batch, checked_batch_size
+from anyarray_mlp.training.callbacks import Callback, as_callbacks, tell
 from anyarray_mlp.training.early_stopping import EarlyStopping
 from anyarray_mlp.training.epochs import train
 from anyarray_mlp.training.lbfgs import minimize
 from anyarray_mlp.training.progress import fresh_state, to_vector
-from anyarray_mlp.training.records import Callback, Epoch, Fit, TrainingState
+from anyarray_mlp.training.records import Epoch, Fit, TrainingState
 from anyarray_mlp.training.signals import interruption
+from anyarray_mlp.values import (
+    check_boolean,
+    check_instance,
+    check_positive,
+    check_whole,
+)
 
 Array = Any
 Host = NDArray[Any]
 
 
+#: Options of `train` and of `minimize` that `fit` takes as they are, each with its default: what it does not set.
+SET_BY_FIT = ("schedule", "shuffles", "stop_requested", "report")
+BY_STEPS = {name: each for name, each in options_of(train).items() if name not in SET_BY_FIT}
+BY_LBFGS = {name: each for name, each in options_of(minimize).items() if name not in SET_BY_FIT}
+
+
+@with_known_options
 def fit(
     mlp: MLP,
     x: Array,
@@ -45,30 +66,40 @@ def fit(
     initial: Host | TrainingState | None = None,
     initializer: str | Initializer = "auto",
     early_stopping: EarlyStopping | None = None,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Callback | Sequence[Callback] | None = (),
     **options: Any,
 ) -> Fit:
     """Train to the end on x (n, i) and targets, (n, k) or integer labels (n,), and return what came of it.
 
     `backend` is a name, or what `select_backend` gives. `optimizer` is a name of `optimizers.OPTIMIZERS`, "lbfgs",
-    or an `Optimizer`; `learning_rate` a name of `schedules.SCHEDULES` or a function of the step. A callback that
-    returns True ends training. Ctrl-C (or SIGTERM) ends it after the steps already running, and what was learned
-    is kept; a second one aborts. The other options are those of `train`, or of `minimize` for lbfgs,
-    and so are the errors.
+    or an `Optimizer`; `learning_rate` a name of `schedules.SCHEDULES` or a function of the step. `callbacks` is one
+    function that is told each `Epoch`, or several; one that returns True (or NumPy's True) ends training, no other
+    answer does. Ctrl-C (or SIGTERM) ends it after the steps already running, and what was learned is kept; a second
+    one aborts. The other options are those of `train`, or of `minimize` for lbfgs, which has no use for the learning
+    rates, `batch_size` and `shuffle`; and so are the errors.
 
     Where `initial` is a `TrainingState` to go on from, `epochs` more are run, a named schedule spans those done and
     those to come, and `early_stopping` goes on; else it begins afresh.
     """
+    options = checked_options("fit", optimizer, options)
+    watchers = as_callbacks("callbacks", callbacks)
+    if early_stopping is not None:
+        what = "an EarlyStopping(monitor, patience, tol), or None"
+        check_instance("early_stopping", early_stopping, EarlyStopping, what)
+        watchers = [early_stopping, *watchers]
     if not isinstance(backend, Backend):
         backend = select_backend(backend)
-    mlp.check_shapes(x, targets)
+    check_host_batch(mlp, x, targets)
+    epochs = check_whole("epochs", epochs, 0)
+    batch_size = checked_batch_size(batch_size, x.shape[0])
+    seed = check_whole("seed", seed, 0)
+    check_boolean("shuffle", shuffle)
+    check_positive("learning_rate_init", learning_rate_init)
     done = initial.epoch if isinstance(initial, TrainingState) else 0
     starts = [mlp.initialize(seed, initializer) if initial is None else initial]
     if early_stopping is not None and not isinstance(initial, TrainingState):
         early_stopping.reset()
-    watchers: list[Callback] = [early_stopping] if early_stopping else []
-    watchers += callbacks
-    if canonical("solver", optimizer, ("lbfgs",)) == "lbfgs":
+    if is_lbfgs(optimizer):
         result = _fit_lbfgs(mlp, x, targets, backend, epochs, starts.pop(), watchers, options)
     else:
         result = _fit_by_steps(
@@ -91,12 +122,43 @@ def fit(
     return result
 
 
+def checked_options(
+    function: str, optimizer: Any, options: dict[str, Any], *more: str
+) -> dict[str, Any]:
+    """The options beside `fit`'s own that its training takes; `UnknownOptionError`, in a function's name, for others.
+
+    An option of the other kind of training may be given where it says nothing but its default. `more` are options of
+    the function alone.
+    """
+    by_lbfgs = is_lbfgs(optimizer)
+    taken, other = (BY_LBFGS, BY_STEPS) if by_lbfgs else (BY_STEPS, BY_LBFGS)
+    idle = {name for name in options if name in other and name not in (*taken, *OWN)}
+    for name in idle:
+        if options[name] is not other[name]:
+            place = "training by steps, and lbfgs has none" if by_lbfgs else "lbfgs alone"
+            raise UnknownOptionError(
+                f"{function}: {name} is an option of {place}: leave it out, or choose another optimizer."
+            )
+    known = [*OWN, *(name for name in taken if name not in OWN), *more]
+    refuse_unknown(function, [name for name in options if name not in idle], known)
+    return {name: value for name, value in options.items() if name not in idle}
+
+
 def find_optimizer(optimizer: str | Optimizer) -> Optimizer:
     """The optimiser of a name, with its default settings."""
     if isinstance(optimizer, Optimizer):
         return optimizer
     name = find_name("optimizer", optimizer, (*OPTIMIZERS, "lbfgs"), "solver")
     return optimizer_by_name(name)
+
+
+def is_lbfgs(optimizer: str | Optimizer) -> bool:
+    """Whether L-BFGS is asked for, by any of its names."""
+    return bool(canonical("solver", optimizer, ("lbfgs",)) == "lbfgs")
+
+
+#: The options that `fit` takes itself, each with its default.
+OWN = options_of(fit)
 
 
 @cache
@@ -109,12 +171,12 @@ def find_schedule(
     schedule: str | Schedule, rate: float, n: int, batch_size: int, epochs: int
 ) -> Schedule:
     """The schedule of a name over `epochs` passes of n samples."""
-    if callable(schedule):
+    if callable(schedule) and not isinstance(schedule, type):
         return schedule
     if not isinstance(schedule, str):
         raise UsageError(
-            f"learning_rate must be a schedule's name or a function of the step, got {schedule!r}: a rate is given "
-            "as learning_rate_init."
+            f"learning_rate must be a schedule's name or a function of the step, got {shown(schedule)}: a rate is "
+            "given as learning_rate_init."
         )
     steps_per_epoch = -(-n // checked_batch_size(batch_size, n))
     return make_schedule(schedule, rate, steps_per_epoch=steps_per_epoch, epochs=epochs)
@@ -156,11 +218,11 @@ def _fit_by_steps(
         del initial
         for epoch in epochs:
             history.append(epoch)
-            answers = [watcher(epoch) for watcher in watchers]
+            asked = tell(watchers, epoch)
             if interrupted.is_set():
                 stopped = "interrupted"
                 break
-            if any(answers):
+            if asked:
                 stopped = "callback"
                 break
     final = to_vector(mlp, backend, history[-1].on_device()[0])
@@ -184,8 +246,7 @@ def _fit_lbfgs(
         def report(epoch: Epoch) -> bool:
             nonlocal stopped
             history.append(epoch)
-            answers = [watcher(epoch) for watcher in watchers]
-            if any(answers):
+            if tell(watchers, epoch):
                 stopped = "callback"
             if interrupted.is_set():
                 stopped = "interrupted"

@@ -10,20 +10,29 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.backends import Backend
+from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.inference import as_inputs, dense, on_device, to_leaves
-from anyarray_mlp.model import MLP
+from anyarray_mlp.model import MLP, check_network
+from anyarray_mlp.options import with_known_options
 from anyarray_mlp.parameters import Leaves
 from anyarray_mlp.training.batches import (
     check_host_batch,
     check_penalties,
-    check_validation,
-    checked_weight,
+    check_scale,
+    checked_metrics,
+    checked_validation,
 )
 from anyarray_mlp.training.evaluation import Evaluation
 from anyarray_mlp.training.progress import fresh_state, to_vector
 from anyarray_mlp.training.records import Epoch, TrainingState
+from anyarray_mlp.values import (
+    check_callable,
+    check_not_negative,
+    check_whole,
+    checked_weight,
+    is_true,
+)
 
 Array = Any
 Host = NDArray[Any]
@@ -40,18 +49,19 @@ class Minimum(NamedTuple):
     converged: bool
 
 
+@with_known_options
 def minimize(
     mlp: MLP,
     x: Array,
     targets: Array,
     *,
-    backend: Backend,
+    backend: str | Backend | None = None,
     epochs: int,
     initial: Host | TrainingState,
-    report: Callable[[Epoch], bool | None],
+    report: Callable[[Epoch], object],
     sample_weight: Array | None = None,
     validation: tuple[Array, Array] | None = None,
-    metrics: Sequence[str] = (),
+    metrics: str | Sequence[str] = (),
     task: str | None = None,
     alpha: float = 0.0,
     input_scale: float | None = None,
@@ -67,6 +77,9 @@ def minimize(
     """
     from scipy.optimize import minimize as scipy_minimize
 
+    if not isinstance(backend, Backend):
+        backend = select_backend(backend)
+    check_network(mlp)
     if mlp.dropout_layers:
         raise UsageError("lbfgs needs a loss that is the same each time: set dropout to 0.")
     if backend.arithmetic != "plain":
@@ -75,8 +88,14 @@ def minimize(
         )
     x = dense(x)
     check_host_batch(mlp, x, targets)
-    check_validation(mlp, validation)
+    epochs = check_whole("epochs", epochs, 0)
+    check_callable("report", report, "a function of an epoch")
+    validation = checked_validation(mlp, validation)
+    metrics = checked_metrics(mlp, metrics, task)
     check_penalties(alpha, clip_norm=None)
+    check_scale(input_scale)
+    check_not_negative("gradient_tol", gradient_tol)
+    max_evaluations = check_whole("max_evaluations", max_evaluations, 1)
     sample_weight = checked_weight(sample_weight, x.shape[0])
     start = fresh_state(mlp, None, initial)
     started = time.perf_counter()
@@ -94,6 +113,7 @@ def minimize(
     run = backend.jit(loss_and_grad)
     held = np.array(start.parameters, dtype=backend.dtype)
     parts = tuple(mlp.layout.split(held))
+    raised: list[StopIteration] = []
     iteration = start.epoch
     evaluations = 0
 
@@ -135,7 +155,12 @@ def minimize(
             on_device=lambda: (to_leaves(mlp, backend, vector), ()),
             step_losses=np.array([float(intermediate_result.fun)]),
         )
-        if report(epoch):
+        try:
+            over = is_true(report(epoch))
+        except StopIteration as error:  # the user's own, which SciPy would take for a wish to stop
+            raised.append(error)
+            raise
+        if over:
             raise StopIteration
 
     result = scipy_minimize(
@@ -146,4 +171,6 @@ def minimize(
         callback=after_iteration,
         options={"maxiter": epochs, "maxfun": max_evaluations, "gtol": gradient_tol},
     )
+    if raised:
+        raise raised[0]
     return Minimum(result.x, float(result.fun), result.status == 0)

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.inference import to_leaves
-from anyarray_mlp.model import MLP
+from anyarray_mlp.model import MLP, is_finite
 from anyarray_mlp.optimizers import Optimizer, State
 from anyarray_mlp.parameters import Leaves
 from anyarray_mlp.training.records import TrainingState
+from anyarray_mlp.values import refuse
 
 Host = NDArray[Any]
 
@@ -32,9 +33,16 @@ def fresh_state(
                 "the same network and optimizer."
             )
         return initial
+    if not isinstance(initial, np.ndarray) or initial.dtype.kind not in "fiu":
+        refuse("initial", "a vector of numbers (p,) or a TrainingState", initial)
     if initial.shape != (mlp.layout.size,):
         raise UsageError(
             f"Initial parameters must have shape ({mlp.layout.size},) for sizes {mlp.sizes}, got {initial.shape}."
+        )
+    if not is_finite(initial, rows=1 << 16):
+        place = int(np.argmin(np.isfinite(initial)))
+        raise UsageError(
+            f"Initial parameters hold {initial[place]} at place {place}: give finite numbers."
         )
     moments = tuple(np.zeros(mlp.layout.size) for _ in range(n_moments))
     return TrainingState(np.asarray(initial), moments, 0, 0)

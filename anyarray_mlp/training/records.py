@@ -82,9 +82,6 @@ def left_behind() -> Any:
     raise UsageError("A copied epoch holds figures only: take its snapshot where it was trained.")
 
 
-Callback = Callable[[Epoch], bool | None]
-
-
 @dataclass(frozen=True)
 class Fit:
     """What `fit` came to: final parameters (p,), one record per epoch, and why it stopped.

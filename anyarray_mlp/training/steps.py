@@ -74,7 +74,7 @@ def step_inputs(
     backend: Backend,
     indices: NDArray[np.int64],
     step: int,
-    rates: Sequence[float],
+    rates: NDArray[np.float64] | Sequence[float],
     seed: int,
 ) -> tuple[Array, ...]:
     """What changes from step to step, on the device, each with a leading axis of K steps.
