@@ -16,7 +16,7 @@ from anyarray_mlp.errors import ModelFileError
 from anyarray_mlp.inference import Predictor, to_leaves
 from anyarray_mlp.metrics import find_score, predicted_labels
 from anyarray_mlp.model import MLP
-from anyarray_mlp.persistence import MODEL_NAME, ModelFile, load, save
+from anyarray_mlp.persistence import ModelFile, load, model_in, save
 from anyarray_mlp.training import Evaluation
 
 Host = NDArray[Any]
@@ -147,7 +147,7 @@ class TrainedModel:
     def load(cls, path: str | os.PathLike[str]) -> TrainedModel:
         """Read a model file, or the one in a run's folder; `ModelFileError` where it does not hold together."""
         if os.path.isdir(path):
-            path = os.path.join(path, MODEL_NAME)
+            path = model_in(path)
         return cls.from_file(load(path), os.fspath(path))
 
     @classmethod

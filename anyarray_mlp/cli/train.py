@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from anyarray_mlp.cli.preparation import Prepared
     from anyarray_mlp.cli.resuming import Checkpoints
     from anyarray_mlp.diagnosis import RunMonitor
+    from anyarray_mlp.errors import DivergedError
     from anyarray_mlp.model import MLP
     from anyarray_mlp.optimizers import Optimizer
     from anyarray_mlp.persistence import RunFolder
@@ -201,7 +201,7 @@ def command(**settings: Any) -> int:
     held out to test the final model on, unless it comes with a test set.
     """
     from anyarray_mlp.cli.flags import refuse_idle_flags
-    from anyarray_mlp.cli.resuming import explicit_flags, resumed_settings
+    from anyarray_mlp.cli.resuming import explicit_flags, resume_command, resumed_settings
     from anyarray_mlp.errors import UsageError
     from anyarray_mlp.persistence import RunFolder
 
@@ -226,8 +226,10 @@ def command(**settings: Any) -> int:
             run = stack.enter_context(RunFolder.create(folder, overwrite=overwrite))
         try:
             return train_in(run, plan)
-        except BaseException:
+        except BaseException as error:
             run.discard_unless_begun()
+            if isinstance(error, KeyboardInterrupt) and run.load_checkpoint() is not None:
+                click.echo(f"go on with: {resume_command(run)}", err=True)
             raise
 
 
@@ -295,26 +297,28 @@ def train_in(run: RunFolder, plan: Plan) -> int:
     """Train as planned and leave the results in an open run folder; the exit code."""
     from dataclasses import replace
 
-    from anyarray_mlp.cli.resuming import Checkpoints, configuration
+    from anyarray_mlp.cli.kept_settings import configuration
+    from anyarray_mlp.cli.resuming import Checkpoints
     from anyarray_mlp.diagnosis import RunMonitor
     from anyarray_mlp.errors import DivergedError
 
     settings, model = plan.settings, plan.model
-    checkpoints = Checkpoints(run, plan.prepared.training, plan.stopping, plan.schedule)
-    start = checkpoints.restore(model.mlp) if settings["resume"] else None
-    done = 0 if start is None else start.epoch
-    finished = done >= settings["epochs"]
-    if finished:
-        click.echo(f"the run has {done} epochs already: give --epochs above {done}", err=True)
-    else:
-        run.write_config(configuration(settings))
+    checkpoints = Checkpoints(run, plan)
+    start = None
+    if settings["resume"]:
+        start = checkpoints.restore()
+        ending = checkpoints.ending(settings["epochs"])
+        if ending is not None:
+            return leave_ended(run, plan, checkpoints, ending)
+        checkpoints.rewind_metrics()
+    run.write_config(configuration(settings))
     if not settings["quiet"]:
         click.echo(describe(plan.prepared, model.mlp, plan.backend, settings), err=True)
         for warning in identifiers(plan.prepared):
             click.echo(warning, err=True)
     options = fit_options(plan, start)
     monitor = None
-    if settings["diagnose"] and not finished:
+    if settings["diagnose"]:
         monitor = RunMonitor(
             model.mlp,
             plan.prepared.training.x,
@@ -328,28 +332,98 @@ def train_in(run: RunFolder, plan: Plan) -> int:
     try:
         result = fit_plan(plan, checkpoints, monitor, options)
     except DivergedError as error:
-        message = as_flags(str(error))
-        if error.parameters is not None:
-            run.save_model(replace(model, parameters=error.parameters).to_file())
-            message += f" The parameters of the epoch before are in {run.model_path}."
-        error = DivergedError(message, error.parameters, error.step_losses)
-        if monitor is not None:
-            said = monitor.finish(error)
-            said.save(run.path)
-            if not settings["quiet"]:
-                click.echo(as_flags(said.summary()), err=True)
-        raise error from None
+        raise leave_diverged(run, plan, checkpoints, monitor, error) from None
+    interrupted = result.stopped == "interrupted"
+    if interrupted and not checkpoints.epochs and (run.replaces or not result.history):
+        click.echo("interrupted before the first epoch was done; nothing is kept", err=True)
+        run.discard_unless_begun()
+        return exit_code(result)
     model = replace(model, parameters=result.parameters)
     run.save_model(model.to_file())
     # Everything is kept before anything is printed, which may fail.
     diagnosis = None if monitor is None else monitor.finish(result)
     if diagnosis is not None:
-        diagnosis.save(run.path)
-    report(run, plan, model, result)
+        diagnosis.save(run.home)
+    if not interrupted:
+        # Only now: a run whose model was not saved has not ended.
+        checkpoints.save_last(result.stopped)
+    run.take_over()
+    report(run, plan, model, result, checkpoints)
     if diagnosis is not None and not settings["quiet"]:
         click.echo(as_flags(diagnosis.summary()), err=True)
-    if result.signal is not None:
-        return 143 if result.signal == signal.SIGTERM else 130
+    return exit_code(result)
+
+
+def exit_code(result: Fit) -> int:
+    """That of a process which the signal ended, where one did."""
+    return 0 if result.signal is None else 128 + result.signal
+
+
+def leave_diverged(
+    run: RunFolder,
+    plan: Plan,
+    checkpoints: Checkpoints,
+    monitor: RunMonitor | None,
+    error: DivergedError,
+) -> DivergedError:
+    """Keep the last epoch's parameters and say what went wrong; the error to end with."""
+    from dataclasses import replace
+
+    from anyarray_mlp.errors import DivergedError
+
+    last = checkpoints.last
+    if last is not None:
+        model = replace(plan.model, parameters=last.arrays["parameters"])
+        run.save_model(model.to_file())
+    said = None if monitor is None else monitor.finish(error)
+    if said is not None and (last is not None or not run.replaces):
+        said.save(run.home)
+    kept = "Nothing was learned, so no model is saved"
+    kept += "." if not run.replaces else f": {run.path} keeps the run that was there."
+    if last is not None:
+        checkpoints.save_last("diverged")
+        run.take_over()
+        kept = f"The parameters of the epoch before are in {run.model_path}."
+    if said is not None and not plan.settings["quiet"]:
+        click.echo(as_flags(said.summary()), err=True)
+    message = f"{as_flags(str(error))} {kept}"
+    return DivergedError(message, error.parameters, error.step_losses)
+
+
+def leave_ended(run: RunFolder, plan: Plan, checkpoints: Checkpoints, ending: str) -> int:
+    """Say that a run that is to go on has ended already and leave it as it is; the exit code."""
+    from dataclasses import replace
+
+    from anyarray_mlp.errors import DivergedError
+    from anyarray_mlp.persistence.files import exists
+    from anyarray_mlp.trained import TrainedModel
+    from anyarray_mlp.training import Fit
+
+    epochs, last = checkpoints.epochs, checkpoints.last
+    assert last is not None
+    if last.state["stopped"] is None or not exists(run.model_path):
+        # It was cut between its last epoch and its end.
+        parameters = last.arrays["parameters"]
+        if ending != "diverged":
+            parameters = last.arrays.get("best_parameters", parameters)
+        run.save_model(replace(plan.model, parameters=parameters).to_file())
+        checkpoints.save_last(ending)
+    run.take_over()
+    new_run = "start a new run with another --out"
+    if ending == "diverged":
+        raise DivergedError(
+            f"The run diverged after epoch {epochs}, and would again; {run.model_path} has the parameters of that "
+            f"epoch: {new_run} and a lower --learning-rate-init, or --clip-norm."
+        )
+    said = {
+        "finished": f"the run has {epochs} epochs already: give --epochs above {epochs}",
+        "early": f"the run stopped early after epoch {epochs}, which more --epochs do not change: {new_run} and a "
+        "larger --patience or without --early-stopping",
+        "converged": f"lbfgs had converged after epoch {epochs}, so more --epochs change nothing: {new_run}",
+    }
+    click.echo(f"{said[ending]}; nothing was changed", err=True)
+    model = TrainedModel.from_file(run.load_model(), str(run.model_path))
+    report(run, plan, model, Fit(model.parameters, (), ending), checkpoints)
     return 0
 
 
@@ -494,8 +568,10 @@ def report(
     plan: Plan,
     model: TrainedModel,
     result: Fit,
+    checkpoints: Checkpoints,
 ) -> None:
-    """Print what came of the run: test scores, and where everything is."""
+    """Print what came of the run: test scores, where everything is, and what to type next."""
+    from anyarray_mlp.cli.resuming import resume_command, shown_path
     from anyarray_mlp.persistence.plain_json import plain
 
     prepared, backend, settings = plan.prepared, plan.backend, plan.settings
@@ -508,7 +584,7 @@ def report(
             "rows": {"training": len(prepared.training), held_out: len(test)},
             "scores": plain(scores, "scores", null_for_nonfinite=True),
             "scored_on": held_out,
-            "epochs": result.history[-1].epoch if result.history else 0,
+            "epochs": checkpoints.epochs,
             "stopped": result.stopped,
             "seconds": round(result.history[-1].seconds, 3) if result.history else 0.0,
             "backend": backend.name,
@@ -518,18 +594,42 @@ def report(
             "run": str(run.path),
         }
         if backend.arithmetic != "plain":
-            summary |= {"arithmetic": backend.arithmetic, "hash": result.hash}
+            summary |= {"arithmetic": backend.arithmetic}
+            if result.history:
+                summary |= {"hash": result.hash}
         click.echo(json.dumps(summary, indent=2))
-        return
-    if result.stopped in ("early", "interrupted"):
-        last = result.history[-1].epoch if result.history else 0
-        reason = {"early": "stopped early", "interrupted": "interrupted"}[result.stopped]
-        click.echo(f"{reason} after epoch {last}; what was learned is kept", err=True)
-    names = {name: f"{held_out} {name.replace('_', ' ')}" for name in scores}
-    click.echo("  ".join(f"{names[name]} {figure(value)}" for name, value in scores.items()))
-    if backend.arithmetic != "plain":
-        click.echo(f"hash {result.hash}")
-    click.echo(f"saved to {shown_path(run.path)}", err=True)
+    else:
+        shown = (
+            f"{held_out} {name.replace('_', ' ')} {figure(value)}" for name, value in scores.items()
+        )
+        click.echo("  ".join(shown))
+        if backend.arithmetic != "plain" and result.history:
+            click.echo(f"hash {result.hash}")
+    epochs = checkpoints.epochs
+    if result.stopped == "interrupted":
+        done = f"after epoch {epochs}" if epochs else "within the first epoch"
+        goes_on = "go on with" if epochs else "start it again with"
+        click.echo(
+            f"interrupted {done}; what was learned is kept; {goes_on}: {resume_command(run)}",
+            err=True,
+        )
+    elif result.stopped == "early" and result.history:
+        click.echo(f"stopped early after epoch {epochs}; the best one is kept", err=True)
+    if not settings["as_json"]:
+        click.echo(f"saved to {shown_path(run.path)}", err=True)
+    if not settings["quiet"] and not settings["as_json"]:
+        click.echo(f"next: {predict_command(run, settings['data'])}", err=True)
+
+
+def predict_command(run: RunFolder, data: str) -> str:
+    """What to type for predictions of rows in the form of the data."""
+    import shlex
+
+    from anyarray_mlp.cli.resuming import shown_path
+
+    suffixes = "".join(Path(data).suffixes[-2:]) if Path(data).is_file() else ".csv"
+    new = "IMAGES" if Path(data).is_dir() else f"new{suffixes}"
+    return shlex.join(["anyarray-mlp", "predict", shown_path(run.path), new])
 
 
 def identifiers(prepared: Prepared) -> Iterator[str]:
@@ -600,11 +700,3 @@ def default_folder(data: str, overwrite: bool) -> Path:
         number += 1
         folder = Path("runs") / f"{name}-{number}"
     return folder
-
-
-def shown_path(path: Path) -> str:
-    """A path as short as it can be from here."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
