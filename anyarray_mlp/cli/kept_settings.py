@@ -65,6 +65,7 @@ def read_settings(run: RunFolder, context: click.Context) -> dict[str, Any]:
             raise DataError(
                 f"{run.config_path}: {key[:60]!a} is no setting of train{hint}: take it out"
             )
+    unnamed = context.command.make_context(context.info_name, []).params
     settings = {}
     for name, param in params.items():
         if name in table:
@@ -73,7 +74,7 @@ def read_settings(run: RunFolder, context: click.Context) -> dict[str, Any]:
             except click.BadParameter as error:
                 reason = error.message[:300]
                 raise DataError(f"{run.config_path}, key {name!r}: {reason}") from None
-        elif may_be_left_out(param, context):
+        elif unnamed[str(name)] is None:
             settings[str(name)] = None
         else:
             raise DataError(
@@ -82,18 +83,13 @@ def read_settings(run: RunFolder, context: click.Context) -> dict[str, Any]:
     return settings
 
 
-def may_be_left_out(param: click.Parameter, context: click.Context) -> bool:
-    """Whether a parameter that the command line does not name is None."""
-    return not param.required and param.process_value(context, param.get_default(context)) is None
-
-
 def converted(value: Any, param: click.Parameter, context: click.Context) -> Any:
     """The value of a key as the flag of this name would give it; `click.BadParameter` where it cannot be."""
     if getattr(param, "is_flag", False):
         if not isinstance(value, bool):
             raise click.BadParameter(f"{in_words(value)} is neither true nor false.")
         return value
-    if param.multiple if isinstance(param, click.Option) else False:
+    if getattr(param, "multiple", False):
         if not isinstance(value, list):
             raise click.BadParameter(f"{in_words(value)} is no list.")
         return tuple(param.type.convert(text_of(item), param, context) for item in value)

@@ -147,9 +147,11 @@ class Checkpoints:
         """The state of the newest whole checkpoint, with early stopping and schedule as they were."""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            self.last = self.run.load_checkpoint()
-        for warning in caught:
-            click.echo(f"warning: {warning.message}", err=True)
+            try:
+                self.last = self.run.load_checkpoint()
+            finally:
+                for warning in caught:
+                    click.echo(f"warning: {warning.message}", err=True)
         if self.last is None:
             return None
         state, arrays = self.last.state, self.last.arrays

@@ -204,6 +204,7 @@ def command(**settings: Any) -> int:
     from anyarray_mlp.cli.resuming import explicit_flags, resume_command, resumed_settings
     from anyarray_mlp.errors import UsageError
     from anyarray_mlp.persistence import RunFolder
+    from anyarray_mlp.persistence.checkpoint import checkpoint_steps
 
     with ExitStack() as stack:
         run = None
@@ -227,8 +228,9 @@ def command(**settings: Any) -> int:
         try:
             return train_in(run, plan)
         except BaseException as error:
+            goes_on = bool(checkpoint_steps(run.home))
             run.discard_unless_begun()
-            if isinstance(error, KeyboardInterrupt) and run.load_checkpoint() is not None:
+            if goes_on and isinstance(error, KeyboardInterrupt):
                 click.echo(f"go on with: {resume_command(run)}", err=True)
             raise
 
@@ -401,13 +403,18 @@ def leave_ended(run: RunFolder, plan: Plan, checkpoints: Checkpoints, ending: st
 
     epochs, last = checkpoints.epochs, checkpoints.last
     assert last is not None
-    if last.state["stopped"] is None or not exists(run.model_path):
-        # It was cut between its last epoch and its end.
+    kept = exists(run.model_path)
+    # An interrupted run that is asked for no more epochs than it has keeps the model that it has.
+    cut = last.state["stopped"] is None and (
+        ending != "finished" or run.read_config()["epochs"] <= epochs
+    )
+    if cut or not kept:  # between the last epoch and the end of the run
         parameters = last.arrays["parameters"]
         if ending != "diverged":
             parameters = last.arrays.get("best_parameters", parameters)
         run.save_model(replace(plan.model, parameters=parameters).to_file())
         checkpoints.save_last(ending)
+    left = "its model is saved now" if cut or not kept else "nothing was changed"
     run.take_over()
     new_run = "start a new run with another --out"
     if ending == "diverged":
@@ -421,7 +428,7 @@ def leave_ended(run: RunFolder, plan: Plan, checkpoints: Checkpoints, ending: st
         "larger --patience or without --early-stopping",
         "converged": f"lbfgs had converged after epoch {epochs}, so more --epochs change nothing: {new_run}",
     }
-    click.echo(f"{said[ending]}; nothing was changed", err=True)
+    click.echo(f"{said[ending]}; {left}", err=True)
     model = TrainedModel.from_file(run.load_model(), str(run.model_path))
     report(run, plan, model, Fit(model.parameters, (), ending), checkpoints)
     return 0

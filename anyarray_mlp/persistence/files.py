@@ -80,10 +80,6 @@ class Files:
     def status(self, descriptor: int) -> os.stat_result:
         return os.fstat(descriptor)
 
-    def status_of(self, path: Path) -> os.stat_result:
-        """The status of what has this name, a link not followed."""
-        return os.lstat(path)
-
     def lock(self, descriptor: int) -> None:
         """Lock an open file until it is closed; BlockingIOError where another has it."""
         if sys.platform == "win32":
@@ -287,7 +283,7 @@ def atomic_write(
     if exists(target):
         if not overwrite:
             raise output_exists(target)
-        mode = disk.status_of(target).st_mode
+        mode = os.lstat(target).st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
             # A rename would put a file in the place of a device.
             raise storage_error(
@@ -359,19 +355,19 @@ def flush(path: Path) -> None:
 def exists(path: Path) -> bool:
     """Whether something has this name, be it a link that leads nowhere."""
     with storage_errors("read", path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        disk.status_of(path)
+        os.lstat(path)
         return True
     return False
 
 
 def is_link(path: Path) -> bool:
     """Whether a link has this name."""
-    return exists(path) and stat.S_ISLNK(disk.status_of(path).st_mode)
+    return exists(path) and stat.S_ISLNK(os.lstat(path).st_mode)
 
 
 def is_folder(path: Path) -> bool:
     """Whether a folder, and no link to one, has this name."""
-    return exists(path) and stat.S_ISDIR(disk.status_of(path).st_mode)
+    return exists(path) and stat.S_ISDIR(os.lstat(path).st_mode)
 
 
 def remove(path: Path) -> None:
@@ -401,7 +397,7 @@ def names_in(folder: Path) -> list[str]:
     return []
 
 
-def rename(source: Path, target: Path) -> None:
+def move(source: Path, target: Path) -> None:
     """Give a file or folder another name in the same folder, in one step that lasts."""
     with storage_errors("rename", source):
         disk.replace(source, target)
@@ -412,7 +408,7 @@ def remove_folder(folder: Path) -> None:
     """Remove a folder and the files in it: its name is gone in one step, whatever happens then."""
     with signals_held(), storage_errors("remove", folder):
         doomed = temporary_name(folder)
-        rename(folder, doomed)
+        move(folder, doomed)
         remove_files(doomed)
 
 
@@ -466,7 +462,7 @@ class FileLock:
     def has_the_name(self) -> bool:
         """Whether the locked file is the one that has the name."""
         try:
-            return os.path.samestat(disk.status(self.descriptor), disk.status_of(self.path))
+            return os.path.samestat(disk.status(self.descriptor), os.lstat(self.path))
         except FileNotFoundError:
             return False
 
@@ -495,7 +491,7 @@ class DirectoryLock:
 
     def acquire(self) -> None:
         with signals_held():
-            with storage_errors("lock", self.folder):
+            with storage_errors("lock", self.path):
                 try:
                     self.held = FileLock(self.path)
                 except BlockingIOError:

@@ -39,13 +39,13 @@ from anyarray_mlp.persistence.files import (
     is_folder,
     is_link,
     make_folder,
+    move,
     read_file,
     real_path,
     remove,
     remove_empty_folder,
     remove_folder,
     remove_stale_temporaries,
-    rename,
     signals_held,
 )
 from anyarray_mlp.persistence.model_file import ModelFile, load, save
@@ -212,7 +212,7 @@ class RunFolder:
         if self.replaces:
             with signals_held():
                 flush(self.metrics_path)
-                rename(self.home, self.path / WHOLE_NAME)
+                move(self.home, self.path / WHOLE_NAME)
                 self.settle()
             self.home = self.path
 
