@@ -156,6 +156,14 @@ def test_an_interrupted_run_that_is_asked_for_fewer_epochs_keeps_its_model(cli):
     assert contents() == before
 
 
+def test_a_reproducible_run_has_the_hash_of_one_in_one_go(cli):
+    whole = cli(*TRAIN[:-3], "--out", "whole", "--epochs", 3, "--reproducible")[1]
+    assert cli(*TRAIN, 2, "--reproducible")[1] != whole
+    for _ in range(2):
+        assert cli(*RESUME, "--epochs", 3)[1] == whole
+    assert "hash " in whole
+
+
 # The settings that a run keeps.
 
 #: Edits of config.toml: a pattern, what takes its place, what is said.

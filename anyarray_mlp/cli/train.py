@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from anyarray_mlp.backends import Backend
     from anyarray_mlp.cli.preparation import Prepared
-    from anyarray_mlp.cli.resuming import Checkpoints
+    from anyarray_mlp.cli.resuming import Checkpoints, shown_path
     from anyarray_mlp.diagnosis import RunMonitor
     from anyarray_mlp.errors import DivergedError
     from anyarray_mlp.model import MLP
@@ -182,14 +182,14 @@ if TYPE_CHECKING:
 @click.option(
     "--overwrite",
     is_flag=True,
-    help="Replace the run that is in the folder: that of --out, or runs/NAME.",
+    help="Replace the run that is in the folder, that of --out or runs/NAME, once the new one has ended with a model.",
 )
 @click.option(
     "--resume",
     is_flag=True,
     help="Go on with the run in the folder of --out, as if it had not stopped; of its settings, only --epochs, "
     "--device and --backend may change. With a new --epochs, step, exponential and cosine rates are those of a run "
-    "of that length; lbfgs learns the curvature anew.",
+    "of that length; lbfgs learns the curvature anew. A run that stopped early, converged or diverged has ended.",
 )
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
@@ -315,6 +315,8 @@ def train_in(run: RunFolder, plan: Plan) -> int:
         checkpoints.rewind_metrics()
     run.write_config(configuration(settings))
     if not settings["quiet"]:
+        if run.replaces:
+            click.echo(f"{shown_path(run.path)} keeps its run until this one has ended", err=True)
         click.echo(describe(plan.prepared, model.mlp, plan.backend, settings), err=True)
         for warning in identifiers(plan.prepared):
             click.echo(warning, err=True)
@@ -601,17 +603,15 @@ def report(
             "run": str(run.path),
         }
         if backend.arithmetic != "plain":
-            summary |= {"arithmetic": backend.arithmetic}
-            if result.history:
-                summary |= {"hash": result.hash}
+            summary |= {"arithmetic": backend.arithmetic, "hash": hash_of(run, result)}
         click.echo(json.dumps(summary, indent=2))
     else:
         shown = (
             f"{held_out} {name.replace('_', ' ')} {figure(value)}" for name, value in scores.items()
         )
         click.echo("  ".join(shown))
-        if backend.arithmetic != "plain" and result.history:
-            click.echo(f"hash {result.hash}")
+        if backend.arithmetic != "plain":
+            click.echo(f"hash {hash_of(run, result)}")
     epochs = checkpoints.epochs
     if result.stopped == "interrupted":
         done = f"after epoch {epochs}" if epochs else "within the first epoch"
@@ -626,6 +626,18 @@ def report(
         click.echo(f"saved to {shown_path(run.path)}", err=True)
     if not settings["quiet"] and not settings["as_json"]:
         click.echo(f"next: {predict_command(run, settings['data'])}", err=True)
+
+
+def hash_of(run: RunFolder, result: Fit) -> str:
+    """The hash of a whole run, which may have gone on several times."""
+    from anyarray_mlp.training import run_hash
+
+    told = run.read_metrics()
+    losses, validation_losses = (
+        [record[name] for record in told if record.get(name) is not None]
+        for name in ("loss", "validation_loss")
+    )
+    return run_hash(losses, validation_losses, result.parameters)
 
 
 def predict_command(run: RunFolder, data: str) -> str:

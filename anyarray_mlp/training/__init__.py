@@ -10,7 +10,7 @@ from anyarray_mlp.training.evaluation import Evaluation
 from anyarray_mlp.training.fitting import find_optimizer, find_schedule, fit
 from anyarray_mlp.training.lbfgs import minimize
 from anyarray_mlp.training.progress import fresh_state, to_vector
-from anyarray_mlp.training.records import Callback, Epoch, Fit, TrainingState
+from anyarray_mlp.training.records import Callback, Epoch, Fit, TrainingState, run_hash
 from anyarray_mlp.training.signals import interruption
 from anyarray_mlp.training.steps import StepStatistics, dropout_keys, step_inputs, training_step
 
@@ -35,6 +35,7 @@ __all__ = [
     "minimize",
     "on_device",
     "predict",
+    "run_hash",
     "step_inputs",
     "to_leaves",
     "to_vector",

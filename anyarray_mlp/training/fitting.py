@@ -51,8 +51,8 @@ def fit(
 
     `backend` is a name, or what `select_backend` gives. `optimizer` is a name of `optimizers.OPTIMIZERS`, "lbfgs",
     or an `Optimizer`; `learning_rate` a name of `schedules.SCHEDULES` or a function of the step. A callback that
-    returns True ends training. Ctrl-C (or SIGTERM) ends it after the steps already running, and what was learned
-    is kept; a second one aborts. The other options are those of `train`, or of `minimize` for lbfgs,
+    returns True ends training. Ctrl-C (or SIGTERM, SIGHUP) ends it after the steps already running, and what was
+    learned is kept; a second one aborts. The other options are those of `train`, or of `minimize` for lbfgs,
     and so are the errors.
 
     Where `initial` is a `TrainingState` to go on from, `epochs` more are run, a named schedule spans those done and
