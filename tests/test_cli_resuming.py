@@ -129,8 +129,10 @@ def diverging_in_epoch(number):
         yield
 
 
-def test_a_run_cut_between_its_last_epoch_and_its_end_is_ended(cli, monkeypatch):
-    assert cli(*TRAIN, 4, "--early-stopping")[0] == 0
+@pytest.mark.parametrize("rate", [0.001, 0.1], ids=["finished", "early"])
+def test_a_run_cut_between_its_last_epoch_and_its_end_is_ended(cli, rate):
+    options = ("--early-stopping", "--patience", 1, "--learning-rate-init", rate)
+    assert cli(*TRAIN, 4 if rate < 0.1 else 90, *options)[0] == 0
     whole = contents()
     checkpoint = load_checkpoint("run")
     for name in ("model.safetensors", "nothing"):
@@ -603,6 +605,46 @@ def test_predict_on_a_run_that_was_cut_says_how_to_go_on(cli):
     code, _, err = cli("diagnose", "run")
     assert code == 74
     assert "train --resume" in err
+
+
+def test_a_run_without_a_checkpoint_does_not_start_again_in_silence(cli):
+    assert cli(*TRAIN, 2)[0] == 0
+    Path("run/checkpoint-0000000002.safetensors").unlink()
+    before = contents()
+    code, _, err = cli(*RESUME, "--epochs", 5)
+    assert code == 74
+    assert "has a model and no checkpoint" in err
+    assert contents() == before
+    Path("run/model.safetensors").unlink()
+    code, _, err = cli(*RESUME, "--epochs", 3)
+    assert code == 0
+    assert "the run has no checkpoint: it starts from its beginning" in err
+    assert epochs_told() == [1, 2, 3]
+    for name in ("model.safetensors", "checkpoint-0000000003.safetensors"):
+        code, _, err = cli("train", "--resume", "--out", f"run/{name}")
+        assert code == 74
+        assert f"{name} is a file: name the folder of a run to resume" in err
+
+
+def test_an_interrupt_within_the_first_epoch_replaces_nothing(cli, monkeypatch):
+    from anyarray_mlp.training import signals
+
+    monkeypatch.setattr("anyarray_mlp.training.epochs.STEPS_PER_RUN", 1)
+    handled = signals.Interrupted.is_set
+    monkeypatch.setattr(
+        signals.Interrupted,
+        "is_set",
+        lambda self: setattr(self, "signal", signal.SIGINT) or not handled(self),
+    )
+    code, _, err = cli(*TRAIN, 9)
+    assert code == 130
+    assert "interrupted within the first epoch; what was learned is kept" in err
+    assert cli("predict", "run", "iris")[0] == 0
+    before = contents()
+    code, _, err = cli(*TRAIN, 9, "--seed", 5, "--overwrite")
+    assert code == 130
+    assert "interrupted before the first epoch was done; nothing is kept" in err
+    assert contents() == before
 
 
 def test_a_run_that_is_replaced_keeps_what_no_run_made(cli):

@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import random
 import shutil
 import tomllib
 
@@ -13,10 +14,23 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from persistence_faults import FailingFiles, WatchedFiles
+from persistence_faults import (
+    FailingFiles,
+    RecordingFiles,
+    RecordingWithoutFsync,
+    RecordingWithoutFsyncDir,
+    WatchedFiles,
+    after_power_loss,
+)
 from test_persistence_files import run_child
 
-from anyarray_mlp.errors import DataError, LockedError, OutputExistsError, StorageError, UsageError
+from anyarray_mlp.errors import (
+    DataError,
+    LockedError,
+    OutputExistsError,
+    StorageError,
+    UsageError,
+)
 from anyarray_mlp.persistence import Checkpoint, ModelFile, RunFolder, files, to_toml
 
 MODEL = ModelFile({"sizes": [1, 1]}, {"w": np.ones(1)})
@@ -279,6 +293,44 @@ def test_a_kill_at_any_operation_leaves_the_old_run_or_the_new_one(tmp_path):
     assert {(1, 0), (1, 1), (2, 0)} <= set(found)  # a new run that was cut is the one to go on with
 
 
+def runs_lost(monkeypatch, tmp_path, recorder, schedules: int) -> int:
+    """The number of power losses, while a run takes the place of another, that leave neither whole."""
+    live = tmp_path / "live"
+    leave_a_run(live, 1)
+    recording = recorder(live)
+    recording.acknowledge(1)
+    monkeypatch.setattr(files, "disk", recording)
+    leave_a_run(live, 2)
+    recording.acknowledge(2)
+    monkeypatch.setattr(files, "disk", files.Files())
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    lost = 0
+    for number in range(schedules):
+        left, promised = after_power_loss(recording.record, random.Random(number))
+        folder = tmp_path / str(number)
+        for name, content in left.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+        try:
+            seed = seed_of_the_run(folder)
+            with RunFolder.resume(folder):
+                pass
+            lost += seed < promised or seed_of_the_run(folder) != seed
+        except Exception:
+            lost += 1
+        shutil.rmtree(folder)
+    return lost
+
+
+def test_a_power_loss_leaves_the_old_run_or_the_new_one(monkeypatch, tmp_path):
+    assert runs_lost(monkeypatch, tmp_path, RecordingFiles, 200) == 0
+
+
+@pytest.mark.parametrize("mutant", [RecordingWithoutFsync, RecordingWithoutFsyncDir])
+def test_without_either_fsync_a_power_loss_breaks_a_run(monkeypatch, tmp_path, mutant):
+    assert runs_lost(monkeypatch, tmp_path, mutant, 60) > 5
+
+
 # The folder of somebody else: what lies in it is not taken for what it links to.
 
 LINKED = ["model.safetensors", "config.toml", "metrics.jsonl", "diagnosis.json"]
@@ -328,6 +380,29 @@ def test_a_linked_folder_and_a_linked_holder_will_do(tmp_path):
     (tmp_path / "disk" / ".lock-holder").symlink_to(tmp_path / "victim")
     leave_a_run(tmp_path / "run", 1)
     assert seed_of_the_run(tmp_path / "disk") == 1
+    assert (tmp_path / "victim").read_bytes() == b"precious"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs links")
+def test_a_link_that_is_put_there_while_a_run_goes_on_is_not_followed(monkeypatch, tmp_path):
+    (tmp_path / "victim").write_bytes(b"precious")
+
+    class PlantingFiles(files.Files):
+        def unlink(self, path):
+            super().unlink(path)
+            if path.name == ".lock-holder":
+                path.symlink_to(tmp_path / "victim")
+
+    with RunFolder.create(tmp_path / "run") as run:
+        run.metrics_path.symlink_to(tmp_path / "victim")
+        with pytest.raises(StorageError, match="links are not followed in a run's folder"):
+            run.log({"epoch": 1})
+        run.metrics_path.unlink()
+        run.write_config({})
+    (tmp_path / "run" / ".lock-holder").touch()
+    monkeypatch.setattr(files, "disk", PlantingFiles())
+    with pytest.raises(StorageError, match=r"cannot lock .*: File exists"):
+        RunFolder.resume(tmp_path / "run")
     assert (tmp_path / "victim").read_bytes() == b"precious"
 
 

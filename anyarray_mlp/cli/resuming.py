@@ -29,6 +29,7 @@ from anyarray_mlp.data import Shuffler
 from anyarray_mlp.errors import DataError, ModelFileError, StorageError, UsageError
 from anyarray_mlp.persistence import Checkpoint, RunFolder
 from anyarray_mlp.persistence.checkpoint import checkpoint_path
+from anyarray_mlp.persistence.files import exists
 from anyarray_mlp.schedules import restore_schedule, schedule_state
 from anyarray_mlp.training import Epoch, TrainingState, find_optimizer
 
@@ -153,6 +154,12 @@ class Checkpoints:
                 for warning in caught:
                     click.echo(f"warning: {warning.message}", err=True)
         if self.last is None:
+            if exists(self.run.model_path):
+                raise StorageError(
+                    f"{self.run.path} has a model and no checkpoint, without which a run cannot go on: start a new run "
+                    "with another --out, or give --overwrite instead of --resume"
+                )
+            click.echo("the run has no checkpoint: it starts from its beginning", err=True)
             return None
         state, arrays = self.last.state, self.last.arrays
         source = str(checkpoint_path(self.run.home, self.last.step))

@@ -614,12 +614,10 @@ def report(
             click.echo(f"hash {hash_of(run, result)}")
     epochs = checkpoints.epochs
     if result.stopped == "interrupted":
-        done = f"after epoch {epochs}" if epochs else "within the first epoch"
-        goes_on = "go on with" if epochs else "start it again with"
-        click.echo(
-            f"interrupted {done}; what was learned is kept; {goes_on}: {resume_command(run)}",
-            err=True,
-        )
+        done, way_on = f"after epoch {epochs}", f"go on with: {resume_command(run)}"
+        if not epochs:
+            done, way_on = "within the first epoch", "to train it whole, start it with --overwrite"
+        click.echo(f"interrupted {done}; what was learned is kept; {way_on}", err=True)
     elif result.stopped == "early" and result.history:
         click.echo(f"stopped early after epoch {epochs}; the best one is kept", err=True)
     if not settings["as_json"]:

@@ -171,6 +171,8 @@ class RunFolder:
         run = cls(path)
         if not exists(run.path):
             raise StorageError(f"{run.path} is not there: name the folder of a run to resume")
+        if not is_folder(run.path):
+            raise StorageError(f"{run.path} is a file: name the folder of a run to resume")
         try:
             run.acquire()
             if exists(run.path / NEW_NAME / CONFIG_NAME):
