@@ -145,6 +145,22 @@ def test_a_run_cut_between_its_last_epoch_and_its_end_is_ended(cli, rate):
         assert contents() == whole
 
 
+def test_early_stopping_that_saw_no_figure_ends_a_run_too(cli, monkeypatch):
+    from anyarray_mlp.training import EarlyStopping
+
+    call = EarlyStopping.__call__
+    monkeypatch.setattr(
+        EarlyStopping,
+        "__call__",
+        lambda self, epoch: call(self, replace(epoch, validation_loss=np.nan)),
+    )
+    assert cli(*TRAIN, 9, "--early-stopping", "--patience", 2)[0] == 0
+    before = contents()
+    assert cli(*RESUME, "--epochs", 20)[0] == 0
+    assert contents() == before
+    assert epochs_told() == [1, 2]
+
+
 def test_an_interrupted_run_that_is_asked_for_fewer_epochs_keeps_its_model(cli):
     assert cli(*TRAIN, 4)[0] == 0
     checkpoint = load_checkpoint("run")
@@ -526,7 +542,7 @@ def test_a_run_that_learns_nothing_leaves_the_old_one_and_none_where_there_was_n
         code, _, err = cli(command, "new", "iris")
         assert code == 74
         assert "holds a run without a model" in err
-        assert "anyarray-mlp diagnose FOLDER says why" in err
+        assert "anyarray-mlp diagnose new says why" in err
         assert err.count("\n") == 1
     assert cli("diagnose", "new")[0] == 1
     assert cli("train", "iris", "--quiet", "--out", "new", "--epochs", 1)[0] == 0
@@ -600,7 +616,7 @@ def test_predict_on_a_run_that_was_cut_says_how_to_go_on(cli):
     code, _, err = cli("predict", "run", "iris")
     assert code == 74
     assert "holds a run without a model" in err
-    assert "anyarray-mlp train --resume --out FOLDER" in err
+    assert "go on with it (anyarray-mlp train --resume --out run)" in err
     Path("run/diagnosis.json").unlink()
     code, _, err = cli("diagnose", "run")
     assert code == 74

@@ -18,7 +18,6 @@ from anyarray_mlp.cli.environment import environment, that_matter, versions
 from anyarray_mlp.cli.flags import flag
 from anyarray_mlp.cli.kept_settings import (
     CIRCUMSTANCES,
-    OF_THE_CALL,
     changes,
     deciding,
     in_words,
@@ -71,7 +70,6 @@ def resumed_settings(
                 f"{flag(name)} cannot change when a run goes on: it was {in_words(kept[name])}. Leave it "
                 "out, or start a new run with another --out."
             )
-    assert settings.keys() == {*kept, *OF_THE_CALL}
     return settings
 
 

@@ -350,7 +350,7 @@ def train_in(run: RunFolder, plan: Plan) -> int:
         diagnosis.save(run.home)
     if not interrupted:
         # Only now: a run whose model was not saved has not ended.
-        checkpoints.save_last(result.stopped)
+        checkpoints.save_last("early" if result.stopped == "callback" else result.stopped)
     run.take_over()
     report(run, plan, model, result, checkpoints)
     if diagnosis is not None and not settings["quiet"]:

@@ -490,27 +490,30 @@ class DirectoryLock:
         self.held: FileLock | None = None
 
     def acquire(self) -> None:
-        with signals_held():
-            with storage_errors("lock", self.path):
+        with signals_held(), storage_errors("lock", self.path):
+            with contextlib.suppress(BlockingIOError):
+                self.held = FileLock(self.path)
+            if self.held is not None:
                 try:
-                    self.held = FileLock(self.path)
-                except BlockingIOError:
-                    raise LockedError(
-                        f"{self.folder} is in use by {self.holder()}: wait for it to end, stop it, "
-                        "or choose another folder"
-                    ) from None
-            try:
-                # Not in the lock file, which a hard link may share with any other file.
-                remove(self.folder / HOLDER_NAME)
-                with storage_errors("lock", self.folder):
-                    descriptor = disk.open(self.folder / HOLDER_NAME, WRITE_FLAGS | os.O_EXCL)
-                    try:
-                        write_all(descriptor, f"{os.getpid()} {platform.node() or '?'}\n".encode())
-                    finally:
-                        disk.close(descriptor)
-            except BaseException:
-                self.release()
-                raise
+                    self.name_holder()
+                except BaseException:
+                    self.release()
+                    raise
+        if self.held is None:
+            raise LockedError(
+                f"{self.folder} is in use by {self.holder()}: wait for it to end, stop it, "
+                "or choose another folder"
+            )
+
+    def name_holder(self) -> None:
+        """Say who holds the lock; not in the lock file, which a hard link may share with any other file."""
+        path = self.folder / HOLDER_NAME
+        remove(path)
+        descriptor = disk.open(path, WRITE_FLAGS | os.O_EXCL)
+        try:
+            write_all(descriptor, f"{os.getpid()} {platform.node() or '?'}\n".encode())
+        finally:
+            disk.close(descriptor)
 
     def release(self) -> None:
         if self.held is None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import tomllib
 from pathlib import Path
 from types import TracebackType
@@ -90,12 +91,13 @@ def model_in(path: str | os.PathLike[str]) -> Path:
     run = RunFolder(path)
     if exists(run.model_path) or not run.holds_a_run():
         return run.model_path
+    named = shlex.quote(os.fspath(path))
     if checkpoint_steps(run.home):
-        reason = "its training was cut before its end: go on with it (anyarray-mlp train --resume --out FOLDER)"
+        command = f"anyarray-mlp train --resume --out {named}"
+        reason = f"its training was cut before its end: go on with it ({command})"
     elif exists(run.home / DIAGNOSIS_NAME):
-        reason = (
-            "its training learned nothing: anyarray-mlp diagnose FOLDER says why; train it again"
-        )
+        command = f"anyarray-mlp diagnose {named}"
+        reason = f"its training learned nothing: {command} says why; train it again"
     else:
         reason = "its training ended before it had learned anything: train it again"
     raise StorageError(f"{run.path} holds a run without a model, as {reason}")
