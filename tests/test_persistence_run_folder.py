@@ -373,6 +373,21 @@ def test_nothing_is_written_through_a_link(tmp_path, name, kind):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs links")
+@pytest.mark.parametrize("name", [".new-run", ".whole-run"])
+def test_a_linked_folder_within_is_another_ones(tmp_path, name):
+    leave_a_run(tmp_path / "victim", 2)
+    (tmp_path / "victim" / ".model.safetensors.1-0011aabb.tmp").write_bytes(b"precious")
+    before = {path: path.read_bytes() for path in (tmp_path / "victim").iterdir()}
+    leave_a_run(tmp_path / "run", 1)
+    (tmp_path / "run" / name).symlink_to(tmp_path / "victim")
+    error = refusal_of(lambda: RunFolder.resume(tmp_path / "run").close())
+    assert error is None or f"{name} is a link" in str(error)
+    leave_a_run(tmp_path / "run", 3)
+    assert seed_of_the_run(tmp_path / "run") == 3
+    assert {path: path.read_bytes() for path in (tmp_path / "victim").iterdir()} == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs links")
 def test_a_linked_folder_and_a_linked_holder_will_do(tmp_path):
     (tmp_path / "disk").mkdir()
     (tmp_path / "run").symlink_to(tmp_path / "disk")

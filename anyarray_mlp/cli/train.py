@@ -228,9 +228,9 @@ def command(**settings: Any) -> int:
         try:
             return train_in(run, plan)
         except BaseException as error:
-            goes_on = bool(checkpoint_steps(run.home))
+            goes_on = isinstance(error, KeyboardInterrupt) and checkpoint_steps(run.home)
             run.discard_unless_begun()
-            if goes_on and isinstance(error, KeyboardInterrupt):
+            if goes_on:
                 click.echo(f"go on with: {resume_command(run)}", err=True)
             raise
 

@@ -179,12 +179,12 @@ class RunFolder:
             run.acquire()
             if exists(run.path / NEW_NAME / CONFIG_NAME):
                 run.home = run.path / NEW_NAME
-                remove_stale_temporaries(run.home)
             for file in (run.home, *files_of_run(run.home)):
                 if is_link(file):
                     raise StorageError(
                         f"{file} is a link, which is not followed when a run goes on: put the file itself there"
                     )
+            remove_stale_temporaries(run.home)
             if not run.holds_a_run():
                 raise StorageError(f"{run.path} holds no run to resume: name the folder of one")
         except BaseException:
