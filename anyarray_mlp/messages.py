@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 SHOWN_CHARACTERS = 60
 SHOWN_NAMES = 12
@@ -41,6 +43,14 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
 def shown_path(path: str | os.PathLike[str]) -> str:
     """A path as text that every encoding and JSON can keep: bytes that are no UTF-8 are written \\xff."""
     return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def from_here(path: Path) -> str:
+    """A path as short as it can be from the working directory, and not to be taken for a flag."""
+    with suppress(ValueError):
+        path = path.relative_to(Path.cwd())
+        return f"./{shown_path(path)}" if str(path).startswith("-") else shown_path(path)
+    return shown_path(path)
 
 
 def suggestion(name: object, names: Iterable[object]) -> str:

@@ -17,7 +17,7 @@ from anyarray_mlp.inference import Predictor, check_parameters, to_leaves
 from anyarray_mlp.metrics import find_score, predicted_labels
 from anyarray_mlp.model import MLP, check_network
 from anyarray_mlp.options import with_known_options
-from anyarray_mlp.persistence import MODEL_NAME, ModelFile, load, save
+from anyarray_mlp.persistence import ModelFile, load, model_in, save
 from anyarray_mlp.training import Evaluation
 from anyarray_mlp.values import as_array, check_boolean, check_instance, check_path, refuse
 
@@ -169,7 +169,7 @@ class TrainedModel:
         """Read a model file, or the one in a run's folder; `ModelFileError` where it does not hold together."""
         check_path("path", path)
         if os.path.isdir(path):
-            path = os.path.join(path, MODEL_NAME)
+            path = model_in(path)
         return cls.from_file(load(path), os.fspath(path))
 
     @classmethod

@@ -9,7 +9,7 @@
 # PYTHON   the interpreter that has the libraries; python3 by default.
 #
 # Libraries: CuPy, and CUDA builds of PyTorch and JAX as far as they can be had, with what the package itself and its
-# tests need: numpy, scipy, array-api-compat, scikit-learn, pandas, filelock, click; pytest, hypothesis,
+# tests need: numpy, scipy, array-api-compat, scikit-learn, pandas, threadpoolctl, click; pytest, hypothesis,
 # array-api-strict, matplotlib. Where there is no network, carry those that are missing as wheels:
 #
 #     pip download --no-deps -d .whl array-api-compat array-api-strict                         # where there is one

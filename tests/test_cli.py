@@ -710,9 +710,10 @@ def test_help_names_every_activation_loss_and_score(cli):
     assert missing == []
 
 
-def test_a_diagnosis_that_cannot_be_written_leaves_none_of_the_run_before(cli, here, monkeypatch):
+def test_a_diagnosis_that_cannot_be_written_leaves_the_run_before(cli, here, monkeypatch):
     arguments = ("train", "iris", "--epochs", 2, "--out", "run", "--quiet")
     assert cli(*arguments)[0] == 0
+    before = {path: path.read_bytes() for path in (here / "run").iterdir()}
     put = files.disk.replace
 
     def full(source, target):
@@ -724,7 +725,11 @@ def test_a_diagnosis_that_cannot_be_written_leaves_none_of_the_run_before(cli, h
     code, _, err = cli(*arguments, "--overwrite", "--seed", 5)
     assert code == 74
     assert "diagnosis.json: No space left on device; free some space" in err
-    assert not list((here / "run").glob("*diagnosis.json*"))
+    assert {path: path.read_bytes() for path in before} == before
+    monkeypatch.setattr(files.disk, "replace", put)
+    assert cli("train", "--resume", "--out", "run", "--quiet")[0] == 0
+    assert "seed = 5" in (here / "run" / "config.toml").read_text()
+    assert not (here / "run" / "diagnosis.json").exists()
 
 
 def command_line(arguments, here, **options):

@@ -7,6 +7,7 @@ import errno
 import os
 import random
 import re
+import signal
 import stat
 import subprocess
 import sys
@@ -247,6 +248,65 @@ def test_an_interrupt_leaves_no_temporary(monkeypatch, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         save(tmp_path / "m", model(1))
     assert left_in(tmp_path) == []
+
+
+class SignallingFiles(faults.WatchedFiles):
+    """A signal arrives three times ahead of operation number `at`."""
+
+    def __init__(self, at: int, number: int) -> None:
+        super().__init__()
+        self.at, self.number = at, number
+
+    def before(self, operation, arguments):
+        if self.count == self.at:
+            for _ in range(3):
+                os.kill(os.getpid(), self.number)
+
+
+@posix
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_signals_wait_for_the_end_of_a_write(monkeypatch, tmp_path, overwrite):
+    count = len(number_of_operations(monkeypatch, tmp_path, overwrite))
+    for at in range(1, count + 1):
+        monkeypatch.setattr(files, "disk", SignallingFiles(at, signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            save(tmp_path / str(at), model(1), overwrite)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        monkeypatch.setattr(files, "disk", files.Files())
+        assert version_at(tmp_path / str(at)) == 1
+    assert left_in(tmp_path) == sorted(str(at + 1) for at in range(count))
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_the_process_leaves_no_temporary(tmp_path, number):
+    child = run_child(
+        "import sys\n"
+        "import test_persistence_files as here\n"
+        "from anyarray_mlp.persistence import files, save\n"
+        "files.disk = here.SignallingFiles(3, int(sys.argv[2]))\n"
+        "save(sys.argv[1], here.model(1))\n"
+        "print('alive')\n",
+        str(tmp_path / "m"),
+        str(int(number)),
+    )
+    assert (child.returncode, child.stdout) == (-number, ""), child.stderr
+    assert left_in(tmp_path) == ["m"]
+    assert version_at(tmp_path / "m") == 1
+
+
+def test_a_signal_that_is_ignored_stays_ignored_and_other_threads_write_too(monkeypatch, tmp_path):
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        save(tmp_path / "m", model(1))
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    thread = threading.Thread(target=save, args=(tmp_path / "n", model(2)))
+    thread.start()
+    thread.join()
+    assert version_at(tmp_path / "n") == 2
 
 
 @posix
@@ -495,7 +555,61 @@ def test_of_eight_processes_one_gets_the_folder(tmp_path):
     assert sorted(child.returncode for child in children) == [0] + [75] * 7
     with DirectoryLock(folder):  # a process that ended holds nothing
         assert (folder / ".lock-holder").exists()
-    assert left_in(folder) == [".lock"]
+        assert (folder / ".lock").exists()
+    assert left_in(folder) == []
+
+
+def test_a_lock_counts_only_if_its_file_still_has_the_name(monkeypatch, tmp_path):
+    """Between the opening and the locking of the file its holder goes, and so does the name."""
+
+    class OvertakenFiles(files.Files):
+        overtaken = 0
+
+        def lock(self, descriptor):
+            if self.overtaken < 2:
+                self.overtaken += 1
+                (tmp_path / ".lock").unlink()
+                if self.overtaken == 2:
+                    (tmp_path / ".lock").touch()  # a third process made it anew
+            super().lock(descriptor)
+
+    monkeypatch.setattr(files, "disk", OvertakenFiles())
+    with DirectoryLock(tmp_path), pytest.raises(LockedError):
+        DirectoryLock(tmp_path).acquire()
+    assert left_in(tmp_path) == []
+
+
+RACING_CHILD = """
+import os, sys
+from pathlib import Path
+from anyarray_mlp.errors import LockedError
+from anyarray_mlp.persistence import DirectoryLock, files
+files.HOLDER_PATIENCE = 0
+folder, held = Path(sys.argv[1]), 0
+while held < 300:
+    try:
+        with DirectoryLock(folder):
+            os.close(os.open(folder / "one", os.O_CREAT | os.O_EXCL))
+            os.unlink(folder / "one")
+            held += 1
+    except LockedError:
+        pass
+"""
+
+
+@posix
+def test_processes_that_take_turns_are_never_two_at_a_time(tmp_path):
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", RACING_CHILD, str(tmp_path)],
+            env=child_environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    assert [child.communicate(timeout=120)[1] for child in children] == [""] * 4
+    assert left_in(tmp_path) == []
 
 
 def test_a_second_lock_in_the_same_process_is_refused(tmp_path):
@@ -520,18 +634,21 @@ def test_a_folder_that_cannot_be_locked(monkeypatch, tmp_path):
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(StorageError, match="cannot lock"):
         DirectoryLock(tmp_path / "file").acquire()
-    lock = DirectoryLock(tmp_path)
 
-    def refuse() -> None:
-        raise NotImplementedError
+    def refuse(descriptor) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(lock.lock, "acquire", refuse)
+    monkeypatch.setattr(files.disk, "lock", refuse)
     with pytest.raises(StorageError, match="has no locks"):
-        lock.acquire()
+        DirectoryLock(tmp_path).acquire()
 
 
 def test_a_lock_that_cannot_be_named_is_given_back(monkeypatch, tmp_path):
-    monkeypatch.setattr(files, "disk", faults.FailingFiles(2, errno.ENOSPC))
+    watch = faults.WatchedFiles()
+    monkeypatch.setattr(files, "disk", watch)
+    with DirectoryLock(tmp_path):
+        at = watch.names.index("write")
+    monkeypatch.setattr(files, "disk", faults.FailingFiles(at, errno.ENOSPC))
     with pytest.raises(StorageError, match="free some space"):
         DirectoryLock(tmp_path).acquire()
     monkeypatch.setattr(files, "disk", files.Files())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -37,7 +36,7 @@ from anyarray_mlp.cli.options import (
 )
 from anyarray_mlp.cli.output import announce, tell
 from anyarray_mlp.cli.spelling import Command
-from anyarray_mlp.messages import counted, shown_path
+from anyarray_mlp.messages import counted, from_here, shown_path
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from anyarray_mlp.cli.preparation import Prepared
     from anyarray_mlp.cli.resuming import Checkpoints
     from anyarray_mlp.diagnosis import RunMonitor
+    from anyarray_mlp.errors import DivergedError
     from anyarray_mlp.model import MLP
     from anyarray_mlp.optimizers import Optimizer
     from anyarray_mlp.persistence import RunFolder
@@ -204,14 +204,14 @@ if TYPE_CHECKING:
 @click.option(
     "--overwrite",
     is_flag=True,
-    help="Replace the run that is in the folder: that of --out, or runs/NAME.",
+    help="Replace the run that is in the folder, that of --out or runs/NAME, once the new one has ended with a model.",
 )
 @click.option(
     "--resume",
     is_flag=True,
     help="Go on with the run in the folder of --out, as if it had not stopped; of its settings, only --epochs, "
     "--device and --backend may change. With a new --epochs, step, exponential and cosine rates are those of a run "
-    "of that length; lbfgs learns the curvature anew.",
+    "of that length; lbfgs learns the curvature anew. A run that stopped early, converged or diverged has ended.",
 )
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
@@ -223,9 +223,10 @@ def command(**settings: Any) -> int:
     held out to test the final model on, unless it comes with a test set.
     """
     from anyarray_mlp.cli.flags import refuse_idle_flags
-    from anyarray_mlp.cli.resuming import explicit_flags, resumed_settings
+    from anyarray_mlp.cli.resuming import explicit_flags, resume_command, resumed_settings
     from anyarray_mlp.errors import UsageError
     from anyarray_mlp.persistence import RunFolder
+    from anyarray_mlp.persistence.checkpoint import checkpoint_steps
 
     with ExitStack() as stack:
         run = None
@@ -246,8 +247,11 @@ def command(**settings: Any) -> int:
             run = stack.enter_context(RunFolder.create(folder, overwrite=overwrite))
         try:
             return train_in(run, plan)
-        except BaseException:
+        except BaseException as error:
+            goes_on = isinstance(error, KeyboardInterrupt) and checkpoint_steps(run.home)
             run.discard_unless_begun()
+            if goes_on:
+                tell(f"go on with: {resume_command(run)}")
             raise
 
 
@@ -315,26 +319,30 @@ def train_in(run: RunFolder, plan: Plan) -> int:
     """Train as planned and leave the results in an open run folder; the exit code."""
     from dataclasses import replace
 
-    from anyarray_mlp.cli.resuming import Checkpoints, configuration
+    from anyarray_mlp.cli.kept_settings import configuration
+    from anyarray_mlp.cli.resuming import Checkpoints
     from anyarray_mlp.diagnosis import RunMonitor
     from anyarray_mlp.errors import DivergedError
 
     settings, model = plan.settings, plan.model
-    checkpoints = Checkpoints(run, plan.prepared.training, plan.stopping, plan.schedule)
-    start = checkpoints.restore(model.mlp) if settings["resume"] else None
-    done = 0 if start is None else start.epoch
-    finished = done >= settings["epochs"]
-    if finished:
-        click.echo(f"the run has {done} epochs already: give --epochs above {done}", err=True)
-    else:
-        run.write_config(configuration(settings))
+    checkpoints = Checkpoints(run, plan)
+    start = None
+    if settings["resume"]:
+        start = checkpoints.restore()
+        ending = checkpoints.ending(settings["epochs"])
+        if ending is not None:
+            return leave_ended(run, plan, checkpoints, ending)
+        checkpoints.rewind_metrics()
+    run.write_config(configuration(settings))
     if not settings["quiet"]:
-        click.echo(describe(plan.prepared, model.mlp, plan.backend, settings), err=True)
+        if run.replaces:
+            tell(f"{shown_path(run.path)} keeps its run until this one has ended")
+        tell(describe(plan.prepared, model.mlp, plan.backend, settings))
         for warning in identifiers(plan.prepared):
-            click.echo(warning, err=True)
+            tell(warning)
     options = fit_options(plan, start)
     monitor = None
-    if settings["diagnose"] and not finished:
+    if settings["diagnose"]:
         monitor = RunMonitor(
             model.mlp,
             plan.prepared.training.x,
@@ -349,28 +357,103 @@ def train_in(run: RunFolder, plan: Plan) -> int:
     try:
         result = fit_plan(plan, checkpoints, monitor, options)
     except DivergedError as error:
-        message = as_flags(str(error))
-        if error.parameters is not None:
-            run.save_model(replace(model, parameters=error.parameters).to_file())
-            message += f" The parameters of the epoch before are in {run.model_path}."
-        error = DivergedError(message, error.parameters, error.step_losses)
-        if monitor is not None:
-            said = monitor.finish(error)
-            said.save(run.path)
-            if not settings["quiet"]:
-                click.echo(as_flags(said.summary()), err=True)
-        raise error from None
+        raise leave_diverged(run, plan, checkpoints, monitor, error) from None
+    interrupted = result.stopped == "interrupted"
+    if interrupted and not checkpoints.epochs and (run.replaces or not result.history):
+        tell("interrupted before the first epoch was done; nothing is kept")
+        run.discard_unless_begun()
+        return exit_code(result)
     model = replace(model, parameters=result.parameters)
     run.save_model(model.to_file())
     # Everything is kept before anything is printed, which may fail.
     diagnosis = None if monitor is None else monitor.finish(result)
     if diagnosis is not None:
-        diagnosis.save(run.path)
-    report(run, plan, model, result)
+        diagnosis.save(run.home)
+    if not interrupted:
+        # Only now: a run whose model was not saved has not ended.
+        checkpoints.save_last("early" if result.stopped == "callback" else result.stopped)
+    run.take_over()
+    report(run, plan, model, result, checkpoints)
     if diagnosis is not None and not settings["quiet"]:
-        click.echo(as_flags(diagnosis.summary()), err=True)
-    if result.signal is not None:
-        return 143 if result.signal == signal.SIGTERM else 130
+        tell(as_flags(diagnosis.summary()))
+    return exit_code(result)
+
+
+def exit_code(result: Fit) -> int:
+    """That of a process which the signal ended, where one did."""
+    return 0 if result.signal is None else 128 + result.signal
+
+
+def leave_diverged(
+    run: RunFolder,
+    plan: Plan,
+    checkpoints: Checkpoints,
+    monitor: RunMonitor | None,
+    error: DivergedError,
+) -> DivergedError:
+    """Keep the last epoch's parameters and say what went wrong; the error to end with."""
+    from dataclasses import replace
+
+    from anyarray_mlp.errors import DivergedError
+
+    last = checkpoints.last
+    if last is not None:
+        model = replace(plan.model, parameters=last.arrays["parameters"])
+        run.save_model(model.to_file())
+    said = None if monitor is None else monitor.finish(error)
+    if said is not None and (last is not None or not run.replaces):
+        said.save(run.home)
+    kept = "Nothing was learned, so no model is saved"
+    kept += "." if not run.replaces else f": {run.path} keeps the run that was there."
+    if last is not None:
+        checkpoints.save_last("diverged")
+        run.take_over()
+        kept = f"The parameters of the epoch before are in {run.model_path}."
+    if said is not None and not plan.settings["quiet"]:
+        tell(as_flags(said.summary()))
+    message = f"{as_flags(str(error))} {kept}"
+    return DivergedError(message, error.parameters, error.step_losses)
+
+
+def leave_ended(run: RunFolder, plan: Plan, checkpoints: Checkpoints, ending: str) -> int:
+    """Say that a run that is to go on has ended already and leave it as it is; the exit code."""
+    from dataclasses import replace
+
+    from anyarray_mlp.errors import DivergedError
+    from anyarray_mlp.persistence.files import exists
+    from anyarray_mlp.trained import TrainedModel
+    from anyarray_mlp.training import Fit
+
+    epochs, last = checkpoints.epochs, checkpoints.last
+    assert last is not None
+    kept = exists(run.model_path)
+    # An interrupted run that is asked for no more epochs than it has keeps the model that it has.
+    cut = last.state["stopped"] is None and (
+        ending != "finished" or run.read_config()["epochs"] <= epochs
+    )
+    if cut or not kept:  # between the last epoch and the end of the run
+        parameters = last.arrays["parameters"]
+        if ending != "diverged":
+            parameters = last.arrays.get("best_parameters", parameters)
+        run.save_model(replace(plan.model, parameters=parameters).to_file())
+        checkpoints.save_last(ending)
+    left = "its model is saved now" if cut or not kept else "nothing was changed"
+    run.take_over()
+    new_run = "start a new run with another --out"
+    if ending == "diverged":
+        raise DivergedError(
+            f"The run diverged after epoch {epochs}, and would again; {run.model_path} has the parameters of that "
+            f"epoch: {new_run} and a lower --learning-rate-init, or --clip-norm."
+        )
+    said = {
+        "finished": f"the run has {epochs} epochs already: give --epochs above {epochs}",
+        "early": f"the run stopped early after epoch {epochs}, which more --epochs do not change: {new_run} and a "
+        "larger --patience or without --early-stopping",
+        "converged": f"lbfgs had converged after epoch {epochs}, so more --epochs change nothing: {new_run}",
+    }
+    tell(f"{said[ending]}; {left}")
+    model = TrainedModel.from_file(run.load_model(), str(run.model_path))
+    report(run, plan, model, Fit(model.parameters, (), ending), checkpoints)
     return 0
 
 
@@ -515,9 +598,11 @@ def report(
     plan: Plan,
     model: TrainedModel,
     result: Fit,
+    checkpoints: Checkpoints,
 ) -> None:
-    """Print what came of the run: test scores, and where everything is."""
+    """Print what came of the run: test scores, where everything is, and what to type next."""
     from anyarray_mlp import streams
+    from anyarray_mlp.cli.resuming import resume_command
     from anyarray_mlp.persistence.plain_json import plain
 
     prepared, backend, settings = plan.prepared, plan.backend, plan.settings
@@ -531,7 +616,7 @@ def report(
             "rows": {"training": len(prepared.training), held_out: len(test)},
             "scores": plain(scores, "scores", null_for_nonfinite=True),
             "scored_on": held_out,
-            "epochs": result.history[-1].epoch if result.history else 0,
+            "epochs": checkpoints.epochs,
             "stopped": result.stopped,
             "seconds": round(result.history[-1].seconds, 3) if result.history else 0.0,
             "backend": backend.name,
@@ -542,18 +627,46 @@ def report(
         }
         if reproducible:
             summary |= {"arithmetic": backend.arithmetic, "random_streams": streams.VERSION}
-            summary["hash"] = result.hash
+            summary["hash"] = hash_of(run, result)
         announce(json.dumps(summary, indent=2), shown_path(run.path))
-        return
-    if result.stopped in ("early", "interrupted"):
-        last = result.history[-1].epoch if result.history else 0
-        reason = {"early": "stopped early", "interrupted": "interrupted"}[result.stopped]
-        tell(f"{reason} after epoch {last}; what was learned is kept")
-    names = {name: f"{held_out} {name.replace('_', ' ')}" for name in scores}
-    lines = ["  ".join(f"{names[name]} {figure(value)}" for name, value in scores.items())]
-    lines += [f"hash {result.hash}"] if reproducible else []
-    announce("\n".join(lines), shown_path(run.path))
-    tell(f"saved to {from_here(run.path)}")
+    else:
+        names = {name: f"{held_out} {name.replace('_', ' ')}" for name in scores}
+        lines = ["  ".join(f"{names[name]} {figure(value)}" for name, value in scores.items())]
+        lines += [f"hash {hash_of(run, result)}"] if reproducible else []
+        announce("\n".join(lines), shown_path(run.path))
+    epochs = checkpoints.epochs
+    if result.stopped == "interrupted":
+        done, way_on = f"after epoch {epochs}", f"go on with: {resume_command(run)}"
+        if not epochs:
+            done, way_on = "within the first epoch", "to train it whole, start it with --overwrite"
+        tell(f"interrupted {done}; what was learned is kept; {way_on}")
+    elif result.stopped == "early" and result.history:
+        tell(f"stopped early after epoch {epochs}; the best one is kept")
+    if not settings["as_json"]:
+        tell(f"saved to {from_here(run.path)}")
+    if not settings["quiet"] and not settings["as_json"]:
+        tell(f"next: {predict_command(run, settings['data'])}")
+
+
+def hash_of(run: RunFolder, result: Fit) -> str:
+    """The hash of a whole run, which may have gone on several times."""
+    from anyarray_mlp.training import run_hash
+
+    told = run.read_metrics()
+    losses, validation_losses = (
+        [record[name] for record in told if record.get(name) is not None]
+        for name in ("loss", "validation_loss")
+    )
+    return run_hash(losses, validation_losses, result.parameters)
+
+
+def predict_command(run: RunFolder, data: str) -> str:
+    """What to type for predictions of rows in the form of the data."""
+    import shlex
+
+    suffixes = "".join(Path(data).suffixes[-2:]) if Path(data).is_file() else ".csv"
+    new = "IMAGES" if Path(data).is_dir() else f"new{suffixes}"
+    return shlex.join(["anyarray-mlp", "predict", from_here(run.path), new])
 
 
 def identifiers(prepared: Prepared) -> Iterator[str]:
@@ -626,10 +739,3 @@ def default_folder(data: str, overwrite: bool) -> Path:
         number += 1
         folder = Path("runs") / f"{name}-{number}"
     return folder
-
-
-def from_here(path: Path) -> str:
-    """A path as short as it can be from here."""
-    with suppress(ValueError):
-        path = path.relative_to(Path.cwd())
-    return shown_path(path)

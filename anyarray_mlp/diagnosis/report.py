@@ -14,7 +14,7 @@ from anyarray_mlp.diagnosis.rules import RULES
 from anyarray_mlp.diagnosis.run_record import RunRecord
 from anyarray_mlp.errors import DataError, StorageError
 from anyarray_mlp.options import with_known_options
-from anyarray_mlp.persistence import DIAGNOSIS_NAME, atomic_write
+from anyarray_mlp.persistence import DIAGNOSIS_NAME, atomic_write, home_of
 from anyarray_mlp.values import check_path
 
 FORMAT = 1
@@ -77,7 +77,8 @@ class Diagnosis:
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write `diagnosis.json` into a run's folder, whole or not at all."""
         path = Path(folder) / DIAGNOSIS_NAME
-        atomic_write(path, self.to_json().encode("ascii"), overwrite=True)
+        content = self.to_json().encode("ascii")
+        atomic_write(path, content, overwrite=True, follow_links=False)
         return path
 
 
@@ -87,12 +88,13 @@ def load_diagnosis(run: str | os.PathLike[str]) -> Diagnosis:
     check_path("run", run)
     path = Path(run)
     if path.is_dir():
-        path = path / DIAGNOSIS_NAME
+        path = home_of(path) / DIAGNOSIS_NAME
     try:
         text = path.read_text(encoding="ascii")
     except FileNotFoundError:
         raise StorageError(
-            f"{path} is not there: train with --diagnose, which keeps what a diagnosis needs."
+            f"{path} is not there: a run leaves it when it ends. Go on with a run that was cut (train --resume), or "
+            "train with --diagnose, which keeps what a diagnosis needs."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise StorageError(f"{path} could not be read: {error}.") from None

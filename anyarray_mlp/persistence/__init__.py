@@ -10,19 +10,20 @@ from anyarray_mlp.persistence.checkpoint import (
 )
 from anyarray_mlp.persistence.files import DirectoryLock, atomic_write
 from anyarray_mlp.persistence.model_file import ModelFile, load, save
-from anyarray_mlp.persistence.run_folder import DIAGNOSIS_NAME, MODEL_NAME, RunFolder
+from anyarray_mlp.persistence.run_folder import DIAGNOSIS_NAME, RunFolder, home_of, model_in
 from anyarray_mlp.persistence.toml_writer import to_toml
 
 __all__ = [
     "DIAGNOSIS_NAME",
-    "MODEL_NAME",
     "Checkpoint",
     "DirectoryLock",
     "ModelFile",
     "RunFolder",
     "atomic_write",
+    "home_of",
     "load",
     "load_checkpoint",
+    "model_in",
     "read_checkpoint",
     "save",
     "save_checkpoint",

@@ -57,7 +57,8 @@ def save_checkpoint(
         raise UsageError(f"step={checkpoint.step!r}: give an integer of at least 0")
     path = checkpoint_path(folder, checkpoint.step)
     sections = {"state": checkpoint.state, "position": {"step": checkpoint.step}}
-    atomic_write(path, encode(KIND, sections, checkpoint.arrays), overwrite=True)
+    content = encode(KIND, sections, checkpoint.arrays)
+    atomic_write(path, content, overwrite=True, follow_links=False)
     steps = checkpoint_steps(folder)
     kept = [step for step in steps if step <= checkpoint.step][-keep:]
     for step in steps:
@@ -69,10 +70,12 @@ def save_checkpoint(
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """The checkpoint in one file. Raises as `load` of a model file does."""
     source = os.fspath(path)
-    sections, arrays = decode(read_file(path), source, KIND, ("state", "position"))
+    content = read_file(path, follow_links=False)
+    sections, arrays = decode(content, source, KIND, ("state", "position"))
     step = sections["position"].get("step")
-    if type(step) is not int:
-        raise ModelFileError(f"{source} has no step: use an earlier checkpoint")
+    named = FILE_NAME.fullmatch(os.path.basename(source))
+    if type(step) is not int or step < 0 or (named and int(named[1]) != step):
+        raise ModelFileError(f"{source} does not hold the step of its name: use another checkpoint")
     return Checkpoint(step, arrays, sections["state"])
 
 

@@ -13,13 +13,15 @@ import io
 import os
 import platform
 import re
+import signal
 import stat
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 
-import filelock
 import numpy as np
 
 from anyarray_mlp.errors import (
@@ -30,14 +32,23 @@ from anyarray_mlp.errors import (
     StorageError,
 )
 
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
 LOCK_NAME = ".lock"
 HOLDER_NAME = ".lock-holder"
 HOLDER_PATIENCE = 5.0  # seconds that a new holder is given to write its name
 TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")
+#: Signals that wait for a write to end. SIGINT is the last: it alone raises, once the others act as before.
+HELD = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)]
 CHUNK_BYTES = 1 << 20
 # A model is no place for a pipe: without O_NONBLOCK opening one waits for a writer.
 READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
+# A run's folder may come from anybody: what lies in it is never taken for what it links to.
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 CURES = {
     errno.ENOSPC: "free some space or write elsewhere",
@@ -52,6 +63,7 @@ CURES = {
     errno.EISDIR: "this is a folder: name a file in it",
     errno.EEXIST: "choose another path",
     errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "links are not followed in a run's folder: put the file itself there",
 }
 
 
@@ -67,6 +79,16 @@ class Files:
 
     def status(self, descriptor: int) -> os.stat_result:
         return os.fstat(descriptor)
+
+    def lock(self, descriptor: int) -> None:
+        """Lock an open file until it is closed; BlockingIOError where another has it."""
+        if sys.platform == "win32":
+            try:
+                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            except PermissionError as error:
+                raise BlockingIOError(*error.args) from None
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def readinto(self, descriptor: int, buffer: memoryview) -> int:
         """Number of bytes read into `buffer`, 0 at the end of the file."""
@@ -93,6 +115,10 @@ class Files:
 
     def make_directory(self, path: Path) -> None:
         os.mkdir(path)
+
+    def remove_directory(self, path: Path) -> None:
+        """Remove an empty directory."""
+        os.rmdir(path)
 
     def fsync_dir(self, path: Path) -> None:
         """Make the names in a directory durable, where the file system can."""
@@ -138,10 +164,42 @@ def storage_errors(action: str, path: Path) -> Iterator[None]:
         raise refused(error, action, path) from error
 
 
-def real_path(path: str | os.PathLike[str]) -> Path:
-    """Absolute path with links followed, so that a linked output stays a link."""
+@contextlib.contextmanager
+def signals_held() -> Iterator[None]:
+    """Let signals that would end the process wait for what is done here, so that it leaves nothing half done.
+
+    Only the main thread can handle signals; in others nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    before = {number: signal.getsignal(number) for number in HELD}
+    before = {n: handler for n, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        arrived.append(number)
+
+    try:
+        for number in before:
+            signal.signal(number, hold)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in arrived:
+            signal.raise_signal(number)
+
+
+def real_path(path: str | os.PathLike[str], *, follow_links: bool = True) -> Path:
+    """Absolute path with links followed, so that a linked output stays a link.
+
+    Unless `follow_links`, the path of what has the name, in a folder whose links are followed.
+    """
     if "\0" in os.fspath(path):
         raise storage_error(errno.EINVAL, f"{os.fspath(path)!r} is no path: remove the NUL byte")
+    if not follow_links:
+        return real_path(Path(path).parent) / Path(path).name
     return Path(os.path.realpath(path))
 
 
@@ -202,28 +260,37 @@ def output_exists(target: Path) -> OutputExistsError:
     )
 
 
-def atomic_write(path: str | os.PathLike[str], data: bytes, *, overwrite: bool) -> None:
+def temporary_name(target: Path) -> Path:
+    """A new name beside a target: a rename within one folder is atomic."""
+    return target.with_name(f".{target.name[:100]}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
+
+
+def atomic_write(
+    path: str | os.PathLike[str], data: bytes, *, overwrite: bool, follow_links: bool = True
+) -> None:
     """Put `data` at `path`: after a crash at any point the old content or the new is there, whole.
 
-    On return the new content is on the disk. On an error no temporary is left, and the old content
-    is untouched, unless only the last step failed (flushing the folder): then the new one is there.
+    On return the new content is on the disk. On an error or a signal no temporary is left, and the
+    old content is untouched, unless only the last step failed (flushing the folder): then the new
+    one is there. If `follow_links`, the file that a link stands for is written, else the file
+    takes the link's place.
 
     Raises OutputExistsError where the file is there and `overwrite` is false, StorageError where
     the system refuses.
     """
-    target = real_path(path)
-    temporary = target.with_name(
-        f".{target.name[:100]}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
-    )  # the same folder: a rename within one file system is atomic
+    target = real_path(path, follow_links=follow_links)
+    temporary = temporary_name(target)
     if exists(target):
         if not overwrite:
             raise output_exists(target)
-        if not target.is_file():  # a rename would put a file in the place of a device
+        mode = os.lstat(target).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+            # A rename would put a file in the place of a device.
             raise storage_error(
                 errno.EINVAL,
                 f"cannot write {target}: it is a folder or a device; name a file in it",
             )
-    with storage_errors("write", target):
+    with signals_held(), storage_errors("write", target):
         descriptor = disk.open(temporary, WRITE_FLAGS | os.O_EXCL)  # never another's file or link
         try:
             write_verified(descriptor, temporary, data)
@@ -238,11 +305,11 @@ def atomic_write(path: str | os.PathLike[str], data: bytes, *, overwrite: bool) 
         disk.fsync_dir(target.parent)
 
 
-def read_file(path: str | os.PathLike[str]) -> np.ndarray:
+def read_file(path: str | os.PathLike[str], *, follow_links: bool = True) -> np.ndarray:
     """Content of a regular file as uint8, shape (size,), aligned for any dtype."""
-    source = real_path(path)
+    source = real_path(path, follow_links=follow_links)
     with storage_errors("read", source):
-        descriptor = disk.open(source, READ_FLAGS)
+        descriptor = disk.open(source, READ_FLAGS | (0 if follow_links else NO_LINK))
         try:
             status = disk.status(descriptor)
             if stat.S_ISDIR(status.st_mode):
@@ -268,7 +335,7 @@ def read_file(path: str | os.PathLike[str]) -> np.ndarray:
 def append(path: Path, data: bytes) -> None:
     """Add `data` at the end of a file, made where it is not there. `flush` makes it durable."""
     with storage_errors("write", path):
-        descriptor = disk.open(path, WRITE_FLAGS | os.O_APPEND)
+        descriptor = disk.open(path, WRITE_FLAGS | os.O_APPEND | NO_LINK)
         try:
             write_all(descriptor, data)
         finally:
@@ -278,7 +345,7 @@ def append(path: Path, data: bytes) -> None:
 def flush(path: Path) -> None:
     """Flush to the disk what was appended to a file, where it is there."""
     with storage_errors("write", path), contextlib.suppress(FileNotFoundError):
-        descriptor = disk.open(path, os.O_RDWR)
+        descriptor = disk.open(path, os.O_RDWR | NO_LINK)
         try:
             disk.fsync(descriptor)
         finally:
@@ -286,9 +353,21 @@ def flush(path: Path) -> None:
 
 
 def exists(path: Path) -> bool:
-    """Whether something has this name."""
-    with storage_errors("read", path):
-        return path.exists()
+    """Whether something has this name, be it a link that leads nowhere."""
+    with storage_errors("read", path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        os.lstat(path)
+        return True
+    return False
+
+
+def is_link(path: Path) -> bool:
+    """Whether a link has this name."""
+    return exists(path) and stat.S_ISLNK(os.lstat(path).st_mode)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder, and no link to one, has this name."""
+    return exists(path) and stat.S_ISDIR(os.lstat(path).st_mode)
 
 
 def remove(path: Path) -> None:
@@ -318,11 +397,84 @@ def names_in(folder: Path) -> list[str]:
     return []
 
 
+def move(source: Path, target: Path) -> None:
+    """Give a file or folder another name in the same folder, in one step that lasts."""
+    with storage_errors("rename", source):
+        disk.replace(source, target)
+        disk.fsync_dir(target.parent)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder and the files in it: its name is gone in one step, whatever happens then."""
+    with signals_held(), storage_errors("remove", folder):
+        doomed = temporary_name(folder)
+        move(folder, doomed)
+        remove_files(doomed)
+
+
+def remove_files(folder: Path) -> None:
+    """Remove the files in a folder, and the folder."""
+    for name in names_in(folder):
+        remove(folder / name)
+    remove_empty_folder(folder)
+
+
+def remove_empty_folder(folder: Path) -> None:
+    """Remove a folder in which nothing is left."""
+    with storage_errors("remove", folder):
+        disk.remove_directory(folder)
+
+
 def remove_stale_temporaries(folder: Path) -> None:
     """Remove what killed writers left. Only who holds the folder's lock may call this."""
     for name in names_in(folder):
         if TEMPORARY.fullmatch(name):
-            remove(folder / name)
+            path = folder / name
+            remove_files(path) if is_folder(path) else remove(path)
+
+
+class FileLock:
+    """A file that is there for as long as it is locked. Raises BlockingIOError where another has it.
+
+    The name is removed while the lock is held, so who opened the file before that may get the lock
+    of a file that has lost its name, while a third makes and locks a new one: a lock counts only
+    if its file still has the name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        while True:
+            self.descriptor = disk.open(path, os.O_RDWR | os.O_CREAT | NO_LINK)
+            try:
+                disk.lock(self.descriptor)
+                if self.has_the_name():
+                    return
+            except OSError as error:
+                disk.close(self.descriptor)
+                if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                    raise storage_error(
+                        error.errno,
+                        f"cannot lock {path.parent}: its file system has no locks; choose a local disk",
+                    ) from None
+                raise
+            disk.close(self.descriptor)
+
+    def has_the_name(self) -> bool:
+        """Whether the locked file is the one that has the name."""
+        try:
+            return os.path.samestat(disk.status(self.descriptor), os.lstat(self.path))
+        except FileNotFoundError:
+            return False
+
+    def release(self) -> None:
+        """Remove the file and free it, in this order; one that stays locks nobody out."""
+        with contextlib.suppress(OSError):
+            disk.unlink(self.path)
+        with contextlib.suppress(OSError):
+            disk.close(self.descriptor)
+        if os.name == "nt":  # there no file is removed for as long as anybody has it open
+            with contextlib.suppress(OSError):
+                disk.unlink(self.path)
 
 
 class DirectoryLock:
@@ -334,43 +486,45 @@ class DirectoryLock:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.lock = filelock.FileLock(folder / LOCK_NAME, timeout=0, thread_local=False)
+        self.path = folder / LOCK_NAME
+        self.held: FileLock | None = None
 
     def acquire(self) -> None:
-        try:
-            self.lock.acquire()
-        except filelock.Timeout:
+        with signals_held(), storage_errors("lock", self.path):
+            with contextlib.suppress(BlockingIOError):
+                self.held = FileLock(self.path)
+            if self.held is not None:
+                try:
+                    self.name_holder()
+                except BaseException:
+                    self.release()
+                    raise
+        if self.held is None:
             raise LockedError(
                 f"{self.folder} is in use by {self.holder()}: wait for it to end, stop it, "
                 "or choose another folder"
-            ) from None
-        except NotImplementedError:
-            raise storage_error(
-                errno.ENOSYS,
-                f"cannot lock {self.folder}: its file system has no locks; choose a local disk",
-            ) from None
-        except OSError as error:
-            raise refused(error, "lock", self.folder) from error
+            )
+
+    def name_holder(self) -> None:
+        """Say who holds the lock; not in the lock file, which a hard link may share with any other file."""
+        path = self.folder / HOLDER_NAME
+        remove(path)
+        descriptor = disk.open(path, WRITE_FLAGS | os.O_EXCL)
         try:
-            # Not in the lock file: filelock's own versions differ in whether they truncate it.
-            remove(self.folder / HOLDER_NAME)
-            with storage_errors("lock", self.folder):
-                descriptor = disk.open(self.folder / HOLDER_NAME, WRITE_FLAGS)
-                try:
-                    write_all(descriptor, f"{os.getpid()} {platform.node() or '?'}\n".encode())
-                finally:
-                    disk.close(descriptor)
-        except BaseException:
-            self.lock.release()
-            raise
+            write_all(descriptor, f"{os.getpid()} {platform.node() or '?'}\n".encode())
+        finally:
+            disk.close(descriptor)
 
     def release(self) -> None:
-        if self.lock.is_locked:
+        if self.held is None:
+            return
+        with signals_held():
             try:
                 with contextlib.suppress(OSError):  # a stale name is written over by the next
                     disk.unlink(self.folder / HOLDER_NAME)
             finally:
-                self.lock.release()
+                self.held.release()
+                self.held = None
 
     def holder(self) -> str:
         """The process that holds the lock, in words."""

@@ -38,8 +38,16 @@ class ModelFile:
     metadata: dict[str, str] = field(default_factory=dict)
 
 
-def save(path: str | os.PathLike[str], model_file: ModelFile, overwrite: bool = True) -> None:
+def save(
+    path: str | os.PathLike[str],
+    model_file: ModelFile,
+    overwrite: bool = True,
+    *,
+    follow_links: bool = True,
+) -> None:
     """Write a model file, whole and durable or not at all. Equal models give equal bytes.
+
+    `follow_links` as of `atomic_write`.
 
     Raises OutputExistsError where the file is there and `overwrite` is false, StorageError where
     the system refuses, UsageError for content that the format does not hold.
@@ -48,7 +56,8 @@ def save(path: str | os.PathLike[str], model_file: ModelFile, overwrite: bool = 
         if not isinstance(text, str):
             raise UsageError(f"metadata[{name!r}] is a {type(text).__name__}: make it text")
     sections = {name: getattr(model_file, name) for name in SECTIONS}
-    atomic_write(path, encode(KIND, sections, model_file.arrays), overwrite=overwrite)
+    content = encode(KIND, sections, model_file.arrays)
+    atomic_write(path, content, overwrite=overwrite, follow_links=follow_links)
 
 
 def load(path: str | os.PathLike[str]) -> ModelFile:

@@ -1,10 +1,17 @@
-"""The folder of a training run: its model, a line of metrics per epoch, its configuration."""
+"""The folder of a training run: its model, a line of metrics per epoch, its configuration.
+
+A run that is started in the folder of another is written to a folder within, `.new-run`, and takes
+the other's place when it has something to put there. In one step `.new-run` is then renamed to
+`.whole-run`: for as long as that is there it is the run, and the files around it, which are replaced
+one by one, are none. So at any moment there is one whole run, the old one or the new one.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import shlex
 import tomllib
 from pathlib import Path
 from types import TracebackType
@@ -25,19 +32,22 @@ from anyarray_mlp.persistence.checkpoint import (
     save_checkpoint,
 )
 from anyarray_mlp.persistence.files import (
-    HOLDER_NAME,
-    LOCK_NAME,
     DirectoryLock,
     append,
     atomic_write,
     exists,
     flush,
+    is_folder,
+    is_link,
     make_folder,
-    names_in,
+    move,
     read_file,
     real_path,
     remove,
+    remove_empty_folder,
+    remove_folder,
     remove_stale_temporaries,
+    signals_held,
 )
 from anyarray_mlp.persistence.model_file import ModelFile, load, save
 from anyarray_mlp.persistence.plain_json import plain
@@ -49,6 +59,48 @@ CONFIG_NAME = "config.toml"
 DIAGNOSIS_NAME = "diagnosis.json"
 #: What a run leaves beside its model and its checkpoints.
 RECORD_NAMES = (METRICS_NAME, CONFIG_NAME, DIAGNOSIS_NAME)
+#: Where a run is until it takes the place of an older one, and while it does so.
+NEW_NAME = ".new-run"
+WHOLE_NAME = ".whole-run"
+#: The first line of every configuration: it tells a run's from other files of that name.
+CONFIG_HEADER = (
+    "# What this run of anyarray-mlp was started with: it cannot change when the run goes on.\n"
+)
+
+
+def home_of(folder: Path) -> Path:
+    """Where the files of the run in a folder are: there, or where it is taking another's place, within."""
+    whole = folder / WHOLE_NAME
+    return whole if is_folder(whole) else folder
+
+
+def files_of_run(folder: Path) -> list[Path]:
+    """The files of a run that lie in a folder, be they links."""
+    names = [name for name in (MODEL_NAME, *RECORD_NAMES) if exists(folder / name)]
+    paths = [folder / name for name in names]
+    return paths + [checkpoint_path(folder, step) for step in checkpoint_steps(folder)]
+
+
+def holds_results(folder: Path) -> bool:
+    """Whether a run left something to keep: a model or a checkpoint."""
+    return exists(folder / MODEL_NAME) or bool(checkpoint_steps(folder))
+
+
+def model_in(path: str | os.PathLike[str]) -> Path:
+    """The path of the model of a run's folder; `StorageError` where the run there has none."""
+    run = RunFolder(path)
+    if exists(run.model_path) or not run.holds_a_run():
+        return run.model_path
+    named = shlex.quote(os.fspath(path))
+    if checkpoint_steps(run.home):
+        command = f"anyarray-mlp train --resume --out {named}"
+        reason = f"its training was cut before its end: go on with it ({command})"
+    elif exists(run.home / DIAGNOSIS_NAME):
+        command = f"anyarray-mlp diagnose {named}"
+        reason = f"its training learned nothing: {command} says why; train it again"
+    else:
+        reason = "its training ended before it had learned anything: train it again"
+    raise StorageError(f"{run.path} holds a run without a model, as {reason}")
 
 
 class RunFolder:
@@ -58,42 +110,54 @@ class RunFolder:
         run.write_config({"hidden_layer_sizes": [64]})
         run.log({"epoch": 1, "loss": 0.3})
         run.save_model(model_file)
+        run.take_over()
+
+    Within the folder no link is followed: what is written takes a link's place.
+
+    Attributes
+    ----------
+    path : the folder.
+    home : where the files of this run are: `path`, or a folder within for as long as an older run is there.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = real_path(path)
+        self.home = home_of(self.path)
         self.lock: DirectoryLock | None = None
         self.is_new = False
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], *, overwrite: bool = False) -> RunFolder:
-        """Start a run: make the folder, lock it, and clear what an earlier run told and its checkpoints.
+        """Start a run: make the folder and lock it. An older run in it stays until `take_over`.
 
-        A model that is there stays until `save_model` replaces it. Raises OutputExistsError where
-        a model or checkpoint is there and `overwrite` is false, or files of these names that no run
-        made, LockedError where another process writes there, StorageError where the system refuses.
+        Raises OutputExistsError where a model or checkpoint is there and `overwrite` is false, or files of these
+        names that no run made, LockedError where another process writes there, StorageError where the system refuses.
         """
         run = cls(path)
         run.is_new = not exists(run.path)
         make_folder(run.path)
-        foreign = [name for name in (*RECORD_NAMES, MODEL_NAME) if exists(run.path / name)]
-        if foreign and not run.holds_a_run():
-            raise OutputExistsError(
-                f"{run.path} holds {foreign[0]}, which no run of this program made: give another --out, or move "
-                "that file away"
-            )
         try:
             run.acquire()
-            steps = checkpoint_steps(run.path)
-            if not overwrite and (steps or exists(run.model_path)):
+            foreign = [file.name for file in files_of_run(run.path)]
+            if foreign and not run.holds_a_run():
+                raise OutputExistsError(
+                    f"{run.path} holds {foreign[0]}, which no run of this program made: give another --out, or move "
+                    "that file away"
+                )
+            kept, begun = holds_results(run.path), run.path / NEW_NAME
+            if (kept or is_folder(begun)) and not overwrite:
                 raise OutputExistsError(
                     f"{run.path} holds a run already: give --overwrite to replace it, --resume to "
                     "go on with it, or another --out"
                 )
-            for name in RECORD_NAMES:
-                remove(run.path / name)
-            for step in steps:
-                remove(checkpoint_path(run.path, step))
+            if exists(begun):
+                remove_folder(begun) if is_folder(begun) else remove(begun)
+            if kept:
+                make_folder(begun)
+                run.home = begun
+            else:
+                for file in files_of_run(run.path):
+                    remove(file)
         except BaseException:
             run.close()
             raise
@@ -101,44 +165,87 @@ class RunFolder:
 
     @classmethod
     def resume(cls, path: str | os.PathLike[str]) -> RunFolder:
-        """Go on with a run: lock its folder and drop the line that a crash may have left torn.
+        """Go on with the run that was started last in a folder: lock it.
 
-        Raises StorageError where there is no such folder or no run in it, LockedError where it is in use.
+        Raises StorageError where there is no such folder, no run in it, or a link among its files, LockedError where
+        it is in use.
         """
         run = cls(path)
         if not exists(run.path):
             raise StorageError(f"{run.path} is not there: name the folder of a run to resume")
-        if not run.holds_a_run():
-            raise StorageError(f"{run.path} holds no run to resume: name the folder of one")
+        if not is_folder(run.path):
+            raise StorageError(f"{run.path} is a file: name the folder of a run to resume")
         try:
             run.acquire()
-            run.rewind_metrics(len(run.read_metrics()))
+            if exists(run.path / NEW_NAME / CONFIG_NAME):
+                run.home = run.path / NEW_NAME
+            for file in (run.home, *files_of_run(run.home)):
+                if is_link(file):
+                    raise StorageError(
+                        f"{file} is a link, which is not followed when a run goes on: put the file itself there"
+                    )
+            remove_stale_temporaries(run.home)
+            if not run.holds_a_run():
+                raise StorageError(f"{run.path} holds no run to resume: name the folder of one")
         except BaseException:
             run.close()
             raise
         return run
 
     def holds_a_run(self) -> bool:
-        """Whether a run made what is here: its lock, a checkpoint or a model tell."""
-        if exists(self.path / LOCK_NAME) or checkpoint_steps(self.path):
+        """Whether a run made what is here: its configuration, a checkpoint or a model tell."""
+        if checkpoint_steps(self.home):
             return True
-        try:
+        with contextlib.suppress(ModelFileError, StorageError):
+            content = read_file(self.config_path, follow_links=False)
+            if content.tobytes().startswith(CONFIG_HEADER.encode()):
+                return True
+        with contextlib.suppress(ModelFileError, StorageError):
             self.load_model()
-        except (ModelFileError, StorageError):
-            return False
-        return True
+            return True
+        return False
+
+    @property
+    def replaces(self) -> bool:
+        """Whether an older run is in the folder until this one takes its place."""
+        return self.home != self.path
+
+    def take_over(self) -> None:
+        """Put this run in the place of the older one that is in the folder, where there is one."""
+        self.require_lock()
+        if self.replaces:
+            with signals_held():
+                flush(self.metrics_path)
+                move(self.home, self.path / WHOLE_NAME)
+                self.settle()
+            self.home = self.path
+
+    def settle(self) -> None:
+        """Bring the files of a run that has taken over to where they belong, also after a crash."""
+        whole = self.path / WHOLE_NAME
+        if not is_folder(whole):
+            remove(whole)
+            return
+        files = files_of_run(whole)
+        for file in files_of_run(self.path):
+            if whole / file.name not in files:
+                remove(file)
+        for file in files:
+            content = read_file(file, follow_links=False).tobytes()
+            atomic_write(self.path / file.name, content, overwrite=True, follow_links=False)
+        remove_folder(whole)
 
     @property
     def model_path(self) -> Path:
-        return self.path / MODEL_NAME
+        return self.home / MODEL_NAME
 
     @property
     def metrics_path(self) -> Path:
-        return self.path / METRICS_NAME
+        return self.home / METRICS_NAME
 
     @property
     def config_path(self) -> Path:
-        return self.path / CONFIG_NAME
+        return self.home / CONFIG_NAME
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one line of JSON to the metrics; NaN and infinity become null."""
@@ -153,32 +260,51 @@ class RunFolder:
         """
         if not exists(self.metrics_path):
             return []
-        records = []
         *lines, _ = read_file(self.metrics_path).tobytes().split(b"\n")
-        for number, line in enumerate(lines, start=1):
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError):
-                record = None
-            if not isinstance(record, dict):
-                raise DataError(
-                    f"{self.metrics_path}, line {number} is no JSON table: mend or remove the line"
-                )
-            records.append(record)
-        return records
+        return [self.metrics_record(line, number) for number, line in enumerate(lines, start=1)]
 
-    def rewind_metrics(self, count: int) -> None:
-        """Keep the first `count` records: those up to the checkpoint that a run resumes from."""
+    def metrics_record(self, line: bytes, number: int) -> dict[str, Any]:
+        """The record of a line; DataError, naming file and line, where it is no JSON table."""
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+        if not isinstance(record, dict):
+            raise DataError(
+                f"{self.metrics_path}, line {number} is no JSON table: mend the line, or move the file away"
+            )
+        return record
+
+    def rewind_metrics(self, epoch: int) -> int:
+        """Keep the records up to the epoch of the checkpoint that a run goes on from; the last epoch that is told.
+
+        What comes after is dropped unread: a crash may have trashed it. Where a record has no "epoch", its number
+        counts. Raises DataError for a damaged line before it.
+        """
         self.require_lock()
+        kept: list[bytes] = []
+        last = 0
         if exists(self.metrics_path):
-            lines = read_file(self.metrics_path).tobytes().split(b"\n")[:-1]
-            kept = b"".join(line + b"\n" for line in lines[:count])
-            atomic_write(self.metrics_path, kept, overwrite=True)
+            content = read_file(self.metrics_path, follow_links=False).tobytes()
+            for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+                if last >= epoch:
+                    break
+                told = self.metrics_record(line, number).get("epoch", number)
+                if type(told) is not int or not last < told <= epoch:
+                    raise DataError(
+                        f"{self.metrics_path}, line {number} is not of the epoch after {last}: mend the line, or move "
+                        "the file away"
+                    )
+                kept.append(line + b"\n")
+                last = told
+            atomic_write(self.metrics_path, b"".join(kept), overwrite=True, follow_links=False)
+        return last
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Write the configuration as TOML; keys whose value is None are left out."""
         self.require_lock()
-        atomic_write(self.config_path, to_toml(config).encode(), overwrite=True)
+        text = CONFIG_HEADER + to_toml(config)
+        atomic_write(self.config_path, text.encode(), overwrite=True, follow_links=False)
 
     def read_config(self) -> dict[str, Any]:
         """The configuration. Raises DataError where it is no TOML."""
@@ -192,7 +318,7 @@ class RunFolder:
         """Write the model, replacing an earlier one whole. Raises as `save` does."""
         self.require_lock()
         flush(self.metrics_path)
-        save(self.model_path, model_file)
+        save(self.model_path, model_file, follow_links=False)
 
     def load_model(self) -> ModelFile:
         """The model. Raises as `load` does."""
@@ -202,11 +328,11 @@ class RunFolder:
         """Write the state of the run and remove all but the last `keep` checkpoints."""
         self.require_lock()
         flush(self.metrics_path)  # no checkpoint is ahead of its metrics
-        save_checkpoint(self.path, checkpoint, keep=keep)
+        save_checkpoint(self.home, checkpoint, keep=keep)
 
     def load_checkpoint(self) -> Checkpoint | None:
         """The newest whole checkpoint, or None where there is none. Raises as the function does."""
-        return load_checkpoint(self.path)
+        return load_checkpoint(self.home)
 
     def acquire(self) -> None:
         """Lock the folder and clear what killed writers left."""
@@ -214,21 +340,26 @@ class RunFolder:
         lock.acquire()
         self.lock = lock
         remove_stale_temporaries(self.path)
+        self.settle()
+        self.home = self.path
 
     def require_lock(self) -> None:
         if self.lock is None:
             raise UsageError(f"{self.path} is open for reading: use RunFolder.create or .resume")
 
     def discard_unless_begun(self) -> None:
-        """Remove a folder that this run made and left before its first epoch, with the configuration in it."""
-        left = set(names_in(self.path)) - {LOCK_NAME, HOLDER_NAME, CONFIG_NAME}
-        if self.lock is None or not self.is_new or left:
+        """Remove what this run made and left before its first epoch: its folder, with the configuration in it."""
+        if self.lock is None:
             return
+        left = {file.name for file in files_of_run(self.home)}
         with contextlib.suppress(OSError):
-            remove(self.config_path)
-            self.close()
-            remove(self.path / LOCK_NAME)
-            self.path.rmdir()
+            if self.replaces and not holds_results(self.home):
+                remove_folder(self.home)
+                self.home = self.path
+            elif self.is_new and left <= {CONFIG_NAME}:
+                remove(self.config_path)
+                self.close()
+                remove_empty_folder(self.path)
 
     def close(self) -> None:
         """Free the folder for other processes."""

@@ -17,7 +17,7 @@ from anyarray_mlp.training.fitting import (
 )
 from anyarray_mlp.training.lbfgs import minimize
 from anyarray_mlp.training.progress import fresh_state, to_vector
-from anyarray_mlp.training.records import Epoch, Fit, TrainingState
+from anyarray_mlp.training.records import Epoch, Fit, TrainingState, run_hash
 from anyarray_mlp.training.signals import interruption
 from anyarray_mlp.training.steps import StepStatistics, dropout_keys, step_inputs, training_step
 
@@ -45,6 +45,7 @@ __all__ = [
     "minimize",
     "on_device",
     "predict",
+    "run_hash",
     "step_inputs",
     "tell",
     "to_leaves",

@@ -74,9 +74,9 @@ def fit(
     `backend` is a name, or what `select_backend` gives. `optimizer` is a name of `optimizers.OPTIMIZERS`, "lbfgs",
     or an `Optimizer`; `learning_rate` a name of `schedules.SCHEDULES` or a function of the step. `callbacks` is one
     function that is told each `Epoch`, or several; one that returns True (or NumPy's True) ends training, no other
-    answer does. Ctrl-C (or SIGTERM) ends it after the steps already running, and what was learned is kept; a second
-    one aborts. The other options are those of `train`, or of `minimize` for lbfgs, which has no use for the learning
-    rates, `batch_size` and `shuffle`; and so are the errors.
+    answer does. Ctrl-C (or SIGTERM, SIGHUP) ends it after the steps already running, and what was learned is kept; a
+    second one aborts. The other options are those of `train`, or of `minimize` for lbfgs, which has no use for the
+    learning rates, `batch_size` and `shuffle`; and so are the errors.
 
     Where `initial` is a `TrainingState` to go on from, `epochs` more are run, a named schedule spans those done and
     those to come, and `early_stopping` goes on; else it begins afresh.

@@ -82,6 +82,15 @@ def left_behind() -> Any:
     raise UsageError("A copied epoch holds figures only: take its snapshot where it was trained.")
 
 
+def run_hash(losses: list[float], validation_losses: list[float], parameters: Host) -> str:
+    """`Fit.hash` of a run whose epochs are told by their losses, and validation losses where there are any."""
+    digest = hashlib.sha256()
+    for values in (losses, validation_losses, parameters):
+        array = np.ascontiguousarray(values)
+        digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+    return digest.hexdigest()
+
+
 @dataclass(frozen=True)
 class Fit:
     """What `fit` came to: final parameters (p,), one record per epoch, and why it stopped.
@@ -106,11 +115,7 @@ class Fit:
 
         Under reproducible arithmetic the same settings and data have the same hash everywhere.
         """
-        digest = hashlib.sha256()
-        for values in (self.loss_curve, self.validation_curve, self.parameters):
-            array = np.ascontiguousarray(values)
-            digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
-        return digest.hexdigest()
+        return run_hash(self.loss_curve, self.validation_curve, self.parameters)
 
     @property
     def validation_curve(self) -> list[float]:

@@ -8,21 +8,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
+#: What asks a process to end: Ctrl-C, `kill`, and a terminal that closes (which Windows does not tell).
+ENDINGS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+
 
 class Interrupted(threading.Event):
-    """Set by the first SIGINT or SIGTERM, whose number it keeps."""
+    """Set by the first signal, whose number it keeps."""
 
     signal: int | None = None
 
 
 @contextmanager
 def interruption(
-    numbers: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM),
+    numbers: Sequence[signal.Signals] = ENDINGS,
 ) -> Iterator[Interrupted]:
     """Catch the first of the signals as a request to stop; a second acts as it did before.
 
     Only the main thread can handle signals; elsewhere nothing changes. A signal that the process was started to
-    ignore (SIGINT of a job that a shell runs in the background) stays ignored.
+    ignore (SIGINT of a job that a shell runs in the background, SIGHUP under nohup) stays ignored.
     """
     asked = Interrupted()
     if threading.current_thread() is not threading.main_thread():
