@@ -12,6 +12,7 @@ import hashlib
 import numpy as np
 
 from anyarray_mlp.errors import UsageError
+from anyarray_mlp.messages import shown
 
 #: Version of the streams: the same version, stream and seed give the same bits. A new one for any change of them.
 VERSION = "2"
@@ -34,6 +35,7 @@ STREAMS = {
     "gradient probe": "the weights at which it compares gradients",
     "slope sample": "the entries of which it takes numerical slopes",
     "tie order": "the order of rows that a column does not tell apart, when leaking columns are looked for",
+    "category key": "the direction that categories are projected on, to be told apart",
     "row key": "the direction that rows are projected on, when repeated rows are looked for",
 }
 
@@ -45,9 +47,9 @@ def bit_generator(stream: str, seed: int, *index: int) -> np.random.PCG64:
     Raises `UsageError` for another seed and for a stream that is not listed.
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise UsageError(f"seed is {seed!r}; it must be a non-negative integer")
-    if stream not in STREAMS:
-        raise UsageError(f"stream is {stream!r}; it must be one of {', '.join(STREAMS)}")
+        raise UsageError(f"seed must be a non-negative integer, got {shown(seed)}.")
+    if not isinstance(stream, str) or stream not in STREAMS:
+        raise UsageError(f"stream must be one of {', '.join(STREAMS)}, got {shown(stream)}.")
     # Names hold no "/" and numbers are written in full: different arguments are different texts.
     text = "/".join(["anyarray-mlp", VERSION, stream, *(str(int(n)) for n in (seed, *index))])
     return np.random.PCG64(int.from_bytes(hashlib.sha256(text.encode()).digest(), "little"))

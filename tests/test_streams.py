@@ -452,12 +452,12 @@ def test_what_is_no_seed_is_refused(seed: Any) -> None:
         lambda: MLP((2, 3)).initialize(seed),
         lambda: dropout_keys(seed, 0, 0, 1),
     ):
-        with pytest.raises(UsageError, match=re.escape(f"seed is {seed!r}; it must be a non-neg")):
+        with pytest.raises(UsageError, match="seed must be a non-negative integer, got "):
             draw()
 
 
 def test_a_stream_that_is_not_listed_is_refused() -> None:
-    with pytest.raises(UsageError, match="stream is 'split'; it must be one of test split, "):
+    with pytest.raises(UsageError, match="stream must be one of test split, .* got 'split'"):
         split_indices(10, fraction=0.5, seed=0, stream="split")
     assert not any("/" in stream for stream in streams.STREAMS)
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
 #: Why a run ended for good; None where it goes on.
-ENDINGS = (None, "finished", "early", "converged", "diverged")
+ENDINGS = (None, "finished", "early", "converged", "stalled", "diverged")
 
 
 def explicit_flags(context: click.Context) -> set[str]:
@@ -204,7 +204,7 @@ class Checkpoints:
         if self.last is None:
             return None
         stopped: str | None = self.last.state["stopped"]
-        if stopped in ("early", "converged", "diverged"):
+        if stopped not in (None, "finished"):
             return stopped
         if self.plan.stopping is not None and self.plan.stopping.is_over:
             return "early"

@@ -211,7 +211,8 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Go on with the run in the folder of --out, as if it had not stopped; of its settings, only --epochs, "
     "--device and --backend may change. With a new --epochs, step, exponential and cosine rates are those of a run "
-    "of that length; lbfgs learns the curvature anew. A run that stopped early, converged or diverged has ended.",
+    "of that length; lbfgs learns the curvature anew. A run that stopped early, converged, stalled or diverged "
+    "has ended.",
 )
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
@@ -450,6 +451,7 @@ def leave_ended(run: RunFolder, plan: Plan, checkpoints: Checkpoints, ending: st
         "early": f"the run stopped early after epoch {epochs}, which more --epochs do not change: {new_run} and a "
         "larger --patience or without --early-stopping",
         "converged": f"lbfgs had converged after epoch {epochs}, so more --epochs change nothing: {new_run}",
+        "stalled": f"lbfgs found no lower loss after epoch {epochs}, so more --epochs change nothing: {new_run}",
     }
     tell(f"{said[ending]}; {left}")
     model = TrainedModel.from_file(run.load_model(), str(run.model_path))

@@ -321,7 +321,7 @@ def categories(columns: Host) -> Host | None:
     None where most are in one, or hardly any two: that says nothing when another column has it alike.
     """
     # Rows are told apart by their product with a random vector.
-    direction = np.random.Generator(np.random.PCG64(0)).standard_normal(columns.shape[1])
+    direction = streams.generator("category key", 0).standard_normal(columns.shape[1])
     products = np.round((columns * direction).sum(axis=1), 9)
     _, rows, codes, counts = np.unique(
         products, return_index=True, return_inverse=True, return_counts=True

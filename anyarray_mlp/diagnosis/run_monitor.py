@@ -49,8 +49,9 @@ from anyarray_mlp.diagnosis.run_record import (
     Settings,
 )
 from anyarray_mlp.diagnosis.skill import Rows, neighbour_skill
-from anyarray_mlp.errors import DivergedError
+from anyarray_mlp.errors import DataError, DivergedError
 from anyarray_mlp.inference import is_sparse
+from anyarray_mlp.messages import shown
 from anyarray_mlp.metrics import predicted_labels
 from anyarray_mlp.model import MLP
 from anyarray_mlp.optimizers import Optimizer, State, gradient_norm, sgd
@@ -159,7 +160,8 @@ class RunMonitor:
         self.backend = backend
         self.input_scale = input_scale
         self.column_names = items("column_names", column_names, "a list of the columns' names")
-        self.sources = items("sources", sources, "a list of the place of each column's raw column")
+        places = items("sources", sources, "a list of the place of each column's raw column")
+        self.sources = tuple(check_whole("sources", place, 0) for place in places)
         self.class_names = items("class_names", class_names, "a list of the classes' names")
         n = x.shape[0]
         batch_size = checked_batch_size(batch_size, n)
@@ -206,7 +208,10 @@ class RunMonitor:
         if validation:
             self.validation = HostRows(backend, validation[0]), HostRows(backend, validation[1])
         RawColumns(self.sources, x.shape[1])  # refuses what does not fit, before training
-        self.held_out = [HostRows(backend, part) for part in held_out]
+        self.held_out = [
+            HostRows(backend, checked_rows(part, x.shape[1]))
+            for part in items("held_out", held_out, "a list of arrays of more rows")
+        ]
         if self.validation:
             self.held_out.append(self.validation[0])
         if initial is None:
@@ -572,6 +577,16 @@ def right_of_class(outputs: Host, classes: Host | None) -> tuple[tuple[int, ...]
     k = int(classes.max()) + 1
     rows, found = (np.bincount(part, minlength=k).tolist() for part in (classes, right))
     return tuple(rows), tuple(found)
+
+
+def checked_rows(rows: Any, columns: int) -> Array:
+    """More rows (m, columns); `DataError` where they are no such array."""
+    shape = getattr(rows, "shape", None)
+    if shape is None or len(shape) != 2 or shape[1] != columns:
+        raise DataError(
+            f"held_out must hold arrays of {columns} columns as x has, got {shown(rows)}."
+        )
+    return rows
 
 
 #: What the monitor takes beside the options of `fit`.

@@ -349,7 +349,7 @@ class Run:
 
         with interruption((signal.SIGINT,)) as interrupted:
             try:
-                final, est.loss_, converged = minimize(
+                final, est.loss_, converged, _ = minimize(
                     self.network,
                     moved(self.backend, dense(self.data.x)),  # every iteration looks at all of it
                     self.data.targets,

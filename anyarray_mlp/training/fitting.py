@@ -154,7 +154,7 @@ def find_optimizer(optimizer: str | Optimizer) -> Optimizer:
 
 def is_lbfgs(optimizer: str | Optimizer) -> bool:
     """Whether L-BFGS is asked for, by any of its names."""
-    return bool(canonical("solver", optimizer, ("lbfgs",)) == "lbfgs")
+    return isinstance(optimizer, str) and canonical("solver", optimizer, ("lbfgs",)) == "lbfgs"
 
 
 #: The options that `fit` takes itself, each with its default.
@@ -262,6 +262,8 @@ def _fit_lbfgs(
             report=report,
             **options,
         )
-    if minimum.converged and stopped == "finished":
+    if stopped == "finished" and minimum.converged:
         stopped = "converged"
+    elif stopped == "finished" and minimum.stalled:
+        stopped = "stalled"
     return Fit(minimum.parameters, tuple(history), stopped, interrupted.signal)

@@ -42,11 +42,14 @@ FEW_EVALUATIONS = 48
 
 
 class Minimum(NamedTuple):
-    """Where L-BFGS ended: parameters (p,), their loss, and whether it had converged."""
+    """Where L-BFGS ended: parameters (p,), their loss, and whether it had converged, or stalled: rounding keeps the
+    line search from a lower loss.
+    """
 
     parameters: Host
     loss: float
     converged: bool
+    stalled: bool
 
 
 @with_known_options
@@ -173,4 +176,4 @@ def minimize(
     )
     if raised:
         raise raised[0]
-    return Minimum(result.x, float(result.fun), result.status == 0)
+    return Minimum(result.x, float(result.fun), result.status == 0, result.status == 2)

@@ -95,8 +95,8 @@ def run_hash(losses: list[float], validation_losses: list[float], parameters: Ho
 class Fit:
     """What `fit` came to: final parameters (p,), one record per epoch, and why it stopped.
 
-    `stopped` is "finished", "converged" (L-BFGS), "early", "callback" or "interrupted"; in the last case `signal`
-    is the number of the signal.
+    `stopped` is "finished", "converged" or "stalled" (L-BFGS), "early", "callback" or "interrupted"; in the
+    last case `signal` is the number of the signal.
     """
 
     parameters: Host
