@@ -389,6 +389,7 @@ FIRST = {
     "gradient probe": "0e8615bab892065a",
     "slope sample": "1d67a4217ff683af",
     "tie order": "d5e2d3c016ac93f9",
+    "category key": "225d058c3d90bf70",
     "row key": "ce459635988f31dc",
 }
 
@@ -457,7 +458,7 @@ def test_what_is_no_seed_is_refused(seed: Any) -> None:
 
 
 def test_a_stream_that_is_not_listed_is_refused() -> None:
-    with pytest.raises(UsageError, match="stream must be one of test split, .* got 'split'"):
+    with pytest.raises(UsageError, match=r"stream must be one of test split, .* got 'split'"):
         split_indices(10, fraction=0.5, seed=0, stream="split")
     assert not any("/" in stream for stream in streams.STREAMS)
 
