@@ -29,6 +29,16 @@ from anyarray_mlp.functional import (
 )
 from anyarray_mlp.initializers import Initializer, initialize
 from anyarray_mlp.parameters import Layout, Leaves, is_flat
+from anyarray_mlp.records import (
+    TRUTH,
+    RecordError,
+    integer,
+    list_of,
+    model_file,
+    number,
+    one_of,
+    table,
+)
 
 Array = Any
 Namespace = Any
@@ -39,6 +49,19 @@ REFUSALS = {
     "binary_cross_entropy": "it treats every output as a probability of its own, which only logistic gives",
     "poisson": "it needs a rate that is positive and unbounded, which only exp gives",
 }
+
+_ACTIVATION = one_of(ACTIVATIONS)
+_RATE = number(0, 1, "[)")
+#: What a description may hold; all but the sizes have defaults.
+CONFIG_FIELDS = {
+    "sizes": list_of(integer(1), least=2),
+    "activation": _ACTIVATION | list_of(_ACTIVATION),
+    "output": one_of(OUTPUTS),
+    "loss": one_of(("auto", *LOSS_NAMES)),
+    "dropout": _RATE | list_of(_RATE),
+    "bias": TRUTH,
+}
+CONFIG = table({"sizes": CONFIG_FIELDS["sizes"]}, CONFIG_FIELDS)
 
 
 @dataclass(frozen=True)
@@ -276,15 +299,30 @@ class MLP:
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> MLP:
-        """The network of a description made by `to_config`."""
-        fields = ("sizes", "activation", "output", "loss", "dropout", "bias")
-        values: dict[str, Any] = {
-            name: tuple(config[name]) if isinstance(config[name], list) else config[name]
-            for name in fields
-            if name in config
-        }
-        return cls(**values)
+    def from_config(cls, config: dict[str, Any], source: str = "the description") -> MLP:
+        """The network of a description made by `to_config`.
+
+        Raises `ModelFileError`, which names `source`, the field and what it must be, for anything else. Nothing is
+        allocated for the sizes.
+        """
+        with model_file(source):
+            CONFIG(config, "config")
+            hidden = len(config["sizes"]) - 2
+            for name in ("activation", "dropout"):
+                each = config.get(name)
+                if isinstance(each, list) and len(each) != hidden:
+                    raise RecordError(
+                        f"config.{name} has {len(each)} entries and must have one for each of {hidden} hidden layers"
+                    )
+            values: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in config.items()
+                if name in CONFIG_FIELDS
+            }
+            try:
+                return cls(**values)
+            except UsageError as error:  # output, loss and sizes that do not go together
+                raise RecordError(f"config is impossible: {error}") from None
 
     def encode(self, xp: Namespace, targets: Array, dtype: Any) -> Array:
         """Targets (n, k) in the logits' dtype; integer labels become one-hot rows."""
