@@ -35,14 +35,14 @@ def below(place: str, key: str) -> str:
 
 
 @contextlib.contextmanager
-def model_file(source: str) -> Iterator[None]:
+def model_file(
+    source: str, remedy: str = "fetch the file again or train the model again"
+) -> Iterator[None]:
     """Turn a `RecordError` into the `ModelFileError` that names the file and the remedy."""
     try:
         yield
     except RecordError as error:
-        raise ModelFileError(
-            f"{source} cannot be used: {error}; fetch the file again or train the model again"
-        ) from None
+        raise ModelFileError(f"{source} cannot be used: {error}; {remedy}") from None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -273,7 +273,8 @@ def neighbour(rng: random.Random, value: Any) -> Any:
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, int):
-        return rng.choice([value + 1, value - 1, -value, float(value), value * 10**9])
+        near = float(value) if abs(value) < 2**53 else 0.0
+        return rng.choice([value + 1, value - 1, -value, near, value * 10**9])
     if isinstance(value, float):
         return rng.choice([-value, value * 1e300, round(value) if abs(value) < 1e9 else 0])
     if isinstance(value, str):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import DataError, UsageError
+from ..reading import within_memory
 from .builtin import BUILTIN, BUILTIN_NAMES
 from .columns import Column, load_table
 from .dataset import TASKS, Dataset, Features, Task
@@ -34,6 +35,7 @@ UNREAD = {
 }
 
 
+@within_memory
 def load(
     source: str | os.PathLike[str],
     *,
@@ -56,7 +58,8 @@ def load(
         texts, and the target's by default.
 
     Raises `DataError` naming file, line, column, value and cure; `StorageError` where the file
-    cannot be read; `UsageError` for options that do not fit the source.
+    cannot be read; `OutOfMemoryError` where it does not fit in memory; `UsageError` for options that do not fit the
+    source.
     """
     if task is not None and task not in TASKS:
         raise UsageError(f"task is {task!r}; it must be one of {listed(TASKS)}")
@@ -80,6 +83,7 @@ def load(
     return load_npz(path, task=task)
 
 
+@within_memory
 def load_features(
     source: str | os.PathLike[str], *, header: bool | None = None, schema: Schema | None = None
 ) -> Features:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, StorageError
+from ..errors import AnyArrayMLPError, DataError
+from ..reading import within_memory
 from .files import CHUNK, Source, unreadable
 from .messages import shown
 from .separators import (
@@ -42,9 +43,13 @@ FEW_CATEGORIES = 20
 UNNAMED = "column_"
 
 
+# pandas' words where its C parser gets no memory.
+NO_MEMORY = "C error: out of memory"
+
 TextColumns = Callable[[list[str]], Collection[str]]
 
 
+@within_memory
 def read_table(
     path: Path,
     *,
@@ -60,12 +65,12 @@ def read_table(
     same bits everywhere), texts are objects without surrounding blanks. `texts` says, given all
     names, which columns are texts even where every cell is a number; `one_column` takes a table of one.
 
-    Raises `DataError` naming file, line, column and value.
+    Raises `DataError` naming file, line, column and value; `OutOfMemoryError` where it does not fit in memory.
     """
     source = Source.of(path)
     try:
         return table_from(source, header, texts or no_columns, one_column)
-    except StorageError:
+    except AnyArrayMLPError:
         raise
     except OSError as error:
         raise unreadable(path, error) from error
@@ -142,6 +147,8 @@ def parsed(source: Source, texts: list[str], options: dict[str, Any]) -> pandas.
                 stream, dtype=dict.fromkeys(texts, str), **options
             )
         except pandas.errors.ParserError as error:
+            if NO_MEMORY in str(error):
+                raise MemoryError from None
             reason = " ".join(str(error).split())
             raise DataError(
                 f"{source.path}: {reason}; check the quotes and separators there"

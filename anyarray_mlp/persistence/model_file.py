@@ -11,6 +11,7 @@ import numpy as np
 from anyarray_mlp.errors import ModelFileError, UsageError
 from anyarray_mlp.persistence.container import decode, encode
 from anyarray_mlp.persistence.files import atomic_write, read_file
+from anyarray_mlp.reading import within_memory
 
 KIND = "model"
 SECTIONS = ("config", "preprocessing", "targets", "metadata")
@@ -51,6 +52,7 @@ def save(path: str | os.PathLike[str], model_file: ModelFile, overwrite: bool = 
     atomic_write(path, encode(KIND, sections, model_file.arrays), overwrite=overwrite)
 
 
+@within_memory
 def load(path: str | os.PathLike[str]) -> ModelFile:
     """Read a model file. The arrays are writable and share one block of memory.
 
