@@ -52,7 +52,7 @@ REFUSALS = {
 
 _ACTIVATION = one_of(ACTIVATIONS)
 _RATE = number(0, 1, "[)")
-#: What a description may hold; all but the sizes have defaults.
+#: What a description holds.
 CONFIG_FIELDS = {
     "sizes": list_of(integer(1), least=2),
     "activation": _ACTIVATION | list_of(_ACTIVATION),
@@ -61,7 +61,7 @@ CONFIG_FIELDS = {
     "dropout": _RATE | list_of(_RATE),
     "bias": TRUTH,
 }
-CONFIG = table({"sizes": CONFIG_FIELDS["sizes"]}, CONFIG_FIELDS)
+CONFIG = table(CONFIG_FIELDS)
 
 
 @dataclass(frozen=True)
