@@ -81,8 +81,9 @@ def exact_sum(values: Host) -> float:
     """The sum without error, so in any order the same; infinite or nan where no float holds it."""
     try:
         return math.fsum(values)
-    except OverflowError:
-        return float(np.sum(values))
+    except (OverflowError, ValueError):  # above the largest float; infinity less infinity
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(np.sum(values))
 
 
 def exact_mean(values: Host, sample_weight: Host | None = None) -> float:

@@ -492,3 +492,15 @@ def test_what_was_reported_of_other_readers_is_refused(report, fuzzer):
     refused = fuzzer.refused
     assert fuzzer.check(malformed(ESTIMATORS["estimator: texts"])) is None
     assert fuzzer.refused > refused
+
+
+def test_a_score_that_no_float_holds_is_infinite(tmp_path):
+    base = COMMAND_LINE["command line: two targets"]
+    (tmp_path / "m").write_bytes(changed(base, "targets", "scale", value=[1e308, 1e308]))
+    model = TrainedModel.load(tmp_path / "m")
+    features = np.arange(12.0).reshape(4, 3)
+    targets = np.array([[1e308, -1e308], [-1e308, 1e308]] * 2)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scores = model.scores(fuzzing.labelled(model, features, targets))
+    assert scores["mean_squared_error"] == np.inf
+    assert np.isnan(scores["r2"])
