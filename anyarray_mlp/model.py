@@ -50,15 +50,15 @@ REFUSALS = {
     "poisson": "it needs a rate that is positive and unbounded, which only exp gives",
 }
 
-_ACTIVATION = one_of(ACTIVATIONS)
-_RATE = number(0, 1, "[)")
+ACTIVATION = one_of(ACTIVATIONS)
+RATE = number(0, 1, "[)")
 #: What a description holds.
 CONFIG_FIELDS = {
     "sizes": list_of(integer(1), least=2),
-    "activation": _ACTIVATION | list_of(_ACTIVATION),
+    "activation": ACTIVATION | list_of(ACTIVATION),
     "output": one_of(OUTPUTS),
     "loss": one_of(("auto", *LOSS_NAMES)),
-    "dropout": _RATE | list_of(_RATE),
+    "dropout": RATE | list_of(RATE),
     "bias": TRUTH,
 }
 CONFIG = table(CONFIG_FIELDS)

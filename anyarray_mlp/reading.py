@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -22,9 +23,10 @@ def within_memory(function: F) -> F:
             raise
         except MemoryError:
             # Not kept as the cause: with its frames goes what was read so far.
-            path = next(iter((*arguments, *options.values())))
+            given = (*arguments, *options.values())
+            path = next(each for each in given if isinstance(each, (str, os.PathLike)))
         raise OutOfMemoryError(
-            f"{path}: memory ran out while it was read; give fewer rows or columns, close other programs or use a "
+            f"{path}: memory ran out while it was read; give a smaller file, close other programs or use a "
             "larger machine"
         )
 

@@ -18,6 +18,7 @@ from anyarray_mlp.metrics import find_score, predicted_labels
 from anyarray_mlp.model import MLP, is_finite
 from anyarray_mlp.persistence import MODEL_NAME, ModelFile, load, save
 from anyarray_mlp.persistence.plain_json import any_json
+from anyarray_mlp.reading import within_memory
 from anyarray_mlp.records import TEXT, RecordError, list_of, model_file
 from anyarray_mlp.training import Evaluation
 
@@ -150,6 +151,7 @@ class TrainedModel:
         return file
 
     @classmethod
+    @within_memory
     def load(cls, path: str | os.PathLike[str]) -> TrainedModel:
         """Read a model file, or the one in a run's folder; `ModelFileError` where it does not hold together."""
         if os.path.isdir(path):

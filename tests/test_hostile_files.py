@@ -504,3 +504,37 @@ def test_a_score_that_no_float_holds_is_infinite(tmp_path):
         scores = model.scores(fuzzing.labelled(model, features, targets))
     assert scores["mean_squared_error"] == np.inf
     assert np.isnan(scores["r2"])
+
+
+# F17: what earlier releases wrote. These files are never written again.
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def test_an_estimator_that_an_earlier_release_saved_is_read():
+    loaded = load_model(GOLDEN / "estimator-v1.safetensors")
+    assert loaded.classes_.tolist() == ["ant", "bee", "wasp"]
+    assert loaded.n_iter_no_change == np.inf
+    assert loaded.loss_curve_ == [1.5079789031763449, 1.504597358538356]
+    expected = [
+        [0.15922, 0.074257, 0.766524],
+        [0.276886, 0.141857, 0.581257],
+        [0.080833, 0.041057, 0.878109],
+    ]
+    np.testing.assert_allclose(loaded.predict_proba(np.eye(3)), expected, atol=1e-6)
+
+
+def test_a_model_that_an_earlier_release_trained_on_a_table_is_read():
+    import pandas
+
+    loaded = TrainedModel.load(GOLDEN / "table-v1.safetensors")
+    rows = pandas.DataFrame({"size": [1.0, None], "colour": ["red", "blue"], "age": [3, 4]})
+    assert loaded.predict(rows).tolist() == ["yes", "yes"]
+    expected = [[0.13076176, 0.21064304, 0.65859526], [0.25622740, 0.30204335, 0.44172919]]
+    np.testing.assert_allclose(loaded.outputs(rows), expected, atol=1e-6)
+
+
+def test_a_checkpoint_that_an_earlier_release_wrote_is_read():
+    loaded = read_checkpoint(GOLDEN / "checkpoint-v1.safetensors")
+    assert (loaded.step, loaded.state["early_stopping"]) == (3, {"best": 0.5, "waited": 2})
+    np.testing.assert_array_equal(loaded.arrays["parameters"], np.linspace(-1, 1, 9))

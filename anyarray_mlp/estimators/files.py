@@ -36,6 +36,7 @@ from anyarray_mlp.functional import OUTPUTS
 from anyarray_mlp.model import MLP
 from anyarray_mlp.persistence import load
 from anyarray_mlp.persistence.plain_json import any_json
+from anyarray_mlp.reading import within_memory
 from anyarray_mlp.records import (
     ANY_NUMBER,
     ANY_TABLE,
@@ -166,6 +167,7 @@ def save_model(
     model.save(path, overwrite)
 
 
+@within_memory
 def load_model(path: str | os.PathLike[str]) -> MLPClassifier | MLPRegressor:
     """The estimator of a file that `save_model` wrote, fitted, on the host.
 
