@@ -544,7 +544,6 @@ def test_a_checkpoint_that_an_earlier_release_wrote_is_read():
 def test_a_power_that_no_float_holds_takes_no_time(power, tmp_path):
     base = ESTIMATORS["estimator: floats"]
     loaded = load_model_of(changed(base, *PARAMETERS, "power_t", value=power), tmp_path)
-    before = [part.copy() for part in loaded.coefs_]
-    loaded.partial_fit(np.eye(3), loaded.classes_)
-    for part, was in zip(loaded.coefs_, before, strict=True):
-        np.testing.assert_array_equal(part, was)  # the rate has fallen to nothing
+    for _ in range(2):
+        loaded.partial_fit(np.eye(3), loaded.classes_)
+    assert loaded._progress.rate == 0.0
