@@ -356,12 +356,11 @@ class Fuzzer:
             finding = self.check(content)
             assert finding is None, finding
         self.refused = self.used = 0
-        self.peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     def check(self, content: bytes) -> str | None:
         """What is wrong with how a file is taken, or None."""
         self.path.write_bytes(content)
-        started = time.process_time()
+        started, peak = time.process_time(), peak_bytes()
         self.watch.events = []
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
@@ -379,10 +378,8 @@ class Fuzzer:
             return f"event: {self.watch.events[0]}"
         if (spent := time.process_time() - started) > SECONDS:
             return f"slow: {spent:.1f} s"
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        if hasattr(self, "peak") and (peak - self.peak) * 1024 > FREE_BYTES + 2 * len(content):
-            grown, self.peak = (peak - self.peak) >> 10, peak
-            return f"memory: {grown} MiB more"
+        if (grown := peak_bytes() - peak) > FREE_BYTES + 2 * len(content):
+            return f"memory: {grown >> 20} MiB more"
         return None
 
     def taken(self, kind: Any) -> str | None:
@@ -400,6 +397,12 @@ class Fuzzer:
             return f"load ({kind.__name__}): {type(error).__name__}: {error!s:.120}"
         self.used += 1
         return use(self.again)
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has had so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def refusal_finding(error: ModelFileError, path: Path) -> str | None:

@@ -116,6 +116,7 @@ FIGURES = ("metadata", "estimator", "figures")
         ((*PARAMETERS, "alpha"), 10**400, "estimator.parameters.alpha is 1000000000"),
         ((*PARAMETERS, "alpha"), -1.0, "estimator.parameters.alpha is -1.0 and must be a float in"),
         ((*PARAMETERS, "device"), "cuda:" + "9" * 5000, "estimator.parameters.device and .backend"),
+        ((*PARAMETERS, "device"), "", "estimator.parameters.device and .backend name nothing"),
         ((*PARAMETERS, "activation"), "tanh", "estimator.parameters.activation and config.activat"),
         (
             (*PARAMETERS, "hidden_layer_sizes"),
@@ -157,6 +158,13 @@ FIGURES = ("metadata", "estimator", "figures")
 def test_each_field_of_an_estimator_is_named_when_it_is_refused(path, value, message, tmp_path):
     text = refusal(changed(ESTIMATORS["estimator: texts"], *path, value=value), tmp_path)
     assert text.startswith(message)
+
+
+@pytest.mark.parametrize("label", [0.5, 1e300])
+def test_floats_that_are_no_labels_are_refused(label, tmp_path):
+    content = changed(ESTIMATORS["estimator: floats"], *LABELS, "values", 2, value=label)
+    text = refusal(content, tmp_path)
+    assert text == f"estimator.labels.values holds {label}: numbers must be whole, within 2^53"
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,8 @@ FEW_CATEGORIES = 20
 UNNAMED = "column_"
 
 
-# pandas' words where its C parser gets no memory.
-NO_MEMORY = "C error: out of memory"
+# pandas' words where its C parser gets no memory; the second also where the file cannot be read.
+NO_MEMORY = ("C error: out of memory", "C error: Calling read(nbytes) on source failed")
 
 TextColumns = Callable[[list[str]], Collection[str]]
 
@@ -130,6 +130,20 @@ def table_from(
     return table
 
 
+class Text(io.TextIOWrapper):
+    """Text that remembers why it could not be read: pandas says only that it could not."""
+
+    failure: OSError | None = None
+
+    def read(self, size: int | None = -1, /) -> str:
+        """As the base class does."""
+        try:
+            return super().read(size)
+        except OSError as error:
+            self.failure = error
+            raise
+
+
 def parsed(source: Source, texts: list[str], options: dict[str, Any]) -> pandas.DataFrame:
     """What pandas makes of the table, with these columns as texts.
 
@@ -139,7 +153,7 @@ def parsed(source: Source, texts: list[str], options: dict[str, Any]) -> pandas.
     import pandas
 
     # Line ends are made alike first: pandas before 3 loses its way among bare carriage returns.
-    text = io.TextIOWrapper(source.open(), encoding="utf-8-sig", newline=None)
+    text = Text(source.open(), encoding="utf-8-sig", newline=None)
     with text as stream, warnings.catch_warnings():
         warnings.simplefilter("ignore", pandas.errors.DtypeWarning)
         try:
@@ -147,7 +161,9 @@ def parsed(source: Source, texts: list[str], options: dict[str, Any]) -> pandas.
                 stream, dtype=dict.fromkeys(texts, str), **options
             )
         except pandas.errors.ParserError as error:
-            if NO_MEMORY in str(error):
+            if text.failure is not None:
+                raise text.failure from None
+            if any(words in str(error) for words in NO_MEMORY):
                 raise MemoryError from None
             reason = " ".join(str(error).split())
             raise DataError(

@@ -253,7 +253,9 @@ def parameters_from(record: Mapping[str, Any], owner: type[BaseMLP], mlp: MLP) -
             "estimator.parameters.activation and config.activation are not the same functions"
         )
     check_class_weight(merged.get("class_weight"))
-    device = merged["device"] or ("cuda" if merged["backend"] == "cupy" else "cpu")
+    device = merged["device"]
+    if device is None:
+        device = "cuda" if merged["backend"] == "cupy" else "cpu"
     try:
         check_choice(merged["backend"], device)
     except UsageError:
@@ -354,9 +356,9 @@ def unpacked_labels(record: Mapping[str, Any], n_outputs: int) -> Labels:
         cast = classes.astype(dtype)
     if not np.array_equal(cast, classes):
         raise RecordError(f"{place}.dtype is {name}, which does not hold the labels")
-    if classes.dtype.kind == "f" and np.any(classes % 1):
+    if classes.dtype.kind == "f" and not np.all(are_whole(classes)):
         raise RecordError(
-            f"{place}.values holds {classes[classes % 1 != 0][0]}: numbers must be whole"
+            f"{place}.values holds {classes[~are_whole(classes)][0]}: numbers must be whole, within 2^53"
         )
     labels = Labels(record["kind"], cast, record["sparse"])
     if labels.n_outputs != n_outputs:
@@ -364,6 +366,11 @@ def unpacked_labels(record: Mapping[str, Any], n_outputs: int) -> Labels:
     if labels.kind != "multilabel" and labels.kind != Labels.among(cast).kind:
         raise RecordError(f"{place}.kind is {labels.kind} for {len(classes)} classes")
     return labels
+
+
+def are_whole(values: Host) -> Host:
+    """Which floats scikit-learn takes for labels, whose integers they must equal."""
+    return np.asarray((values % 1 == 0) & (np.abs(values) <= 2**53))
 
 
 def packed(value: Any) -> Any:
