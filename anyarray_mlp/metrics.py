@@ -115,12 +115,21 @@ def mean_absolute_error(outputs: Host, targets: Host, sample_weight: Host | None
     return exact_mean(np.abs(outputs.astype(np.float64) - targets), sample_weight)
 
 
+def exact_sum(values: Host) -> float:
+    """The sum without error, so in any order the same; infinite or nan where no float holds it."""
+    try:
+        return math.fsum(values)
+    except (OverflowError, ValueError):  # above the largest float; infinity less infinity
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(np.sum(values))
+
+
 def exact_mean(values: Host, sample_weight: Host | None = None) -> float:
     """Mean of values (n, k), the samples weighted; summed without error, so in any order the same."""
     if sample_weight is None:
-        return math.fsum(values.ravel()) / int(values.size)
+        return exact_sum(values.ravel()) / int(values.size)
     weighted = values * sample_weight[:, None]
-    return math.fsum(weighted.ravel()) / (math.fsum(sample_weight) * int(values.shape[1]))
+    return exact_sum(weighted.ravel()) / (math.fsum(sample_weight) * int(values.shape[1]))
 
 
 @of_arrays
@@ -130,9 +139,9 @@ def r2(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float
     weights = np.ones(len(targets)) if sample_weight is None else sample_weight.astype(np.float64)
     scores = []
     for y, t in zip(outputs.T, targets.T, strict=True):
-        centred = t - math.fsum(t * weights) / math.fsum(weights)
-        residual = math.fsum(weights * (y - t) ** 2)
-        total = math.fsum(weights * centred**2)
+        centred = t - exact_sum(t * weights) / math.fsum(weights)
+        residual = exact_sum(weights * (y - t) ** 2)
+        total = exact_sum(weights * centred**2)
         constant = t.min() == t.max() or total == 0.0
         scores.append(float(residual == 0.0) if constant else 1.0 - residual / total)
     return math.fsum(scores) / len(scores)

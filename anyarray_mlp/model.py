@@ -32,6 +32,16 @@ from anyarray_mlp.messages import shown
 from anyarray_mlp.names import find_name
 from anyarray_mlp.options import with_known_options
 from anyarray_mlp.parameters import Layout, Leaves, is_flat
+from anyarray_mlp.records import (
+    TRUTH,
+    RecordError,
+    integer,
+    list_of,
+    model_file,
+    number,
+    one_of,
+    table,
+)
 from anyarray_mlp.values import check_boolean, is_real, is_whole, items, refuse
 
 Array = Any
@@ -43,6 +53,19 @@ REFUSALS = {
     "binary_cross_entropy": "it treats every output as a probability of its own, which only logistic gives",
     "poisson": "it needs a rate that is positive and unbounded, which only exp gives",
 }
+
+ACTIVATION = one_of(ACTIVATIONS)
+RATE = number(0, 1, "[)")
+#: What a description holds.
+CONFIG_FIELDS = {
+    "sizes": list_of(integer(1), least=2),
+    "activation": ACTIVATION | list_of(ACTIVATION),
+    "output": one_of(OUTPUTS),
+    "loss": one_of(("auto", *LOSS_NAMES)),
+    "dropout": RATE | list_of(RATE),
+    "bias": TRUTH,
+}
+CONFIG = table(CONFIG_FIELDS)
 
 
 @with_known_options
@@ -286,15 +309,30 @@ class MLP:
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> MLP:
-        """The network of a description made by `to_config`."""
-        fields = ("sizes", "activation", "output", "loss", "dropout", "bias")
-        values: dict[str, Any] = {
-            name: tuple(config[name]) if isinstance(config[name], list) else config[name]
-            for name in fields
-            if name in config
-        }
-        return cls(**values)
+    def from_config(cls, config: dict[str, Any], source: str = "the description") -> MLP:
+        """The network of a description made by `to_config`.
+
+        Raises `ModelFileError`, which names `source`, the field and what it must be, for anything else. Nothing is
+        allocated for the sizes.
+        """
+        with model_file(source):
+            CONFIG(config, "config")
+            hidden = len(config["sizes"]) - 2
+            for name in ("activation", "dropout"):
+                each = config.get(name)
+                if isinstance(each, list) and len(each) != hidden:
+                    raise RecordError(
+                        f"config.{name} has {len(each)} entries and must have one for each of {hidden} hidden layers"
+                    )
+            values: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in config.items()
+                if name in CONFIG_FIELDS
+            }
+            try:
+                return cls(**values)
+            except UsageError as error:  # output, loss and sizes that do not go together
+                raise RecordError(f"config is impossible: {error}") from None
 
     def encode(self, xp: Namespace, targets: Array, dtype: Any) -> Array:
         """Targets (n, k) in the logits' dtype; integer labels become one-hot rows."""

@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.data import Dataset, Preprocessor, Schema, TargetEncoder
-from anyarray_mlp.errors import ModelFileError
+from anyarray_mlp.errors import ModelFileError, UsageError
 from anyarray_mlp.inference import Predictor, check_parameters, to_leaves
 from anyarray_mlp.metrics import find_score, predicted_labels
-from anyarray_mlp.model import MLP, check_network
+from anyarray_mlp.model import MLP, check_network, is_finite
 from anyarray_mlp.options import with_known_options
 from anyarray_mlp.persistence import ModelFile, load, model_in, save
+from anyarray_mlp.persistence.plain_json import any_json
+from anyarray_mlp.reading import within_memory
+from anyarray_mlp.records import TEXT, RecordError, list_of, model_file
 from anyarray_mlp.training import Evaluation
 from anyarray_mlp.values import as_array, check_boolean, check_instance, check_path, refuse
 
@@ -25,6 +28,9 @@ Host = NDArray[Any]
 
 PIXEL_SCALE = 1.0 / 255.0
 MOST_PREDICTORS = 4
+#: Parameters looked at together, so that the answers do not take memory beside a large network.
+CHECKED_TOGETHER = 1 << 20
+TARGET_NAMES = list_of(TEXT)
 
 
 @with_known_options
@@ -63,11 +69,7 @@ class TrainedModel:
     @property
     def target_names(self) -> tuple[str, ...]:
         """The columns that the target was in, of a table; empty where they are not known."""
-        try:
-            names = json.loads(self.metadata.get("target", "[]"))
-        except (ValueError, RecursionError):
-            return ()
-        return tuple(map(str, names)) if isinstance(names, list) else ()
+        return tuple(json.loads(self.metadata.get("target", "[]")))
 
     @property
     def schema(self) -> Schema:
@@ -144,15 +146,15 @@ class TrainedModel:
 
     @with_known_options
     def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write the model file; errors as `persistence.save`."""
+        """Write the model file; errors as `persistence.save`, and `UsageError` for a model that could not be read."""
         check_path("path", path)
         check_boolean("overwrite", overwrite)
         save(path, self.to_file(), overwrite)
 
     def to_file(self) -> ModelFile:
-        """The model as a `ModelFile`."""
+        """The model as a `ModelFile`; `UsageError` where it could not be read again."""
         parts = self.mlp.layout.split(self.parameters)
-        return ModelFile(
+        file = ModelFile(
             config=self.mlp.to_config(),
             arrays={
                 name: np.ascontiguousarray(part)
@@ -162,9 +164,15 @@ class TrainedModel:
             targets=self.targets.to_json(),
             metadata=self.metadata,
         )
+        try:
+            parts_of(file, "the file")
+        except ModelFileError as error:
+            raise UsageError(f"This model cannot be saved, as {error}.") from None
+        return file
 
     @classmethod
     @with_known_options
+    @within_memory
     def load(cls, path: str | os.PathLike[str]) -> TrainedModel:
         """Read a model file, or the one in a run's folder; `ModelFileError` where it does not hold together."""
         check_path("path", path)
@@ -174,47 +182,57 @@ class TrainedModel:
 
     @classmethod
     def from_file(cls, file: ModelFile, source: str = "the model file") -> TrainedModel:
-        """The model of a `ModelFile`."""
-        mlp, parameters = network_of(file, source)
-        model = cls(
-            mlp,
-            parameters,
-            Preprocessor.from_json(file.preprocessing),
-            TargetEncoder.from_json(file.targets),
-            file.metadata,
-        )
-        if model.preprocessor.n_features_out != mlp.sizes[0]:
-            raise ModelFileError(
-                f"{source} encodes {model.preprocessor.n_features_out} inputs for a network of {mlp.sizes[0]}: "
-                "train the model again."
+        """The model of a `ModelFile`; `ModelFileError`, which names `source` and the field, where one does not fit."""
+        mlp, parts, preprocessor, targets = parts_of(file, source)
+        parameters = np.concatenate([np.reshape(part, -1) for part in parts])
+        return cls(mlp, parameters, preprocessor, targets, file.metadata)
+
+
+def parts_of(file: ModelFile, source: str) -> tuple[MLP, list[Host], Preprocessor, TargetEncoder]:
+    """Network, weights and biases, and encodings of a file, found to fit together."""
+    mlp, parts = network_of(file, source)
+    preprocessor = Preprocessor.from_json(file.preprocessing, source)
+    targets = TargetEncoder.from_json(file.targets, source)
+    width, outputs = targets.width, mlp.sizes[-1]
+    binary = targets.task == "classification" and (width, outputs) == (2, 1)
+    with model_file(source):
+        if preprocessor.n_features_out != mlp.sizes[0]:
+            raise RecordError(
+                f"preprocessing encodes {preprocessor.n_features_out} inputs for a network of {mlp.sizes[0]}"
             )
-        width, outputs = model.targets.width, mlp.sizes[-1]
-        binary = model.targets.task == "classification" and (width, outputs) == (2, 1)
         if width != outputs and not binary:
-            raise ModelFileError(
-                f"{source} has {width} answers for a network of {outputs} outputs: train the model again."
-            )
-        return model
+            raise RecordError(f"targets has {width} answers for a network of {outputs} outputs")
+        try:
+            names = any_json(file.metadata.get("target", "[]"))
+        except ValueError as error:
+            raise RecordError(f"metadata.target cannot be read: {error}") from None
+        TARGET_NAMES(names, "metadata.target")
+    return mlp, parts, preprocessor, targets
 
 
-def network_of(file: ModelFile, source: str) -> tuple[MLP, Host]:
-    """The network of a file and its parameters (p,); `ModelFileError` where they do not fit."""
-    try:
-        mlp = MLP.from_config(file.config)
-    except (TypeError, ValueError) as error:
-        raise ModelFileError(
-            f"{source} describes no network ({error}): train the model again."
-        ) from error
-    parts = []
-    for name, shape in zip(mlp.layout.names, mlp.layout.shapes, strict=True):
-        array = file.arrays.get(name)
-        if array is None or array.shape != shape or array.dtype.kind != "f":
-            found = "none" if array is None else f"{array.dtype} {array.shape}"
-            raise ModelFileError(
-                f"{source} should hold {name} as floats {shape} and holds {found}: train the model again."
+def network_of(file: ModelFile, source: str) -> tuple[MLP, list[Host]]:
+    """The network of a file, and its weights and biases as the file's own arrays, finite and of one dtype."""
+    with model_file(source):
+        layers = sum(name.startswith("weights.") for name in file.arrays)
+        sizes = file.config.get("sizes")
+        # What follows takes memory for each layer.
+        if isinstance(sizes, list) and len(sizes) != layers + 1:
+            raise RecordError(
+                f"config.sizes has {len(sizes)} entries for the weights of {layers} layers"
             )
-        parts.append(np.reshape(array, -1))
-    return mlp, np.concatenate(parts)
+        mlp = MLP.from_config(file.config, source)
+        parts: list[Host] = []
+        for name, shape in zip(mlp.layout.names, mlp.layout.shapes, strict=True):
+            array = file.arrays.get(name)
+            if array is None or array.shape != shape or array.dtype.kind != "f":
+                found = "is missing" if array is None else f"is {array.dtype} {array.shape}"
+                raise RecordError(f"{name} {found} and must be floats {shape}")
+            if parts and array.dtype != parts[0].dtype:
+                raise RecordError(f"{name} is {array.dtype} and the others are {parts[0].dtype}")
+            if not is_finite(np.reshape(array, -1), CHECKED_TOGETHER):
+                raise RecordError(f"{name} is not all finite")
+            parts.append(array)
+    return mlp, parts
 
 
 def inputs(preprocessor: Preprocessor, features: Any) -> tuple[Host, float | None]:

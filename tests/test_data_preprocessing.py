@@ -329,7 +329,7 @@ def test_json_of_pixels() -> None:
 def test_altered_json_is_refused(change: dict[str, Any]) -> None:
     record = Preprocessor.fit(TABLE).to_json()
     record["columns"][0] |= change
-    with pytest.raises(ModelFileError, match="preprocessing cannot be used"):
+    with pytest.raises(ModelFileError, match="cannot be used: preprocessing"):
         Preprocessor.from_json(record)
 
 

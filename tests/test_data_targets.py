@@ -163,7 +163,6 @@ def test_json_round_trip_of_numbers(numbers: list[float], scale_target: bool) ->
         {"task": "ranking"},
         {"classes": None},
         {"classes": []},
-        {"classes": ["b", "a"]},
         {"classes": ["a", "a"]},
         {"classes": ["a", 1]},
         {"classes": [["a"], ["b"]]},
@@ -176,7 +175,7 @@ def test_json_round_trip_of_numbers(numbers: list[float], scale_target: bool) ->
 )
 def test_altered_json_is_refused(change: dict[str, Any]) -> None:
     record = TargetEncoder.fit(["a", "b"], "classification").to_json() | change
-    with pytest.raises(ModelFileError, match="target encoding cannot be used"):
+    with pytest.raises(ModelFileError, match="cannot be used: targets"):
         TargetEncoder.from_json(record)
 
 

@@ -13,6 +13,7 @@ from anyarray_mlp.backends.selection import (
     DTYPES,
     BackendStatus,
     backend_statuses,
+    check_choice,
     parse_device,
     select_backend,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "Run",
     "Step",
     "backend_statuses",
+    "check_choice",
     "parse_device",
     "select_backend",
 ]

@@ -129,9 +129,9 @@ def select_backend(
     UsageError : a name, device or dtype that does not exist, or a library that has no such device.
     BackendUnavailableError : what is asked for is not installed or does not work here, with the cure.
     """
-    kind, index = parse_device(device)
     if name is not None:
         name = find_name("backend", name, BACKENDS)
+    kind, index = check_choice(name, device)
     if not (
         isinstance(reproducible, bool) or (isinstance(reproducible, str) and reproducible == "fast")
     ):
@@ -139,24 +139,35 @@ def select_backend(
     dtype = find_name("dtype", dtype, DTYPES)
     if kind == "auto":
         name, kind = _resolve_auto(name)
-    if kind.startswith("device") and name != "array_api_strict":
-        raise UsageError(f"device={device!r} exists on array_api_strict only; use cpu or cuda.")
     if kind == "cuda":
         name = name or _first_with_cuda()
-        if not BACKENDS[name].cuda:
-            raise UsageError(
-                f"The {name} backend runs on the CPU only; use --backend cupy, torch or jax."
-            )
         require_installed(name)
         cuda.require(name, index or 0)
         return _load(name, f"cuda:{index or 0}", dtype, reproducible)
     name = name or "numpy"
-    if not BACKENDS[name].cpu:
+    require_installed(name)
+    return _load(name, kind, dtype, reproducible)
+
+
+def check_choice(name: str | None, device: str) -> tuple[str, int | None]:
+    """Kind and index of a device; `UsageError` for a name or device that does not exist, or not together.
+
+    Nothing is imported: what exists may be absent here.
+    """
+    kind, index = parse_device(device)
+    if name is not None:
+        name = find_name("backend", name, BACKENDS)
+    if kind.startswith("device") and name != "array_api_strict":
+        raise UsageError(f"device={device!r} exists on array_api_strict only; use cpu or cuda.")
+    if kind == "cuda" and name is not None and not BACKENDS[name].cuda:
+        raise UsageError(
+            f"The {name} backend runs on the CPU only; use --backend cupy, torch or jax."
+        )
+    if kind == "cpu" and name is not None and not BACKENDS[name].cpu:
         raise UsageError(
             f"The {name} backend runs on a GPU only; use device='cuda', or the numpy backend."
         )
-    require_installed(name)
-    return _load(name, kind, dtype, reproducible)
+    return kind, index
 
 
 def require_installed(name: str) -> None:

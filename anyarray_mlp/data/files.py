@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
@@ -39,12 +40,20 @@ def file_size(path: Path) -> int:
     return status.st_size
 
 
-def unreadable(path: Path, error: OSError) -> StorageError:
+def unreadable(path: Path, error: OSError) -> StorageError | MemoryError:
     """The error that says why `path` could not be read."""
+    if error.errno == errno.ENOMEM:
+        return MemoryError()
     reason = error.strerror or type(error).__name__
     return StorageError(
         f"{path}: could not be read ({reason}); check the file's permissions and its disk"
     )
+
+
+def check_memory(error: Exception) -> None:
+    """Raise MemoryError where a decompressor's error is zlib's of that kind, Z_MEM_ERROR."""
+    if str(error).startswith("Error -4 "):
+        raise MemoryError from None
 
 
 def check_expansion(path: Path, decoded: int, size: int) -> None:
@@ -102,6 +111,7 @@ def decompress(path: Path, content: bytes, size: int) -> bytearray:
                 decoded += chunk
                 check_expansion(path, len(decoded), size)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        check_memory(error)
         raise DataError(
             f"{path}: the gzip data is damaged or cut short ({error}); fetch or compress the file "
             "again"

@@ -21,7 +21,7 @@ from numpy.lib import format as npy
 from ..errors import DataError
 from ..messages import listed
 from .dataset import Dataset, Task
-from .files import check_expansion, file_size, unreadable
+from .files import check_expansion, check_memory, file_size, unreadable
 from .tasks import infer_task, target_for, tidy_target
 
 Array = Any
@@ -141,6 +141,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
     except DataError:
         raise
     except DAMAGED as error:
+        check_memory(error)
         raise DataError(f"{path}: the .npz is damaged ({error}); save or fetch it again") from error
     except OSError as error:
         raise unreadable(path, error) from error

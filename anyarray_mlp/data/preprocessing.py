@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError, ModelFileError, UnknownCategoryError
+from ..errors import DataError, UnknownCategoryError
 from ..messages import listed, paired, shown, suggestion
+from ..records import TEXT, TRUTH, RecordError, list_of, model_file, number, one_of, table
 from .cells import is_gap, is_number
 from .dataset import Features
 from .moments import mean_and_scale
@@ -292,37 +292,47 @@ class Preprocessor:
         return {"pixels": self.pixels, "columns": columns}
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Preprocessor:
-        """The preprocessor that `to_json` described; raises `ModelFileError` for anything else."""
-        try:
-            pixels, columns = record["pixels"], record["columns"]
-            if not isinstance(pixels, bool) or not isinstance(columns, list) or not columns:
-                raise ValueError("no columns")
-            return cls(tuple(column_from(entry) for entry in columns), pixels)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelFileError(
-                f"the model's preprocessing cannot be used ({error!r}); train or fetch the model "
-                "again"
-            ) from error
+    def from_json(cls, record: Mapping[str, Any], source: str = "the model") -> Preprocessor:
+        """The preprocessor that `to_json` described.
+
+        Raises `ModelFileError`, which names `source`, the field and what it must be, for anything else.
+        """
+        with model_file(source):
+            PREPROCESSING(record, "preprocessing")
+            entries = enumerate(record["columns"])
+            columns = tuple(
+                column_from(entry, f"preprocessing.columns[{i}]") for i, entry in entries
+            )
+            if record["pixels"] and any(column.kind != "numeric" for column in columns):
+                raise RecordError("preprocessing.pixels is true and a column holds categories")
+            return cls(columns, record["pixels"])
 
 
-def column_from(entry: Mapping[str, Any]) -> Column:
-    """One column from JSON; raises `ValueError`, `TypeError` or `KeyError` for a malformed one."""
+COLUMN = table(
+    {
+        "name": TEXT,
+        "kind": one_of(get_args(Kind)),
+        "median": number(),
+        "mean": number(),
+        "scale": number(0, ends="(]"),
+        "categories": list_of(TEXT),
+    }
+)
+PREPROCESSING = table({"pixels": TRUTH, "columns": list_of(COLUMN, least=1)})
+
+
+def column_from(entry: Mapping[str, Any], place: str) -> Column:
+    """One column from JSON of the right types; raises `RecordError` where its categories cannot be."""
+    categories = tuple(entry["categories"])
+    fitting = {"numeric": not categories, "binary": len(categories) == 2}
+    if not fitting.get(entry["kind"], bool(categories)):
+        raise RecordError(
+            f"{place}.categories holds {len(categories)} and the column is {entry['kind']}"
+        )
+    if len(set(categories)) < len(categories):
+        raise RecordError(f"{place}.categories holds one twice")
     numbers = {key: float(entry[key]) for key in ("median", "mean", "scale")}
-    categories = entry["categories"]
-    if not all(map(math.isfinite, numbers.values())) or numbers["scale"] <= 0:
-        raise ValueError("numbers that are not finite, or a scale that is not positive")
-    if not isinstance(entry["name"], str) or not isinstance(categories, list):
-        raise ValueError("a name that is no text, or categories that are no list")
-    if not all(isinstance(category, str) for category in categories):
-        raise ValueError("a category that is no text")
-    if entry["kind"] not in ("numeric", "binary", "categorical"):
-        raise ValueError(f"a column of kind {entry['kind']!r}")
-    if (entry["kind"] != "numeric") != bool(categories) or len(set(categories)) < len(categories):
-        raise ValueError("categories that do not fit the column")
-    if entry["kind"] == "binary" and len(categories) != 2:
-        raise ValueError("a column of two categories that has another number of them")
-    return Column(entry["name"], entry["kind"], **numbers, categories=tuple(categories))
+    return Column(entry["name"], entry["kind"], **numbers, categories=categories)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..errors import DataError, UsageError
 from ..messages import listed, shown, suggestion
 from ..options import with_known_options
+from ..reading import within_memory
 from ..values import check_boolean, check_instance, check_path, items
 from .builtin import BUILTIN, BUILTIN_NAMES
 from .columns import Column, load_table
@@ -37,6 +38,7 @@ UNREAD = {
 
 
 @with_known_options
+@within_memory
 def load(
     source: str | os.PathLike[str],
     *,
@@ -59,7 +61,8 @@ def load(
         texts, and the target's by default.
 
     Raises `DataError` naming file, line, column, value and cure; `StorageError` where the file
-    cannot be read; `UsageError` for options that do not fit the source.
+    cannot be read; `OutOfMemoryError` where it does not fit in memory; `UsageError` for options that do not fit the
+    source.
     """
     if task is not None and (not isinstance(task, str) or task not in TASKS):
         raise UsageError(f"task is {shown(task)}; it must be one of {listed(TASKS)}")
@@ -86,6 +89,7 @@ def load(
 
 
 @with_known_options
+@within_memory
 def load_features(
     source: str | os.PathLike[str], *, header: bool | None = None, schema: Schema | None = None
 ) -> Features:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, StorageError
+from ..errors import AnyArrayMLPError, DataError
 from ..messages import shown
+from ..reading import within_memory
 from .files import CHUNK, Source, unreadable
 from .separators import (
     BLANKS,
@@ -42,9 +43,13 @@ FEW_CATEGORIES = 20
 UNNAMED = "column_"
 
 
+# pandas' words where its C parser gets no memory; the second also where the file cannot be read.
+NO_MEMORY = ("C error: out of memory", "C error: Calling read(nbytes) on source failed")
+
 TextColumns = Callable[[list[str]], Collection[str]]
 
 
+@within_memory
 def read_table(
     path: Path,
     *,
@@ -60,12 +65,12 @@ def read_table(
     same bits everywhere), texts are objects without surrounding blanks. `texts` says, given all
     names, which columns are texts even where every cell is a number; `one_column` takes a table of one.
 
-    Raises `DataError` naming file, line, column and value.
+    Raises `DataError` naming file, line, column and value; `OutOfMemoryError` where it does not fit in memory.
     """
     source = Source.of(path)
     try:
         return table_from(source, header, texts or no_columns, one_column)
-    except StorageError:
+    except AnyArrayMLPError:
         raise
     except OSError as error:
         raise unreadable(path, error) from error
@@ -125,6 +130,20 @@ def table_from(
     return table
 
 
+class Text(io.TextIOWrapper):
+    """Text that remembers why it could not be read: pandas says only that it could not."""
+
+    failure: OSError | None = None
+
+    def read(self, size: int | None = -1, /) -> str:
+        """As the base class does."""
+        try:
+            return super().read(size)
+        except OSError as error:
+            self.failure = error
+            raise
+
+
 def parsed(source: Source, texts: list[str], options: dict[str, Any]) -> pandas.DataFrame:
     """What pandas makes of the table, with these columns as texts.
 
@@ -134,7 +153,7 @@ def parsed(source: Source, texts: list[str], options: dict[str, Any]) -> pandas.
     import pandas
 
     # Line ends are made alike first: pandas before 3 loses its way among bare carriage returns.
-    text = io.TextIOWrapper(source.open(), encoding="utf-8-sig", newline=None)
+    text = Text(source.open(), encoding="utf-8-sig", newline=None)
     with text as stream, warnings.catch_warnings():
         warnings.simplefilter("ignore", pandas.errors.DtypeWarning)
         try:
@@ -142,6 +161,10 @@ def parsed(source: Source, texts: list[str], options: dict[str, Any]) -> pandas.
                 stream, dtype=dict.fromkeys(texts, str), **options
             )
         except pandas.errors.ParserError as error:
+            if text.failure is not None:
+                raise text.failure from None
+            if any(words in str(error) for words in NO_MEMORY):
+                raise MemoryError from None
             reason = " ".join(str(error).split())
             raise DataError(
                 f"{source.path}: {reason}; check the quotes and separators there"

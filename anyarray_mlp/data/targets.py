@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, ModelFileError, UsageError
+from ..errors import DataError, UsageError
 from ..messages import listed, shown, suggestion
+from ..records import NULL, TRUTH, RecordError, list_of, model_file, number, one_of, table
 from .dataset import TASKS, Task
+from .labels import LABEL, labels_from
 from .moments import mean_and_scale
 from .tasks import target_for, tidy_target
 
@@ -109,7 +110,9 @@ class TargetEncoder:
                 f"{listed(classes.tolist())}; "
                 "give labels of that kind"
             )
-        codes = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
+        order = np.argsort(classes)  # an estimator's classes may have been set by hand
+        found = np.searchsorted(classes, labels, sorter=order)
+        codes = order[np.minimum(found, len(classes) - 1)]
         unseen = classes[codes] != labels
         if unseen.any():
             row = int(unseen.argmax())
@@ -155,35 +158,42 @@ class TargetEncoder:
         }
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> TargetEncoder:
-        """The encoder that `to_json` described; raises `ModelFileError` for anything else."""
-        try:
+    def from_json(cls, record: Mapping[str, Any], source: str = "the model") -> TargetEncoder:
+        """The encoder that `to_json` described.
+
+        Raises `ModelFileError`, which names `source`, the field and what it must be, for anything else.
+        """
+        with model_file(source):
             return encoder_from(record)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise ModelFileError(
-                f"the model's target encoding cannot be used ({error!r}); train or fetch the "
-                "model again"
-            ) from error
+
+
+TARGETS = table(
+    {
+        "task": one_of(TASKS),
+        "flat": TRUTH,
+        "classes": NULL | list_of(LABEL, least=1),
+        "mean": list_of(number()),
+        "scale": list_of(number(0, ends="(]")),
+    }
+)
 
 
 def encoder_from(record: Mapping[str, Any]) -> TargetEncoder:
-    """The encoder from JSON; raises `ValueError`, `TypeError` or `KeyError` for a malformed one."""
+    """The encoder from JSON; raises `RecordError` for a malformed one."""
+    TARGETS(record, "targets")
     task, flat = record["task"], record["flat"]
-    if task not in TASKS or not isinstance(flat, bool):
-        raise ValueError("an unknown task")
     mean, scale = (tuple(float(value) for value in record[key]) for key in ("mean", "scale"))
     if task == "regression":
-        finite = all(map(math.isfinite, mean + scale))
-        if not mean or len(mean) != len(scale) or not finite or min(scale) <= 0:
-            raise ValueError("a mean or a scale that cannot be")
+        if not mean or len(mean) != len(scale):
+            raise RecordError(
+                f"targets has {len(mean)} means and {len(scale)} scales and must have one each for every output"
+            )
+        if flat and len(mean) != 1:
+            raise RecordError(f"targets.flat is true and there are {len(mean)} outputs")
         return TargetEncoder(task, mean=mean, scale=scale, flat=flat)
-    if not isinstance(record["classes"], list) or len({type(c) for c in record["classes"]}) != 1:
-        raise ValueError("classes that are no list of one type")
-    classes = np.array(record["classes"])
-    if classes.ndim != 1 or classes.dtype.kind not in "biufU" or len(classes) == 0:
-        raise ValueError("classes that are neither numbers nor texts")
-    if task == "classification" and not (classes[:-1] < classes[1:]).all():
-        raise ValueError("classes that are not in ascending order")
+    if record["classes"] is None:
+        raise RecordError("targets.classes is null and must be the list of classes")
+    classes = labels_from(record["classes"], "targets.classes")
     return TargetEncoder(task, classes=classes, flat=flat)
 
 

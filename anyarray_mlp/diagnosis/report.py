@@ -18,6 +18,8 @@ from anyarray_mlp.persistence import DIAGNOSIS_NAME, atomic_write, home_of
 from anyarray_mlp.values import check_path
 
 FORMAT = 1
+#: What a text that is no record raises: by its spelling, its types, and figures that do not belong together.
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,10 @@ class Diagnosis:
     def from_json(cls, text: str) -> Diagnosis:
         """The diagnosis of a record that `to_json` wrote, made anew by the rules at hand."""
         try:
-            return diagnose_run(RunRecord.from_dict(as_numbers(json.loads(text)["record"])))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"This is no diagnosis record ({error}): train again.") from None
+            return diagnose_run(RunRecord.from_dict(json.loads(text)["record"]))
+        except UNREADABLE as error:
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(f"This is no diagnosis record ({reason}): train again.") from None
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write `diagnosis.json` into a run's folder, whole or not at all."""
@@ -98,7 +101,10 @@ def load_diagnosis(run: str | os.PathLike[str]) -> Diagnosis:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise StorageError(f"{path} could not be read: {error}.") from None
-    return Diagnosis.from_json(text)
+    try:
+        return Diagnosis.from_json(text)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def as_text(value: Any) -> Any:
@@ -108,15 +114,6 @@ def as_text(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [as_text(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def as_numbers(value: Any) -> Any:
-    """The inverse of `as_text`."""
-    if isinstance(value, dict):
-        return {key: as_numbers(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [as_numbers(item) for item in value]
-    return float(value) if value in ("nan", "inf", "-inf") else value
 
 
 def diagnose_run(record: RunRecord) -> Diagnosis:

@@ -7,7 +7,8 @@ from typing import Any
 
 from anyarray_mlp.diagnosis.data_summary import DataSummary
 from anyarray_mlp.diagnosis.held_out import Repeats, Shift
-from anyarray_mlp.diagnosis.probe import LayerFigures, Probe
+from anyarray_mlp.diagnosis.probe import Probe
+from anyarray_mlp.records import typed
 
 
 @dataclass(frozen=True)
@@ -143,24 +144,12 @@ class RunRecord:
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> RunRecord:
-        """The record of a dict made by `to_dict`, with or without a trip through JSON."""
-        return cls(
-            settings=Settings(**tuples(record["settings"])),
-            data=DataSummary(**tuples(record["data"])),
-            initial=tuple(InitialLayer(**layer) for layer in record["initial"]),
-            curve=Curve(**tuples(record["curve"])),
-            probes=tuple(
-                Probe(
-                    probe["epoch"],
-                    probe["step"],
-                    probe["loss"],
-                    tuple(LayerFigures(**layer) for layer in probe["layers"]),
-                )
-                for probe in record["probes"]
-            ),
-            outcome=outcome_from(record["outcome"]),
-            names=Names(**tuples(record.get("names", {}))),
-        )
+        """The record of a dict made by `to_dict`, with or without a trip through JSON.
+
+        Raises `RecordError`, which names the field, where one is not of its type.
+        """
+        made: RunRecord = typed(cls, record, "record")
+        return made
 
     @property
     def is_classification(self) -> bool:
@@ -180,20 +169,3 @@ class RunRecord:
         if self.curve.loss and self.outcome.stopped != "diverged":
             loss = min(loss, self.curve.loss[-1])
         return 1.0 - loss / base
-
-
-def outcome_from(record: dict[str, Any]) -> Outcome:
-    """The outcome of its dict."""
-    parts = {"shift": Shift, "repeats": Repeats}
-    nested = {name: kind(**record[name]) for name, kind in parts.items() if record.get(name)}
-    return Outcome(**tuples(record) | nested)
-
-
-def tuples(record: dict[str, Any]) -> dict[str, Any]:
-    """JSON's lists as the tuples they were."""
-    return {
-        key: tuple(tuple(item) if isinstance(item, list) else item for item in value)
-        if isinstance(value, (list, tuple))
-        else value
-        for key, value in record.items()
-    }

@@ -10,27 +10,52 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+import re
+import reprlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from anyarray_mlp.backends import check_choice
 from anyarray_mlp.data import Preprocessor, TargetEncoder
+from anyarray_mlp.data.labels import LABEL, labels_from
 from anyarray_mlp.data.preprocessing import Column
 from anyarray_mlp.errors import ModelFileError, UsageError
 from anyarray_mlp.estimators.base import BaseMLP
 from anyarray_mlp.estimators.classifier import MLPClassifier
-from anyarray_mlp.estimators.constraints import check_parameters
+from anyarray_mlp.estimators.constraints import CONSTRAINTS, hidden_sizes
 from anyarray_mlp.estimators.labels import Labels
 from anyarray_mlp.estimators.networks import CountedMLP, counts_otherwise
 from anyarray_mlp.estimators.placement import host_vector
 from anyarray_mlp.estimators.regressor import MLPRegressor
 from anyarray_mlp.estimators.weights import present_network, weights_of
+from anyarray_mlp.functional import OUTPUTS
 from anyarray_mlp.model import MLP
 from anyarray_mlp.options import with_known_options
 from anyarray_mlp.persistence import load
+from anyarray_mlp.persistence.plain_json import any_json
+from anyarray_mlp.reading import within_memory
+from anyarray_mlp.records import (
+    ANY_NUMBER,
+    ANY_TABLE,
+    FRACTION,
+    NOT_FINITE,
+    NULL,
+    TEXT,
+    TRUTH,
+    Check,
+    RecordError,
+    below,
+    integer,
+    list_of,
+    model_file,
+    number,
+    one_of,
+    table,
+)
 from anyarray_mlp.trained import TrainedModel, network_of
 from anyarray_mlp.values import check_boolean, check_path
 
@@ -40,23 +65,59 @@ ESTIMATORS: dict[str, type[BaseMLP]] = {
     "MLPClassifier": MLPClassifier,
     "MLPRegressor": MLPRegressor,
 }
-#: Fitted attributes that are kept as they are.
-FIGURES = (
-    "n_features_in_",
-    "n_outputs_",
-    "n_layers_",
-    "out_activation_",
-    "n_iter_",
-    "t_",
-    "loss_",
-    "best_loss_",
-    "loss_curve_",
-    "validation_loss_curve_",
-    "validation_scores_",
-    "best_validation_score_",
-    "converged_",
-)
+#: Fitted attributes that are kept, and what each may be. An estimator whose weights came by hand lacks some.
+FIGURES = {
+    "n_features_in_": integer(1),
+    "n_outputs_": integer(1),
+    "n_layers_": integer(2),
+    "out_activation_": one_of(OUTPUTS),
+    "n_iter_": integer(),
+    "t_": integer(),
+    "loss_": ANY_NUMBER,
+    "best_loss_": NULL | ANY_NUMBER,
+    "loss_curve_": list_of(ANY_NUMBER),
+    "validation_loss_curve_": list_of(ANY_NUMBER),
+    "validation_scores_": NULL | list_of(ANY_NUMBER),
+    "best_validation_score_": NULL | ANY_NUMBER,
+    "converged_": TRUTH,
+}
 KINDS = ("binary", "multiclass", "multilabel")
+#: The types of labels, by the names that `str` gives them on any machine; texts are "<U" and their width besides.
+LABEL_DTYPES = {
+    str(dtype): dtype
+    for name in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+    for dtype in (np.dtype(f"<{name}"), np.dtype(f">{name}"))
+}
+TEXT_DTYPE = re.compile(r"[<>]U([0-9]{1,9})")
+LABELS = table(
+    {
+        "kind": one_of(KINDS),
+        "values": list_of(LABEL, least=1),
+        "dtype": Check(
+            f"object, <U and a width, or one of {', '.join(LABEL_DTYPES)}",
+            lambda value: (
+                isinstance(value, str)
+                and (value in ("object", *LABEL_DTYPES) or bool(TEXT_DTYPE.fullmatch(value)))
+            ),
+        ),
+        "sparse": TRUTH,
+    }
+)
+RECORD = table(
+    {
+        "class": one_of(ESTIMATORS),
+        "parameters": ANY_TABLE,
+        "figures": ANY_TABLE,
+        "feature_names": NULL | list_of(TEXT),
+        "labels": NULL | LABELS,
+    }
+)
+WEIGHT = number(0)
+#: What `packed` makes of numbers is within these bounds, which no seed, count or label exceeds.
+PACKED_INTEGER = integer(-(2**64), 2**64)
+PACKED_DEPTH = 8
+#: Hidden layers that an estimator's parameters may name, beyond those that its weights have.
+MOST_LAYERS = 1000
 
 
 @with_known_options
@@ -68,7 +129,8 @@ def save_model(
     Parameters that are no data are left at their defaults: `random_state` where it is a generator, `initializer`
     and `scoring` where they are callables, `on_epoch`.
 
-    Raises NotFittedError for an estimator that is not fitted; the errors of `persistence.save`.
+    Raises NotFittedError for an estimator that is not fitted; UsageError for what could not be read again, such as
+    weights that are not finite; the errors of `persistence.save`.
     """
     name = type(estimator).__name__
     if ESTIMATORS.get(name) is not type(estimator):
@@ -96,16 +158,22 @@ def save_model(
         "labels": packed_labels(estimator),
     }
     inputs = names or [f"x{i}" for i in range(parts[0].shape[0])]
-    TrainedModel(
+    model = TrainedModel(
         present_network(estimator, parts),
         host_vector(list(parts)),
         Preprocessor(tuple(Column(column, "numeric") for column in inputs)),
         target_encoder(estimator),
         {"estimator": json.dumps(record, allow_nan=False)},
-    ).save(path, overwrite)
+    )
+    try:
+        restored(record, model.mlp, model.mlp.layout.split(model.parameters))
+    except RecordError as error:
+        raise UsageError(f"This {name} cannot be saved, as {error} in the file.") from None
+    model.save(path, overwrite)
 
 
 @with_known_options
+@within_memory
 def load_model(path: str | os.PathLike[str]) -> MLPClassifier | MLPRegressor:
     """The estimator of a file that `save_model` wrote, fitted, on the host.
 
@@ -122,38 +190,124 @@ def load_model(path: str | os.PathLike[str]) -> MLPClassifier | MLPRegressor:
             f"{source} holds a model of the command line, not an estimator: read it with TrainedModel.load, or use "
             "anyarray-mlp predict."
         )
-    mlp, parameters = network_of(file, source)
-    try:
-        return restored(json.loads(file.metadata["estimator"]), mlp, parameters)
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ModelFileError(
-            f"{source} describes no estimator that can be ({error}): save it again."
-        ) from error
+    mlp, parts = network_of(file, source)
+    with model_file(source):
+        try:
+            record = any_json(file.metadata["estimator"])
+        except ValueError as error:
+            raise RecordError(f"metadata.estimator cannot be read: {error}") from None
+        return restored(record, mlp, [np.array(part) for part in parts])
 
 
-def restored(record: Mapping[str, Any], mlp: MLP, parameters: Host) -> MLPClassifier | MLPRegressor:
-    """The estimator of a record; any of several errors where the record cannot be."""
+def restored(
+    record: Mapping[str, Any], mlp: MLP, parts: Sequence[Host]
+) -> MLPClassifier | MLPRegressor:
+    """The estimator of a record and of its weights and biases; `RecordError` where the record cannot be."""
+    RECORD(record, "estimator")
+    if not mlp.bias:
+        raise RecordError("config.bias is false and an estimator has intercepts")
     owner = ESTIMATORS[record["class"]]
-    estimator = owner(**{key: unpacked(value) for key, value in record["parameters"].items()})
-    check_parameters(estimator)
-    for key, value in record["figures"].items():
-        if key not in FIGURES:
-            raise ValueError(f"an attribute {key!r}")
-        setattr(estimator, key, unpacked(value))
-    counted = counts_otherwise(mlp.output, mlp.loss, mlp.sizes[-1])
-    network = CountedMLP(**vars_of(mlp)) if counted and owner is MLPRegressor else mlp
-    parts = [np.array(part) for part in mlp.layout.split(parameters)]
+    estimator = owner(**parameters_from(record["parameters"], owner, mlp))
     n = mlp.layout.n_layers
-    estimator.__dict__.update(_network=network, coefs_=parts[:n], intercepts_=parts[n:])
-    estimator.n_features_in_ = mlp.sizes[0]
+    estimator.__dict__.update(
+        figures_from(record["figures"], mlp),
+        _network=CountedMLP(**vars_of(mlp)) if is_counted(mlp, owner) else mlp,
+        coefs_=list(parts[:n]),
+        intercepts_=list(parts[n:]),
+    )
     names = record["feature_names"]
     if names is not None:
-        if not all(isinstance(name, str) for name in names) or len(names) != mlp.sizes[0]:
-            raise ValueError("feature names that do not fit")
+        if len(names) != mlp.sizes[0]:
+            raise RecordError(
+                f"estimator.feature_names has {len(names)} entries for {mlp.sizes[0]} features"
+            )
         estimator.feature_names_in_ = np.array(names, dtype=object)
+    if (record["labels"] is not None) != isinstance(estimator, MLPClassifier):
+        raise RecordError(f"estimator.labels do not suit an {record['class']}")
     if isinstance(estimator, MLPClassifier):
         estimator._set_labels(unpacked_labels(record["labels"], mlp.sizes[-1]))
     return estimator
+
+
+def is_counted(mlp: MLP, owner: type[BaseMLP]) -> bool:
+    """Whether the estimator counts the network's loss in another way than the network does."""
+    return owner is MLPRegressor and counts_otherwise(mlp.output, mlp.loss, mlp.sizes[-1])
+
+
+def parameters_from(record: Mapping[str, Any], owner: type[BaseMLP], mlp: MLP) -> dict[str, Any]:
+    """The constructor's parameters of a record, each within its constraint and those that predictions are made with
+    as the network has them."""
+    defaults = owner().get_params(deep=False)
+    constraints = {**CONSTRAINTS, **owner.own_constraints}
+    values = {}
+    for name, content in record.items():
+        place = below("estimator.parameters", name)
+        if name not in defaults:
+            raise RecordError(f"{place} is no parameter of {owner.__name__}")
+        values[name] = unpacked(content, place)
+        Check(constraints[name].allowed, constraints[name].holds)(values[name], place)
+    merged = {**defaults, **values}
+    if any(size <= 0 for size in hidden_sizes(merged["hidden_layer_sizes"])):
+        raise RecordError("estimator.parameters.hidden_layer_sizes has a layer without units")
+    for name in ("hidden_layer_sizes", "activation", "dropout"):
+        if len(np.atleast_1d(merged[name])) > max(MOST_LAYERS, mlp.layout.n_layers):
+            raise RecordError(f"estimator.parameters.{name} names more than {MOST_LAYERS} layers")
+    activation = merged["activation"]
+    hidden = len(mlp.activation)
+    names = (activation,) * hidden if isinstance(activation, str) else tuple(activation)
+    if names != mlp.activation:
+        raise RecordError(
+            "estimator.parameters.activation and config.activation are not the same functions"
+        )
+    check_class_weight(merged.get("class_weight"))
+    device = merged["device"]
+    if device is None:
+        device = "cuda" if merged["backend"] == "cupy" else "cpu"
+    try:
+        check_choice(merged["backend"], device)
+    except UsageError:
+        raise RecordError(
+            "estimator.parameters.device and .backend name nothing that can compute"
+        ) from None
+    return values
+
+
+def check_class_weight(value: Any) -> None:
+    """Raise `RecordError` where weights by label, or those of several outputs, are none."""
+    tables = value if isinstance(value, list) else [value] if isinstance(value, dict) else []
+    for weights in tables:
+        ANY_TABLE(weights, "estimator.parameters.class_weight")
+        for label, weight in weights.items():
+            LABEL(label, "a label of estimator.parameters.class_weight")
+            WEIGHT(weight, "a weight of estimator.parameters.class_weight")
+
+
+def figures_from(record: Mapping[str, Any], mlp: MLP) -> dict[str, Any]:
+    """The fitted attributes of a record; those that say what the network is, as the network has them."""
+    figures = {}
+    for name, content in record.items():
+        place = below("estimator.figures", name)
+        if name not in FIGURES:
+            raise RecordError(f"{place} is no figure that an estimator keeps")
+        figures[name] = unpacked(content, place)
+        FIGURES[name](figures[name], place)
+    own = {
+        "n_features_in_": mlp.sizes[0],
+        "n_outputs_": mlp.sizes[-1],
+        "n_layers_": len(mlp.sizes),
+        "out_activation_": mlp.output,
+    }
+    for name, value in own.items():
+        if figures.setdefault(name, value) != value:
+            raise RecordError(
+                f"estimator.figures.{name} is {figures[name]!r} and the network's is {value!r}"
+            )
+    scores, best = (figures.get(name) for name in ("validation_scores_", "best_validation_score_"))
+    if (scores is None) != (best is None):
+        raise RecordError(
+            "estimator.figures has one of validation_scores_ and best_validation_score_ and must have both or none"
+        )
+    return figures
 
 
 def vars_of(mlp: Any) -> dict[str, Any]:
@@ -184,30 +338,46 @@ def packed_labels(estimator: Any) -> dict[str, Any] | None:
     if labels is None:
         return None
     values, kind = labels.classes.tolist(), labels.classes.dtype.kind
-    if kind not in "biufU" and not all(isinstance(value, str) for value in values):
+    known = kind == "U" or str(labels.classes.dtype) in LABEL_DTYPES
+    if not known and not all(isinstance(value, str) for value in values):
         raise UsageError(
             f"classes_ of dtype {labels.classes.dtype} cannot be kept in a model file: use texts or numbers."
         )
     return {
         "kind": labels.kind,
         "values": values,
-        "dtype": "object" if kind not in "biufU" else str(labels.classes.dtype),
+        "dtype": str(labels.classes.dtype) if known else "object",
         "sparse": labels.sparse,
     }
 
 
 def unpacked_labels(record: Mapping[str, Any], n_outputs: int) -> Labels:
-    """The labels of a record, which must fit the number of outputs."""
-    dtype = np.dtype(record["dtype"])
-    classes = np.array(record["values"], dtype=dtype)
-    if dtype.kind not in "biufUO" or classes.ndim != 1 or record["kind"] not in KINDS:
-        raise ValueError("labels that cannot be")
-    if dtype.kind == "O" and not all(isinstance(value, str) for value in record["values"]):
-        raise ValueError("labels that are no text")
-    labels = Labels(record["kind"], classes, record["sparse"] is True)
-    if labels.n_outputs != n_outputs or len(classes) == 0:
-        raise ValueError(f"{len(classes)} classes for {n_outputs} outputs")
+    """The labels of a record, which must fit the number of outputs; `RecordError` where they do not."""
+    place, name = "estimator.labels", record["dtype"]
+    texts = TEXT_DTYPE.fullmatch(name)
+    classes = labels_from(record["values"], f"{place}.values", int(texts[1]) if texts else 0)
+    if (classes.dtype.kind == "U") != (name == "object" or texts is not None):
+        raise RecordError(f"{place}.dtype is {name} and the labels are of another kind")
+    dtype = np.dtype(object) if name == "object" else LABEL_DTYPES.get(name, classes.dtype)
+    with np.errstate(over="ignore"):
+        cast = classes.astype(dtype)
+    if not np.array_equal(cast, classes):
+        raise RecordError(f"{place}.dtype is {name}, which does not hold the labels")
+    if classes.dtype.kind == "f" and not np.all(are_whole(classes)):
+        raise RecordError(
+            f"{place}.values holds {classes[~are_whole(classes)][0]}: numbers must be whole, within 2^53"
+        )
+    labels = Labels(record["kind"], cast, record["sparse"])
+    if labels.n_outputs != n_outputs:
+        raise RecordError(f"{place} has {len(classes)} classes for {n_outputs} outputs")
+    if labels.kind != "multilabel" and labels.kind != Labels.among(cast).kind:
+        raise RecordError(f"{place}.kind is {labels.kind} for {len(classes)} classes")
     return labels
+
+
+def are_whole(values: Host) -> Host:
+    """Which floats scikit-learn takes for labels, whose integers they must equal."""
+    return np.asarray((values % 1 == 0) & (np.abs(values) <= 2**53))
 
 
 def packed(value: Any) -> Any:
@@ -231,17 +401,30 @@ def packed(value: Any) -> Any:
     raise UsageError(f"A {type(value).__name__} cannot be kept in a model file: use plain values.")
 
 
-def unpacked(value: Any) -> Any:
-    """The inverse of `packed`."""
+def unpacked(value: Any, place: str, depth: int = PACKED_DEPTH) -> Any:
+    """The inverse of `packed`; `RecordError` for what it does not make."""
+    if depth == 0:
+        raise RecordError(f"{place} is nested too deeply")
     if isinstance(value, list):
-        return [unpacked(item) for item in value]
+        return [unpacked(item, place, depth - 1) for item in value]
     if not isinstance(value, dict):
+        PACKED(value, place)
         return value
-    ((kind, content),) = value.items()
-    if kind == "float":
-        return float(content)
-    if kind == "tuple":
-        return tuple(unpacked(item) for item in content)
-    if kind == "dict":
-        return {unpacked(key): unpacked(item) for key, item in content}
-    raise ValueError(f"a value of kind {kind!r}")
+    kind, content = next(iter(value.items())) if len(value) == 1 else ("", None)
+    if kind == "float" and isinstance(content, str) and content in NOT_FINITE:
+        return NOT_FINITE[content]
+    if kind == "tuple" and isinstance(content, list):
+        return tuple(unpacked(item, place, depth - 1) for item in content)
+    if kind == "dict" and isinstance(content, list):
+        pairs = [unpacked(pair, place, depth - 1) for pair in content]
+        for pair in pairs:
+            if not isinstance(pair, list) or len(pair) != 2:
+                raise RecordError(f"{place} has an entry that is no pair of label and weight")
+            LABEL(pair[0], f"a label of {place}")
+        return dict(pairs)
+    raise RecordError(
+        f"{place} is {reprlib.repr(value)} and must be a value that an estimator keeps"
+    )
+
+
+PACKED = NULL | TRUTH | TEXT | PACKED_INTEGER | FRACTION

@@ -214,7 +214,9 @@ class Run:
     def scaled_rate(self) -> float:
         """The inverse scaling rate after the samples seen so far."""
         est = self.estimator
-        return float(est.learning_rate_init / (est.t_ + 1) ** est.power_t)
+        # In floats: with integers Python works out every digit of the power, which may take for ever.
+        with np.errstate(over="ignore"):
+            return float(est.learning_rate_init / np.float64(est.t_ + 1) ** np.float64(est.power_t))
 
     def keep_books(self, epoch: Epoch) -> Epoch:
         """Note the losses and scores of one more epoch, and whether they are better; the epoch with all of them."""

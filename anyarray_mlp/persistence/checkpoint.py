@@ -14,9 +14,12 @@ import numpy as np
 from anyarray_mlp.errors import ModelFileError, UsageError
 from anyarray_mlp.persistence.container import decode, encode
 from anyarray_mlp.persistence.files import atomic_write, names_in, read_file, real_path, remove
+from anyarray_mlp.reading import within_memory
+from anyarray_mlp.records import LARGEST, integer, model_file, table
 
 KIND = "checkpoint"
 FILE_NAME = re.compile(r"checkpoint-(\d{10,})\.safetensors", re.ASCII)
+POSITION = table({"step": integer()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +56,7 @@ def save_checkpoint(
     """
     if keep < 2:
         raise UsageError(f"keep={keep}: keep at least 2 checkpoints, in case the newest is lost")
-    if type(checkpoint.step) is not int or checkpoint.step < 0:
+    if type(checkpoint.step) is not int or not 0 <= checkpoint.step <= LARGEST:
         raise UsageError(f"step={checkpoint.step!r}: give an integer of at least 0")
     path = checkpoint_path(folder, checkpoint.step)
     sections = {"state": checkpoint.state, "position": {"step": checkpoint.step}}
@@ -67,14 +70,17 @@ def save_checkpoint(
     return path
 
 
+@within_memory
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """The checkpoint in one file. Raises as `load` of a model file does."""
     source = os.fspath(path)
     content = read_file(path, follow_links=False)
     sections, arrays = decode(content, source, KIND, ("state", "position"))
-    step = sections["position"].get("step")
+    with model_file(source, "use another checkpoint"):
+        POSITION(sections["position"], "position")
+    step = sections["position"]["step"]
     named = FILE_NAME.fullmatch(os.path.basename(source))
-    if type(step) is not int or step < 0 or (named and int(named[1]) != step):
+    if named and int(named[1]) != step:
         raise ModelFileError(f"{source} does not hold the step of its name: use another checkpoint")
     return Checkpoint(step, arrays, sections["state"])
 

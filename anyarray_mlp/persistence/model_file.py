@@ -11,6 +11,7 @@ import numpy as np
 from anyarray_mlp.errors import ModelFileError, UsageError
 from anyarray_mlp.persistence.container import decode, encode
 from anyarray_mlp.persistence.files import atomic_write, read_file
+from anyarray_mlp.reading import within_memory
 
 KIND = "model"
 SECTIONS = ("config", "preprocessing", "targets", "metadata")
@@ -60,6 +61,7 @@ def save(
     atomic_write(path, content, overwrite=overwrite, follow_links=follow_links)
 
 
+@within_memory
 def load(path: str | os.PathLike[str]) -> ModelFile:
     """Read a model file. The arrays are writable and share one block of memory.
 

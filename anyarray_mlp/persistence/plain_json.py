@@ -62,3 +62,21 @@ def decode_json(text: str) -> Any:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     return value
+
+
+def any_json(text: str) -> Any:
+    """The value of JSON in any spelling; ValueError for other text, a key twice, and numbers that are not finite."""
+    try:
+        value = json.loads(text, object_pairs_hook=distinct)
+        json.dumps(value, allow_nan=False)  # NaN, Infinity and 1e999 are read as floats
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return value
+
+
+def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The table of these pairs."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("it has a key twice")
+    return found

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import tomllib
 from pathlib import Path
@@ -57,6 +58,8 @@ MODEL_NAME = "model.safetensors"
 METRICS_NAME = "metrics.jsonl"
 CONFIG_NAME = "config.toml"
 DIAGNOSIS_NAME = "diagnosis.json"
+#: A key of so many parts takes `tomllib` a time that grows with their square; no configuration has one.
+LONG_KEY = re.compile(r"""(?<!["'\w-])(?:["'\w-]++[ \t]*+\.[ \t]*+){32}""")
 #: What a run leaves beside its model and its checkpoints.
 RECORD_NAMES = (METRICS_NAME, CONFIG_NAME, DIAGNOSIS_NAME)
 #: Where a run is until it takes the place of an older one, and while it does so.
@@ -309,7 +312,10 @@ class RunFolder:
     def read_config(self) -> dict[str, Any]:
         """The configuration. Raises DataError where it is no TOML."""
         try:
-            return tomllib.loads(read_file(self.config_path).tobytes().decode())
+            text = read_file(self.config_path).tobytes().decode()
+            if LONG_KEY.search(text):
+                raise ValueError("a key has too many parts")
+            return tomllib.loads(text)
         except (ValueError, RecursionError) as error:
             reason = " ".join(str(error).split())[:200]
             raise DataError(f"{self.config_path} is no TOML: {reason}; mend the line") from None

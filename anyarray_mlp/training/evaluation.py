@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.inference import as_inputs, dense, is_sparse, on_device, rows_at_once, spans
-from anyarray_mlp.metrics import default_task, find_score
+from anyarray_mlp.metrics import default_task, exact_sum, find_score
 from anyarray_mlp.model import MLP
 from anyarray_mlp.parameters import Leaves
 
@@ -60,7 +59,7 @@ class Evaluation:
         scores = {
             name: score(outputs, self.host_targets, None) for name, score in self.metrics.items()
         }
-        return math.fsum(losses) / len(losses), scores
+        return exact_sum(losses) / len(losses), scores
 
     def part(self, start: int, stop: int) -> Array:
         """Some rows on the device; sparse ones are made dense as their turn comes."""
