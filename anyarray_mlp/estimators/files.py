@@ -7,6 +7,7 @@ last two).
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -73,6 +74,7 @@ def save_model(
             f"save_model keeps an MLPClassifier or an MLPRegressor, got {name}: name the estimator itself, "
             "not what it is part of."
         )
+    estimator = copy.copy(estimator)  # another thread may be fitting it
     check_is_fitted(estimator)
     parts = weights_of(estimator)
     columns = getattr(estimator, "feature_names_in_", None)
