@@ -85,7 +85,8 @@ class RecordingFiles(Files):
         self.record: list[tuple[Any, ...]] = [
             ("old", path.name, path.read_bytes()) for path in sorted(folder.iterdir())
         ]
-        self.inodes: dict[int, int] = {}
+        self.inodes: dict[int, Any] = {}
+        self.names: dict[str, Any] = {name: name for _, name, _ in self.record}
         self.created = 0
 
     def acknowledge(self, version: int) -> None:
@@ -94,10 +95,11 @@ class RecordingFiles(Files):
 
     def open(self, path: Path, flags: int) -> int:
         descriptor = super().open(path, flags)
-        if flags & os.O_CREAT:
+        if flags & os.O_CREAT and path.name not in self.names:
             self.created += 1
-            self.inodes[descriptor] = self.created
+            self.names[path.name] = self.created
             self.record.append(("create", path.name, self.created))
+        self.inodes[descriptor] = self.names.get(path.name)
         return descriptor
 
     def close(self, descriptor: int) -> None:
@@ -114,10 +116,17 @@ class RecordingFiles(Files):
 
     def replace(self, source: Path, target: Path) -> None:
         super().replace(source, target)
+        self.names[target.name] = self.names.pop(source.name)
         self.record.append(("replace", source.name, target.name))
+
+    def link(self, source: Path, target: Path) -> None:
+        super().link(source, target)
+        self.names[target.name] = self.names[source.name]
+        self.record.append(("link", source.name, target.name))
 
     def unlink(self, path: Path) -> None:
         super().unlink(path)
+        self.names.pop(path.name)
         self.record.append(("unlink", path.name))
 
     def fsync_dir(self, path: Path) -> None:
@@ -164,6 +173,7 @@ def after_power_loss(
         if kind == "old":
             name, content = values
             contents[name], seen[name], names[name] = bytearray(content), name, name
+            waiting[name], ends[name] = [], len(content)
         if position >= crash:
             continue
         match kind, values:
@@ -180,6 +190,8 @@ def after_power_loss(
             case "replace", [source, target]:
                 rename(target, seen[source])
                 rename(source, None)
+            case "link", [source, target]:
+                rename(target, seen[source])
             case "unlink", [name]:
                 rename(name, None)
             case "fsync_dir", []:
