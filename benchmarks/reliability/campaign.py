@@ -46,6 +46,7 @@ class Trial:
     folder : an empty folder of its own.
     small : whether to make only the few turns that the test suite has time for.
     seconds : wall time until no new turn is begun; infinite makes all of them.
+    until_found : whether the first finding is enough.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Trial:
     folder: Path
     small: bool = False
     seconds: float = float("inf")
+    until_found: bool = False
     count: int = 0
     wanted: int = 0
     findings: list[str] = field(default_factory=list)
@@ -68,7 +70,7 @@ class Trial:
         now = time.monotonic()
         stop = now + share * max(0.0, self.deadline - now)
         for turn in range(min(small, full) if self.small else full):
-            if turn > 0 and time.monotonic() >= stop:
+            if (turn > 0 and time.monotonic() >= stop) or (self.until_found and self.findings):
                 return
             yield turn
 
@@ -179,7 +181,7 @@ def keep_lines(path: Path, results: Sequence[Result], order: Sequence[str], seed
     lines = {}
     if path.exists():
         for line in path.read_text().splitlines():
-            if found := re.match(r"\| (F[\d, -]+?) \|", line):
+            if found := re.match(r"\| (F[^|]+?) \|", line):
                 lines[found[1]] = line
     lines |= {result.campaign.id: result.line() for result in results}
     rows = [lines[name] for name in order if name in lines]

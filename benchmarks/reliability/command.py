@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import tempfile
 import time
@@ -11,8 +12,11 @@ from pathlib import Path
 
 from benchmarks.reliability import rows
 from benchmarks.reliability.campaign import Campaign, Result, Trial, keep_lines, run_row
-from benchmarks.reliability.processes import close_servers
+from benchmarks.reliability.processes import Commands, close_servers
+from benchmarks.reliability.sabotage import HERE, SABOTAGES
 
+#: What a row is given to find what was broken.
+SABOTAGE_SECONDS = 240.0
 RESULTS = Path("benchmarks/results/reliability.md")
 
 
@@ -31,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--full", action="store_true", help="as many checks as the goals say (hours)"
     )
     extent.add_argument("--small", action="store_true", help="the few checks of the test suite")
+    extent.add_argument(
+        "--sabotage", action="store_true", help="break the package, and show that each row finds it"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS, help="the table of results")
     parser.add_argument("--list", action="store_true", help="list the rows and stop")
@@ -43,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         chosen = rows.chosen(options.only)
     except ValueError as error:
         parser.error(str(error))
+    if options.sabotage:
+        return sabotaged([each for each in chosen if each.id in SABOTAGES], options.seed)
     bounded = not (options.full or options.small)
     seconds = options.minutes * 60 if bounded else math.inf
     try:
@@ -56,7 +65,31 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if all(result.met.startswith(wanted) for result in results) else 1
 
 
-def run(campaigns: Sequence[Campaign], seed: int, seconds: float, small: bool) -> list[Result]:
+def sabotaged(campaigns: Sequence[Campaign], seed: int) -> int:
+    """Break the package in turn as each row must find it; 1 where one does not."""
+    missed = []
+    try:
+        for campaign in campaigns:
+            here = SABOTAGES[campaign.id]() if campaign.id in HERE else contextlib.nullcontext()
+            Commands.always = [] if campaign.id in HERE else [("sabotage", campaign.id)]
+            with here:
+                (result,) = run([campaign], seed, SABOTAGE_SECONDS, until_found=True)
+            if not result.findings:
+                missed.append(campaign.id)
+    finally:
+        Commands.always = []
+        close_servers()
+    print(f"not found: {', '.join(missed) or 'none'}")
+    return 1 if missed else 0
+
+
+def run(
+    campaigns: Sequence[Campaign],
+    seed: int,
+    seconds: float,
+    small: bool = False,
+    until_found: bool = False,
+) -> list[Result]:
     """Run rows one after the other, time that one leaves over going to those after it; print what came of each."""
     results = []
     stop = time.monotonic() + seconds
@@ -67,7 +100,8 @@ def run(campaigns: Sequence[Campaign], seed: int, seconds: float, small: bool) -
         )
         print(f"{campaign.id}: {campaign.title} ...", flush=True)
         with tempfile.TemporaryDirectory(prefix="reliability-") as folder:
-            trial = Trial(campaign.id, seed, Path(folder).resolve(), small, max(0.0, share))
+            room = Path(folder).resolve()
+            trial = Trial(campaign.id, seed, room, small, max(0.0, share), until_found)
             result = run_row(campaign, trial)
         results.append(result)
         said = "; ".join([*result.notes, result.not_run]).strip("; ")

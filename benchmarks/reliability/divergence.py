@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from anyarray_mlp.persistence import load
 from benchmarks.reliability.campaign import Campaign, Trial
 from benchmarks.reliability.processes import Commands
 from benchmarks.reliability.runs import CLOCK, RunFolders, setting
@@ -41,10 +45,26 @@ def divergence(trial: Trial) -> None:
         if not problem and ended.code == 3:
             problem = problem_with(folder, ended.err, good if over else None)
         elif not problem:
-            problem = folders.predict(folder, 0)  # the rate did not make this solver diverge
+            problem = problem_with_sound(folder)  # the rate did not make this solver diverge
         trial.check(problem, f"{name}, {solver}{', over a good run' if over else ''}")
         folders.discard(folder)
     trial.note(f"{diverged} of {trial.count} runs diverged; the others ended with a usable model")
+
+
+def problem_with_sound(folder: Path) -> str | None:
+    """What is wrong with what a run left that says it ended well."""
+    arrays = load(folder / "model.safetensors").arrays
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        return "its weights are not finite, and it ended with 0"
+    if any(record["loss"] is None for record in records_in(folder)):
+        return "a loss was not finite, and it ended with 0"
+    return None
+
+
+def records_in(folder: Path) -> list[dict[str, Any]]:
+    """The lines of the metrics."""
+    path = folder / "metrics.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def problem_with(folder: Path, said: str, good: Path | None) -> str | None:
@@ -55,10 +75,7 @@ def problem_with(folder: Path, said: str, good: Path | None) -> str | None:
     kept = model.read_bytes() if model.exists() else b""
     if good is not None and kept != (good / "model.safetensors").read_bytes():
         return "the good model that was there was replaced"
-    metrics = folder / "metrics.jsonl"
-    records = (
-        [json.loads(line) for line in metrics.read_text().splitlines()] if metrics.exists() else []
-    )
+    records = records_in(folder)
     if any(record["loss"] is None for record in records):
         return "an epoch without a finite loss was told as if it had ended"
     if not records and good is None and kept:

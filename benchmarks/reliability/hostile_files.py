@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.reliability.campaign import Campaign, NotRunError, Trial
 from benchmarks.reliability.processes import ONE_THREAD, ROOT
@@ -40,7 +41,7 @@ def hostile_files(trial: Trial) -> None:
     trial.note(f"{refused:,} refused, {used:,} loaded and used")
 
 
-def checked_batch(seed: int, count: int, seconds: float) -> dict[str, object]:
+def checked_batch(seed: int, count: int, seconds: float) -> dict[str, Any]:
     """What a process of its own says of so many mutants, or of those that it has time for."""
     ended = subprocess.run(
         [sys.executable, "-m", __name__, str(seed), str(count), str(seconds)],
@@ -51,7 +52,7 @@ def checked_batch(seed: int, count: int, seconds: float) -> dict[str, object]:
         check=False,
     )
     try:
-        said: dict[str, object] = json.loads(ended.stdout.splitlines()[-1])
+        said: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         finding = f"the process ended with {ended.returncode}: {ended.stderr[-500:]}"
         return {"count": 1, "refused": 0, "used": 0, "findings": [finding]}

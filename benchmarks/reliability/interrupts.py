@@ -16,12 +16,12 @@ LONG = setting("adam", "classes.csv --hidden 4", EPOCHS)
 SCENARIOS = (Scenario("new run", PLAIN), Scenario("new run, early stopping", STOPPING))
 
 
-def problem_with_code(ended: Ended, number: int) -> str | None:
+def problem_with_code(ended: Ended, number: int, in_time: bool = False) -> str | None:
     """What is wrong with the exit: 128 and the signal, the signal itself before there is anything to keep, or 0 after.
 
-    A shell shows the first two as the same code.
+    A shell shows the first two as the same code. A signal that came `in_time` was not to be passed over.
     """
-    return ended.problem(128 + number, -number, 0)
+    return ended.problem(128 + number, -number, *(() if in_time else (0,)))
 
 
 def signals(trial: Trial) -> None:
@@ -40,7 +40,8 @@ def signals(trial: Trial) -> None:
         folder = stage.folder()
         places = [at, *(at + trial.rng.randint(0, 9) for _ in range(times - 1))]
         ended = commands.run(stage.command(folder), CLOCK, ("signal_at", places, int(number)))
-        problem = problem_with_code(ended, number)
+        in_time = "log" in stage.operations[at:]  # an epoch was yet to end
+        problem = problem_with_code(ended, number, in_time)
         if not problem and folder.exists():
             problem = folders.left_over(folder) or folders.finish(folder, stage.scenario.setting)
         where = f"{stage.scenario.name}, {number.name} ahead of operations {places}"

@@ -66,16 +66,14 @@ def out_of_memory(trial: Trial) -> None:
         folder = folders.new(begun) if name == "resume" else folders.new()
         if not table.exists() and name != "resume":
             write_large(table, ROWS_OF_TABLE // (40 if trial.small else 1))
-        arguments = {
-            "resume": WIDE.train(folder, "--resume"),
+        of_name: dict[str, list[str | Path]] = {
+            "resume": [*WIDE.train(folder, "--resume")],
             "read": ["train", table, "--epochs", "1", "--quiet", "--no-diagnose", "--out", folder],
             "predict": ["predict", begun / "model.safetensors", "classes.csv", "--out", folder.with_suffix(".csv")],
-        }[name]  # fmt: skip
-        ended = commands.run(arguments, CLOCK, ("limit_memory", most * MIB))
+        }  # fmt: skip
+        ended = commands.run(of_name[name], CLOCK, ("limit_memory", most * MIB))
         enough += ended.code == 0
         problem = ended.problem(71, 0)
-        if not problem and ended.code == 71 and "Traceback" in ended.err:
-            problem = ended.err
         if not problem and name == "resume":
             if ended.code and (folder / "model.safetensors").read_bytes() != model:
                 problem = "the model that was there was changed"

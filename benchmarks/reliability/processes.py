@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 ROOT = Path(__file__).parents[2]
 #: Seconds after which a child counts as hanging: far more than the longest takes on a busy machine.
@@ -96,6 +96,9 @@ def close_servers() -> None:
 class Commands:
     """Commands that run in a folder, in children of a server that has imported the libraries."""
 
+    #: What every child does first: nothing, unless the campaign itself is tested.
+    always: ClassVar[list[Setup]] = []
+
     def __init__(self, folder: Path, *libraries: str) -> None:
         self.folder = folder
         self.count = 0
@@ -111,7 +114,7 @@ class Commands:
             "arguments": [str(argument) for argument in arguments],
             "folder": str(self.folder),
             "said": str(said),
-            "setup": setup,
+            "setup": [*self.always, *setup],
         }
         return Command(self.server, self.server.ask({"start": request}), said)
 

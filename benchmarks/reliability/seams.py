@@ -34,11 +34,16 @@ def tick(seconds: float) -> None:
 
 
 def count_operations(path: str) -> None:
-    """Write the names of the file operations, one a line, as they come."""
-    watch = faults.WatchedFiles()
+    """Write the names of the file operations, one a line, as they come; appending to the metrics is "log"."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-    watch.before = lambda operation, arguments: os.write(descriptor, f"{operation}\n".encode())  # type: ignore[method-assign]
-    files.disk = watch
+
+    class Counting(faults.WatchedFiles):
+        def before(self, operation: str, arguments: tuple[Any, ...]) -> None:
+            if operation == "open" and arguments[1] & os.O_APPEND:
+                operation = "log"
+            os.write(descriptor, f"{operation}\n".encode())
+
+    files.disk = Counting()
 
 
 def kill_at(at: int) -> None:
@@ -109,6 +114,18 @@ def record(folder: str, path: str, kind: str) -> None:
 
 #: What a power loss finds promised once the model is saved: more than any checkpoint's step.
 MODEL = 10**9
+
+
+def sabotage(row: str) -> None:
+    """Break in this process what a row must find broken."""
+    from benchmarks.reliability.sabotage import SABOTAGES
+
+    BROKEN.append(SABOTAGES[row]())
+    BROKEN[-1].__enter__()
+
+
+#: Contexts that were entered for good: one that is forgotten would be left.
+BROKEN: list[Any] = []
 
 
 def limit_memory(extra: int) -> None:
