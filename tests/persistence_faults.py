@@ -79,15 +79,24 @@ class ShortWritingFiles(Files):
 
 
 class RecordingFiles(Files):
-    """Does every operation and keeps the record from which a power loss is played back."""
+    """Does every operation and keeps the record from which a power loss is played back.
+
+    A name is (folder, name): the folder recorded is "", one that is made in it has a number, as files have.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.record: list[tuple[Any, ...]] = [
-            ("old", path.name, path.read_bytes()) for path in sorted(folder.iterdir())
-        ]
+        self.folders: dict[Path, Any] = {folder: ""}
+        self.record: list[tuple[Any, ...]] = []
+        self.files: dict[tuple[Any, str], Any] = {}
+        for path in sorted(folder.iterdir()):
+            name = self.name(path)
+            self.files[name] = name
+            self.record.append(("old", name, path.read_bytes()))
         self.inodes: dict[int, Any] = {}
-        self.names: dict[str, Any] = {name: name for _, name, _ in self.record}
         self.created = 0
+
+    def name(self, path: Path) -> tuple[Any, str]:
+        return self.folders[path.parent], path.name
 
     def acknowledge(self, version: int) -> None:
         """From here on the caller has been told that `version` is safe."""
@@ -95,11 +104,13 @@ class RecordingFiles(Files):
 
     def open(self, path: Path, flags: int) -> int:
         descriptor = super().open(path, flags)
-        if flags & os.O_CREAT and path.name not in self.names:
+        name = self.name(path)
+        if flags & os.O_CREAT and name not in self.files:
             self.created += 1
-            self.names[path.name] = self.created
-            self.record.append(("create", path.name, self.created))
-        self.inodes[descriptor] = self.names.get(path.name)
+            self.files[name] = self.created
+            self.record.append(("create", name, self.created))
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            self.inodes[descriptor] = self.files[name]
         return descriptor
 
     def close(self, descriptor: int) -> None:
@@ -116,21 +127,31 @@ class RecordingFiles(Files):
 
     def replace(self, source: Path, target: Path) -> None:
         super().replace(source, target)
-        self.names[target.name] = self.names.pop(source.name)
-        self.record.append(("replace", source.name, target.name))
-
-    def link(self, source: Path, target: Path) -> None:
-        super().link(source, target)
-        self.names[target.name] = self.names[source.name]
-        self.record.append(("link", source.name, target.name))
+        if source in self.folders:
+            self.folders[target] = self.folders.pop(source)
+        else:
+            self.files[self.name(target)] = self.files.pop(self.name(source))
+        self.record.append(("replace", self.name(source), self.name(target)))
 
     def unlink(self, path: Path) -> None:
         super().unlink(path)
-        self.names.pop(path.name)
-        self.record.append(("unlink", path.name))
+        self.files.pop(self.name(path), None)
+        self.record.append(("unlink", self.name(path)))
+
+    def make_directory(self, path: Path) -> None:
+        super().make_directory(path)
+        self.created += 1
+        self.folders[path] = self.created
+        self.record.append(("make_directory", self.name(path), self.created))
+
+    def remove_directory(self, path: Path) -> None:
+        super().remove_directory(path)
+        self.record.append(("unlink", self.name(path)))
+        del self.folders[path]
 
     def fsync_dir(self, path: Path) -> None:
-        self.record.append(("fsync_dir",))
+        if path in self.folders:
+            self.record.append(("fsync_dir", self.folders[path]))
 
 
 class RecordingWithoutFsync(RecordingFiles):
@@ -146,7 +167,7 @@ class RecordingWithoutFsyncDir(RecordingFiles):
 def after_power_loss(
     record: list[tuple[Any, ...]], chance: random.Random
 ) -> tuple[dict[str, bytes], int]:
-    """Files that are left when the power fails at a random point, and the version then promised.
+    """Files that are left, by their path, when the power fails at a random point, and the version then promised.
 
     A write that was not flushed is kept, dropped or turned to noise, each for itself; a name that
     was not flushed is changed or not, each for itself.
@@ -155,9 +176,9 @@ def after_power_loss(
     contents: dict[Any, bytearray] = {}  # what each file holds on the disk
     waiting: dict[Any, list[tuple[int, bytes]]] = {}  # (offset, data) in the cache
     ends: dict[Any, int] = {}
-    names: dict[str, Any] = {}  # on the disk
-    seen: dict[str, Any] = {}  # as the process sees them
-    changes: list[tuple[str, Any]] = []  # (name, file or None) in the cache
+    names: dict[Any, Any] = {}  # on the disk
+    seen: dict[Any, Any] = {}  # as the process sees them
+    changes: list[tuple[Any, Any]] = []  # (name, file or None) in the cache
     promised = 0
 
     def put(inode: Any, offset: int, data: bytes) -> None:
@@ -165,7 +186,7 @@ def after_power_loss(
         content.extend(bytes(max(0, offset + len(data) - len(content))))
         content[offset : offset + len(data)] = data
 
-    def rename(name: str, inode: Any) -> None:
+    def rename(name: Any, inode: Any) -> None:
         seen[name] = inode
         changes.append((name, inode))
 
@@ -180,6 +201,8 @@ def after_power_loss(
             case "create", [name, inode]:
                 contents[inode], waiting[inode], ends[inode] = bytearray(), [], 0
                 rename(name, inode)
+            case "make_directory", [name, inode]:
+                rename(name, inode)
             case "write", [inode, data]:
                 waiting[inode].append((ends[inode], data))
                 ends[inode] += len(data)
@@ -190,13 +213,11 @@ def after_power_loss(
             case "replace", [source, target]:
                 rename(target, seen[source])
                 rename(source, None)
-            case "link", [source, target]:
-                rename(target, seen[source])
             case "unlink", [name]:
                 rename(name, None)
-            case "fsync_dir", []:
-                names.update(changes)
-                changes.clear()
+            case "fsync_dir", [folder]:
+                names.update(change for change in changes if change[0][0] == folder)
+                changes = [change for change in changes if change[0][0] != folder]
             case "acknowledge", [version]:
                 promised = version
     for inode, writes in waiting.items():
@@ -205,6 +226,16 @@ def after_power_loss(
             if fate != "dropped":
                 put(inode, offset, data if fate == "kept" else chance.randbytes(len(data)))
     names.update(change for change in changes if chance.random() < 0.5)
-    return {
-        name: bytes(contents[inode]) for name, inode in names.items() if inode is not None
-    }, promised
+    return files_below("", "", names, contents), promised
+
+
+def files_below(folder: Any, path: str, names: dict[Any, Any], contents: Any) -> dict[str, bytes]:
+    """The content of every file in a folder, by its path."""
+    found = {}
+    for (parent, name), inode in names.items():
+        if parent == folder and inode is not None:
+            if inode in contents:
+                found[path + name] = bytes(contents[inode])
+            else:
+                found |= files_below(inode, f"{path}{name}/", names, contents)
+    return found

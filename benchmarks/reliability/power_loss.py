@@ -59,8 +59,9 @@ class Play:
         files, promised = after_power_loss(self.record, random.Random(seed))
         folder.mkdir()
         for name, content in files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes(content)
-        (folder / ".lock").touch()
+        (folder / ".lock").touch()  # a process that dies leaves it
         return promised
 
     def problem(self, seed: str) -> str | None:
@@ -71,8 +72,9 @@ class Play:
             shutil.rmtree(folder)
             return problem
         digest = hashlib.sha256()
-        for path in sorted(folder.iterdir()):
-            digest.update(f"{path.name} {path.stat().st_size} ".encode() + path.read_bytes())
+        for path in sorted(folder.rglob("*")):
+            content = path.read_bytes() if path.is_file() else b"a folder"
+            digest.update(f"{path.relative_to(folder)} {len(content)} ".encode() + content)
         state = digest.digest()
         if state not in self.known:  # many schedules leave the same files
             self.known[state] = self.folders.finish(
@@ -83,19 +85,25 @@ class Play:
 
 
 def broken_promise(folder: Path, promised: int) -> str | None:
-    """What is missing or damaged of what the command had been told is safe."""
-    model = folder / "model.safetensors"
+    """What is missing or damaged of what the command had been told is safe.
+
+    A run that replaces another is in a folder within until it takes the other's place.
+    """
+    homes = [folder, *(path for path in folder.iterdir() if path.is_dir())]
+    models, steps = 0, [0]
     try:
-        if model.exists():
-            load(model)
-        elif promised == MODEL:
-            return "the model that was saved is not there"
-        if 0 < promised < MODEL:
-            found = load_checkpoint(folder)
-            if found is None or found.step < promised:
-                return f"checkpoint {promised} was saved, and {found and found.step} is there"
+        for home in homes:
+            if (home / "model.safetensors").exists():
+                load(home / "model.safetensors")
+                models += 1
+            if found := load_checkpoint(home):
+                steps.append(found.step)
     except (AnyArrayMLPError, RuntimeWarning) as error:
         return str(error)
+    if promised == MODEL and not models:
+        return "the model that was saved is not there"
+    if promised < MODEL and max(steps) < promised:
+        return f"checkpoint {promised} was saved, and {max(steps)} is there"
     return None
 
 
