@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-if os.name != "posix":
-    pytest.skip("needs fork, signals and limits", allow_module_level=True)
+if sys.platform != "linux":
+    pytest.skip("needs Linux's signals, limits and /proc", allow_module_level=True)
 
 from benchmarks.reliability.campaign import Campaign, Result, Trial, keep_lines, run_row
 from benchmarks.reliability.command import main, run

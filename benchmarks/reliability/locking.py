@@ -1,12 +1,15 @@
-"""F6: eight processes want one folder at once."""
+"""F6: several processes want one folder at once."""
 
 from __future__ import annotations
 
 import re
+import signal
+from pathlib import Path
 
 from benchmarks.reliability.campaign import Campaign, Trial
+from benchmarks.reliability.crash_points import PLAIN
 from benchmarks.reliability.processes import Command, Commands, Ended
-from benchmarks.reliability.runs import CLOCK, Outcome, RunFolders, setting
+from benchmarks.reliability.runs import CLOCK, Outcome, RunFolders, operations, setting
 
 PROCESSES = 8
 LONG = setting("adam", "classes.csv --hidden 4", 150)
@@ -37,9 +40,10 @@ def problem_with_losers(running: list[Command], ended: list[Ended]) -> str | Non
 
 
 def contention(trial: Trial) -> None:
-    """Let eight processes loose on one folder, again and again."""
+    """Let a reader and a writer cross at every point, then eight processes loose on one folder, again and again."""
     commands = Commands(trial.folder)
     folders = RunFolders(commands)
+    crossings(trial, folders, share=0.5)
     expected = folders.outcome(LONG)
     before = {}
     ways = trial.some(WAYS)
@@ -66,12 +70,87 @@ def contention(trial: Trial) -> None:
     trial.note(f"{late} came after the winner had ended, and were told that a run is there")
 
 
+class Crossing:
+    """Two commands on one folder, one of which stands still ahead of an operation while the other runs to its end."""
+
+    def __init__(self, folders: RunFolders) -> None:
+        self.folders = folders
+        self.before = folders.new()
+        folders.commands.run(PLAIN.train(self.before, "--seed", "8"), CLOCK)
+        self.operations: dict[str, int] = {}
+        for kind in ("overwrite", "predict"):
+            folder = folders.new(self.before)
+            self.operations[kind] = len(operations(folders.commands, self.arguments(kind, folder)))
+            folders.discard(folder)
+        self.either = {self.answers(self.before)}
+        folder = folders.new(self.before)
+        folders.commands.run(self.arguments("overwrite", folder), CLOCK)
+        self.either.add(self.answers(folder))
+        folders.discard(folder)
+
+    def arguments(self, kind: str, folder: Path) -> list[str]:
+        if kind == "overwrite":
+            return PLAIN.train(folder, "--overwrite")
+        table = str(self.folders.root / "classes.csv")
+        return ["predict", str(folder / "model.safetensors"), table]
+
+    def answers(self, folder: Path) -> str:
+        return self.folders.commands.run(self.arguments("predict", folder)).out
+
+    def problem(self, stopped: str, at: int) -> str | None:
+        """What is wrong when the other command runs while this one stands still ahead of an operation."""
+        commands = self.folders.commands
+        folder = self.folders.new(self.before)
+        standing = commands.start(self.arguments(stopped, folder), CLOCK, ("stop_at", at))
+        problem = None
+        reader = writer = None
+        if standing.stands_still():
+            if stopped == "overwrite":
+                reader = commands.run(self.arguments("predict", folder))
+                second = commands.run(PLAIN.train(folder, "--resume"))
+                # Before it has the lock, and after, the second has the folder, and a seed that is not its run's.
+                locked = LOCKING < at <= self.operations[stopped] - LOCKING
+                problem = second.problem(75, *(() if locked else (0, 2)))
+            else:
+                writer = commands.run(self.arguments("overwrite", folder), CLOCK)
+                problem = writer.problem(0)
+            standing.signal(signal.SIGCONT)
+        ended = standing.wait()
+        if stopped == "predict":
+            reader = ended
+        problem = problem or ended.problem(0)
+        if not problem and reader is not None:
+            problem = reader.problem(0)
+            if not problem and reader.out not in self.either:
+                problem = "the answers are of neither run"
+        self.folders.discard(folder)
+        return problem
+
+
+#: Operations at either end of a command within which it locks its folder and frees it, with room to spare.
+LOCKING = 12
+
+
+def crossings(trial: Trial, folders: RunFolders, share: float) -> None:
+    """Let one command stand still ahead of each of its operations while another comes to the same folder."""
+    crossing = Crossing(folders)
+    cases = [
+        (stopped, at)
+        for stopped, count in crossing.operations.items()
+        for at in range(1, count + 1)
+    ]
+    for stopped, at in trial.each(cases, small=3, share=share):
+        trial.check(crossing.problem(stopped, at), f"{stopped} standing still at {at}")
+
+
 ROWS = [
     Campaign(
         "F6",
-        "eight processes train into one folder at once: a new one, resumed, overwritten",
-        "one ends with 0 and the bits of an undisturbed run; the others with 75, naming its process",
-        "200 rounds of eight",
+        "several processes in one folder: a reader or a second writer at every operation of a first; eight at once "
+        "that train into a new one, resume, overwrite",
+        "a prediction is that of the old or of the new run; of the writers one ends with 0 and the bits of an "
+        "undisturbed run, the others with 75, naming its process",
+        "every operation, and 200 rounds of eight",
         2.0,
         contention,
     )

@@ -135,6 +135,14 @@ class Command:
         """Send a signal; one that has ended by then takes no notice, and its number is nobody else's yet."""
         os.kill(self.pid, number)
 
+    def stands_still(self) -> bool:
+        """Wait until it has stopped itself; False where it ended before that. Linux only."""
+        while True:
+            state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+            if state in "TtZX":
+                return state in "Tt"
+            time.sleep(0.001)
+
     def wait(self) -> Ended:
         """How it ended."""
         code = self.server.ask({"wait": self.pid})
@@ -209,13 +217,3 @@ def started(request: dict[str, Any]) -> int:
             except (OSError, ValueError):
                 code = code or 74
         os._exit(code)
-
-
-def wait_until(is_so: Any, seconds: float = 120) -> bool:
-    """Wait for something that another process does."""
-    stop = time.monotonic() + seconds
-    while time.monotonic() < stop:
-        if is_so():
-            return True
-        time.sleep(0.002)
-    return False

@@ -24,13 +24,18 @@ SCENARIOS = (
 HARMLESS = ("unlink", "close", "fsync_dir")
 
 
+#: Operations that remove: where they fail, what they should have removed is left to the next command.
+REMOVING = ("unlink", "remove_directory")
+
+
 def problem_after(stage: Stage, folder: Path, ended: Ended, operation: str = "") -> str | None:
     """What is wrong after a refusal: exit code and line, the old model and no temporary, and that it can go on."""
     codes = (74, 0) if operation in HARMLESS or not operation else (74,)
     if problem := ended.problem(*codes):
         return problem
     if folder.exists():
-        if stray := [path.name for path in folder.iterdir() if path.name.endswith(".tmp")]:
+        stray = [path.name for path in folder.iterdir() if path.name.endswith(".tmp")]
+        if stray and operation not in REMOVING:
             return f"left over: {stray}"
         model = folder / "model.safetensors"
         if stage.before is not None and not model.exists():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 import resource
+import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,6 +89,17 @@ def signal_at(places: Sequence[int], number: int) -> None:
                 os.kill(os.getpid(), number)
 
     files.disk = Signalling()
+
+
+def stop_at(at: int) -> None:
+    """Stand still ahead of an operation until somebody says to go on."""
+
+    class Stopping(faults.WatchedFiles):
+        def before(self, operation: str, arguments: tuple[Any, ...]) -> None:
+            if self.count == at:
+                os.kill(os.getpid(), signal.SIGSTOP)
+
+    files.disk = Stopping()
 
 
 def record(folder: str, path: str, kind: str) -> None:
