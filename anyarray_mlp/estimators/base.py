@@ -131,7 +131,35 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         held_out: tuple[Any, Any, Any],
         incremental: bool,
         classes: Any = None,
-    ) -> Any:
+    ) -> None:
+        """Train; other threads find the estimator as it was before until it is fitted, then as it is after.
+
+        Attributes are set one after another. So `_before` keeps all of them as they were, from which predictions and
+        copies are made (see `_now`), and its removal is the one step from the old to the new.
+        """
+        self._before = dict(vars(self))
+        try:
+            run, task, final = self._train(X, y, sample_weight, held_out, incremental, classes)
+        finally:
+            self.__dict__.pop("_before", None)
+        if task is not None:
+            task.end(lambda: run.attributes(final))
+        for message, category in run.warnings:
+            warn(message, category)
+        if not incremental:
+            learning = not self.converged_ and self._no_improvement_count == 0
+            self._warn_of_collapse(run.network, final, run.data, learning)
+
+    def _train(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        held_out: tuple[Any, Any, Any],
+        incremental: bool,
+        classes: Any,
+    ) -> tuple[Run, FitTask | None, Host]:
+        """Set the fitted attributes; the run, what callbacks know it as, and the parameters (p,) kept."""
         name = type(self).__name__
         check_parameters(self)
         warn_of_unused_overrides(self)
@@ -179,14 +207,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         if not np.all(np.isfinite(final)):
             raise DivergedError(NON_FINITE, parameters=start)
         self.__dict__.update(run.attributes(final))
-        if task is not None:
-            task.end(lambda: run.attributes(final))
-        for message, category in run.warnings:
-            warn(message, category)
-        if not incremental:
-            learning = not self.converged_ and self._no_improvement_count == 0
-            self._warn_of_collapse(network, final, data, learning)
-        return self
+        return run, task, final
 
     def _validated(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
         """X dense or CSR in a float dtype where it lives, y on the host."""
@@ -332,17 +353,34 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     # --- predicting ---
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "coefs_")
+        return "coefs_" in vars(self._now())
 
-    def _predicted(self, X: Any, method: str) -> tuple[Backend, Array]:
-        """Outputs (n, k) where X lives, and the backend of that place."""
-        if not self.__sklearn_is_fitted__():
-            check_is_fitted(self)
-        place = check_same_place(X, self.coefs_[0], type(self).__name__, method)
-        if not self._needs_no_validation(X):
-            X = validate_data(self, X, accept_sparse="csr", reset=False)
-        leaves = weights_of(self)
-        network = present_network(self, leaves)
+    def _now(self) -> Any:
+        """A shallow copy to predict from, taken in one step; of an estimator that is being fitted, as it was before."""
+        attributes = dict(vars(self))
+        return self._with(attributes.get("_before", attributes))
+
+    def _in_training(self) -> Any:
+        """A shallow copy with the attributes as training has them now."""
+        copied = self._with(dict(vars(self)))
+        copied.__dict__.pop("_before", None)
+        return copied
+
+    def _with(self, attributes: dict[str, Any]) -> Any:
+        new = type(self).__new__(type(self))
+        new.__dict__.update(attributes)
+        return new
+
+    def _predicted(self, X: Any, method: str) -> tuple[Any, Backend, Array]:
+        """The estimator as it was when asked, the backend of the place where X lives, and outputs (n, k) there."""
+        now = self._now()
+        if "coefs_" not in vars(now):
+            check_is_fitted(now)
+        place = check_same_place(X, now.coefs_[0], type(self).__name__, method)
+        if not now._needs_no_validation(X):
+            X = validate_data(now, X, accept_sparse="csr", reset=False)
+        leaves = weights_of(now)
+        network = present_network(now, leaves)
         if X.shape[1] != network.sizes[0]:
             raise DataError(
                 f"X has {X.shape[1]} features, but the weights of {type(self).__name__} take {network.sizes[0]}: give "
@@ -350,7 +388,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             )
         dtype = dtype_name(leaves[0])
         home = backend_at(place, dtype)
-        backend = computing_backend(place, self.backend, self.device, dtype, self.reproducible)
+        backend = computing_backend(place, now.backend, now.device, dtype, now.reproducible)
         run = self._prediction(backend, network)
         if not serves(backend, place):
             leaves = tuple(moved(backend, leaf) for leaf in leaves)
@@ -360,7 +398,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         ]
         with backend.on_device():
             outputs = parts[0] if len(parts) == 1 else backend.xp.concat(parts, axis=0)
-        return home, outputs if serves(backend, place) else home.asarray(backend.to_host(outputs))
+        if not serves(backend, place):
+            outputs = home.asarray(backend.to_host(outputs))
+        return now, home, outputs
 
     def _prediction(self, backend: Backend, network: MLP) -> Callable[..., Array]:
         """The function (leaves, x) -> outputs on a backend, made when first asked for."""
@@ -387,18 +427,19 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
 
     def _forward_pass(self, activations: list[Any]) -> list[Any]:
         """Fill in what each layer gives for the inputs in `activations[0]`."""
-        activations[1:] = layer_outputs(self, activations[0])
+        activations[1:] = layer_outputs(self._now(), activations[0])
         return activations
 
     def _forward_pass_fast(self, X: Any, check_input: bool = True) -> Any:
         """Outputs (n, k) of X (n, i)."""
-        return self._predicted(X, "predict")[1]
+        return self._predicted(X, "predict")[2]
 
     # --- keeping ---
 
     def __getstate__(self) -> dict[str, Any]:
         """The state to pickle, parameters on a GPU brought to the host."""
-        state: dict[str, Any] = dict(super().__getstate__())
+        now = self._now()
+        state: dict[str, Any] = dict(super(BaseMLP, now).__getstate__())
         for name in ("coefs_", "intercepts_"):
             if name in state and place_of(state[name][0]).device.startswith("cuda"):
                 state[name] = [to_host(part) for part in state[name]]
@@ -406,15 +447,13 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
 
     def __copy__(self) -> Any:
         """A shallow copy, arrays shared where they are."""
-        new = type(self).__new__(type(self))
-        new.__dict__.update(vars(self))
-        return new
+        return self._now()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """A deep copy, arrays copied where they are: pickling would bring them to the host."""
-        new = type(self).__new__(type(self))
+        new = self._now()
         memo[id(self)] = new
-        new.__dict__.update(copy.deepcopy(vars(self), memo))
+        new.__dict__.update(copy.deepcopy(vars(new), memo))
         return new
 
     def __sklearn_array_api_convert__(self, converter: Callable[[Array], Array]) -> Any:

@@ -221,19 +221,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Any:
         """Labels (n,), or label indicators (n, k), of X (n, i)."""
-        home, outputs = self._predicted(X, "predict")
-        return self._known_labels().decode(home, outputs)
+        now, home, outputs = self._predicted(X, "predict")
+        return now._known_labels().decode(home, outputs)
 
     def predict_proba(self, X: Any) -> Any:
         """The probability of each class (n, k), in the order of `classes_`."""
-        home, outputs = self._predicted(X, "predict_proba")
-        return self._known_labels().probabilities(home, outputs)
+        now, home, outputs = self._predicted(X, "predict_proba")
+        return now._known_labels().probabilities(home, outputs)
 
     def predict_log_proba(self, X: Any) -> Any:
         """The logarithm of `predict_proba`."""
-        home, outputs = self._predicted(X, "predict_log_proba")
+        now, home, outputs = self._predicted(X, "predict_log_proba")
         with home.on_device():
-            return home.xp.log(self._known_labels().probabilities(home, outputs))
+            return home.xp.log(now._known_labels().probabilities(home, outputs))
 
     def _labelled(self, y: Any, first: bool, incremental: bool, classes: Any) -> Any:
         y = self._rows_of_y(y)
@@ -293,9 +293,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     @property
     def _label_binarizer(self) -> LabelBinarizer:
         """The labels as scikit-learn's classifier keeps them, which converters and serialisers read."""
-        if not (hasattr(self, "_labels") or hasattr(self, "classes_")):
+        now = self._now()
+        if not (hasattr(now, "_labels") or hasattr(now, "classes_")):
             raise AttributeError(f"This {type(self).__name__} is not fitted and has no labels yet.")
-        labels = self._known_labels()
+        labels = now._known_labels()
         by_sample = labels.classes
         if labels.kind == "multilabel":
             by_sample = np.eye(len(labels.classes), dtype=np.int64)

@@ -7,6 +7,7 @@ last two).
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -140,6 +141,7 @@ def save_model(
         )
     check_path("path", path)
     check_boolean("overwrite", overwrite)
+    estimator = copy.copy(estimator)  # another thread may be fitting it
     check_is_fitted(estimator)
     parts = weights_of(estimator)
     columns = getattr(estimator, "feature_names_in_", None)

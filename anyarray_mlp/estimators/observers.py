@@ -48,7 +48,12 @@ class FitTask:
         task.call_on_fit_task_begin(estimator=self.estimator, **self.data)
         return bool(
             task.call_on_fit_task_end(
-                estimator=self.estimator, reconstruction_attributes=attributes, **self.data
+                estimator=self.estimator,
+                # scikit-learn copies the estimator, and a copy made now is of what it was before.
+                reconstruction_attributes=lambda: (
+                    vars(self.estimator._in_training()) | attributes()
+                ),
+                **self.data,
             )
         )
 

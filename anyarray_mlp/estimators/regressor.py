@@ -214,7 +214,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Any:
         """Values (n,), or (n, k) where there are several outputs, of X (n, i)."""
-        _, outputs = self._predicted(X, "predict")
+        outputs = self._predicted(X, "predict")[2]
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
     def _validated(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import math
 from collections.abc import Callable
@@ -96,7 +95,7 @@ def score_with(
 
     Raises `DataError` where the scorer fails and the rows lack a class.
     """
-    now = copy.copy(estimator)
+    now = estimator._in_training()
     vars(now).update(attributes)
     vars(now).pop("feature_names_in_", None)  # the rows were validated, and lost their names
     weight = {}
