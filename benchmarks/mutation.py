@@ -76,6 +76,9 @@ ENVIRONMENT = {
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
 }
 
+#: The module whose tables every fork would have to build.
+TABLES = "arithmetic.tables"
+
 #: A mutant may take so many times the CPU seconds of the tests, at least so many seconds, and so many bytes.
 PATIENCE, LEAST_SECONDS, MEMORY = 10, 20, 8 << 30
 #: Seconds on the clock after which a mutant hangs: the machine may have much else to do.
@@ -106,8 +109,8 @@ def path_of(module: str) -> Path:
     return ROOT / PACKAGE / (module.replace(".", "/") + ".py")
 
 
-def mutants(module: str) -> list[Mutant]:
-    """Every mutant of a module, in the order of its lines."""
+def mutants(module: str, none: bool = False) -> list[Mutant]:
+    """Every mutant of a module, in the order of its lines; `none`: those that put None somewhere, too."""
     from libcst.metadata import MetadataWrapper, WhitespaceInclusivePositionProvider
 
     wrapper = MetadataWrapper(libcst_module(module), unsafe_skip_copy=True)
@@ -119,6 +122,8 @@ def mutants(module: str) -> list[Mutant]:
         starts.append(starts[-1] + len(line))
     found: dict[str, Mutant] = {}
     for place, node, changed in changes(tree):
+        if not none and puts_none(node, changed):
+            continue
         span = spans[node]
         start = starts[span.start.line - 1] + span.start.column
         stop = starts[span.end.line - 1] + span.end.column
@@ -203,6 +208,27 @@ def loosens_zip(node: Any, changed: Any) -> bool:
         return False
     given = [any(m.matches(arg, strict) for arg in call.args) for call in (node, changed)]
     return given == [True, False]
+
+
+def puts_none(node: Any, changed: Any) -> bool:
+    """Whether a change puts None in place of a value.
+
+    Some three thousand do, and nearly all of them fail where they first run. Those that matter, where None stands for
+    what is left out, are found by leaving out the argument.
+    """
+    import libcst as cst
+
+    if isinstance(node, cst.Call) and isinstance(changed, cst.Call):
+        pairs = zip(node.args, changed.args, strict=False)
+        values = [new.value for old, new in pairs if old.value is not new.value]
+        return len(node.args) == len(changed.args) and is_none(values[0] if values else None)
+    value = changed.body if isinstance(node, cst.Lambda) else getattr(changed, "value", None)
+    return isinstance(node, (cst.Lambda, cst.Assign, cst.AnnAssign)) and is_none(value)
+
+
+def is_none(node: Any) -> bool:
+    """Whether a node is the name None."""
+    return getattr(node, "value", "") == "None"
 
 
 def difference(before: str, after: str) -> tuple[str, str]:
@@ -326,6 +352,7 @@ def run_tests(
 
     if source is not None:
         sys.meta_path.insert(0, InPlaceOf(module, source))
+        sys.modules.pop(f"{PACKAGE}.{module}", None)
     files = [f"tests/test_{topic}.py" for topic in OWN_TESTS[module]]
     noted = Ordered(times, first)
     options = ["-x", "-q", "--no-header", "--tb=short", "-p", "no:cacheprovider"]
@@ -446,7 +473,9 @@ def judge(module: str, chosen: Sequence[Mutant], jobs: int, verbose: bool = Fals
                 continue
             assert fork.mutant is not None
             take_note(tally, fork.mutant, outcome, fork.mutant.name in equivalents)
-            last_killer[fork.mutant.place] = outcome.killer or last_killer.get(fork.mutant.place, "")
+            last_killer[fork.mutant.place] = outcome.killer or last_killer.get(
+                fork.mutant.place, ""
+            )
             if verbose:
                 print(f"{outcome.code:4} {fork.mutant.name}   [{outcome.killer}]", flush=True)
         if len(still) == len(running):
@@ -490,18 +519,43 @@ def prepare(cache: str) -> None:
         importlib.import_module(name)
     early = [name for name in sys.modules if name.partition(".")[0] in {*BLOCKED, PACKAGE}]
     assert not early, f"{early[0]} was imported before the forks"
+    keep_tables()
     # What is there need not be looked at by every fork's garbage collection.
     gc.collect()
     gc.freeze()
 
 
+def keep_tables() -> None:
+    """Build the tables of `arithmetic.tables`, which take longer than most tests; that module alone stays imported."""
+    import numpy as np
+
+    arithmetic = importlib.import_module(f"{PACKAGE}.arithmetic")
+    arithmetic.ReproducibleNamespace(np)
+    for name in list(sys.modules):
+        if name.partition(".")[0] == PACKAGE and name != f"{PACKAGE}.{TABLES}":
+            del sys.modules[name]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.mutation", description=__doc__.split("\n\n")[0])
-    parser.add_argument("modules", nargs="*", metavar="module", help=f"of {', '.join(OWN_TESTS)}; all by default")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many mutants at a time")
-    parser.add_argument("--sample", type=int, metavar="N", help="only N of the mutants, always the same ones")
-    parser.add_argument("--only", default="", metavar="TEXT", help="only mutants whose name holds this text")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.mutation", description=__doc__.split("\n\n")[0]
+    )
+    parser.add_argument(
+        "modules", nargs="*", metavar="module", help=f"of {', '.join(OWN_TESTS)}; all by default"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count(), help="how many mutants at a time"
+    )
+    parser.add_argument(
+        "--sample", type=int, metavar="N", help="only N of the mutants, always the same ones"
+    )
+    parser.add_argument(
+        "--only", default="", metavar="TEXT", help="only mutants whose name holds this text"
+    )
+    parser.add_argument(
+        "--none", action="store_true", help="mutants that put None in place of a value, too"
+    )
     parser.add_argument("--verbose", action="store_true", help="what killed each mutant")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.modules if name not in OWN_TESTS]
@@ -509,9 +563,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{unknown[0]!r} is none of {', '.join(OWN_TESTS)}")
 
     modules = options.modules or list(OWN_TESTS)
-    every = [m for name in modules for m in mutants(name) if options.only in m.name]
+    every = [m for name in modules for m in mutants(name, options.none) if options.only in m.name]
     chosen = every if options.sample is None else sample(every, options.sample)
-    print("| module | mutants | killed | by time | equivalent | survivors | killed of the others | CPU s |")
+    print(
+        "| module | mutants | killed | by time | equivalent | survivors | killed of the others | CPU s |"
+    )
     print("|---|---|---|---|---|---|---|---|", flush=True)
     tallies = []
     with tempfile.TemporaryDirectory() as cache:
