@@ -1,13 +1,14 @@
 """Mutation testing of the math: `python -m benchmarks.mutation [module ...]`.
 
-Each mutant is a module with one small change (a sign, a bound, a number, an argument), made by mutmut's operators. It is
-killed where the module's own tests, with NumPy alone, fail on it or take far too long; one that survives shows a line
-that no test looks at. The table counts them by module. The mutants that no test can tell from the original stand in
-`equivalent_mutants.txt` beside this file, each with its reason. Exit code 1: fewer than `GOAL` of the others are killed
-in some module, or the list of equivalents is out of date.
+Each mutant is a module with one small change (a sign, a bound, a number, an argument), made by mutmut's operators. It
+is killed where the module's own tests, with NumPy alone, fail on it or take far too long; one that survives shows a
+line that no test looks at. The table counts them by module. The mutants that no test can tell from the original stand
+in `equivalent_mutants.txt` beside this file, each with its reason. Exit code 1: fewer than `GOAL` of the others are
+killed in some module, or the list of equivalents is out of date.
 
-How: the libraries are imported once; every mutant is a fork that imports the package afresh, with the mutated source in
-the module's place, and runs the quickest tests first, or those that killed the last mutant of the same function.
+How: a module's tests are collected once, and every mutant is a fork in which the module's functions are given the
+mutant's code. The test that killed the last mutant of the same function runs first, then the quickest. Whatever
+survives that, or changes more than functions, is a fork that imports the package afresh.
 """
 
 from __future__ import annotations
@@ -20,15 +21,21 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
+import math
 import os
 import resource
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from inspect import CO_OPTIMIZED
+from itertools import pairwise
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
@@ -162,7 +169,7 @@ def changes(tree: Any) -> Iterator[tuple[str, Any, Any]]:
         node, place = stack.pop()
         if isinstance(node, left_alone) or is_type_alias(node) or is_wording(node):
             continue
-        if callee(node) in ("len", "isinstance"):  # as mutmut does
+        if callee(node) in ("len", "isinstance") or is_strict(node):  # the first as mutmut does
             continue
         if isinstance(node, (cst.FunctionDef, cst.ClassDef)):
             place = (*place, node.name.value)
@@ -197,17 +204,18 @@ def is_wording(node: Any) -> bool:
     return isinstance(node, cst.SimpleString) and " " in node.value
 
 
-def loosens_zip(node: Any, changed: Any) -> bool:
-    """Whether a change does nothing but take `strict=True` from a `zip`."""
+def is_strict(node: Any) -> bool:
+    """Whether a node is the argument `strict=True`."""
     import libcst.matchers as m
 
-    strict = m.Arg(m.Name("True"), m.Name("strict"))
-    if m.matches(node, strict):
-        return True
+    return m.matches(node, m.Arg(m.Name("True"), m.Name("strict")))
+
+
+def loosens_zip(node: Any, changed: Any) -> bool:
+    """Whether a change does nothing but take `strict=True` from a `zip`."""
     if callee(node) != "zip":
         return False
-    given = [any(m.matches(arg, strict) for arg in call.args) for call in (node, changed)]
-    return given == [True, False]
+    return [any(map(is_strict, call.args)) for call in (node, changed)] == [True, False]
 
 
 def puts_none(node: Any, changed: Any) -> bool:
@@ -307,110 +315,241 @@ class Loader(importlib.machinery.SourceFileLoader):
         return compile(self.source, self.path, "exec")
 
 
-class Ordered:
-    """A pytest plugin: runs tests in the order of `times`, no others, and notes the time and outcome of each."""
+class Tests:
+    """A pytest plugin that hands the tests, once collected, to `use` instead of running them."""
 
-    def __init__(self, times: dict[str, float] | None, first: str) -> None:
-        self.times, self.first = times, first
+    def __init__(self, use: Callable[[Tests, list[Any]], None]) -> None:
+        self.use = use
         self.seconds: dict[str, float] = {}
-        self.unfit: set[str] = set()
+        self.skipped: set[str] = set()
         self.killer = ""
 
-    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        """Choose and sort."""
-        times = self.times
-        if times is not None:
-            items[:] = [item for item in items if item.nodeid in times]
-            items.sort(key=lambda item: (item.nodeid != self.first, times[item.nodeid]))
+    def pytest_runtestloop(self, session: Any) -> bool:
+        """In place of pytest's own loop."""
+        if not session.testsfailed:  # to be collected
+            self.use(self, session.items)
+        return True
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Take note."""
-        name = report.nodeid
-        self.seconds[name] = self.seconds.get(name, 0.0) + report.duration
+        """Take note of how long each test took and how it ended."""
+        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
         if report.skipped:
-            self.unfit.add(name)
+            self.skipped.add(report.nodeid)
         if report.failed:
-            self.killer = name
+            self.killer = report.nodeid
+
+    def run(self, items: Sequence[Any], known: Known, first: str = "") -> dict[str, Any]:
+        """Run tests, `first` before the others, then the quick ones, up to one that fails."""
+        chosen = [item for item in items if item.nodeid not in known.skipped]
+        chosen.sort(key=lambda item: (item.nodeid != first, known.seconds.get(item.nodeid, 0.0)))
+        for item, following in pairwise([*chosen, None]):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if self.killer:
+                break
+        return {
+            "code": int(bool(self.killer)),
+            "killer": self.killer,
+            "seconds": self.seconds,
+            "skipped": sorted(self.skipped),
+        }
 
 
 @dataclass
-class Outcome:
-    """How the tests ended: pytest's exit code or minus a signal's number, and what `Ordered` noted."""
+class Known:
+    """What the run on the original showed: the seconds of each test, those skipped, and the CPU seconds of all."""
 
-    code: int
-    killer: str = ""
-    times: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    skipped: frozenset[str] = frozenset()
     cpu: float = 0.0
-    log: str = ""
 
 
-def run_tests(
-    module: str, source: str | None, times: dict[str, float] | None, first: str
-) -> dict[str, Any]:
-    """Run a module's own tests in this process, with `source` in place of the module's."""
+def with_tests(module: str, use: Callable[[Tests, list[Any]], None]) -> int:
+    """Collect a module's own tests in this process and hand them to `use`; pytest's exit code."""
     import pytest
 
-    if source is not None:
-        sys.meta_path.insert(0, InPlaceOf(module, source))
-        sys.modules.pop(f"{PACKAGE}.{module}", None)
     files = [f"tests/test_{topic}.py" for topic in OWN_TESTS[module]]
-    noted = Ordered(times, first)
-    options = ["-x", "-q", "--no-header", "--tb=short", "-p", "no:cacheprovider"]
-    code = int(pytest.main([*options, *files], plugins=[noted]))
-    ran = {name: t for name, t in noted.seconds.items() if name not in noted.unfit}
-    cpu = time.process_time()
-    return {"code": code, "killer": noted.killer, "times": ran, "cpu": cpu}
+    options = ["-q", "-s", "--no-header", "--tb=short", "-p", "no:cacheprovider"]
+    return int(pytest.main([*options, *files], plugins=[Tests(use)]))
+
+
+def afresh(mutant: Mutant, known: Known, first: str) -> dict[str, Any]:
+    """Import everything with the mutant in place of its module, and run the tests."""
+    sys.meta_path.insert(0, InPlaceOf(mutant.module, mutant.source))
+    sys.modules.pop(f"{PACKAGE}.{mutant.module}", None)
+    noted: dict[str, Any] = {}
+    code = with_tests(
+        mutant.module, lambda tests, items: noted.update(tests.run(items, known, first))
+    )
+    return noted or {"code": code}
+
+
+def swapped(mutant: Mutant, functions: Sequence[FunctionType]) -> bool:
+    """Give the functions of the module, which is already imported, the mutant's code.
+
+    False where that is not enough: the change is outside functions, or adds or takes away one.
+    """
+    path = path_of(mutant.module)
+    before, after = (compile(text, str(path), "exec") for text in (path.read_text(), mutant.source))
+    old, new = list(functions_in(before)), list(functions_in(after))
+    if [c.co_qualname for c in old] != [c.co_qualname for c in new] or not same_outside(
+        before, after
+    ):
+        return False
+    by_old = dict(zip(old, new, strict=True))
+    for function in functions:
+        function.__code__ = by_old.get(function.__code__, function.__code__)
+    return True
+
+
+def functions_of(module: str) -> list[FunctionType]:
+    """Every function there is that a module's source has made."""
+    home = vars(sys.modules[f"{PACKAGE}.{module}"])
+    every = (thing for thing in gc.get_objects() if type(thing) is FunctionType)
+    return [function for function in every if function.__globals__ is home]
+
+
+def functions_in(code: CodeType) -> Iterator[CodeType]:
+    """The code objects within one, in their order."""
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from functions_in(constant)
+
+
+def same_outside(a: CodeType, b: CodeType) -> bool:
+    """Whether two modules do the same outside their functions."""
+    if a.co_code != b.co_code or a.co_names != b.co_names:
+        return False
+    for x, y in zip(a.co_consts, b.co_consts, strict=True):
+        if isinstance(x, CodeType):
+            if x.co_name != y.co_name or (not x.co_flags & CO_OPTIMIZED and not same_outside(x, y)):
+                return False
+        elif repr(x) != repr(y):
+            return False
+    return True
 
 
 class Fork:
-    """A process that runs the tests of a module on one mutant, or on the original where that is None."""
+    """A process that does `work` and answers with what that returns."""
 
-    def __init__(
-        self,
-        module: str,
-        mutant: Mutant | None,
-        times: dict[str, float] | None = None,
-        first: str = "",
-        seconds: int = LONGEST_WAIT,
-    ) -> None:
-        self.mutant = mutant
-        self.deadline = time.monotonic() + LONGEST_WAIT
+    def __init__(self, work: Callable[[], dict[str, Any]], seconds: int | None = None) -> None:
+        self.deadline = time.monotonic() + (LONGEST_WAIT if seconds else math.inf)
         self.answer = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.output = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        sys.stdout.flush()
         self.pid = os.fork()
-        if self.pid == 0:
-            code = 70
-            try:
-                os.dup2(self.output.fileno(), 1)
-                os.dup2(self.output.fileno(), 2)
-                os.chdir(ROOT)
-                used = int(time.process_time())
-                resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-                resource.setrlimit(resource.RLIMIT_CPU, (used + seconds, used + seconds + 5))
-                resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-                noted = run_tests(module, mutant.source if mutant else None, times, first)
-                noted["cpu"] -= used
-                json.dump(noted, self.answer)
-                self.answer.flush()
-                code = noted["code"]
-            finally:
-                sys.stdout.flush()
-                os._exit(code)
+        if self.pid:
+            return
+        try:
+            os.dup2(self.output.fileno(), 1)
+            os.dup2(self.output.fileno(), 2)
+            os.chdir(ROOT)
+            if seconds:
+                limit(seconds)
+            start = time.process_time()
+            noted = work()
+            json.dump({**noted, "cpu": time.process_time() - start}, self.answer)
+            self.answer.flush()
+            sys.stdout.flush()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(70)
 
-    def outcome(self) -> Outcome | None:
-        """How it ended; None as long as it runs."""
+    def outcome(self) -> dict[str, Any] | None:
+        """What was answered, or how it ended without an answer; None as long as it runs."""
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         if pid == 0 and time.monotonic() < self.deadline:
             return None
         if pid == 0:
-            os.kill(self.pid, 9)
+            os.kill(self.pid, signal.SIGKILL)
             _, status = os.waitpid(self.pid, 0)
         with self.answer, self.output:
             self.answer.seek(0)
             self.output.seek(0)
             text = self.answer.read()
             noted = json.loads(text) if text else {"code": os.waitstatus_to_exitcode(status)}
-            return Outcome(**noted, log=self.output.read())
+            return {"killer": "", **noted, "log": self.output.read()}
+
+
+def limit(seconds: int) -> None:
+    """Bound the CPU seconds and the memory of this process."""
+    used = int(time.process_time())
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (used + seconds, used + seconds + 5))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+def in_forks(
+    chosen: Sequence[Mutant], work: Callable[[Mutant, str], dict[str, Any]], jobs: int, seconds: int
+) -> Iterator[tuple[Mutant, dict[str, Any]]]:
+    """Each mutant and what became of it, `jobs` at a time; `work` is told what killed the last one of the function."""
+    waiting = list(reversed(chosen))
+    running: list[tuple[Mutant, Fork]] = []
+    killers: dict[str, str] = {}
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            mutant = waiting.pop()
+            bound = partial(work, mutant, killers.get(mutant.place, ""))
+            running.append((mutant, Fork(bound, seconds)))
+        still = []
+        for mutant, fork in running:
+            outcome = fork.outcome()
+            if outcome is None:
+                still.append((mutant, fork))
+                continue
+            killers[mutant.place] = outcome["killer"] or killers.get(mutant.place, "")
+            yield mutant, outcome
+        if len(still) == len(running):
+            time.sleep(0.002)
+        running = still
+
+
+def wait_for(fork: Fork) -> dict[str, Any]:
+    """How a fork ended."""
+    while (outcome := fork.outcome()) is None:
+        time.sleep(0.01)
+    return outcome
+
+
+#: Exit code of a mutant whose code cannot be swapped.
+UNSWAPPED = 99
+
+
+def quickly(module: str, chosen: Sequence[Mutant], jobs: int) -> dict[str, Any]:
+    """Collect the tests once and fork for each mutant; `codes` by name, `known` of the original.
+
+    What was worked out while the package and its tests were imported is still the original's, so a mutant that
+    survives here may not survive `afresh`.
+    """
+    answer: dict[str, Any] = {"codes": {}}
+
+    def use(tests: Tests, items: list[Any]) -> None:
+        answer["known"] = original = wait_for(Fork(lambda: tests.run(items, Known())))
+        if original["code"]:
+            return
+        known, functions = known_of(original), functions_of(module)
+        gc.freeze()
+
+        def work(mutant: Mutant, first: str) -> dict[str, Any]:
+            enough = swapped(mutant, functions)
+            return tests.run(items, known, first) if enough else {"code": UNSWAPPED}
+
+        for mutant, outcome in in_forks(chosen, work, jobs, patience(known)):
+            answer["codes"][mutant.name] = outcome["code"], outcome["killer"]
+
+    code = with_tests(module, use)
+    return answer if "known" in answer else {"known": {"code": code, "log": ""}}
+
+
+def known_of(original: dict[str, Any]) -> Known:
+    """`Known` of what a run on the original noted."""
+    return Known(original["seconds"], frozenset(original["skipped"]), original["cpu"])
+
+
+def patience(known: Known) -> int:
+    """CPU seconds that a mutant may take."""
+    return max(LEAST_SECONDS, int(PATIENCE * known.cpu))
 
 
 # --- the whole -----------------------------------------------------------------------------------------
@@ -440,6 +579,16 @@ class Tally:
         different = len(self.killed) + len(self.survivors)
         return len(self.killed) / different if different else 1.0
 
+    def add(self, mutant: Mutant, code: int, listed: bool) -> None:
+        """Count a mutant by the exit code of its tests; `listed` among the equivalent."""
+        if code == 0:
+            (self.equivalent if listed else self.survivors).append(mutant)
+            return
+        self.killed.append(mutant)
+        self.timed_out += code < 0
+        if listed:
+            self.not_equivalent.append(mutant)
+
     def row(self) -> str:
         """A line of the table."""
         figures = (
@@ -450,57 +599,32 @@ class Tally:
 
 
 def judge(module: str, chosen: Sequence[Mutant], jobs: int, verbose: bool = False) -> Tally:
-    """Run a module's tests on the original and then on each mutant, `jobs` at a time."""
+    """Run a module's tests on each mutant, `jobs` at a time: all quickly, then those that survived afresh."""
     start = cpu_of_children()
-    original = wait_for(Fork(module, None))
-    if original.code != 0:
-        raise SystemExit(f"{module}: its own tests fail without a mutant:\n{original.log}")
-    seconds = max(LEAST_SECONDS, int(PATIENCE * original.cpu))
-    equivalents = known_equivalents()
+    found = wait_for(Fork(lambda: quickly(module, chosen, jobs)))
+    if found.get("known", {"code": 1})["code"] != 0:
+        log = found.get("known", found).get("log") or found["log"]
+        raise SystemExit(f"{module}: its own tests fail without a mutant:\n{log}")
+    known, equivalents = known_of(found["known"]), known_equivalents()
     tally = Tally(module)
-    last_killer: dict[str, str] = {}
-    waiting, running = list(reversed(chosen)), list[Fork]()
-    while waiting or running:
-        while waiting and len(running) < jobs:
-            mutant = waiting.pop()
-            first = last_killer.get(mutant.place, "")
-            running.append(Fork(module, mutant, original.times, first, seconds))
-        still = []
-        for fork in running:
-            outcome = fork.outcome()
-            if outcome is None:
-                still.append(fork)
-                continue
-            assert fork.mutant is not None
-            take_note(tally, fork.mutant, outcome, fork.mutant.name in equivalents)
-            last_killer[fork.mutant.place] = outcome.killer or last_killer.get(
-                fork.mutant.place, ""
-            )
-            if verbose:
-                print(f"{outcome.code:4} {fork.mutant.name}   [{outcome.killer}]", flush=True)
-        if len(still) == len(running):
-            time.sleep(0.002)
-        running = still
+
+    def take_note(mutant: Mutant, code: int, killer: str) -> None:
+        tally.add(mutant, code, mutant.name in equivalents)
+        if verbose:
+            print(f"{code:4} {mutant.name}   [{killer}]", flush=True)
+
+    left = []
+    for mutant in chosen:
+        code, killer = found["codes"][mutant.name]
+        if code in (0, UNSWAPPED):
+            left.append(mutant)
+        else:
+            take_note(mutant, code, killer)
+    work = lambda mutant, first: afresh(mutant, known, first)  # noqa: E731
+    for mutant, outcome in in_forks(left, work, jobs, patience(known)):
+        take_note(mutant, outcome["code"], outcome["killer"])
     tally.cpu = cpu_of_children() - start
     return tally
-
-
-def take_note(tally: Tally, mutant: Mutant, outcome: Outcome, listed: bool) -> None:
-    """Count a mutant."""
-    if outcome.code == 0:
-        (tally.equivalent if listed else tally.survivors).append(mutant)
-        return
-    tally.killed.append(mutant)
-    tally.timed_out += outcome.code < 0
-    if listed:
-        tally.not_equivalent.append(mutant)
-
-
-def wait_for(fork: Fork) -> Outcome:
-    """How a fork ended."""
-    while (outcome := fork.outcome()) is None:
-        time.sleep(0.01)
-    return outcome
 
 
 def cpu_of_children() -> float:
