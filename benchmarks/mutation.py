@@ -289,6 +289,11 @@ class Without(importlib.abc.MetaPathFinder):
         found = (finder.find_spec(name, path, target) for finder in self.finders)
         return next((spec for spec in found if spec is not None), None)
 
+    def find_distributions(self, *context: Any) -> Iterator[Any]:
+        """What is installed, as `importlib.metadata` asks."""
+        for finder in self.finders:
+            yield from getattr(finder, "find_distributions", lambda *_: ())(*context)
+
 
 class InPlaceOf(importlib.abc.MetaPathFinder):
     """Finds one module, made of another source."""
@@ -368,7 +373,8 @@ def with_tests(module: str, use: Callable[[Tests, list[Any]], None]) -> int:
     import pytest
 
     files = [f"tests/test_{topic}.py" for topic in OWN_TESTS[module]]
-    options = ["-q", "-s", "--no-header", "--tb=short", "-p", "no:cacheprovider"]
+    # Explaining a failure takes longer than the failure.
+    options = ["-q", "-s", "--no-header", "--assert=plain", "--tb=native", "-p", "no:cacheprovider"]
     return int(pytest.main([*options, *files], plugins=[Tests(use)]))
 
 

@@ -337,6 +337,26 @@ def test_a_mask_is_the_hash_of_place_and_key(backend):
 
 
 @pytest.mark.on("numpy")
+def test_a_unit_is_kept_from_the_rate_on_that_is_its_own_number(backend):
+    key = np.int32(-77)
+    numbers = [lowbias32((lowbias32(o ^ (-77 % 2**32)) - 77) % 2**32) % 2**24 for o in range(8)]
+    assert max(numbers) > 2**23
+    for o, number in enumerate(numbers):
+        for rate, kept in ((number / 2**24, True), ((number + 1) / 2**24, False)):
+            assert dropout_mask(backend.xp, (1, 8), rate, key)[0, o] == kept
+
+
+@pytest.mark.on("numpy")
+def test_probabilities_of_rows_far_apart(backend):
+    z = np.array([[1e4, 1e4 - 1], [-1e4, -1e4 - 1]])
+    p, _ = OUTPUTS["softmax"](backend.xp, z)
+    np.testing.assert_allclose(p, [[1 / (1 + np.exp(-1)), 1 / (1 + np.e)]] * 2, rtol=1e-12)
+    losses, vjp = output_loss(backend.xp, "softmax", "cross_entropy", z, np.eye(2))
+    np.testing.assert_allclose(losses, np.log1p(np.exp([-1, 1])), rtol=1e-12)
+    np.testing.assert_allclose(vjp(1.0), p - np.eye(2), rtol=1e-12)
+
+
+@pytest.mark.on("numpy")
 def test_dropout_by_its_mask(backend):
     a, da = np.full((20, 5), 3.0), np.full((20, 5), -2.0)
     mask = dropout_mask(backend.xp, (20, 5), 0.6, np.int32(9), 2)

@@ -27,6 +27,7 @@ GENERATOR = np.random.default_rng(0)
 
 #: (metric, task): outputs, targets and the score worked out by hand: unweighted, and with weights 1, 2, 3, 4.
 YES_NO = np.array([[0.9], [0.5], [0.2], [0.4]])  # answers 1, 1, 0, 0
+TWO = np.array([[0.1, 0.9], [0.3, 0.5], [0.3, 0.2], [0.7, 0.4]])  # classes 1, 1, 0, 0
 ROWS = np.array(
     [[0.5, 0.3, 0.2], [0.1, 0.7, 0.2], [0.6, 0.3, 0.1], [0.2, 0.2, 0.6]]
 )  # classes 0, 1, 0, 2
@@ -37,18 +38,25 @@ TRUE_VALUES = np.array([[1.0, 1.0], [2.0, 2.0], [5.0, 3.0], [4.0, 4.0]])
 BY_HAND = [
     ("accuracy", "classification", YES_NO, [1, 0, 0, 1], 2 / 4, 4 / 10),
     ("accuracy", "classification", YES_NO, [[1], [0.5], [0.4], [1]], 3 / 4, 6 / 10),
+    ("accuracy", "classification", TWO, [1, 0, 0, 1], 3 / 4, 6 / 10),
     ("accuracy", "classification", ROWS, [0, 1, 1, 0], 2 / 4, 3 / 10),
     ("accuracy", "classification", ROWS, np.eye(3)[[0, 1, 1, 2]], 3 / 4, 7 / 10),
     ("accuracy", "multilabel", ANSWERS, TRUE_ANSWERS, 2 / 4, 4 / 10),
+    ("accuracy", "multilabel", YES_NO, [[1], [0.5], [0.4], [0.5]], 3 / 4, 6 / 10),
     # Class 0: 1 of 2 found, class 1: 1 of 1, class 2: 0 of 1.
     ("balanced_accuracy", "classification", ROWS, [0, 1, 2, 0], 1.5 / 3, (1 / 5 + 1) / 3),
     ("balanced_accuracy", "classification", ROWS, np.eye(3)[[0, 1, 2, 0]], 1.5 / 3, (1 / 5 + 1) / 3),
+    # Class 2 is said once and never true: nothing of it is found.
+    ("balanced_accuracy", "classification", ROWS, [0, 1, 1, 0], (1 / 2 + 1 / 2) / 3, (1 / 5 + 2 / 5) / 3),
     # 2 hits / (2 hits + misses + false alarms) of each class: of 0, 1 and 2.
     ("f1", "classification", ROWS, [0, 1, 2, 0], (2 / 4 + 1 + 0) / 3, (2 / 9 + 1 + 0) / 3),
     ("f1", "multilabel", ANSWERS, TRUE_ANSWERS, (4 / 5 + 2 / 3) / 2, (6 / 10 + 8 / 10) / 2),
+    # An answer that is never yes, said or true.
+    ("f1", "multilabel", ANSWERS * [0.1, 1], TRUE_ANSWERS * [0, 1], (0 + 2 / 3) / 2, (0 + 8 / 10) / 2),
     # Of pairs of a yes and a no, the share in which the yes has the higher probability.
     ("roc_auc", "classification", YES_NO, [1, 0, 0, 1], 3 / 4, (1 * 5 + 4 * 3) / 25),
-    ("roc_auc", "classification", ROWS, [0, 1, 2, 0], (2 / 4 + 3 / 3 + 0) / 3, None),
+    ("roc_auc", "classification", TWO, [1, 0, 0, 1], 3 / 4, (1 * 5 + 4 * 3) / 25),
+    ("roc_auc", "classification", ROWS, [0, 1, 2, 0], (2 / 4 + 3 / 3 + 0) / 3, (10 / 25 + 1 + 0) / 3),
     ("roc_auc", "multilabel", ANSWERS, TRUE_ANSWERS, (3 / 3 + 3 / 3) / 2, (1 + 1) / 2),
     # Squared residuals 8 and 30 of squares about the mean 10 and 5; weighted 28 and 100 of 148 - 36 x 3.6 and 10.
     ("r2", "regression", VALUES, TRUE_VALUES, (1 - 8 / 10 + 1 - 30 / 5) / 2, (1 - 28 / 18.4 + 1 - 100 / 10) / 2),
@@ -59,13 +67,12 @@ BY_HAND = [
 
 @pytest.mark.parametrize(("name", "task", "outputs", "targets", "plain", "weighted"), BY_HAND)
 def test_scores_by_hand(
-    name: str, task: str, outputs: Any, targets: Any, plain: float, weighted: float | None
+    name: str, task: str, outputs: Any, targets: Any, plain: float, weighted: float
 ) -> None:
     score, targets = find_score(name, task), np.asarray(targets)
     assert score(outputs, targets, None) == pytest.approx(plain, rel=1e-14)
     assert score(outputs, targets) == score(outputs, targets, None)
-    if weighted is not None:
-        assert score(outputs, targets, np.arange(1.0, 5.0)) == pytest.approx(weighted, rel=1e-14)
+    assert score(outputs, targets, np.arange(1.0, 5.0)) == pytest.approx(weighted, rel=1e-14)
     # Weights that are all one are none.
     assert score(outputs, targets, np.ones(4)) == pytest.approx(plain, rel=1e-14)
 
@@ -161,7 +168,7 @@ def test_a_class_that_no_row_has_stops_no_roc_curve() -> None:
     ("sizes", "output", "task"),
     [
         ((2, 3), "softmax", "classification"),
-        ((2, 1), "logistic", "classification"),
+        ((2, 3, 1), "logistic", "classification"),
         ((2, 3), "logistic", "multilabel"),
         ((2, 3), "identity", "regression"),
         ((2, 1), "exp", "regression"),

@@ -48,8 +48,8 @@ def test_rates(schedule, rates):
         (cosine(0.3, 4), cosine(0.3, 4, final=0.0)),
         (inverse_scaling(0.3), lambda step: 0.3 / math.sqrt(1 + step)),
         (make_schedule("constant", 0.3, steps_per_epoch=4, epochs=3), constant(0.3)),
-        # 14 steps: spans of 5, as a third of them has a remainder.
-        (make_schedule("step", 0.3, steps_per_epoch=7, epochs=2), step_decay(0.3, 5, 0.1)),
+        # 7 steps: spans of 3, as a third of them has a remainder.
+        (make_schedule("step", 0.3, steps_per_epoch=7, epochs=1), step_decay(0.3, 3, 0.1)),
         (
             make_schedule("exponential", 0.3, steps_per_epoch=4, epochs=3),
             exponential(0.3, 12, 0.05),
@@ -82,6 +82,10 @@ def test_a_plateau_falls_to_a_fifth_after_five_epochs_by_default():
         schedule.observe(value)
         rates.append(schedule(0))
     assert rates == [0.1] * 5 + [pytest.approx(0.02)] * 7 + [pytest.approx(0.004)]
+    again = ReduceOnPlateau(0.1)
+    for rate in [0.1] * 5 + [0.02] * 5 + [0.004]:
+        again.observe(1.0)
+        assert again(0) == pytest.approx(rate)
     least = ReduceOnPlateau(2e-6)
     for _ in range(6):
         least.observe(1.0)
@@ -94,6 +98,9 @@ def test_a_plateau_states_what_it_has_seen():
     for value in (2.0, 1.0, 1.0, 3.0):
         schedule.observe(value)
     assert schedule.state() == {"rate": 0.1, "best": 1.0, "waited": 2}
+    other = ReduceOnPlateau(0.7)
+    other.restore(schedule.state())
+    assert other.state() == schedule.state()
     WarmUp(constant(0.1), 2).observe(1.0)  # one that learns nothing from it is not told
 
 
@@ -167,8 +174,8 @@ def test_named_schedules_start_at_the_rate_and_never_exceed_it(name):
         (lambda: step_decay(0.1, every=0), "every must be at least 1, got 0"),
         (lambda: step_decay(0.1, every=1, factor=1.1), r"factor must lie in \(0, 1\], got 1.1"),
         (lambda: exponential(-0.1, every=1), "learning rate"),
-        (lambda: exponential(0.1, every=0), "every"),
-        (lambda: exponential(0.1, every=1, factor=1.5), "factor"),
+        (lambda: exponential(0.1, every=0), "^every"),
+        (lambda: exponential(0.1, every=1, factor=1.5), "^factor"),
         (lambda: cosine(math.nan, total=5), "learning rate"),
         (lambda: cosine(0.1, total=0), "total must be at least 1"),
         (lambda: cosine(0.1, total=5, final=0.2), r"\[0, rate\], got 0.2 with rate 0.1"),
@@ -178,7 +185,7 @@ def test_named_schedules_start_at_the_rate_and_never_exceed_it(name):
         (lambda: inverse_scaling(0.1, power=-1.0), "power must be zero or more, got -1.0"),
         (lambda: WarmUp(constant(0.1), 0), "steps must be at least 1"),
         (lambda: ReduceOnPlateau(0.0), "learning rate"),
-        (lambda: ReduceOnPlateau(0.1, factor=0.0), "factor"),
+        (lambda: ReduceOnPlateau(0.1, factor=0.0), "^factor"),
         (lambda: ReduceOnPlateau(0.1, patience=0), "patience must be at least 1"),
         (
             lambda: make_schedule("linear", 0.1, steps_per_epoch=1, epochs=1),
