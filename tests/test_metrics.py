@@ -38,7 +38,7 @@ TRUE_VALUES = np.array([[1.0, 1.0], [2.0, 2.0], [5.0, 3.0], [4.0, 4.0]])
 BY_HAND = [
     ("accuracy", "classification", YES_NO, [1, 0, 0, 1], 2 / 4, 4 / 10),
     ("accuracy", "classification", YES_NO, [[1], [0.5], [0.4], [1]], 3 / 4, 6 / 10),
-    ("accuracy", "classification", TWO, [1, 0, 0, 1], 3 / 4, 6 / 10),
+    ("accuracy", "classification", TWO, [1, 0, 0, 1], 2 / 4, 4 / 10),
     ("accuracy", "classification", ROWS, [0, 1, 1, 0], 2 / 4, 3 / 10),
     ("accuracy", "classification", ROWS, np.eye(3)[[0, 1, 1, 2]], 3 / 4, 7 / 10),
     ("accuracy", "multilabel", ANSWERS, TRUE_ANSWERS, 2 / 4, 4 / 10),
