@@ -79,7 +79,24 @@ def test_constants_and_tables_are_on_the_device() -> None:
         False,
     ]
     assert (lib.block, lib.compiled, LIB.device) == (0, False, None)
+    double = np.ones(2)
     assert lib.up(np.ones(2, np.float32)).dtype == np.float64
+    assert lib.up(double) is double
+    assert Library(np, shrink=lambda y, bound: y).down(double, np.dtype("f8")) is double
+
+
+def test_results_of_blocks_are_gathered_on_the_device() -> None:
+    made: list[Any] = []
+
+    def empty(shape: Any, dtype: Any = None, device: Any = None) -> Any:
+        made.append(device)
+        return np.empty(shape, dtype)
+
+    asarray = lambda values, dtype=None, device=None: np.asarray(values, dtype)  # noqa: E731
+    lib = Library(numpy_with(empty=empty, asarray=asarray), "gpu", block=2)
+    lib.blocked(lambda a: a, np.ones(5))
+    lib.by_rows(lambda a: (a,), np.ones((5, 1)))
+    assert made == ["gpu", "gpu"]
 
 
 def test_powers_of_two_and_picks_of_any_shape() -> None:
@@ -91,12 +108,17 @@ def test_powers_of_two_and_picks_of_any_shape() -> None:
 
 
 #: What a library's log2 may do at worst.
-LOGS = {"right": 0.0, "too small": -0.999, "too large": 0.999}
+LOGS = {"right": 0.0, "too small": -1.0, "too large": 1.0}
+
+
+def off_by(difference: float) -> Library:
+    """A library whose log2 is off by so much from the exponent."""
+    return Library(numpy_with(log2=lambda x: np.frexp(x)[1] - 1.0 + difference))
 
 
 @pytest.mark.parametrize("name", LOGS)
 def test_a_scale_is_of_the_smallest_power_of_two_that_is_no_smaller(name: str) -> None:
-    lib = Library(numpy_with(log2=lambda x: np.log2(x) + LOGS[name]))
+    lib = off_by(LOGS[name])
     exponents = np.array([-600.0, -599, -3, 0, 1, 24, 599])
     powers = 2.0**exponents
     above = np.nextafter(powers, np.inf)
@@ -105,7 +127,7 @@ def test_a_scale_is_of_the_smallest_power_of_two_that_is_no_smaller(name: str) -
             s, inverse = lib.scale(largest, bits)
             np.testing.assert_array_equal(s, 2.0**bits / power)
             np.testing.assert_array_equal(inverse, power * 2.0**-bits)
-    assert lib.scale(np.array([2.0**600]), 1)[0].tolist() == [2.0**-599]
+    assert lib.scale(np.array(2.0**600), 1) == (2.0**-599, 2.0**599)
     # Nothing to scale: the smallest that there is. Too large, or no number: the values become NaN.
     s, inverse = lib.scale(np.array([0.0, 2.0**-700, 2.0**601, np.inf, np.nan]), 3)
     assert s.tolist() == [2.0**603] * 5
@@ -115,7 +137,7 @@ def test_a_scale_is_of_the_smallest_power_of_two_that_is_no_smaller(name: str) -
 
 @pytest.mark.parametrize("name", LOGS)
 def test_mantissas_and_exponents(name: str) -> None:
-    lib = Library(numpy_with(log2=lambda x: np.log2(x) + LOGS[name]))
+    lib = off_by(LOGS[name])
     exponents = np.array([-1021.0, -30, -1, 0, 1, 52, 1022, 1023])
     for m in (1.0, 1.0 + 2.0**-52, 1.5, 2.0 - 2.0**-52):
         found, e = lib.mantissa(m * 2.0**exponents)
@@ -125,10 +147,10 @@ def test_mantissas_and_exponents(name: str) -> None:
 
 @pytest.mark.parametrize("block", [0, 1, 3, 6, 7])
 def test_blocks_are_put_together(block: int) -> None:
-    lib, sizes = Library(np, block=block), list[int]()
+    lib, shapes = Library(np, block=block), list[Any]()
 
     def f(a: Any, b: Any) -> tuple[Any, Any]:
-        sizes.append(a.size)
+        shapes.append(a.shape)
         return a + b, (a > b).astype(np.int8)
 
     a, b = np.arange(6.0).reshape(2, 3), np.array([[3.0, 0, 5], [1, 4, 2]])
@@ -136,13 +158,13 @@ def test_blocks_are_put_together(block: int) -> None:
     np.testing.assert_array_equal(total, a + b)
     np.testing.assert_array_equal(more, a > b)
     assert more.dtype == np.int8
-    assert sizes == ({1: [1] * 6, 3: [3, 3]}.get(block, [6]))
+    assert shapes == {1: [(1,)] * 6, 3: [(3,), (3,)]}.get(block, [(2, 3)])
     single = lib.blocked(lambda a: a * 2, a)
     np.testing.assert_array_equal(single, a * 2)
     np.testing.assert_array_equal(Library(np, block=4).blocked(lambda a: a * 2, a), a * 2)
 
 
-@pytest.mark.parametrize("block", [0, 1, 6, 9, 100])
+@pytest.mark.parametrize("block", [0, 1, 6, 9, 12, 100])
 def test_blocks_of_rows_are_put_together(block: int) -> None:
     lib, heights = Library(np, block=block), list[int]()
     a, column, row = (
@@ -179,4 +201,10 @@ def test_rows_of_several_axes_or_of_nothing_are_cut_by_their_size() -> None:
     (y,) = Library(np, block=8).by_rows(f, a, wide)
     np.testing.assert_array_equal(y, a[:, 0, :] + 1)
     assert heights == [2, 2, 2]
+    heights.clear()
+    Library(np, block=12).by_rows(f, a, wide)
+    assert heights == [6]  # two blocks
+    heights.clear()
+    Library(np, block=2).by_rows(lambda c: (heights.append(len(c)) or c,), np.ones((7, 1)))
+    assert heights == [2, 2, 2, 1]
     assert math.prod(Library(np, block=1).by_rows(lambda a: (a,), np.ones((6, 0)))[0].shape) == 0

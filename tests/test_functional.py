@@ -200,11 +200,25 @@ def test_derivatives_of_activations(backend, name):
 
 
 @pytest.mark.on("numpy")
-@pytest.mark.parametrize(("name", "slope"), [("relu", 0.0), ("leaky_relu", 0.01), ("elu", 1.0)])
-def test_derivatives_at_a_kink(backend, name, slope):
-    value, vjp = ACTIVATIONS[name](backend.xp, np.zeros((1, 1)))
-    assert value.tolist() == [[0.0]]
-    assert vjp(np.full((1, 1), 3.0)).tolist() == [[3.0 * slope]]
+@pytest.mark.parametrize(
+    ("name", "value", "slope"),
+    [
+        ("identity", 0.0, 1.0),
+        ("logistic", 0.5, 0.25),
+        ("tanh", 0.0, 1.0),
+        ("relu", 0.0, 0.0),
+        ("leaky_relu", 0.0, 0.01),
+        ("elu", 0.0, 1.0),
+        ("gelu", 0.0, 0.5),
+        ("gelu_tanh", 0.0, 0.5),
+        ("silu", 0.0, 0.5),
+        ("softplus", np.log(2), 0.5),
+    ],
+)
+def test_values_and_derivatives_at_zero(backend, name, value, slope):
+    a, vjp = ACTIVATIONS[name](backend.xp, np.zeros((1, 1)))
+    assert a[0, 0] == pytest.approx(value, rel=1e-15)
+    assert vjp(np.full((1, 1), 3.0))[0, 0] == pytest.approx(3.0 * slope, rel=1e-15)
 
 
 def softmax_of(z):

@@ -95,6 +95,9 @@ def test_r2_of_constant_targets_is_one_where_they_are_met_else_zero(
     assert r2(column, np.full((3, 1), 2.0)) == score
     # 0.1 has no exact mean: what is left of the sum of squares must not be divided by.
     assert r2(column - 1.9, np.full((3, 1), 0.1)) == pytest.approx(0.0)
+    # A common offset is lost in the squares, not in the squares about the mean.
+    outputs, targets = np.array([[1.0], [3.0], [2.0]]), np.array([[1.0], [2.0], [6.0]])
+    assert r2(outputs + 2.0**30, targets + 2.0**30) == r2(outputs, targets)
     assert r2(np.array([[1.0], [5.0]]), np.array([[1.0], [2.0]]), np.array([1.0, 0.0])) == 1.0
 
 

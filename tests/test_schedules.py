@@ -29,7 +29,7 @@ from anyarray_mlp.schedules import (
         (constant(0.1), {0: 0.1, 1000: 0.1}),
         (step_decay(0.1, every=10, factor=0.5), {0: 0.1, 9: 0.1, 10: 0.05, 25: 0.025}),
         (exponential(0.1, every=10, factor=0.5), {0: 0.1, 5: 0.1 * 0.5**0.5, 20: 0.025}),
-        (cosine(0.1, total=100, final=0.02), {0: 0.1, 50: 0.06, 100: 0.02, 500: 0.02}),
+        (cosine(0.1, total=100, final=0.02), {0: 0.1, 50: 0.06, 100: 0.02, 150: 0.02, 500: 0.02}),
         (inverse_scaling(0.1, per_step=1.0, power=0.5), {0: 0.1, 3: 0.05, 99: 0.01}),
         (WarmUp(constant(0.1), 4), {0: 0.025, 3: 0.1, 4: 0.1}),
         (WarmUp(cosine(0.1, total=10), 5), {4: 0.1, 5: 0.1, 15: 0.0}),
