@@ -172,12 +172,23 @@ def test_epochs_differ() -> None:
         {"state": hex(1 << 128)},
         {"inc": "0x2"},
         {"inc": None},
+        {"inc": hex((1 << 128) + 1)},
+        {"inc": "-0x1"},
     ],
 )
 def test_altered_state_is_refused(change: dict[str, Any]) -> None:
     shuffler = Shuffler(0)
     with pytest.raises(ModelFileError, match="another checkpoint"):
         shuffler.restore(shuffler.state() | change)
+
+
+def test_states_at_their_ends_are_taken_and_others_are_named() -> None:
+    shuffler = Shuffler(0)
+    state = {"bit_generator": "PCG64", "state": "0x0", "inc": "0x1"}
+    shuffler.restore(state)
+    assert shuffler.state() == state
+    with pytest.raises(ModelFileError, match=r"bit generator 'MT19937'\); resume from another"):
+        shuffler.restore(state | {"bit_generator": "MT19937"})
 
 
 def test_balanced_class_weights() -> None:
