@@ -107,6 +107,7 @@ def matmul(slices: int, block: int = 0) -> ExactMatmul:
         (257, "float32", 2, Scheme(2, 21, 21, 7)),
         (4096, "float32", 2, Scheme(2, 21, 20, 6)),
         (4097, "float32", 2, Scheme(2, 20, 20, 0)),
+        (1, "float64", 2, Scheme(3, 26, 26, 0)),
         (2, "float64", 2, Scheme(3, 26, 26, 0)),
         (1000, "float64", 2, Scheme(3, 22, 21, 0)),
     ],
@@ -139,6 +140,9 @@ def test_a_linear_layer_and_its_gradients(dtype: str, slices: int, bias: bool, b
     x = (rng.standard_normal((n, i)) * 10.0 ** rng.integers(-4, 5, i)).astype(dtype)
     w, dy = rng.standard_normal((i, o)).astype(dtype), rng.standard_normal((n, o)).astype(dtype)
     w[:, 2] *= 1e-6
+    # And so may weights of an input, a sample, and its gradient: none must hide the others' bits.
+    w[3], w[5] = w[3] * 1e5, w[5] * 1e-5
+    x[5], dy[5], dy[9] = x[5] * 1e4, dy[5] * 1e3, dy[9] * 1e-4
     b = rng.standard_normal(o).astype(dtype) if bias else None
     y, residual = exact.linear(x, w, b)
     dx, dw, db = exact.linear_vjp(residual, dy, True)

@@ -44,9 +44,14 @@ def test_functions_are_accurate_and_do_not_overflow(name: str, dtype: str) -> No
 def test_erf_at_its_ends() -> None:
     found = erf(XP, np.array([-np.inf, np.inf, np.nan, -0.0, 40.0]))
     np.testing.assert_array_equal(found, [-1.0, 1.0, np.nan, 0.0, 1.0])
+    assert not np.signbit(erf(XP, np.zeros(1)))[0]
     dense = np.linspace(-6.2, 6.2, 400)
     expected = [float(mpmath.erf(v)) for v in dense.tolist()]
     np.testing.assert_allclose(erf(XP, dense), expected, rtol=4e-16)
+    # Just above 1, the last coefficients still count.
+    above = np.linspace(1.0, 1.4, 400)
+    expected = [float(mpmath.erf(v)) for v in above.tolist()]
+    np.testing.assert_allclose(erf(XP, above), expected, rtol=3.5e-16)
 
 
 BY_HAND = {
@@ -80,6 +85,17 @@ def test_a_linear_layer_by_hand(bias: bool) -> None:
         dw, db = XP.linear_batch_gradient(some)
         np.testing.assert_array_equal(dw, BY_HAND["dw"])
         assert (db.tolist() if bias else db) == (DB if bias else None)
+
+
+def test_no_product_is_worked_out_for_nothing() -> None:
+    products: list[Any] = []
+    xp = PlainNamespace(np, overrides={"matmul": lambda a, b: products.append(a.shape) or a @ b})
+    x, w, dy = (BY_HAND[name] for name in ("x", "w", "dy"))
+    _, residual = xp.linear(x, w, None)
+    products.clear()
+    xp.linear_vjp(residual, dy, False)
+    xp.linear_batch_gradient([(residual, dy), (residual, dy)])
+    assert products == [(2, 3)] * 3
 
 
 def test_elementwise_is_the_function_itself() -> None:
