@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyarray_mlp.data import Shuffler, class_weights, split_indices
+from anyarray_mlp.data.seeded import bell, bit_generator, permutation, uniform
+from anyarray_mlp.data.splitting import stratified
 from anyarray_mlp.errors import DataError, ModelFileError, UsageError
 
 
@@ -43,6 +45,68 @@ def test_stratified_split_of_texts_is_exact_where_it_can_be() -> None:
         "b": 3,
         "c": 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("counts", "fraction", "held_out"),
+    [
+        (
+            [7, 5, 3],
+            0.3,
+            [2, 1, 1],
+        ),  # shares 2.1, 1.5, 0.9 of 4: the largest remainder gets one more
+        ([5, 5, 5, 5], 0.3, [2, 2, 1, 1]),  # of equal remainders the first ones, 1.5 each of 6
+        ([5] * 40, 0.3, [2] * 20 + [1] * 20),
+        ([2, 2], 0.9, [1, 1]),  # one row of each is left to train on
+        ([3, 3], 0.6, [2, 2]),
+        ([3, 3], float(np.nextafter(1.0, 0.0)), [2, 2]),
+        (
+            [1, 9],
+            0.5,
+            [0, 5],
+        ),  # a class of one row is never held out, the other gives what is missing
+        ([10], 0.24, [2]),
+        ([10, 10], 0.02, [1, 0]),  # at least one row
+    ],
+)
+def test_classes_give_their_share(counts: list[int], fraction: float, held_out: list[int]) -> None:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    _, rows = split_indices(len(labels), fraction=fraction, seed=5, labels=labels)
+    assert np.bincount(labels[rows], minlength=len(counts)).tolist() == held_out
+
+
+def test_the_first_rows_of_each_class_are_held_out() -> None:
+    labels, order = np.arange(60) % 3, np.arange(60)[::-1]
+    found = stratified(labels, order, 0.2, 12)
+    assert found.tolist() == [57, 54, 51, 48, 58, 55, 52, 49, 59, 56, 53, 50]
+
+
+def test_rows_are_ascending_and_one_at_least_is_on_either_side() -> None:
+    for fraction, held_out in ((0.001, 1), (0.25, 2), (0.999, 9)):
+        train, rows = split_indices(10, fraction=fraction, seed=1)
+        assert (len(rows), len(train)) == (held_out, 10 - held_out)
+        for indices in (train, rows):
+            assert indices.dtype == np.int64
+            assert np.all(np.diff(indices) > 0)
+    assert [len(part) for part in split_indices(2, fraction=0.5, seed=0)] == [1, 1]
+
+
+def test_generated_numbers_have_their_moments() -> None:
+    generator = bit_generator(3)
+    u = uniform(generator, 40_000)
+    assert 0.0 <= u.min() < 1e-3
+    assert 1 - 1e-3 < u.max() < 1.0
+    assert u.mean() == pytest.approx(0.5, abs=0.01)
+    assert np.all(u * 2.0**53 == np.floor(u * 2.0**53))
+    assert np.any(u * 2.0**52 != np.floor(u * 2.0**52))
+    z = bell(generator, 40_000)
+    assert z.shape == (40_000,)
+    assert [np.mean(z**k) for k in (1, 2, 3, 4)] == pytest.approx([0.0, 1.0, 0.0, 2.9], abs=0.08)
+    assert abs(np.mean(z[1:] * z[:-1])) < 0.02
+    many = permutation(generator, 1000)
+    assert many.dtype == np.int64
+    assert sorted(many.tolist()) == list(range(1000))
+    assert abs(np.corrcoef(many, np.arange(1000))[0, 1]) < 0.15
 
 
 def test_seeds_give_different_splits() -> None:
@@ -108,12 +172,23 @@ def test_epochs_differ() -> None:
         {"state": hex(1 << 128)},
         {"inc": "0x2"},
         {"inc": None},
+        {"inc": hex((1 << 128) + 1)},
+        {"inc": "-0x1"},
     ],
 )
 def test_altered_state_is_refused(change: dict[str, Any]) -> None:
     shuffler = Shuffler(0)
     with pytest.raises(ModelFileError, match="another checkpoint"):
         shuffler.restore(shuffler.state() | change)
+
+
+def test_states_at_their_ends_are_taken_and_others_are_named() -> None:
+    shuffler = Shuffler(0)
+    state = {"bit_generator": "PCG64", "state": "0x0", "inc": "0x1"}
+    shuffler.restore(state)
+    assert shuffler.state() == state
+    with pytest.raises(ModelFileError, match=r"bit generator 'MT19937'\); resume from another"):
+        shuffler.restore(state | {"bit_generator": "MT19937"})
 
 
 def test_balanced_class_weights() -> None:

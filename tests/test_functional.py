@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.special
 
 from anyarray_mlp.functional import (
     ACTIVATIONS,
+    LOSS_NAMES,
     OUTPUTS,
+    dense,
     dropout,
     dropout_mask,
+    hash32,
     one_hot,
     output_loss,
 )
+from tests.problems import PAIRS
 
 Z = np.array([[-40.0, -3.0, -0.5], [0.0, 0.25, 2.0], [8.0, 40.0, 90.0]])
 
@@ -159,3 +164,220 @@ def test_dropout_scales_what_it_keeps(backend):
     assert set(np.unique(value)) == {0.0, 1 / 0.75}
     assert abs(value.mean() - 1.0) < 0.02
     np.testing.assert_array_equal(vjp(np.ones_like(a)), value)
+
+
+# --- derivatives, against mpmath's of the formula ---
+
+EXACT = {
+    "identity": lambda z: z,
+    "logistic": lambda z: 1 / (1 + mpmath.exp(-z)),
+    "tanh": mpmath.tanh,
+    "relu": lambda z: z if z > 0 else 0 * z,
+    "leaky_relu": lambda z: z if z > 0 else z / 100,
+    "elu": lambda z: z if z > 0 else mpmath.expm1(z),
+    "gelu": lambda z: z * mpmath.ncdf(z),
+    "gelu_tanh": lambda z: (
+        z / 2 * (1 + mpmath.tanh(mpmath.sqrt(2 / mpmath.pi) * (z + mpmath.mpf("0.044715") * z**3)))
+    ),
+    "silu": lambda z: z / (1 + mpmath.exp(-z)),
+    "softplus": lambda z: mpmath.log1p(mpmath.exp(z)),
+}
+
+
+def derivative(f, *at, order=None):
+    with mpmath.workdps(30):
+        return float(mpmath.diff(f, at if len(at) > 1 else at[0], order or 1))
+
+
+@pytest.mark.on("numpy")
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_derivatives_of_activations(backend, name):
+    z = np.array([[-9.0, -3.0, -0.5], [0.3, 2.0, 7.0]])
+    da = np.array([[1.0, -2.0, 0.5], [3.0, 1.0, -4.0]])
+    slopes = np.array([[derivative(EXACT[name], v) for v in row] for row in z.tolist()])
+    _, vjp = ACTIVATIONS[name](backend.xp, z.copy())
+    np.testing.assert_allclose(vjp(da.copy()), slopes * da, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.on("numpy")
+@pytest.mark.parametrize(
+    ("name", "value", "slope"),
+    [
+        ("identity", 0.0, 1.0),
+        ("logistic", 0.5, 0.25),
+        ("tanh", 0.0, 1.0),
+        ("relu", 0.0, 0.0),
+        ("leaky_relu", 0.0, 0.01),
+        ("elu", 0.0, 1.0),
+        ("gelu", 0.0, 0.5),
+        ("gelu_tanh", 0.0, 0.5),
+        ("silu", 0.0, 0.5),
+        ("softplus", np.log(2), 0.5),
+    ],
+)
+def test_values_and_derivatives_at_zero(backend, name, value, slope):
+    a, vjp = ACTIVATIONS[name](backend.xp, np.zeros((1, 1)))
+    assert a[0, 0] == pytest.approx(value, rel=1e-15)
+    assert vjp(np.full((1, 1), 3.0))[0, 0] == pytest.approx(3.0 * slope, rel=1e-15)
+
+
+def softmax_of(z):
+    e = [mpmath.exp(v) for v in z]
+    return [v / mpmath.fsum(e) for v in e]
+
+
+EXACT_OUTPUTS = {
+    "identity": list,
+    "logistic": lambda z: [EXACT["logistic"](v) for v in z],
+    "softmax": softmax_of,
+    "exp": lambda z: [mpmath.exp(v) for v in z],
+}
+#: Of a sample's outputs y and targets t.
+EXACT_LOSSES = {
+    "squared_error": lambda y, t: mpmath.fsum((a - b) ** 2 for a, b in zip(y, t, strict=True)) / 2,
+    "absolute_error": lambda y, t: mpmath.fsum(abs(a - b) for a, b in zip(y, t, strict=True)),
+    "huber": lambda y, t: mpmath.fsum(
+        (a - b) ** 2 / 2 if abs(a - b) < 1 else abs(a - b) - mpmath.mpf(0.5)
+        for a, b in zip(y, t, strict=True)
+    ),
+    "cross_entropy": lambda y, t: (
+        -mpmath.fsum(b * mpmath.log(a) for a, b in zip(y, t, strict=True))
+    ),
+    "binary_cross_entropy": lambda y, t: (
+        -mpmath.fsum(
+            b * mpmath.log(a) + (1 - b) * mpmath.log(1 - a) for a, b in zip(y, t, strict=True)
+        )
+    ),
+    "poisson": lambda y, t: mpmath.fsum(a - b * mpmath.log(a) for a, b in zip(y, t, strict=True)),
+}
+
+
+@pytest.mark.on("numpy")
+@pytest.mark.parametrize(("output", "loss"), PAIRS)
+def test_losses_and_their_derivatives(backend, output, loss):
+    z = np.array([[-2.0, 0.3, 1.4], [3.0, -0.7, 0.1]])
+    targets = np.array([[0.2, 0.5, 0.3], [0.1, 0.0, 0.9]])
+    g = np.array([[2.0], [-0.5]])
+
+    losses, vjp = output_loss(backend.xp, output, loss, z, targets)
+    dz = vjp(g)
+    alike = output_loss(backend.xp, output, loss, z, targets)[1](0.5)
+    for row, t in enumerate(targets.tolist()):
+
+        def exact(*logits, t=t):
+            return EXACT_LOSSES[loss](EXACT_OUTPUTS[output](logits), t)
+
+        at = z[row].tolist()
+        assert losses[row] == pytest.approx(float(exact(*map(mpmath.mpf, at))), rel=1e-13)
+        for k in range(3):
+            slope = derivative(exact, *at, order=tuple(int(k == j) for j in range(3)))
+            assert dz[row, k] == pytest.approx(slope * g[row, 0], rel=1e-11, abs=1e-14)
+            assert alike[row, k] == pytest.approx(slope * 0.5, rel=1e-11, abs=1e-14)
+
+
+@pytest.mark.on("numpy")
+def test_derivatives_of_errors_where_the_target_is_met(backend):
+    y = np.array([[1.0, 2.0, 0.0]])
+    for loss in ("squared_error", "absolute_error", "huber"):
+        losses, vjp = output_loss(backend.xp, "identity", loss, y, y.copy())
+        assert losses.tolist() == [0.0]
+        assert vjp(1.0).tolist() == [[0.0, 0.0, 0.0]]
+    # Huber's loss goes over from a square to a line at a distance of 1.
+    losses, vjp = output_loss(
+        backend.xp, "identity", "huber", np.array([[1.0], [-3.0]]), np.zeros((2, 1))
+    )
+    assert losses.tolist() == [0.5, 2.5]
+    assert vjp(1.0).tolist() == [[1.0], [-1.0]]
+
+
+def test_names():
+    assert LOSS_NAMES == (
+        "cross_entropy", "binary_cross_entropy", "poisson", "squared_error", "absolute_error", "huber",
+    )  # fmt: skip
+    assert list(OUTPUTS) == ["identity", "logistic", "softmax", "exp"]
+    assert ACTIVATIONS.keys() == EXACT.keys()
+
+
+@pytest.mark.on("numpy")
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_dense_layer_by_hand(backend, bias):
+    x, w = np.array([[1.0, 2.0], [3.0, -1.0]]), np.array([[1.0, 0.0, 2.0], [-1.0, 1.0, 0.5]])
+    b = np.array([10.0, 20.0, 30.0])
+    y, vjp = dense(backend.xp, x, w, b if bias else None)
+    product = np.array([[-1.0, 2.0, 3.0], [4.0, -1.0, 5.5]])
+    np.testing.assert_array_equal(y, product + b if bias else product)
+    dy = np.array([[1.0, 2.0, 0.0], [0.0, -1.0, 4.0]])
+    dx, dw, db = vjp(dy)
+    np.testing.assert_array_equal(dx, [[1.0, 1.0], [8.0, 1.0]])
+    np.testing.assert_array_equal(dw, [[1.0, -1.0, 12.0], [2.0, 5.0, -4.0]])
+    assert (db.tolist() if bias else db) == ([1.0, 1.0, 4.0] if bias else None)
+    without, same, _ = vjp(dy, need_dx=False)
+    assert without is None
+    np.testing.assert_array_equal(same, dw)
+
+
+@pytest.mark.on("numpy")
+def test_one_hot_rows_have_the_dtype_that_is_asked_for(backend):
+    for kind in (np.int32, np.int64):
+        rows = one_hot(backend.xp, np.array([1, 0], kind), 2, np.float32)
+        assert rows.dtype == np.float32
+        assert rows.tolist() == [[0.0, 1.0], [1.0, 0.0]]
+
+
+def lowbias32(x):
+    """Wellons's function of unsigned integers, as he gives it."""
+    x = (x ^ (x >> 16)) * 0x7FEB352D % 2**32
+    x = (x ^ (x >> 15)) * 0x846CA68B % 2**32
+    return x ^ (x >> 16)
+
+
+@pytest.mark.on("numpy")
+def test_the_hash_is_lowbias32(backend):
+    x = np.random.default_rng(0).integers(-(2**31), 2**31, 100, dtype=np.int32)
+    expected = [lowbias32(int(v) % 2**32) for v in x]
+    with np.errstate(over="ignore"):
+        assert (hash32(backend.xp, x).astype(np.int64) % 2**32).tolist() == expected
+
+
+@pytest.mark.on("numpy")
+def test_a_mask_is_the_hash_of_place_and_key(backend):
+    key, rate = -77, 0.3
+    mask = dropout_mask(backend.xp, (3, 4), rate, np.int32(key), row=5)
+    for n in range(3):
+        for o in range(4):
+            inner = lowbias32(((5 + n) * 4 + o) ^ (key % 2**32))
+            low = lowbias32((inner + key) % 2**32) % 2**24
+            assert mask[n, o] == (low >= 0.3 * 2**24)
+
+
+@pytest.mark.on("numpy")
+def test_a_unit_is_kept_from_the_rate_on_that_is_its_own_number(backend):
+    key = np.int32(-77)
+    numbers = [lowbias32((lowbias32(o ^ (-77 % 2**32)) - 77) % 2**32) % 2**24 for o in range(8)]
+    assert max(numbers) > 2**23
+    for o, number in enumerate(numbers):
+        for rate, kept in ((number / 2**24, True), ((number + 1) / 2**24, False)):
+            assert dropout_mask(backend.xp, (1, 8), rate, key)[0, o] == kept
+
+
+@pytest.mark.on("numpy")
+def test_probabilities_of_rows_far_apart(backend):
+    z = np.array([[1e4, 1e4 - 1], [-1e4, -1e4 - 1]])
+    p, _ = OUTPUTS["softmax"](backend.xp, z)
+    np.testing.assert_allclose(p, [[1 / (1 + np.exp(-1)), 1 / (1 + np.e)]] * 2, rtol=1e-12)
+    losses, vjp = output_loss(backend.xp, "softmax", "cross_entropy", z, np.eye(2))
+    np.testing.assert_allclose(losses, np.log1p(np.exp([-1, 1])), rtol=1e-12)
+    np.testing.assert_allclose(vjp(1.0), p - np.eye(2), rtol=1e-12)
+
+
+@pytest.mark.on("numpy")
+def test_dropout_by_its_mask(backend):
+    a, da = np.full((20, 5), 3.0), np.full((20, 5), -2.0)
+    mask = dropout_mask(backend.xp, (20, 5), 0.6, np.int32(9), 2)
+    value, vjp = dropout(backend.xp, a, 0.6, np.int32(9), 2)
+    np.testing.assert_allclose(value, np.where(mask, 7.5, 0.0), rtol=1e-15)
+    np.testing.assert_allclose(vjp(da), np.where(mask, -5.0, 0.0), rtol=1e-15)
+    first, _ = dropout(backend.xp, a, 0.6, np.int32(9))
+    np.testing.assert_array_equal(
+        first != 0, dropout_mask(backend.xp, (20, 5), 0.6, np.int32(9), 0)
+    )

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.initializers import INITIALIZERS, fitting, normal, uniform
+from anyarray_mlp.functional import ACTIVATIONS
+from anyarray_mlp.initializers import (
+    INITIALIZERS,
+    fitting,
+    normal,
+    orthonormal_columns,
+    resolve,
+    standard_normal,
+    symmetric,
+    uniform,
+)
 from anyarray_mlp.model import MLP
 
 FAN_IN, FAN_OUT = 300, 200
@@ -47,6 +57,72 @@ def test_orthogonal_rows_or_columns(shape):
     np.testing.assert_allclose(small, np.eye(min(shape)), atol=1e-13)
 
 
+@pytest.mark.parametrize("shape", [(9, 5), (6, 6), (4, 1)])
+def test_orthonormal_columns_are_those_of_a_qr_decomposition(shape):
+    """With a positive diagonal of R, which makes them unique, and uniform where the matrix is normal."""
+    a = np.random.default_rng(1).normal(size=shape)
+    kept = a.copy()
+    q, r = np.linalg.qr(a)
+    np.testing.assert_allclose(orthonormal_columns(a), q * np.sign(np.diagonal(r)), atol=1e-14)
+    np.testing.assert_array_equal(a, kept)
+
+
+def test_columns_of_zeros_and_of_either_sign_are_made_orthonormal():
+    for first in (3.0, -3.0):
+        a = np.array([[first, 0.0], [4.0, 0.0], [0.0, 0.0]])
+        q = orthonormal_columns(a)
+        np.testing.assert_allclose(q[:, 0], [first / 5, 0.8, 0.0], atol=1e-15)
+        np.testing.assert_allclose(q.T @ q, np.eye(2), atol=1e-15)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (200, 300)])
+def test_shapes_and_moments_of_what_is_drawn(shape):
+    generator = np.random.Generator(np.random.PCG64(5))
+    for draw, top in ((symmetric, 1.0), (standard_normal, 6.0)):
+        drawn = draw(generator, *shape)
+        assert drawn.shape == shape
+        assert drawn.dtype == np.float64
+        assert np.all(np.abs(drawn) <= top)
+    if shape == (200, 300):
+        u, z = symmetric(generator, *shape), standard_normal(generator, *shape)
+        assert (u.min(), u.max()) == pytest.approx((-1.0, 1.0), abs=1e-3)
+        assert np.all(u * 2.0**52 == np.round(u * 2.0**52))
+        assert np.any(u * 2.0**51 != np.round(u * 2.0**51))
+        assert [np.mean(u**k) for k in (1, 2, 4)] == pytest.approx([0, 1 / 3, 1 / 5], abs=0.01)
+        assert [np.mean(z**k) for k in (1, 2, 3, 4)] == pytest.approx([0, 1, 0, 3], abs=0.06)
+        assert np.mean(np.abs(z) < 1) == pytest.approx(0.6827, abs=0.01)
+        flat = z.ravel()
+        # Two come from each point: neither a neighbour nor a half of the whole is like the other.
+        assert abs(np.corrcoef(flat[1:], flat[:-1])[0, 1]) < 0.02
+        assert abs(np.corrcoef(flat[: flat.size // 2], flat[flat.size // 2 :])[0, 1]) < 0.02
+        assert len(np.unique(flat)) == flat.size
+
+
+LIMITS = {
+    "glorot_uniform": 6 / (FAN_IN + FAN_OUT),
+    "he_uniform": 6 / FAN_IN,
+    "lecun_uniform": 3 / FAN_IN,
+    "uniform": 0.05**2,
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_uniform_weights_reach_their_limits(name):
+    weights = draw(name)
+    assert (weights.min(), weights.max()) == pytest.approx(
+        (-np.sqrt(LIMITS[name]), np.sqrt(LIMITS[name])), rel=1e-3
+    )
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_initializer_that_fits(activation):
+    smooth = {"identity", "logistic", "tanh"}
+    expected = "glorot_uniform" if activation in smooth else "he_uniform"
+    assert fitting(activation) is INITIALIZERS[expected]
+    assert resolve("auto", activation) is INITIALIZERS[expected]
+    assert resolve("lecun_normal", activation) is INITIALIZERS["lecun_normal"]
+
+
 def test_a_seed_decides_and_biases_are_zero():
     mlp = MLP((4, 6, 3))
     np.testing.assert_array_equal(mlp.initialize(5), mlp.initialize(5))
@@ -76,5 +152,9 @@ def test_own_initializers_and_scales():
 def test_unknown_names_and_scales_are_refused():
     with pytest.raises(UsageError, match="initializer must be one of auto, glorot_uniform"):
         MLP((4, 3)).initialize(0, "xavier")
-    with pytest.raises(UsageError, match="scale"):
-        normal(-1.0)
+    for make in (normal, uniform):
+        for scale in (-1.0, np.inf, np.nan):
+            with pytest.raises(
+                UsageError, match=f"scale must be zero or more and finite, got {scale}"
+            ):
+                make(scale)

@@ -2,18 +2,120 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import r2_score, roc_auc_score
 
 from anyarray_mlp import MLP
 from anyarray_mlp.backends import select_backend
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.inference import to_leaves
-from anyarray_mlp.metrics import METRICS, default_task, find_score
+from anyarray_mlp.metrics import (
+    METRICS,
+    default_task,
+    find_metric,
+    find_score,
+    mean_absolute_error,
+    mean_squared_error,
+    r2,
+)
 from anyarray_mlp.training import Evaluation, fit
 
 GENERATOR = np.random.default_rng(0)
+
+#: (metric, task): outputs, targets and the score worked out by hand: unweighted, and with weights 1, 2, 3, 4.
+YES_NO = np.array([[0.9], [0.5], [0.2], [0.4]])  # answers 1, 1, 0, 0
+TWO = np.array([[0.1, 0.9], [0.3, 0.5], [0.3, 0.2], [0.7, 0.4]])  # classes 1, 1, 0, 0
+ROWS = np.array(
+    [[0.5, 0.3, 0.2], [0.1, 0.7, 0.2], [0.6, 0.3, 0.1], [0.2, 0.2, 0.6]]
+)  # classes 0, 1, 0, 2
+ANSWERS = np.array([[0.9, 0.1], [0.5, 0.6], [0.2, 0.4], [0.3, 0.8]])  # 10, 11, 00, 01
+TRUE_ANSWERS = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0], [1.0, 1.0]])
+VALUES = np.array([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0], [6.0, 0.0]])
+TRUE_VALUES = np.array([[1.0, 1.0], [2.0, 2.0], [5.0, 3.0], [4.0, 4.0]])
+BY_HAND = [
+    ("accuracy", "classification", YES_NO, [1, 0, 0, 1], 2 / 4, 4 / 10),
+    ("accuracy", "classification", YES_NO, [[1], [0.5], [0.4], [1]], 3 / 4, 6 / 10),
+    ("accuracy", "classification", TWO, [1, 0, 0, 1], 2 / 4, 4 / 10),
+    ("accuracy", "classification", ROWS, [0, 1, 1, 0], 2 / 4, 3 / 10),
+    ("accuracy", "classification", ROWS, np.eye(3)[[0, 1, 1, 2]], 3 / 4, 7 / 10),
+    ("accuracy", "multilabel", ANSWERS, TRUE_ANSWERS, 2 / 4, 4 / 10),
+    ("accuracy", "multilabel", YES_NO, [[1], [0.5], [0.4], [0.5]], 3 / 4, 6 / 10),
+    # Class 0: 1 of 2 found, class 1: 1 of 1, class 2: 0 of 1.
+    ("balanced_accuracy", "classification", ROWS, [0, 1, 2, 0], 1.5 / 3, (1 / 5 + 1) / 3),
+    ("balanced_accuracy", "classification", ROWS, np.eye(3)[[0, 1, 2, 0]], 1.5 / 3, (1 / 5 + 1) / 3),
+    # Class 2 is said once and never true: nothing of it is found.
+    ("balanced_accuracy", "classification", ROWS, [0, 1, 1, 0], (1 / 2 + 1 / 2) / 3, (1 / 5 + 2 / 5) / 3),
+    # 2 hits / (2 hits + misses + false alarms) of each class: of 0, 1 and 2.
+    ("f1", "classification", ROWS, [0, 1, 2, 0], (2 / 4 + 1 + 0) / 3, (2 / 9 + 1 + 0) / 3),
+    ("f1", "multilabel", ANSWERS, TRUE_ANSWERS, (4 / 5 + 2 / 3) / 2, (6 / 10 + 8 / 10) / 2),
+    # An answer that is never yes, said or true.
+    ("f1", "multilabel", ANSWERS * [0.1, 1], TRUE_ANSWERS * [0, 1], (0 + 2 / 3) / 2, (0 + 8 / 10) / 2),
+    # Of pairs of a yes and a no, the share in which the yes has the higher probability.
+    ("roc_auc", "classification", YES_NO, [1, 0, 0, 1], 3 / 4, (1 * 5 + 4 * 3) / 25),
+    ("roc_auc", "classification", TWO, [1, 0, 0, 1], 3 / 4, (1 * 5 + 4 * 3) / 25),
+    ("roc_auc", "classification", ROWS, [0, 1, 2, 0], (2 / 4 + 3 / 3 + 0) / 3, (10 / 25 + 1 + 0) / 3),
+    ("roc_auc", "multilabel", ANSWERS, TRUE_ANSWERS, (3 / 3 + 3 / 3) / 2, (1 + 1) / 2),
+    # Squared residuals 8 and 30 of squares about the mean 10 and 5; weighted 28 and 100 of 148 - 36 x 3.6 and 10.
+    ("r2", "regression", VALUES, TRUE_VALUES, (1 - 8 / 10 + 1 - 30 / 5) / 2, (1 - 28 / 18.4 + 1 - 100 / 10) / 2),
+    ("mean_squared_error", "regression", VALUES, TRUE_VALUES, 38 / 8, (28 + 100) / 20),
+    ("mean_absolute_error", "regression", VALUES, TRUE_VALUES, 14 / 8, (14 + 30) / 20),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "task", "outputs", "targets", "plain", "weighted"), BY_HAND)
+def test_scores_by_hand(
+    name: str, task: str, outputs: Any, targets: Any, plain: float, weighted: float
+) -> None:
+    score, targets = find_score(name, task), np.asarray(targets)
+    assert score(outputs, targets, None) == pytest.approx(plain, rel=1e-14)
+    assert score(outputs, targets) == score(outputs, targets, None)
+    assert score(outputs, targets, np.arange(1.0, 5.0)) == pytest.approx(weighted, rel=1e-14)
+    # Weights that are all one are none.
+    assert score(outputs, targets, np.ones(4)) == pytest.approx(plain, rel=1e-14)
+
+
+def test_every_metric_of_every_task_has_a_score_by_hand() -> None:
+    there = {(name, task) for name, metric in METRICS.items() for task in metric.scores}
+    assert there == {(name, task) for name, task, *_ in BY_HAND}
+
+
+def test_errors_alone_are_better_the_less_they_are() -> None:
+    less = {name for name, metric in METRICS.items() if not metric.greater_is_better}
+    assert less == {"mean_squared_error", "mean_absolute_error"}
+
+
+@pytest.mark.parametrize(("outputs", "score"), [([2.0, 2.0, 2.0], 1.0), ([2.0, 2.0, 3.0], 0.0)])
+def test_r2_of_constant_targets_is_one_where_they_are_met_else_zero(
+    outputs: list[float], score: float
+) -> None:
+    column = np.array(outputs)[:, None]
+    assert r2(column, np.full((3, 1), 2.0)) == score
+    # 0.1 has no exact mean: what is left of the sum of squares must not be divided by.
+    assert r2(column - 1.9, np.full((3, 1), 0.1)) == pytest.approx(0.0)
+    # A common offset is lost in the squares, not in the squares about the mean.
+    outputs, targets = np.array([[1.0], [3.0], [2.0]]), np.array([[1.0], [2.0], [6.0]])
+    assert r2(outputs + 2.0**30, targets + 2.0**30) == r2(outputs, targets)
+    assert r2(np.array([[1.0], [5.0]]), np.array([[1.0], [2.0]]), np.array([1.0, 0.0])) == 1.0
+
+
+def test_scores_of_float32_are_worked_out_in_float64() -> None:
+    outputs, targets = np.float32([[1e4 + 1], [1e4]]), np.float32([[1e4], [1e4 + 2]])
+    assert mean_squared_error(outputs, targets) == 2.5
+    assert mean_absolute_error(outputs, targets) == 1.5
+    assert r2(outputs, targets) == -1.5
+    tenth = np.float32([[0.1]])
+    assert mean_squared_error(tenth, np.zeros((1, 1), np.float32)) == float(tenth[0, 0]) ** 2
+    assert r2(np.float32([[0.1], [0.2]]), np.float32([[0.3], [0.1]])) == pytest.approx(
+        r2_score(np.float64(np.float32([0.3, 0.1])), np.float64(np.float32([0.1, 0.2]))), rel=1e-15
+    )
+
+
+def test_unknown_metrics_are_refused_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=f"one of {', '.join(METRICS)}, got 'mse'"):
+        find_metric("mse")
 
 
 def test_answers_are_scored_alike_in_rows_of_one_yes_and_of_several() -> None:
@@ -69,7 +171,7 @@ def test_a_class_that_no_row_has_stops_no_roc_curve() -> None:
     ("sizes", "output", "task"),
     [
         ((2, 3), "softmax", "classification"),
-        ((2, 1), "logistic", "classification"),
+        ((2, 3, 1), "logistic", "classification"),
         ((2, 3), "logistic", "multilabel"),
         ((2, 3), "identity", "regression"),
         ((2, 1), "exp", "regression"),

@@ -53,6 +53,69 @@ def test_momentum_equals_its_recurrence():
         np.testing.assert_allclose(expected, p, rtol=1e-14)
 
 
+ROOT = math.sqrt(1.1875)
+#: Parameters after steps along gradients 1 and -2 at rates 0.1 and 0.2 from 1, worked out by hand.
+BY_HAND = {
+    "sgd": (sgd(), 0.9, 1.3),
+    "momentum": (momentum(0.5), 0.9, 1.25),  # v = -0.1, then -0.05 + 0.4
+    "nesterov": (nesterov(0.5), 0.85, 1.425),  # 1 - 0.05 - 0.1; 0.85 + 0.175 + 0.4
+    "rmsprop": (rmsprop(0.75, 0.5), 0.9, 0.9 + 0.4 / (ROOT + 0.5)),  # v = 0.25, 0.1875 + 1
+    # m = 0.5, then 0.25 - 1; rates 0.1 sqrt(0.25) / 0.5, then 0.2 sqrt(0.4375) / 0.75.
+    "adam": (adam(0.5, 0.75, 0.5), 0.95, 0.95 + 0.2 * math.sqrt(0.4375) / (ROOT + 0.5)),
+    "adamw": (
+        adamw(0.5, 0.75, 0.5, weight_decay=0.5),
+        0.9,
+        0.9 * 0.9 + 0.2 * math.sqrt(0.4375) / (ROOT + 0.5),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_two_steps_by_hand(name):
+    optimizer, *expected = BY_HAND[name]
+    assert optimizer.name == name
+    leaves = (np.ones(2), np.ones((1, 3)))
+    state = optimizer.init(XP, leaves)
+    assert len(state) == optimizer.n_moments
+    assert all(
+        np.array_equal(m, np.zeros_like(p))
+        for moment in state
+        for m, p in zip(moment, leaves, strict=True)
+    )
+    for t, (g, rate) in enumerate([(1.0, 0.1), (-2.0, 0.2)], start=1):
+        scalars = optimizer.scalars(t, rate)
+        assert len(scalars) == optimizer.n_scalars
+        grad = tuple(np.full(leaf.shape, g) for leaf in leaves)
+        leaves, state = optimizer.update(XP, leaves, grad, state, scalars)
+        for leaf, shape in zip(leaves, [(2,), (1, 3)], strict=True):
+            np.testing.assert_allclose(leaf, np.full(shape, expected[t - 1]), rtol=1e-15)
+
+
+DEFAULTS = {
+    "sgd": sgd(),
+    "momentum": momentum(0.9),
+    "nesterov": nesterov(0.9),
+    "adam": adam(0.9, 0.999, 1e-8),
+    "adamw": adamw(0.9, 0.999, 1e-8, 0.01),
+    "rmsprop": rmsprop(0.9, 1e-8),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_settings_are_the_papers_by_default(name):
+    paths = [trajectory(o, START, quadratic, 0.01, 3) for o in (OPTIMIZERS[name](), DEFAULTS[name])]
+    np.testing.assert_array_equal(*paths)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_numbers_of_many_steps_are_those_of_each(name):
+    optimizer = OPTIMIZERS[name]()
+    steps, rates = np.arange(1, 41), np.linspace(0.1, 0.2, 40)
+    together = np.broadcast_arrays(*optimizer.scalars(steps, rates))
+    for t, rate, *numbers in zip(steps, rates, *together, strict=True):
+        assert tuple(numbers) == optimizer.scalars(int(t), float(rate))
+
+
 TORCH_PAIRS = {
     "sgd": (sgd(), lambda t, p: t.optim.SGD(p, lr=0.01)),
     "momentum": (momentum(0.9), lambda t, p: t.optim.SGD(p, lr=0.01, momentum=0.9)),
@@ -117,17 +180,33 @@ def test_state_leaves_are_distinct_arrays(name):
     ("make", "message"),
     [
         (lambda: adam(beta_1=1.0), r"beta_1 must be a number in \[0, 1\), got 1.0"),
-        (lambda: adam(beta_2=-0.1), "beta_2"),
-        (lambda: adam(epsilon=0.0), "epsilon must be positive"),
-        (lambda: adamw(weight_decay=-1.0), "weight_decay"),
+        (lambda: adam(beta_2=-0.1), "^beta_2"),
+        (lambda: adam(epsilon=0.0), "epsilon must be positive and finite, got 0.0"),
+        (lambda: rmsprop(epsilon=math.inf), "epsilon must be positive and finite, got inf"),
+        (
+            lambda: adamw(weight_decay=-1.0),
+            "weight_decay must be at least 0 and finite, got -1.0",
+        ),
+        (lambda: adamw(weight_decay=math.inf), "weight_decay"),
+        (lambda: adamw(epsilon=-1.0), "epsilon"),
         (lambda: momentum(1.1), r"momentum must be a number in \[0, 1\], got 1.1"),
-        (lambda: nesterov(math.nan), "momentum"),
-        (lambda: rmsprop(rho=2.0), "rho"),
+        (lambda: nesterov(math.nan), "^momentum"),
+        (lambda: momentum(-0.1), "momentum"),
+        (lambda: rmsprop(rho=1.0), r"rho must be a number in \[0, 1\), got 1.0"),
     ],
 )
 def test_impossible_settings_are_refused(make, message):
     with pytest.raises(UsageError, match=message):
         make()
+
+
+def test_settings_at_their_ends_are_taken():
+    assert momentum(1.0).name == momentum(0.0).name == "momentum"
+    assert nesterov(1.0).name == "nesterov"
+    # Without any memory: rate / 1 g / (|g| + epsilon), after what the decay of 0 left alone.
+    for optimizer in (adamw(0.0, 0.0, 1.0, weight_decay=0.0), rmsprop(0.0, 1.0)):
+        path = trajectory(optimizer, np.array([1.0]), lambda p: np.array([3.0]), 0.1, 2)
+        np.testing.assert_allclose(path[:, 0], [1 - 0.075, 1 - 0.15], rtol=1e-15)
 
 
 def test_integer_power_is_a_power():

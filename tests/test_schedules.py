@@ -29,7 +29,7 @@ from anyarray_mlp.schedules import (
         (constant(0.1), {0: 0.1, 1000: 0.1}),
         (step_decay(0.1, every=10, factor=0.5), {0: 0.1, 9: 0.1, 10: 0.05, 25: 0.025}),
         (exponential(0.1, every=10, factor=0.5), {0: 0.1, 5: 0.1 * 0.5**0.5, 20: 0.025}),
-        (cosine(0.1, total=100, final=0.02), {0: 0.1, 50: 0.06, 100: 0.02, 500: 0.02}),
+        (cosine(0.1, total=100, final=0.02), {0: 0.1, 50: 0.06, 100: 0.02, 150: 0.02, 500: 0.02}),
         (inverse_scaling(0.1, per_step=1.0, power=0.5), {0: 0.1, 3: 0.05, 99: 0.01}),
         (WarmUp(constant(0.1), 4), {0: 0.025, 3: 0.1, 4: 0.1}),
         (WarmUp(cosine(0.1, total=10), 5), {4: 0.1, 5: 0.1, 15: 0.0}),
@@ -38,6 +38,70 @@ from anyarray_mlp.schedules import (
 def test_rates(schedule, rates):
     for step, rate in rates.items():
         assert schedule(step) == pytest.approx(rate, rel=1e-12, abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("given", "written_out"),
+    [
+        (step_decay(0.3, 4), step_decay(0.3, 4, factor=0.1)),
+        (exponential(0.3, 4), exponential(0.3, 4, factor=0.95)),
+        (cosine(0.3, 4), cosine(0.3, 4, final=0.0)),
+        (inverse_scaling(0.3), lambda step: 0.3 / math.sqrt(1 + step)),
+        (make_schedule("constant", 0.3, steps_per_epoch=4, epochs=3), constant(0.3)),
+        # 7 steps: spans of 3, as a third of them has a remainder.
+        (make_schedule("step", 0.3, steps_per_epoch=7, epochs=1), step_decay(0.3, 3, 0.1)),
+        (
+            make_schedule("exponential", 0.3, steps_per_epoch=4, epochs=3),
+            exponential(0.3, 12, 0.05),
+        ),
+        (make_schedule("cosine", 0.3, steps_per_epoch=4, epochs=3), cosine(0.3, 12, 0.0)),
+        (
+            make_schedule("invscaling", 0.3, steps_per_epoch=4, epochs=3),
+            inverse_scaling(0.3, 0.25, 0.5),
+        ),
+        # Nothing is left after the warm-up, or nothing at all: the shortest spans there are.
+        (make_schedule("cosine", 0.3, steps_per_epoch=0, epochs=3), cosine(0.3, 1)),
+        (make_schedule("step", 0.3, steps_per_epoch=0, epochs=3), step_decay(0.3, 1)),
+        (make_schedule("invscaling", 0.3, steps_per_epoch=0, epochs=3), inverse_scaling(0.3)),
+        (
+            make_schedule("exponential", 0.3, steps_per_epoch=2, epochs=5, warm_up_epochs=2),
+            WarmUp(exponential(0.3, 6, 0.05), 4),
+        ),
+    ],
+)
+def test_what_is_not_given_is_what_the_documentation_says(given, written_out):
+    for step in range(17):
+        assert given(step) == pytest.approx(written_out(step), rel=1e-14, abs=1e-16)
+
+
+def test_a_plateau_falls_to_a_fifth_after_five_epochs_by_default():
+    schedule = make_schedule("plateau", 0.1, steps_per_epoch=4, epochs=3)
+    rates = []
+    # Each is less by just what counts as no progress, 1e-4 within the best of all so far.
+    for value in (1.0, 1.0, 0.9999, 0.99995, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5):
+        schedule.observe(value)
+        rates.append(schedule(0))
+    assert rates == [0.1] * 5 + [pytest.approx(0.02)] * 7 + [pytest.approx(0.004)]
+    again = ReduceOnPlateau(0.1)
+    for rate in [0.1] * 5 + [0.02] * 5 + [0.004]:
+        again.observe(1.0)
+        assert again(0) == pytest.approx(rate)
+    least = ReduceOnPlateau(2e-6)
+    for _ in range(6):
+        least.observe(1.0)
+    assert least(0) == 1e-6
+
+
+def test_a_plateau_states_what_it_has_seen():
+    schedule = ReduceOnPlateau(0.1)
+    assert schedule.state() == {"rate": 0.1, "best": None, "waited": 0}
+    for value in (2.0, 1.0, 1.0, 3.0):
+        schedule.observe(value)
+    assert schedule.state() == {"rate": 0.1, "best": 1.0, "waited": 2}
+    other = ReduceOnPlateau(0.7)
+    other.restore(schedule.state())
+    assert other.state() == schedule.state()
+    WarmUp(constant(0.1), 2).observe(1.0)  # one that learns nothing from it is not told
 
 
 def test_plateau_waits_then_reduces_down_to_its_minimum():
@@ -102,19 +166,40 @@ def test_named_schedules_start_at_the_rate_and_never_exceed_it(name):
 
 
 @pytest.mark.parametrize(
-    "make",
+    ("make", "message"),
     [
-        lambda: constant(0.0),
-        lambda: constant(math.inf),
-        lambda: step_decay(0.1, every=0),
-        lambda: exponential(0.1, every=1, factor=1.5),
-        lambda: cosine(0.1, total=5, final=0.2),
-        lambda: inverse_scaling(0.1, per_step=0.0),
-        lambda: WarmUp(constant(0.1), 0),
-        lambda: ReduceOnPlateau(0.1, factor=0.0),
-        lambda: make_schedule("linear", 0.1, steps_per_epoch=1, epochs=1),
+        (lambda: constant(0.0), "positive and finite, got 0.0"),
+        (lambda: constant(math.inf), "positive and finite, got inf"),
+        (lambda: step_decay(-0.1, every=1), "learning rate"),
+        (lambda: step_decay(0.1, every=0), "every must be at least 1, got 0"),
+        (lambda: step_decay(0.1, every=1, factor=1.1), r"factor must lie in \(0, 1\], got 1.1"),
+        (lambda: exponential(-0.1, every=1), "learning rate"),
+        (lambda: exponential(0.1, every=0), "^every"),
+        (lambda: exponential(0.1, every=1, factor=1.5), "^factor"),
+        (lambda: cosine(math.nan, total=5), "learning rate"),
+        (lambda: cosine(0.1, total=0), "total must be at least 1"),
+        (lambda: cosine(0.1, total=5, final=0.2), r"\[0, rate\], got 0.2 with rate 0.1"),
+        (lambda: cosine(0.1, total=5, final=-0.1), "final"),
+        (lambda: inverse_scaling(0.0), "learning rate"),
+        (lambda: inverse_scaling(0.1, per_step=0.0), "per_step must be positive, got 0.0"),
+        (lambda: inverse_scaling(0.1, power=-1.0), "power must be zero or more, got -1.0"),
+        (lambda: WarmUp(constant(0.1), 0), "steps must be at least 1"),
+        (lambda: ReduceOnPlateau(0.0), "learning rate"),
+        (lambda: ReduceOnPlateau(0.1, factor=0.0), "^factor"),
+        (lambda: ReduceOnPlateau(0.1, patience=0), "patience must be at least 1"),
+        (
+            lambda: make_schedule("linear", 0.1, steps_per_epoch=1, epochs=1),
+            "one of constant, step, exponential, cosine, invscaling, plateau, got 'linear'",
+        ),
     ],
 )
-def test_impossible_schedules_are_refused(make):
-    with pytest.raises(UsageError):
+def test_impossible_schedules_are_refused(make, message):
+    with pytest.raises(UsageError, match=message):
         make()
+
+
+def test_settings_at_their_ends_are_taken():
+    assert step_decay(0.1, every=1, factor=1.0)(9) == 0.1
+    assert cosine(0.1, total=1, final=0.1)(1) == pytest.approx(0.1)
+    assert inverse_scaling(0.1, power=0.0)(9) == 0.1
+    assert constant(2.0)(0) == 2.0

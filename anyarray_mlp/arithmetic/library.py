@@ -27,7 +27,7 @@ HIGHEST_EXPONENT = 600
 
 def bits_for(count: int) -> int:
     """How many bits a sum of `count` numbers may grow by."""
-    return max(0, (count - 1).bit_length())
+    return (count - 1).bit_length()
 
 
 class Library:

@@ -53,7 +53,7 @@ def ln2() -> int:
 
 
 def log_of_ratio(p: int, q: int) -> int:
-    """log(p / q) for p / q near 1, by 2 atanh((p - q) / (p + q))."""
+    """log(p / q) for p >= q, by 2 atanh((p - q) / (p + q))."""
     z = ((p - q) * ONE) // (p + q)
     square, power, total, k = times(z, z), z, 0, 1
     while power:
