@@ -47,9 +47,11 @@ def seeded() -> None:
     np.random.seed(0)  # noqa: NPY002
 
 
-# A job in the background is started with SIGINT ignored, which its children inherit.
+# A job in the background is started with SIGINT ignored, one under nohup with SIGHUP, which their children inherit.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_configure(config: pytest.Config) -> None:
