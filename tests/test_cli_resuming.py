@@ -737,27 +737,37 @@ def test_a_run_leaves_no_lock_and_one_in_use_is_refused(cli):
 # Signals.
 
 
-def started(*arguments, epochs=3):
-    """A run in a process of its own, once it has done some epochs."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "anyarray_mlp", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    metrics = Path("run/metrics.jsonl")
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (
-        metrics.exists() and metrics.read_text().count("\n") > epochs
-    ):
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.05)
-    return process
+@pytest.fixture
+def started(here):
+    """`started("train", ...)`: a run in a process of its own, once it has done some epochs."""
+    processes = []
+
+    def start(*arguments, epochs=3):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "anyarray_mlp", *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        metrics = Path("run/metrics.jsonl")
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not (
+            metrics.exists() and metrics.read_text().count("\n") > epochs
+        ):
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.05)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
-def test_a_terminal_that_closes_ends_a_run_as_a_kill_does(here):
+def test_a_terminal_that_closes_ends_a_run_as_a_kill_does(started):
     process = started("train", "digits", "--epochs", 100000, "--out", "run", "--quiet")
     process.send_signal(signal.SIGHUP)
     out, err = process.communicate(timeout=120)
@@ -777,7 +787,7 @@ def test_a_terminal_that_closes_ends_a_run_as_a_kill_does(here):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
-def test_ctrl_c_again_and_again_leaves_no_temporary(here, monkeypatch):
+def test_ctrl_c_again_and_again_leaves_no_temporary(started):
     process = started("train", "digits", "--epochs", 100000, "--out", "run", "--quiet")
     while process.poll() is None:
         process.send_signal(signal.SIGINT)
