@@ -267,7 +267,7 @@ def test_devices_are_parsed(device: str, parsed: tuple[str, int | None]) -> None
 
 
 @pytest.mark.parametrize(
-    "device", ["gpu", "cuda:", "cuda:-1", "cpu:0", "CUDA", "", "cuda:0 ", "cuda:1x"]
+    "device", ["gpu", "cuda:", "cuda:-1", "cpu:0", "CUDA:", "", "cuda:0 ", "cuda:1x"]
 )
 def test_devices_that_cannot_be(device: str) -> None:
     with pytest.raises(UsageError, match=r"device must be cpu, cuda, cuda:N or auto"):
@@ -278,7 +278,10 @@ def test_devices_that_cannot_be(device: str) -> None:
     ("arguments", "message"),
     [
         ({"name": "tensorflow"}, "backend must be one of numpy, cupy, torch, jax"),
-        ({"dtype": "float16"}, "dtype must be float32 or float64, got 'float16'"),
+        (
+            {"dtype": "float16"},
+            "dtype must be one of float32, float64, got 'float16'; the nearest is 'float32'",
+        ),
         ({"name": "numpy", "device": "cuda"}, "numpy backend runs on the CPU only"),
         ({"name": "array_api_strict", "device": "cuda"}, "runs on the CPU only"),
         ({"name": "cupy", "device": "cpu"}, "cupy backend runs on a GPU only"),

@@ -78,7 +78,7 @@ def test_train_leaves_a_folder_that_predict_and_evaluate_take(cli, here):
     assert out.startswith("test loss")
     assert "test accuracy 1.0000" in out
     assert "flowers.csv: 65 to train on, 7 to validate, 18 to test; classification" in err
-    assert "network 4-16-8-3, relu, softmax, cross_entropy; 243 parameters" in err
+    assert "network 3-16-8-3, relu, softmax, cross_entropy; 227 parameters" in err
     assert "epoch 30/30" in err
     folder = here / "runs" / "flowers"
     assert {p.name for p in folder.iterdir()} >= {

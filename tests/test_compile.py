@@ -75,7 +75,8 @@ def assert_replays_alike(
     **options: Any,
 ) -> Replay:
     """Runs of steps, compiled and as a plain loop: parameters, moments and outputs are the same."""
-    close = {"float32": (1e-3, 1e-5), "float64": (1e-11, 1e-13)}[dtype]
+    # Adam divides small gradients by their own size: in float32 their rounding may be a hundredth of a step of 1e-2.
+    close = {"float32": (1e-3, 1e-4), "float64": (1e-11, 1e-13)}[dtype]
     require_library(name)
     backend = select_backend(name, dtype=dtype)
     rule = OPTIMIZERS[optimizer]()

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from anyarray_mlp.backends import cuda
 from anyarray_mlp.backends.base import Backend
 from anyarray_mlp.backends.reproducible import ReproducibleBackend
@@ -132,9 +134,7 @@ def select_backend(
     if name is not None:
         name = find_name("backend", name, BACKENDS)
     kind, index = check_choice(name, device)
-    if not (
-        isinstance(reproducible, bool) or (isinstance(reproducible, str) and reproducible == "fast")
-    ):
+    if not isinstance(reproducible, (str, int, np.bool_)) or reproducible not in (0, 1, "fast"):
         refuse("reproducible", "False, True or 'fast'", reproducible)
     dtype = find_name("dtype", dtype, DTYPES)
     if kind == "auto":

@@ -76,7 +76,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     source = os.fspath(path)
     content = read_file(path, follow_links=False)
     sections, arrays = decode(content, source, KIND, ("state", "position"))
-    with model_file(source, "use another checkpoint"):
+    with model_file(source, "use an earlier checkpoint"):
         POSITION(sections["position"], "position")
     step = sections["position"]["step"]
     named = FILE_NAME.fullmatch(os.path.basename(source))

@@ -408,7 +408,13 @@ def remove_folder(folder: Path) -> None:
     """Remove a folder and the files in it: its name is gone in one step, whatever happens then."""
     with signals_held(), storage_errors("remove", folder):
         doomed = temporary_name(folder)
-        move(folder, doomed)
+        try:
+            move(folder, doomed)
+        except OSError:
+            # Where only the flush after the renaming failed, the files are there by the other name.
+            with contextlib.suppress(OSError):
+                remove_files(doomed)
+            raise
         remove_files(doomed)
 
 

@@ -91,7 +91,7 @@ class Chain:
             problem = ended.problem(65, 74)
             self.folders.discard(self.folder)
             return problem
-        problem = ended.problem(0) or self.folders.left_over(self.folder)
+        problem = ended.problem(0) or self.folders.left_over(self.folder, over=True)
         if not problem and self.setting.exact:
             problem = self.folders.outcome(self.setting).difference(Outcome.of(self.folder))
         self.finished += 1

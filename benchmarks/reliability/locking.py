@@ -64,7 +64,11 @@ def contention(trial: Trial) -> None:
         ended = [each.wait() for each in running]
         late += sum(each.code == 73 for each in ended)
         problem = problem_with_losers(running, ended)
-        problem = problem or folders.left_over(folder) or expected.difference(Outcome.of(folder))
+        problem = (
+            problem
+            or folders.left_over(folder, over=True)
+            or expected.difference(Outcome.of(folder))
+        )
         trial.check(problem, f"{name}, round {turn}")
         folders.discard(folder)
     trial.note(f"{late} came after the winner had ended, and were told that a run is there")

@@ -45,14 +45,13 @@ WRONG_SIZES = (
     "3,0",
     "3,,4",
     "a",
-    "3;4",
+    "3!4",
     "2.5",
     ",",
     "nan",
     "3,-1",
     "1e3",
-    "None",
-    "[3]",
+    "[a]",
     "inf",
 )
 WRONG_FRACTIONS = ("1", "1.5", "-0.1", "2", "-1e-9", "1e999")
@@ -60,10 +59,9 @@ WRONG_POSITIVE = ("0", "-1", "-0.001", "-1e-300", "1e999")
 #: Words for options that take names.
 NO_NAME = (
     "",
-    "swish",
-    "RELU!",
+    "swoosh",
+    "R",
     "relu,",
-    "None",
     "1",
     "-",
     "é",

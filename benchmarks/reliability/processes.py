@@ -149,8 +149,9 @@ class Command:
         said = []
         for name in ("out", "err"):
             path = Path(f"{self.said}.{name}")
-            said.append(path.read_text(errors="replace"))
-            path.unlink()
+            # One that a signal met at its very start has not said anything.
+            said.append(path.read_text(errors="replace") if path.exists() else "")
+            path.unlink(missing_ok=True)
         return Ended(code, *said)
 
 

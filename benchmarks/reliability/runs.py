@@ -132,17 +132,17 @@ class RunFolders:
             problem = ended.problem(*((0, 74) if whatever else (65, 74)))
             more = [option] if option == "--overwrite" else []
             ended = self.commands.run(of.train(folder, *more), CLOCK)
-        problem = problem or ended.problem(0) or self.left_over(folder)
+        problem = problem or ended.problem(0) or self.left_over(folder, over=True)
         if problem:
             return f"resuming: {problem}"
         if of.exact and (difference := self.outcome(of).difference(Outcome.of(folder))):
             return f"resumed: {difference}"
         return None
 
-    def left_over(self, folder: Path) -> str | None:
-        """What lies in or beside a folder after a run has ended there that should not."""
+    def left_over(self, folder: Path, *, over: bool = False) -> str | None:
+        """What lies in or beside a folder that should not, after a run was stopped there, or is `over`."""
         names = [path.name for path in folder.iterdir()]
-        stray = [name for name in names if name.endswith(".tmp")]
+        stray = [name for name in names if name.endswith(".tmp") or (over and name[0] == ".")]
         checkpoints = [name for name in names if name.startswith("checkpoint-")]
         if stray or len(checkpoints) > 3:  # two, and one that the next save removes
             return f"left over: {', '.join(stray or checkpoints)}"
