@@ -279,12 +279,7 @@ class MLP:
     def from_config(cls, config: dict[str, Any]) -> MLP:
         """The network of a description made by `to_config`."""
         fields = ("sizes", "activation", "output", "loss", "dropout", "bias")
-        values: dict[str, Any] = {
-            name: tuple(config[name]) if isinstance(config[name], list) else config[name]
-            for name in fields
-            if name in config
-        }
-        return cls(**values)
+        return cls(**{name: config[name] for name in fields if name in config})
 
     def encode(self, xp: Namespace, targets: Array, dtype: Any) -> Array:
         """Targets (n, k) in the logits' dtype; integer labels become one-hot rows."""
