@@ -404,6 +404,8 @@ def swapped(mutant: Mutant, functions: Sequence[FunctionType]) -> bool:
     by_old = dict(zip(old, new, strict=True))
     for function in functions:
         function.__code__ = by_old.get(function.__code__, function.__code__)
+    for thing in vars(sys.modules[f"{PACKAGE}.{mutant.module}"]).values():
+        getattr(thing, "cache_clear", lambda: None)()
     return True
 
 
