@@ -87,7 +87,7 @@ ENVIRONMENT = {
 TABLES = "arithmetic.tables"
 
 #: A mutant may take so many times the CPU seconds of the tests, at least so many seconds, and so many bytes.
-PATIENCE, LEAST_SECONDS, MEMORY = 10, 5, 8 << 30
+PATIENCE, LEAST_SECONDS, MEMORY = 5, 5, 8 << 30
 #: Seconds on the clock after which a mutant hangs: the machine may have much else to do.
 LONGEST_WAIT = 600
 
