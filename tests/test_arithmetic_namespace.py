@@ -129,6 +129,7 @@ def test_numbers_are_rounded_to_the_arrays_dtype_first() -> None:
     assert isinstance(XP.operand(3, x), float)
     assert isinstance(XP.operand(3, XP.asarray(WHOLE_A)), int)
     assert XP.operand(x, x) is x.value
+    assert float(XP.maximum(1.0, 2.0)) == 2.0
 
 
 def test_functions_of_several_arrays_are_given_no_python_numbers() -> None:
