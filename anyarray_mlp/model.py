@@ -324,13 +324,8 @@ class MLP:
                     raise RecordError(
                         f"config.{name} has {len(each)} entries and must have one for each of {hidden} hidden layers"
                     )
-            values: dict[str, Any] = {
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in config.items()
-                if name in CONFIG_FIELDS
-            }
             try:
-                return cls(**values)
+                return cls(**{name: config[name] for name in CONFIG_FIELDS if name in config})
             except UsageError as error:  # output, loss and sizes that do not go together
                 raise RecordError(f"config is impossible: {error}") from None
 

@@ -87,7 +87,7 @@ ENVIRONMENT = {
 TABLES = "arithmetic.tables"
 
 #: A mutant may take so many times the CPU seconds of the tests, at least so many seconds, and so many bytes.
-PATIENCE, LEAST_SECONDS, MEMORY = 10, 20, 8 << 30
+PATIENCE, LEAST_SECONDS, MEMORY = 5, 5, 8 << 30
 #: Seconds on the clock after which a mutant hangs: the machine may have much else to do.
 LONGEST_WAIT = 600
 
@@ -404,6 +404,8 @@ def swapped(mutant: Mutant, functions: Sequence[FunctionType]) -> bool:
     by_old = dict(zip(old, new, strict=True))
     for function in functions:
         function.__code__ = by_old.get(function.__code__, function.__code__)
+    for thing in vars(sys.modules[f"{PACKAGE}.{mutant.module}"]).values():
+        getattr(thing, "cache_clear", lambda: None)()
     return True
 
 

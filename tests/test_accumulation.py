@@ -71,3 +71,18 @@ def test_parts_of_no_weight_count_nothing() -> None:
     loss, (grad,) = loss_and_grad_in_parts(mlp, backend.xp, leaves, parts, alpha=1.0)
     assert loss == 0
     assert not np.any(grad)
+
+
+def test_what_is_not_given_is_left_out_and_keys_are_for_every_layer_that_drops() -> None:
+    xp = select_backend(dtype="float64").xp
+    mlp = MLP((4, 5, 3), dropout=0.5)
+    rng = np.random.default_rng(0)
+    x, labels, theta = rng.standard_normal((6, 4)), rng.integers(0, 3, 6), (mlp.initialize(0),)
+    parts = [(x[:2], labels[:2], None), (x[2:], labels[2:], None)]
+    loss, (grad,) = loss_and_grad_in_parts(mlp, xp, theta, parts)
+    whole, (whole_grad,) = mlp.loss_and_grad(xp, theta, x, labels, alpha=0.0)
+    assert loss == pytest.approx(whole, rel=1e-14)
+    np.testing.assert_allclose(grad, whole_grad, rtol=1e-12, atol=1e-16)
+    for keys in ([], [np.int32(1), np.int32(2)]):
+        with pytest.raises(ValueError, match="zip"):
+            loss_and_grad_in_parts(mlp, xp, theta, parts, dropout_keys=keys)

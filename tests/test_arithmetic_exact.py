@@ -141,7 +141,8 @@ def test_a_linear_layer_and_its_gradients(dtype: str, slices: int, bias: bool, b
     w, dy = rng.standard_normal((i, o)).astype(dtype), rng.standard_normal((n, o)).astype(dtype)
     w[:, 2] *= 1e-6
     # And so may weights of an input, a sample, and its gradient: none must hide the others' bits.
-    w[3], w[5] = w[3] * 1e5, w[5] * 1e-5
+    w[3], x[:, 3] = w[3] * 1e5, x[:, 3] * 1e-5
+    w[5], x[:, 5] = w[5] * 1e-5, x[:, 5] * 1e5
     x[5], dy[5], dy[9] = x[5] * 1e4, dy[5] * 1e3, dy[9] * 1e-4
     b = rng.standard_normal(o).astype(dtype) if bias else None
     y, residual = exact.linear(x, w, b)

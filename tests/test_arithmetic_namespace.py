@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from anyarray_mlp.arithmetic.library import SMALLEST_FLOAT32
+from anyarray_mlp.arithmetic.probe import GOLDEN
 from anyarray_mlp.arithmetic.reproducible import (
     EXACT,
-    NAMES,
+    VERSION,
     Array,
     ReproducibleNamespace,
     rounded,
@@ -124,6 +125,51 @@ def test_numbers_are_rounded_to_the_arrays_dtype_first() -> None:
     assert rounded(np.inf, np.float32, np.float32) == np.inf
     assert np.isnan(rounded(np.nan, np.float32, np.float32))
     assert isinstance(rounded(3, np.float64, np.float32), float)
+    assert XP.operand(0.1, x) == float(TENTH)
+    assert isinstance(XP.operand(3, x), float)
+    assert isinstance(XP.operand(3, XP.asarray(WHOLE_A)), int)
+    assert XP.operand(x, x) is x.value
+    assert float(XP.maximum(1.0, 2.0)) == 2.0
+
+
+def test_functions_of_several_arrays_are_given_no_python_numbers() -> None:
+    """Other libraries refuse them, or make a number one of float64."""
+    asked: list[Any] = []
+
+    def strict(name: str) -> Any:
+        def f(*args: Any) -> Any:
+            asked.append([(a.dtype.name, float(a)) for a in args if a.ndim == 0])
+            return getattr(np, name)(*args)
+
+        return f
+
+    names = ("where", "maximum", "minimum", "clip")
+    xp = ReproducibleNamespace(numpy_with(**{name: strict(name) for name in names}))
+    x = xp.asarray(np.full(2, TENTH))
+    asked.clear()
+    tenth = ("float32", float(TENTH))
+    for call, numbers in {
+        lambda: xp.where(x > 1.0, 0.1, x): [tenth],
+        lambda: xp.where(x > 1.0, x, 0.1): [tenth],
+        lambda: xp.maximum(x, 0.1): [tenth],
+        lambda: xp.minimum(0.1, x): [tenth],
+        lambda: xp.clip(x, 0, 0.1): [("float32", 0.0), tenth],
+    }.items():
+        asked.clear()
+        call()
+        assert asked == [numbers]
+
+
+def test_blocks_are_of_arrays_of_one_shape() -> None:
+    xp = ReproducibleNamespace(np, block=2)
+    x, y = xp.asarray(A), xp.asarray(B)
+    for f in (operator.add, operator.truediv):
+        for left, right, expected in (
+            (x, y, f(A, B)),
+            (x, y[:1, ...], f(A, B[:1])),
+            (x[:, :1], y, f(A[:, :1], B)),
+        ):
+            np.testing.assert_array_equal(f(left, right).value, expected)
 
 
 def test_small_results_are_zero_however_they_come_about() -> None:
@@ -211,6 +257,11 @@ def test_several_results_are_several_arrays() -> None:
 def test_arrays_may_be_copied_or_shared() -> None:
     host = A.copy()
     assert XP.asarray(host, copy=True).value is not host
+    whole = WHOLE_A.copy()
+    assert XP.asarray(whole).value is whole
+    assert XP.asarray(whole, copy=True).value is not whole
+    assert XP.astype(XP.asarray(whole), np.int32).value is not whole
+    assert XP.astype(XP.asarray(whole), np.int32, copy=False).value is whole
     assert not np.shares_memory(XP.astype(XP.asarray(A), np.float64).value, A)
     assert XP.asarray(XP.asarray(A)).value.tolist() == A.tolist()
     assert XP.asarray([1, 2], dtype=np.float32).dtype == np.float32
@@ -297,9 +348,21 @@ def test_new_arrays_are_put_on_the_device() -> None:
 
 
 def test_what_the_namespace_has_and_has_not() -> None:
-    for name in NAMES:
-        if hasattr(np, name):
-            assert getattr(XP, name) is getattr(np, name)
+    kinds = ["bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))]
+    for name in (
+        *kinds,
+        "float32",
+        "float64",
+        "e",
+        "inf",
+        "nan",
+        "newaxis",
+        "pi",
+        "finfo",
+        "iinfo",
+    ):
+        assert vars(XP)[name] is getattr(np, name)
+    assert any(version == VERSION for version, _, _ in GOLDEN)
     for name in EXACT:
         assert name in ("isdtype",) or callable(getattr(XP, name))
     assert XP.flip is XP.flip  # made once
@@ -327,6 +390,11 @@ def test_a_library_without_float64_is_refused() -> None:
         BackendUnavailableError, match="needs float64, which this library turns into float32"
     ):
         ReproducibleNamespace(single)
+
+
+def test_a_library_that_makes_float32_unless_told_is_taken() -> None:
+    modest = lambda x, dtype=None, device=None: np.asarray(x, dtype or np.float32)  # noqa: E731
+    assert ReproducibleNamespace(numpy_with(asarray=modest)).slices == 2
 
 
 def test_settings_reach_the_library() -> None:

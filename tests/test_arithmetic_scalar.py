@@ -35,10 +35,39 @@ def test_accuracy(name: str) -> None:
 def test_ends() -> None:
     assert [scalar.cos_pi(x) for x in (0.0, 0.5, 1.0)] == [1.0, 0.0, -1.0]
     assert [scalar.exp(x) for x in (0.0, -800.0, 800.0)] == [1.0, 0.0, math.inf]
+    assert [scalar.exp(x) for x in (710.0, -745.0, -746.0)] == [math.inf, 0.0, 0.0]
+    for x in (709.7, 709.77, -700.0, 1.0, -1.0, 1e-300):
+        assert scalar.exp(x) == pytest.approx(math.exp(x), rel=1e-15)
     assert scalar.log(1.0) == 0.0
     assert scalar.power(0.1, 3) == 0.1 * (0.1 * 0.1)
     assert scalar.power(2.0, -2) == 0.25
     assert scalar.power(0.0, 0.5) == 0.0
+
+
+def test_powers_are_accurate() -> None:
+    """Whole powers by products, others to a few ulp of exponent times logarithm."""
+    with mpmath.workprec(120):
+        for base in (0.05, 0.7, 0.999, 1.0, 3.5):
+            for exponent in (-3, -1, 0, 1, 2, 7, 100, 0.5, -0.5, 0.01, 12.25, -7.75):
+                t = mpmath.mpf(base) ** mpmath.mpf(exponent)
+                units = 4 + 2 * abs(exponent) * (1 + abs(math.log(base)))
+                assert abs(scalar.power(base, exponent) - t) <= units * 2.0**-53 * t, (
+                    base,
+                    exponent,
+                )
+    assert scalar.power(0.0, 3) == scalar.power(0.0, 0.3) == 0.0
+    assert scalar.power(2.0, 0) == scalar.power(0.0, 0) == 1.0
+    assert scalar.integer_power(0.1, 5) == 0.1 * ((0.1 * 0.1) * (0.1 * 0.1))
+
+
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 100])
+@pytest.mark.parametrize("first", [0, 1, 12345])
+def test_many_powers_have_the_bits_of_single_ones(first: int, count: int) -> None:
+    exponents = np.arange(first, first + count)
+    powers = scalar.integer_powers(0.999, exponents)
+    assert powers.dtype == np.float64
+    assert powers.tolist() == [scalar.integer_power(0.999, e) for e in exponents.tolist()]
+    np.testing.assert_allclose(powers, 0.999**exponents, rtol=1e-12)
 
 
 def test_no_libm_decides_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,8 @@ def test_stratified_split_of_texts_is_exact_where_it_can_be() -> None:
             0.3,
             [2, 1, 1],
         ),  # shares 2.1, 1.5, 0.9 of 4: the largest remainder gets one more
+        ([9, 5], 0.3, [3, 1]),  # 2.7 and 1.5 of 4
+        ([5, 6, 7] * 100, 0.3, [2, 2, 2] * 40 + [1, 2, 2] * 60),  # 1.5, 1.8 and 2.1 of 540
         ([5, 5, 5, 5], 0.3, [2, 2, 1, 1]),  # of equal remainders the first ones, 1.5 each of 6
         ([5] * 40, 0.3, [2] * 20 + [1] * 20),
         ([2, 2], 0.9, [1, 1]),  # one row of each is left to train on

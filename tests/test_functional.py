@@ -377,6 +377,9 @@ def test_dropout_by_its_mask(backend):
     value, vjp = dropout(backend.xp, a, 0.6, np.int32(9), 2)
     np.testing.assert_allclose(value, np.where(mask, 7.5, 0.0), rtol=1e-15)
     np.testing.assert_allclose(vjp(da), np.where(mask, -5.0, 0.0), rtol=1e-15)
+    # A unit that is off is dropped or kept like any other.
+    _, vjp = dropout(backend.xp, np.zeros_like(a), 0.6, np.int32(9), 2)
+    np.testing.assert_allclose(vjp(da), np.where(mask, -5.0, 0.0), rtol=1e-15)
     first, _ = dropout(backend.xp, a, 0.6, np.int32(9))
     np.testing.assert_array_equal(
         first != 0, dropout_mask(backend.xp, (20, 5), 0.6, np.int32(9), 0)

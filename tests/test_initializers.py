@@ -10,7 +10,9 @@ from anyarray_mlp.functional import ACTIVATIONS
 from anyarray_mlp.initializers import (
     INITIALIZERS,
     fitting,
+    initialize,
     normal,
+    orthogonal,
     orthonormal_columns,
     resolve,
     standard_normal,
@@ -18,6 +20,7 @@ from anyarray_mlp.initializers import (
     uniform,
 )
 from anyarray_mlp.model import MLP
+from anyarray_mlp.parameters import Layout
 
 FAN_IN, FAN_OUT = 300, 200
 VARIANCES = {
@@ -96,6 +99,37 @@ def test_shapes_and_moments_of_what_is_drawn(shape):
         assert abs(np.corrcoef(flat[1:], flat[:-1])[0, 1]) < 0.02
         assert abs(np.corrcoef(flat[: flat.size // 2], flat[flat.size // 2 :])[0, 1]) < 0.02
         assert len(np.unique(flat)) == flat.size
+        assert np.all(flat != 0.0)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (4, 4), (3, 5)])
+def test_orthogonal_weights_are_the_columns_of_a_normal_matrix(shape):
+    first, second = (np.random.Generator(np.random.PCG64(5)) for _ in range(2))
+    q = orthonormal_columns(standard_normal(second, max(shape), min(shape)))
+    np.testing.assert_array_equal(orthogonal(first, *shape), q if shape[0] >= shape[1] else q.T)
+
+
+def test_weights_are_drawn_layer_by_layer_as_the_initializer_says():
+    layout = Layout((3, 4, 2))
+    by_default, auto, he = (
+        initialize(layout, ("relu", "tanh"), seed=3, **options)
+        for options in ({}, {"initializer": "auto"}, {"initializer": "he_uniform"})
+    )
+    np.testing.assert_array_equal(by_default, auto)
+    np.testing.assert_array_equal(auto[:12], he[:12])
+    np.testing.assert_allclose(auto[12:20], he[12:20] * np.sqrt(4 / 6), rtol=1e-14)
+    seen = []
+
+    def own(generator, fan_in, fan_out):
+        seen.append((fan_in, fan_out, generator))
+        return np.ones((fan_in, fan_out))
+
+    assert (
+        initialize(layout, ("relu", "tanh"), seed=3, initializer=own).tolist()
+        == [1.0] * 20 + [0.0] * 6
+    )
+    assert [s[:2] for s in seen] == [(3, 4), (4, 2)]
+    assert seen[0][2] is seen[1][2]  # one stream for all layers
 
 
 LIMITS = {

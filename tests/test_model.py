@@ -39,7 +39,10 @@ def loss_and_grad(backend, mlp, x, targets, weight=None, **options):
             {"activation": "sigmoidal"},
             "activation must be one of identity, logistic.*did you mean .logistic.",
         ),
-        ({"activation": ("relu", "tanh")}, "one for each of the 1 hidden layers, got 2"),
+        (
+            {"activation": ("relu", "tanh")},
+            "^activation must be one value or one for each of the 1 hidden layers, got 2: .'relu', 'tanh'.",
+        ),
         ({"output": "soft"}, "output must be one of"),
         ({"loss": "rmse"}, "loss must be one of cross_entropy.*the nearest is .squared_error."),
         ({"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),
@@ -61,6 +64,10 @@ def test_impossible_networks_are_refused(options, message):
         MLP(**{"sizes": (3, 4, 2), **options})
 
 
+#: The only output that a loss goes with.
+NEEDED = {"cross_entropy": "softmax", "binary_cross_entropy": "logistic", "poisson": "exp"}
+
+
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("loss", LOSS_NAMES)
 def test_pairs_of_output_and_loss_work_or_are_refused_with_the_reason(output, loss):
@@ -68,7 +75,8 @@ def test_pairs_of_output_and_loss_work_or_are_refused_with_the_reason(output, lo
         check_pair(output, loss)
         return
     with pytest.raises(
-        UsageError, match=f"cannot be used with output='{output}': it .* Use output="
+        UsageError,
+        match=f"cannot be used with output='{output}': it .* Use output='{NEEDED[loss]}', or one of",
     ) as refused:
         check_pair(output, loss)
     offered = str(refused.value).rsplit("the losses ", 1)[1].rstrip(".").split(", ")
@@ -162,11 +170,33 @@ def test_without_weights_the_loss_is_a_plain_mean():
     mlp = MLP((3, 2), output="identity")
     theta = np.arange(8.0)
     x, t, _ = batch(mlp)
+    by_default, without = (
+        mlp.loss_and_grad(XP, (theta,), x, t, **o)[0] for o in ({}, {"alpha": 0.0})
+    )
+    assert by_default == without
     loss, (grad,) = mlp.loss_and_grad(XP, (theta,), x, t, alpha=3.0)
     d = x @ theta[:6].reshape(3, 2) + theta[6:] - t
     assert loss == pytest.approx(np.sum(d * d) / 12 + 3.0 / 12 * np.sum(theta[:6] ** 2), rel=1e-14)
     expected = np.append(x.T @ d / 6 + theta[:6].reshape(3, 2) / 2, d.mean(axis=0))
     np.testing.assert_allclose(grad, expected, rtol=1e-12)
+
+
+def test_a_network_without_bias_has_no_gradient_of_one():
+    mlp = MLP((3, 2), output="identity", bias=False)
+    assert (mlp.layout.size, MLP((3, 2)).layout.size) == (6, 8)
+    x, t, _ = batch(mlp)
+    loss, (grad,) = mlp.loss_and_grad(XP, (np.zeros(6),), x, t)
+    assert loss == pytest.approx(np.sum(t * t) / 12)
+    np.testing.assert_allclose(grad, (x.T @ -t / 6).ravel(), rtol=1e-13)
+
+
+def test_the_gradient_of_the_inputs_is_not_worked_out():
+    products = []
+    xp = PlainNamespace(np, overrides={"matmul": lambda a, b: products.append(a.shape) or a @ b})
+    mlp = MLP((3, 4, 2))
+    x, t, _ = batch(mlp)
+    mlp.loss_and_grad(xp, (mlp.initialize(0),), x, t)
+    assert len(products) == 2 + 2 + 1  # two layers, their weights, and the second layer's inputs
 
 
 def test_shares_of_a_batch():
@@ -342,6 +372,7 @@ def test_dropout_gradients_agree_on_every_backend(backend):
         ({}, np.zeros((4, 3)), np.zeros((4, 3)), r"targets must have shape \(n, 2\), or integer"),
         ({}, np.zeros((4, 3)), np.ones((4, 2)), "row 0 sums to 2: give one-hot"),
         ({}, np.zeros((2, 3)), np.array([[1.0, 0.0], [0.4, 0.5]]), "row 1 sums to 0.9: give"),
+        ({}, np.zeros((2, 3)), np.array([[1.0, 0.0], [0.6, 0.5]]), "row 1 sums to 1.1: give"),
         ({}, np.zeros((1, 3)), np.array([[1.5, -0.5]]), "row 0 sums to 1: give one-hot"),
         ({}, np.zeros((1, 3)), np.array([[0.5, 0.5002]]), "row 0 sums to 1.0002"),
         (

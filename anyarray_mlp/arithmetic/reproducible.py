@@ -205,12 +205,9 @@ def unwrap(x: Any) -> Any:
 
 def rounded(number: float, dtype: Any, float32: Any) -> float:
     """A Python number as the dtype has it."""
-    if dtype != float32 or not math.isfinite(number):
+    if dtype != float32:
         return float(number)
-    try:
-        return float(struct.unpack("f", struct.pack("f", number))[0])
-    except OverflowError:
-        return math.copysign(math.inf, number)
+    return float(struct.unpack("f", struct.pack("f", number))[0])
 
 
 class ReproducibleNamespace:

@@ -241,11 +241,7 @@ def reciprocals() -> Row:
 @lru_cache(maxsize=1)
 def minus_log_of_reciprocals() -> list[int]:
     """-log of each reciprocal, so that log m = log(m R) + this; at m = 2 it is log 2."""
-    values = []
-    for r in reciprocals():
-        p = round(r * 512)
-        values.append(ln2() if p == 256 else log_of_ratio(512, p))
-    return values
+    return [log_of_ratio(512, round(r * 512)) for r in reciprocals()]
 
 
 def log_columns(high_bits: int, low_bits: int) -> tuple[Row, Row]:

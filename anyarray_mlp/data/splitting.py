@@ -73,8 +73,8 @@ def stratified(labels: Array, order: Array, fraction: float, wanted: int) -> Arr
     _, codes = classes_of(labels)
     counts = np.bincount(codes)
     share = fraction * counts
-    # Every class keeps a row to train on, so a class of one row is never held out.
-    quota = np.minimum(np.floor(share).astype(np.int64), counts - 1)
+    # Every class keeps a row to train on, so a class of one row is never held out: a share is less than its class.
+    quota = np.floor(share).astype(np.int64)
     for code in np.argsort(quota - share, kind="stable"):
         if quota.sum() >= wanted:
             break
