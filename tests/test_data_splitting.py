@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyarray_mlp.data import Shuffler, class_weights, split_indices
-from anyarray_mlp.data.seeded import bell, bit_generator, permutation, uniform
+from anyarray_mlp.data.seeded import bell, permutation, uniform
 from anyarray_mlp.data.splitting import stratified
 from anyarray_mlp.errors import DataError, ModelFileError, UsageError
+from anyarray_mlp.streams import bit_generator
 
 
 @given(st.integers(2, 200), st.floats(0.01, 0.99), st.integers(0, 2**70))
@@ -94,7 +95,7 @@ def test_rows_are_ascending_and_one_at_least_is_on_either_side() -> None:
 
 
 def test_generated_numbers_have_their_moments() -> None:
-    generator = bit_generator(3)
+    generator = bit_generator("shuffle", 3)
     u = uniform(generator, 40_000)
     assert 0.0 <= u.min() < 1e-3
     assert 1 - 1e-3 < u.max() < 1.0

@@ -189,6 +189,6 @@ def test_unknown_names_and_scales_are_refused():
     for make in (normal, uniform):
         for scale in (-1.0, np.inf, np.nan):
             with pytest.raises(
-                UsageError, match=f"scale must be zero or more and finite, got {scale}"
+                UsageError, match=f"scale must be at least 0 and finite, got {scale}"
             ):
                 make(scale)

@@ -114,8 +114,8 @@ def test_scores_of_float32_are_worked_out_in_float64() -> None:
 
 
 def test_unknown_metrics_are_refused_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=f"one of {', '.join(METRICS)}, got 'mse'"):
-        find_metric("mse")
+    with pytest.raises(UsageError, match=f"one of {', '.join(METRICS)}, got 'rmse'"):
+        find_metric("rmse")
 
 
 def test_answers_are_scored_alike_in_rows_of_one_yes_and_of_several() -> None:

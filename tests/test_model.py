@@ -9,7 +9,7 @@ import pytest
 import scipy.special
 
 from anyarray_mlp.arithmetic import PlainNamespace
-from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.errors import DataError, ModelFileError, UsageError
 from anyarray_mlp.functional import LOSS_NAMES, OUTPUTS, dropout_mask
 from anyarray_mlp.model import MLP, batch_shares, check_pair, is_finite
 from anyarray_mlp.training import to_leaves, to_vector
@@ -222,16 +222,15 @@ def test_settings_are_kept_as_they_are_used():
         assert MLP((3, 2), output=output).loss == defaults.get(output, "squared_error")
 
 
-def test_a_description_may_leave_out_what_is_by_default():
+def test_a_description_has_every_field():
     mlp = MLP((3, 4, 2), "tanh", "logistic", "squared_error", 0.5, False)
     assert mlp.to_config() == {
         "sizes": [3, 4, 2], "activation": ["tanh"], "output": "logistic", "loss": "squared_error",
         "dropout": [0.5], "bias": False,
     }  # fmt: skip
-    assert MLP.from_config({"sizes": [3, 4, 2]}) == MLP((3, 4, 2))
-    assert MLP.from_config({"sizes": (3, 2), "bias": False, "unknown": 1}) == MLP(
-        (3, 2), bias=False
-    )
+    assert MLP.from_config(mlp.to_config()) == mlp
+    with pytest.raises(ModelFileError, match=r"config\.activation is missing"):
+        MLP.from_config({"sizes": [3, 4, 2]})
 
 
 def test_initial_parameters_fit_the_function_after_each_layer():
