@@ -73,7 +73,7 @@ BLOCKED = frozenset({"torch", "jax", "jaxlib", "cupy", "cupyx", "array_api_stric
 #: What the package and its tests import from others, once, before the forks.
 LIBRARIES = (
     "numpy", "scipy.special", "scipy.optimize", "sklearn.metrics", "sklearn.datasets", "pandas", "mpmath",
-    "hypothesis.strategies", "array_api_compat", "filelock", "pytest",
+    "hypothesis.strategies", "array_api_compat", "pytest",
 )  # fmt: skip
 #: As tests/conftest.py sets it, which SciPy reads when it is imported; and one thread for each fork.
 ENVIRONMENT = {
