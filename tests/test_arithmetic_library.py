@@ -106,6 +106,19 @@ def test_powers_of_two_and_picks_of_any_shape() -> None:
     np.testing.assert_array_equal(LIB.power_of_two(exponents[0]), expected[0])
     assert LIB.power_of_two(np.array(3.0)).shape == ()
 
+    def take(table: Any, index: Any, axis: int) -> Any:
+        """As the standard has it: indices of one dimension."""
+        assert index.ndim == 1
+        asked.append(index.base)
+        return np.take(table, index, axis=axis)
+
+    asked: list[Any] = []
+    lib = Library(numpy_with(take=take))
+    index = np.array([[3, 1], [0, 2]])
+    np.testing.assert_array_equal(lib.pick(lib.powers, index), lib.powers[index])
+    np.testing.assert_array_equal(lib.pick(lib.powers, index[0].copy()), lib.powers[index[0]])
+    assert asked[1] is None  # what has one dimension is taken as it is
+
 
 #: What a library's log2 may do at worst.
 LOGS = {"right": 0.0, "too small": -1.0, "too large": 1.0}

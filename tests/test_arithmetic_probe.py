@@ -183,3 +183,55 @@ def test_inputs_use_the_bits_that_they_are_said_to() -> None:
         assert {v.dtype.name for v in (x, a, w, dy)} == {dtype}
         assert (x.shape, a.shape, w.shape, dy.shape) == ((480,), (30, 50), (50, 20), (30, 20))
     assert isinstance(ReproducibleNamespace(np).library, Library)
+
+
+def test_inputs_reach_what_each_property_is_about() -> None:
+    inputs = {p.name: p.inputs for p in properties()}
+    expected = {p.name: p.expected for p in properties()}
+
+    def fills(values: Any, bits: int) -> None:
+        """Spread over [1, 1.5), down to the last of so many bits."""
+        assert values.min() < 1.1
+        assert 1.45 < values.max() < 1.5
+        assert values.min() >= 1.0
+        assert 0.4 < np.mean(values * 2.0**bits % 2 == 1) < 0.6
+
+    for values in inputs["float64 division correctly rounded"]:
+        fills(values, 52)
+    root_of, roots = inputs["square roots within 2 ulp"]
+    fills(root_of, 52)
+    np.testing.assert_array_equal(roots, np.sqrt(root_of))
+    for name, bits in (("float32", 23), ("float64", 52)):
+        for values in inputs[f"no contraction to a fused multiply-add in {name}"][:2]:
+            fills(values.astype(np.float64), bits)
+
+    x = inputs["rounding float64 to float32"][0]
+    low = x[:4].astype(np.float32)
+    ties = [(np.nextafter(f, np.float32(9)), np.nextafter(f, np.float32(0))) for f in low]
+    for tie, f, neighbours in zip(x[:4], low, ties, strict=True):
+        assert any((float(f) + float(n)) / 2 == tie for n in neighbours)
+    assert {int(t * 2.0**24) % 8 for t in x[:4]} == {1, 3, 5, 7}  # above even and odd ones
+    beyond = x[4:8] - x[:4]
+    assert np.all((beyond > 0) & (beyond < 2.0**-40))
+    np.testing.assert_array_equal(x[8:12], -x[:4])
+
+    e = expected["log2 within 1"]
+    powers = inputs["log2 within 1"][0]
+    assert (e.min(), e.max()) < (-890.0, 2000.0)
+    assert e.max() > 890.0
+    assert {1.0, 1.5, 2.0 - 2.0**-52} == set(powers / 2.0**e)
+    (x,) = inputs["(1 + x) - 1 left as it is written"]
+    assert 2.0**-4 < x.max() <= 2.0**-3
+    a, b = (v.astype(np.float64) for v in inputs["small results set to zero"])
+    assert {2.0**-124, 2.0**-125, 2.0**-126} <= set(a * b)
+    assert (a * b).max() < 2.0**-115
+    assert (a * b).min() < 2.0**-149
+
+
+def test_roots_may_be_off_by_two_units_and_no_more() -> None:
+    prop = next(p for p in properties() if p.name == "square roots within 2 ulp")
+    for units, right in ((-2, True), (2, True), (3, False), (-3, False)):
+        off = numpy_with(sqrt=lambda x, units=units: np.sqrt(x) + units * 2.0**-52)
+        xp = ReproducibleNamespace(off)
+        near = prop.compute(xp, *(xp.asarray(a) for a in prop.inputs)).value
+        assert np.all(near) if right else not np.any(near)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import types
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -238,6 +239,32 @@ def test_division_and_root_are_ieee() -> None:
         assert_same_bits(expected[kept], q[kept], dtype)
         s = backend.to_host(backend.xp.sqrt(backend.asarray(np.abs(x))))
         assert_same_bits(np.sqrt(np.abs(x)), s, dtype)
+
+
+@pytest.mark.parametrize("units", [-2, -1, 1, 2])
+def test_roots_are_corrected_where_the_librarys_are_off(units: int) -> None:
+    altered = types.SimpleNamespace(
+        **{**vars(np), "__name__": "altered", "sqrt": lambda x: np.sqrt(x) * (1 + units * 2.0**-52)}
+    )
+    xp = ReproducibleNamespace(altered)
+    rng = np.random.default_rng(8)
+    m = rng.integers(2**26, 2**27, 20_000).astype(np.float64)
+    # Squares and their neighbours, whose roots lie close to a number or to the middle of two, and any numbers.
+    x = np.concatenate(
+        [m * m, np.nextafter(m * m, 0), np.nextafter(m * m, np.inf), rng.uniform(1, 4, 20_000)]
+    )
+    for values in (x, x.astype(np.float32)):
+        np.testing.assert_array_equal(xp.sqrt(xp.asarray(values)).value, np.sqrt(values))
+
+
+def test_the_smallest_numbers_have_logarithms() -> None:
+    for dtype, smallest in (("float32", SMALLEST_FLOAT32), ("float64", SMALLEST_FLOAT64)):
+        backend = make("numpy", dtype)
+        edge = np.array(smallest, dtype)
+        x = np.array([edge, np.nextafter(edge, edge.dtype.type(0))])
+        found = backend.to_host(backend.xp.log(backend.asarray(x)))
+        assert found[0] == pytest.approx(math.log(smallest), rel=1e-6)
+        assert found[1] == -math.inf
 
 
 @pytest.mark.parametrize("operation", ["add", "subtract", "multiply", "divide"])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.special
 
+from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.functional import (
     ACTIVATIONS,
     LOSS_NAMES,
@@ -322,6 +323,21 @@ def test_one_hot_rows_have_the_dtype_that_is_asked_for(backend):
         rows = one_hot(backend.xp, np.array([1, 0], kind), 2, np.float32)
         assert rows.dtype == np.float32
         assert rows.tolist() == [[0.0, 1.0], [1.0, 0.0]]
+
+
+@pytest.mark.on("numpy")
+def test_counters_have_the_dtype_of_what_they_meet(backend):
+    """Libraries that mix no types, or count in 64 bits, would fail or take another path."""
+    asked = []
+
+    def arange(*args, dtype=None):
+        asked.append(np.dtype(dtype))
+        return np.arange(*args, dtype=dtype)
+
+    xp = PlainNamespace(np, overrides={"arange": arange})
+    one_hot(xp, np.array([1, 0], np.int8), 2, np.float32)
+    dropout_mask(xp, (2, 3), 0.5, np.int32(1))
+    assert asked == [np.int8, np.int32]
 
 
 def lowbias32(x):
