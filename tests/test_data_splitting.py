@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from anyarray_mlp.data import Shuffler, class_weights, split_indices
 from anyarray_mlp.data.seeded import bell, permutation, uniform
 from anyarray_mlp.data.splitting import stratified
-from anyarray_mlp.errors import DataError, ModelFileError, UsageError
+from anyarray_mlp.errors import DataError, ModelFileError, OutOfMemoryError, UsageError
 from anyarray_mlp.streams import bit_generator
 
 
@@ -143,7 +143,19 @@ def test_order_is_pinned() -> None:
         (10, {"fraction": True}, UsageError, "True"),
         (10, {"fraction": 0.5, "seed": -1}, UsageError, "seed must .* got -1"),
         (10, {"fraction": 0.5, "seed": 1.5}, UsageError, "seed must .* got 1.5"),
+        (-1, {"fraction": 0.5}, UsageError, "^n must be a whole number of at least 0, got -1"),
+        (2.0, {"fraction": 0.5}, UsageError, "^n must be a whole number of at least 0, got 2.0"),
+        (0, {"fraction": 0.5}, DataError, r"^0 row\(s\) cannot be split"),
         (1, {"fraction": 0.5}, DataError, "at least two"),
+        (2**62, {"fraction": 0.5}, OutOfMemoryError, "^4611686018427387904 rows are more than fit"),
+        (2, {"fraction": 0.5, "labels": [[1], [2, 3]]}, DataError, "^labels must be an array, got"),
+        (
+            3,
+            {"fraction": 0.5, "labels": np.array([1, "a", 2], object)},
+            DataError,
+            "do not compare",
+        ),
+        (10, {"fraction": 0.5, "stream": "split"}, UsageError, "^stream must be one of"),
         (3, {"fraction": 0.5, "labels": [1, 2]}, DataError, r"3 rows and labels of shape \(2,\)"),
         (3, {"fraction": 0.5, "labels": [1, 2, 3]}, DataError, "3 classes has a single row"),
     ],

@@ -268,7 +268,7 @@ def test_what_is_no_description_is_refused_with_its_place(change, message):
     config = MLP((3, 4, 2), "tanh", "logistic", "squared_error", 0.5).to_config()
     with pytest.raises(ModelFileError, match=f"^a.json cannot be used: {re.escape(message)}"):
         MLP.from_config({**config, **change}, "a.json")
-    with pytest.raises(ModelFileError, match="^the description cannot be used: config"):
+    with pytest.raises(ModelFileError, match=r"^the description cannot be used: config\b"):
         MLP.from_config({**config, **change})
 
 
