@@ -8,7 +8,6 @@ names it.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -192,7 +191,7 @@ def misspelt(kind: str, value: str, known: Iterable[str]) -> str | None:
 
 def folded(name: str) -> str:
     """A name without capitals, separators, the module that it lies in, and the () of a call."""
-    return letters(re.sub(r"\(\)$", "", name.strip()).rpartition(".")[2])
+    return letters(name.rpartition(".")[2])
 
 
 @cache

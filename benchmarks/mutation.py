@@ -45,6 +45,9 @@ GOAL = 0.95
 
 #: The tests of each module, quick ones first. Nothing else may kill its mutants.
 OWN_TESTS = {
+    "values": ("values",),
+    "names": ("names",),
+    "streams": ("stream_bits",),
     "functional": ("functional",),
     "parameters": ("parameters",),
     "model": ("model",),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anyarray_mlp.accumulation import loss_and_grad_in_parts
+from anyarray_mlp.accumulation import joined, loss_and_grad_in_parts
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.model import MLP
 from anyarray_mlp.training import dropout_keys, to_leaves
@@ -86,3 +86,9 @@ def test_what_is_not_given_is_left_out_and_keys_are_for_every_layer_that_drops()
     for keys in ([], [np.int32(1), np.int32(2)]):
         with pytest.raises(ValueError, match="zip"):
             loss_and_grad_in_parts(mlp, xp, theta, parts, dropout_keys=keys)
+
+
+def test_vectors_are_joined_and_one_alone_is_not_copied() -> None:
+    xp, one, two = select_backend().xp, np.array([1.0, 2.0]), np.array([3.0])
+    assert joined(xp, [one, two]).tolist() == [1.0, 2.0, 3.0]
+    assert joined(xp, [one]) is one

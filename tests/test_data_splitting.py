@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from anyarray_mlp.data import Shuffler, class_weights, split_indices
 from anyarray_mlp.data.seeded import bell, permutation, uniform
 from anyarray_mlp.data.splitting import stratified
-from anyarray_mlp.errors import DataError, ModelFileError, UsageError
+from anyarray_mlp.errors import DataError, ModelFileError, OutOfMemoryError, UsageError
 from anyarray_mlp.streams import bit_generator
 
 
@@ -112,6 +113,12 @@ def test_generated_numbers_have_their_moments() -> None:
     assert abs(np.corrcoef(many, np.arange(1000))[0, 1]) < 0.15
 
 
+def test_equal_numbers_keep_their_order() -> None:
+    raw = np.random.Generator(np.random.PCG64(0)).integers(0, 3, 1000).astype(np.uint64)
+    order = permutation(SimpleNamespace(random_raw=lambda n: raw[:n]), 1000)
+    assert order.tolist() == sorted(range(1000), key=raw.tolist().__getitem__)
+
+
 def test_seeds_give_different_splits() -> None:
     held_out = [split_indices(1000, fraction=0.1, seed=seed)[1] for seed in range(3)]
     assert len({tuple(indices) for indices in held_out}) == 3
@@ -136,7 +143,19 @@ def test_order_is_pinned() -> None:
         (10, {"fraction": True}, UsageError, "True"),
         (10, {"fraction": 0.5, "seed": -1}, UsageError, "seed must .* got -1"),
         (10, {"fraction": 0.5, "seed": 1.5}, UsageError, "seed must .* got 1.5"),
+        (-1, {"fraction": 0.5}, UsageError, "^n must be a whole number of at least 0, got -1"),
+        (2.0, {"fraction": 0.5}, UsageError, "^n must be a whole number of at least 0, got 2.0"),
+        (0, {"fraction": 0.5}, DataError, r"^0 row\(s\) cannot be split"),
         (1, {"fraction": 0.5}, DataError, "at least two"),
+        (2**62, {"fraction": 0.5}, OutOfMemoryError, "^4611686018427387904 rows are more than fit"),
+        (2, {"fraction": 0.5, "labels": [[1], [2, 3]]}, DataError, "^labels must be an array, got"),
+        (
+            3,
+            {"fraction": 0.5, "labels": np.array([1, "a", 2], object)},
+            DataError,
+            "do not compare",
+        ),
+        (10, {"fraction": 0.5, "stream": "split"}, UsageError, "^stream must be one of"),
         (3, {"fraction": 0.5, "labels": [1, 2]}, DataError, r"3 rows and labels of shape \(2,\)"),
         (3, {"fraction": 0.5, "labels": [1, 2, 3]}, DataError, "3 classes has a single row"),
     ],
@@ -163,6 +182,9 @@ def test_epochs_differ() -> None:
     assert shuffler.permutation(100).tolist() != shuffler.permutation(100).tolist()
     with pytest.raises(UsageError, match="n is 0"):
         shuffler.permutation(0)
+    for n in (-1, 1.0):
+        with pytest.raises(UsageError, match=f"^n must be a whole number of at least 0, got {n}"):
+            shuffler.permutation(n)
 
 
 @pytest.mark.parametrize(
@@ -190,6 +212,9 @@ def test_states_at_their_ends_are_taken_and_others_are_named() -> None:
     state = {"bit_generator": "PCG64", "state": "0x0", "inc": "0x1"}
     shuffler.restore(state)
     assert shuffler.state() == state
+    fresh = Shuffler(5)
+    shuffler.restore(fresh.state())
+    assert shuffler.generator.state == fresh.generator.state
     with pytest.raises(ModelFileError, match=r"bit generator 'MT19937'\); resume from another"):
         shuffler.restore(state | {"bit_generator": "MT19937"})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from anyarray_mlp.errors import UsageError
 from anyarray_mlp.functional import ACTIVATIONS
 from anyarray_mlp.initializers import (
     INITIALIZERS,
+    checked_weights,
     fitting,
     initialize,
     normal,
@@ -102,6 +105,27 @@ def test_shapes_and_moments_of_what_is_drawn(shape):
         assert np.all(flat != 0.0)
 
 
+def test_normal_numbers_are_of_points_within_the_circle():
+    """Of points at its centre, on it and beyond it, nothing is drawn."""
+    u = np.array([0.0, -1.0, -0.75, 0.5, 0.25, 0, 0, 0])
+    v = np.array([0.0, 0.0, 0.75, 0.25, -0.5, 0, 0, 0])
+    raw = ((np.concatenate([u, v]) + 1) * 2.0**52).astype(np.uint64) << np.uint64(11)
+    fixed = SimpleNamespace(bit_generator=SimpleNamespace(random_raw=lambda count: raw[:count]))
+    s = 0.3125
+    radius = np.sqrt(-2 * np.log(s) / s)
+    assert standard_normal(fixed, 1, 1)[0, 0] == pytest.approx(0.5 * radius, rel=1e-15)
+
+
+def test_the_numbers_of_this_version_are_pinned_and_no_more_are_drawn_than_are_needed():
+    first, second = (np.random.Generator(np.random.PCG64(246)) for _ in range(2))
+    drawn = standard_normal(first, 3, 4)
+    assert drawn[[0, 2], [0, 3]].tolist() == [-1.5580696440679656, 0.312223491758602]
+    # 14 points, of which the circle holds just the 6 that twelve numbers are made of.
+    points = symmetric(second, 2, 14)
+    assert np.count_nonzero(np.sum(points**2, axis=0) < 1) == 6
+    assert first.bit_generator.state == second.bit_generator.state
+
+
 @pytest.mark.parametrize("shape", [(5, 3), (4, 4), (3, 5)])
 def test_orthogonal_weights_are_the_columns_of_a_normal_matrix(shape):
     first, second = (np.random.Generator(np.random.PCG64(5)) for _ in range(2))
@@ -192,3 +216,24 @@ def test_unknown_names_and_scales_are_refused():
                 UsageError, match=f"scale must be at least 0 and finite, got {scale}"
             ):
                 make(scale)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "message"),
+    [
+        (np.ones((2, 3)), r"^initializer must give a matrix of shape \(3, 2\), fan_in by fan_out, got"),
+        (np.ones((3, 2), complex), "got an array of shape .* and dtype complex128"),
+        (np.ones((3, 2), bool), "and dtype bool"),
+        (None, "got None"),
+        (np.full((3, 2), np.inf), "^initializer must give finite numbers"),
+    ],
+)  # fmt: skip
+def test_what_is_no_matrix_of_weights_is_refused(drawn, message):
+    with pytest.raises(UsageError, match=message):
+        checked_weights(drawn, 3, 2)
+
+
+def test_matrices_of_any_numbers_are_taken():
+    for kind in (np.int8, np.uint8, np.float32):
+        assert checked_weights(np.ones((3, 2), kind), 3, 2).tolist() == [[1, 1]] * 3
+    assert checked_weights([[1.0, 2.0]], 1, 2).tolist() == [[1.0, 2.0]]

@@ -10,11 +10,13 @@ from sklearn.metrics import r2_score, roc_auc_score
 
 from anyarray_mlp import MLP
 from anyarray_mlp.backends import select_backend
-from anyarray_mlp.errors import UsageError
+from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.inference import to_leaves
 from anyarray_mlp.metrics import (
     METRICS,
+    accuracy,
     default_task,
+    exact_sum,
     find_metric,
     find_score,
     mean_absolute_error,
@@ -113,9 +115,77 @@ def test_scores_of_float32_are_worked_out_in_float64() -> None:
     )
 
 
-def test_unknown_metrics_are_refused_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=f"one of {', '.join(METRICS)}, got 'rmse'"):
-        find_metric("rmse")
+def test_sums_that_no_float_holds_are_infinite_or_nan_without_a_warning() -> None:
+    assert exact_sum(np.array([1e308, 1e308, -1.0])) == np.inf
+    assert np.isnan(exact_sum(np.array([np.inf, -np.inf])))
+    assert exact_sum(np.array([1e16, 1.0, -1e16])) == 1.0
+
+
+def test_names_of_other_libraries_are_known_whatever_the_parameter_is_called() -> None:
+    for name, ours in (("acc", "accuracy"), ("r2_score", "r2"), ("MSE", "mean_squared_error")):
+        assert find_metric(name) is find_metric(name, "monitor") is METRICS[ours]
+    multilabel = find_score("auc", "multilabel_classification", "monitor")
+    assert multilabel is METRICS["roc_auc"].scores["multilabel"]
+
+
+@pytest.mark.parametrize(
+    ("find", "message"),
+    [
+        (lambda: find_metric("rmse"), f"^metric must be one of {', '.join(METRICS)}, got 'rmse'; the nearest"),
+        (lambda: find_metric("rmse", "monitor"), "^monitor must be .* got 'rmse'; the nearest is 'mean_squared_error'"),
+        (lambda: find_score("rmse", "regression"), "^metric must be one of accuracy"),
+        (lambda: find_score("rmse", "regression", "monitor"), "^monitor must be one of accuracy"),
+        (
+            lambda: find_score("r2", "regresion"),
+            r"^task must be one of classification, multilabel, regression, got 'regresion' \(did you mean 'regression'",
+        ),
+        (
+            lambda: find_score("f1", "regression"),
+            "^f1 is a metric of classification and multilabel, and the task is regression: use r2, mean_squared_error,",
+        ),
+    ],
+)  # fmt: skip
+def test_unknown_names_are_refused_with_the_known_ones(find: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        find()
+
+
+NAN = np.array([[np.nan], [1.0]])
+
+
+@pytest.mark.parametrize(
+    ("outputs", "targets", "weight", "message"),
+    [
+        ([[0.5]], [1], None, r"^outputs must be a NumPy array of numbers, got \[\[0.5\]\]"),
+        (YES_NO, [1, 0, 0, 1], None, "^targets must be a NumPy array of numbers, got"),
+        (YES_NO, np.array(list("abab")), None, "^targets must be a NumPy array of numbers"),
+        (YES_NO.astype(object), np.ones(4), None, "^outputs must be a NumPy array of numbers"),
+        (YES_NO, np.array(1.0), None, "^targets must be a NumPy array of numbers, got 1.0"),
+        (YES_NO[:, 0], np.ones(4), None, r"^outputs must have shape \(n, k\), .* got \(4,\)"),
+        (YES_NO[:0], np.ones(0), None, r"got \(0, 1\)"),
+        (YES_NO[:, :0], np.ones(4), None, r"got \(4, 0\)"),
+        (TWO, np.ones(3), None, r"^targets must have shape \(4,\) or \(4, 2\) as .* got \(3,\)"),
+        (TWO, np.ones((4, 1)), None, r"got \(4, 1\)"),
+        (YES_NO, np.array([0.0, 1.0, np.inf, 0.0]), None, "^targets hold numbers that are not finite"),
+        (YES_NO, np.ones(4), np.ones(3), r"^sample_weight must have shape \(4,\)"),
+        (NAN, np.ones(2), np.array([1.0, np.nan]), "^sample_weight holds nan in row 1"),
+    ],
+)  # fmt: skip
+def test_what_is_no_table_of_numbers_is_refused(
+    outputs: Any, targets: Any, weight: Any, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        accuracy(outputs, targets, weight)
+
+
+def test_numbers_of_every_kind_are_scored_and_of_nan_nothing_is_said() -> None:
+    answers = np.array([[1], [0]])
+    for kind in (bool, np.int64, np.uint8, np.float32):
+        assert accuracy(answers.astype(kind), answers.astype(kind)) == 1.0
+    assert accuracy(answers[:1], answers[:1]) == 1.0
+    assert np.isnan(accuracy(NAN, np.ones(2)))
+    # An infinite output is one like others.
+    assert accuracy(np.array([[np.inf], [0.0]]), answers) == 1.0
 
 
 def test_answers_are_scored_alike_in_rows_of_one_yes_and_of_several() -> None:

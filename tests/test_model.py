@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import scipy.special
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.errors import DataError, ModelFileError, UsageError
 from anyarray_mlp.functional import LOSS_NAMES, OUTPUTS, dropout_mask
-from anyarray_mlp.model import MLP, batch_shares, check_pair, is_finite
+from anyarray_mlp.model import MLP, batch_shares, check_network, check_pair, is_finite
 from anyarray_mlp.training import to_leaves, to_vector
 from tests.problems import COVER, PAIRS, batch
 
@@ -31,7 +32,12 @@ def loss_and_grad(backend, mlp, x, targets, weight=None, **options):
     ("options", "message"),
     [
         ({"sizes": (3,)}, "at least inputs and outputs"),
-        ({"sizes": ()}, "at least inputs and outputs"),
+        ({"sizes": ()}, "^sizes must be a list of at least inputs and outputs"),
+        ({"sizes": 3}, "^sizes must be a list of at least inputs and outputs"),
+        ({"bias": 1}, "^bias must be True or False, got 1"),
+        ({"activation": np.tanh}, "^activation must be one of identity.*got <ufunc 'tanh'>"),
+        ({"activation": str}, "^activation must be one of identity.*got <class 'str'>"),
+        ({"dropout": None}, r"^dropout must lie in \[0, 1\), got None"),
         ({"sizes": (3, 0, 2)}, "positive integer, got .3, 0, 2."),
         ({"sizes": (3, 2.5, 2)}, "positive integer"),
         ({"sizes": (3, True, 2)}, "positive integer"),
@@ -208,6 +214,18 @@ def test_shares_of_a_batch():
     assert (shares.tolist(), decay) == ([0.0, 0.0], 0.0)
 
 
+def test_names_of_other_libraries_are_kept_as_ours():
+    mlp = MLP((3, 4, 2), "Sigmoid", "Linear", "MSELoss")
+    assert mlp == MLP((3, 4, 2), ("logistic",), "identity", "squared_error")
+    assert (mlp.activation, mlp.output, mlp.loss) == (("logistic",), "identity", "squared_error")
+
+
+def test_only_a_network_is_one():
+    check_network(MLP((3, 2)))
+    with pytest.raises(UsageError, match=r"^mlp must be an MLP, such as .* got \(3, 2\)\.$"):
+        check_network((3, 2))
+
+
 def test_settings_are_kept_as_they_are_used():
     mlp = MLP([np.int64(3), 4, 5, 2], activation="tanh", dropout=0)
     assert mlp == MLP((3, 4, 5, 2), ("tanh", "tanh"), "softmax", "cross_entropy", (0.0, 0.0), True)
@@ -231,6 +249,35 @@ def test_a_description_has_every_field():
     assert MLP.from_config(mlp.to_config()) == mlp
     with pytest.raises(ModelFileError, match=r"config\.activation is missing"):
         MLP.from_config({"sizes": [3, 4, 2]})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sizes": [3]}, "config.sizes is [3] and must be a list of at least 2;"),
+        ({"sizes": [3, 0, 2]}, "config.sizes[1] is 0 and must be an integer from 1 to"),
+        ({"activation": ["tanh"] * 2}, "config.activation has 2 entries and must have one for each of 1 hidden"),
+        ({"dropout": [0.1, 0.2]}, "config.dropout has 2 entries and must have one for each of 1 hidden"),
+        ({"dropout": 1.0}, "config.dropout is 1.0 and must be a finite number in [0, 1) or a list"),
+        ({"dropout": [1.0]}, "config.dropout[0] is 1.0 and must be a finite number in [0, 1);"),
+        ({"loss": "AUTO"}, "config.loss is 'AUTO' and must be"),
+        ({"loss": "poisson"}, "config is impossible: loss='poisson' cannot be used with output='logistic'"),
+    ],
+)  # fmt: skip
+def test_what_is_no_description_is_refused_with_its_place(change, message):
+    config = MLP((3, 4, 2), "tanh", "logistic", "squared_error", 0.5).to_config()
+    with pytest.raises(ModelFileError, match=f"^a.json cannot be used: {re.escape(message)}"):
+        MLP.from_config({**config, **change}, "a.json")
+    with pytest.raises(ModelFileError, match=r"^the description cannot be used: config\b"):
+        MLP.from_config({**config, **change})
+
+
+def test_descriptions_at_their_ends_are_taken():
+    config = MLP((1, 1), output="identity").to_config()
+    assert MLP.from_config({**config, "loss": "auto"}) == MLP((1, 1), output="identity")
+    dropping = MLP((3, 1, 2), "tanh", dropout=0.0).to_config()
+    for rate in (0, [0.0]):
+        assert MLP.from_config({**dropping, "dropout": rate}).dropout == (0.0,)
 
 
 def test_initial_parameters_fit_the_function_after_each_layer():

@@ -39,6 +39,7 @@ def test_every_alias_is_one_name_of_what_there_is(kind):
     assert set(ALIASES[kind]) | set(INSTEAD.get(kind, {})) <= set(KNOWN[kind])
     assert len(set(others)) == len(others)
     assert not set(others) & set(KNOWN[kind])
+    assert all(other == other.lower() for other in others)
 
 
 #: As written for Keras, PyTorch, JAX, optax, scikit-learn and by hand.
@@ -48,7 +49,7 @@ SPELT = {
         "LeakyReLU": "leaky_relu", "leaky-relu": "leaky_relu", "swish": "silu", "SiLU": "silu", "jax.nn.gelu": "gelu",
         "linear": "identity", "Tanh": "tanh", "torch.nn.Softplus": "softplus", "ELU": "elu",
     },
-    "output": {"sigmoid": "logistic", "linear": "identity", "Softmax": "softmax", "exponential": "exp"},
+    "output": {"sigmoid": "logistic", "linear": "identity", "Softmax": "softmax", "Exponential": "exp"},
     "loss": {
         "mse": "squared_error", "MSELoss": "squared_error", "mean_squared_error": "squared_error",
         "L1Loss": "absolute_error", "mae": "absolute_error", "CrossEntropyLoss": "cross_entropy",
@@ -56,23 +57,32 @@ SPELT = {
         "categoricalCrossentropy": "cross_entropy", "binary_crossentropy": "binary_cross_entropy",
         "BCEWithLogitsLoss": "binary_cross_entropy", "SmoothL1Loss": "huber", "huber_loss": "huber",
         "log_loss": "cross_entropy", "PoissonNLLLoss": "poisson", "Cross-Entropy": "cross_entropy",
+        "binary_cross_entropy_with_logits": "binary_cross_entropy", "default": "auto",
     },
     "solver": {
         "Adam": "adam", "torch.optim.AdamW": "adamw", "L-BFGS": "lbfgs", "RMSProp": "rmsprop", "nag": "nesterov",
-        "SGD": "sgd",
+        "SGD": "sgd", "rms": "rmsprop", "limited_memory_BFGS": "lbfgs",
     },
     "learning_rate": {
         "CosineAnnealingLR": "cosine", "ReduceLROnPlateau": "plateau", "StepLR": "step",
         "ExponentialDecay": "exponential",
     },
-    "initializer": {"xavier_uniform_": "glorot_uniform", "kaiming_normal_": "he_normal", "HeNormal": "he_normal"},
+    "initializer": {
+        "xavier_uniform_": "glorot_uniform", "kaiming_normal_": "he_normal", "HeNormal": "he_normal",
+        "xavier_normal_": "glorot_normal", "kaiming_uniform_": "he_uniform", "RandomUniform": "uniform",
+        "RandomNormal": "normal", "zero": "zeros", "default": "auto",
+    },
     "metric": {
         "acc": "accuracy", "auc": "roc_auc", "mse": "mean_squared_error", "r2_score": "r2",
         "val_loss": "validation_loss",
         "val_accuracy": "accuracy", "neg_mean_absolute_error": "mean_absolute_error",
     },
+    "task": {"multiclass_classification": "classification", "multilabel_classification": "multilabel"},
     "dtype": {"torch.float32": "float32", "double": "float64"},
-    "backend": {"PyTorch": "torch", "np": "numpy", "array-api-strict": "array_api_strict"},
+    "backend": {
+        "PyTorch": "torch", "np": "numpy", "array-api-strict": "array_api_strict", "strict": "array_api_strict",
+        "cp": "cupy",
+    },
 }  # fmt: skip
 
 
@@ -95,6 +105,19 @@ def test_names_of_other_libraries_are_known(kind, name, ours):
         ("loss", "rmse", "; the nearest is 'squared_error'"),
         ("loss", "croscentropy", " (did you mean 'cross_entropy'?)"),
         ("initializer", "xavier", "; the nearest is 'glorot_uniform'"),
+        ("initializer", "lecun", "; the nearest is 'lecun_uniform'"),
+        ("activation", "hard_sigmoid", "; the nearest is 'logistic'"),
+        ("output", "HardSigmoid", "; the nearest is 'logistic'"),
+        ("output", "softplus", "; the nearest is 'exp'"),
+        ("output", "log_softmax", "; the nearest is 'softmax'"),
+        ("loss", "log_cosh", "; the nearest is 'huber'"),
+        ("learning_rate", "adaptive", "; the nearest is 'plateau'"),
+        ("learning_rate", "multistep", "; the nearest is 'step'"),
+        ("metric", "log_loss", "; the nearest is 'validation_loss'"),
+        ("metric", "average_precision", "; the nearest is 'roc_auc'"),
+        ("dtype", "float16", "; the nearest is 'float32'"),
+        ("backend", "tf", "; the nearest is 'jax'"),
+        ("activation", "soft", ""),
         ("activation", "x" * 25_000, ""),
         ("activation", "", ""),
         ("activation", None, ""),
@@ -106,6 +129,17 @@ def test_what_is_not_there_is_never_taken_for_what_is_near(kind, name, said):
     with pytest.raises(UsageError, match=f"{kind} must be one of") as caught:
         find_name(kind, name, KNOWN[kind])
     assert len(str(caught.value)) < 400
+
+
+def test_a_parameter_may_be_called_otherwise_than_its_kind_or_have_none():
+    assert find_name("monitor", "acc", METRICS, "metric") == "accuracy"
+    with pytest.raises(
+        UsageError, match=r"^monitor must be .*; the nearest is 'mean_squared_error'"
+    ):
+        find_name("monitor", "rmse", METRICS, "metric")
+    assert find_name("colour", "Dark-Red", ["dark_red"]) == "dark_red"
+    with pytest.raises(UsageError, match=r"^colour must be one of dark_red, got 'green'"):
+        find_name("colour", "green", ["dark_red"])
 
 
 def test_a_network_keeps_canonical_names():

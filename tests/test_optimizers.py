@@ -11,6 +11,7 @@ from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.optimizers import (
     OPTIMIZERS,
+    Optimizer,
     adam,
     adamw,
     clip_by_norm,
@@ -198,6 +199,35 @@ def test_state_leaves_are_distinct_arrays(name):
 def test_impossible_settings_are_refused(make, message):
     with pytest.raises(UsageError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": 3}, "^name must be a text, got 3"),
+        ({"n_moments": -1}, "^n_moments must be a whole number of at least 0, got -1"),
+        ({"n_scalars": 1.0}, "^n_scalars must be a whole number of at least 0, got 1.0"),
+        ({"kernel": None}, "^kernel must be a function, got None"),
+        ({"scalars": (0.1,)}, "^scalars must be a function, got"),
+    ],
+)
+def test_what_is_no_optimizer_is_refused(change, message):
+    with pytest.raises(UsageError, match=message):
+        Optimizer(
+            **{
+                "name": "own",
+                "n_moments": 0,
+                "n_scalars": 0,
+                "kernel": min,
+                "scalars": max,
+                **change,
+            }
+        )
+
+
+def test_an_optimizer_of_ones_own_may_need_no_numbers():
+    halving = Optimizer("halving", 0, 0, lambda xp, p, g: (p / 2,), lambda t, rate: ())
+    assert trajectory(halving, START, quadratic, 0.1, 2)[-1].tolist() == (START / 4).tolist()
 
 
 def test_settings_at_their_ends_are_taken():

@@ -147,6 +147,13 @@ def test_a_schedule_of_the_step_alone_has_no_state():
         restore_schedule(schedule, {})
 
 
+def test_names_of_other_libraries_are_known_and_a_constant_learns_nothing():
+    step = make_schedule("StepLR", 0.3, steps_per_epoch=7, epochs=1)
+    assert step(3) == make_schedule("step", 0.3, steps_per_epoch=7, epochs=1)(3) < 0.3
+    assert not hasattr(make_schedule("constant", 0.3, steps_per_epoch=1, epochs=1), "observe")
+    assert make_schedule("constant", 0.3, steps_per_epoch=0, epochs=0)(5) == 0.3
+
+
 @pytest.mark.parametrize(
     ("name", "last"), [("cosine", 0.0), ("exponential", 0.005), ("step", 1e-4)]
 )
@@ -193,12 +200,25 @@ def test_named_schedules_start_at_the_rate_and_never_exceed_it(name):
         ),
         (lambda: inverse_scaling(0.1, power=-1.0), "power must be at least 0 and finite, got -1.0"),
         (lambda: WarmUp(constant(0.1), 0), "steps must be at least 1"),
+        (lambda: WarmUp(constant(0.1), math.inf), "^steps must be at least 1 and finite, got inf"),
+        (lambda: WarmUp(0.1, 3), "^schedule must be a schedule: a function of the step, got 0.1"),
         (lambda: ReduceOnPlateau(0.0), "^rate must be positive and finite"),
         (lambda: ReduceOnPlateau(0.1, factor=0.0), "^factor"),
         (lambda: ReduceOnPlateau(0.1, patience=0), "patience must be a whole number of at least 1"),
+        (lambda: ReduceOnPlateau(0.1, tol=-0.1), "^tol must be at least 0 and finite, got -0.1"),
+        (lambda: ReduceOnPlateau(0.1, minimum=-0.1), "^minimum must be at least 0 and finite"),
         (
             lambda: make_schedule("linear", 0.1, steps_per_epoch=1, epochs=1),
-            "one of constant, step, exponential, cosine, invscaling, plateau, got 'linear'",
+            "^learning_rate must be one of constant, step, exponential, cosine, invscaling, plateau, got 'linear'",
+        ),
+        *(
+            (
+                lambda span=span: make_schedule(
+                    "step", 0.1, **{"steps_per_epoch": 1, "epochs": 1, span: -1}
+                ),
+                f"^{span} must be a whole number of at least 0, got -1",
+            )
+            for span in ("steps_per_epoch", "epochs", "warm_up_epochs")
         ),
     ],
 )
