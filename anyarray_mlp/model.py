@@ -180,8 +180,8 @@ class MLP:
         """The batch's mean loss (0-d) and its gradient, in leaves like those given.
 
         The loss is sum_i w_i loss_i / W + alpha / (2 W) sum of squared weights (biases are spared), where w_i are
-        the sample weights (one where there are none) and W their sum: scikit-learn's objective. Where W is zero,
-        so are the loss and the gradient.
+        the sample weights (one where there are none) and W their sum: scikit-learn's objective. Where W is zero it
+        counts as one, without the penalty: a batch whose weights are all zero has no loss and no gradient.
 
         Parameters
         ----------
@@ -343,7 +343,7 @@ def batch_shares(
     if sample_weight is None:
         return 1.0 / n, alpha / n
     total = xp.sum(sample_weight)
-    # A batch may hold nothing but weights of zero: nothing counts then, the penalty neither.
+    # A batch may hold nothing but weights of zero: nothing counts then, nor does the penalty.
     empty = total == 0
     total = xp.where(empty, 1.0, total)
     return sample_weight / total, xp.where(empty, 0.0, alpha / total) if alpha else 0.0

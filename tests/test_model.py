@@ -212,6 +212,8 @@ def test_shares_of_a_batch():
     assert batch_shares(XP, 2, np.array([1.0, 3.0]), 0.0)[1] == 0.0
     shares, decay = batch_shares(XP, 2, np.zeros(2), 2.0)
     assert (shares.tolist(), decay) == ([0.0, 0.0], 0.0)
+    shares, decay = batch_shares(XP, 2, np.array([1.0, -1.0]), 2.0)
+    assert (shares.tolist(), decay) == ([1.0, -1.0], 0.0)
 
 
 def test_names_of_other_libraries_are_kept_as_ours():
