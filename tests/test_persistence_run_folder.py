@@ -331,6 +331,27 @@ def test_without_either_fsync_a_power_loss_breaks_a_run(monkeypatch, tmp_path, m
     assert runs_lost(monkeypatch, tmp_path, mutant, 60) > 5
 
 
+def test_after_a_power_loss_no_checkpoint_is_ahead_of_its_metrics(monkeypatch, tmp_path):
+    live = tmp_path / "live"
+    live.mkdir()
+    recording = RecordingFiles(live)
+    monkeypatch.setattr(files, "disk", recording)
+    with RunFolder.create(live) as run:
+        for epoch in (1, 2):
+            run.log({"epoch": epoch})
+            run.save_checkpoint(Checkpoint(epoch, {}, {}))
+    monkeypatch.setattr(files, "disk", files.Files())
+    steps = set()
+    for number in range(300):
+        left, _ = after_power_loss(recording.record, random.Random(number))
+        found = [int(name[11:21]) for name in left if name.startswith("checkpoint-")]
+        steps.update(found)
+        lines = left.get("metrics.jsonl", b"").split(b"\n")
+        for epoch in range(1, max(found, default=0) + 1):
+            assert json.loads(lines[epoch - 1]) == {"epoch": epoch}
+    assert steps == {1, 2}
+
+
 # The folder of somebody else: what lies in it is not taken for what it links to.
 
 LINKED = ["model.safetensors", "config.toml", "metrics.jsonl", "diagnosis.json"]

@@ -343,13 +343,14 @@ def append(path: Path, data: bytes) -> None:
 
 
 def flush(path: Path) -> None:
-    """Flush to the disk what was appended to a file, where it is there."""
+    """Flush to the disk what was appended to a file, and its name, where it is there."""
     with storage_errors("write", path), contextlib.suppress(FileNotFoundError):
         descriptor = disk.open(path, os.O_RDWR | NO_LINK)
         try:
             disk.fsync(descriptor)
         finally:
             disk.close(descriptor)
+        disk.fsync_dir(path.parent)
 
 
 def exists(path: Path) -> bool:
