@@ -53,7 +53,7 @@ from anyarray_mlp.errors import DataError, DivergedError
 from anyarray_mlp.inference import is_sparse
 from anyarray_mlp.messages import shown
 from anyarray_mlp.metrics import predicted_labels
-from anyarray_mlp.model import MLP
+from anyarray_mlp.model import MLP, check_network
 from anyarray_mlp.optimizers import Optimizer, State, gradient_norm, sgd
 from anyarray_mlp.options import with_known_options
 from anyarray_mlp.parameters import Leaves
@@ -74,7 +74,6 @@ from anyarray_mlp.training import (
     to_leaves,
 )
 from anyarray_mlp.training.batches import (
-    check_host_batch,
     check_penalties,
     check_scale,
     checked_batch_size,
@@ -155,7 +154,8 @@ class RunMonitor:
         checked_options("RunMonitor", optimizer, given)
         if not isinstance(backend, Backend):
             backend = select_backend(backend)
-        check_host_batch(mlp, x, targets)
+        check_network(mlp)
+        mlp.check_shapes(x, targets)  # the values are looked at where training begins
         self.mlp = mlp
         self.backend = backend
         self.input_scale = input_scale

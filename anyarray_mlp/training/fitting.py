@@ -14,7 +14,7 @@ from anyarray_mlp.data import Shuffler
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.initializers import Initializer
 from anyarray_mlp.messages import shown
-from anyarray_mlp.model import MLP
+from anyarray_mlp.model import MLP, check_network
 from anyarray_mlp.names import canonical, find_name
 from anyarray_mlp.optimizers import OPTIMIZERS, Optimizer
 from anyarray_mlp.options import (
@@ -24,7 +24,7 @@ from anyarray_mlp.options import (
     with_known_options,
 )
 from anyarray_mlp.schedules import Schedule, make_schedule
-from anyarray_mlp.training.batches import check_host_batch, checked_batch_size
+from anyarray_mlp.training.batches import checked_batch_size
 from anyarray_mlp.training.callbacks import Callback, as_callbacks, tell
 from anyarray_mlp.training.early_stopping import EarlyStopping
 from anyarray_mlp.training.epochs import train
@@ -89,7 +89,8 @@ def fit(
         watchers = [early_stopping, *watchers]
     if not isinstance(backend, Backend):
         backend = select_backend(backend)
-    check_host_batch(mlp, x, targets)
+    check_network(mlp)
+    mlp.check_shapes(x, targets)  # the values are looked at where training begins
     epochs = check_whole("epochs", epochs, 0)
     batch_size = checked_batch_size(batch_size, x.shape[0])
     seed = check_whole("seed", seed, 0)
