@@ -124,6 +124,26 @@ def device(backend: Backend) -> str:
 
 
 @pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that commands run in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def cli(here: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """`cli("train", ...)` in an empty folder; returns (exit code, stdout, stderr)."""
+    from anyarray_mlp.cli import run
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        code = run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
 def run_python() -> Any:
     """`run_python(code, **environment)`: code in a fresh interpreter, run from the repository's root."""
     import subprocess

@@ -28,25 +28,6 @@ from anyarray_mlp.trained import TrainedModel
 from tests.datasets import shared_data
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty folder that commands run in."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def cli(here, capsys):
-    """`cli("train", ...)` in an empty folder; returns (exit code, stdout, stderr)."""
-
-    def call(*arguments):
-        code = run([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
-
-
 def write_flowers(path, rows=90, header="width,height,colour,kind"):
     """A small table with numbers, a category and three classes."""
     generator = np.random.default_rng(0)

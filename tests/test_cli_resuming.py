@@ -27,25 +27,6 @@ RESUME = ("train", "--resume", "--quiet", "--out", "run")
 DIVERGING = ("--solver", "sgd", "--learning-rate-init", "1e20")
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty folder that commands run in."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def cli(here, capsys):
-    """`cli("train", ...)` in an empty folder; returns (exit code, stdout, stderr)."""
-
-    def call(*arguments):
-        code = run([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
-
-
 def contents(folder="run"):
     """Every file in a folder, by its path."""
     return {path: path.read_bytes() for path in sorted(Path(folder).rglob("*")) if path.is_file()}
