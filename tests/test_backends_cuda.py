@@ -273,7 +273,7 @@ def test_a_broken_cupy_says_how_to_mend_it(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_wheel_that_is_recorded_but_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr(
-        "anyarray_mlp.backends.selection._distribution_version",
+        "anyarray_mlp.backends.selection.distribution_version",
         lambda name: "14.2.0" if name == "cupy-cuda12x" else None,
     )
     with pytest.raises(
@@ -352,7 +352,7 @@ def test_where_no_library_works_the_first_reason_is_given(monkeypatch: pytest.Mo
     monkeypatch.setattr(cuda, "driver", lambda: Driver(0, 13000))
     present = {"numpy": object()}
     monkeypatch.setattr("importlib.util.find_spec", present.get)
-    monkeypatch.setattr("anyarray_mlp.backends.selection._distribution_version", lambda name: None)
+    monkeypatch.setattr("anyarray_mlp.backends.selection.distribution_version", lambda name: None)
     with pytest.raises(BackendUnavailableError, match=r"cupy, which is not installed: pip install"):
         select_backend(device="cuda")
     assert select_backend(device="auto").name == "numpy"

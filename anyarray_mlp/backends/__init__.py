@@ -14,6 +14,7 @@ from anyarray_mlp.backends.selection import (
     BackendStatus,
     backend_statuses,
     check_choice,
+    distribution_version,
     parse_device,
     select_backend,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "Step",
     "backend_statuses",
     "check_choice",
+    "distribution_version",
     "parse_device",
     "select_backend",
 ]

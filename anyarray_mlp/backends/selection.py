@@ -174,7 +174,7 @@ def require_installed(name: str) -> None:
     """Raise `BackendUnavailableError`, with the command that installs it, where a library is absent."""
     library = BACKENDS[name]
     if importlib.util.find_spec(library.module) is None:
-        recorded = [d for d in library.distributions if _distribution_version(d)]
+        recorded = [d for d in library.distributions if distribution_version(d)]
         if recorded:
             # Two CuPy wheels share one folder: uninstalling either empties it and leaves the other's record.
             raise BackendUnavailableError(
@@ -208,10 +208,11 @@ def _status(name: str) -> BackendStatus:
 
 
 def _version(library: Library) -> str | None:
-    return next(filter(None, map(_distribution_version, library.distributions)), None)
+    return next(filter(None, map(distribution_version, library.distributions)), None)
 
 
-def _distribution_version(distribution: str) -> str | None:
+def distribution_version(distribution: str) -> str | None:
+    """The version of what is installed by this name, or None."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from anyarray_mlp import streams
-from anyarray_mlp.backends import Backend
+from anyarray_mlp.backends import Backend, distribution_version
 
 #: Raised where what a checkpoint holds, or what it means, changes.
 STATE_VERSION = 1
@@ -27,10 +26,8 @@ def environment(backend: Backend, metadata: dict[str, str]) -> dict[str, Any]:
         name: value for name, value in metadata.items() if name not in ("dtype", "python", "target")
     }
     for distribution in ("numpy", "scipy"):
-        try:
-            found[distribution] = version(distribution)
-        except PackageNotFoundError:
-            continue
+        if version := distribution_version(distribution):
+            found[distribution] = version
     found["machine"] = platform.machine()
     if backend.device == "cpu":
         found["threads"] = threads(backend)

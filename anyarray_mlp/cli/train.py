@@ -708,10 +708,8 @@ def describe(prepared: Prepared, mlp: MLP, backend: Backend, settings: dict[str,
 
 def metadata(backend: Backend, target_names: tuple[str, ...]) -> dict[str, str]:
     """What the model was made with, and a table's columns that it predicts."""
-    from importlib.metadata import PackageNotFoundError, version
-
     from anyarray_mlp import __version__, streams
-    from anyarray_mlp.backends import BACKENDS
+    from anyarray_mlp.backends import BACKENDS, distribution_version
 
     found = {
         "anyarray_mlp": __version__,
@@ -725,10 +723,8 @@ def metadata(backend: Backend, target_names: tuple[str, ...]) -> dict[str, str]:
     if target_names:
         found["target"] = json.dumps(target_names)
     for distribution in BACKENDS[backend.name].distributions:
-        try:
-            found[distribution] = version(distribution)
-        except PackageNotFoundError:
-            continue
+        if version := distribution_version(distribution):
+            found[distribution] = version
     return found
 
 

@@ -130,9 +130,8 @@ def checked_rates(schedule: Schedule, step: int, count: int) -> NDArray[np.float
     numbers = array.shape == (count,) and array.dtype.kind in "fiu"
     if not numbers or not np.all((array >= 0) & (array < math.inf)):
         refused = (k for k in range(count) if not (is_real(rates[k]) and 0 <= rates[k] < math.inf))
-        bad = next(
-            refused, 0
-        )  # 0 where it is a kind of number that NumPy has not, such as a Fraction
+        # The first where all are numbers of a kind that NumPy has not, such as a Fraction.
+        bad = next(refused, 0)
         raise UsageError(
             f"The learning rate of step {step + bad} must be a number of at least 0 and finite, got "
             f"{shown(rates[bad])}: see the function that was given as its schedule."
