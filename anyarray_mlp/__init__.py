@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from anyarray_mlp.backends import Backend, backend_statuses, select_backend
+    from anyarray_mlp.backprop import check_backprop
     from anyarray_mlp.errors import AnyArrayMLPError
     from anyarray_mlp.estimators import (
         CollapsedFitWarning,
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
         load_model,
         save_model,
     )
-    from anyarray_mlp.model import MLP
-    from anyarray_mlp.optimizers import (
+    from anyarray_mlp.network.mlp import MLP
+    from anyarray_mlp.network.optimizers import (
         Optimizer,
         adam,
         adamw,
@@ -29,14 +30,15 @@ if TYPE_CHECKING:
         rmsprop,
         sgd,
     )
-    from anyarray_mlp.trained import TrainedModel
+    from anyarray_mlp.parity.finite_differences import gradcheck
+    from anyarray_mlp.pipeline.trained_model import TrainedModel
     from anyarray_mlp.training import EarlyStopping, Epoch, Fit, fit, predict, train
 
 __version__ = "0.1.0"
 
 #: Where each public name lives.
 HOMES = {
-    "MLP": "model",
+    "MLP": "network.mlp",
     "AnyArrayMLPError": "errors",
     "Backend": "backends",
     "CollapsedFitWarning": "estimators",
@@ -45,20 +47,22 @@ HOMES = {
     "Fit": "training",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
-    "Optimizer": "optimizers",
-    "TrainedModel": "trained",
-    "adam": "optimizers",
-    "adamw": "optimizers",
+    "Optimizer": "network.optimizers",
+    "TrainedModel": "pipeline.trained_model",
+    "adam": "network.optimizers",
+    "adamw": "network.optimizers",
     "backend_statuses": "backends",
+    "check_backprop": "backprop",
     "fit": "training",
+    "gradcheck": "parity.finite_differences",
     "load_model": "estimators",
-    "momentum": "optimizers",
-    "nesterov": "optimizers",
+    "momentum": "network.optimizers",
+    "nesterov": "network.optimizers",
     "predict": "training",
-    "rmsprop": "optimizers",
+    "rmsprop": "network.optimizers",
     "save_model": "estimators",
     "select_backend": "backends",
-    "sgd": "optimizers",
+    "sgd": "network.optimizers",
     "train": "training",
 }
 
@@ -77,7 +81,9 @@ __all__ = [
     "adam",
     "adamw",
     "backend_statuses",
+    "check_backprop",
     "fit",
+    "gradcheck",
     "load_model",
     "momentum",
     "nesterov",

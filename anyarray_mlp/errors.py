@@ -1,4 +1,4 @@
-"""The exceptions of the package, each with the exit code that the command line ends with.
+"""The exceptions of the package, each with the exit code that the command line ends with; how bad findings are.
 
 AnyArrayMLPError                       1  unexpected
 ├── UsageError (ValueError)            2  a parameter or a flag that cannot be
@@ -16,7 +16,11 @@ A message is one line: what is wrong, where, and what to do.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
+
+#: How bad a finding of `diagnosis` or `backprop` is, the worst first.
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
 class AnyArrayMLPError(Exception):

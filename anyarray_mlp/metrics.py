@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anyarray_mlp.checking.messages import shown
+from anyarray_mlp.checking.names import find_name
+from anyarray_mlp.checking.options import with_known_options
+from anyarray_mlp.checking.values import checked_weight
 from anyarray_mlp.errors import DataError, UsageError
-from anyarray_mlp.messages import shown
-from anyarray_mlp.model import MLP
-from anyarray_mlp.names import find_name
-from anyarray_mlp.options import with_known_options
-from anyarray_mlp.values import checked_weight
+from anyarray_mlp.network.mlp import MLP
 
 Host = NDArray[Any]
 TASKS = ("classification", "multilabel", "regression")

@@ -11,8 +11,8 @@ import hashlib
 
 import numpy as np
 
+from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.messages import shown
 
 #: Version of the streams: the same version, stream and seed give the same bits. A new one for any change of them.
 VERSION = "2"

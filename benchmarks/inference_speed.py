@@ -38,7 +38,7 @@ def anyarray(backend: str) -> Callable[..., Callable[[], float]]:
 
     def make(workload: Workload, rows: int, calls: int) -> Callable[[], float]:
         from anyarray_mlp import MLP, select_backend
-        from anyarray_mlp.inference import Predictor
+        from anyarray_mlp.training.predicting import Predictor
 
         mlp = MLP(workload.sizes, activation=workload.activation)
         predictor = Predictor(mlp, mlp.initialize(0), select_backend(backend))

@@ -21,7 +21,7 @@ import numpy as np
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 from anyarray_mlp.backends import Backend, select_backend
-from anyarray_mlp.model import MLP
+from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.training import fit, to_leaves
 
 MODES = {"plain": False, "two slices": True, "one slice": "fast"}

@@ -33,8 +33,8 @@ def measure(library: str, network: str, mode: str, dtype: str, width: int, batch
     import numpy as np
 
     from anyarray_mlp.backends import select_backend
-    from anyarray_mlp.model import MLP
-    from anyarray_mlp.optimizers import OPTIMIZERS
+    from anyarray_mlp.network.mlp import MLP
+    from anyarray_mlp.network.optimizers import OPTIMIZERS
     from anyarray_mlp.training import fresh_state, step_inputs, to_leaves, training_step
 
     activation, solver = NETWORKS[network]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from anyarray_mlp.backends import select_backend
 from anyarray_mlp.errors import BackendUnavailableError
-from anyarray_mlp.model import MLP
+from anyarray_mlp.network.mlp import MLP
 from benchmarks.reproducible_matrix import MODES, NETWORKS, digits_hash
 
 LIBRARIES = {"cuda": ("cupy", "torch", "jax"), "cpu": ("array_api_strict", "torch", "jax")}

@@ -134,8 +134,8 @@ def xla(flags: str) -> dict[str, str]:
 
 def in_parts(count: int) -> Callable[[Any], Any]:
     """Networks that take each batch in so many uneven parts."""
-    from anyarray_mlp.accumulation import loss_and_grad_in_parts
-    from anyarray_mlp.model import MLP
+    from anyarray_mlp.network.accumulation import loss_and_grad_in_parts
+    from anyarray_mlp.network.mlp import MLP
 
     class CutMLP(MLP):
         def loss_and_grad(
@@ -160,7 +160,7 @@ def torch_compiled(mlp: Any) -> Any:
     import torch
 
     from anyarray_mlp.arithmetic.reproducible import unwrap
-    from anyarray_mlp.model import MLP
+    from anyarray_mlp.network.mlp import MLP
 
     graphs: dict[Any, Any] = {}
 
@@ -195,7 +195,7 @@ def run_all(environment: Environment, epochs: int, mnist: str | None) -> dict[st
     import warnings
 
     from anyarray_mlp.backends import select_backend
-    from anyarray_mlp.model import MLP
+    from anyarray_mlp.network.mlp import MLP
     from anyarray_mlp.training import fit
 
     warnings.simplefilter("ignore")

@@ -36,8 +36,8 @@ def anyarray(backend_name: str) -> Callable[[Data], Callable[[], Iterator[Any]]]
     def make(data: Data) -> Callable[[], Iterator[Any]]:
         from anyarray_mlp import MLP, adam, select_backend, train
         from anyarray_mlp.data import Shuffler
-        from anyarray_mlp.inference import Predictor
-        from anyarray_mlp.schedules import make_schedule
+        from anyarray_mlp.network.schedules import make_schedule
+        from anyarray_mlp.training.predicting import Predictor
 
         x, y, test, _ = data
         mlp, backend = MLP(SIZES), select_backend(backend_name)

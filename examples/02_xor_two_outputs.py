@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp import MLP, Fit, fit, predict, select_backend
-from anyarray_mlp.diagnosis import check_backprop
+from anyarray_mlp.backprop import check_backprop
 from examples.common import BLUE, ORANGE, Options, Report, drawing, run
 
 Array = Any

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp import MLP, Fit, fit, momentum, predict, select_backend
+from anyarray_mlp.backprop import check_backprop
 from anyarray_mlp.data import Preprocessor, load, split_indices
-from anyarray_mlp.diagnosis import check_backprop
 from examples.common import BLUE, GREEN, GREY, ORANGE, PERCENT, RED, Options, Report, drawing, run
 
 Array = Any

@@ -20,8 +20,9 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
 from anyarray_mlp import MLP, fit, predict, select_backend
+from anyarray_mlp.backprop import check_backprop
 from anyarray_mlp.data import Dataset, Preprocessor, load
-from anyarray_mlp.diagnosis import check_backprop, diagnosed_fit
+from anyarray_mlp.diagnosis import diagnosed_fit
 from examples.common import BLUE, GREY, ORANGE, PERCENT, Options, Report, data_folder, drawing, run
 
 Array = Any

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp import MLP, fit, predict, select_backend
-from anyarray_mlp.diagnosis import check_backprop
+from anyarray_mlp.backprop import check_backprop
 from examples.common import (
     BLUE,
     PERCENT,

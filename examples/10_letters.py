@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp import MLP, fit, predict, select_backend
+from anyarray_mlp.backprop import check_backprop
 from anyarray_mlp.data import Preprocessor, TargetEncoder, load, split_indices
-from anyarray_mlp.diagnosis import check_backprop, diagnosed_fit
+from anyarray_mlp.diagnosis import diagnosed_fit
 from examples.common import (
     BLUE,
     GREEN,

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp import MLP, Fit, fit, predict, select_backend
+from anyarray_mlp.backprop import check_backprop
 from anyarray_mlp.data import Preprocessor, TargetEncoder, load
-from anyarray_mlp.diagnosis import check_backprop
 from examples.common import (
     COLOURS,
     PERCENT,

@@ -32,11 +32,11 @@ from anyarray_mlp.errors import (
     ModelFileError,
     UsageError,
 )
-from anyarray_mlp.inference import dense
-from anyarray_mlp.model import MLP
+from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.persistence import Checkpoint, read_checkpoint, save_checkpoint
 from anyarray_mlp.persistence.container import DTYPES
-from anyarray_mlp.trained import TrainedModel
+from anyarray_mlp.pipeline.trained_model import TrainedModel
+from anyarray_mlp.training.predicting import dense
 
 SECONDS = 1.0  # of CPU time, for one file
 FREE_BYTES = 64 << 20  # contract: loading peaks at twice the file and this

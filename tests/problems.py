@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.functional import ACTIVATIONS, FUSED_LOSSES, LOSSES, OUTPUTS
-from anyarray_mlp.model import MLP
+from anyarray_mlp.network.functional import ACTIVATIONS, FUSED_LOSSES, LOSSES, OUTPUTS
+from anyarray_mlp.network.mlp import MLP
 
 #: Every output with every loss that goes with it.
 PAIRS = [*FUSED_LOSSES, *((output, loss) for output in OUTPUTS for loss in LOSSES)]

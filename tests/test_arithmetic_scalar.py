@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from anyarray_mlp.arithmetic import scalar
-from anyarray_mlp.initializers import orthonormal_columns, standard_normal
 from anyarray_mlp.metrics import mean_squared_error, r2
+from anyarray_mlp.network.initializers import orthonormal_columns, standard_normal
 
 draw = random.Random(0)
 CASES: dict[str, tuple[Callable[[Any], Any], list[float]]] = {

@@ -24,7 +24,7 @@ from anyarray_mlp import load_model
 from anyarray_mlp.cli import run
 from anyarray_mlp.errors import ModelFileError
 from anyarray_mlp.persistence import files, load
-from anyarray_mlp.trained import TrainedModel
+from anyarray_mlp.pipeline.trained_model import TrainedModel
 from tests.datasets import shared_data
 
 
@@ -406,7 +406,7 @@ def test_gradcheck_passes_and_shows_one_network(cli):
 
 
 def test_a_wrong_gradient_ends_with_code_1_and_names_the_parameter(cli, monkeypatch):
-    import anyarray_mlp.model as model
+    import anyarray_mlp.network.mlp as model
 
     right = model.ACTIVATIONS["tanh"]
     monkeypatch.setitem(model.ACTIVATIONS, "tanh", lambda xp, z: (right(xp, z)[0], lambda da: da))
@@ -682,9 +682,9 @@ def test_overwrite_without_out_replaces_the_run_of_the_data(cli, here):
 
 
 def test_help_names_every_activation_loss_and_score(cli):
-    from anyarray_mlp.functional import ACTIVATIONS
     from anyarray_mlp.metrics import METRICS
-    from anyarray_mlp.model import LOSS_NAMES
+    from anyarray_mlp.network.functional import ACTIVATIONS
+    from anyarray_mlp.network.mlp import LOSS_NAMES
 
     text = " ".join(cli("train", "--help")[1].split())
     missing = [name for name in (*ACTIVATIONS, *LOSS_NAMES, *METRICS) if name not in text]

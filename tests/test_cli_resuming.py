@@ -17,9 +17,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anyarray_mlp.cli import environment, resuming, run
+from anyarray_mlp.cli import resuming, run
 from anyarray_mlp.persistence import DirectoryLock, load, load_checkpoint, save_checkpoint
 from anyarray_mlp.persistence.checkpoint import checkpoint_path
+from anyarray_mlp.pipeline.environment import environment as whole_environment
+from anyarray_mlp.pipeline.environment import versions as own_versions
 
 ROOT = Path(__file__).parent.parent
 TRAIN = ("train", "iris", "--hidden", 4, "--quiet", "--out", "run", "--epochs")
@@ -103,17 +105,17 @@ def test_a_run_that_diverged_does_not_go_on(cli):
 @contextlib.contextmanager
 def diverging_in_epoch(number):
     """The loss of a run is infinite from this epoch on."""
-    from anyarray_mlp.training import epochs
+    from anyarray_mlp.training import loop
 
     calls = []
-    divergence = epochs.divergence
+    divergence = loop.divergence
 
     def found(*arguments):
         calls.append(arguments)
         return "The loss became inf" if len(calls) >= number else divergence(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(epochs, "divergence", found)
+        patch.setattr(loop, "divergence", found)
         yield
 
 
@@ -472,7 +474,7 @@ def test_a_damaged_checkpoint_is_a_warning_in_one_line(cli, monkeypatch):
 
 def test_other_versions_and_threads_are_told_in_a_line(cli, trained_run, monkeypatch):
     put(trained_run["plain"])
-    here_and_now = environment.environment
+    here_and_now = whole_environment
 
     def elsewhere(backend, metadata):
         return here_and_now(backend, metadata) | {"numpy": "9.9", "threads": 77, "machine": "vax"}
@@ -491,7 +493,7 @@ def test_other_versions_and_threads_are_told_in_a_line(cli, trained_run, monkeyp
 
 def test_a_reproducible_run_depends_on_the_arithmetic_alone(cli, monkeypatch):
     assert cli(*TRAIN, 1, "--reproducible")[0] == 0
-    here_and_now = environment.environment
+    here_and_now = whole_environment
     for changed, warned in ({"numpy": "9.9", "threads": 77}, False), ({"arithmetic": "x"}, True):
         monkeypatch.setattr(
             resuming, "environment", lambda *given, changed=changed: here_and_now(*given) | changed
@@ -503,7 +505,7 @@ def test_a_reproducible_run_depends_on_the_arithmetic_alone(cli, monkeypatch):
 
 def test_versions_that_make_another_run_are_refused(cli, trained_run, monkeypatch):
     put(trained_run["plain"])
-    monkeypatch.setattr(resuming, "versions", lambda: environment.versions() | {"state": 9})
+    monkeypatch.setattr(resuming, "versions", lambda: own_versions() | {"state": 9})
     error = refused(cli)
     assert "checkpoint-0000000003.safetensors" in error
     assert "state was 1 and is 9" in error
@@ -633,7 +635,7 @@ def test_a_run_without_a_checkpoint_does_not_start_again_in_silence(cli):
 def test_an_interrupt_within_the_first_epoch_replaces_nothing(cli, monkeypatch):
     from anyarray_mlp.training import signals
 
-    monkeypatch.setattr("anyarray_mlp.training.epochs.STEPS_PER_RUN", 1)
+    monkeypatch.setattr("anyarray_mlp.training.loop.STEPS_PER_RUN", 1)
     handled = signals.Interrupted.is_set
     monkeypatch.setattr(
         signals.Interrupted,

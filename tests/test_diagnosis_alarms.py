@@ -14,8 +14,8 @@ from anyarray_mlp.data import Preprocessor
 from anyarray_mlp.diagnosis import Diagnosis, diagnosed_fit
 from anyarray_mlp.diagnosis.data_summary import DataSummary, summarize_data
 from anyarray_mlp.diagnosis.held_out import shift_between
+from anyarray_mlp.diagnosis.record import RunRecord
 from anyarray_mlp.diagnosis.report import diagnose_run
-from anyarray_mlp.diagnosis.run_record import RunRecord
 from anyarray_mlp.errors import UsageError
 
 RNG = np.random.default_rng(11)

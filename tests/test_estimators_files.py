@@ -16,7 +16,7 @@ from sklearn.exceptions import NotFittedError
 from anyarray_mlp import MLPClassifier, MLPRegressor, load_model, save_model
 from anyarray_mlp.errors import ModelFileError, OutputExistsError, UsageError
 from anyarray_mlp.persistence import ModelFile, load, save
-from anyarray_mlp.trained import TrainedModel
+from anyarray_mlp.pipeline.trained_model import TrainedModel
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning",

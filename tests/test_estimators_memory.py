@@ -12,7 +12,7 @@ import pytest
 
 from anyarray_mlp import MLP, MLPClassifier, select_backend
 from anyarray_mlp.data import Preprocessor, TargetEncoder
-from anyarray_mlp.trained import TrainedModel
+from anyarray_mlp.pipeline.trained_model import TrainedModel
 from tests.beds import require_library
 
 pytestmark = pytest.mark.filterwarnings(

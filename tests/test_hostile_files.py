@@ -19,9 +19,9 @@ from anyarray_mlp.data import Preprocessor, TargetEncoder
 from anyarray_mlp.data.labels import MAX_CHARACTERS
 from anyarray_mlp.diagnosis.report import load_diagnosis
 from anyarray_mlp.errors import DataError, ModelFileError, OutOfMemoryError, UsageError
-from anyarray_mlp.model import MLP
+from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.persistence import RunFolder, read_checkpoint
-from anyarray_mlp.trained import TrainedModel
+from anyarray_mlp.pipeline.trained_model import TrainedModel
 from tests import fuzzing, malformed_reports
 
 pytestmark = pytest.mark.filterwarnings("ignore::anyarray_mlp.estimators.CollapsedFitWarning")
@@ -369,7 +369,7 @@ def test_texts_that_would_take_more_room_than_the_bound_are_not_trained_into_a_f
 OUT_OF_MEMORY = """
 import contextlib, io, resource, sys
 import numpy as np, pandas, sklearn.metrics
-import anyarray_mlp.cli, anyarray_mlp.cli.evaluate, anyarray_mlp.trained
+import anyarray_mlp.cli, anyarray_mlp.cli.evaluate, anyarray_mlp.pipeline.trained_model
 from anyarray_mlp.backends import select_backend
 select_backend("numpy")
 model, *sources = sys.argv[1:]

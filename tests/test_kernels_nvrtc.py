@@ -17,14 +17,14 @@ import pytest
 
 from anyarray_mlp import MLP
 from anyarray_mlp.backends import Backend, select_backend
-from anyarray_mlp.backends.cuda_kernels import EXPRESSIONS, TYPES, Kernel, kernel
-from anyarray_mlp.backends.numpy_replay import NumpyLibrary
-from anyarray_mlp.backends.replay import Replay
-from anyarray_mlp.functional import ACTIVATIONS, FUSED_LOSSES, LOSSES, OUTPUTS
-from anyarray_mlp.optimizers import OPTIMIZERS
+from anyarray_mlp.backends.replay.binding import Replay
+from anyarray_mlp.backends.replay.cuda_kernels import EXPRESSIONS, TYPES, Kernel, kernel
+from anyarray_mlp.backends.replay.numpy_library import NumpyLibrary
+from anyarray_mlp.network.functional import ACTIVATIONS, FUSED_LOSSES, LOSSES, OUTPUTS
+from anyarray_mlp.network.optimizers import OPTIMIZERS
 from anyarray_mlp.training import on_device, step_inputs, training_step
 from benchmarks.workloads import CPU
-from tests.test_compile import problem, start
+from tests.test_backends_replay import problem, start
 
 #: What CuPy compiles with: numbers too small are zero in float32, the rest is NVRTC's default.
 OPTIONS = ("-arch=compute_90", "-ftz=true")

@@ -11,7 +11,6 @@ from sklearn.metrics import r2_score, roc_auc_score
 from anyarray_mlp import MLP
 from anyarray_mlp.backends import select_backend
 from anyarray_mlp.errors import DataError, UsageError
-from anyarray_mlp.inference import to_leaves
 from anyarray_mlp.metrics import (
     METRICS,
     accuracy,
@@ -24,6 +23,7 @@ from anyarray_mlp.metrics import (
     r2,
 )
 from anyarray_mlp.training import Evaluation, fit
+from anyarray_mlp.training.predicting import to_leaves
 
 GENERATOR = np.random.default_rng(0)
 

@@ -28,12 +28,12 @@ from dataclasses import replace
 from benchmarks.mutation import judge, mutants, path_of, prepare, sample
 
 chosen = {}
-for module, text in {"optimizers": "m -= g * (1.0 - beta_1)", "metrics": "1.0 + residual / total"}.items():
+for module, text in {"network.optimizers": "m -= g * (1.0 - beta_1)", "metrics": "1.0 + residual / total"}.items():
     every = mutants(module)
     (named,) = (m for m in every if text in m.new)
     chosen[module] = [named, *sample([m for m in every if m is not named], 6)]
-unseen = replace(chosen["optimizers"][0], place="a comment", source=path_of("optimizers").read_text() + "# more")
-chosen["optimizers"].append(unseen)
+steps = chosen["network.optimizers"]
+steps.append(replace(steps[0], place="a comment", source=path_of(steps[0].module).read_text() + "# more"))
 with tempfile.TemporaryDirectory() as cache:
     prepare(cache)
     tallies = [judge(module, some, 2) for module, some in chosen.items()]

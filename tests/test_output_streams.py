@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from anyarray_mlp.cli import output, run
-from anyarray_mlp.trained import TrainedModel
+from anyarray_mlp.pipeline.trained_model import TrainedModel
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="closes descriptors by the shell")
 ROOT = Path(__file__).parent.parent

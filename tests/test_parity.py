@@ -16,7 +16,7 @@ from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.backends import Backend, backend_statuses, select_backend
 from anyarray_mlp.backends.numpy_backend import NumpyBackend
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
-from anyarray_mlp.functional import ACTIVATIONS
+from anyarray_mlp.network.functional import ACTIVATIONS
 from anyarray_mlp.parity import Case, Report, all_cases, compare, make_case
 from anyarray_mlp.parity.cases import MANY_ROWS, PAIRS, activation_cases, pair_cases
 from anyarray_mlp.parity.comparison import reference

@@ -17,7 +17,7 @@ import pytest
 from anyarray_mlp.backends import BackendStatus
 from anyarray_mlp.cli import run
 from anyarray_mlp.cli.parity import percent
-from anyarray_mlp.model import MLP
+from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.parity import Comparison, Departure, Report, make_case
 from tests.beds import require_library
 

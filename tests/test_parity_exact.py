@@ -15,7 +15,7 @@ from anyarray_mlp.arithmetic.plain import CREATION
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.backends.reproducible import PROBED
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.functional import ACTIVATIONS
+from anyarray_mlp.network.functional import ACTIVATIONS
 from anyarray_mlp.parity import compare, compare_exactly, make_case
 from anyarray_mlp.parity.cases import exact_cases
 from anyarray_mlp.parity.subjects import NEEDED_EXACTLY

@@ -42,7 +42,7 @@ from anyarray_mlp.persistence import (
 )
 from anyarray_mlp.persistence.container import DTYPES, decode, encode
 from anyarray_mlp.persistence.model_file import KIND, SECTIONS
-from anyarray_mlp.trained import TrainedModel
+from anyarray_mlp.pipeline.trained_model import TrainedModel
 
 GOLDEN = Path(__file__).parent / "golden"
 MIB = 1 << 20

@@ -14,14 +14,14 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from anyarray_mlp.accumulation import loss_and_grad_in_parts
 from anyarray_mlp.arithmetic.probe import probe
 from anyarray_mlp.arithmetic.reproducible import Array, ReproducibleNamespace
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.backends.numpy_backend import NumpyBackend
 from anyarray_mlp.backends.reproducible import PROBED, ReproducibleBackend
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
-from anyarray_mlp.model import MLP
+from anyarray_mlp.network.accumulation import loss_and_grad_in_parts
+from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.training import Fit, fit
 
 NETWORKS: dict[str, tuple[MLP, dict[str, Any]]] = {

@@ -13,9 +13,9 @@ from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.backends import select_backend
 from anyarray_mlp.data import Shuffler
 from anyarray_mlp.errors import DataError, DivergedError, UsageError
-from anyarray_mlp.model import MLP
-from anyarray_mlp.optimizers import adam, sgd
-from anyarray_mlp.schedules import ReduceOnPlateau, constant
+from anyarray_mlp.network.mlp import MLP
+from anyarray_mlp.network.optimizers import adam, sgd
+from anyarray_mlp.network.schedules import ReduceOnPlateau, constant
 from anyarray_mlp.training import (
     EarlyStopping,
     batches,

@@ -47,8 +47,8 @@ class CupyBackend(Backend):
         """Steps captured in a CUDA graph, a plain loop where that cannot be; on this device."""
         run = super().compile(step)
         if type(self.xp) is PlainNamespace and (steps is None or steps >= FEW_STEPS):
-            from anyarray_mlp.backends.cupy_replay import CupyLibrary
-            from anyarray_mlp.backends.replay import Replay
+            from anyarray_mlp.backends.replay.binding import Replay
+            from anyarray_mlp.backends.replay.cupy_library import CupyLibrary
 
             with self.cuda_device:
                 run = Replay(step, self.xp, CupyLibrary(), run)

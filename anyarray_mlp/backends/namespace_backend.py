@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic.plain import CREATION, PlainNamespace
 from anyarray_mlp.backends.base import Array, Backend
+from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import BackendUnavailableError, UsageError, in_a_line
-from anyarray_mlp.messages import shown
 
 
 class NamespaceBackend(Backend):

@@ -14,11 +14,11 @@ import numpy as np
 from anyarray_mlp.backends import cuda
 from anyarray_mlp.backends.base import Backend
 from anyarray_mlp.backends.reproducible import ReproducibleBackend
+from anyarray_mlp.checking.messages import shown
+from anyarray_mlp.checking.names import find_name
+from anyarray_mlp.checking.options import with_known_options
+from anyarray_mlp.checking.values import refuse
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
-from anyarray_mlp.messages import shown
-from anyarray_mlp.names import find_name
-from anyarray_mlp.options import with_known_options
-from anyarray_mlp.values import refuse
 
 
 @dataclass(frozen=True)

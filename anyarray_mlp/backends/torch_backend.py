@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
 from anyarray_mlp.backends.base import Array, Backend, Run, Step
-from anyarray_mlp.backends.replay import Replay, ReplayedCall
+from anyarray_mlp.backends.replay.binding import Replay, ReplayedCall
 
 
 class TorchBackend(Backend):
@@ -92,7 +92,7 @@ class TorchBackend(Backend):
         plain = super().compile(step)
         if type(self.xp) is not PlainNamespace or self.torch_device.type not in ("cpu", "cuda"):
             return plain
-        from anyarray_mlp.backends.torch_replay import TorchLibrary
+        from anyarray_mlp.backends.replay.torch_library import TorchLibrary
 
         return Replay(step, self.xp, TorchLibrary(self.torch_device), plain)
 
@@ -100,7 +100,7 @@ class TorchBackend(Backend):
         """The function; on a CPU calls with few rows are recorded and replayed, which is several times as fast."""
         if type(self.xp) is not PlainNamespace or self.torch_device.type != "cpu":
             return super().jit(function)
-        from anyarray_mlp.backends.torch_replay import TorchLibrary
+        from anyarray_mlp.backends.replay.torch_library import TorchLibrary
 
         return ReplayedCall(function, self.xp, TorchLibrary(self.torch_device))
 

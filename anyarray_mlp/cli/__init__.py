@@ -16,10 +16,10 @@ from typing import Any
 import click
 
 from anyarray_mlp import __version__
+from anyarray_mlp.checking.messages import shown_path
 from anyarray_mlp.cli.output import prepare_streams, reason, tell
 from anyarray_mlp.cli.spelling import unknown_command
 from anyarray_mlp.errors import AnyArrayMLPError, StorageError
-from anyarray_mlp.messages import shown_path
 
 #: Every command: what it does, in the order that `--help` lists them.
 COMMANDS = {
@@ -101,7 +101,7 @@ def run(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return fail("Interrupted.", EXIT_INTERRUPTED)
     except (MemoryError, RuntimeError) as error:
-        from anyarray_mlp.backends.out_of_memory import out_of_memory
+        from anyarray_mlp.checking.out_of_memory import out_of_memory
 
         shortage = out_of_memory(error)
         if shortage is None:

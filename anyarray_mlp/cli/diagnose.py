@@ -25,7 +25,7 @@ def command(subject: str, as_json: bool) -> int:
     The exit code is 1 where something is wrong.
     """
     if subject.endswith(".py"):
-        from anyarray_mlp.diagnosis import check_file
+        from anyarray_mlp.backprop import check_file
 
         report = check_file(subject)
         result(report.to_json() if as_json else str(report))

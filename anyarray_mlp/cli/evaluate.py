@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from anyarray_mlp.checking.messages import counted, shown_path
 from anyarray_mlp.cli.figures import figure
 from anyarray_mlp.cli.options import (
     DATA,
@@ -24,7 +25,6 @@ from anyarray_mlp.cli.unknown_categories import (
     unknown_categories_option,
     without_unknown,
 )
-from anyarray_mlp.messages import counted, shown_path
 
 
 @click.command(cls=Command)
@@ -59,7 +59,7 @@ def command(
     from anyarray_mlp.backends import select_backend
     from anyarray_mlp.data import load
     from anyarray_mlp.persistence.plain_json import plain
-    from anyarray_mlp.trained import TrainedModel
+    from anyarray_mlp.pipeline.trained_model import TrainedModel
 
     trained = TrainedModel.load(model)
     dropped: Any = (drop,) if isinstance(drop, str) else drop or ()

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from anyarray_mlp.checking.messages import counted
 from anyarray_mlp.cli.options import COUNT, NATURAL, SIZES, Kind, Kinds, json_option
 from anyarray_mlp.cli.output import result
 from anyarray_mlp.cli.spelling import Command
-from anyarray_mlp.messages import counted
 
 if TYPE_CHECKING:
-    from anyarray_mlp.gradcheck import Gradcheck
-    from anyarray_mlp.model import MLP
+    from anyarray_mlp.network.mlp import MLP
+    from anyarray_mlp.parity.finite_differences import Gradcheck
 
 
 #: What a check can go through in a reasonable time.
@@ -54,8 +54,8 @@ def command(
     """
     from anyarray_mlp.backends import select_backend
     from anyarray_mlp.errors import UsageError
-    from anyarray_mlp.functional import ACTIVATIONS, LOSS_NAMES, OUTPUTS
-    from anyarray_mlp.model import MLP, check_pair
+    from anyarray_mlp.network.functional import ACTIVATIONS, LOSS_NAMES, OUTPUTS
+    from anyarray_mlp.network.mlp import MLP, check_pair
 
     sizes = (inputs, *hidden, outputs)
     if output is not None and loss is not None:
@@ -109,7 +109,7 @@ def command(
 def check(network: MLP, xp: Any, batch_size: int, seed: int) -> Gradcheck:
     """The check of one network on a random batch."""
     from anyarray_mlp import streams
-    from anyarray_mlp.gradcheck import gradcheck
+    from anyarray_mlp.parity.finite_differences import gradcheck
 
     generator = streams.generator("gradcheck batch", seed)
     x = generator.normal(size=(batch_size, network.sizes[0]))

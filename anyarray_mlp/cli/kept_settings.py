@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
+from anyarray_mlp.checking.messages import suggestion
 from anyarray_mlp.cli.flags import kept_path, to_keep
 from anyarray_mlp.cli.options import Names, Sizes
 from anyarray_mlp.errors import DataError
-from anyarray_mlp.messages import suggestion
 from anyarray_mlp.persistence import RunFolder
 
 #: What a command line says of this call alone.

@@ -7,12 +7,13 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 import click
 
+from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.cli.flags import flag
-from anyarray_mlp.messages import shown
+from anyarray_mlp.errors import UsageError
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -22,10 +23,10 @@ SOLVERS = ("sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "lbfgs")
 
 #: Where the names of a kind are listed; imported when one is checked.
 TABLES = {
-    "activation": ("functional", "ACTIVATIONS"),
-    "output": ("functional", "OUTPUTS"),
-    "loss": ("functional", "LOSS_NAMES"),
-    "initializer": ("initializers", "INITIALIZERS"),
+    "activation": ("network.functional", "ACTIVATIONS"),
+    "output": ("network.functional", "OUTPUTS"),
+    "loss": ("network.functional", "LOSS_NAMES"),
+    "initializer": ("network.initializers", "INITIALIZERS"),
     "metric": ("metrics", "METRICS"),
     "backend": ("backends", "BACKENDS"),
 }
@@ -258,7 +259,7 @@ def integer(text: str) -> int:
 
 def one_of(kind: str, text: str, known: Iterable[str]) -> str:
     """The canonical name of a text; `ValueError` with the known names and what may have been meant."""
-    from anyarray_mlp.names import canonical, meant
+    from anyarray_mlp.checking.names import canonical, meant
 
     names = tuple(known)
     found: str = canonical(kind, text, names)
@@ -288,6 +289,30 @@ DEVICE = Text("cpu, cuda, cuda:N or auto")
 DATA = DataName("a built-in set, a table, an .npz or a folder of images")
 MODEL = PathName("a model file or a run's folder")
 COLUMN = Text("the name of a column, or its place from 0")
+
+
+def class_weight(text: str | None) -> Literal["balanced"] | dict[str, float] | None:
+    """What "balanced" or LABEL=WEIGHT,... means; `UsageError` for another text."""
+    if text is None:
+        return None
+    if text.strip().casefold() == "balanced":
+        return "balanced"
+    weights: dict[str, float] = {}
+    for entry in text.split(","):
+        label, separator, weight = entry.rpartition("=")
+        try:
+            number = NON_NEGATIVE.parse(weight)
+        except ValueError:
+            separator = ""
+        if not separator:
+            raise UsageError(
+                f"--class-weight {shown(text)} is neither 'balanced' nor LABEL=WEIGHT,... with weights of at "
+                f"least 0: mend {shown(entry)}."
+            )
+        if label in weights:
+            raise UsageError(f"--class-weight gives {shown(label)} two weights: give one.")
+        weights[label] = number
+    return weights
 
 
 def backend_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from anyarray_mlp.checking.messages import counted
 from anyarray_mlp.cli.options import DEVICE, Kinds, OneOf, Text, json_option
 from anyarray_mlp.cli.output import result, tell
 from anyarray_mlp.cli.spelling import Command
-from anyarray_mlp.messages import counted
 
 if TYPE_CHECKING:
     from anyarray_mlp.parity import Comparison, ExactReport, Report

@@ -21,7 +21,7 @@ from anyarray_mlp.cli.unknown_categories import (
 )
 
 if TYPE_CHECKING:
-    from anyarray_mlp.trained import TrainedModel
+    from anyarray_mlp.pipeline.trained_model import TrainedModel
 
 
 @click.command(cls=Command)
@@ -61,7 +61,7 @@ def command(
     from anyarray_mlp.data import load_features
     from anyarray_mlp.errors import UsageError
     from anyarray_mlp.persistence import atomic_write
-    from anyarray_mlp.trained import TrainedModel
+    from anyarray_mlp.pipeline.trained_model import TrainedModel
 
     trained = TrainedModel.load(model)
     if proba and trained.targets.task == "regression":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from anyarray_mlp.cli.environment import environment, that_matter, versions
+from anyarray_mlp.checking.messages import from_here
 from anyarray_mlp.cli.flags import flag
 from anyarray_mlp.cli.kept_settings import (
     CIRCUMSTANCES,
@@ -23,14 +23,14 @@ from anyarray_mlp.cli.kept_settings import (
     read_settings,
 )
 from anyarray_mlp.cli.output import tell
-from anyarray_mlp.cli.preparation import Part
 from anyarray_mlp.data import Shuffler
 from anyarray_mlp.errors import DataError, ModelFileError, StorageError, UsageError
-from anyarray_mlp.messages import from_here
+from anyarray_mlp.network.schedules import restore_schedule, schedule_state
 from anyarray_mlp.persistence import Checkpoint, RunFolder
 from anyarray_mlp.persistence.checkpoint import checkpoint_path
 from anyarray_mlp.persistence.files import exists
-from anyarray_mlp.schedules import restore_schedule, schedule_state
+from anyarray_mlp.pipeline.environment import environment, that_matter, versions
+from anyarray_mlp.pipeline.preparation import Part
 from anyarray_mlp.training import Epoch, TrainingState, find_optimizer
 
 if TYPE_CHECKING:

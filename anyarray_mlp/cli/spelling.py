@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import click
 
-from anyarray_mlp.messages import letters, shown, suggestion
+from anyarray_mlp.checking.messages import letters, shown, suggestion
 
 #: By what is here: how other programs call it. Without dashes and underscores.
 OTHER_FLAGS = {

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from anyarray_mlp.checking.messages import counted, from_here, shown_path
 from anyarray_mlp.cli.advice import as_flags
 from anyarray_mlp.cli.figures import figure, memory
 from anyarray_mlp.cli.options import (
@@ -31,26 +32,26 @@ from anyarray_mlp.cli.options import (
     PathName,
     Text,
     backend_options,
+    class_weight,
     json_option,
     target_option,
 )
 from anyarray_mlp.cli.output import announce, tell
 from anyarray_mlp.cli.spelling import Command
-from anyarray_mlp.messages import counted, from_here, shown_path
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from anyarray_mlp.backends import Backend
-    from anyarray_mlp.cli.preparation import Prepared
     from anyarray_mlp.cli.resuming import Checkpoints
     from anyarray_mlp.diagnosis import RunMonitor
     from anyarray_mlp.errors import DivergedError
-    from anyarray_mlp.model import MLP
-    from anyarray_mlp.optimizers import Optimizer
+    from anyarray_mlp.network.mlp import MLP
+    from anyarray_mlp.network.optimizers import Optimizer
+    from anyarray_mlp.network.schedules import Schedule
     from anyarray_mlp.persistence import RunFolder
-    from anyarray_mlp.schedules import Schedule
-    from anyarray_mlp.trained import TrainedModel
+    from anyarray_mlp.pipeline.preparation import Prepared
+    from anyarray_mlp.pipeline.trained_model import TrainedModel
     from anyarray_mlp.training import Callback, EarlyStopping, Fit, TrainingState
 
 
@@ -275,8 +276,8 @@ class Plan:
 def make_plan(settings: dict[str, Any]) -> Plan:
     """Backend, data, untrained model and the rest that the settings name; raises for what cannot be."""
     from anyarray_mlp.backends import select_backend
-    from anyarray_mlp.cli.preparation import prepare
-    from anyarray_mlp.trained import TrainedModel, encode_targets
+    from anyarray_mlp.pipeline.preparation import prepare
+    from anyarray_mlp.pipeline.trained_model import TrainedModel, encode_targets
 
     backend = select_backend(
         settings["backend"],
@@ -284,7 +285,7 @@ def make_plan(settings: dict[str, Any]) -> Plan:
         settings["dtype"],
         reproducible=settings["reproducible"],
     )
-    prepared = prepare(settings)
+    prepared = prepare(settings, class_weight(settings["class_weight"]))
     if settings["batch_size"] is None:
         settings = settings | {"batch_size": default_batch_size(len(prepared.training))}
     mlp = network(prepared, settings)
@@ -422,7 +423,7 @@ def leave_ended(run: RunFolder, plan: Plan, checkpoints: Checkpoints, ending: st
 
     from anyarray_mlp.errors import DivergedError
     from anyarray_mlp.persistence.files import exists
-    from anyarray_mlp.trained import TrainedModel
+    from anyarray_mlp.pipeline.trained_model import TrainedModel
     from anyarray_mlp.training import Fit
 
     epochs, last = checkpoints.epochs, checkpoints.last
@@ -466,7 +467,7 @@ def default_batch_size(n: int) -> int:
 
 def network(prepared: Prepared, settings: dict[str, Any]) -> MLP:
     """The network that the settings describe, its ends fitted to the data."""
-    from anyarray_mlp.model import MLP
+    from anyarray_mlp.network.mlp import MLP
 
     task = prepared.targets.task
     output = settings["output"]
@@ -496,7 +497,7 @@ def initial_parameters(mlp: MLP, settings: dict[str, Any]) -> NDArray[Any]:
 def optimizer(mlp: MLP, settings: dict[str, Any]) -> str | Optimizer:
     """The optimiser of --solver; momentum goes to those that have it."""
     from anyarray_mlp.errors import UsageError
-    from anyarray_mlp.optimizers import OPTIMIZERS
+    from anyarray_mlp.network.optimizers import OPTIMIZERS
 
     name: str = settings["solver"]
     if name in ("momentum", "nesterov"):
@@ -510,7 +511,7 @@ def optimizer(mlp: MLP, settings: dict[str, Any]) -> str | Optimizer:
 
 def schedule(prepared: Prepared, settings: dict[str, Any]) -> Schedule:
     """The learning rate as a function of the step."""
-    from anyarray_mlp.schedules import make_schedule
+    from anyarray_mlp.network.schedules import make_schedule
 
     n = len(prepared.training)
     return make_schedule(

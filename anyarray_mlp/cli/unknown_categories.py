@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from anyarray_mlp.checking.messages import counted, listed, shown
 from anyarray_mlp.cli.options import OneOf
 from anyarray_mlp.cli.output import tell
-from anyarray_mlp.messages import counted, listed, shown
 
 if TYPE_CHECKING:
-    from anyarray_mlp.trained import TrainedModel
+    from anyarray_mlp.pipeline.trained_model import TrainedModel
 
 unknown_categories_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
     "--unknown-categories",

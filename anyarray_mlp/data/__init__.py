@@ -7,17 +7,17 @@ Neither pandas nor scikit-learn is loaded before a table or a shipped set is ask
 
 from __future__ import annotations
 
-from .builtin import BUILTIN_NAMES
-from .dataset import Dataset, Features, Task
-from .preprocessing import Preprocessor
-from .schema import Schema
-from .shuffling import Shuffler
-from .sources import load, load_features
-from .splitting import split_indices
-from .targets import TargetEncoder
-from .tasks import infer_task
-from .unknown_categories import without_unknown
-from .weighting import class_weights
+from anyarray_mlp.data.builtin import BUILTIN_NAMES
+from anyarray_mlp.data.dataset import Dataset, Features, Task
+from anyarray_mlp.data.preprocessing import Preprocessor
+from anyarray_mlp.data.schema import Schema
+from anyarray_mlp.data.shuffling import Shuffler
+from anyarray_mlp.data.sources import load, load_features
+from anyarray_mlp.data.splitting import split_indices
+from anyarray_mlp.data.targets import TargetEncoder
+from anyarray_mlp.data.tasks import infer_task
+from anyarray_mlp.data.unknown_categories import without_unknown
+from anyarray_mlp.data.weighting import class_weights
 
 __all__ = [
     "BUILTIN_NAMES",

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..streams import bit_generator
-from .dataset import Dataset, Task
-from .seeded import bell, permutation, uniform
+from anyarray_mlp.data.dataset import Dataset, Task
+from anyarray_mlp.data.seeded import bell, permutation, uniform
+from anyarray_mlp.streams import bit_generator
 
 Array = Any
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError
-from ..messages import listed, shown, suggestion
-from .dataset import Dataset, Task
-from .schema import Schema
-from .tables import read_table
-from .tasks import infer_task, target_for, tidy_target
+from anyarray_mlp.checking.messages import listed, shown, suggestion
+from anyarray_mlp.data.dataset import Dataset, Task
+from anyarray_mlp.data.schema import Schema
+from anyarray_mlp.data.tables import read_table
+from anyarray_mlp.data.tasks import infer_task, target_for, tidy_target
+from anyarray_mlp.errors import DataError
 
 if TYPE_CHECKING:
     import pandas

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from ..errors import DataError, UsageError
-from ..messages import listed
+from anyarray_mlp.checking.messages import listed
+from anyarray_mlp.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import pandas

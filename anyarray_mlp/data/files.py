@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import DataError, StorageError
+from anyarray_mlp.errors import DataError, StorageError
 
 CHUNK = 1 << 20
 GZIP_MARK = b"\x1f\x8b"

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
-from ..messages import listed
-from .dataset import Dataset
-from .files import read_bytes, unreadable
+from anyarray_mlp.checking.messages import listed
+from anyarray_mlp.data.dataset import Dataset
+from anyarray_mlp.data.files import read_bytes, unreadable
+from anyarray_mlp.errors import DataError
 
 Array = Any
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..records import FRACTION, TEXT, TRUTH, RecordError, integer
+from anyarray_mlp.checking.records import FRACTION, TEXT, TRUTH, RecordError, integer
 
 Array = Any
 

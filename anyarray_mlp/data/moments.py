@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
+from anyarray_mlp.errors import DataError
 
 Array = Any
 

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from ..errors import DataError
-from ..messages import listed
-from .dataset import Dataset, Task
-from .files import check_expansion, check_memory, file_size, unreadable
-from .tasks import infer_task, target_for, tidy_target
+from anyarray_mlp.checking.messages import listed
+from anyarray_mlp.data.dataset import Dataset, Task
+from anyarray_mlp.data.files import check_expansion, check_memory, file_size, unreadable
+from anyarray_mlp.data.tasks import infer_task, target_for, tidy_target
+from anyarray_mlp.errors import DataError
 
 Array = Any
 

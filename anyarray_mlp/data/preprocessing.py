@@ -11,14 +11,23 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError, UnknownCategoryError
-from ..messages import listed, paired, shown, suggestion
-from ..records import TEXT, TRUTH, RecordError, list_of, model_file, number, one_of, table
-from .cells import is_gap, is_number
-from .dataset import Features
-from .moments import mean_and_scale
-from .separators import to_number
-from .tables import UNNAMED
+from anyarray_mlp.checking.messages import listed, paired, shown, suggestion
+from anyarray_mlp.checking.records import (
+    TEXT,
+    TRUTH,
+    RecordError,
+    list_of,
+    model_file,
+    number,
+    one_of,
+    table,
+)
+from anyarray_mlp.data.cells import is_gap, is_number
+from anyarray_mlp.data.dataset import Features
+from anyarray_mlp.data.moments import mean_and_scale
+from anyarray_mlp.data.separators import to_number
+from anyarray_mlp.data.tables import UNNAMED
+from anyarray_mlp.errors import DataError, UnknownCategoryError
 
 if TYPE_CHECKING:
     import pandas

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .preprocessing import Preprocessor
-from .targets import TargetEncoder
+from anyarray_mlp.data.preprocessing import Preprocessor
+from anyarray_mlp.data.targets import TargetEncoder
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from ..errors import DataError
-from .files import Source
+from anyarray_mlp.data.files import Source
+from anyarray_mlp.errors import DataError
 
 SEPARATORS = (",", ";", "\t", "|")
 BLANKS = " "

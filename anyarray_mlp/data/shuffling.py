@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import ModelFileError, UsageError
-from ..options import with_known_options
-from ..streams import bit_generator
-from ..values import check_whole
-from .seeded import permutation
+from anyarray_mlp.checking.options import with_known_options
+from anyarray_mlp.checking.values import check_whole
+from anyarray_mlp.data.seeded import permutation
+from anyarray_mlp.errors import ModelFileError, UsageError
+from anyarray_mlp.streams import bit_generator
 
 Array = Any
 

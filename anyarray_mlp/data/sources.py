@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import DataError, UsageError
-from ..messages import listed, shown, suggestion
-from ..options import with_known_options
-from ..reading import within_memory
-from ..values import check_boolean, check_instance, check_path, items
-from .builtin import BUILTIN, BUILTIN_NAMES
-from .columns import Column, load_table
-from .dataset import TASKS, Dataset, Features, Task
-from .files import file_size
-from .idx import is_idx_name, load_idx_features, load_idx_file, load_idx_folder
-from .npz import load_npz, load_npz_features
-from .schema import Schema
-from .tables import read_table
-from .tasks import target_for
+from anyarray_mlp.checking.messages import listed, shown, suggestion
+from anyarray_mlp.checking.options import with_known_options
+from anyarray_mlp.checking.out_of_memory import within_memory
+from anyarray_mlp.checking.values import check_boolean, check_instance, check_path, items
+from anyarray_mlp.data.builtin import BUILTIN, BUILTIN_NAMES
+from anyarray_mlp.data.columns import Column, load_table
+from anyarray_mlp.data.dataset import TASKS, Dataset, Features, Task
+from anyarray_mlp.data.files import file_size
+from anyarray_mlp.data.idx import is_idx_name, load_idx_features, load_idx_file, load_idx_folder
+from anyarray_mlp.data.npz import load_npz, load_npz_features
+from anyarray_mlp.data.schema import Schema
+from anyarray_mlp.data.tables import read_table
+from anyarray_mlp.data.tasks import target_for
+from anyarray_mlp.errors import DataError, UsageError
 
 UNREAD = {
     ".npy": "one array without its target; save both with np.savez(path, x=..., y=...)",

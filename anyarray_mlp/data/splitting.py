@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, OutOfMemoryError, UsageError
-from ..messages import shown
-from ..options import with_known_options
-from ..streams import bit_generator
-from ..values import as_array, check_whole, is_real
-from .seeded import permutation
+from anyarray_mlp.checking.messages import shown
+from anyarray_mlp.checking.options import with_known_options
+from anyarray_mlp.checking.values import as_array, check_whole, is_real
+from anyarray_mlp.data.seeded import permutation
+from anyarray_mlp.errors import DataError, OutOfMemoryError, UsageError
+from anyarray_mlp.streams import bit_generator
 
 Array = Any
 

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import AnyArrayMLPError, DataError
-from ..messages import shown
-from ..reading import within_memory
-from .files import CHUNK, Source, unreadable
-from .separators import (
+from anyarray_mlp.checking.messages import shown
+from anyarray_mlp.checking.out_of_memory import within_memory
+from anyarray_mlp.data.files import CHUNK, Source, unreadable
+from anyarray_mlp.data.separators import (
     BLANKS,
     HEADER_RECORDS,
     MISSING,
@@ -28,6 +27,7 @@ from .separators import (
     records,
     to_number,
 )
+from anyarray_mlp.errors import AnyArrayMLPError, DataError
 
 if TYPE_CHECKING:
     import pandas

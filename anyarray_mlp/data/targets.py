@@ -8,13 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, UsageError
-from ..messages import listed, shown, suggestion
-from ..records import NULL, TRUTH, RecordError, list_of, model_file, number, one_of, table
-from .dataset import TASKS, Task
-from .labels import LABEL, labels_from
-from .moments import mean_and_scale
-from .tasks import target_for, tidy_target
+from anyarray_mlp.checking.messages import listed, shown, suggestion
+from anyarray_mlp.checking.records import (
+    NULL,
+    TRUTH,
+    RecordError,
+    list_of,
+    model_file,
+    number,
+    one_of,
+    table,
+)
+from anyarray_mlp.data.dataset import TASKS, Task
+from anyarray_mlp.data.labels import LABEL, labels_from
+from anyarray_mlp.data.moments import mean_and_scale
+from anyarray_mlp.data.tasks import target_for, tidy_target
+from anyarray_mlp.errors import DataError, UsageError
 
 Array = Any
 

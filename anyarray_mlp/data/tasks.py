@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
-from ..messages import shown
-from .cells import is_gap, is_number
-from .dataset import Task
+from anyarray_mlp.checking.messages import shown
+from anyarray_mlp.data.cells import is_gap, is_number
+from anyarray_mlp.data.dataset import Task
+from anyarray_mlp.errors import DataError
 
 Array = Any
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .cells import is_gap
-from .dataset import Features
-from .preprocessing import Preprocessor, as_columns, is_table
+from anyarray_mlp.data.cells import is_gap
+from anyarray_mlp.data.dataset import Features
+from anyarray_mlp.data.preprocessing import Preprocessor, as_columns, is_table
 
 
 def without_unknown(

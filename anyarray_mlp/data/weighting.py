@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import DataError, UsageError
-from ..messages import listed, shown, suggestion
-from ..options import with_known_options
-from ..values import as_array
-from .splitting import classes_of
+from anyarray_mlp.checking.messages import listed, shown, suggestion
+from anyarray_mlp.checking.options import with_known_options
+from anyarray_mlp.checking.values import as_array
+from anyarray_mlp.data.splitting import classes_of
+from anyarray_mlp.errors import DataError, UsageError
 
 Array = Any
 

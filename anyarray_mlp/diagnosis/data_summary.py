@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from anyarray_mlp import streams
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.model import MLP
+from anyarray_mlp.network.mlp import MLP
 
 Host = NDArray[Any]
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.model import MLP
-from anyarray_mlp.optimizers import Optimizer, State, clip_by_norm
-from anyarray_mlp.parameters import Leaves, is_flat
+from anyarray_mlp.network.layout import Leaves, is_flat
+from anyarray_mlp.network.mlp import MLP
+from anyarray_mlp.network.optimizers import Optimizer, State, clip_by_norm
 from anyarray_mlp.training import StepStatistics, as_inputs
 
 Array = Any

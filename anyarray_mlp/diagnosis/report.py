@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from anyarray_mlp.diagnosis.finding import CAUSES, CONSEQUENCES, SEVERITIES, Finding
+from anyarray_mlp.checking.options import with_known_options
+from anyarray_mlp.checking.values import check_path
+from anyarray_mlp.diagnosis.findings import CAUSES, CONSEQUENCES, Finding
+from anyarray_mlp.diagnosis.record import RunRecord
 from anyarray_mlp.diagnosis.rules import RULES
-from anyarray_mlp.diagnosis.run_record import RunRecord
-from anyarray_mlp.errors import DataError, StorageError
-from anyarray_mlp.options import with_known_options
+from anyarray_mlp.errors import SEVERITIES, DataError, StorageError
 from anyarray_mlp.persistence import DIAGNOSIS_NAME, atomic_write, home_of
-from anyarray_mlp.values import check_path
 
 FORMAT = 1
 #: What a text that is no record raises: by its spelling, its types, and figures that do not belong together.

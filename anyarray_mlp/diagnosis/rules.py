@@ -12,10 +12,11 @@ from collections.abc import Callable
 from itertools import pairwise
 from statistics import NormalDist
 
-from anyarray_mlp.diagnosis.finding import Finding, Severity
+from anyarray_mlp.diagnosis.findings import Finding
 from anyarray_mlp.diagnosis.probe import LayerFigures
-from anyarray_mlp.diagnosis.run_record import RunRecord
-from anyarray_mlp.initializers import RECTIFIERS
+from anyarray_mlp.diagnosis.record import RunRecord
+from anyarray_mlp.errors import Severity
+from anyarray_mlp.network.initializers import RECTIFIERS
 
 Rule = Callable[[RunRecord], Finding | None]
 

@@ -18,6 +18,8 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from anyarray_mlp.backends import Backend
+from anyarray_mlp.checking.options import UnknownOptionError, refuse_unknown
+from anyarray_mlp.checking.values import check_real
 from anyarray_mlp.errors import DataError, DivergedError, UsageError
 from anyarray_mlp.estimators.collapse import CollapsedFitWarning, collapse, spread_rows
 from anyarray_mlp.estimators.constraints import Constraint, check_parameters, hidden_sizes
@@ -50,11 +52,9 @@ from anyarray_mlp.estimators.placement import (
 from anyarray_mlp.estimators.progress import EpochOrder, Progress
 from anyarray_mlp.estimators.validation import HeldOut
 from anyarray_mlp.estimators.weights import layer_outputs, present_network, weights_of
-from anyarray_mlp.inference import dense
-from anyarray_mlp.model import MLP
-from anyarray_mlp.options import UnknownOptionError, refuse_unknown
+from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.training import as_inputs
-from anyarray_mlp.values import check_real
+from anyarray_mlp.training.predicting import dense
 
 Array = Any
 Host = NDArray[Any]

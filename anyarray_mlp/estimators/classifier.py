@@ -13,6 +13,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import unique_labels
 
+from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.errors import DataError, UsageError, in_a_line
 from anyarray_mlp.estimators.base import BaseMLP
 from anyarray_mlp.estimators.constraints import one_of
@@ -21,9 +22,8 @@ from anyarray_mlp.estimators.observers import with_callbacks
 from anyarray_mlp.estimators.placement import to_host
 from anyarray_mlp.estimators.steps import with_steps_only
 from anyarray_mlp.estimators.validation import HeldOut
-from anyarray_mlp.functional import LOSSES
-from anyarray_mlp.initializers import Initializer
-from anyarray_mlp.options import with_known_options
+from anyarray_mlp.network.functional import LOSSES
+from anyarray_mlp.network.initializers import Initializer
 from anyarray_mlp.training import Callback
 
 Host = NDArray[Any]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.backends import select_backend
-from anyarray_mlp.model import MLP
+from anyarray_mlp.network.mlp import MLP
 
 Host = NDArray[Any]
 

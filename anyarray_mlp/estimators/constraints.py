@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp.backends import BACKENDS
+from anyarray_mlp.checking.messages import shown
+from anyarray_mlp.checking.names import ALIASES, canonical, misspelt
+from anyarray_mlp.checking.values import is_real, is_whole
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.functional import ACTIVATIONS
-from anyarray_mlp.initializers import INITIALIZERS
-from anyarray_mlp.messages import shown
-from anyarray_mlp.names import ALIASES, canonical, misspelt
-from anyarray_mlp.values import is_real, is_whole
+from anyarray_mlp.network.functional import ACTIVATIONS
+from anyarray_mlp.network.initializers import INITIALIZERS
 
 
 @dataclass(frozen=True)

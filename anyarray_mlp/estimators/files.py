@@ -21,25 +21,9 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from anyarray_mlp.backends import check_choice
-from anyarray_mlp.data import Preprocessor, TargetEncoder
-from anyarray_mlp.data.labels import LABEL, labels_from
-from anyarray_mlp.data.preprocessing import Column
-from anyarray_mlp.errors import ModelFileError, UsageError
-from anyarray_mlp.estimators.base import BaseMLP
-from anyarray_mlp.estimators.classifier import MLPClassifier
-from anyarray_mlp.estimators.constraints import CONSTRAINTS, hidden_sizes
-from anyarray_mlp.estimators.labels import Labels
-from anyarray_mlp.estimators.networks import CountedMLP, counts_otherwise
-from anyarray_mlp.estimators.placement import host_vector
-from anyarray_mlp.estimators.regressor import MLPRegressor
-from anyarray_mlp.estimators.weights import present_network, weights_of
-from anyarray_mlp.functional import OUTPUTS
-from anyarray_mlp.model import MLP
-from anyarray_mlp.options import with_known_options
-from anyarray_mlp.persistence import load
-from anyarray_mlp.persistence.plain_json import any_json
-from anyarray_mlp.reading import within_memory
-from anyarray_mlp.records import (
+from anyarray_mlp.checking.options import with_known_options
+from anyarray_mlp.checking.out_of_memory import within_memory
+from anyarray_mlp.checking.records import (
     ANY_NUMBER,
     ANY_TABLE,
     FRACTION,
@@ -57,8 +41,24 @@ from anyarray_mlp.records import (
     one_of,
     table,
 )
-from anyarray_mlp.trained import TrainedModel, network_of
-from anyarray_mlp.values import check_boolean, check_path
+from anyarray_mlp.checking.values import check_boolean, check_path
+from anyarray_mlp.data import Preprocessor, TargetEncoder
+from anyarray_mlp.data.labels import LABEL, labels_from
+from anyarray_mlp.data.preprocessing import Column
+from anyarray_mlp.errors import ModelFileError, UsageError
+from anyarray_mlp.estimators.base import BaseMLP
+from anyarray_mlp.estimators.classifier import MLPClassifier
+from anyarray_mlp.estimators.constraints import CONSTRAINTS, hidden_sizes
+from anyarray_mlp.estimators.labels import Labels
+from anyarray_mlp.estimators.networks import CountedMLP, counts_otherwise
+from anyarray_mlp.estimators.placement import host_vector
+from anyarray_mlp.estimators.regressor import MLPRegressor
+from anyarray_mlp.estimators.weights import present_network, weights_of
+from anyarray_mlp.network.functional import OUTPUTS
+from anyarray_mlp.network.mlp import MLP
+from anyarray_mlp.persistence import load
+from anyarray_mlp.persistence.plain_json import any_json
+from anyarray_mlp.pipeline.trained_model import TrainedModel, network_of
 
 Host = NDArray[Any]
 

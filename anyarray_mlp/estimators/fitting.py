@@ -20,9 +20,8 @@ from anyarray_mlp.estimators.observers import FitTask
 from anyarray_mlp.estimators.placement import HOST, Place, backend_at, moved, place_of, take_rows
 from anyarray_mlp.estimators.progress import Progress, Rate
 from anyarray_mlp.estimators.validation import HeldOut, score_with, scorer_of
-from anyarray_mlp.inference import dense, to_leaves
-from anyarray_mlp.model import MLP
-from anyarray_mlp.optimizers import OPTIMIZERS, Optimizer
+from anyarray_mlp.network.mlp import MLP
+from anyarray_mlp.network.optimizers import OPTIMIZERS, Optimizer
 from anyarray_mlp.training import (
     Epoch,
     TrainingState,
@@ -33,6 +32,7 @@ from anyarray_mlp.training import (
     tell,
     train,
 )
+from anyarray_mlp.training.predicting import dense, to_leaves
 
 Array = Any
 Host = NDArray[Any]

@@ -11,8 +11,8 @@ from scipy import sparse
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from anyarray_mlp.backends import Backend
+from anyarray_mlp.checking.values import as_array, refuse
 from anyarray_mlp.errors import DataError, UsageError, in_a_line
-from anyarray_mlp.values import as_array, refuse
 
 Host = NDArray[Any]
 

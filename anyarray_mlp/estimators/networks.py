@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.initializers import Initializer, empty_vector
-from anyarray_mlp.model import MLP, batch_shares
-from anyarray_mlp.parameters import Leaves
+from anyarray_mlp.network.initializers import Initializer, empty_vector
+from anyarray_mlp.network.layout import Leaves
+from anyarray_mlp.network.mlp import MLP, batch_shares
 
 Array = Any
 Host = NDArray[Any]

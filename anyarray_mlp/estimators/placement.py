@@ -16,8 +16,8 @@ from sklearn import get_config
 
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
-from anyarray_mlp.inference import dense
 from anyarray_mlp.training import PREDICTION_ROWS, STREAM_BYTES
+from anyarray_mlp.training.predicting import dense
 
 Array = Any
 

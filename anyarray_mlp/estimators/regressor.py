@@ -12,6 +12,8 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 
+from anyarray_mlp.checking.messages import shown
+from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.estimators.base import BaseMLP
 from anyarray_mlp.estimators.constraints import meant, one_of
@@ -20,10 +22,8 @@ from anyarray_mlp.estimators.observers import with_callbacks
 from anyarray_mlp.estimators.placement import HOST, place_of
 from anyarray_mlp.estimators.steps import with_steps_only
 from anyarray_mlp.estimators.validation import HeldOut
-from anyarray_mlp.functional import LOSSES
-from anyarray_mlp.initializers import Initializer
-from anyarray_mlp.messages import shown
-from anyarray_mlp.options import with_known_options
+from anyarray_mlp.network.functional import LOSSES
+from anyarray_mlp.network.initializers import Initializer
 from anyarray_mlp.training import Callback
 
 Host = NDArray[Any]

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from anyarray_mlp.backends import Backend
+from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.estimators.placement import dense_rows, moved, row_spans
-from anyarray_mlp.messages import shown
-from anyarray_mlp.model import MLP
-from anyarray_mlp.parameters import Leaves
+from anyarray_mlp.network.layout import Leaves
+from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.training import as_inputs
 
 Host = NDArray[Any]

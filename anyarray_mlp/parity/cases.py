@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from anyarray_mlp import streams
 from anyarray_mlp.arithmetic import PlainNamespace
-from anyarray_mlp.functional import ACTIVATIONS, FUSED_LOSSES, LOSSES, OUTPUTS
-from anyarray_mlp.model import MLP
+from anyarray_mlp.network.functional import ACTIVATIONS, FUSED_LOSSES, LOSSES, OUTPUTS
+from anyarray_mlp.network.mlp import MLP
 
 Host = NDArray[Any]
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.backends import DTYPES, Backend
 from anyarray_mlp.backends.reproducible import ReproducibleBackend
+from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.errors import in_a_line
-from anyarray_mlp.options import with_known_options
 from anyarray_mlp.parity.cases import Case, all_cases
 from anyarray_mlp.parity.precision import reduced_precision
 from anyarray_mlp.parity.report import Comparison, Departure, Difference, Report

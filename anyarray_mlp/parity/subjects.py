@@ -22,8 +22,8 @@ from anyarray_mlp.backends.namespace_backend import (
 )
 from anyarray_mlp.backends.reproducible import ReproducibleBackend
 from anyarray_mlp.backends.selection import parse_device
+from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
-from anyarray_mlp.messages import shown
 
 #: What reproducible arithmetic calls for, beside what any `NamespaceBackend` needs; docs/parity.md lists it.
 NEEDED_EXACTLY = (

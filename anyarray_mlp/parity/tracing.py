@@ -288,7 +288,7 @@ def running_formula() -> str:
     frame = sys._getframe()
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if module in ("anyarray_mlp.functional", "anyarray_mlp.model"):
+        if module in ("anyarray_mlp.network.functional", "anyarray_mlp.network.mlp"):
             return formula_name(frame.f_code.co_qualname)
         frame = frame.f_back  # type: ignore[assignment]
     return "outside the network's math"

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from anyarray_mlp.checking.out_of_memory import within_memory
+from anyarray_mlp.checking.records import LARGEST, integer, model_file, table
 from anyarray_mlp.errors import ModelFileError, UsageError
 from anyarray_mlp.persistence.container import decode, encode
 from anyarray_mlp.persistence.files import atomic_write, names_in, read_file, real_path, remove
-from anyarray_mlp.reading import within_memory
-from anyarray_mlp.records import LARGEST, integer, model_file, table
 
 KIND = "checkpoint"
 FILE_NAME = re.compile(r"checkpoint-(\d{10,})\.safetensors", re.ASCII)

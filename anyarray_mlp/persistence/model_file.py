@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from anyarray_mlp.checking.out_of_memory import within_memory
 from anyarray_mlp.errors import ModelFileError, UsageError
 from anyarray_mlp.persistence.container import decode, encode
 from anyarray_mlp.persistence.files import atomic_write, read_file
-from anyarray_mlp.reading import within_memory
 
 KIND = "model"
 SECTIONS = ("config", "preprocessing", "targets", "metadata")

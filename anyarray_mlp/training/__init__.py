@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from anyarray_mlp.inference import PREDICTION_ROWS, as_inputs, on_device, predict, to_leaves
 from anyarray_mlp.training.batches import batches
 from anyarray_mlp.training.callbacks import Callback, as_callbacks, tell
 from anyarray_mlp.training.early_stopping import EarlyStopping
-from anyarray_mlp.training.epochs import STREAM_BYTES, train
 from anyarray_mlp.training.evaluation import Evaluation
 from anyarray_mlp.training.fitting import (
     checked_options,
@@ -16,9 +14,17 @@ from anyarray_mlp.training.fitting import (
     is_lbfgs,
 )
 from anyarray_mlp.training.lbfgs import minimize
-from anyarray_mlp.training.progress import fresh_state, to_vector
+from anyarray_mlp.training.loop import STREAM_BYTES, train
+from anyarray_mlp.training.predicting import (
+    PREDICTION_ROWS,
+    as_inputs,
+    on_device,
+    predict,
+    to_leaves,
+)
 from anyarray_mlp.training.records import Epoch, Fit, TrainingState, run_hash
 from anyarray_mlp.training.signals import interruption
+from anyarray_mlp.training.state import fresh_state, to_vector
 from anyarray_mlp.training.steps import StepStatistics, dropout_keys, step_inputs, training_step
 
 __all__ = [

@@ -9,19 +9,19 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.errors import DataError, UsageError
-from anyarray_mlp.messages import shown
-from anyarray_mlp.metrics import METRICS, TASKS, default_task, find_score
-from anyarray_mlp.model import MLP, check_network
-from anyarray_mlp.names import find_name
-from anyarray_mlp.schedules import Schedule
-from anyarray_mlp.values import (
+from anyarray_mlp.checking.messages import shown
+from anyarray_mlp.checking.names import find_name
+from anyarray_mlp.checking.values import (
     check_not_negative,
     check_positive,
     check_whole,
     is_real,
     items,
 )
+from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.metrics import METRICS, TASKS, default_task, find_score
+from anyarray_mlp.network.mlp import MLP, check_network
+from anyarray_mlp.network.schedules import Schedule
 
 Array = Any
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from anyarray_mlp.checking.values import is_true, items, refuse
 from anyarray_mlp.training.records import Epoch
-from anyarray_mlp.values import is_true, items, refuse
 
 #: A function of an epoch. True ends training, and so does NumPy's True, which comparisons give; any other answer is
 #: of no account: `file.write` and `list.append` are callbacks as they are.

@@ -7,12 +7,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from anyarray_mlp.checking.names import find_name
+from anyarray_mlp.checking.options import with_known_options
+from anyarray_mlp.checking.values import check_not_negative, check_whole
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.metrics import METRICS
-from anyarray_mlp.names import find_name
-from anyarray_mlp.options import with_known_options
 from anyarray_mlp.training.records import Epoch
-from anyarray_mlp.values import check_not_negative, check_whole
 
 Host = NDArray[Any]
 

@@ -8,10 +8,17 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp.backends import Backend
-from anyarray_mlp.inference import as_inputs, dense, is_sparse, on_device, rows_at_once, spans
 from anyarray_mlp.metrics import default_task, exact_sum, find_score
-from anyarray_mlp.model import MLP
-from anyarray_mlp.parameters import Leaves
+from anyarray_mlp.network.layout import Leaves
+from anyarray_mlp.network.mlp import MLP
+from anyarray_mlp.training.predicting import (
+    as_inputs,
+    dense,
+    is_sparse,
+    on_device,
+    rows_at_once,
+    spans,
+)
 
 Array = Any
 

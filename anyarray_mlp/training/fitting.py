@@ -10,34 +10,34 @@ from typing import Any
 from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend, select_backend
-from anyarray_mlp.data import Shuffler
-from anyarray_mlp.errors import UsageError
-from anyarray_mlp.initializers import Initializer
-from anyarray_mlp.messages import shown
-from anyarray_mlp.model import MLP, check_network
-from anyarray_mlp.names import canonical, find_name
-from anyarray_mlp.optimizers import OPTIMIZERS, Optimizer
-from anyarray_mlp.options import (
+from anyarray_mlp.checking.messages import shown
+from anyarray_mlp.checking.names import canonical, find_name
+from anyarray_mlp.checking.options import (
     UnknownOptionError,
     options_of,
     refuse_unknown,
     with_known_options,
 )
-from anyarray_mlp.schedules import Schedule, make_schedule
-from anyarray_mlp.training.batches import checked_batch_size
-from anyarray_mlp.training.callbacks import Callback, as_callbacks, tell
-from anyarray_mlp.training.early_stopping import EarlyStopping
-from anyarray_mlp.training.epochs import train
-from anyarray_mlp.training.lbfgs import minimize
-from anyarray_mlp.training.progress import fresh_state, to_vector
-from anyarray_mlp.training.records import Epoch, Fit, TrainingState
-from anyarray_mlp.training.signals import interruption
-from anyarray_mlp.values import (
+from anyarray_mlp.checking.values import (
     check_boolean,
     check_instance,
     check_positive,
     check_whole,
 )
+from anyarray_mlp.data import Shuffler
+from anyarray_mlp.errors import UsageError
+from anyarray_mlp.network.initializers import Initializer
+from anyarray_mlp.network.mlp import MLP, check_network
+from anyarray_mlp.network.optimizers import OPTIMIZERS, Optimizer
+from anyarray_mlp.network.schedules import Schedule, make_schedule
+from anyarray_mlp.training.batches import checked_batch_size
+from anyarray_mlp.training.callbacks import Callback, as_callbacks, tell
+from anyarray_mlp.training.early_stopping import EarlyStopping
+from anyarray_mlp.training.lbfgs import minimize
+from anyarray_mlp.training.loop import train
+from anyarray_mlp.training.records import Epoch, Fit, TrainingState
+from anyarray_mlp.training.signals import interruption
+from anyarray_mlp.training.state import fresh_state, to_vector
 
 Array = Any
 Host = NDArray[Any]

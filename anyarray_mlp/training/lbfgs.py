@@ -11,11 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend, select_backend
+from anyarray_mlp.checking.options import with_known_options
+from anyarray_mlp.checking.values import (
+    check_callable,
+    check_not_negative,
+    check_whole,
+    checked_weight,
+    is_true,
+)
 from anyarray_mlp.errors import DivergedError, UsageError
-from anyarray_mlp.inference import as_inputs, dense, on_device, to_leaves
-from anyarray_mlp.model import MLP, check_network
-from anyarray_mlp.options import with_known_options
-from anyarray_mlp.parameters import Leaves
+from anyarray_mlp.network.layout import Leaves
+from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.training.batches import (
     check_host_batch,
     check_penalties,
@@ -24,15 +30,9 @@ from anyarray_mlp.training.batches import (
     checked_validation,
 )
 from anyarray_mlp.training.evaluation import Evaluation
-from anyarray_mlp.training.progress import fresh_state, to_vector
+from anyarray_mlp.training.predicting import as_inputs, dense, on_device, to_leaves
 from anyarray_mlp.training.records import Epoch, TrainingState
-from anyarray_mlp.values import (
-    check_callable,
-    check_not_negative,
-    check_whole,
-    checked_weight,
-    is_true,
-)
+from anyarray_mlp.training.state import fresh_state, to_vector
 
 Array = Any
 Host = NDArray[Any]

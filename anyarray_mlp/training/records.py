@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.optimizers import State
-from anyarray_mlp.parameters import Leaves
+from anyarray_mlp.network.layout import Leaves
+from anyarray_mlp.network.optimizers import State
 
 Host = NDArray[Any]
 

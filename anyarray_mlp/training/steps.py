@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend, Step
-from anyarray_mlp.inference import as_inputs
-from anyarray_mlp.model import MLP
-from anyarray_mlp.optimizers import Optimizer, clip_by_norm
-from anyarray_mlp.parameters import Leaves
+from anyarray_mlp.network.layout import Leaves
+from anyarray_mlp.network.mlp import MLP
+from anyarray_mlp.network.optimizers import Optimizer, clip_by_norm
 from anyarray_mlp.streams import bit_generator
+from anyarray_mlp.training.predicting import as_inputs
 
 Array = Any
 

@@ -6,9 +6,7 @@ python -m benchmarks.diagnosis.backprop [--out benchmarks/results/check_backprop
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
-import pkgutil
 import platform
 import sys
 import time
@@ -19,9 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from anyarray_mlp.diagnosis import BackpropReport, check_backprop
-from benchmarks.diagnosis import networks
-from benchmarks.diagnosis.cases import CASES, Case
+from anyarray_mlp.backprop import BackpropReport, check_backprop
+from tests.corpus.cases import Case, load_cases
 
 RESULTS = Path(__file__).parents[1] / "results" / "check_backprop.md"
 
@@ -55,13 +52,6 @@ class Result:
             return None
         layers = {n for f in self.report.findings if f.cause in self.case.planted for n in f.layers}
         return self.case.layer in layers
-
-
-def load_cases() -> list[Case]:
-    """All cases of all modules under `networks`."""
-    for module in pkgutil.iter_modules(networks.__path__):
-        importlib.import_module(f"{networks.__name__}.{module.name}")
-    return list(CASES)
 
 
 def run_case(case: Case) -> Result:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from anyarray_mlp import MLP
-from anyarray_mlp.initializers import normal
+from anyarray_mlp.network.initializers import normal
 from benchmarks.diagnosis.planted_faults import (
     EVERY,
     Array,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from anyarray_mlp import MLP, EarlyStopping
 from anyarray_mlp.data import class_weights
-from anyarray_mlp.initializers import normal
+from anyarray_mlp.network.initializers import normal
 from benchmarks.diagnosis.data_sets import read
 
 Array = NDArray[Any]

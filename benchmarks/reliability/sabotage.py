@@ -101,9 +101,9 @@ def any_version() -> Iterator[None]:
 @contextmanager
 def divergence_unseen() -> Iterator[None]:
     """Losses and weights that are not finite are taken for good."""
-    from anyarray_mlp.training import epochs
+    from anyarray_mlp.training import loop
 
-    with mock.patch.object(epochs, "divergence", return_value=""):
+    with mock.patch.object(loop, "divergence", return_value=""):
         yield
 
 

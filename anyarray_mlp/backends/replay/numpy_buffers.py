@@ -1,0 +1,60 @@
+"""Buffers for `anyarray_mlp.backends.replay.binding`, made by NumPy or by CuPy, which speaks like it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from anyarray_mlp.backends.replay.recording import Node, Spec, Value
+
+Array = Any
+Call = Callable[[], Any]
+
+
+class NumpyBuffers:
+    """The part of `planning.Library` that NumPy and CuPy do alike; `module` is the one or the other."""
+
+    module: Any
+
+    def spec(self, array: Array) -> Spec:
+        """Shape, dtype and strides, counted in entries."""
+        return Spec(array.shape, array.dtype, tuple(s // array.itemsize for s in array.strides))
+
+    def fuse(self, node: Node, only_use: Callable[[Any], Node | None]) -> None:
+        """Neither has an operation that does several at once."""
+
+    def empty(self, spec: Spec, steps: int | None = None) -> Array:
+        """Zeros, so that an index that is not yet filled in is in range."""
+        return self.module.zeros(spec.shape if steps is None else (steps, *spec.shape), spec.dtype)
+
+    def memory(self, size: int, dtype: Any) -> Array:
+        """A flat array (size,)."""
+        return self.module.empty(size, dtype)
+
+    def lay_out(self, memory: Array, offset: int, spec: Spec) -> Array:
+        """The view of a flat array that has a spec."""
+        strides = tuple(stride * memory.itemsize for stride in spec.strides)
+        return self.module.lib.stride_tricks.as_strided(memory[offset:], spec.shape, strides)
+
+    def copy(self, source: Array, out: Array) -> Call:
+        """A call that copies."""
+        return partial(self.module.copyto, out, source)
+
+    def copy_now(self, source: Array, out: Array) -> None:
+        """Copy."""
+        self.module.copyto(out, source)
+
+    def copied(self, array: Array) -> Array:
+        """A copy."""
+        return array.copy()
+
+    def kernel_length(self, nodes: list[Node]) -> int:
+        """No kernel does several of these."""
+        return 0
+
+    def emit_whole(
+        self, nodes: list[Node], outputs: list[Value], array: Callable[[Value], Array]
+    ) -> list[Call] | None:
+        """See `kernel_length`."""
+        return None

@@ -1,0 +1,360 @@
+"""Recording: run a step once on stand-ins for its arrays and write down what it does, as a `Program`.
+
+A step is pure and the shapes of its arrays do not change from one call to the next, so the operations it asks
+for are the same each time. Recorded, they can be replayed with every buffer allocated beforehand
+(`anyarray_mlp.backends.replay.binding`). A step that looks at a value (`if loss > 1`, `float(x)`) cannot be recorded:
+`NotRecordableError`, and whoever asked runs the step as it is.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from anyarray_mlp.arithmetic import PlainNamespace
+
+Array = Any
+
+
+class NotRecordableError(Exception):
+    """The step does something that depends on the values of its arrays."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Shape, dtype and strides, counted in entries, of an array."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+    strides: tuple[int, ...]
+
+
+@dataclass(eq=False, repr=False)
+class Value:
+    """An array of a program: an argument, a constant, or what a node computes.
+
+    `base` is the value that this one is a view of. `source` says where an argument comes from: ("state", 0) is
+    the first leaf of the state, and so on for "data" and "inputs".
+    """
+
+    spec: Spec
+    base: Value | None = None
+    source: tuple[str, int] | None = None
+    constant: Array = None
+    node: Node | None = None
+
+    @property
+    def root(self) -> Value:
+        """The value whose memory this one lies in."""
+        return self if self.base is None else self.base.root
+
+
+@dataclass(eq=False, repr=False)
+class Node:
+    """One operation. `args` and `kwargs` hold values where the call had arrays, also within lists."""
+
+    op: str
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    out: Value
+
+    @property
+    def operands(self) -> list[Value]:
+        """Every value among the arguments."""
+        return [leaf for leaf in leaves((self.args, self.kwargs)) if isinstance(leaf, Value)]
+
+
+@dataclass
+class Program:
+    """What a step does: nodes in order, and the values of its new state and of its outputs."""
+
+    arguments: dict[str, list[Value]]
+    nodes: list[Node] = field(default_factory=list)
+    state: list[Value] = field(default_factory=list)
+    outputs: list[Value] = field(default_factory=list)
+
+
+class Library(Protocol):
+    """What recording needs to know of an array library."""
+
+    def is_array(self, value: Any) -> bool:
+        """Whether a result is an array; NumPy's scalars are."""
+
+    def spec(self, array: Array) -> Spec:
+        """Its shape, dtype and strides."""
+
+    def share_memory(self, a: Array, b: Array) -> bool:
+        """Whether one is a view of the other."""
+
+    def stand_in(self, array: Array) -> Array:
+        """An array of the same spec whose values do not matter and whose memory is not yet touched."""
+
+    def quietly(self) -> AbstractContextManager[Any]:
+        """A context in which arithmetic on stand-ins warns of nothing."""
+
+
+#: Functions whose results have a shape that depends on values.
+DATA_DEPENDENT = frozenset(
+    {"nonzero", "unique_all", "unique_counts", "unique_inverse", "unique_values", "argwhere"}
+)
+#: Functions that tell about dtypes and shapes and compute nothing.
+ABOUT_TYPES = frozenset(
+    {"result_type", "can_cast", "isdtype", "finfo", "iinfo", "broadcast_shapes"}
+)
+#: Results above this many bytes give way to stand-ins, so that recording takes no memory to speak of.
+STAND_IN_BYTES = 1 << 20
+
+
+class Recorder:
+    """Records the calls that a namespace and arrays of its own pass on to it."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self.nodes: list[Node] = []
+
+    def argument(self, array: Array, source: tuple[str, int]) -> Recorded:
+        """A stand-in for an argument of the step."""
+        value = Value(self.library.spec(array), source=source)
+        return Recorded(self, self.library.stand_in(array), value)
+
+    def constant(self, array: Array) -> Recorded:
+        """An array that is the same in every step."""
+        return Recorded(self, array, Value(self.library.spec(array), constant=array))
+
+    def call(
+        self, op: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Call a function of the library and write it down; what does not touch an argument is a constant."""
+        inputs = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, Recorded)]
+        result = function(*substitute(args, concrete), **substitute(kwargs, concrete))
+        if not self.library.is_array(result):
+            if not inputs or op in ABOUT_TYPES:
+                return result
+            raise NotRecordableError(f"{op} returned {type(result).__name__}, not an array.")
+        if op in DATA_DEPENDENT and inputs:
+            raise NotRecordableError(f"The shape of what {op} returns depends on values.")
+        if all(i.value.constant is not None for i in inputs):
+            return self.constant(result)
+        base = next((i for i in inputs if self.library.share_memory(result, i.array)), None)
+        out = Value(self.library.spec(result), base=None if base is None else base.value)
+        to_values = (substitute(args, self.value), substitute(kwargs, self.value))
+        out.node = Node(op, function, *to_values, out)
+        self.nodes.append(out.node)
+        if base is None and getattr(result, "nbytes", 0) > STAND_IN_BYTES:
+            result = self.library.stand_in(result)
+        return Recorded(self, result, out)
+
+    def value(self, leaf: Any) -> Any:
+        """The value of an array among the arguments of a call; other arguments as they are."""
+        if isinstance(leaf, Recorded):
+            return leaf.value
+        return self.constant(leaf).value if self.library.is_array(leaf) else leaf
+
+
+class Recorded:
+    """Stands for an array while a step is recorded. Has the standard's attributes and operators."""
+
+    #: Leave `array + recorded` to `Recorded.__radd__`.
+    __array_ufunc__ = None
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, recorder: Recorder, array: Array, value: Value) -> None:
+        self.recorder = recorder
+        self.array = array
+        self.value = value
+
+    shape = property(lambda self: self.array.shape)
+    dtype = property(lambda self: self.array.dtype)
+    ndim = property(lambda self: self.array.ndim)
+    device = property(lambda self: self.array.device)
+    T = property(lambda self: self.recorder.call("T", lambda x: x.T, (self,), {}))
+    mT = property(lambda self: self.recorder.call("mT", lambda x: x.mT, (self,), {}))
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+    def __getitem__(self, key: Any) -> Any:
+        if any(
+            isinstance(leaf, Recorded) or self.recorder.library.is_array(leaf)
+            for leaf in leaves(key)
+        ):
+            raise NotRecordableError("Indexing by an array is not recorded; use take.")
+        return self.recorder.call("getitem", operator.getitem, (self, key), {})
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def refuse(self, *_: Any) -> Any:
+        """Anything that needs the values."""
+        raise NotRecordableError("The step looks at the value of an array.")
+
+    __bool__ = __float__ = __int__ = __index__ = __complex__ = __array__ = __iter__ = refuse
+    __setitem__ = __dlpack__ = refuse
+
+
+#: Operators and the functions of the standard that they are.
+OPERATORS = {
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "truediv": "divide",
+    "floordiv": "floor_divide",
+    "mod": "remainder",
+    "pow": "pow",
+    "and": "bitwise_and",
+    "or": "bitwise_or",
+    "xor": "bitwise_xor",
+    "lshift": "bitwise_left_shift",
+    "rshift": "bitwise_right_shift",
+    "matmul": "matmul",
+}
+COMPARISONS = {
+    "eq": "equal",
+    "ne": "not_equal",
+    "lt": "less",
+    "le": "less_equal",
+    "gt": "greater",
+    "ge": "greater_equal",
+}
+UNARY = {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "bitwise_invert"}
+
+
+def _add_operators() -> None:
+    def method(op: str, function: Callable[..., Any], swap: bool = False) -> Any:
+        def call(self: Recorded, *others: Any) -> Any:
+            args = (*others, self) if swap else (self, *others)
+            return self.recorder.call(op, function, args, {})
+
+        return call
+
+    def augmented(op: str, function: Callable[..., Any]) -> Any:
+        def call(self: Recorded, other: Any) -> Any:
+            result = self.recorder.call(op, function, (self, other), {})
+            if (result.shape, result.dtype) != (self.shape, self.dtype):
+                raise NotRecordableError(
+                    f"Augmented {op} would change {self.shape} {self.dtype} to {result.shape} {result.dtype}."
+                )
+            return result
+
+        return call
+
+    for name, op in OPERATORS.items():
+        function = getattr(operator, f"__{name}__")
+        setattr(Recorded, f"__{name}__", method(op, function))
+        setattr(Recorded, f"__r{name}__", method(op, function, swap=True))
+        setattr(Recorded, f"__i{name}__", augmented(op, function))
+    for name, op in (COMPARISONS | UNARY).items():
+        setattr(Recorded, f"__{name}__", method(op, getattr(operator, f"__{name}__")))
+
+
+_add_operators()
+
+
+class RecordingLibrary:
+    """A library's namespace whose functions record; what is not a function (dtypes, constants) is passed on."""
+
+    def __init__(self, recorder: Recorder, module: Any) -> None:
+        self.recorder = recorder
+        self.module = module
+        self.__name__ = f"recording {module.__name__}"
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self.module, name)
+        if not callable(attribute) or isinstance(attribute, type):
+            return attribute
+        return self.function(name, attribute)
+
+    def function(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function`, recorded under `name`."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self.recorder.call(name, function, args, kwargs)
+
+        return call
+
+
+def record(
+    step: Callable[..., Any],
+    xp: PlainNamespace,
+    library: Library,
+    state: Any,
+    data: Any,
+    inputs: Any,
+) -> Program:
+    """The program of `step(xp, state, data, inputs)`, which is run once on stand-ins.
+
+    Raises `NotRecordableError`, or whatever the step raises.
+    """
+    recorder = Recorder(library)
+    recording = RecordingLibrary(recorder, xp.library)
+    overrides = {name: recording.function(name, f) for name, f in xp.overrides.items()}
+    namespace = PlainNamespace(recording, xp.target, overrides)
+    arguments: dict[str, list[Value]] = {"state": [], "data": [], "inputs": []}
+
+    def stand_ins(kind: str, nest: Any) -> Any:
+        def stand_in(leaf: Array) -> Recorded:
+            recorded = recorder.argument(leaf, (kind, len(arguments[kind])))
+            arguments[kind].append(recorded.value)
+            return recorded
+
+        return substitute(nest, stand_in)
+
+    with library.quietly():
+        new_state, outputs = step(
+            namespace,
+            stand_ins("state", state),
+            stand_ins("data", data),
+            stand_ins("inputs", inputs),
+        )
+    if structure(new_state) != structure(state):
+        raise NotRecordableError("The new state is nested otherwise than the old.")
+    program = Program(arguments, recorder.nodes)
+    for values, nest in ((program.state, new_state), (program.outputs, outputs)):
+        for leaf in leaves(nest):
+            if not isinstance(leaf, Recorded):
+                raise NotRecordableError(f"The step returned {type(leaf).__name__}, not an array.")
+            values.append(leaf.value)
+    if any(
+        (new.spec.shape, new.spec.dtype) != (old.spec.shape, old.spec.dtype)
+        for new, old in zip(program.state, arguments["state"], strict=True)
+    ):
+        raise NotRecordableError("The new state has other shapes or dtypes than the old.")
+    return program
+
+
+def concrete(leaf: Any) -> Any:
+    """The array that a recorded one holds while recording."""
+    return leaf.array if isinstance(leaf, Recorded) else leaf
+
+
+def leaves(nest: Any) -> list[Any]:
+    """What lies in a nest of tuples, lists and dicts, in order."""
+    if isinstance(nest, (tuple, list)):
+        return [leaf for part in nest for leaf in leaves(part)]
+    if isinstance(nest, dict):
+        return [leaf for part in nest.values() for leaf in leaves(part)]
+    return [nest]
+
+
+def substitute(nest: Any, f: Callable[[Any], Any]) -> Any:
+    """The same nest with f of every leaf."""
+    if isinstance(nest, (tuple, list)):
+        parts = [substitute(part, f) for part in nest]
+        return parts if isinstance(nest, list) else tuple(parts)
+    if isinstance(nest, dict):
+        return {name: substitute(part, f) for name, part in nest.items()}
+    return f(nest)
+
+
+def structure(nest: Any) -> Any:
+    """The nest with nothing in it."""
+    return substitute(nest, lambda leaf: None)

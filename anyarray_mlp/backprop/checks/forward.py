@@ -1,0 +1,228 @@
+"""What can be seen in the forward pass, before any gradient."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import numpy as np
+
+from anyarray_mlp.backprop.reference.catalogue import BackpropFinding
+from anyarray_mlp.backprop.reference.network import ACTIVATIONS, Chain, forward
+from anyarray_mlp.backprop.understanding import Understanding, attempt
+from anyarray_mlp.backprop.user.samples import outputs_of, outputs_one_by_one
+from anyarray_mlp.errors import Severity
+
+Array = Any
+
+
+def batch_findings(output: Array, row_by_row: Array, tolerance: float) -> list[BackpropFinding]:
+    """Does a batch (n, k) give what its rows give one by one?"""
+    difference = float(np.abs(output - row_by_row).max())
+    if difference <= tolerance * max(1.0, float(np.abs(row_by_row).max())):
+        return []
+    n = len(output)
+    evidence = {"largest difference to row by row": difference}
+    sums = output.sum(axis=1)
+    if n > 1 and abs(float(output.sum()) - 1) < 1e-4:
+        evidence["sum over the whole batch"] = float(output.sum())
+        return [BackpropFinding("softmax_over_batch", evidence=evidence)]
+    if n > 1 and np.abs(output.sum(axis=0) - 1).max() < 1e-4 and np.abs(sums - 1).max() > 1e-3:
+        detail = "each class sums to one over the samples, not each sample over the classes"
+        return [BackpropFinding("softmax_over_batch", detail=detail, evidence=evidence)]
+    return [BackpropFinding("batch_coupled", evidence=evidence)]
+
+
+def softmax_findings(
+    chain: Chain | None, output: Array, says_softmax: bool
+) -> list[BackpropFinding]:
+    """Rows that should sum to one and do not."""
+    sums = output.sum(axis=1)
+    unnormalised = chain is not None and chain.activations[-1] == "exp"
+    if (says_softmax or unnormalised) and np.abs(sums - 1).max() > 1e-3:
+        evidence = {"smallest row sum": float(sums.min()), "largest row sum": float(sums.max())}
+        return [BackpropFinding("rows_do_not_sum_to_one", evidence=evidence)]
+    return []
+
+
+def target_findings(name: str | None, output: Array, targets: Array) -> list[BackpropFinding]:
+    """Targets (n, k) that the output's activation cannot reach."""
+    low, high = float(targets.min()), float(targets.max())
+    evidence: dict[str, Any] = {"targets": f"{low:g} to {high:g}"}
+    if name in ("softmax", "softmax_over_batch", "softmax_over_samples"):
+        sums = targets.sum(axis=1)
+        if output.shape[1] == 1:
+            detail = "a softmax of a single output is always 1; use a sigmoid or two outputs"
+            return [BackpropFinding("constant_output", detail=detail, severity="error")]
+        if low < 0 or np.abs(sums - 1).max() > 1e-3:
+            evidence["rows of the targets sum to"] = f"{sums.min():g} to {sums.max():g}"
+            detail = "a softmax's rows sum to one; the targets' rows are no distribution"
+            return [BackpropFinding("targets_out_of_reach", detail=detail, evidence=evidence)]
+        return []
+    activation = ACTIVATIONS.get(name) if name is not None else None
+    if activation is None:
+        return []
+    if low < activation.low - 1e-6 or high > activation.high + 1e-6:
+        reach = f"{activation.low:g} to {activation.high:g}"
+        evidence["the output reaches"] = reach
+        detail = f"{activation.name} gives {reach}, the targets run from {low:g} to {high:g}"
+        return [BackpropFinding("targets_out_of_reach", detail=detail, evidence=evidence)]
+    return []
+
+
+def constant_findings(x: Array, output: Array, targets: Array) -> list[BackpropFinding]:
+    """The same output for inputs that differ."""
+    if len(x) < 2 or np.ptp(x, axis=0).max() == 0 or np.ptp(targets, axis=0).max() == 0:
+        return []
+    spread = float(np.ptp(output, axis=0).max())
+    if not np.isfinite(spread) or spread > 1e-7 * max(1.0, float(np.abs(output).max())):
+        return []
+    evidence = {"largest spread of an output": spread}
+    return [BackpropFinding("constant_output", evidence=evidence, severity="warning")]
+
+
+def bias_findings(
+    chain: Chain, unused: tuple[int, ...], x: Array, targets: Array
+) -> list[BackpropFinding]:
+    """Biases that are kept and never added; a network without any that needs one."""
+    if unused:
+        layers = tuple(layer + 1 for layer in unused)
+        return [BackpropFinding("bias_missing", layers, "bias")]
+    if any(bias is not None for bias in chain.biases):
+        return []
+    constant_column = bool(
+        (np.ptp(x, axis=0) == 0).any() and (x[0][np.ptp(x, axis=0) == 0] != 0).any()
+    )
+    if constant_column:
+        return []
+    zero_rows = np.abs(x).max(axis=1) == 0
+    passes_zero = all(
+        name in ACTIVATIONS and abs(float(ACTIVATIONS[name].f(np.zeros(1))[0])) < 1e-12
+        for name in chain.activations[:-1]
+    )
+    if zero_rows.any() and passes_zero:
+        last = chain.activations[-1]
+        if last in ACTIVATIONS:
+            fixed = np.full(targets.shape[1], float(ACTIVATIONS[last].f(np.zeros(1))[0]))
+        else:
+            fixed = np.full(targets.shape[1], 1 / targets.shape[1])
+        if np.abs(targets[zero_rows] - fixed).max() > 1e-3:
+            detail = (
+                "no layer has a bias: an input of zeros gives "
+                f"{fixed[0]:g} whatever the weights are, and its target is another"
+            )
+            return [BackpropFinding("bias_missing", detail=detail)]
+    severity: Severity = "note"
+    detail = "no layer has a bias: each unit's boundary passes through the origin"
+    return [BackpropFinding("bias_missing", detail=detail, severity=severity)]
+
+
+def forward_findings(known: Understanding) -> list[BackpropFinding]:
+    """All checks of the forward pass, at the probe weights and at the user's own."""
+    user, samples, output = known.user, known.samples, known.output
+    chain = known.chain(known.values) if known.structure is not None else None
+    told = user.adapter.activations
+    says_softmax = bool(told) and told is not None and told[-1] == "softmax"
+    tolerance = 1e-3 if known.single else 1e-7
+    found: list[BackpropFinding] = []
+    user.write(known.values)
+    if samples.layout != "single" and samples.count > 1:
+        with contextlib.suppress(Exception):
+            rows = outputs_one_by_one(user, samples)
+            if rows.shape == output.shape:
+                found += batch_findings(output, rows, tolerance)
+    if not found:
+        found += softmax_findings(chain, output, says_softmax)
+    name = chain.activations[-1] if chain is not None else None
+    if known.loss is None or not known.loss.loss.name.endswith("logits"):
+        found += target_findings("softmax" if says_softmax else name, output, known.targets)
+    found += own_weight_findings(known)
+    if chain is not None and known.structure is not None:
+        unused = known.structure.unused_biases
+        found += bias_findings(chain, unused, samples.inputs, known.targets)
+    if not {"overflow", "log_of_zero"} & {f.cause for f in found}:
+        found += LargeInputs(known, chain).findings()
+    user.write(known.values)
+    causes = [f.cause for f in found]
+    return [f for k, f in enumerate(found) if f.cause not in causes[:k]]
+
+
+def own_weight_findings(known: Understanding) -> list[BackpropFinding]:
+    """At the weights that the user gave: constant outputs, numbers that are not finite."""
+    user, samples = known.user, known.samples
+    lost = [
+        parameter
+        for parameter, value in zip(user.parameters, user.original, strict=True)
+        if not np.isfinite(value).all()
+    ]
+    if lost:
+        layers = tuple(sorted({parameter.layer + 1 for parameter in lost}))
+        names = ", ".join(str(parameter.path) for parameter in lost)
+        return [BackpropFinding("weights_not_finite", layers, detail=f"NaN or inf in {names}")]
+    user.write(user.original)
+    output = outputs_of(user, samples)
+    if not np.isfinite(output).all():
+        evidence: dict[str, Any] = {"outputs not finite": int((~np.isfinite(output)).sum())}
+        return [BackpropFinding("overflow", evidence=evidence, severity="error")]
+    found = constant_findings(samples.inputs, output, known.targets)
+    loss = attempt(known.user_loss, known.loss_samples)
+    if loss and not np.isfinite(loss[0]):
+        evidence = {"loss at the weights given": float(loss[0])}
+        found.append(BackpropFinding("log_of_zero", evidence=evidence, severity="error"))
+    return found
+
+
+class LargeInputs:
+    """The same forward pass and loss with the last layer's pre-activations made large."""
+
+    def __init__(self, known: Understanding, chain: Chain | None) -> None:
+        self.known = known
+        self.size = 1.0
+        if chain is not None:
+            z = forward(chain, known.samples.inputs).z[-1]
+            # exp overflows upwards: the largest value counts, if there is one above zero at all.
+            self.size = max(float(z.max()), 0.2 * float(np.abs(z).max())) or 1.0
+
+    def set_size(self, wanted: float) -> None:
+        user = self.known.user
+        user.write(
+            [
+                np.asarray(v * (wanted / self.size), dtype=v.dtype)
+                if p.layer == user.depth - 1
+                else v
+                for p, v in zip(user.parameters, self.known.values, strict=True)
+            ]
+        )
+
+    def findings(self) -> list[BackpropFinding]:
+        """Does anything break?"""
+        try:
+            return self.sizes()
+        except (OverflowError, ZeroDivisionError) as error:
+            detail = f"the forward pass raises {type(error).__name__}: {error}"
+            return [BackpropFinding("overflow", detail=detail, severity="warning")]
+        except ValueError as error:
+            # math.log of zero raises where NumPy's gives -inf.
+            if "math domain" not in str(error) and "positive input" not in str(error):
+                raise
+            return [BackpropFinding("log_of_zero", detail=str(error), severity="warning")]
+
+    def sizes(self) -> list[BackpropFinding]:
+        known = self.known
+        for size in (30.0, 100.0, 1000.0):
+            self.set_size(size)
+            evidence: dict[str, Any] = {"pre-activations about": size}
+            output = outputs_of(known.user, known.samples)
+            if not np.isfinite(output).all():
+                rowwise = known.samples.layout != "single" and bool(
+                    np.isfinite(outputs_one_by_one(known.user, known.samples)).all()
+                )
+                cause = "max_over_batch" if rowwise else "overflow"
+                return [BackpropFinding(cause, evidence=evidence, severity="warning")]
+            # Beyond, a loss of -log(p) meets p = 0 in any code that computes p first.
+            if known.user.loss is not None and size <= 100:
+                loss = float(known.user_loss(known.loss_samples)[0])
+                if not np.isfinite(loss):
+                    evidence["loss"] = loss
+                    return [BackpropFinding("log_of_zero", evidence=evidence, severity="warning")]
+        return []

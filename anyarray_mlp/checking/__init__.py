@@ -1,0 +1,1 @@
+"""What users and files may hand in: names, values, options and records, and how a refusal shows them."""

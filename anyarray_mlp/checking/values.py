@@ -1,0 +1,146 @@
+"""Values that a user hands in: how they are shown in a message, and the checks that every entrance shares.
+
+A refusal names the parameter, what it must be and what it is: "epochs must be a whole number of at least 0, got 'a'."
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyarray_mlp.checking.messages import shown
+from anyarray_mlp.errors import DataError, UsageError
+
+#: Bytes beyond which Linux takes no path, and no name in one.
+LONGEST_PATH, LONGEST_NAME = 4096, 255
+
+
+def refuse(name: str, allowed: str, value: object) -> None:
+    """Raise the `UsageError` of a parameter that must be something else."""
+    raise UsageError(f"{name} must be {allowed}, got {shown(value)}.")
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is an integer, of Python or NumPy, and no boolean."""
+    return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
+
+
+def is_real(value: Any) -> bool:
+    """Whether a value is a real number, not NaN and no boolean."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        return not math.isnan(float(value))
+    except OverflowError:  # of an integer
+        return False
+
+
+def is_true(answer: Any) -> bool:
+    """Whether an answer is True: of Python, or the one that NumPy's comparisons give.
+
+    Nothing else that counts as true says yes: a callback may well return what `file.write` does.
+    """
+    return isinstance(answer, (bool, np.bool_)) and bool(answer)
+
+
+def check_whole(name: str, value: Any, least: int, most: int | None = None) -> int:
+    """The integer; `UsageError` where it is none, or not from `least` to `most`."""
+    if not is_whole(value) or value < least or (most is not None and value > most):
+        span = f"of at least {least}" if most is None else f"from {least} to {most}"
+        refuse(name, f"a whole number {span}", value)
+    return int(value)
+
+
+def check_real(name: str, value: Any, allowed: str, holds: Callable[[Any], bool]) -> float:
+    """The number as it came; `UsageError` where it is none, is NaN, or does not hold."""
+    if not is_real(value) or not holds(value):
+        refuse(name, allowed, value)
+    number: float = value
+    return number
+
+
+def check_positive(name: str, value: Any) -> float:
+    """A number above zero and finite."""
+    return check_real(name, value, "positive and finite", lambda v: 0 < v < math.inf)
+
+
+def check_not_negative(name: str, value: Any) -> float:
+    """A number of at least zero and finite."""
+    return check_real(name, value, "at least 0 and finite", lambda v: 0 <= v < math.inf)
+
+
+def check_boolean(name: str, value: Any) -> bool:
+    """True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        refuse(name, "True or False", value)
+    return bool(value)
+
+
+def check_callable(name: str, value: Any, what: str = "a function") -> None:
+    """Something that can be called, and no class in place of an object of it."""
+    if not callable(value) or isinstance(value, type):
+        refuse(name, what, value)
+
+
+def check_instance(name: str, value: Any, kind: type, what: str) -> None:
+    """An object of a class, which `what` tells how to make."""
+    if not isinstance(value, kind):
+        refuse(name, what, value)
+
+
+def items(name: str, value: Any, what: str) -> tuple[Any, ...]:
+    """The items of a list, tuple, range, column or vector; `UsageError` for a text, a mapping, or what has none.
+
+    `what` says what it must be.
+    """
+    if isinstance(value, (str, bytes, dict, set)) or not isinstance(value, Iterable):
+        refuse(name, what, value)
+    if getattr(value, "ndim", 1) == 0:
+        refuse(name, what, value)
+    return tuple(value)
+
+
+def check_path(name: str, value: Any) -> None:
+    """A path: a text, or what `os.fspath` takes, and none that no system has."""
+    path = os.fsencode(value) if isinstance(value, (str, os.PathLike)) else b""
+    longest = max(map(len, path.split(os.fsencode(os.sep))))
+    if not path or b"\0" in path or len(path) > LONGEST_PATH or longest > LONGEST_NAME:
+        refuse(name, f"a path, of names of at most {LONGEST_NAME} bytes", value)
+
+
+def checked_weight(sample_weight: Any, n: int) -> Any:
+    """The sample weights as floats; `DataError` where they are not one finite number for each of n samples.
+
+    Arrays that are not NumPy's are not looked into: their device would have to be waited for.
+    """
+    if sample_weight is None:
+        return None
+    shape = getattr(sample_weight, "shape", None)
+    if shape is None or tuple(shape) != (n,):
+        found = shown(sample_weight) if shape is None else tuple(shape)
+        raise DataError(
+            f"sample_weight must have shape ({n},), one for each row of x, got {found}."
+        )
+    if not isinstance(sample_weight, np.ndarray):
+        return sample_weight
+    if sample_weight.dtype.kind not in "fiub":
+        raise DataError(f"sample_weight must hold numbers, got dtype {sample_weight.dtype}.")
+    weight = sample_weight if sample_weight.dtype.kind == "f" else sample_weight.astype(np.float64)
+    if not np.all(np.isfinite(weight)):
+        row = int(np.argmin(np.isfinite(weight)))
+        raise DataError(f"sample_weight holds {weight[row]} in row {row}: give finite numbers.")
+    return weight
+
+
+def as_array(name: str, value: Any) -> NDArray[Any]:
+    """A NumPy array of lists and the like; `DataError` where their lengths differ."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise DataError(f"{name} must be an array, got rows of different lengths.") from None

@@ -1,0 +1,415 @@
+"""`MLP`: the frozen description of a network, and its forward and backward passes.
+
+The passes are pure functions of (namespace, leaves, batch) and run on any arithmetic; see
+`anyarray_mlp.network.layout` for the leaves and `anyarray_mlp.network.functional` for every formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyarray_mlp.checking.messages import shown
+from anyarray_mlp.checking.names import find_name
+from anyarray_mlp.checking.options import with_known_options
+from anyarray_mlp.checking.records import (
+    TRUTH,
+    RecordError,
+    integer,
+    list_of,
+    model_file,
+    number,
+    one_of,
+    table,
+)
+from anyarray_mlp.checking.values import check_boolean, is_real, is_whole, items, refuse
+from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.network.functional import (
+    ACTIVATIONS,
+    FUSED_LOSSES,
+    LOSS_NAMES,
+    LOSSES,
+    OUTPUTS,
+    dense,
+    dropout,
+    one_hot,
+    output_loss,
+)
+from anyarray_mlp.network.initializers import Initializer, initialize
+from anyarray_mlp.network.layout import Layout, Leaves, is_flat
+
+Array = Any
+Namespace = Any
+
+#: Why a loss that is defined through its output accepts no other.
+REFUSALS = {
+    "cross_entropy": "it needs probabilities that sum to one over the classes, which only softmax gives",
+    "binary_cross_entropy": "it treats every output as a probability of its own, which only logistic gives",
+    "poisson": "it needs a rate that is positive and unbounded, which only exp gives",
+}
+
+ACTIVATION = one_of(ACTIVATIONS)
+RATE = number(0, 1, "[)")
+#: What a description holds.
+CONFIG_FIELDS = {
+    "sizes": list_of(integer(1), least=2),
+    "activation": ACTIVATION | list_of(ACTIVATION),
+    "output": one_of(OUTPUTS),
+    "loss": one_of(("auto", *LOSS_NAMES)),
+    "dropout": RATE | list_of(RATE),
+    "bias": TRUTH,
+}
+CONFIG = table(CONFIG_FIELDS)
+
+
+@with_known_options
+@dataclass(frozen=True)
+class MLP:
+    """A multilayer perceptron: sizes, activation of each hidden layer, output and loss.
+
+    Parameters
+    ----------
+    sizes : units of every layer, inputs first and outputs last: (784, 300, 10).
+    activation : a name of `functional.ACTIVATIONS` for all hidden layers, or one for each.
+    output : "identity", "logistic", "softmax" or "exp".
+    loss : a name of `functional.LOSS_NAMES`; "auto" takes the one that belongs to the output.
+        Names may be those of other libraries ("sigmoid", "ReLU", "mse"; see `names.ALIASES`); what is kept is ours.
+    dropout : probability of dropping a hidden unit in training, one for all hidden layers or one for each.
+    bias : whether dense layers have biases.
+
+    Raises `UsageError` where a name is unknown, a size impossible, or output and loss do not go together.
+    """
+
+    sizes: Sequence[int]
+    activation: str | Sequence[str] = "relu"
+    output: str = "softmax"
+    loss: str = "auto"
+    dropout: float | Sequence[float] = 0.0
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        what = "a list of at least inputs and outputs, each a positive integer"
+        sizes = items("sizes", self.sizes, what)
+        if len(sizes) < 2 or not all(is_whole(size) and size >= 1 for size in sizes):
+            refuse("sizes", what, sizes)
+        hidden = len(sizes) - 2
+        activation = _per_layer("activation", self.activation, hidden, _activation)
+        rates = _per_layer("dropout", self.dropout, hidden, _rate)
+        output = find_name("output", self.output, OUTPUTS)
+        check_boolean("bias", self.bias)
+        loss = find_name("loss", self.loss, (*LOSS_NAMES, "auto"))
+        loss = default_loss(output) if loss == "auto" else loss
+        check_pair(output, loss)
+        if output == "softmax" and sizes[-1] < 2:
+            raise UsageError(
+                "A softmax over 1 output is always 1: give one output for each class, or use output='logistic'."
+            )
+        fields = {
+            "sizes": tuple(int(size) for size in sizes),
+            "activation": activation,
+            "output": output,
+            "loss": loss,
+            "dropout": rates,
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where each weight and bias lies in the leaves."""
+        return Layout(tuple(self.sizes), self.bias)
+
+    @property
+    def dropout_layers(self) -> tuple[int, ...]:
+        """Hidden layers that drop units."""
+        return tuple(layer for layer, rate in enumerate(self.dropout) if rate > 0)  # type: ignore[arg-type]
+
+    def initialize(
+        self, seed: int = 0, initializer: str | Initializer = "auto"
+    ) -> NDArray[np.float64]:
+        """Initial parameters as a flat host vector (p,) of float64."""
+        return initialize(
+            self.layout, (*self.activation, self.output), seed=seed, initializer=initializer
+        )
+
+    def layers(self, xp: Namespace, leaves: Leaves, x: Array) -> Iterator[tuple[Array, Array]]:
+        """Each layer's values (n, units) before and after its function, without dropout."""
+        weights, biases = self.layout.unpack(xp, leaves)
+        functions = [*(ACTIVATIONS[name] for name in self.activation), OUTPUTS[self.output]]
+        a = x
+        for function, w, b in zip(functions, weights, biases, strict=True):
+            z, _ = dense(xp, a, w, b)
+            a, _ = function(xp, z)
+            yield z, a
+
+    def logits(self, xp: Namespace, leaves: Leaves, x: Array) -> Array:
+        """The last layer's values (n, k) before the output function, without dropout."""
+        weights, biases = self.layout.unpack(xp, leaves)
+        a = x
+        for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
+            z, _ = dense(xp, a, w, b)
+            a = ACTIVATIONS[self.activation[layer]](xp, z)[0] if layer < len(self.activation) else z
+        return a
+
+    def predict(self, xp: Namespace, leaves: Leaves, x: Array) -> Array:
+        """Outputs (n, k): probabilities under softmax and logistic, values otherwise."""
+        return OUTPUTS[self.output](xp, self.logits(xp, leaves, x))[0]
+
+    def losses(self, xp: Namespace, leaves: Leaves, x: Array, targets: Array) -> Array:
+        """The loss of each sample (n,), without penalty or dropout."""
+        z = self.logits(xp, leaves, x)
+        return output_loss(xp, self.output, self.loss, z, self.encode(xp, targets, z.dtype))[0]
+
+    def loss_and_grad(
+        self,
+        xp: Namespace,
+        leaves: Leaves,
+        x: Array,
+        targets: Array,
+        sample_weight: Array | None = None,
+        *,
+        alpha: float = 0.0,
+        dropout_keys: Sequence[Array] | None = None,
+    ) -> tuple[Array, Leaves]:
+        """The batch's mean loss (0-d) and its gradient, in leaves like those given.
+
+        The loss is sum_i w_i loss_i / W + alpha / (2 W) sum of squared weights (biases are spared), where w_i are
+        the sample weights (one where there are none) and W their sum: scikit-learn's objective. Where W is zero it
+        counts as one, without the penalty: a batch whose weights are all zero has no loss and no gradient.
+
+        Parameters
+        ----------
+        xp : the arithmetic, `Backend.xp`.
+        leaves : the parameters on its device: `training.to_leaves(mlp, backend, vector)` of a vector (p,).
+        x : (n, i) of the leaves' dtype.
+        targets : (n, k), or integer labels (n,) with cross_entropy.
+        sample_weight : (n,) or None.
+        alpha : strength of the L2 penalty.
+        dropout_keys : a 0-d int32 array for each of `dropout_layers`; None trains without dropout.
+        """
+        weights, biases = self.layout.unpack(xp, leaves)
+        share, decay = batch_shares(xp, x.shape[0], sample_weight, alpha)
+        keys = dict(zip(self.dropout_layers, dropout_keys or (), strict=dropout_keys is not None))
+
+        pullbacks = []
+        a = x
+        for layer, name in enumerate(self.activation):
+            z, dense_vjp = dense(xp, a, weights[layer], biases[layer])
+            a, activation_vjp = ACTIVATIONS[name](xp, z)
+            layer_vjps = [activation_vjp]
+            if layer in keys:
+                a, drop_vjp = dropout(xp, a, self.dropout[layer], keys[layer])  # type: ignore[index]
+                layer_vjps.append(drop_vjp)
+            pullbacks.append((dense_vjp, layer_vjps))
+        z, dense_vjp = dense(xp, a, weights[-1], biases[-1])
+        losses, loss_vjp = output_loss(
+            xp, self.output, self.loss, z, self.encode(xp, targets, z.dtype)
+        )
+
+        if sample_weight is None:
+            loss = xp.sum(losses) / x.shape[0]
+            dz = loss_vjp(share)
+        else:
+            loss = xp.sum(losses * share)
+            dz = loss_vjp(share[:, None])
+
+        weight_grads: list[Array] = [None] * len(weights)
+        bias_grads: list[Array] = [None] * len(weights)
+        for layer in range(len(weights) - 1, -1, -1):
+            da, weight_grads[layer], bias_grads[layer] = dense_vjp(dz, need_dx=layer > 0)
+            if layer > 0:
+                dense_vjp, layer_vjps = pullbacks[layer - 1]
+                for vjp in reversed(layer_vjps):
+                    da = vjp(da)
+                dz = da
+
+        if alpha:
+            loss, weight_grads = penalised(xp, weights, loss, weight_grads, decay)
+        grad = self.layout.pack(
+            xp, weight_grads, bias_grads if self.bias else [], flat=is_flat(leaves)
+        )
+        return loss, grad
+
+    def check_batch(self, x: NDArray[Any], targets: NDArray[Any]) -> None:
+        """Raise `DataError` where host arrays are not what the network and its loss take."""
+        self.check_shapes(x, targets)
+        k = self.sizes[-1]
+        if x.dtype.kind == "f" and not is_finite(x):
+            row, column = np.argwhere(~np.isfinite(x))[0]
+            raise DataError(
+                f"x holds {x[row, column]} in row {row}, column {column}: give finite numbers."
+            )
+        if targets.ndim == 1 and self.loss == "cross_entropy":
+            if targets.dtype.kind not in "iu":
+                raise DataError(f"Labels must be integers from 0 to {k - 1}, got {targets.dtype}.")
+            if targets.size and not (targets.min() >= 0 and targets.max() < k):
+                raise DataError(
+                    f"Labels must lie from 0 to {k - 1} for {k} outputs, got {targets.min()} to {targets.max()}."
+                )
+        else:
+            self._check_values(targets)
+
+    def check_shapes(self, x: Array, targets: Array) -> None:
+        """Raise `DataError` where the shapes of arrays, of any library, are not what the network and its loss take."""
+        for name, array in (("x", x), ("targets", targets)):
+            if not hasattr(array, "shape"):
+                raise DataError(f"{name} must be an array, got {type(array).__name__}.")
+            if isinstance(array, np.ndarray) and array.dtype.kind not in "fiub":
+                raise DataError(f"{name} must hold numbers, got dtype {array.dtype}.")
+        k, shape = self.sizes[-1], tuple(targets.shape)
+        if len(x.shape) != 2 or x.shape[1] != self.sizes[0]:
+            raise DataError(
+                f"x must have shape (n, {self.sizes[0]}) for a network {self.sizes}, got {tuple(x.shape)}."
+            )
+        labels = self.loss == "cross_entropy"
+        if not (len(shape) == 1 and labels) and (len(shape) != 2 or shape[1] != k):
+            either = ", or integer labels (n,)" if labels else ""
+            raise DataError(f"targets must have shape (n, {k}){either}, got {shape}.")
+        if shape[0] != x.shape[0]:
+            raise DataError(
+                f"x has {x.shape[0]} rows and targets has {shape[0]}: give one target for each row."
+            )
+
+    def _check_values(self, targets: NDArray[Any]) -> None:
+        if not np.all(np.isfinite(targets)):
+            row, column = np.argwhere(~np.isfinite(targets))[0]
+            raise DataError(
+                f"targets holds {targets[row, column]} in row {row}: give finite numbers."
+            )
+        low, high = (float(targets.min()), float(targets.max())) if targets.size else (0.0, 0.0)
+        if self.loss == "poisson" and low < 0:
+            raise DataError(
+                f"poisson counts events and a target is negative, {low:g}: use squared_error."
+            )
+        if self.loss == "binary_cross_entropy" and not (low >= 0 and high <= 1):
+            raise DataError(
+                f"binary_cross_entropy needs targets from 0 to 1, got {low:g} to {high:g}: scale them, or use "
+                "squared_error with output='identity'."
+            )
+        if self.loss == "cross_entropy":
+            sums = targets.sum(axis=1)
+            if low < 0 or np.any(np.abs(sums - 1.0) > 1e-4):
+                row = int(np.argmax(np.abs(sums - 1.0)))
+                raise DataError(
+                    f"cross_entropy needs rows of probabilities and row {row} sums to {sums[row]:g}: give one-hot "
+                    "rows or integer labels, or use binary_cross_entropy with output='logistic'."
+                )
+
+    def to_config(self) -> dict[str, Any]:
+        """A JSON-able description, from which `from_config` makes an equal network."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], source: str = "the description") -> MLP:
+        """The network of a description made by `to_config`.
+
+        Raises `ModelFileError`, which names `source`, the field and what it must be, for anything else. Nothing is
+        allocated for the sizes.
+        """
+        with model_file(source):
+            CONFIG(config, "config")
+            hidden = len(config["sizes"]) - 2
+            for name in ("activation", "dropout"):
+                each = config.get(name)
+                if isinstance(each, list) and len(each) != hidden:
+                    raise RecordError(
+                        f"config.{name} has {len(each)} entries and must have one for each of {hidden} hidden layers"
+                    )
+            try:
+                return cls(**{name: config[name] for name in CONFIG_FIELDS if name in config})
+            except UsageError as error:  # output, loss and sizes that do not go together
+                raise RecordError(f"config is impossible: {error}") from None
+
+    def encode(self, xp: Namespace, targets: Array, dtype: Any) -> Array:
+        """Targets (n, k) in the logits' dtype; integer labels become one-hot rows."""
+        if targets.ndim == 1 and self.loss == "cross_entropy":
+            return one_hot(xp, targets, self.sizes[-1], dtype)
+        return targets
+
+
+def batch_shares(
+    xp: Namespace, n: int, sample_weight: Array | None, alpha: float
+) -> tuple[Array, Array]:
+    """What each sample's loss, 0-d or (n,), and half the squared weights, 0-d, count for in the batch's mean."""
+    if sample_weight is None:
+        return 1.0 / n, alpha / n
+    total = xp.sum(sample_weight)
+    # A batch may hold nothing but weights of zero: nothing counts then, nor does the penalty.
+    empty = total == 0
+    total = xp.where(empty, 1.0, total)
+    return sample_weight / total, xp.where(empty, 0.0, alpha / total) if alpha else 0.0
+
+
+def penalised(
+    xp: Namespace, weights: Sequence[Array], loss: Array, weight_grads: list[Array], decay: Array
+) -> tuple[Array, list[Array]]:
+    """A loss and its gradients with decay / 2 times the sum of squared weights added to the loss."""
+    for w in weights:
+        loss = loss + xp.sum(w * w) * (decay * 0.5)
+    return loss, [dw + w * decay for w, dw in zip(weights, weight_grads, strict=True)]
+
+
+def is_finite(x: NDArray[Any], rows: int = 1024) -> bool:
+    """Whether every entry is finite; some rows at a time, so that the answers do not take memory beside x."""
+    return all(np.all(np.isfinite(x[start : start + rows])) for start in range(0, len(x), rows))
+
+
+def default_loss(output: str) -> str:
+    """The loss that belongs to an output: cross-entropy to softmax, squared error to identity, ..."""
+    for fused_output, loss in FUSED_LOSSES:
+        if fused_output == output:
+            return loss
+    return "squared_error"
+
+
+def check_pair(output: str, loss: str) -> None:
+    """Raise `UsageError` with the reason where an output and a loss, of canonical names, do not go together."""
+    if loss in LOSSES or (output, loss) in FUSED_LOSSES:
+        return
+    needed = next(name for name, fused in FUSED_LOSSES if fused == loss)
+    raise UsageError(
+        f"loss={loss!r} cannot be used with output={output!r}: {REFUSALS[loss]}. "
+        f"Use output={needed!r}, or one of the losses {', '.join(dict.fromkeys([default_loss(output), *LOSSES]))}."
+    )
+
+
+def _per_layer(name: str, value: Any, n: int, checked: Callable[[Any], Any]) -> tuple[Any, ...]:
+    one_for_all = isinstance(value, (str, Real))
+    if not one_for_all and (isinstance(value, type) or not hasattr(value, "__iter__")):
+        checked(value)
+    values = (
+        (value,) if one_for_all else items(name, value, "one value, or one for each hidden layer")
+    )
+    values = tuple(checked(each) for each in values)
+    if one_for_all:
+        return values * n
+    if len(values) != n:
+        raise UsageError(
+            f"{name} must be one value or one for each of the {n} hidden layers, got {len(values)}: {shown(values)}."
+        )
+    return values
+
+
+def _activation(name: Any) -> str:
+    return find_name("activation", name, ACTIVATIONS)
+
+
+def _rate(rate: Any) -> float:
+    if not (is_real(rate) and 0 <= float(rate) < 1):
+        raise UsageError(f"dropout must lie in [0, 1), got {shown(rate)}.")
+    return float(rate)
+
+
+def check_network(mlp: Any) -> None:
+    """Raise `UsageError` for what is no `MLP`."""
+    if not isinstance(mlp, MLP):
+        refuse("mlp", "an MLP, such as MLP((784, 100, 10))", mlp)

@@ -1,0 +1,185 @@
+"""Analytic gradients against finite differences, parameter by parameter, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyarray_mlp import streams
+from anyarray_mlp.checking.messages import shown
+from anyarray_mlp.checking.options import with_known_options
+from anyarray_mlp.checking.values import (
+    check_not_negative,
+    check_positive,
+    check_whole,
+    checked_weight,
+    items,
+    refuse,
+)
+from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.network.mlp import MLP, check_network
+
+Array = Any
+Host = NDArray[np.float64]
+
+#: Tried in turn; a small one is needed where a larger one steps over a kink (relu at 0, |p - t| at t).
+STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
+#: Largest relative error of a right gradient: the five-point formula is good to about 1e-9 at the first steps, and
+#: rounding costs 1e-8 at the last.
+TOLERANCE = 1e-7
+
+
+@dataclass(frozen=True)
+class ParameterCheck:
+    """How well one weight matrix or bias agrees.
+
+    `relative_error` is the largest difference over the parameter's largest gradient; `index` is where it is.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    checked: int
+    absolute_error: float
+    relative_error: float
+    index: tuple[int, ...]
+    analytic: float
+    numeric: float
+
+
+@dataclass(frozen=True)
+class Gradcheck:
+    """The checks of all parameters of one network on one batch."""
+
+    loss: float
+    parameters: tuple[ParameterCheck, ...]
+    tolerance: float
+
+    @property
+    def relative_error(self) -> float:
+        """The largest over the parameters."""
+        return max(check.relative_error for check in self.parameters)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every parameter is within the tolerance; NaN is not."""
+        return all(check.relative_error <= self.tolerance for check in self.parameters)
+
+
+def checked_keys(mlp: MLP, dropout_keys: Any) -> tuple[Array, ...]:
+    """The dropout keys; `UsageError` where they are not an integer for each layer that drops."""
+    what = f"a 0-d int32 array for each of the {len(mlp.dropout_layers)} layers that drop units"
+    keys = items("dropout_keys", dropout_keys, what)
+    kinds = {getattr(getattr(key, "dtype", None), "kind", "") for key in keys}
+    if len(keys) != len(mlp.dropout_layers) or kinds - {"i"}:
+        refuse("dropout_keys", what, dropout_keys)
+    return keys
+
+
+@with_known_options
+def gradcheck(
+    mlp: MLP,
+    x: Array,
+    targets: Array,
+    *,
+    xp: Any,
+    parameters: Host | None = None,
+    sample_weight: Array | None = None,
+    alpha: float = 0.0,
+    dropout_keys: Sequence[Array] | None = None,
+    per_parameter: int | None = None,
+    seed: int = 0,
+    tolerance: float = TOLERANCE,
+) -> Gradcheck:
+    """Compare `mlp.loss_and_grad` with five-point central differences of its loss.
+
+    Parameters
+    ----------
+    x, targets, sample_weight : float64 NumPy arrays of one batch, as `MLP.loss_and_grad` takes them.
+    xp : an arithmetic over NumPy, as `select_backend(dtype="float64").xp`.
+    parameters : (p,) float64; None draws them with `seed`, biases away from zero.
+    per_parameter : check that many entries of each weight and bias, drawn with `seed`; None checks all.
+
+    The difference quotient is (f(-2h) - 8 f(-h) + 8 f(h) - f(2h)) / 12 h (Abramowitz and Stegun 25.3.6).
+    """
+    check_network(mlp)
+    for name, array in (("x", x), ("targets", targets)):
+        if not isinstance(array, np.ndarray):
+            raise DataError(f"{name} must be a NumPy array, got {shown(array)}.")
+    mlp.check_batch(x, targets)
+    if x.dtype != np.float64:
+        raise UsageError(f"gradcheck needs float64 inputs, got {x.dtype}.")
+    if len(x) < 1:
+        raise DataError("gradcheck needs a batch of rows, and x has none.")
+    if not hasattr(xp, "linear") or not hasattr(xp, "asarray"):
+        refuse("xp", "an arithmetic, as select_backend(dtype='float64').xp", xp)
+    if per_parameter is not None:
+        check_whole("per_parameter", per_parameter, 1)
+    check_not_negative("alpha", alpha)
+    check_positive("tolerance", tolerance)
+    check_whole("seed", seed, 0)
+    sample_weight = checked_weight(sample_weight, len(x))
+    if dropout_keys is not None:
+        dropout_keys = checked_keys(mlp, dropout_keys)
+    generator = streams.generator("gradcheck", seed)
+    if parameters is None:
+        parameters = mlp.initialize(seed)
+        for name, part in zip(mlp.layout.names, mlp.layout.split(parameters), strict=True):
+            if name.startswith("biases"):
+                part[...] = generator.uniform(-0.5, 0.5, part.shape)
+    if not isinstance(parameters, np.ndarray) or parameters.dtype.kind not in "fiu":
+        refuse("parameters", "a vector of numbers (p,)", parameters)
+    if parameters.shape != (mlp.layout.size,):
+        refuse("parameters", f"of shape ({mlp.layout.size},)", parameters)
+    theta = np.array(parameters, dtype=np.float64)
+
+    def evaluate(vector: Host) -> tuple[float, Host]:
+        loss, (grad,) = mlp.loss_and_grad(
+            xp, (vector,), x, targets, sample_weight, alpha=alpha, dropout_keys=dropout_keys
+        )
+        return float(loss), np.asarray(grad)
+
+    def quotient(i: int, h: float) -> float:
+        def f(offset: float) -> float:
+            moved = theta.copy()
+            moved[i] += offset
+            return evaluate(moved)[0]
+
+        return ((f(-2 * h) - f(2 * h)) + 8 * (f(h) - f(-h))) / (12 * h)
+
+    loss, analytic = evaluate(theta)
+    floor = 1e-8 * float(np.max(np.abs(analytic), initial=0.0)) or 1e-300
+    checks = []
+    for name, (start, stop), shape in zip(
+        mlp.layout.names, mlp.layout.bounds, mlp.layout.shapes, strict=True
+    ):
+        indices = np.arange(start, stop)
+        if per_parameter is not None and per_parameter < len(indices):
+            indices = np.sort(generator.choice(indices, per_parameter, replace=False))
+        largest = float(np.max(np.abs(analytic[start:stop])))
+        numeric = np.array([quotient(int(i), STEPS[0]) for i in indices])
+        largest = max(largest, float(np.max(np.abs(numeric))), floor)
+        for h in STEPS[1:]:
+            for k in np.flatnonzero(~(np.abs(numeric - analytic[indices]) <= tolerance * largest)):
+                retried = quotient(int(indices[k]), h)
+                if abs(retried - analytic[indices[k]]) < abs(numeric[k] - analytic[indices[k]]):
+                    numeric[k] = retried
+        difference = np.abs(numeric - analytic[indices])
+        difference[~np.isfinite(difference)] = np.inf
+        worst = int(np.argmax(difference))
+        checks.append(
+            ParameterCheck(
+                name=name,
+                shape=shape,
+                checked=len(indices),
+                absolute_error=float(difference[worst]),
+                relative_error=float(difference[worst] / largest),
+                index=tuple(int(j) for j in np.unravel_index(indices[worst] - start, shape)),
+                analytic=float(analytic[indices[worst]]),
+                numeric=float(numeric[worst]),
+            )
+        )
+    return Gradcheck(loss, tuple(checks), tolerance)

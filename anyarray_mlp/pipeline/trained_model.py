@@ -1,0 +1,258 @@
+"""`TrainedModel`: a network with its parameters and all that turns raw features into answers."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyarray_mlp.backends import Backend, select_backend
+from anyarray_mlp.checking.options import with_known_options
+from anyarray_mlp.checking.out_of_memory import within_memory
+from anyarray_mlp.checking.records import TEXT, RecordError, list_of, model_file
+from anyarray_mlp.checking.values import as_array, check_boolean, check_instance, check_path, refuse
+from anyarray_mlp.data import Dataset, Preprocessor, Schema, TargetEncoder
+from anyarray_mlp.errors import ModelFileError, UsageError
+from anyarray_mlp.metrics import find_score, predicted_labels
+from anyarray_mlp.network.mlp import MLP, check_network, is_finite
+from anyarray_mlp.persistence import ModelFile, load, model_in, save
+from anyarray_mlp.persistence.plain_json import any_json
+from anyarray_mlp.training import Evaluation
+from anyarray_mlp.training.predicting import Predictor, check_parameters, to_leaves
+
+Host = NDArray[Any]
+
+PIXEL_SCALE = 1.0 / 255.0
+MOST_PREDICTORS = 4
+#: Parameters looked at together, so that the answers do not take memory beside a large network.
+CHECKED_TOGETHER = 1 << 20
+TARGET_NAMES = list_of(TEXT)
+
+
+@with_known_options
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """What `train` saves and `predict` loads.
+
+    Attributes
+    ----------
+    mlp : the network.
+    parameters : (p,), weights first, then biases.
+    preprocessor : raw features to inputs.
+    targets : labels or values to targets, and outputs back.
+    metadata : versions, device and the like, as text.
+    """
+
+    mlp: MLP
+    parameters: Host
+    preprocessor: Preprocessor
+    targets: TargetEncoder
+    metadata: dict[str, str] = field(default_factory=dict)
+    #: Parameters on the devices that were asked to predict, by backend and scale of the inputs.
+    predictors: dict[Any, Predictor] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_network(self.mlp)
+        check_parameters(self.mlp, self.parameters)
+        check_instance("preprocessor", self.preprocessor, Preprocessor, "a data.Preprocessor")
+        check_instance("targets", self.targets, TargetEncoder, "a data.TargetEncoder")
+        check_instance("metadata", self.metadata, dict, "a dict of texts")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The model without what is kept on devices."""
+        return {**self.__dict__, "predictors": {}}
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """The columns that the target was in, of a table; empty where they are not known."""
+        return tuple(json.loads(self.metadata.get("target", "[]")))
+
+    @property
+    def schema(self) -> Schema:
+        """What the model knows of the tables that it was trained on, to read others by."""
+        return Schema(self.preprocessor, self.targets, self.target_names)
+
+    def outputs(self, features: Any, backend: str | Backend | None = None) -> Host:
+        """The network's outputs (n, k): probabilities, or values in the unit of training."""
+        x, scale = inputs(self.preprocessor, features)
+        return self.predictor(backend, scale)(x)
+
+    def predictor(self, backend: str | Backend | None, input_scale: float | None) -> Predictor:
+        """The predictor on a backend, prepared when first asked for; None stands for NumPy."""
+        if backend is not None and not isinstance(backend, Backend):
+            backend = select_backend(backend)
+        key = backend, input_scale
+        found = self.predictors.get(key)
+        if found is None:
+            found = Predictor(self.mlp, self.parameters, backend or select_backend(), input_scale)
+            if len(self.predictors) >= MOST_PREDICTORS:  # each holds the parameters once more
+                self.predictors.clear()
+            self.predictors[key] = found
+        return found
+
+    @with_known_options
+    def predict(self, features: Any, backend: str | Backend | None = None) -> Host:
+        """Labels (n,), answers of 0 and 1 (n, k), or values in their own unit.
+
+        `features` (n, i) are a DataFrame, whose columns are found by name, an array, or what
+        `data.load_features` reads.
+        """
+        return self.decode(self.outputs(features, backend))
+
+    def decode(self, outputs: Host) -> Host:
+        """Labels or values from outputs (n, k)."""
+        if self.targets.task == "classification":
+            # A network of one output knows two classes, of which an estimator may have met the first only.
+            codes = np.minimum(predicted_labels(outputs), self.targets.width - 1)
+            return np.asarray(self.targets.decode(codes))
+        if self.targets.task == "multilabel":
+            outputs = outputs >= 0.5
+        return np.asarray(self.targets.decode(outputs))
+
+    @with_known_options
+    def scores(self, dataset: Dataset, backend: str | Backend | None = None) -> dict[str, float]:
+        """Loss and the metrics that suit the task, on a labelled set; regression in its own unit."""
+        check_instance("dataset", dataset, Dataset, "a data.Dataset, as data.load gives")
+        if not isinstance(backend, Backend):
+            backend = select_backend(backend)
+        x, scale = inputs(self.preprocessor, dataset.features)
+        encoded = encode_targets(self.mlp, self.targets, dataset.target)
+        return self.scores_of_inputs(x, scale, encoded, backend)
+
+    def scores_of_inputs(
+        self, x: Host, scale: float | None, encoded: Host, backend: Backend
+    ) -> dict[str, float]:
+        """`scores` of what `inputs` and `encode_targets` made of a labelled set."""
+        evaluation = Evaluation(self.mlp, backend, (x, encoded), (), scale)
+        loss, _ = evaluation(to_leaves(self.mlp, backend, self.parameters))
+        outputs = self.predictor(backend, scale)(x)
+        scores = {"loss": loss}
+        task = self.targets.task
+        if task == "regression":
+            n = len(outputs)
+            truth = np.asarray(self.targets.decode(encoded)).reshape(n, -1)
+            values = np.asarray(self.targets.decode(outputs)).reshape(n, -1)
+            for name in ("r2", "mean_squared_error", "mean_absolute_error"):
+                scores[name] = find_score(name, task)(values, truth, None)
+            return scores
+        names = (
+            ["accuracy", "f1"] if task == "multilabel" else ["accuracy", "balanced_accuracy", "f1"]
+        )
+        return scores | {name: find_score(name, task)(outputs, encoded, None) for name in names}
+
+    @with_known_options
+    def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write the model file; errors as `persistence.save`, and `UsageError` for a model that could not be read."""
+        check_path("path", path)
+        check_boolean("overwrite", overwrite)
+        save(path, self.to_file(), overwrite)
+
+    def to_file(self) -> ModelFile:
+        """The model as a `ModelFile`; `UsageError` where it could not be read again."""
+        parts = self.mlp.layout.split(self.parameters)
+        file = ModelFile(
+            config=self.mlp.to_config(),
+            arrays={
+                name: np.ascontiguousarray(part)
+                for name, part in zip(self.mlp.layout.names, parts, strict=True)
+            },
+            preprocessing=self.preprocessor.to_json(),
+            targets=self.targets.to_json(),
+            metadata=self.metadata,
+        )
+        try:
+            parts_of(file, "the file")
+        except ModelFileError as error:
+            raise UsageError(f"This model cannot be saved, as {error}.") from None
+        return file
+
+    @classmethod
+    @with_known_options
+    @within_memory
+    def load(cls, path: str | os.PathLike[str]) -> TrainedModel:
+        """Read a model file, or the one in a run's folder; `ModelFileError` where it does not hold together."""
+        check_path("path", path)
+        if os.path.isdir(path):
+            path = model_in(path)
+        return cls.from_file(load(path), os.fspath(path))
+
+    @classmethod
+    def from_file(cls, file: ModelFile, source: str = "the model file") -> TrainedModel:
+        """The model of a `ModelFile`; `ModelFileError`, which names `source` and the field, where one does not fit."""
+        mlp, parts, preprocessor, targets = parts_of(file, source)
+        parameters = np.concatenate([np.reshape(part, -1) for part in parts])
+        return cls(mlp, parameters, preprocessor, targets, file.metadata)
+
+
+def parts_of(file: ModelFile, source: str) -> tuple[MLP, list[Host], Preprocessor, TargetEncoder]:
+    """Network, weights and biases, and encodings of a file, found to fit together."""
+    mlp, parts = network_of(file, source)
+    preprocessor = Preprocessor.from_json(file.preprocessing, source)
+    targets = TargetEncoder.from_json(file.targets, source)
+    width, outputs = targets.width, mlp.sizes[-1]
+    binary = targets.task == "classification" and (width, outputs) == (2, 1)
+    with model_file(source):
+        if preprocessor.n_features_out != mlp.sizes[0]:
+            raise RecordError(
+                f"preprocessing encodes {preprocessor.n_features_out} inputs for a network of {mlp.sizes[0]}"
+            )
+        if width != outputs and not binary:
+            raise RecordError(f"targets has {width} answers for a network of {outputs} outputs")
+        try:
+            names = any_json(file.metadata.get("target", "[]"))
+        except ValueError as error:
+            raise RecordError(f"metadata.target cannot be read: {error}") from None
+        TARGET_NAMES(names, "metadata.target")
+    return mlp, parts, preprocessor, targets
+
+
+def network_of(file: ModelFile, source: str) -> tuple[MLP, list[Host]]:
+    """The network of a file, and its weights and biases as the file's own arrays, finite and of one dtype."""
+    with model_file(source):
+        layers = sum(name.startswith("weights.") for name in file.arrays)
+        sizes = file.config.get("sizes")
+        # What follows takes memory for each layer.
+        if isinstance(sizes, list) and len(sizes) != layers + 1:
+            raise RecordError(
+                f"config.sizes has {len(sizes)} entries for the weights of {layers} layers"
+            )
+        mlp = MLP.from_config(file.config, source)
+        parts: list[Host] = []
+        for name, shape in zip(mlp.layout.names, mlp.layout.shapes, strict=True):
+            array = file.arrays.get(name)
+            if array is None or array.shape != shape or array.dtype.kind != "f":
+                found = "is missing" if array is None else f"is {array.dtype} {array.shape}"
+                raise RecordError(f"{name} {found} and must be floats {shape}")
+            if parts and array.dtype != parts[0].dtype:
+                raise RecordError(f"{name} is {array.dtype} and the others are {parts[0].dtype}")
+            if not is_finite(np.reshape(array, -1), CHECKED_TOGETHER):
+                raise RecordError(f"{name} is not all finite")
+            parts.append(array)
+    return mlp, parts
+
+
+def inputs(preprocessor: Preprocessor, features: Any) -> tuple[Host, float | None]:
+    """Inputs (n, i) of the network and the scale that the step applies: images stay bytes."""
+    if isinstance(features, (str, bytes, dict, set)) or features is None or callable(features):
+        refuse("features", "a table or an array (n, i)", features)
+    if not hasattr(features, "ndim"):
+        features = as_array("features", features)
+    if preprocessor.pixels and features.ndim == 2 and getattr(features, "dtype", None) == np.uint8:
+        preprocessor.check_width(features.shape[1])
+        return features, PIXEL_SCALE
+    return np.asarray(preprocessor.transform(features)), None
+
+
+def encode_targets(mlp: MLP, targets: TargetEncoder, raw: Any) -> Host:
+    """Targets as the network's loss takes them: codes (n,) for cross_entropy, else (n, k) floats."""
+    encoded = np.asarray(targets.encode(raw))
+    if targets.task != "classification" or mlp.loss == "cross_entropy":
+        return encoded
+    if mlp.sizes[-1] == 1:
+        return encoded.astype(np.float64)[:, None]
+    rows: Host = np.eye(mlp.sizes[-1])[encoded]
+    return rows
