@@ -11,10 +11,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.names import find_name
@@ -22,8 +20,8 @@ from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import checked_weight
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.network.mlp import MLP
+from anyarray_mlp.typing import Host
 
-Host = NDArray[Any]
 TASKS = ("classification", "multilabel", "regression")
 #: (outputs (n, k), targets, sample_weight (n,) or None) to a float.
 Score = Callable[[Host, Host, Host | None], float]

@@ -18,8 +18,7 @@ from typing import Any
 
 from anyarray_mlp.arithmetic import tables
 from anyarray_mlp.arithmetic.library import SMALLEST_FLOAT32, SMALLEST_FLOAT64, Library
-
-Array = Any
+from anyarray_mlp.typing import Array
 
 # float32 kernels
 EXP_LOW, EXP_HIGH = -88, 89

@@ -24,8 +24,8 @@ from typing import Any
 
 from anyarray_mlp.arithmetic.exact_sum import ExactSum
 from anyarray_mlp.arithmetic.library import Library, bits_for
+from anyarray_mlp.typing import Array
 
-Array = Any
 Slices = tuple[Array, ...]
 
 #: Bits of one slice at most, by the number of slices.

@@ -15,8 +15,8 @@ import math
 from typing import Any
 
 from anyarray_mlp.arithmetic.library import Library, bits_for
+from anyarray_mlp.typing import Array
 
-Array = Any
 Axes = int | tuple[int, ...] | None
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-Array = Any
+from anyarray_mlp.typing import Array
 
 # Results smaller than this are zero. Both lie a little above the range where libraries differ in
 # keeping or flushing subnormal numbers, so rounding has no part in the decision.

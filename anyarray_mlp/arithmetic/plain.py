@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-Array = Any
+from anyarray_mlp.typing import Array
 
 CREATION = ("arange", "asarray", "empty", "eye", "full", "linspace", "ones", "zeros")
 

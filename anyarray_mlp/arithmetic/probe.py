@@ -15,13 +15,12 @@ from math import isqrt
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic.library import Library
 from anyarray_mlp.arithmetic.reproducible import VERSION, Array, ReproducibleNamespace
 from anyarray_mlp.errors import BackendUnavailableError
+from anyarray_mlp.typing import Host
 
-Host = NDArray[Any]
 Raw = Any
 
 #: sha256 of the sample's bytes, by (version, dtype, slices).

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import ReproducibleNamespace
+from anyarray_mlp.typing import Array
 
-Array = Any
 Arrays = tuple[Array, ...]
 #: State, data and per-step inputs are nests of tuples of arrays. A step maps
 #: (xp, state, data, inputs of this step) to (new state, outputs): 0-d arrays or small statistics.

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
-from anyarray_mlp.backends.base import FEW_STEPS, Array, Arrays, Backend, Run, Step
+from anyarray_mlp.backends.base import FEW_STEPS, Arrays, Backend, Run, Step
+from anyarray_mlp.typing import Array
 
 
 class CupyBackend(Backend):

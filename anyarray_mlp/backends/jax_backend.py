@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
 from anyarray_mlp.arithmetic.reproducible import Array as ReproducibleArray
-from anyarray_mlp.backends.base import Array, Arrays, Backend, Run, Step
+from anyarray_mlp.backends.base import Arrays, Backend, Run, Step
+from anyarray_mlp.typing import Array
 
 #: Values of `jax_default_matmul_precision` that leave float32 as it is.
 FULL_PRECISION = ("highest", "float32")

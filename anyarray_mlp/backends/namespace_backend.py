@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic.plain import CREATION, PlainNamespace
-from anyarray_mlp.backends.base import Array, Backend
+from anyarray_mlp.backends.base import Backend
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import BackendUnavailableError, UsageError, in_a_line
+from anyarray_mlp.typing import Array
 
 
 class NamespaceBackend(Backend):

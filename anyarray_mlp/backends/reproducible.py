@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from anyarray_mlp.arithmetic import VERSION
 from anyarray_mlp.arithmetic.probe import probe
 from anyarray_mlp.arithmetic.reproducible import unwrap
-from anyarray_mlp.backends.base import Array, Backend, Run, Step
+from anyarray_mlp.backends.base import Backend, Run, Step
+from anyarray_mlp.typing import Array
 
 #: (backend, library, device, dtype, slices) that this process has found to keep the promises.
 PROBED: set[tuple[type[Backend], str, str, str, int]] = set()

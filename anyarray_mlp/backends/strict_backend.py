@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace
-from anyarray_mlp.backends.base import Array, Backend
+from anyarray_mlp.backends.base import Backend
+from anyarray_mlp.typing import Array
 
 
 class StrictBackend(Backend):

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
-from anyarray_mlp.backends.base import Array, Backend, Run, Step
+from anyarray_mlp.backends.base import Backend, Run, Step
 from anyarray_mlp.backends.replay.binding import Replay, ReplayedCall
+from anyarray_mlp.typing import Array
 
 
 class TorchBackend(Backend):

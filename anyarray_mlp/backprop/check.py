@@ -55,8 +55,8 @@ from anyarray_mlp.backprop.user.source_lines import (
 from anyarray_mlp.checking.options import refuse_unknown, with_known_options
 from anyarray_mlp.checking.values import check_path
 from anyarray_mlp.errors import SEVERITIES, AnyArrayMLPError, StorageError, UsageError
+from anyarray_mlp.typing import Host
 
-Array = Any
 NUMERICAL_SECONDS = 1.5
 IN_FORWARD = frozenset(
     [
@@ -526,12 +526,12 @@ class Check:
 
     # ---- the numerical gradient ------------------------------------------------------------------
 
-    def loss_function(self) -> Callable[[Sequence[Array]], float] | None:
+    def loss_function(self) -> Callable[[Sequence[Host]], float] | None:
         """The loss of the user's forward pass as a function of their parameters."""
         known = self.known
         if self.user.loss is not None:
 
-            def told(values: Sequence[Array]) -> float:
+            def told(values: Sequence[Host]) -> float:
                 self.user.write(values)
                 return float(known.user_loss(known.loss_samples)[0])
 
@@ -540,7 +540,7 @@ class Check:
             return None
         loss = LOSSES[known.named]
 
-        def named(values: Sequence[Array]) -> float:
+        def named(values: Sequence[Host]) -> float:
             self.user.write(values)
             return loss.value(outputs_of(self.user, known.samples), known.targets)
 

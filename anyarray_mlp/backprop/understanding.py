@@ -35,8 +35,8 @@ from anyarray_mlp.backprop.user.samples import (
     targets_of,
 )
 from anyarray_mlp.errors import AnyArrayMLPError, DataError, UsageError
+from anyarray_mlp.typing import Host
 
-Array = Any
 PROBES = 12
 
 
@@ -142,7 +142,7 @@ class Understanding:
         found = layouts(self.user.parameters, self.user.original, samples.inputs.shape[1])
         return bool(found)
 
-    def probe_outputs(self, samples: Samples) -> list[tuple[list[Array], Array]]:
+    def probe_outputs(self, samples: Samples) -> list[tuple[list[Host], Host]]:
         """The user's outputs at two sets of random weights."""
         probes = []
         rng = streams.generator("layout probe", 0)
@@ -152,7 +152,7 @@ class Understanding:
             probes.append((values, outputs_of(self.user, samples)))
         return probes
 
-    def draw(self, rng: np.random.Generator, samples: Samples) -> list[Array]:
+    def draw(self, rng: np.random.Generator, samples: Samples) -> list[Host]:
         """Random weights at which no unit saturates."""
         values = []
         scale = float(np.sqrt((samples.inputs**2).mean())) or 1.0
@@ -169,13 +169,13 @@ class Understanding:
             values.append(np.asarray(drawn, dtype=value.dtype))
         return values
 
-    def chain(self, values: Sequence[Array]) -> Chain:
+    def chain(self, values: Sequence[Host]) -> Chain:
         assert self.structure is not None
         return self.structure.chain(self.user.parameters, values)
 
-    def pick_probe(self, rng: np.random.Generator) -> list[Array]:
+    def pick_probe(self, rng: np.random.Generator) -> list[Host]:
         """Weights at which every layer has a gradient and every hidden slope varies."""
-        best: list[Array] = []
+        best: list[Host] = []
         best_score = (-1, -1.0)
         for _ in range(PROBES):
             values = self.draw(rng, self.samples)
@@ -197,14 +197,14 @@ class Understanding:
                 best, best_score = values, score
         return best
 
-    def find_optimizer_state(self) -> list[Array]:
+    def find_optimizer_state(self) -> list[Host]:
         """Velocities and the like: shaped as a parameter, and without a say in output and loss.
 
         They belong to the weights that the user trained; beside the probe weights they are zero.
         """
         user, samples = self.user, self.samples
 
-        def seen(state: list[Array]) -> list[Array] | None:
+        def seen(state: list[Host]) -> list[Host] | None:
             user.optimizer_state = state
             user.write(self.values)
             return attempt(lambda s: [outputs_of(user, s), *self.user_loss(s)], samples)
@@ -259,13 +259,13 @@ class Understanding:
             )
             self.findings.append(BackpropFinding("label_shape_broadcast", detail=detail))
 
-    def user_loss(self, samples: Samples) -> list[Array]:
+    def user_loss(self, samples: Samples) -> list[Host]:
         """The user's loss in a list, empty where they have none."""
         if self.user.loss is None:
             return []
         return [np.asarray(self.user.loss_value(samples.x, samples.y))]
 
-    def user_arrays(self, samples: Samples) -> list[Array]:
+    def user_arrays(self, samples: Samples) -> list[Host]:
         if self.user.gradients is not None:
             return [a for a in self.user.raw_gradients(samples.x, samples.y) if a is not None]
         return self.user.step(samples.x, samples.y, None)
@@ -323,7 +323,7 @@ class Understanding:
             if p.kind == "bias" and v.size == 1 and chain.weights[p.layer].shape[1] > 1
         )
 
-    def right_gradients(self, scale: float, loss: Loss) -> list[tuple[Array, Array]]:
+    def right_gradients(self, scale: float, loss: Loss) -> list[tuple[Host, Host]]:
         """The right gradients (dW, db) of each layer at the probe weights."""
         chain = self.chain(self.values)
         found = gradients(chain, forward(chain, self.samples.inputs), self.targets, loss)
@@ -333,9 +333,7 @@ class Understanding:
             for (dw, db), w in zip(found, chain.weights, strict=True)
         ]
 
-    def in_user_shape(
-        self, layer: int, kind: str, right: list[tuple[Array, Array]]
-    ) -> Array | None:
+    def in_user_shape(self, layer: int, kind: str, right: list[tuple[Host, Host]]) -> Host | None:
         """The reference's gradient in the shape of the user's parameter."""
         assert self.structure is not None
         layout = self.structure.layers[layer]
@@ -381,7 +379,7 @@ class Understanding:
         return told
 
 
-def attempt(call: Callable[[Samples], list[Array]], samples: Samples) -> list[Array] | None:
+def attempt(call: Callable[[Samples], list[Host]], samples: Samples) -> list[Host] | None:
     """The call's arrays, None where it fails."""
     try:
         return call(samples)
@@ -391,7 +389,7 @@ def attempt(call: Callable[[Samples], list[Array]], samples: Samples) -> list[Ar
         return None
 
 
-def same_arrays(a: Sequence[Array], b: Sequence[Array], tolerance: float) -> bool:
+def same_arrays(a: Sequence[Host], b: Sequence[Host], tolerance: float) -> bool:
     """True where all arrays have the same shapes and values to a relative tolerance."""
     if len(a) != len(b) or any(np.shape(x) != np.shape(y) for x, y in zip(a, b, strict=True)):
         return False

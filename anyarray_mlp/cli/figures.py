@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-Host = NDArray[Any]
+from anyarray_mlp.typing import Host
 
 
 def figure(value: float) -> str:

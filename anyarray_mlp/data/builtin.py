@@ -6,15 +6,13 @@ The drawn ones are rounded to six decimals, so that no library's sine shows in t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from anyarray_mlp.data.dataset import Dataset, Task
 from anyarray_mlp.data.seeded import bell, permutation, uniform
 from anyarray_mlp.streams import bit_generator
-
-Array = Any
+from anyarray_mlp.typing import Host
 
 SEED = 0
 DECIMALS = 6
@@ -38,7 +36,7 @@ def shipped(name: str, task: Task) -> Dataset:
     )
 
 
-def drawn(name: str, features: Array, target: Array, task: Task) -> Dataset:
+def drawn(name: str, features: Host, target: Host, task: Task) -> Dataset:
     """A set of points in the plane or on the line."""
     return Dataset(
         name=name,

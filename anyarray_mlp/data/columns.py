@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,11 +15,11 @@ from anyarray_mlp.data.schema import Schema
 from anyarray_mlp.data.tables import read_table
 from anyarray_mlp.data.tasks import infer_task, target_for, tidy_target
 from anyarray_mlp.errors import DataError
+from anyarray_mlp.typing import Host
 
 if TYPE_CHECKING:
     import pandas
 
-Array = Any
 Column = str | int
 
 
@@ -123,9 +123,7 @@ def place(column: Column) -> int:
     return int(column)
 
 
-def target_values(
-    table: pandas.DataFrame, names: list[str], task: Task | None, path: Path
-) -> Array:
+def target_values(table: pandas.DataFrame, names: list[str], task: Task | None, path: Path) -> Host:
     """The target columns as one tidy array; raises `DataError` for a gap or an unfit text."""
     for name in names:
         missing = table[name].isna().to_numpy()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from anyarray_mlp.checking.messages import listed
 from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.typing import Array, Host
 
 if TYPE_CHECKING:
     import pandas
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 Task = Literal["classification", "regression", "multilabel"]
 TASKS: tuple[str, ...] = get_args(Task)
 
-Array: TypeAlias = Any
 Features: TypeAlias = "pandas.DataFrame | Array"
 
 
@@ -30,7 +30,7 @@ class Dataset:
 
     name: str
     features: Features
-    target: Array
+    target: Host
     feature_names: tuple[str, ...]
     target_name: str | tuple[str, ...]
     task: Task

@@ -12,7 +12,6 @@ import math
 import re
 import struct
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,8 +19,7 @@ from anyarray_mlp.checking.messages import listed
 from anyarray_mlp.data.dataset import Dataset
 from anyarray_mlp.data.files import read_bytes, unreadable
 from anyarray_mlp.errors import DataError
-
-Array = Any
+from anyarray_mlp.typing import Host
 
 UNSIGNED_BYTE = 8
 IMAGES_NAME = re.compile(r"(?P<prefix>.*)images(?P<middle>[-.]idx)3(?P<end>-ubyte)(\.gz)?")
@@ -32,7 +30,7 @@ def is_idx_name(name: str) -> bool:
     return IMAGES_NAME.fullmatch(name) is not None
 
 
-def read_idx(path: Path, dimensions: int) -> Array:
+def read_idx(path: Path, dimensions: int) -> Host:
     """The array of unsigned bytes in an IDX file of so many dimensions.
 
     Raises `DataError` where header and content do not agree.
@@ -61,7 +59,7 @@ def read_idx(path: Path, dimensions: int) -> Array:
     return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
 
 
-def read_pair(images_path: Path) -> tuple[Array, Array]:
+def read_pair(images_path: Path) -> tuple[Host, Host]:
     """Images (n, h, w) and their labels (n,), from the images' file and its companion."""
     match = IMAGES_NAME.fullmatch(images_path.name)
     if match is None:
@@ -85,7 +83,7 @@ def read_pair(images_path: Path) -> tuple[Array, Array]:
     return images, labels
 
 
-def dataset_from(name: str, pair: tuple[Array, Array], test: Dataset | None = None) -> Dataset:
+def dataset_from(name: str, pair: tuple[Host, Host], test: Dataset | None = None) -> Dataset:
     """Images and labels as a classification set of flat images."""
     images, labels = pair
     features = flat_images(name, images)
@@ -104,13 +102,13 @@ def dataset_from(name: str, pair: tuple[Array, Array], test: Dataset | None = No
     )
 
 
-def load_idx_features(path: Path) -> Array:
+def load_idx_features(path: Path) -> Host:
     """The images alone, (n, h w): of an images file, or of a folder's set to train on; no labels are needed."""
     source = folder_images(path)[0] if path.is_dir() else path
     return flat_images(str(source), read_idx(source, 3))
 
 
-def flat_images(name: str, images: Array) -> Array:
+def flat_images(name: str, images: Host) -> Host:
     """Images (n, h, w) as rows (n, h w)."""
     n, height, width = images.shape
     if n == 0 or height * width == 0:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp.checking.records import FRACTION, TEXT, TRUTH, RecordError, integer
-
-Array = Any
+from anyarray_mlp.typing import Host
 
 LOWEST, HIGHEST = -(2**63), 2**64 - 1
 LABEL = TEXT | TRUTH | integer(LOWEST, HIGHEST) | FRACTION
@@ -19,7 +18,7 @@ LABEL = TEXT | TRUTH | integer(LOWEST, HIGHEST) | FRACTION
 MAX_CHARACTERS = 4 << 20
 
 
-def labels_from(values: Sequence[Any], place: str, width: int = 0) -> Array:
+def labels_from(values: Sequence[Any], place: str, width: int = 0) -> Host:
     """Labels (n,) of one type, each of which is a `LABEL`: booleans, int64 or uint64, float64, or texts.
 
     `width` is the room for each text where that is more than the longest needs.

@@ -10,13 +10,11 @@ bit by bit between machines.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from anyarray_mlp.errors import DataError
-
-Array = Any
+from anyarray_mlp.typing import Host
 
 #: Magnitudes between which `exact_sum` can cut: the powers of two that it adds neither overflow nor lose bits.
 LOWEST, HIGHEST = 2.0**-900, 2.0**900
@@ -24,7 +22,7 @@ LOWEST, HIGHEST = 2.0**-900, 2.0**900
 CUTS = 4
 
 
-def mean_and_scale(values: Array, name: str) -> tuple[float, float]:
+def mean_and_scale(values: Host, name: str) -> tuple[float, float]:
     """Mean and population standard deviation of `values` (n,); the scale of a constant is 1.
 
     Raises `DataError` where squares overflow.
@@ -46,7 +44,7 @@ def mean_and_scale(values: Array, name: str) -> tuple[float, float]:
     return mean, scale or 1.0
 
 
-def exact_sum(values: Array) -> float:
+def exact_sum(values: Host) -> float:
     """`math.fsum` of float64 values (n,), some ten times as fast.
 
     Values are cut into a multiple of a power of two so large that the sum of the multiples is exact in any order, and

@@ -13,7 +13,6 @@ import tokenize
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -23,8 +22,7 @@ from anyarray_mlp.data.dataset import Dataset, Task
 from anyarray_mlp.data.files import check_expansion, check_memory, file_size, unreadable
 from anyarray_mlp.data.tasks import infer_task, target_for, tidy_target
 from anyarray_mlp.errors import DataError
-
-Array = Any
+from anyarray_mlp.typing import Host
 
 FEATURES = ("x", "X")
 TARGET = ("y", "Y")
@@ -66,12 +64,12 @@ def load_npz(path: Path, *, task: Task | None = None) -> Dataset:
     return dataset_from(str(path), x, y, inferred, test)
 
 
-def load_npz_features(path: Path) -> Array:
+def load_npz_features(path: Path) -> Host:
     """The features alone, (n, i): of a file that need not hold a target."""
     return flat(pick(read_arrays(path), FEATURES, path), str(path))
 
 
-def dataset_from(name: str, x: Array, y: Array, task: Task, test: Dataset | None = None) -> Dataset:
+def dataset_from(name: str, x: Host, y: Host, task: Task, test: Dataset | None = None) -> Dataset:
     features = flat(x, name)
     return Dataset(
         name=name,
@@ -85,7 +83,7 @@ def dataset_from(name: str, x: Array, y: Array, task: Task, test: Dataset | None
     )
 
 
-def flat(x: Array, name: str) -> Array:
+def flat(x: Host, name: str) -> Host:
     """`x` as (n, i), from (n, i) or (n, h, w, ...)."""
     if x.ndim < 2:
         raise DataError(
@@ -109,7 +107,7 @@ def flat(x: Array, name: str) -> Array:
     return x.reshape(len(x), -1)
 
 
-def pick(arrays: dict[str, Array], names: tuple[str, ...], path: Path) -> Array:
+def pick(arrays: dict[str, Host], names: tuple[str, ...], path: Path) -> Host:
     """The array under one of the names."""
     for name in names:
         if name in arrays:
@@ -120,11 +118,11 @@ def pick(arrays: dict[str, Array], names: tuple[str, ...], path: Path) -> Array:
     )
 
 
-def read_arrays(path: Path) -> dict[str, Array]:
+def read_arrays(path: Path) -> dict[str, Host]:
     """Every array of the archive that a data set uses, by name."""
     size = file_size(path)
     wanted = {name + end for name in FEATURES + TARGET for end in (".npy", "_test.npy")}
-    arrays: dict[str, Array] = {}
+    arrays: dict[str, Host] = {}
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
@@ -148,7 +146,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
     return arrays
 
 
-def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> Array:
+def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> Host:
     """One array, after its header has been compared with its size in the archive."""
     with archive.open(entry) as stream:
         version = npy.read_magic(stream)

@@ -28,11 +28,11 @@ from anyarray_mlp.data.moments import mean_and_scale
 from anyarray_mlp.data.separators import to_number
 from anyarray_mlp.data.tables import UNNAMED
 from anyarray_mlp.errors import DataError, UnknownCategoryError
+from anyarray_mlp.typing import Host
 
 if TYPE_CHECKING:
     import pandas
 
-Array = Any
 Kind = Literal["numeric", "binary", "categorical"]
 
 MAX_CATEGORIES = 1000
@@ -122,7 +122,7 @@ class Preprocessor:
                 tuple(Column(name, "numeric") for name in array_names(features, names)), True
             )
         table = as_columns(features, names)
-        words: Iterable[Array | None] = repeat(None)
+        words: Iterable[Host | None] = repeat(None)
         if vocabulary is not None:
             words = (values for _, values in as_columns(vocabulary, names).items)
         return cls(
@@ -159,7 +159,7 @@ class Preprocessor:
             place for place, column in enumerate(self.columns) for _ in range(column.width)
         )
 
-    def transform(self, features: Features, *, dtype: Any = np.float64) -> Array:
+    def transform(self, features: Features, *, dtype: Any = np.float64) -> Host:
         """The encoded features, (n, n_features_out), in C order.
 
         Columns of a DataFrame are found by name, in any order, and others are ignored (a target
@@ -175,7 +175,7 @@ class Preprocessor:
         if self.pixels and not is_table(features) and features.dtype == np.uint8:
             self.check_width(features.shape[1])
             levels = (np.arange(256) / PIXEL_LEVELS).astype(dtype)
-            image: Array = levels[features]
+            image: Host = levels[features]
             return image
         quick = self.transform_numbers(features, dtype)
         if quick is not None:
@@ -195,14 +195,14 @@ class Preprocessor:
         return encoded
 
     @cached_property
-    def moments(self) -> tuple[Array, Array] | None:
+    def moments(self) -> tuple[Host, Host] | None:
         """Means and scales of all columns, where all hold numbers."""
         if self.pixels or any(column.categories for column in self.columns):
             return None
         means, scales = zip(*((column.mean, column.scale) for column in self.columns), strict=True)
         return np.array(means), np.array(scales)
 
-    def transform_numbers(self, features: Features, dtype: Any) -> Array | None:
+    def transform_numbers(self, features: Features, dtype: Any) -> Host | None:
         """All columns of an array at once, or None where one needs a closer look: a gap, a text, an overflow."""
         if is_table(features) or features.dtype.kind not in "biuf" or self.moments is None:
             return None
@@ -220,7 +220,7 @@ class Preprocessor:
                 encoded[start : start + rows] = scaled
         return encoded
 
-    def numbers(self, column: Column, values: Array, places: Places, dtype: Any) -> Array:
+    def numbers(self, column: Column, values: Host, places: Places, dtype: Any) -> Host:
         """One column that becomes one, filled and scaled, rounded to `dtype`."""
         if column.kind == "binary":
             met = category_places(column, values, places)
@@ -348,7 +348,7 @@ def column_from(entry: Mapping[str, Any], place: str) -> Column:
 class Places:
     """How to name a row in an error: by the file's line where a table knows it."""
 
-    lines: Array | None
+    lines: Host | None
 
     def at(self, row: int) -> str:
         return f"row {row} (from 0)" if self.lines is None else f"line {self.lines[row]}"
@@ -358,7 +358,7 @@ class Places:
 class Columns:
     """Features as named one-dimensional arrays."""
 
-    items: Iterable[tuple[str, Array]]
+    items: Iterable[tuple[str, Host]]
     places: Places
 
 
@@ -386,7 +386,7 @@ def unnamed(names: Sequence[str]) -> bool:
     )  # fmt: skip
 
 
-def array_names(features: Array, names: Sequence[str] | None) -> tuple[str, ...]:
+def array_names(features: Any, names: Sequence[str] | None) -> tuple[str, ...]:
     """The given names of an array's columns, or `feature_1`, `feature_2`, ..."""
     if names is None:
         return tuple(f"feature_{number}" for number in range(1, features.shape[1] + 1))
@@ -412,14 +412,14 @@ def as_columns(features: Features, names: Sequence[str] | None) -> Columns:
     return Columns(array_columns(features, labels), Places(None))
 
 
-def array_columns(features: Array, names: Sequence[str]) -> Iterator[tuple[str, Array]]:
+def array_columns(features: Any, names: Sequence[str]) -> Iterator[tuple[str, Host]]:
     """Each column of an array; several are taken out at a time, as each row is read for it from end to end."""
     for start in range(0, len(names), COLUMNS_AT_ONCE):
         columns = np.ascontiguousarray(features[:, start : start + COLUMNS_AT_ONCE].T)
         yield from zip(names[start:], columns, strict=False)
 
 
-def column_values(column: pandas.Series[Any]) -> Array:
+def column_values(column: pandas.Series[Any]) -> Host:
     """A table's column as float64 (gaps nan) where it is numeric, else as objects (gaps None)."""
     import pandas
 
@@ -435,13 +435,13 @@ def column_values(column: pandas.Series[Any]) -> Array:
     )
 
 
-def is_numeric(values: Array) -> bool:
+def is_numeric(values: Host) -> bool:
     """Whether a column holds numbers (or, as objects, numbers and gaps)."""
     return values.dtype.kind in "biuf" or all(is_gap(value) or is_number(value) for value in values)
 
 
 def fit_column(
-    name: str, values: Array, places: Places, standardize: bool, vocabulary: Array | None = None
+    name: str, values: Host, places: Places, standardize: bool, vocabulary: Host | None = None
 ) -> Column:
     """The encoding of one column of training rows, its categories from `vocabulary` where that is given."""
     words = values if vocabulary is None else vocabulary
@@ -479,7 +479,7 @@ def category(value: Any) -> str:
     return str(value)
 
 
-def checked_numbers(name: str, values: Array, places: Places) -> Array:
+def checked_numbers(name: str, values: Host, places: Places) -> Host:
     """The column as float64, gaps nan; raises `DataError` for a text or an infinity."""
     if values.dtype.kind == "O":
         if not is_numeric(values):
@@ -504,7 +504,7 @@ def checked_numbers(name: str, values: Array, places: Places) -> Array:
     return numbers
 
 
-def category_places(column: Column, values: Array, places: Places) -> NDArray[np.int64]:
+def category_places(column: Column, values: Host, places: Places) -> NDArray[np.int64]:
     """The place (n,) of each value's category, -1 for a gap; raises `UnknownCategoryError` for one that was not met."""
     met = np.full(len(values), -1)
     for row, value in enumerate(values):

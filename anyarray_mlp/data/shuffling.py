@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import check_whole
 from anyarray_mlp.data.seeded import permutation
 from anyarray_mlp.errors import ModelFileError, UsageError
 from anyarray_mlp.streams import bit_generator
-
-Array = Any
+from anyarray_mlp.typing import Host
 
 
 @with_known_options
@@ -30,7 +28,7 @@ class Shuffler:
     def __init__(self, seed: int) -> None:
         self.generator = bit_generator("shuffle", seed)
 
-    def permutation(self, n: int) -> Array:
+    def permutation(self, n: int) -> Host:
         """The next order of `n` examples, (n,) int64."""
         if check_whole("n", n, 0) < 1:
             raise UsageError(f"n is {n}; there must be at least one example to shuffle")

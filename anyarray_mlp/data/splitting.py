@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from anyarray_mlp.checking.messages import shown
@@ -12,8 +10,7 @@ from anyarray_mlp.checking.values import as_array, check_whole, is_real
 from anyarray_mlp.data.seeded import permutation
 from anyarray_mlp.errors import DataError, OutOfMemoryError, UsageError
 from anyarray_mlp.streams import bit_generator
-
-Array = Any
+from anyarray_mlp.typing import Host
 
 
 @with_known_options
@@ -22,9 +19,9 @@ def split_indices(
     *,
     fraction: float,
     seed: int,
-    labels: Array | None = None,
+    labels: Host | None = None,
     stream: str = "test split",
-) -> tuple[Array, Array]:
+) -> tuple[Host, Host]:
     """Split rows 0..n-1 into those to train on and those held out; each (m,) int64, ascending.
 
     `round(fraction * n)` rows are held out, at least one and at most n - 1. With `labels` (n,)
@@ -54,7 +51,7 @@ def split_indices(
     return np.flatnonzero(train), np.sort(held_out)
 
 
-def classes_of(labels: Array) -> tuple[Array, Array]:
+def classes_of(labels: Host) -> tuple[Host, Host]:
     """The distinct labels, and the place of each label (n,) among them; `DataError` where they do not compare."""
     try:
         classes, codes = np.unique(labels, return_inverse=True)
@@ -65,7 +62,7 @@ def classes_of(labels: Array) -> tuple[Array, Array]:
     return classes, codes
 
 
-def stratified(labels: Array, order: Array, fraction: float, wanted: int) -> Array:
+def stratified(labels: Host, order: Host, fraction: float, wanted: int) -> Host:
     """The first rows of each class in `order`, in proportion to the classes, `wanted` in all."""
     n = len(order)
     if labels.shape != (n,):

@@ -24,8 +24,7 @@ from anyarray_mlp.data.labels import LABEL, labels_from
 from anyarray_mlp.data.moments import mean_and_scale
 from anyarray_mlp.data.tasks import target_for, tidy_target
 from anyarray_mlp.errors import DataError, UsageError
-
-Array = Any
+from anyarray_mlp.typing import Host
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +37,7 @@ class TargetEncoder:
     """
 
     task: Task
-    classes: Array | None = None
+    classes: Host | None = None
     mean: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
     flat: bool = True
@@ -86,7 +85,7 @@ class TargetEncoder:
         """Outputs that the network needs: the classes, labels or numbers."""
         return len(self.mean) if self.classes is None else len(self.classes)
 
-    def encode(self, target: Any) -> Array:
+    def encode(self, target: Any) -> Host:
         """Codes (n,) int64 for a classification, else float64 (n, width).
 
         Raises `DataError` for a label that was not seen in training, a value that is missing or not
@@ -104,12 +103,12 @@ class TargetEncoder:
             )
         if self.task == "multilabel":
             return numbers
-        scaled: Array = (numbers - np.array(self.mean)) / np.array(self.scale)
+        scaled: Host = (numbers - np.array(self.mean)) / np.array(self.scale)
         return scaled
 
-    def codes(self, labels: Array) -> Array:
+    def codes(self, labels: Host) -> Host:
         """The place of each label among the classes, (n,) int64."""
-        classes: Array = self.classes
+        classes: Any = self.classes
         if classes.dtype.kind == "U" and labels.dtype.kind != "U":
             # A column that held "3+" in training may hold numbers alone in another file.
             labels = labels.astype(str)
@@ -132,7 +131,7 @@ class TargetEncoder:
             )
         return codes.astype(np.int64)
 
-    def decode(self, encoded: Any) -> Array:
+    def decode(self, encoded: Any) -> Host:
         """The inverse of `encode`: labels (n,), 0 and 1 (n, k) int64, or numbers in their own unit.
 
         Numbers are (n,) where the training target was. Raises `DataError` for codes out of range.
@@ -143,8 +142,8 @@ class TargetEncoder:
         if self.task == "regression":
             columns = values[:, None] if values.ndim == 1 else values
             numbers = columns * np.array(self.scale) + np.array(self.mean)
-            return numbers[:, 0] if self.flat else numbers
-        classes: Array = self.classes
+            return np.asarray(numbers[:, 0] if self.flat else numbers)
+        classes: Any = self.classes
         if values.ndim != 1 or values.dtype.kind not in "iu":
             raise DataError(
                 f"codes of shape {values.shape} and type {values.dtype}; give integers (n,)"
@@ -153,7 +152,7 @@ class TargetEncoder:
             raise DataError(
                 f"codes from {values.min()} to {values.max()}; they must be 0..{len(classes) - 1}"
             )
-        labels: Array = classes[values]
+        labels: Host = classes[values]
         return labels
 
     def to_json(self) -> dict[str, Any]:
@@ -206,7 +205,7 @@ def encoder_from(record: Mapping[str, Any]) -> TargetEncoder:
     return TargetEncoder(task, classes=classes, flat=flat)
 
 
-def checked_labels(values: Array) -> Array:
+def checked_labels(values: Host) -> Host:
     """Labels (n,) without a missing one."""
     if values.ndim != 1:
         raise DataError(
@@ -219,7 +218,7 @@ def checked_labels(values: Array) -> Array:
     return values
 
 
-def checked_numbers(values: Array, task: Task) -> Array:
+def checked_numbers(values: Host, task: Task) -> Host:
     """A regression or multilabel target as finite float64 (n, k), of 0 and 1 for the latter."""
     if values.dtype.kind == "U":
         raise DataError(

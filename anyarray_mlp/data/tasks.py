@@ -10,8 +10,7 @@ from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.data.cells import is_gap, is_number
 from anyarray_mlp.data.dataset import Task
 from anyarray_mlp.errors import DataError
-
-Array = Any
+from anyarray_mlp.typing import Host
 
 # Integers are read as classes where there are at most this many distinct ones, or where they number
 # the classes 0..k-1 with ten rows for each.
@@ -19,7 +18,7 @@ FEW_DISTINCT = 20
 ROWS_PER_CLASS = 10
 
 
-def tidy_target(target: Any, name: str = "target") -> Array:
+def tidy_target(target: Any, name: str = "target") -> Host:
     """`target` as an array of booleans, integers, floats or texts, (n,) or (n, k).
 
     Arrays of Python objects become texts or numbers where all their values are.
@@ -39,7 +38,7 @@ def tidy_target(target: Any, name: str = "target") -> Array:
     return values
 
 
-def from_objects(values: Array, name: str) -> Array:
+def from_objects(values: Host, name: str) -> Host:
     """An array of Python objects as one of texts or of numbers."""
     cells = values.ravel().tolist()
     for row, cell in enumerate(cells):
@@ -60,7 +59,7 @@ def from_objects(values: Array, name: str) -> Array:
     )
 
 
-def are_integers(values: Array) -> bool:
+def are_integers(values: Host) -> bool:
     """Whether every value is a finite whole number."""
     if values.dtype.kind in "iu":
         return True
@@ -69,7 +68,7 @@ def are_integers(values: Array) -> bool:
     return bool((values == np.round(values)).all())
 
 
-def infer_task(target: Array) -> Task:
+def infer_task(target: Host) -> Task:
     """The task for a tidy target.
 
     One column: texts and booleans are classes; so are whole numbers with at most 20 distinct values
@@ -94,14 +93,14 @@ def infer_task(target: Array) -> Task:
     return "classification" if few or numbered else "regression"
 
 
-def is_one_hot(target: Array) -> bool:
+def is_one_hot(target: Host) -> bool:
     """Whether every row of 0 and 1 holds exactly one 1."""
     return target.ndim == 2 and bool(
         np.isin(target, (0, 1)).all() and (target.sum(axis=1) == 1).all()
     )
 
 
-def target_for(target: Array, task: Task) -> Array:
+def target_for(target: Host, task: Task) -> Host:
     """The tidy target in the form that its task uses.
 
     Classes written 0.0, 1.0 become integers, one-hot rows the index of their 1.
@@ -109,7 +108,7 @@ def target_for(target: Array, task: Task) -> Array:
     if task != "classification":
         return target
     if target.ndim == 2 and target.dtype.kind != "U" and is_one_hot(target):
-        return target.argmax(axis=1)
+        return np.asarray(target.argmax(axis=1))
     if target.dtype.kind == "f" and are_integers(target) and np.abs(target).max(initial=0) < 2**53:
         return target.astype(np.int64)
     return target

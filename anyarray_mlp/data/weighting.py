@@ -13,12 +13,11 @@ from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import as_array
 from anyarray_mlp.data.splitting import classes_of
 from anyarray_mlp.errors import DataError, UsageError
-
-Array = Any
+from anyarray_mlp.typing import Host
 
 
 @with_known_options
-def class_weights(labels: Array, weights: Literal["balanced"] | Mapping[Any, float]) -> Array:
+def class_weights(labels: Host, weights: Literal["balanced"] | Mapping[Any, float]) -> Host:
     """The weight of each example, (n,) float64.
 
     `"balanced"` gives every class the same sum: n / (k * rows of the class), as scikit-learn does.
@@ -39,11 +38,11 @@ def class_weights(labels: Array, weights: Literal["balanced"] | Mapping[Any, flo
         by_class = len(labels) / (len(classes) * np.bincount(codes))
     else:
         by_class = weights_from(weights, classes)
-    per_sample: Array = by_class[codes]
+    per_sample: Host = by_class[codes]
     return per_sample
 
 
-def weights_from(weights: Mapping[Any, float], classes: Array) -> Array:
+def weights_from(weights: Mapping[Any, float], classes: Host) -> Host:
     """The weight of each of `classes`, 1 where the mapping is silent."""
     by_class = np.ones(len(classes))
     positions = {str(label): position for position, label in enumerate(classes.tolist())}

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +17,7 @@ from numpy.typing import NDArray
 from anyarray_mlp import streams
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network.mlp import MLP
-
-Host = NDArray[Any]
+from anyarray_mlp.typing import Host
 
 #: Rows that the summary looks at, evenly spread, and rows for figures that sort or compare columns.
 SUMMARY_ROWS = 1024

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp import streams
 from anyarray_mlp.diagnosis.data_summary import RawColumns, evenly
-
-Host = NDArray[Any]
+from anyarray_mlp.typing import Host
 
 #: Entries of a table up to which it is searched for rows that recur, which takes a copy in float64.
 SEARCHED = 5_000_000

@@ -62,7 +62,6 @@ from anyarray_mlp.diagnosis.report import Diagnosis, diagnose_run
 from anyarray_mlp.diagnosis.skill import Rows, neighbour_skill
 from anyarray_mlp.errors import DataError, DivergedError
 from anyarray_mlp.metrics import predicted_labels
-from anyarray_mlp.network.layout import Leaves
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.network.optimizers import Optimizer, State, gradient_norm, sgd
 from anyarray_mlp.training import (
@@ -88,9 +87,7 @@ from anyarray_mlp.training.batches import (
     checked_validation,
 )
 from anyarray_mlp.training.predicting import is_sparse
-
-Array = Any
-Host = NDArray[Any]
+from anyarray_mlp.typing import Host, Leaves
 
 #: Rows of a probe, of the sample that the outcome is judged on, and of those that neighbours are looked for among.
 PROBE_ROWS = 128
@@ -124,8 +121,8 @@ class RunMonitor:
     def __init__(
         self,
         mlp: MLP,
-        x: Array,
-        targets: Array,
+        x: Host,
+        targets: Host,
         *,
         backend: str | Backend | None = None,
         optimizer: str | Optimizer = "adam",
@@ -136,17 +133,17 @@ class RunMonitor:
         initial: Host | TrainingState | None = None,
         initializer: Any = "auto",
         early_stopping: Any = None,
-        validation: tuple[Array, Array] | None = None,
+        validation: tuple[Host, Host] | None = None,
         alpha: float = 0.0,
         clip_norm: float | None = None,
         input_scale: float | None = None,
         probe_on_device: bool | None = None,
         column_names: Sequence[str] = (),
         sources: Sequence[int] = (),
-        held_out: Sequence[Array] = (),
+        held_out: Sequence[Host] = (),
         class_names: Sequence[Any] = (),
         statistics: StepStatistics | None = None,
-        sample_weight: Array | None = None,
+        sample_weight: Host | None = None,
         shuffle: bool = True,
         **others: Any,
     ) -> None:
@@ -280,7 +277,7 @@ class RunMonitor:
             vector = self.prober.to_host(self.run(leaves, moments, *self.probe_data, *scalars))
         self.probes.append(probe_from(vector, epoch, step))
 
-    def scalars(self, backend: Backend, step: int, rate: float | None) -> list[Array]:
+    def scalars(self, backend: Backend, step: int, rate: float | None) -> list[Host]:
         """The optimiser's numbers of the step after `step`, as arrays."""
         numbers = self.optimizer.scalars(
             step + 1, self.settings.learning_rate_init if rate is None else rate
@@ -510,7 +507,7 @@ class RunMonitor:
 class HostRows:
     """An array on the host or on the device, or a sparse matrix, of which rows are wanted on the host, dense."""
 
-    def __init__(self, backend: Backend, array: Array) -> None:
+    def __init__(self, backend: Backend, array: Any) -> None:
         self.backend = backend
         self.sparse = is_sparse(array)
         self.array = array.tocsr() if self.sparse else array
@@ -579,7 +576,7 @@ def right_of_class(outputs: Host, classes: Host | None) -> tuple[tuple[int, ...]
     return tuple(rows), tuple(found)
 
 
-def checked_rows(rows: Any, columns: int) -> Array:
+def checked_rows(rows: Any, columns: int) -> Any:
     """More rows (m, columns); `DataError` where they are no such array."""
     shape = getattr(rows, "shape", None)
     if shape is None or len(shape) != 2 or shape[1] != columns:
@@ -595,7 +592,7 @@ OF_MONITOR = ("probe_on_device", "column_names", "sources", "held_out", "class_n
 
 @with_known_options
 def diagnosed_fit(
-    mlp: MLP, x: Array, targets: Array, *, callbacks: Sequence[Any] = (), **options: Any
+    mlp: MLP, x: Host, targets: Host, *, callbacks: Sequence[Any] = (), **options: Any
 ) -> tuple[Fit | None, Diagnosis]:
     """`fit` with a `RunMonitor`: what came of it, None if it diverged, and the diagnosis."""
     checked_options("diagnosed_fit", options.get("optimizer"), options, *OF_MONITOR)

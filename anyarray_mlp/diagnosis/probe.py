@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.network.layout import Leaves, is_flat
+from anyarray_mlp.network.layout import is_flat
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.optimizers import Optimizer, State, clip_by_norm
 from anyarray_mlp.training import StepStatistics, as_inputs
-
-Array = Any
+from anyarray_mlp.typing import Array, Leaves
 
 #: How far from its bound a logistic unit counts as saturated; a tanh unit's range is twice as wide.
 SATURATION = 0.01

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.diagnosis.data_summary import evenly
 from anyarray_mlp.metrics import predicted_labels
-
-Host = NDArray[Any]
+from anyarray_mlp.typing import Host
 
 #: Rows whose neighbours are looked for.
 ASKED = 512

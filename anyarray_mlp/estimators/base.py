@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_random_state
@@ -55,9 +54,7 @@ from anyarray_mlp.estimators.weights import layer_outputs, present_network, weig
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.training import as_inputs
 from anyarray_mlp.training.predicting import dense
-
-Array = Any
-Host = NDArray[Any]
+from anyarray_mlp.typing import Array, Host
 
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 

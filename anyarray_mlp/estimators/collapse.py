@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyarray_mlp.backends import select_backend
 from anyarray_mlp.network.mlp import MLP
-
-Host = NDArray[Any]
+from anyarray_mlp.typing import Host
 
 # Diagnosis has rules for dead units, saturated units and one class too. They are not shared, as they ask otherwise:
 # they read a whole run's record, whose probe, a few figures off the device, tells mean shares of a layer before and

@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from anyarray_mlp.backends import check_choice
@@ -59,8 +58,7 @@ from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.persistence import load
 from anyarray_mlp.persistence.plain_json import any_json
 from anyarray_mlp.pipeline.trained_model import TrainedModel, network_of
-
-Host = NDArray[Any]
+from anyarray_mlp.typing import Host
 
 ESTIMATORS: dict[str, type[BaseMLP]] = {
     "MLPClassifier": MLPClassifier,

@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from anyarray_mlp.backends import Backend
@@ -33,9 +32,7 @@ from anyarray_mlp.training import (
     train,
 )
 from anyarray_mlp.training.predicting import dense, to_leaves
-
-Array = Any
-Host = NDArray[Any]
+from anyarray_mlp.typing import Array, Host
 
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be "

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.checking.values import as_array, refuse
 from anyarray_mlp.errors import DataError, UsageError, in_a_line
-
-Host = NDArray[Any]
+from anyarray_mlp.typing import Host
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,14 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyarray_mlp.network.initializers import Initializer, empty_vector
-from anyarray_mlp.network.layout import Leaves
 from anyarray_mlp.network.mlp import MLP, batch_shares
-
-Array = Any
-Host = NDArray[Any]
+from anyarray_mlp.typing import Array, Host, Leaves
 
 #: Below every count that is not zero, within float32's range: stands in for zero under a logarithm.
 TINY = 1e-30

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Host = NDArray[Any]
+from anyarray_mlp.typing import Host
 
 
 class EpochOrder:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
@@ -25,8 +24,7 @@ from anyarray_mlp.estimators.validation import HeldOut
 from anyarray_mlp.network.functional import LOSSES
 from anyarray_mlp.network.initializers import Initializer
 from anyarray_mlp.training import Callback
-
-Host = NDArray[Any]
+from anyarray_mlp.typing import Host
 
 
 @with_known_options

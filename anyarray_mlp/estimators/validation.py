@@ -9,18 +9,15 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.estimators.placement import dense_rows, moved, row_spans
-from anyarray_mlp.network.layout import Leaves
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.training import as_inputs
-
-Host = NDArray[Any]
+from anyarray_mlp.typing import Host, Leaves
 
 
 class HeldOut:

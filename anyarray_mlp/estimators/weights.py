@@ -12,10 +12,8 @@ import numpy as np
 
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.estimators.placement import backend_at, dtype_name, place_of, to_host
-from anyarray_mlp.network.layout import Leaves
 from anyarray_mlp.network.mlp import MLP
-
-Array = Any
+from anyarray_mlp.typing import Array, Leaves
 
 
 def weights_of(estimator: Any) -> Leaves:

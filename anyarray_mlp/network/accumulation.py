@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from anyarray_mlp.network.functional import ACTIVATIONS, dropout, output_loss
-from anyarray_mlp.network.layout import Leaves, is_flat
+from anyarray_mlp.network.layout import is_flat
 from anyarray_mlp.network.mlp import MLP, batch_shares, penalised
+from anyarray_mlp.typing import Array, Leaves, Namespace
 
-Array = Any
-Namespace = Any
 #: x (n, i), targets, and sample weights (n,) or None.
 Part = tuple[Array, Array, Array | None]
 

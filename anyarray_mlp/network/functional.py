@@ -14,8 +14,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-Array = Any
-Namespace = Any
+from anyarray_mlp.typing import Array, Namespace
+
 Vjp = Callable[[Array], Array]
 Activation = Callable[[Namespace, Array], tuple[Array, Vjp]]
 Loss = Callable[[Namespace, Array, Array], tuple[Array, Vjp]]

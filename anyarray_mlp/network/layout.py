@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = Any
-Leaves = tuple[Array, ...]
+from anyarray_mlp.typing import Array, Leaves
 
 
 @dataclass(frozen=True)

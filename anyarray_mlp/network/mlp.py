@@ -42,10 +42,8 @@ from anyarray_mlp.network.functional import (
     output_loss,
 )
 from anyarray_mlp.network.initializers import Initializer, initialize
-from anyarray_mlp.network.layout import Layout, Leaves, is_flat
-
-Array = Any
-Namespace = Any
+from anyarray_mlp.network.layout import Layout, is_flat
+from anyarray_mlp.typing import Array, Leaves, Namespace
 
 #: Why a loss that is defined through its output accepts no other.
 REFUSALS = {

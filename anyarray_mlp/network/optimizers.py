@@ -25,10 +25,8 @@ from anyarray_mlp.checking.values import (
     check_whole,
     refuse,
 )
-from anyarray_mlp.network.layout import Leaves
+from anyarray_mlp.typing import Array, Leaves, Namespace
 
-Array = Any
-Namespace = Any
 State = tuple[Leaves, ...]
 
 

@@ -7,14 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyarray_mlp import streams
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.network.functional import ACTIVATIONS, FUSED_LOSSES, LOSSES, OUTPUTS
 from anyarray_mlp.network.mlp import MLP
-
-Host = NDArray[Any]
+from anyarray_mlp.typing import Host
 
 #: Beyond the range of 16-bit counters, signed (32,767) and unsigned (65,535).
 MANY_ROWS = 65_537

@@ -9,7 +9,6 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyarray_mlp.backends import DTYPES, Backend
 from anyarray_mlp.backends.reproducible import ReproducibleBackend
@@ -25,9 +24,7 @@ from anyarray_mlp.parity.tracing import (
     TracedNamespace,
     Tracer,
 )
-
-Array = Any
-Host = NDArray[Any]
+from anyarray_mlp.typing import Array, Host
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyarray_mlp.backends import DTYPES, Backend, select_backend
 from anyarray_mlp.checking.options import with_known_options
@@ -19,8 +18,8 @@ from anyarray_mlp.errors import AnyArrayMLPError, UsageError, in_a_line
 from anyarray_mlp.parity.cases import Case, exact_cases
 from anyarray_mlp.parity.comparison import CompiledPasses, without_flags
 from anyarray_mlp.parity.subjects import Absent, find_subjects
+from anyarray_mlp.typing import Host
 
-Host = NDArray[Any]
 Bits = dict[tuple[str, str], Host]
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyarray_mlp import streams
 from anyarray_mlp.checking.messages import shown
@@ -22,9 +21,7 @@ from anyarray_mlp.checking.values import (
 )
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.network.mlp import MLP, check_network
-
-Array = Any
-Host = NDArray[np.float64]
+from anyarray_mlp.typing import Array, Host
 
 #: Tried in turn; a small one is needed where a larger one steps over a kink (relu at 0, |p - t| at t).
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)

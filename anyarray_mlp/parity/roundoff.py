@@ -23,11 +23,9 @@ from typing import Any
 
 import numpy as np
 import scipy.special
-from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace
-
-Host = NDArray[Any]
+from anyarray_mlp.typing import Host
 
 #: Units in the last place to which a function must be right. OpenCL (table "ULP values for single precision")
 #: asks for 2 to 5, and 16 of erf; XLA's tanh was seen 6.5 off, its expm1 5.2, NumPy's float32 log 3.3.

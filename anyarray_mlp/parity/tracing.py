@@ -14,15 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.errors import in_a_line
 from anyarray_mlp.parity.roundoff import DTYPES, OPERATORS, REFLECTED, Bounded, RoundoffNamespace
-
-Array = Any
-Host = NDArray[Any]
+from anyarray_mlp.typing import Array, Host
 
 #: What `PlainNamespace` makes of other operations, unless a backend has its own.
 COMPOSITES = ("logistic", "softplus", "erf")

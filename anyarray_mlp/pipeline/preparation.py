@@ -19,8 +19,8 @@ from anyarray_mlp.data import (
 )
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.pipeline.trained_model import inputs
+from anyarray_mlp.typing import Host
 
-Host = NDArray[Any]
 Weights = Literal["balanced"] | Mapping[str, float]
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.checking.options import with_known_options
@@ -23,8 +22,7 @@ from anyarray_mlp.persistence import ModelFile, load, model_in, save
 from anyarray_mlp.persistence.plain_json import any_json
 from anyarray_mlp.training import Evaluation
 from anyarray_mlp.training.predicting import Predictor, check_parameters, to_leaves
-
-Host = NDArray[Any]
+from anyarray_mlp.typing import Host
 
 PIXEL_SCALE = 1.0 / 255.0
 MOST_PREDICTORS = 4

@@ -22,9 +22,7 @@ from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.metrics import METRICS, TASKS, default_task, find_score
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.network.schedules import Schedule
-
-Array = Any
-
+from anyarray_mlp.typing import Array
 
 #: Steps of one compiled run at most: between runs a stop can be asked for and a diverging loss is seen.
 STEPS_PER_RUN = 1024

@@ -5,17 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numpy.typing import NDArray
-
 from anyarray_mlp.checking.names import find_name
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import check_not_negative, check_whole
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.metrics import METRICS
 from anyarray_mlp.training.records import Epoch
-
-Host = NDArray[Any]
-
+from anyarray_mlp.typing import Host
 
 MONITORED_LOSSES = ("loss", "validation_loss")
 

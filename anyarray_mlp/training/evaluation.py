@@ -9,7 +9,6 @@ import numpy as np
 
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.metrics import default_task, exact_sum, find_score
-from anyarray_mlp.network.layout import Leaves
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.training.predicting import (
     as_inputs,
@@ -19,8 +18,7 @@ from anyarray_mlp.training.predicting import (
     rows_at_once,
     spans,
 )
-
-Array = Any
+from anyarray_mlp.typing import Array, Leaves
 
 
 class Evaluation:

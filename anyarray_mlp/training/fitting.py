@@ -7,8 +7,6 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from numpy.typing import NDArray
-
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.names import canonical, find_name
@@ -38,10 +36,7 @@ from anyarray_mlp.training.loop import train
 from anyarray_mlp.training.records import Epoch, Fit, TrainingState
 from anyarray_mlp.training.signals import interruption
 from anyarray_mlp.training.state import fresh_state, to_vector
-
-Array = Any
-Host = NDArray[Any]
-
+from anyarray_mlp.typing import Array, Host
 
 #: Options of `train` and of `minimize` that `fit` takes as they are, each with its default: what it does not set.
 SET_BY_FIT = ("schedule", "shuffles", "stop_requested", "report")

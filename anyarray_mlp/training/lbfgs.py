@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.checking.options import with_known_options
@@ -20,7 +19,6 @@ from anyarray_mlp.checking.values import (
     is_true,
 )
 from anyarray_mlp.errors import DivergedError, UsageError
-from anyarray_mlp.network.layout import Leaves
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.training.batches import (
     check_host_batch,
@@ -33,9 +31,7 @@ from anyarray_mlp.training.evaluation import Evaluation
 from anyarray_mlp.training.predicting import as_inputs, dense, on_device, to_leaves
 from anyarray_mlp.training.records import Epoch, TrainingState
 from anyarray_mlp.training.state import fresh_state, to_vector
-
-Array = Any
-Host = NDArray[Any]
+from anyarray_mlp.typing import Array, Host, Leaves
 
 #: Evaluations after which NumPy's are recorded and replayed: recording takes as long as some tens of them.
 FEW_EVALUATIONS = 48

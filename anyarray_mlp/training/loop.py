@@ -10,10 +10,8 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.checking.messages import shown
@@ -47,10 +45,7 @@ from anyarray_mlp.training.predicting import is_sparse, on_device
 from anyarray_mlp.training.records import Epoch, TrainingState
 from anyarray_mlp.training.state import Progress, fresh_state, to_vector
 from anyarray_mlp.training.steps import StepStatistics, gathered, step_inputs, training_step
-
-Array = Any
-Host = NDArray[Any]
-
+from anyarray_mlp.typing import Array, Host
 
 #: Bytes of the batches that one compiled run takes along where x is sparse and stays on the host.
 STREAM_BYTES = 1 << 26

@@ -6,18 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import check_instance, check_positive, refuse
 from anyarray_mlp.errors import DataError, UsageError
-from anyarray_mlp.network.layout import Leaves
 from anyarray_mlp.network.mlp import MLP, check_network
-
-Array = Any
-Host = NDArray[Any]
+from anyarray_mlp.typing import Array, Host, Leaves
 
 #: Rows of one forward pass at most.
 PREDICTION_ROWS = 8192

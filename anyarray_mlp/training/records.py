@@ -8,13 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.network.layout import Leaves
 from anyarray_mlp.network.optimizers import State
-
-Host = NDArray[Any]
+from anyarray_mlp.typing import Host, Leaves
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.checking.values import refuse
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.network.layout import Leaves
 from anyarray_mlp.network.mlp import MLP, is_finite
 from anyarray_mlp.network.optimizers import Optimizer, State
 from anyarray_mlp.training.predicting import to_leaves
 from anyarray_mlp.training.records import TrainingState
-
-Host = NDArray[Any]
+from anyarray_mlp.typing import Host, Leaves
 
 
 def fresh_state(

@@ -10,14 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend, Step
-from anyarray_mlp.network.layout import Leaves
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.optimizers import Optimizer, clip_by_norm
 from anyarray_mlp.streams import bit_generator
 from anyarray_mlp.training.predicting import as_inputs
-
-Array = Any
-
+from anyarray_mlp.typing import Array, Leaves
 
 #: 0-d figures of one step, from (xp, parameters before it, gradient); an axis of steps is put in front of each.
 StepStatistics = Callable[[Any, Leaves, Leaves], tuple[Array, ...]]

@@ -14,7 +14,7 @@ from operator import is_ as is_same
 from typing import Any
 
 from anyarray_mlp.arithmetic import PlainNamespace
-from anyarray_mlp.backends.base import Array, Arrays, Run, Step
+from anyarray_mlp.backends.base import Arrays, Run, Step
 from anyarray_mlp.backends.replay.planning import (
     Call,
     Library,
@@ -34,6 +34,7 @@ from anyarray_mlp.backends.replay.recording import (
     structure,
     substitute,
 )
+from anyarray_mlp.typing import Array
 
 #: Shapes of arguments for which `ReplayedCall` keeps buffers at most.
 MOST_BINDINGS = 16

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-Array = Any
+from anyarray_mlp.typing import Array
 
 #: Bytes of cuBLAS's workspace, as NVIDIA advises for Hopper. Set beforehand, as a capture may not allocate.
 WORKSPACE = 32 << 20

@@ -19,8 +19,8 @@ from anyarray_mlp.backends.replay.cublas import WORKSPACE, Cublas
 from anyarray_mlp.backends.replay.cuda_kernels import EXPRESSIONS, kernel
 from anyarray_mlp.backends.replay.numpy_buffers import NumpyBuffers
 from anyarray_mlp.backends.replay.recording import Node, Value
+from anyarray_mlp.typing import Array
 
-Array = Any
 Call = Callable[[], Any]
 
 REDUCTIONS = ("sum", "max", "min", "all", "any")

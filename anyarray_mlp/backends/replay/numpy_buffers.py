@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from anyarray_mlp.backends.replay.recording import Node, Spec, Value
+from anyarray_mlp.typing import Array
 
-Array = Any
 Call = Callable[[], Any]
 
 

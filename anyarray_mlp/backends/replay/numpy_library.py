@@ -11,8 +11,8 @@ import numpy as np
 
 from anyarray_mlp.backends.replay.numpy_buffers import NumpyBuffers
 from anyarray_mlp.backends.replay.recording import Node, Value
+from anyarray_mlp.typing import Array
 
-Array = Any
 Call = Callable[[], Any]
 
 #: Functions of the standard that are ufuncs of the same name.

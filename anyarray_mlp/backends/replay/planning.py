@@ -21,13 +21,13 @@ from typing import Any, Protocol
 
 from anyarray_mlp.backends.replay import recording
 from anyarray_mlp.backends.replay.recording import (
-    Array,
     Node,
     NotRecordableError,
     Program,
     Spec,
     Value,
 )
+from anyarray_mlp.typing import Array
 
 Call = Callable[[], Any]
 

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from anyarray_mlp.arithmetic import PlainNamespace
-
-Array = Any
+from anyarray_mlp.typing import Array
 
 
 class NotRecordableError(Exception):

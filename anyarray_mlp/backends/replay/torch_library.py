@@ -14,8 +14,8 @@ import torch
 from torch.optim.adam import adam
 
 from anyarray_mlp.backends.replay.recording import Node, Spec, Value
+from anyarray_mlp.typing import Array
 
-Array = Any
 Call = Callable[[], Any]
 
 #: Functions of the standard, and others that PyTorch has, that take `out=`.

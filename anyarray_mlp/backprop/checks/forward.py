@@ -12,11 +12,10 @@ from anyarray_mlp.backprop.reference.network import ACTIVATIONS, Chain, forward
 from anyarray_mlp.backprop.understanding import Understanding, attempt
 from anyarray_mlp.backprop.user.samples import outputs_of, outputs_one_by_one
 from anyarray_mlp.errors import Severity
+from anyarray_mlp.typing import Host
 
-Array = Any
 
-
-def batch_findings(output: Array, row_by_row: Array, tolerance: float) -> list[BackpropFinding]:
+def batch_findings(output: Host, row_by_row: Host, tolerance: float) -> list[BackpropFinding]:
     """Does a batch (n, k) give what its rows give one by one?"""
     difference = float(np.abs(output - row_by_row).max())
     if difference <= tolerance * max(1.0, float(np.abs(row_by_row).max())):
@@ -34,7 +33,7 @@ def batch_findings(output: Array, row_by_row: Array, tolerance: float) -> list[B
 
 
 def softmax_findings(
-    chain: Chain | None, output: Array, says_softmax: bool
+    chain: Chain | None, output: Host, says_softmax: bool
 ) -> list[BackpropFinding]:
     """Rows that should sum to one and do not."""
     sums = output.sum(axis=1)
@@ -45,7 +44,7 @@ def softmax_findings(
     return []
 
 
-def target_findings(name: str | None, output: Array, targets: Array) -> list[BackpropFinding]:
+def target_findings(name: str | None, output: Host, targets: Host) -> list[BackpropFinding]:
     """Targets (n, k) that the output's activation cannot reach."""
     low, high = float(targets.min()), float(targets.max())
     evidence: dict[str, Any] = {"targets": f"{low:g} to {high:g}"}
@@ -70,7 +69,7 @@ def target_findings(name: str | None, output: Array, targets: Array) -> list[Bac
     return []
 
 
-def constant_findings(x: Array, output: Array, targets: Array) -> list[BackpropFinding]:
+def constant_findings(x: Host, output: Host, targets: Host) -> list[BackpropFinding]:
     """The same output for inputs that differ."""
     if len(x) < 2 or np.ptp(x, axis=0).max() == 0 or np.ptp(targets, axis=0).max() == 0:
         return []
@@ -82,7 +81,7 @@ def constant_findings(x: Array, output: Array, targets: Array) -> list[BackpropF
 
 
 def bias_findings(
-    chain: Chain, unused: tuple[int, ...], x: Array, targets: Array
+    chain: Chain, unused: tuple[int, ...], x: Host, targets: Host
 ) -> list[BackpropFinding]:
     """Biases that are kept and never added; a network without any that needs one."""
     if unused:

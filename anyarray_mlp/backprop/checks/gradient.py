@@ -21,8 +21,8 @@ from anyarray_mlp.backprop.reference.planting import (
 )
 from anyarray_mlp.backprop.reference.structure import as_matrix, pick
 from anyarray_mlp.backprop.understanding import Understanding
+from anyarray_mlp.typing import Host
 
-Array = Any
 CONSTANTS = ("mean_missing", "mean_twice", "factor_two")
 SLOPES = {
     "identity": "1",
@@ -100,10 +100,10 @@ class Judge:
         return [(weight, bias) for weight, bias in found]
 
     def observed_layers(
-        self, arrays: Sequence[Array | None]
-    ) -> tuple[list[tuple[Array | None, Array | None]], list[Planted]]:
+        self, arrays: Sequence[Host | None]
+    ) -> tuple[list[tuple[Host | None, Host | None]], list[Planted]]:
         """The user's arrays as (dW (i, o), db (o,)) for each layer, and what their shapes tell."""
-        layers: list[tuple[Array | None, Array | None]] = []
+        layers: list[tuple[Host | None, Host | None]] = []
         planted: list[Planted] = []
         for layer, layout in enumerate(self.structure.layers):
             weight = pick(layer, "weight", self.parameters, arrays)
@@ -133,8 +133,8 @@ class Judge:
         return layers, planted
 
     def in_weight_shape(
-        self, weight: Array | None, value: Array, layer: int, planted: list[Planted]
-    ) -> Array | None:
+        self, weight: Host | None, value: Host, layer: int, planted: list[Planted]
+    ) -> Host | None:
         """A weight's gradient in the weight's shape; what that takes is a mistake of its own."""
         if weight is None or weight.shape == value.shape:
             return weight
@@ -146,9 +146,9 @@ class Judge:
         planted.append(Planted("unexplained", layer, "weight", f"shape {weight.shape}"))
         return None
 
-    def after_weights(self, after_step: list[Array]) -> list[Array | None]:
+    def after_weights(self, after_step: list[Host]) -> list[Host | None]:
         """Each layer's weight (i, o), or (n, i, o), after the step seen."""
-        found: list[Array | None] = []
+        found: list[Host | None] = []
         for layer, layout in enumerate(self.structure.layers):
             value = pick(layer, "weight", self.parameters, self.known.values)
             after = np.asarray(pick(layer, "weight", self.parameters, after_step), np.float64)
@@ -246,7 +246,7 @@ class Judge:
         return detail
 
     def most_telling(
-        self, members: list[Planted], problem: Problem, right: list[tuple[Array, Array]]
+        self, members: list[Planted], problem: Problem, right: list[tuple[Host, Host]]
     ) -> dict[str, Any] | None:
         """Cosine, ratio and difference of the first affected array against the right one."""
         for member in members:
@@ -260,7 +260,7 @@ class Judge:
 
 
 def summed_to_nothing(
-    planted: Sequence[Planted], right: Sequence[tuple[Array, Array]]
+    planted: Sequence[Planted], right: Sequence[tuple[Host, Host]]
 ) -> list[Planted]:
     """A bias that stands still because its gradient is summed over everything.
 
@@ -302,7 +302,7 @@ def judge_by_numbers(
 
 
 def name_by_numbers(
-    known: Understanding, seen: Observation, got: Array | None, truth: Array, is_bias: bool
+    known: Understanding, seen: Observation, got: Host | None, truth: Host, is_bias: bool
 ) -> list[tuple[str, dict[str, Any]]]:
     """What can be told of one parameter's gradient from its entries alone: (cause, evidence)."""
     if got is None or np.abs(got).max() <= 1e-9 * np.abs(truth).max():
@@ -324,7 +324,7 @@ def name_by_numbers(
     return named
 
 
-def compare(array: Array, right: Array) -> dict[str, Any]:
+def compare(array: Host, right: Host) -> dict[str, Any]:
     """Cosine, ratio of lengths and largest relative difference of two gradients."""
     a, b = float(np.linalg.norm(array)), float(np.linalg.norm(right))
     cosine = float((array * right).sum() / (a * b)) if a > 0 and b > 0 else 0.0

@@ -14,8 +14,7 @@ import numpy as np
 from anyarray_mlp.backprop.reference.catalogue import BackpropFinding
 from anyarray_mlp.backprop.user.network import UserNetwork
 from anyarray_mlp.backprop.user.samples import Samples, scaled
-
-Array = Any
+from anyarray_mlp.typing import Host
 
 
 def two_batches(samples: Samples) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
@@ -30,7 +29,7 @@ def two_batches(samples: Samples) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     return (scaled(samples.x, 0.5), samples.y), (samples.x, samples.y)
 
 
-def norm(arrays: Sequence[Array | None]) -> float:
+def norm(arrays: Sequence[Host | None]) -> float:
     return float(np.sqrt(sum(float((a**2).sum()) for a in arrays if a is not None)))
 
 
@@ -65,14 +64,14 @@ def gradient_memory(
     return [BackpropFinding("stale_activations", layers, evidence=evidence)]
 
 
-def differences(a: Sequence[Array | None], b: Sequence[Array | None]) -> list[Array | None]:
+def differences(a: Sequence[Host | None], b: Sequence[Host | None]) -> list[Host | None]:
     return [
         None if x is None or y is None or np.shape(x) != np.shape(y) else x - y
         for x, y in zip(a, b, strict=True)
     ]
 
 
-def share_of(rest: Sequence[Array | None], of: Sequence[Array | None]) -> tuple[float, float]:
+def share_of(rest: Sequence[Host | None], of: Sequence[Host | None]) -> tuple[float, float]:
     """(s, relative error) of rest = s * of over all arrays, where any is left at all."""
     pairs = [(r, o) for r, o in zip(rest, of, strict=True)
              if r is not None and o is not None and np.shape(r) == np.shape(o)]  # fmt: skip
@@ -142,7 +141,7 @@ def step_memory(
 
 def two_steps(
     network: UserNetwork, samples: Samples, rate: float | None
-) -> tuple[list[Array], list[Array], list[Array], list[Array], list[Array]] | None:
+) -> tuple[list[Host], list[Host], list[Host], list[Host], list[Host]] | None:
     """(start, weights after a step, its change, the next step's, the same of a fresh network).
 
     None where a step changes shapes.
@@ -183,10 +182,10 @@ def late_velocity() -> BackpropFinding:
 
 def uneven_memory(
     network: UserNetwork,
-    rest: Sequence[Array | None],
-    first: Sequence[Array],
-    start: Sequence[Array],
-    middle: Sequence[Array],
+    rest: Sequence[Host | None],
+    first: Sequence[Host],
+    start: Sequence[Host],
+    middle: Sequence[Host],
     evidence: dict[str, Any],
     close: float,
 ) -> BackpropFinding | None:

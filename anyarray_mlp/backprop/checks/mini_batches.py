@@ -6,13 +6,10 @@ many rows as it takes at a time.
 
 from __future__ import annotations
 
-from typing import Any
-
 from anyarray_mlp.backprop.checks.randomness import differs
 from anyarray_mlp.backprop.checks.update import step_changes
 from anyarray_mlp.backprop.understanding import Understanding, same_arrays
-
-Array = Any
+from anyarray_mlp.typing import Host
 
 
 def drawn_batch(known: Understanding) -> int | None:
@@ -57,7 +54,7 @@ def is_drawn(known: Understanding, rows: int) -> bool | None:
         return None
 
 
-def fresh_steps(known: Understanding, rows: int) -> list[Array]:
+def fresh_steps(known: Understanding, rows: int) -> list[Host]:
     """The change of the parameters after steps on `rows` rows in turn, through all samples."""
     known.user.write(known.values)
     known.user.reset()

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-Array = Any
-Slopes = list[tuple[Array, Array, Array]]
+from anyarray_mlp.typing import Host
+
+Slopes = list[tuple[Host, Host, Host]]
 
 
 def difference_step(dtype: np.dtype[Any]) -> float:
@@ -17,8 +18,8 @@ def difference_step(dtype: np.dtype[Any]) -> float:
 
 
 def numerical_slopes(
-    loss: Callable[[Sequence[Array]], float],
-    values: Sequence[Array],
+    loss: Callable[[Sequence[Host]], float],
+    values: Sequence[Host],
     entries: int,
     rng: np.random.Generator,
 ) -> Slopes:
@@ -55,8 +56,8 @@ def numerical_slopes(
 
 
 def stencil(
-    loss: Callable[[Sequence[Array]], float],
-    values: Sequence[Array],
+    loss: Callable[[Sequence[Host]], float],
+    values: Sequence[Host],
     which: int,
     entry: int,
     h: float,

@@ -11,8 +11,8 @@ import numpy as np
 from anyarray_mlp.backprop.checks.update import step_changes
 from anyarray_mlp.backprop.reference.catalogue import BackpropFinding
 from anyarray_mlp.backprop.understanding import Understanding, same_arrays
+from anyarray_mlp.typing import Host
 
-Array = Any
 ROWS = 8  # a mask is not seen in a row whose units are all dead
 TRIES = 16  # two draws of few units are often the same by chance: of six at rate 1/2 in 1 of 64
 
@@ -34,10 +34,10 @@ def random_backward(known: Understanding) -> list[BackpropFinding]:
     for index in range(min(samples.count, ROWS)):
         x, y = samples.one(index)
 
-        def gradients(x: Any = x, y: Any = y) -> list[Array]:
+        def gradients(x: Any = x, y: Any = y) -> list[Host]:
             return [a for a in user.raw_gradients(x, y, fresh=False) if a is not None]
 
-        def step(x: Any = x, y: Any = y) -> list[Array]:
+        def step(x: Any = x, y: Any = y) -> list[Host]:
             return step_changes(known, [(x, y)])
 
         # A function that takes no batch of one sample tells nothing here.
@@ -50,10 +50,10 @@ def random_backward(known: Understanding) -> list[BackpropFinding]:
     return []
 
 
-def differs(known: Understanding, call: Callable[[], list[Array]]) -> bool:
+def differs(known: Understanding, call: Callable[[], list[Host]]) -> bool:
     """Do calls from the same state, but for the random numbers, give different results?"""
 
-    def result() -> list[Array]:
+    def result() -> list[Host]:
         known.user.reset(generators=False)
         return [np.nan_to_num(array) for array in call()]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -12,8 +12,8 @@ from anyarray_mlp.backprop.reference.catalogue import BackpropFinding
 from anyarray_mlp.backprop.understanding import Understanding, same_arrays
 from anyarray_mlp.backprop.user.network import UserNetwork
 from anyarray_mlp.backprop.user.samples import Samples
+from anyarray_mlp.typing import Host
 
-Array = Any
 PROBE_RATE = 0.23
 TINY_RATE = 1e-5
 # Many updates together change weights little enough to be one; rounding is 1e-8 of the gradient.
@@ -47,10 +47,10 @@ class Observation:
     """
 
     source: str
-    arrays: list[Array | None]
+    arrays: list[Host | None]
     tolerance: float
     noise: list[float] | None = None
-    after: list[Array] | None = None
+    after: list[Host] | None = None
     one_by_one: bool = False
     free_scale: bool = False
     rate: float | None = None
@@ -122,7 +122,7 @@ class StepObserver:
             float(np.finfo(v.dtype).eps * np.sqrt(steps) * np.linalg.norm(v)) for v in self.values
         ]
 
-    def steps(self) -> tuple[list[list[Array]], bool]:
+    def steps(self) -> tuple[list[list[Host]], bool]:
         """(the parameters after each step seen, was each sample seen alone)."""
         if self.samples.layout == "single" or self.by_rows:
             return self.single_steps(self.rate), True
@@ -138,22 +138,22 @@ class StepObserver:
                 return rows, True
         return [after], False
 
-    def single_steps(self, rate: float | None) -> list[list[Array]]:
+    def single_steps(self, rate: float | None) -> list[list[Host]]:
         """The parameters after a step for each sample, all from the probe weights."""
         return [self.user.step(*self.samples.one(i), rate) for i in range(self.samples.count)]
 
-    def changes(self, afters: Sequence[list[Array]]) -> list[Array | None]:
+    def changes(self, afters: Sequence[list[Host]]) -> list[Host | None]:
         """What all steps together subtract from each parameter."""
-        arrays: list[Array | None] = []
+        arrays: list[Host | None] = []
         for which, value in enumerate(self.values):
             if any(np.shape(a[which]) != np.shape(value) for a in afters):
                 arrays.append(None)
                 continue
             start = np.asarray(value, dtype=np.float64)
-            arrays.append(sum(start - np.asarray(a[which], dtype=np.float64) for a in afters))
+            arrays.append(total(start - np.asarray(a[which], dtype=np.float64) for a in afters))
         return arrays
 
-    def row_steps(self, after: list[Array]) -> list[list[Array]] | None:
+    def row_steps(self, after: list[Host]) -> list[list[Host]] | None:
         """Steps of single samples, where one call is a pass that updates sample by sample."""
         try:
             in_turn = self.walk_rows(reset=True)
@@ -167,7 +167,8 @@ class StepObserver:
         loose = self.known.tolerance * 100
         moved_by = [np.asarray(a, np.float64) - v for a, v in zip(after, self.values, strict=True)]
         summed = [
-            sum(np.asarray(a[k], np.float64) - v for a in alone) for k, v in enumerate(self.values)
+            total(np.asarray(a[k], np.float64) - v for a in alone)
+            for k, v in enumerate(self.values)
         ]
         if same_arrays(moved_by, summed, loose):
             return None
@@ -203,7 +204,7 @@ class StepObserver:
         size = float(np.linalg.norm(together) * np.linalg.norm(added))
         return size > 0 and float(together @ added) > (1 - 1e-6) * size
 
-    def walk_rows(self, reset: bool) -> list[Array]:
+    def walk_rows(self, reset: bool) -> list[Host]:
         """The change after a step for each sample in turn; without `reset` the steps add up."""
         current = [np.asarray(v, dtype=np.float64) for v in self.values]
         total = [np.zeros(np.shape(v)) for v in self.values]
@@ -216,8 +217,8 @@ class StepObserver:
         return [c - v for c, v in zip(current, self.values, strict=True)]
 
     def judge_rate(
-        self, arrays: list[Array | None], one_by_one: bool, noise: list[float]
-    ) -> list[Array | None]:
+        self, arrays: list[Host | None], one_by_one: bool, noise: list[float]
+    ) -> list[Host | None]:
         """Does the change grow with the learning rate as it should?
 
         With half the rate r, a change r A + B halves A only; B is what the rate does not reach.
@@ -231,12 +232,12 @@ class StepObserver:
         else:
             afters = [self.user.step(self.samples.x, self.samples.y, half_rate)]
         near = max(20 * self.known.tolerance, 1e-3)
-        mended: list[Array | None] = []
+        mended: list[Host | None] = []
         layers: dict[str, set[tuple[int, str]]] = {
             "learning_rate_missing": set(),
             "learning_rate_twice": set(),
         }
-        sizes: list[Array] = []
+        sizes: list[Host] = []
         for parameter, value, whole, half, rounding in zip(
             self.user.parameters, self.values, arrays, self.changes(afters), noise, strict=True
         ):
@@ -270,8 +271,8 @@ class StepObserver:
         return mended
 
     def unscaled_part(
-        self, layer: int, value: Array, rest: Array, steps: int, negligible: float
-    ) -> Array:
+        self, layer: int, value: Host, rest: Host, steps: int, negligible: float
+    ) -> Host:
         """The part of a change that is a multiple of the weights, whatever the learning rate."""
         power = float((value * value).sum())
         share = float((value * rest).sum()) / power if power > 0 else 0.0
@@ -321,11 +322,11 @@ def changes_more(known: Understanding) -> bool:
     return not same_arrays([left], [named], 10 * known.tolerance)
 
 
-def step_changes(known: Understanding, batches: Sequence[tuple[Any, Any]]) -> list[Array]:
+def step_changes(known: Understanding, batches: Sequence[tuple[Any, Any]]) -> list[Host]:
     """What steps on these (x, y) in turn add to the probe weights, without a fresh start."""
     user = known.user
     rate = PROBE_RATE if user.rate_is_free else None
-    after: Sequence[Array] = known.values
+    after: Sequence[Host] = known.values
     for x, y in batches:
         after = user.step(x, y, rate, fresh=False)
     return [np.asarray(a) - v for a, v in zip(after, known.values, strict=True)]
@@ -340,14 +341,19 @@ def changed_shape(
     return BackpropFinding(cause, (layer + 1,), kind, detail)
 
 
-def add_up(arrays: Sequence[Array | None]) -> Array | None:
+def add_up(arrays: Sequence[Host | None]) -> Host | None:
     """The sum of one parameter's gradients over samples."""
     given = [a for a in arrays if a is not None]
     if len(given) < len(arrays) or len({np.shape(a) for a in given}) > 1:
         return None
-    return sum(np.asarray(a, dtype=np.float64) for a in given)
+    return total(np.asarray(a, dtype=np.float64) for a in given)
 
 
-def stack_rows(afters: Sequence[list[Array]]) -> list[Array]:
+def total(arrays: Iterable[Host]) -> Host:
+    """Arrays of one shape, added up."""
+    return cast(Host, sum(arrays))
+
+
+def stack_rows(afters: Sequence[list[Host]]) -> list[Host]:
     """Each parameter after the step of each sample, stacked (n, ...)."""
     return [np.stack([np.asarray(a) for a in column]) for column in zip(*afters, strict=True)]

@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from anyarray_mlp.typing import Host
 
 # ---- activations ---------------------------------------------------------------------------------
 
@@ -30,19 +29,19 @@ class Activation:
     """
 
     name: str
-    f: Callable[[Array], Array]
-    slope: Callable[[Array], Array]
-    slope_of_value: Callable[[Array], Array] | None = None
+    f: Callable[[Host], Host]
+    slope: Callable[[Host], Host]
+    slope_of_value: Callable[[Host], Host] | None = None
     low: float = -np.inf
     high: float = np.inf
 
 
-def logistic(z: Array) -> Array:
+def logistic(z: Host) -> Host:
     """1 / (1 + exp(-z)), without overflow."""
     return 0.5 * (1 + np.tanh(0.5 * z))
 
 
-def softmax(z: Array, axis: int | None = 1) -> Array:
+def softmax(z: Host, axis: int | None = 1) -> Host:
     """exp(z) over its sum along `axis`; None takes the sum over the whole matrix."""
     e = np.exp(z - z.max(axis=axis, keepdims=True))
     return np.asarray(e / e.sum(axis=axis, keepdims=True))
@@ -110,7 +109,7 @@ ACTIVATIONS: dict[str, Activation] = {
     ]
 }
 # Outputs that mix the units of a layer: name -> f(z).
-MIXING: dict[str, Callable[[Array], Array]] = {
+MIXING: dict[str, Callable[[Host], Host]] = {
     "softmax": softmax,
     "softmax_over_batch": lambda z: softmax(z, axis=None),
     "softmax_over_samples": lambda z: softmax(z, axis=0),
@@ -125,18 +124,18 @@ ALIASES = {
 }
 
 
-def apply(name: str, z: Array, own: dict[str, Activation] | None = None) -> Array:
+def apply(name: str, z: Host, own: dict[str, Activation] | None = None) -> Host:
     """The activation of this name at z (n, o)."""
     if name in MIXING:
         return MIXING[name](z)
     return np.asarray((own or {}).get(name, ACTIVATIONS.get(name)).f(z))  # type: ignore[union-attr]
 
 
-def own_activation(name: str, f: Callable[[Array], Array]) -> Activation:
+def own_activation(name: str, f: Callable[[Host], Host]) -> Activation:
     """A user's activation, its slope by central differences in float64."""
     h = 1e-6
 
-    def at(z: Array) -> Array:
+    def at(z: Host) -> Host:
         return np.asarray(f(np.asarray(z, dtype=np.float64)), dtype=np.float64)
 
     return Activation(name, at, lambda z: (at(z + h) - at(z - h)) / (2 * h))
@@ -151,17 +150,17 @@ class Loss:
 
     name: str
     formula: str
-    value: Callable[[Array, Array], float]
-    slope: Callable[[Array, Array], Array]
+    value: Callable[[Host, Host], float]
+    slope: Callable[[Host, Host], Host]
     natural_with: tuple[str, ...] = ()
     is_formula_mistake: bool = False
 
 
-def log(p: Array) -> Array:
+def log(p: Host) -> Host:
     return np.log(np.maximum(p, 1e-300))
 
 
-def divide(a: Array, b: Array) -> Array:
+def divide(a: Host, b: Host) -> Host:
     return a / np.where(np.abs(b) < 1e-300, 1e-300, b)
 
 
@@ -278,8 +277,8 @@ FUSED = {
 class Chain:
     """Dense layers in a row: weights (i, o), biases (o,) or None, an activation name each."""
 
-    weights: tuple[Array, ...]
-    biases: tuple[Array | None, ...]
+    weights: tuple[Host, ...]
+    biases: tuple[Host | None, ...]
     activations: tuple[str, ...]
     own: dict[str, Activation] = field(default_factory=dict)
 
@@ -297,15 +296,15 @@ class Chain:
 class Trace:
     """What a forward pass computed: z[l] (n, o) of layer l; a[0] = x and a[l + 1] = f(z[l])."""
 
-    z: tuple[Array, ...]
-    a: tuple[Array, ...]
+    z: tuple[Host, ...]
+    a: tuple[Host, ...]
 
     @property
-    def output(self) -> Array:
+    def output(self) -> Host:
         return self.a[-1]
 
 
-def forward(chain: Chain, x: Array) -> Trace:
+def forward(chain: Chain, x: Host) -> Trace:
     """The forward pass, all intermediate values kept."""
     z, a = [], [x]
     for weight, bias, name in zip(chain.weights, chain.biases, chain.activations, strict=True):
@@ -314,7 +313,7 @@ def forward(chain: Chain, x: Array) -> Trace:
     return Trace(tuple(z), tuple(a))
 
 
-def pull_back(chain: Chain, layer: int, z: Array, a: Array, grad: Array) -> Array:
+def pull_back(chain: Chain, layer: int, z: Host, a: Host, grad: Host) -> Host:
     """dL/dz of a layer from dL/da."""
     name = chain.activations[layer]
     if name == "softmax":
@@ -332,12 +331,12 @@ def pull_back(chain: Chain, layer: int, z: Array, a: Array, grad: Array) -> Arra
     return np.asarray(grad * activation.slope(z))
 
 
-def gradients(chain: Chain, trace: Trace, y: Array, loss: Loss) -> list[tuple[Array, Array]]:
+def gradients(chain: Chain, trace: Trace, y: Host, loss: Loss) -> list[tuple[Host, Host]]:
     """The right gradients of the summed loss: (dW (i, o), db (o,)) for each layer."""
     delta = pull_back(
         chain, chain.depth - 1, trace.z[-1], trace.output, loss.slope(trace.output, y)
     )
-    found: list[tuple[Array, Array]] = []
+    found: list[tuple[Host, Host]] = []
     for layer in reversed(range(chain.depth)):
         found.append((trace.a[layer].T @ delta, delta.sum(axis=0)))
         if layer:
@@ -359,14 +358,14 @@ class Delta:
 
     cause: str
     cost: float
-    delta: Array
-    error: Array
+    delta: Host
+    error: Host
     detail: str = ""
 
 
 def wrong_slopes(
-    activation: Activation, z: Array, a: Array
-) -> Iterator[tuple[str, float, Array, str]]:
+    activation: Activation, z: Host, a: Host
+) -> Iterator[tuple[str, float, Host, str]]:
     """(cause, cost, factor, detail): what people multiply with in place of f'(z)."""
     yield "derivative_missing", 1.0, np.ones_like(z), ""
     if activation.slope_of_value is not None:
@@ -394,7 +393,7 @@ def wrong_slopes(
         )
 
 
-def output_deltas(chain: Chain, trace: Trace, y: Array, loss: Loss) -> Iterator[Delta]:
+def output_deltas(chain: Chain, trace: Trace, y: Host, loss: Loss) -> Iterator[Delta]:
     """The output's delta: first the right one, then the ways to get it wrong."""
     last = chain.depth - 1
     z, o = trace.z[-1], trace.output
@@ -457,7 +456,7 @@ def hidden_deltas(
     trace: Trace,
     layer: int,
     above: Delta,
-    weight_after: Array | None,
+    weight_after: Host | None,
 ) -> Iterator[Delta]:
     """The delta of hidden `layer` from the one `above`: the right one first.
 
@@ -465,7 +464,7 @@ def hidden_deltas(
     weight after its update, where that is known.
     """
     weight = chain.weights[layer + 1]
-    flows: list[tuple[str, float, Array]] = [("", 0.0, above.delta @ weight.T)]
+    flows: list[tuple[str, float, Host]] = [("", 0.0, above.delta @ weight.T)]
     if weight_after is not None:
         each = "no,nio->ni" if weight_after.ndim == 3 else "no,io->ni"
         updated = np.einsum(each, above.delta, weight_after)
@@ -498,7 +497,7 @@ def join(*causes: str) -> str:
     return "+".join(cause for cause in causes if cause)
 
 
-def weight_gradients(trace: Trace, layer: int, delta: Array) -> Iterator[tuple[str, float, Array]]:
+def weight_gradients(trace: Trace, layer: int, delta: Host) -> Iterator[tuple[str, float, Host]]:
     """(cause, cost, dW (i, o)) for a layer: the right one first."""
     a = trace.a[layer]
     right = a.T @ delta
@@ -514,7 +513,7 @@ def weight_gradients(trace: Trace, layer: int, delta: Array) -> Iterator[tuple[s
         yield "preactivation_as_input", 1.0, trace.z[layer - 1].T @ delta
 
 
-def bias_gradients(delta: Array, shared: bool = False) -> Iterator[tuple[str, float, Array]]:
+def bias_gradients(delta: Host, shared: bool = False) -> Iterator[tuple[str, float, Host]]:
     """(cause, cost, db (o,)) for a layer: the right one first.
 
     A `shared` bias is one number for all units, its gradient repeated o times.

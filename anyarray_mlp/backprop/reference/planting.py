@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -24,8 +23,8 @@ from anyarray_mlp.backprop.reference.network import (
     output_deltas,
     weight_gradients,
 )
+from anyarray_mlp.typing import Host
 
-Array = Any
 UNMATCHED = 6.0
 REPEATED = 0.3
 BEAM = 40
@@ -56,11 +55,11 @@ class Problem:
 
     chain: Chain
     trace: Trace
-    y: Array
-    observed: Sequence[tuple[Array | None, Array | None]]
+    y: Host
+    observed: Sequence[tuple[Host | None, Host | None]]
     tolerance: float
     noise: Sequence[tuple[float, float]] | None = None  # norms of rounding, weight and bias
-    after: Sequence[Array | None] | None = None
+    after: Sequence[Host | None] | None = None
     scale: float | None = None
     free_scale: bool = False
     rate: float | None = None
@@ -196,18 +195,18 @@ def match_layer(problem: Problem, layer: int, state: State, delta: Delta) -> lis
     return found
 
 
-def relative(noise: float, array: Array | None) -> float:
+def relative(noise: float, array: Host | None) -> float:
     """Rounding relative to an array, at most a tenth."""
     size = 0.0 if array is None else float(np.linalg.norm(array))
     return min(3 * noise / size, 0.1) if size > 0 else 0.0
 
 
 def fit_all(
-    observed: Array | None,
-    candidates: Sequence[tuple[str, float, Array]],
+    observed: Host | None,
+    candidates: Sequence[tuple[str, float, Host]],
     tolerance: float,
     size: float,
-    values: Array | None,
+    values: Host | None,
 ) -> list[Fit]:
     """The candidates that are the observed array up to a factor (and a multiple of `values`)."""
     if observed is None:
@@ -232,7 +231,7 @@ def fit_all(
     return fits or [Fit("unexplained", UNMATCHED, np.nan)]
 
 
-def fit_factor(observed: Array, candidate: Array) -> tuple[float, float]:
+def fit_factor(observed: Host, candidate: Host) -> tuple[float, float]:
     """(s, |observed - s candidate| / |observed|) of least squares."""
     power = float((candidate * candidate).sum())
     norm = float(np.linalg.norm(observed))
@@ -242,7 +241,7 @@ def fit_factor(observed: Array, candidate: Array) -> tuple[float, float]:
     return factor, float(np.linalg.norm(observed - factor * candidate)) / norm
 
 
-def fit_decay(observed: Array, candidate: Array, values: Array) -> tuple[float, float, float]:
+def fit_decay(observed: Host, candidate: Host, values: Host) -> tuple[float, float, float]:
     """(s, decay, relative error) of observed = s candidate + decay values, by least squares."""
     u, c, v = observed.ravel(), candidate.ravel(), values.ravel()
     cc, cv, vv = float(c @ c), float(c @ v), float(v @ v)

@@ -27,8 +27,8 @@ from anyarray_mlp.backprop.reference.network import (
     own_activation,
 )
 from anyarray_mlp.backprop.user.adapter import Parameter
+from anyarray_mlp.typing import Host
 
-Array = Any
 HIDDEN_CANDIDATES = (*ACTIVATIONS, "softmax")
 OUTPUT_CANDIDATES = (*ACTIVATIONS, *MIXING)
 
@@ -50,10 +50,10 @@ class Structure:
     unused_biases: tuple[int, ...] = ()
     own: dict[str, Activation] = field(default_factory=dict)
 
-    def chain(self, parameters: Sequence[Parameter], values: Sequence[Array]) -> Chain:
+    def chain(self, parameters: Sequence[Parameter], values: Sequence[Host]) -> Chain:
         """The reference network with the user's parameters."""
-        weights: list[Array] = []
-        biases: list[Array | None] = []
+        weights: list[Host] = []
+        biases: list[Host | None] = []
         for layer, layout in enumerate(self.layers):
             weight, bias = split(layout, layer, parameters, values)
             weights.append(weight)
@@ -62,8 +62,8 @@ class Structure:
 
 
 def pick(
-    layer: int, kind: str, parameters: Sequence[Parameter], values: Sequence[Array | None]
-) -> Array:
+    layer: int, kind: str, parameters: Sequence[Parameter], values: Sequence[Host | None]
+) -> Any:
     """The array of a layer's weight or bias, None where there is none."""
     for parameter, value in zip(parameters, values, strict=True):
         if parameter.layer == layer and parameter.kind == kind:
@@ -72,8 +72,8 @@ def pick(
 
 
 def split(
-    layout: LayerLayout, layer: int, parameters: Sequence[Parameter], values: Sequence[Array]
-) -> tuple[Array, Array | None]:
+    layout: LayerLayout, layer: int, parameters: Sequence[Parameter], values: Sequence[Host]
+) -> tuple[Host, Host | None]:
     """A layer's weight (i, o) and bias (o,), in float64."""
     weight = np.asarray(pick(layer, "weight", parameters, values), dtype=np.float64)
     weight = as_matrix(weight, layout.transposed)
@@ -86,7 +86,7 @@ def split(
     return weight, np.broadcast_to(flat, (weight.shape[1],)) if flat.size == 1 else flat
 
 
-def as_matrix(weight: Array, transposed: bool) -> Array:
+def as_matrix(weight: Host, transposed: bool) -> Host:
     """(i, o) from the user's array; a vector is the weights of a single unit."""
     matrix = weight.reshape(-1, 1) if weight.ndim == 1 else weight
     if weight.ndim == 1:
@@ -95,7 +95,7 @@ def as_matrix(weight: Array, transposed: bool) -> Array:
 
 
 def layouts(
-    parameters: Sequence[Parameter], values: Sequence[Array], inputs: int
+    parameters: Sequence[Parameter], values: Sequence[Host], inputs: int
 ) -> list[tuple[LayerLayout, ...]]:
     """All ways in which the shapes make a chain that starts with `inputs` features."""
     depth = 1 + max(p.layer for p in parameters)
@@ -122,7 +122,7 @@ def layouts(
     return uniform + [f for f in found if f not in uniform]
 
 
-def agree(a: Array, b: Array, tolerance: float) -> bool:
+def agree(a: Host, b: Host, tolerance: float) -> bool:
     """True where two arrays are the same to rounding, relative to their largest entry."""
     if a.shape != b.shape or not np.isfinite(b).all():
         return False
@@ -131,10 +131,10 @@ def agree(a: Array, b: Array, tolerance: float) -> bool:
 
 def fit_structure(
     parameters: Sequence[Parameter],
-    probes: Sequence[tuple[Sequence[Array], Array]],
-    x: Array,
+    probes: Sequence[tuple[Sequence[Host], Host]],
+    x: Host,
     tolerance: float,
-    told: Sequence[str | Callable[[Array], Array]] | None = None,
+    told: Sequence[str | Callable[[Host], Host]] | None = None,
 ) -> Structure | None:
     """Find the structure whose forward pass gives the user's outputs.
 
@@ -181,8 +181,8 @@ def fit_structure(
 def reproduces(
     structure: Structure,
     parameters: Sequence[Parameter],
-    probe: tuple[Sequence[Array], Array],
-    x: Array,
+    probe: tuple[Sequence[Host], Host],
+    x: Host,
     tolerance: float,
 ) -> bool:
     with np.errstate(all="ignore"):
@@ -204,10 +204,10 @@ def subsets(layers: list[int]) -> Iterator[tuple[int, ...]]:
 def matching_activations(
     layout: tuple[LayerLayout, ...],
     parameters: Sequence[Parameter],
-    values: Sequence[Array],
+    values: Sequence[Host],
     unused: tuple[int, ...],
-    x: Array,
-    output: Array,
+    x: Host,
+    output: Host,
     choices: list[Sequence[str]] | None,
     own: dict[str, Activation],
     tolerance: float,
@@ -225,7 +225,7 @@ def matching_activations(
     else:
         candidates = hidden_then_output(depth)
     with np.errstate(all="ignore"):
-        cache: dict[tuple[str, ...], Array] = {(): x}
+        cache: dict[tuple[str, ...], Host] = {(): x}
         for names in candidates:
             a = x
             for layer, name in enumerate(names):
@@ -268,8 +268,8 @@ class FittedLoss:
 def fit_loss(
     observed: Sequence[float],
     chains: Sequence[Chain],
-    x: Array,
-    y: Array,
+    x: Host,
+    y: Host,
     tolerance: float,
 ) -> FittedLoss | None:
     """Which known loss gives the numbers that the user's loss gave at several weights."""

@@ -17,8 +17,8 @@ from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import check_not_negative, check_positive, items, refuse
 from anyarray_mlp.errors import UsageError
+from anyarray_mlp.typing import Host
 
-Array = Any
 Layout = Literal["rows", "columns", "single"]
 FORWARD_NAMES = ("forward", "feedforward", "feed_forward", "forward_pass", "forward_propagation")
 
@@ -76,7 +76,7 @@ class Adapter:
     train_step: str | Callable[..., Any] | None = None
     learning_rate: float | str | None = None
     momentum: float | None = None
-    activations: Sequence[str | Callable[[Array], Array]] | None = None
+    activations: Sequence[str | Callable[[Host], Host]] | None = None
     samples: Layout | None = None
     update: Literal["-=", "+="] = "-="
     data_names: tuple[str, str] | None = None

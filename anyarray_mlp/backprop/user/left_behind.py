@@ -12,8 +12,7 @@ from anyarray_mlp.backprop.user.adapter import Parameter
 from anyarray_mlp.backprop.user.paths import read_path, to_host
 from anyarray_mlp.backprop.user.returned import flatten, gradient_leaves, is_numeric_nest
 from anyarray_mlp.errors import UsageError
-
-Array = Any
+from anyarray_mlp.typing import Host
 
 # What people call the output among the values that a forward pass keeps or returns by name; the
 # activation of the last layer (a2, A3) comes first.
@@ -23,7 +22,7 @@ LAYERS_NAMES = ("activations", "a", "a_h", "as", "layer_outputs")
 GRADIENT_CONTAINERS = re.compile(r"_*(grads?|gradients?|derivatives|nablas?)(_dict)?")
 
 
-def output_array(result: Any, network: Any, depth: int) -> Array:
+def output_array(result: Any, network: Any, depth: int) -> Host:
     """The output of a network of `depth` layers, as a float array.
 
     `result` is what forward returns.
@@ -70,9 +69,9 @@ def output_by_name(values: Mapping[Any, Any], depth: int) -> Any:
     return next((last_array(layers) for layers in lists), None) if found is None else found
 
 
-def gradients_left_behind(network: Any, parameters: Sequence[Parameter]) -> list[tuple[str, Array]]:
+def gradients_left_behind(network: Any, parameters: Sequence[Parameter]) -> list[tuple[str, Host]]:
     """Gradients that a function keeps beside the weights, or in `grads`, instead of returning them."""
-    found: list[tuple[str, Array]] = []
+    found: list[tuple[str, Host]] = []
     for parameter in parameters:
         head, _, last = str(parameter.path).rpartition(".")
         root, _, rest = str(parameter.path).partition(".")

@@ -28,8 +28,8 @@ from anyarray_mlp.backprop.user.returned import (
 from anyarray_mlp.backprop.user.snapshots import Snapshot
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import UsageError
+from anyarray_mlp.typing import Host
 
-Array = Any
 RATE_ATTRIBUTES = (
     "learning_rate",
     "lr",
@@ -98,7 +98,7 @@ class UserNetwork:
         self.rate_path = self.find_rate_path()
         # Run the forward pass before each training step?
         self.primed = self.train_step is not None and self.train_step.is_backward_pass
-        self.optimizer_state: list[Array] = []  # zero wherever other weights are written
+        self.optimizer_state: list[Host] = []  # zero wherever other weights are written
         self.counters: list[tuple[dict[Any, Any], str]] = []  # the same
 
     def find_rate_path(self) -> str | None:
@@ -161,7 +161,7 @@ class UserNetwork:
             return True
         return self.rate_path is not None
 
-    def read(self) -> list[Array]:
+    def read(self) -> list[Host]:
         """The parameters as they are now, as NumPy arrays of the user's shapes and dtype."""
         arrays = []
         for parameter in self.parameters:
@@ -183,7 +183,7 @@ class UserNetwork:
             arrays.append(array)
         return arrays
 
-    def write(self, arrays: Sequence[Array]) -> None:
+    def write(self, arrays: Sequence[Host]) -> None:
         """Set the parameters that the next calls start from."""
         self.current = [np.array(a) for a in arrays]
 
@@ -203,11 +203,11 @@ class UserNetwork:
                 namespace[name] = 0
             self.put_parameters(self.current)
 
-    def put_parameters(self, arrays: Sequence[Array]) -> None:
+    def put_parameters(self, arrays: Sequence[Host]) -> None:
         for parameter, array in zip(self.parameters, arrays, strict=True):
             self.network = write_path(self.network, parameter.path, array)
 
-    def state_like_parameters(self, x: Any, y: Any) -> list[Array]:
+    def state_like_parameters(self, x: Any, y: Any) -> list[Host]:
         """Arrays beside the parameters that have the shape of one: what an optimizer keeps.
 
         Those of zeros, those that hold x or y, and those that a forward pass run just before has
@@ -251,7 +251,7 @@ class UserNetwork:
         if rate is not None and self.rate_path is not None:
             self.network = write_path(self.network, self.rate_path, np.asarray(rate))
 
-    def output(self, x: Any, fresh: bool = True) -> Array:
+    def output(self, x: Any, fresh: bool = True) -> Host:
         """The user's forward pass for `x` in their layout, as a float array of their shape."""
         if fresh:
             self.reset()
@@ -329,7 +329,7 @@ class UserNetwork:
         with quiet():
             self.forward(self.values(x, y))
 
-    def raw_gradients(self, x: Any, y: Any, fresh: bool = True) -> list[Array | None]:
+    def raw_gradients(self, x: Any, y: Any, fresh: bool = True) -> list[Host | None]:
         """The user's gradients, one for each parameter, in the user's shapes.
 
         With `fresh=False` the call follows whatever was called before it. None stands for a
@@ -357,7 +357,7 @@ class UserNetwork:
     def has_scalars(self) -> bool:
         return any(np.ndim(a) == 0 for a in self.current)
 
-    def step(self, x: Any, y: Any, rate: float | None, fresh: bool = True) -> list[Array]:
+    def step(self, x: Any, y: Any, rate: float | None, fresh: bool = True) -> list[Host]:
         """The parameters after one training step."""
         assert self.train_step is not None
         if fresh:

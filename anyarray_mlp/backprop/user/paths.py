@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp.backprop.user.snapshots import is_tensor
+from anyarray_mlp.typing import Host
 
-Array = Any
 Path = str | int
 
 
-def to_host(value: Any) -> Array:
+def to_host(value: Any) -> Host:
     """Any array, tensor, number or nested list as a NumPy array."""
     if is_tensor(value):
-        return value.detach().cpu().numpy()
+        return np.asarray(value.detach().cpu().numpy())
     if hasattr(value, "get") and hasattr(value, "__cuda_array_interface__"):
-        return value.get()
+        return np.asarray(value.get())
     if isinstance(value, (list, tuple)) and any(is_tensor(v) for v in value):
         return np.asarray([to_host(v) for v in value])
     if hasattr(value, "__array_namespace__") and not hasattr(value, "__array__"):
@@ -27,7 +27,7 @@ def to_host(value: Any) -> Array:
     return np.asarray(value)
 
 
-def like(old: Any, array: Array) -> Any:
+def like(old: Any, array: Host) -> Any:
     """`array` in the type, the dtype and the library of `old`."""
     if isinstance(old, np.matrix):
         return np.asmatrix(array.astype(old.dtype))
@@ -73,7 +73,7 @@ def read_path(root: Any, path: Path) -> Any:
     return root
 
 
-def write_path(root: Any, path: Path, array: Array) -> Any:
+def write_path(root: Any, path: Path, array: Host) -> Any:
     """Put `array` under a dotted name, into the array that is there where that can be done.
 
     Returns `root`, or what is to stand in its place where it is a tuple.
@@ -81,7 +81,7 @@ def write_path(root: Any, path: Path, array: Array) -> Any:
     return put(root, str(path).split("."), array)
 
 
-def put(node: Any, parts: Sequence[str], array: Array) -> Any:
+def put(node: Any, parts: Sequence[str], array: Host) -> Any:
     """`node` with `array` under the rest of a dotted name; tuples are made anew."""
     if not parts:
         return node if write_in_place(node, array) else like(node, array)
@@ -108,7 +108,7 @@ def put(node: Any, parts: Sequence[str], array: Array) -> Any:
     return node
 
 
-def write_in_place(old: Any, array: Array) -> bool:
+def write_in_place(old: Any, array: Host) -> bool:
     """Write into a mutable array or nested list; False where it cannot be done."""
     if isinstance(old, np.ndarray) and old.flags.writeable and old.dtype != object:
         if not np.issubdtype(old.dtype, np.floating):

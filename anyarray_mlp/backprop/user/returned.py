@@ -10,11 +10,10 @@ import numpy as np
 from anyarray_mlp.backprop.user.adapter import Parameter
 from anyarray_mlp.backprop.user.paths import to_host
 from anyarray_mlp.errors import UsageError
+from anyarray_mlp.typing import Host
 
-Array = Any
 
-
-def flatten(value: Any, names: str = "", split: bool = False) -> list[tuple[str, Array]]:
+def flatten(value: Any, names: str = "", split: bool = False) -> list[tuple[str, Host]]:
     """All arrays in a nested return value, each with the keys that lead to it.
 
     A list of numbers is one array; with `split` each of its numbers is.
@@ -68,7 +67,7 @@ def canonical_name(name: str) -> str:
     return text
 
 
-def gradient_leaves(result: Any, parameters: Sequence[Parameter]) -> list[tuple[str, Array]]:
+def gradient_leaves(result: Any, parameters: Sequence[Parameter]) -> list[tuple[str, Host]]:
     """The gradients among all that a function returns.
 
     A number beside them is the loss, unless it is needed for there to be a gradient for each
@@ -85,8 +84,8 @@ def gradient_leaves(result: Any, parameters: Sequence[Parameter]) -> list[tuple[
 
 
 def by_names(
-    leaves: Sequence[tuple[str, Array]], parameters: Sequence[Parameter]
-) -> list[Array | None] | None:
+    leaves: Sequence[tuple[str, Host]], parameters: Sequence[Parameter]
+) -> list[Host | None] | None:
     """Each parameter's array by its name, None where not every weight has one."""
     full = dict(leaves)
     if all(str(p.path) in full for p in parameters):
@@ -113,11 +112,11 @@ def by_names(
 
 
 def order_leaves(
-    leaves: list[tuple[str, Array]],
+    leaves: list[tuple[str, Host]],
     parameters: Sequence[Parameter],
-    values: Sequence[Array],
+    values: Sequence[Host],
     nearest: bool = False,
-) -> list[Array | None]:
+) -> list[Host | None]:
     """Give each returned array to the parameter it belongs to: by name, else by shape and order.
 
     With `nearest` the arrays are new values of the parameters and among the orders that fit the
@@ -158,13 +157,13 @@ def order_leaves(
         if (float(fitting), distance) > best_score:
             best, best_score = order, (float(fitting), distance)
     assert best is not None
-    result: list[Array | None] = [None] * len(parameters)
+    result: list[Host | None] = [None] * len(parameters)
     for k, i in enumerate(best):
         result[i] = arrays[k]
     return result
 
 
-def fit_of_shapes(array: Array, value: Array) -> float:
+def fit_of_shapes(array: Host, value: Host) -> float:
     """1 for the same shape, less for one that could be meant, 0 where it cannot."""
     if np.shape(array) == np.shape(value):
         return 1.0

@@ -15,8 +15,8 @@ from anyarray_mlp.backprop.user.returned import flatten
 from anyarray_mlp.backprop.user.snapshots import is_tensor
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import DataError
+from anyarray_mlp.typing import Host
 
-Array = Any
 MOST_SAMPLES = 256
 
 
@@ -49,7 +49,7 @@ class Samples:
     x: Any
     y: Any
     layout: Layout
-    inputs: Array  # (n, i)
+    inputs: Host  # (n, i)
 
     @property
     def count(self) -> int:
@@ -145,7 +145,7 @@ def as_samples(x: Any, y: Any, layout: Layout) -> Samples:
     return samples
 
 
-def outputs_of(network: UserNetwork, samples: Samples) -> Array:
+def outputs_of(network: UserNetwork, samples: Samples) -> Host:
     """The user's outputs (n, k) for these samples."""
     if samples.layout == "single":
         rows = [np.ravel(network.output(samples.x[i])) for i in range(samples.count)]
@@ -153,13 +153,13 @@ def outputs_of(network: UserNetwork, samples: Samples) -> Array:
     return as_rows(network.output(samples.x), samples)
 
 
-def outputs_one_by_one(network: UserNetwork, samples: Samples) -> Array:
+def outputs_one_by_one(network: UserNetwork, samples: Samples) -> Host:
     """The same, each sample in a call of its own."""
     rows = [np.ravel(network.output(samples.one(i)[0])) for i in range(samples.count)]
     return np.stack(rows)
 
 
-def as_rows(output: Array, samples: Samples) -> Array:
+def as_rows(output: Host, samples: Samples) -> Host:
     """(n, k) from the user's output.
 
     Raises
@@ -182,7 +182,7 @@ def as_rows(output: Array, samples: Samples) -> Array:
     )
 
 
-def targets_of(samples: Samples, outputs: int) -> Array:
+def targets_of(samples: Samples, outputs: int) -> Host:
     """Targets (n, k) in float64; class numbers become one-hot rows.
 
     Raises
@@ -207,7 +207,7 @@ def targets_of(samples: Samples, outputs: int) -> Array:
                 f"class {labels.max():g} among the targets, but the network has {outputs} outputs "
                 f"(classes 0 to {outputs - 1}); number the classes from 0"
             )
-        return np.eye(outputs)[labels.astype(int)]
+        return np.asarray(np.eye(outputs)[labels.astype(int)])
     raise DataError(
         f"targets of shape {np.shape(samples.y)} do not go with {outputs} outputs for {n} samples; "
         "give one row of that many numbers, or one class number, for each sample"
