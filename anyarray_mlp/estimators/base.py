@@ -29,9 +29,8 @@ from anyarray_mlp.estimators.networks import (
     draw_seed,
     initial_parameters,
 )
-from anyarray_mlp.estimators.notices import warn
+from anyarray_mlp.estimators.notices import warn, warn_of_unused_overrides
 from anyarray_mlp.estimators.observers import CallbackSupportMixin, FitTask
-from anyarray_mlp.estimators.overrides import warn_of_unused_overrides
 from anyarray_mlp.estimators.placement import (
     backend_at,
     check_same_place,
