@@ -17,7 +17,7 @@ from anyarray_mlp.network.layout import is_flat
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.optimizers import Optimizer, State, clip_by_norm
 from anyarray_mlp.training import StepStatistics, as_inputs
-from anyarray_mlp.typing import Array, Leaves
+from anyarray_mlp.typing import Array, Leaves, Namespace
 
 #: How far from its bound a logistic unit counts as saturated; a tanh unit's range is twice as wide.
 SATURATION = 0.01
@@ -78,7 +78,7 @@ def probe_function(
     """
 
     def probe(
-        xp: Any, theta: Leaves, moments: State, x: Array, targets: Array, *scalars: Array
+        xp: Namespace, theta: Leaves, moments: State, x: Array, targets: Array, *scalars: Array
     ) -> Array:
         x = as_inputs(xp, x, theta[0].dtype, input_scale)
         weight = None
@@ -124,7 +124,7 @@ def activation_figures(xp: Any, a: Array, name: str) -> tuple[Array, ...]:
 
 
 def next_theta(
-    xp: Any,
+    xp: Namespace,
     mlp: MLP,
     optimizer: Optimizer,
     theta: Leaves,
@@ -151,7 +151,7 @@ def next_theta(
     return moved
 
 
-def norm(xp: Any, array: Array) -> Array:
+def norm(xp: Namespace, array: Array) -> Array:
     """Euclidean norm of all entries, 0-d."""
     return xp.sqrt(xp.sum(array * array))
 
@@ -165,7 +165,7 @@ def probe_from(vector: NDArray[Any], epoch: int, step: int) -> Probe:
 def gradient_norms(mlp: MLP) -> StepStatistics:
     """Statistics for `train`: the norm of each layer's weight gradient, at every step."""
 
-    def statistics(xp: Any, theta: Leaves, grad: Leaves) -> tuple[Array, ...]:
+    def statistics(xp: Namespace, theta: Leaves, grad: Leaves) -> tuple[Array, ...]:
         gradients, _ = mlp.layout.unpack(xp, grad)
         return tuple(norm(xp, g) for g in gradients)
 

@@ -21,7 +21,7 @@ from anyarray_mlp.checking.values import (
 )
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.network.mlp import MLP, check_network
-from anyarray_mlp.typing import Array, Host
+from anyarray_mlp.typing import Array, Host, Namespace
 
 #: Tried in turn; a small one is needed where a larger one steps over a kink (relu at 0, |p - t| at t).
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
@@ -79,12 +79,12 @@ def checked_keys(mlp: MLP, dropout_keys: Any) -> tuple[Array, ...]:
 @with_known_options
 def gradcheck(
     mlp: MLP,
-    x: Array,
-    targets: Array,
+    x: Host,
+    targets: Host,
     *,
-    xp: Any,
+    xp: Namespace,
     parameters: Host | None = None,
-    sample_weight: Array | None = None,
+    sample_weight: Host | None = None,
     alpha: float = 0.0,
     dropout_keys: Sequence[Array] | None = None,
     per_parameter: int | None = None,
@@ -134,6 +134,7 @@ def gradcheck(
     theta = np.array(parameters, dtype=np.float64)
 
     def evaluate(vector: Host) -> tuple[float, Host]:
+        loss: Any
         loss, (grad,) = mlp.loss_and_grad(
             xp, (vector,), x, targets, sample_weight, alpha=alpha, dropout_keys=dropout_keys
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
 
+from anyarray_mlp.arithmetic.plain import CREATION
 from anyarray_mlp.backends import (
     BACKENDS,
     DTYPES,
@@ -24,14 +25,10 @@ from anyarray_mlp.backends.reproducible import ReproducibleBackend
 from anyarray_mlp.backends.selection import parse_device
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
+from anyarray_mlp.typing import ReproducibleLibrary, names_of
 
-#: What reproducible arithmetic calls for, beside what any `NamespaceBackend` needs; docs/parity.md lists it.
-NEEDED_EXACTLY = (
-    *("int32", "int64", "float32", "float64"),
-    *("astype", "concat", "full_like", "ones_like", "reshape", "stack", "take", "zeros_like"),
-    *("abs", "floor", "isfinite", "log2", "round", "sign", "sqrt", "where"),
-    *("matmul", "matrix_transpose", "max", "maximum", "minimum", "sum"),
-)
+#: What reproducible arithmetic asks for, beside what any `NamespaceBackend` needs.
+NEEDED_EXACTLY = tuple(name for name in names_of(ReproducibleLibrary) if name not in CREATION)
 
 Absent = tuple[tuple[str, str], ...]
 

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,7 @@ GATHER_BYTES = 1 << 24
 @with_known_options
 def train(
     mlp: MLP,
-    x: Array,
+    x: Any,
     targets: Array,
     *,
     backend: str | Backend | None = None,
