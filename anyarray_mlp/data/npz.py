@@ -72,6 +72,7 @@ def load_npz_features(path: Path) -> Array:
 
 
 def dataset_from(name: str, x: Array, y: Array, task: Task, test: Dataset | None = None) -> Dataset:
+    """A dataset of arrays x (n, ...) and y (n,) or (n, k); pictures become rows."""
     features = flat(x, name)
     return Dataset(
         name=name,

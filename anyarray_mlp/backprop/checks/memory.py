@@ -31,6 +31,7 @@ def two_batches(samples: Samples) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
 
 
 def norm(arrays: Sequence[Array | None]) -> float:
+    """The Euclidean norm of all arrays together; those that are None count nothing."""
     return float(np.sqrt(sum(float((a**2).sum()) for a in arrays if a is not None)))
 
 
@@ -66,6 +67,7 @@ def gradient_memory(
 
 
 def differences(a: Sequence[Array | None], b: Sequence[Array | None]) -> list[Array | None]:
+    """a - b, array by array; None if either is missing or the shapes differ."""
     return [
         None if x is None or y is None or np.shape(x) != np.shape(y) else x - y
         for x, y in zip(a, b, strict=True)
@@ -177,6 +179,7 @@ def keeps_gradients(network: UserNetwork, samples: Samples, rate: float, share: 
 
 
 def late_velocity() -> BackpropFinding:
+    """The finding for a momentum whose first step changes nothing."""
     detail = "the first step changes nothing: the velocity is added before it gets the gradient"
     return BackpropFinding("momentum_misapplied", detail=detail)
 

@@ -545,4 +545,5 @@ def in_columns(text: str) -> str:
 
 
 def format_value(value: Any) -> str:
+    """Three significant digits of a float; anything else as it is."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)

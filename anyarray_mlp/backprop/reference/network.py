@@ -52,6 +52,7 @@ LEAKY_SLOPES = (0.01, 0.1, 0.2, 0.05, 0.3)
 
 
 def leaky_relu(slope: float) -> Activation:
+    """The leaky relu of a slope, with its derivative by input and by output."""
     return Activation(
         f"leaky_relu({slope:g})",
         lambda z: np.where(z > 0, z, slope * z),
@@ -158,10 +159,12 @@ class Loss:
 
 
 def log(p: Array) -> Array:
+    """log p, kept finite at p = 0."""
     return np.log(np.maximum(p, 1e-300))
 
 
 def divide(a: Array, b: Array) -> Array:
+    """a / b, kept finite at b = 0."""
     return a / np.where(np.abs(b) < 1e-300, 1e-300, b)
 
 
@@ -495,6 +498,7 @@ def hidden_deltas(
 
 
 def join(*causes: str) -> str:
+    """Causes joined by a plus; empty ones are left out."""
     return "+".join(cause for cause in causes if cause)
 
 
