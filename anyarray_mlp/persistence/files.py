@@ -498,6 +498,7 @@ class DirectoryLock:
         self.held: FileLock | None = None
 
     def acquire(self) -> None:
+        """Take the lock; LockedError, which names the holder, if another has it."""
         with signals_held(), storage_errors("lock", self.path):
             with contextlib.suppress(BlockingIOError):
                 self.held = FileLock(self.path)
@@ -524,6 +525,7 @@ class DirectoryLock:
             disk.close(descriptor)
 
     def release(self) -> None:
+        """Free the lock and remove its files; nothing if it is not held."""
         if self.held is None:
             return
         with signals_held():
