@@ -397,7 +397,7 @@ def wrong_slopes(
         )
 
 
-def output_deltas(chain: Chain, trace: Trace, y: Array, loss: Loss) -> Iterator[Delta]:
+def output_deltas(chain: Chain, trace: Trace, y: Array, loss: Loss) -> Iterator[Delta]:  # noqa: C901 - a catalogue: each branch is one mistake
     """The output's delta: first the right one, then the ways to get it wrong."""
     last = chain.depth - 1
     z, o = trace.z[-1], trace.output
