@@ -38,7 +38,10 @@ DOCUMENTS = (
     "tests/test_package.py",
     "tests/test_examples.py",
     "tests/test_backends.py",
+    "tests/test_backprop_mistakes.py",
     "tests/test_parity_command.py",
+    "tests/test_parity_exact.py",
+    "tests/test_project_files.py",
 )
 
 

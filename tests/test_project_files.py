@@ -54,6 +54,16 @@ def test_the_files_that_a_session_runs_are_there(name: str) -> None:
     assert [file for file in files if not (ROOT / file).is_file()] == []
 
 
+def test_every_test_of_a_document_is_in_the_session_docs() -> None:
+    reading = [
+        f"tests/{path.name}"
+        for path in sorted((ROOT / "tests").glob("test_*.py"))
+        if re.search(r'/ "docs"|/ "README|README\.read_text', path.read_text(encoding="utf-8"))
+    ]
+    assert reading
+    assert set(reading) <= set(constant("DOCUMENTS"))
+
+
 @pytest.mark.parametrize(
     "page",
     ["CONTRIBUTING.md", "docs/testing.md", ".github/workflows/ci.yml"],
