@@ -20,8 +20,8 @@ if TYPE_CHECKING:
         load_model,
         save_model,
     )
-    from anyarray_mlp.network.mlp import MLP
-    from anyarray_mlp.network.optimizers import (
+    from anyarray_mlp.network import (
+        MLP,
         Optimizer,
         adam,
         adamw,
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
         rmsprop,
         sgd,
     )
-    from anyarray_mlp.parity.finite_differences import gradcheck
-    from anyarray_mlp.pipeline.trained_model import TrainedModel
+    from anyarray_mlp.parity import gradcheck
+    from anyarray_mlp.pipeline import TrainedModel
     from anyarray_mlp.training import EarlyStopping, Epoch, Fit, fit, predict, train
 
 __version__ = "0.1.0"
 
-#: Where each public name lives.
+#: The public package that each name comes from.
 HOMES = {
-    "MLP": "network.mlp",
+    "MLP": "network",
     "AnyArrayMLPError": "errors",
     "Backend": "backends",
     "CollapsedFitWarning": "estimators",
@@ -47,22 +47,22 @@ HOMES = {
     "Fit": "training",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
-    "Optimizer": "network.optimizers",
-    "TrainedModel": "pipeline.trained_model",
-    "adam": "network.optimizers",
-    "adamw": "network.optimizers",
+    "Optimizer": "network",
+    "TrainedModel": "pipeline",
+    "adam": "network",
+    "adamw": "network",
     "backend_statuses": "backends",
     "check_backprop": "backprop",
     "fit": "training",
-    "gradcheck": "parity.finite_differences",
+    "gradcheck": "parity",
     "load_model": "estimators",
-    "momentum": "network.optimizers",
-    "nesterov": "network.optimizers",
+    "momentum": "network",
+    "nesterov": "network",
     "predict": "training",
-    "rmsprop": "network.optimizers",
+    "rmsprop": "network",
     "save_model": "estimators",
     "select_backend": "backends",
-    "sgd": "network.optimizers",
+    "sgd": "network",
     "train": "training",
 }
 

@@ -70,6 +70,7 @@ def load_npz_features(path: Path) -> Host:
 
 
 def dataset_from(name: str, x: Host, y: Host, task: Task, test: Dataset | None = None) -> Dataset:
+    """A dataset of arrays x (n, ...) and y (n,) or (n, k); pictures become rows."""
     features = flat(x, name)
     return Dataset(
         name=name,

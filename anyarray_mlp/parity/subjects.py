@@ -64,16 +64,11 @@ def find_subjects(
     for dtype in dtypes:
         if dtype not in DTYPES:
             raise UsageError(f"dtype must be float32 or float64, got {shown(dtype)}.")
-    subjects = []
-    for namespace in namespaces:
-        module = import_namespace(namespace) if isinstance(namespace, str) else namespace
-        if reproducible:
-            require_for_exact(module)
-        for dtype in dtypes:
-            # Raises here, before anything runs, where it cannot be compared.
-            backend = NamespaceBackend(module, dtype)
-            make = partial(with_arithmetic, backend, reproducible)
-            subjects.append(Subject(make, namespace_version(module), backend.name))
+    subjects = [
+        subject
+        for namespace in namespaces
+        for subject in subjects_of_namespace(namespace, dtypes, reproducible)
+    ]
     if backends is None and namespaces:
         return subjects, ()
     absent: list[tuple[str, str]] = []
@@ -97,6 +92,19 @@ def find_subjects(
             f"{': ' + reasons if reasons else ''}."
         )
     return subjects, tuple(absent)
+
+
+def subjects_of_namespace(
+    namespace: str | ModuleType, dtypes: Sequence[str], reproducible: bool
+) -> Iterator[Subject]:
+    """An Array API namespace in each dtype. Raises, before anything runs, if it cannot be compared."""
+    module = import_namespace(namespace) if isinstance(namespace, str) else namespace
+    if reproducible:
+        require_for_exact(module)
+    for dtype in dtypes:
+        backend = NamespaceBackend(module, dtype)
+        make = partial(with_arithmetic, backend, reproducible)
+        yield Subject(make, namespace_version(module), backend.name)
 
 
 def require_for_exact(namespace: ModuleType) -> None:

@@ -146,7 +146,7 @@ class Binding:
                 calls.append(self.library.copy(self.array(new, local), self.state[i]))
         return calls
 
-    def group(self, group: list[Node], local: dict[Value, Any]) -> list[Call]:
+    def group(self, group: list[Node], local: dict[Value, Any]) -> list[Call]:  # noqa: C901 - a group is emitted in three ways, each in a few lines
         """The calls of a group of nodes, block by block where it has more than one."""
         calls: list[Call] = []
         if group[0] in self.plan.vanished:

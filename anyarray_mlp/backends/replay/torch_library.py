@@ -241,7 +241,7 @@ class TorchLibrary:
         replay: Call = graph.replay
         return replay
 
-    def emit(
+    def emit(  # noqa: C901 - one branch for each call of PyTorch
         self, op: str, function: Callable[..., Any], args: Any, kwargs: Any, out: Any
     ) -> list[Call]:
         """Calls that compute function(*args, **kwargs) into `out`."""

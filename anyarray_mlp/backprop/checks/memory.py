@@ -30,6 +30,7 @@ def two_batches(samples: Samples) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
 
 
 def norm(arrays: Sequence[Host | None]) -> float:
+    """The Euclidean norm of all arrays together; those that are None count nothing."""
     return float(np.sqrt(sum(float((a**2).sum()) for a in arrays if a is not None)))
 
 
@@ -65,6 +66,7 @@ def gradient_memory(
 
 
 def differences(a: Sequence[Host | None], b: Sequence[Host | None]) -> list[Host | None]:
+    """a - b, array by array; None if either is missing or the shapes differ."""
     return [
         None if x is None or y is None or np.shape(x) != np.shape(y) else x - y
         for x, y in zip(a, b, strict=True)
@@ -176,6 +178,7 @@ def keeps_gradients(network: UserNetwork, samples: Samples, rate: float, share: 
 
 
 def late_velocity() -> BackpropFinding:
+    """The finding for a momentum whose first step changes nothing."""
     detail = "the first step changes nothing: the velocity is added before it gets the gradient"
     return BackpropFinding("momentum_misapplied", detail=detail)
 

@@ -470,6 +470,7 @@ class BackpropFinding:
 
     @property
     def title(self) -> str:
+        """The mistake in a few words."""
         return CATALOGUE[self.cause].title
 
     @property
@@ -480,14 +481,17 @@ class BackpropFinding:
 
     @property
     def was(self) -> str:
+        """The line as it probably is."""
         return self.words[0]
 
     @property
     def should_be(self) -> str:
+        """The line as it should be."""
         return self.words[1]
 
     @property
     def cure(self) -> str:
+        """What to write instead."""
         return self.words[2]
 
     @property
@@ -545,4 +549,5 @@ def in_columns(text: str) -> str:
 
 
 def format_value(value: Any) -> str:
+    """Three significant digits of a float; anything else as it is."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -51,6 +51,7 @@ LEAKY_SLOPES = (0.01, 0.1, 0.2, 0.05, 0.3)
 
 
 def leaky_relu(slope: float) -> Activation:
+    """The leaky relu of a slope, with its derivative by input and by output."""
     return Activation(
         f"leaky_relu({slope:g})",
         lambda z: np.where(z > 0, z, slope * z),
@@ -157,10 +158,12 @@ class Loss:
 
 
 def log(p: Host) -> Host:
+    """log p, kept finite at p = 0."""
     return np.log(np.maximum(p, 1e-300))
 
 
 def divide(a: Host, b: Host) -> Host:
+    """a / b, kept finite at b = 0."""
     return a / np.where(np.abs(b) < 1e-300, 1e-300, b)
 
 
@@ -393,7 +396,7 @@ def wrong_slopes(
         )
 
 
-def output_deltas(chain: Chain, trace: Trace, y: Host, loss: Loss) -> Iterator[Delta]:
+def output_deltas(chain: Chain, trace: Trace, y: Host, loss: Loss) -> Iterator[Delta]:  # noqa: C901 - a catalogue: each branch is one mistake
     """The output's delta: first the right one, then the ways to get it wrong."""
     last = chain.depth - 1
     z, o = trace.z[-1], trace.output
@@ -494,6 +497,7 @@ def hidden_deltas(
 
 
 def join(*causes: str) -> str:
+    """Causes joined by a plus; empty ones are left out."""
     return "+".join(cause for cause in causes if cause)
 
 

@@ -108,6 +108,8 @@ class Explanation:
 
 @dataclass(frozen=True)
 class State:
+    """A partial explanation: the mistakes planted so far, and what they leave unexplained."""
+
     cost: float
     planted: tuple[Planted, ...]
     delta: Delta

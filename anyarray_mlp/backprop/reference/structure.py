@@ -185,6 +185,7 @@ def reproduces(
     x: Host,
     tolerance: float,
 ) -> bool:
+    """Whether the structure gives the user's outputs on x within the tolerance."""
     with np.errstate(all="ignore"):
         output = forward(structure.chain(parameters, probe[0]), x).output
     return agree(probe[1], output, tolerance)
@@ -242,6 +243,7 @@ def matching_activations(
 
 
 def hidden_then_output(depth: int) -> Iterator[tuple[str, ...]]:
+    """Activations to try, layer by layer: all hidden layers alike first, mixtures after."""
     for hidden in HIDDEN_CANDIDATES if depth > 1 else ("identity",):
         for last in OUTPUT_CANDIDATES:
             yield (*[hidden] * (depth - 1), last)

@@ -398,4 +398,5 @@ def batch_of_one(sample: Any) -> Any:
 
 
 def share_memory(a: Any, b: Any) -> bool:
+    """Whether two arrays may lie in the same memory."""
     return np.may_share_memory(to_host(a), to_host(b))

@@ -69,7 +69,7 @@ class Snapshot:
             self.seen[id(node)] = node
             stack.extend(self.visit(node))
 
-    def visit(self, node: Any) -> list[Any]:
+    def visit(self, node: Any) -> list[Any]:  # noqa: C901 - one branch for each kind of object
         """Record one object and return what it holds."""
         if isinstance(node, np.ndarray):
             if node.flags.writeable and node.size <= LARGEST_KEPT:
@@ -140,7 +140,7 @@ class Snapshot:
             inside.append(content)
         return inside
 
-    def restore(self, generators: bool = True) -> None:
+    def restore(self, generators: bool = True) -> None:  # noqa: C901 - one loop for each kind of object
         """Put everything back as it was; without `generators` these go on from where they are."""
         for cell, content in self.cells:
             cell.cell_contents = content
