@@ -6,15 +6,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anyarray_mlp.diagnosis.findings import Finding as Finding
     from anyarray_mlp.diagnosis.monitor import RunMonitor as RunMonitor
     from anyarray_mlp.diagnosis.monitor import diagnosed_fit as diagnosed_fit
     from anyarray_mlp.diagnosis.report import Diagnosis as Diagnosis
     from anyarray_mlp.diagnosis.report import load_diagnosis as load_diagnosis
+    from anyarray_mlp.diagnosis.rules.findings import Finding as Finding
 
 PUBLIC = {
     "Diagnosis": "report",
-    "Finding": "findings",
+    "Finding": "rules.findings",
     "RunMonitor": "monitor",
     "diagnosed_fit": "monitor",
     "load_diagnosis": "report",

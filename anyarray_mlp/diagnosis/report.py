@@ -11,9 +11,9 @@ from typing import Any
 
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import check_path
-from anyarray_mlp.diagnosis.findings import CAUSES, CONSEQUENCES, Finding
 from anyarray_mlp.diagnosis.record import RunRecord
-from anyarray_mlp.diagnosis.rules import RULES
+from anyarray_mlp.diagnosis.rules import CAUSES
+from anyarray_mlp.diagnosis.rules.findings import Finding
 from anyarray_mlp.errors import SEVERITIES, DataError, StorageError
 from anyarray_mlp.persistence import DIAGNOSIS_NAME, atomic_write, home_of
 
@@ -118,7 +118,7 @@ def as_text(value: Any) -> Any:
 
 def diagnose_run(record: RunRecord) -> Diagnosis:
     """Every rule's finding on a record, ranked."""
-    found = [finding for rule in RULES if (finding := rule(record)) is not None]
+    found = [finding for cause in CAUSES.values() if (finding := cause.find(record)) is not None]
     return Diagnosis(tuple(ranked(without_consequences(ranked(found)))), record)
 
 
@@ -129,7 +129,7 @@ def without_consequences(findings: list[Finding]) -> list[Finding]:
         causes = (
             other.cause
             for other in judged
-            if other.severity != "note" and finding.cause in CONSEQUENCES.get(other.cause, ())
+            if other.severity != "note" and CAUSES[other.cause].brings_about(CAUSES[finding.cause])
         )
         cause = None if finding.severity == "note" else next(causes, None)
         if cause is not None:
@@ -139,6 +139,5 @@ def without_consequences(findings: list[Finding]) -> list[Finding]:
 
 
 def ranked(findings: list[Finding]) -> list[Finding]:
-    """Errors before warnings before notes, then causes before what they bring about: the order of `CAUSES`."""
-    order = list(CAUSES)
-    return sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), order.index(f.cause)))
+    """Errors before warnings before notes, then causes before what they bring about."""
+    return sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), CAUSES[f.cause].order))
