@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import anyarray_mlp
 from anyarray_mlp.backprop import check_backprop
+from anyarray_mlp.backprop.user.source_lines import is_checkers, is_own
 from anyarray_mlp.errors import DataError, UsageError
 
 RNG = np.random.default_rng(8)
@@ -650,3 +652,15 @@ def test_an_error_in_a_library_is_told_in_a_line_whatever_its_folder_is_called(
         UsageError, match=r"own_network\.py:\d+: the network's own code raised KeyError"
     ):
         check_backprop(network, X, Y, gradients="gradients", loss="squared_error")
+
+
+def test_every_file_of_the_package_is_told_from_the_users() -> None:
+    """A line of the user's is never one of this package, and an error of the checker's is never the user's."""
+    package = Path(anyarray_mlp.__file__).parent
+    files = sorted(package.rglob("*.py"))
+    assert len(files) > 100
+    for file in files:
+        assert not is_own(str(file)), file
+        assert is_checkers(str(file)) == ("backprop" in file.relative_to(package).parts), file
+    assert is_own(__file__)
+    assert not is_checkers(__file__)

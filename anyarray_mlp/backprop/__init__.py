@@ -6,16 +6,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anyarray_mlp.backprop.check import BackpropReport as BackpropReport
     from anyarray_mlp.backprop.check import check_backprop as check_backprop
     from anyarray_mlp.backprop.check import check_file as check_file
     from anyarray_mlp.backprop.reference.catalogue import BackpropFinding as BackpropFinding
+    from anyarray_mlp.backprop.report import BackpropReport as BackpropReport
     from anyarray_mlp.backprop.user.adapter import Adapter as Adapter
 
 PUBLIC = {
     "Adapter": "user.adapter",
     "BackpropFinding": "reference.catalogue",
-    "BackpropReport": "check",
+    "BackpropReport": "report",
     "check_backprop": "check",
     "check_file": "check",
 }

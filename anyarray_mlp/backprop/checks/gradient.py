@@ -24,6 +24,8 @@ from anyarray_mlp.backprop.understanding import Understanding
 from anyarray_mlp.typing import Host
 
 CONSTANTS = ("mean_missing", "mean_twice", "factor_two")
+# What makes a gradient too long or too short and leaves its direction.
+WHOLE = frozenset([*CONSTANTS, "wrong_scale"])
 SLOPES = {
     "identity": "1",
     "logistic": "a * (1 - a)",

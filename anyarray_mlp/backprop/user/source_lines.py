@@ -27,7 +27,8 @@ INSTALLED = tuple(
 PACKAGES = frozenset(["site-packages", "dist-packages"])
 # What IPython, Colab and Python's own prompt call the code that is typed into them.
 TYPED = ("<ipython-input-", "<python-input-")
-PACKAGE = str(Path(__file__).resolve().parents[1]) + os.sep
+# The folders of `backprop` and of the whole package, whatever the folders above them are called.
+CHECKER, PACKAGE = (str(folder) + os.sep for folder in Path(__file__).resolve().parents[1:3])
 MOST_LINES = 2000
 # Comments, decorators and the heads of functions; a function of one line does work.
 NO_WORK = re.compile(r"#|@|def (?!\w+\(.*\)[^:]*:\s*[^\s#])")
@@ -76,8 +77,8 @@ def is_own(path: str) -> bool:
 
 @functools.cache
 def is_checkers(path: str) -> bool:
-    """True for a file of this checker's own folder, whatever the folders above it are called."""
-    return Path(path).resolve().parent == Path(__file__).resolve().parent
+    """True for a file of this checker, in any folder of `backprop`."""
+    return str(Path(path).resolve()).startswith(CHECKER)
 
 
 def executed_lines(call: Callable[[], Any]) -> list[SourceLine]:
