@@ -17,9 +17,9 @@ from anyarray_mlp.cli import run as command_line
 from anyarray_mlp.data import Preprocessor, class_weights, load
 from anyarray_mlp.diagnosis import Diagnosis, RunMonitor, diagnosed_fit, load_diagnosis
 from anyarray_mlp.diagnosis.data_summary import summarize_data
+from anyarray_mlp.diagnosis.held_out import skill
 from anyarray_mlp.diagnosis.probe import gradient_norms
 from anyarray_mlp.diagnosis.report import diagnose_run
-from anyarray_mlp.diagnosis.skill import skill
 from anyarray_mlp.errors import DataError, StorageError
 from benchmarks.diagnosis.planted_faults import FAULTS, Plan, healthy, planted
 

@@ -92,7 +92,15 @@ def probe_function(
         norms = [(norm(xp, g), norm(xp, w)) for g, w in zip(gradients, weights, strict=True)]
         moved, _ = mlp.layout.unpack(
             xp,
-            next_theta(xp, mlp, optimizer, theta, moments, grad, tuple(scalars), decay, clip_norm),
+            next_theta(
+                xp,
+                optimizer,
+                theta,
+                moments,
+                penalised(xp, mlp, theta, grad, decay),
+                tuple(scalars),
+                clip_norm,
+            ),
         )
         names = (*mlp.activation, mlp.output)
         for layer, (w, (_, a)) in enumerate(zip(weights, mlp.layers(xp, theta, x), strict=True)):
@@ -123,25 +131,27 @@ def activation_figures(xp: Any, a: Array, name: str) -> tuple[Array, ...]:
     )
 
 
+def penalised(xp: Any, mlp: MLP, theta: Leaves, grad: Leaves, decay: float) -> Leaves:
+    """A gradient with that of the L2 penalty, as an optimiser is given it."""
+    if not decay:
+        return grad
+    weights, _ = mlp.layout.unpack(xp, theta)
+    gradients, bias_gradients = mlp.layout.unpack(xp, grad)
+    gradients = [g + w * decay for g, w in zip(gradients, weights, strict=True)]
+    biases = bias_gradients if mlp.bias else []
+    return mlp.layout.pack(xp, gradients, biases, flat=is_flat(theta))
+
+
 def next_theta(
     xp: Any,
-    mlp: MLP,
     optimizer: Optimizer,
     theta: Leaves,
     moments: State,
     grad: Leaves,
     scalars: tuple[Array, ...],
-    decay: float,
     clip_norm: float | None,
 ) -> Leaves:
     """The parameters after one optimiser step, made on copies: what is passed in stays as it is."""
-    if decay:
-        weights, _ = mlp.layout.unpack(xp, theta)
-        gradients, bias_gradients = mlp.layout.unpack(xp, grad)
-        gradients = [g + w * decay for g, w in zip(gradients, weights, strict=True)]
-        grad = mlp.layout.pack(
-            xp, gradients, bias_gradients if mlp.bias else [], flat=is_flat(theta)
-        )
     if clip_norm is not None:
         grad = clip_by_norm(xp, grad, clip_norm)
     copies = tuple(xp.asarray(leaf, copy=True) for leaf in theta)

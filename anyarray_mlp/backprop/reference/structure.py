@@ -169,9 +169,11 @@ def fit_structure(
     ]
     for unused in subsets(has_bias):
         for layout in layouts(parameters, values, x.shape[1]):
-            for activations in matching_activations(
-                layout, parameters, values, unused, x, output, choices, own, tolerance
-            ):
+            layers = []
+            for layer in range(depth):
+                weight, bias = split(layout[layer], layer, parameters, values)
+                layers.append((weight, None if layer in unused else bias))
+            for activations in matching_activations(layers, x, output, choices, own, tolerance):
                 structure = Structure(layout, activations, unused, own)
                 if all(reproduces(structure, parameters, p, x, tolerance) for p in probes):
                     return structure
@@ -202,22 +204,15 @@ def subsets(layers: list[int]) -> Iterator[tuple[int, ...]]:
 
 
 def matching_activations(
-    layout: tuple[LayerLayout, ...],
-    parameters: Sequence[Parameter],
-    values: Sequence[Host],
-    unused: tuple[int, ...],
+    layers: list[tuple[Host, Host | None]],
     x: Host,
     output: Host,
     choices: list[Sequence[str]] | None,
     own: dict[str, Activation],
     tolerance: float,
 ) -> Iterator[tuple[str, ...]]:
-    """Activations under which the chain gives `output`; the same in all hidden layers first."""
-    depth = len(layout)
-    layers = []
-    for layer in range(depth):
-        weight, bias = split(layout[layer], layer, parameters, values)
-        layers.append((weight, None if layer in unused else bias))
+    """Activations with which weights (i, o) and biases (o,) give `output`; the same in all hidden layers first."""
+    depth = len(layers)
     if layers[-1][0].shape[1] != output.shape[1]:
         return
     if choices is not None:
