@@ -1,7 +1,7 @@
-"""What the columns of the inputs are like: which are constant, copies, identifiers, or give the target away.
+"""The columns of the inputs: which are constant, copies or identifiers, and which give the target away.
 
-Findings are about the columns of the table that was given, `RawColumns`: what the encoding of one column brings about
-(categories that exclude each other, a rare one that is all zeros) is no finding.
+Findings are about the columns of the user's table, `RawColumns`. What only the encoding of a column causes (categories
+that exclude each other, a rare one that is all zeros) is no finding.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from anyarray_mlp.typing import Host
 PAIR_ROWS = 256
 
 
-#: Standard deviation over root mean square from which a column varies.
+#: A column varies if its standard deviation is more than this part of its root mean square.
 VARIES = 1e-9
 
 
 class RawColumns:
-    """Which columns of the inputs were made of one column of a table.
+    """Which columns of the inputs were made from one column of a table.
 
-    `first` has the place, in the inputs, of the first that each raw column became; `number` (i,) the raw column of
-    each, counted from 0; `is_alone` (i,) says which are all that theirs became, as numbers are.
+    `first` is the place of each raw column's first input; `number` (i,) is the raw column of each input, counted from
+    0; `is_alone` (i,) says which inputs are the only one of their raw column, as numbers are.
     """
 
     def __init__(self, sources: Sequence[int], features: int) -> None:
         if len(sources) and (len(sources) != features or list(sources) != sorted(sources)):
             raise UsageError(
                 f"sources has {len(sources)} places for {features} columns of inputs: give one for each, ascending, as "
-                "Preprocessor.sources has them."
+                "in Preprocessor.sources."
             )
         self.first = np.arange(features)
         self.number = self.first
@@ -46,28 +46,28 @@ class RawColumns:
         self.is_alone = self.widths[self.number] == 1
 
     def size(self, values: Host) -> Host:
-        """The Euclidean norm of what is known of each raw column's inputs: a row of categories is of size one."""
+        """The Euclidean norm over each raw column's inputs: a row of categories has size one."""
         return np.asarray(np.sqrt(np.bincount(self.number, weights=values**2)))
 
     def any(self, which: Host) -> NDArray[np.bool_]:
-        """Which raw columns have an input that `which` (i,) says yes to."""
+        """Which raw columns have an input in `which` (i,)."""
         return np.bincount(self.number, weights=which) > 0
 
     def share(self, which: Host, among: Host) -> float:
-        """Share of the raw columns, each of whose inputs counts for its part, that `which` says yes to among some."""
+        """Share of the raw columns in `which`, of those in `among`; each input counts as its part of a raw column."""
         weight = among / np.maximum(np.bincount(self.number, weights=among), 1)[self.number]
         return float(weight[which].sum() / weight.sum())
 
     def inputs(self, number: int) -> NDArray[np.int64]:
-        """The places of what a raw column became."""
+        """The places of a raw column's inputs."""
         return np.arange(self.first[number], self.first[number] + self.widths[number])
 
 
 def moments(x: Host, scale: float) -> tuple[Host, Host, NDArray[np.bool_]]:
-    """Mean and standard deviation of columns times `scale`, and which are 0 or 1 throughout.
+    """Mean and standard deviation of columns times `scale`, and which hold only 0 and 1.
 
-    Of all rows of up to two million entries: a few rows can hold most of what a column varies. Entries that are not
-    finite count as 0.
+    Over all rows of up to two million entries, because a few rows can hold most of a column's variation. Entries that
+    are not finite count as 0.
     """
     part = many_rows(x, np.arange(x.shape[1])) * scale
     if not np.isfinite(part).all():
@@ -86,7 +86,7 @@ def many_rows(x: Host, columns: NDArray[np.int64]) -> Host:
 def constant_columns(
     parts: Sequence[Host], raw: RawColumns, varies: NDArray[np.bool_]
 ) -> Iterator[int]:
-    """Raw columns of one value in all of the rows, those `varies` (i,) knows none of to differ being looked at."""
+    """Raw columns with one value in all rows; only those without an input in `varies` (i,) are looked at."""
     for number in np.flatnonzero(~raw.any(varies)).tolist():
         columns = raw.inputs(number)
         values = [many_rows(part, columns) for part in parts if len(part)]
@@ -99,10 +99,10 @@ def constant_columns(
 def duplicate_columns(
     sample: Host, x: Host, raw: RawColumns, mixed: NDArray[np.bool_]
 ) -> Iterator[tuple[int, int]]:
-    """Pairs (first, later) of raw columns that tell rows apart alike: numbers up to scale, sign and offset, categories
-    up to their names. Found on a `sample` and held against all rows of `x`.
+    """Pairs (first, later) of equal raw columns: numbers up to scale, sign and offset, categories up to their names.
 
-    Columns that seldom leave one value, as at an image's rim, agree by chance: `mixed` (i,) leaves them out.
+    Found on a `sample` and checked on all rows of `x`. Columns that almost always have one value, as at an image's
+    edge, agree by chance: `mixed` (i,) leaves them out.
     """
     if len(sample) < 8:
         return
@@ -121,16 +121,16 @@ def duplicate_columns(
 
 
 def standard(columns: Host) -> Host:
-    """Columns (n, i) of mean 0 and deviation 1, of which the first row that is not near 0 is positive."""
+    """Columns (n, i) with mean 0 and standard deviation 1, and a positive first entry that is not near 0."""
     part = (columns - columns.mean(axis=0)) / np.maximum(columns.std(axis=0), 1e-300)
-    clear = np.argmax(np.abs(part) > 0.1, axis=0)  # a row whose sign is no matter of rounding
+    clear = np.argmax(np.abs(part) > 0.1, axis=0)  # an entry whose sign does not depend on rounding
     return np.asarray(part * np.where(part[clear, np.arange(part.shape[1])] < 0, -1.0, 1.0))
 
 
 def categories(columns: Host) -> Host | None:
-    """Which rows (n,) are in one category, as numbers in the order of their first rows; two as `standard` numbers.
+    """The category (n,) of each row, numbered by its first row; two categories as `standard` numbers.
 
-    None where most are in one, or hardly any two: that says nothing when another column has it alike.
+    None if most rows are in one category or almost every row has its own: then other columns agree by chance.
     """
     # Rows are told apart by their product with a random vector.
     direction = streams.generator("category key", 0).standard_normal(columns.shape[1])
@@ -145,7 +145,7 @@ def categories(columns: Host) -> Host | None:
 
 
 def is_same(x: Host, raw: RawColumns, first: int, later: int) -> bool:
-    """Whether two raw columns tell rows apart alike in all rows."""
+    """Whether two raw columns are equal in all rows, in the sense of `duplicate_columns`."""
     columns = raw.inputs(first), raw.inputs(later)
     both = many_rows(x, np.concatenate(columns))
     parts = both[:, : len(columns[0])], both[:, len(columns[0]) :]
@@ -155,15 +155,15 @@ def is_same(x: Host, raw: RawColumns, first: int, later: int) -> bool:
     return bool(np.allclose(found[0], found[1], rtol=0.0, atol=1e-4))
 
 
-#: A column orders the rows almost as the target does: how much less than by chance neighbours differ.
+#: A column sorts the rows almost as the target does: how much less than by chance neighbours differ.
 TELLING = 0.98
 
 
-#: Correlation of a column with the indicator of a class, which measurements hardly reach.
+#: Correlation of a column with a class's indicator that real measurements hardly reach.
 INDICATOR = 0.995
 
 
-#: The same with a target of values: the column alone explains 96 % of it.
+#: The same with a numeric target: the column alone explains 96 % of it.
 EXPLAINS = 0.98
 
 
@@ -174,10 +174,10 @@ def leaking_columns(
     targets: Host,
     raw: RawColumns,
 ) -> list[int]:
-    """Raw columns that alone tell the target: rows sorted by what one became are sorted by the target.
+    """Raw columns that give the target away: rows sorted by one of their inputs are sorted by the target.
 
-    Rows of equal value are left in mixed order, so a column of few values tells only if each goes with one
-    class. A column that tells one class from all others counts if it is that class's indicator.
+    Rows with equal values stay in random order, so a column with few values counts only if each value belongs to one
+    class. A column that separates one class from all others counts if it is that class's indicator.
     """
     n = len(sample)
     if n < 32 or len(np.unique(raw.number[columns])) < 2:
@@ -209,20 +209,20 @@ def leaking_columns(
     return [int(place) for place in raw.first[np.unique(raw.number[columns[tells]])]]
 
 
-#: Rows from which a column that counts them can be told, and how many times as far as their number it may count.
+#: Fewest rows at which a counting column can be recognised, and how many times the number of rows it may count to.
 FEWEST_COUNTED, GAPS = 50, 4
 
 
-#: Rows up to which columns are looked at in full for it.
+#: Most rows at which columns are searched for it.
 MOST_COUNTED = 200_000
 
 
 def identifier_columns(x: Host, ordered: Host, columns: NDArray[np.int64]) -> Iterator[int]:
-    """Columns that number the rows: all values differ, and are whole steps apart in a range of few more than n steps.
+    """Columns that number the rows: all values differ and are whole steps apart, within `GAPS` times n steps.
 
-    `ordered` (i, m) has the values of each column in a sample, sorted. Chance does not number rows: n draws from 4 n
-    values repeat one, and the least distance of n real numbers is about 1 / n^2 of their range. Scaling and shuffling
-    leave it as it is.
+    `ordered` (i, m) has the sorted values of each column in a sample. This does not happen by chance: n draws from 4 n
+    values repeat one, and the smallest distance between n real numbers is about 1 / n^2 of their range. Scaling and
+    shuffling do not matter.
     """
     n = len(x)
     if not FEWEST_COUNTED <= n <= MOST_COUNTED or len(ordered) < 2:
@@ -242,17 +242,17 @@ def identifier_columns(x: Host, ordered: Host, columns: NDArray[np.int64]) -> It
             yield column
 
 
-#: Share of rows from which a value is no outlier any more, and ranges of the others between them and it.
+#: Share of rows at which a value is no longer an outlier, and its distance from the others, in units of their range.
 STANDS_IN, APART = 0.01, 2.0
 
 
 def sentinel_columns(
     ordered: Host, columns: NDArray[np.int64]
 ) -> Iterator[tuple[int, float, float]]:
-    """Columns whose least or largest value stands for "unknown", as -999 does: (column, value, share of rows).
+    """Columns whose smallest or largest value stands for "unknown", as -999 does: (column, value, share of rows).
 
-    Many rows hold it, the others have many values, and it lies twice their range from the nearest of them. Zero in a
-    column of counts does not. `ordered` (i, m) has the values of each column in a sample, sorted.
+    Many rows have it, the others have many values, and it is twice their range away from the nearest of them. A zero
+    in a column of counts is not. `ordered` (i, m) has the sorted values of each column in a sample.
     """
     upwards = ordered[columns]
     for values in (upwards, upwards[:, ::-1]):

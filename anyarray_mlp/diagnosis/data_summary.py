@@ -1,9 +1,6 @@
-"""What can be seen in the data alone: scales, constant and telling columns, classes, targets out of reach.
+"""`DataSummary`: what the data alone show, from scales and constant columns to targets out of reach.
 
-Worked out on the host, from a sample of rows where more would cost much beside training. Findings are about the
-columns of the table that was given: `sources` says which of them each column of the inputs was made of, so that what
-the encoding of one column brings about (categories that exclude each other, a rare one that is all zeros) is no
-finding.
+It is computed on the host, from a sample of rows if all of them would take long compared with training.
 """
 
 from __future__ import annotations
@@ -38,7 +35,7 @@ from anyarray_mlp.typing import Host
 
 #: Rows for figures that compare columns.
 PAIR_ROWS = 256
-#: Columns that a list names at most.
+#: Most columns that a list names.
 NAMED = 8
 
 
@@ -49,26 +46,25 @@ class DataSummary:
     Attributes
     ----------
     n, features, n_validation : rows and columns of the inputs.
-    columns : columns of the table that the inputs were made of; 0 in records of before.
+    columns : columns of the table that the inputs were made from; 0 in older records.
     non_finite : entries that are NaN or infinite, among those looked at.
-    largest_rms, largest_column : the column of the largest root mean square; that of indicators, which are 0 or 1 in
-        every row, counts as 1 however rare what they indicate.
+    largest_rms, largest_column : the column with the largest root mean square; for indicators, which are 0 or 1 in
+        every row, it counts as 1, however rare the 1 is.
     smallest_rms : the smallest root mean square of a column that varies and is no indicator.
     spread_ratio, widest, narrowest : largest over smallest standard deviation among those, and which.
     offset_ratio : the largest |mean| over standard deviation among those.
-    sparse : whether at least three in ten numbers have their column's least value, as in images and counts.
-    constant, duplicates, leaking : columns (the first few), by the place of the first that they became; a duplicate is
-        a pair.
+    sparse : whether at least 30 % of the numbers are their column's smallest value, as in images and counts.
+    constant, duplicates, leaking : columns (the first few), by the place of their first input; a duplicate is a pair.
     n_constant, n_duplicates, n_leaking : how many there are.
     identifiers : columns that number the rows (the first few).
-    sentinels : columns with one value, in many rows, far outside the range of the others: (column, value, share).
+    sentinels : columns with one value in many rows far outside the range of the others: (column, value, share).
     class_counts : rows of each class; empty in regression.
     target_low, target_high, target_mean, target_std : over all targets.
     unreachable : share of targets that the output cannot produce; `reach` says what it can.
-    baseline_loss : loss of the best constant output; None where there is no formula.
-    outlier_share : what the hundredth of the rows that lie farthest out hold of the targets' squared distances from
-        their median; 0 for classes.
-    order : 1 where rows come sorted by target, about 0 where they are mixed.
+    baseline_loss : loss of the best constant output; None if there is no formula.
+    outlier_share : share of the targets' squared distances from their median in the 1 % of the rows farthest out; 0
+        for classes.
+    order : 1 if the rows are sorted by target, about 0 if they are mixed.
     """
 
     n: int
@@ -117,10 +113,9 @@ def summarize_data(
 ) -> DataSummary:
     """The summary of inputs (n, i) and targets, labels (n,) or values (n, k); `n` if they are a sample of so many rows.
 
-    `sources` (i,) has the place of the column that each column of `x` was made of, ascending; each stands for itself
-    if it is empty. `weight` (n,) is what rows count for in the loss, and so in that of the best constant. A column
-    that varies in one of `held_out`, other rows of the same columns, is not called constant. Validation rows are not
-    known here: `n_validation` is 0.
+    `sources` (i,) has the place of the table's column that each column of `x` was made from, ascending; if it is empty,
+    each column stands for itself. `weight` (n,) is the weight of each row in the loss. A column that varies in one of
+    `held_out`, more rows of the same columns, is not constant. `n_validation` is 0: the caller knows it.
     """
     classes = as_classes(targets, mlp)
     inputs = Inputs(x, 1.0 if input_scale is None else input_scale, sources)
@@ -157,7 +152,7 @@ class Inputs:
         self.pairs = evenly(len(self.sample), PAIR_ROWS)
 
     def scales(self) -> dict[str, Any]:
-        """How large the columns are and how far they spread, beside each other."""
+        """How large the columns are and how far they spread, compared with each other."""
         raw = self.raw
         places, numbers = raw.first, raw.any(~self.is_indicator)
         vary = raw.any(self.varies) & numbers
@@ -175,8 +170,8 @@ class Inputs:
         }
 
     def repeats(self, held_out: Sequence[Host]) -> dict[str, Any]:
-        """Columns of one value, and columns that another one repeats."""
-        # Columns that seldom have more than one value agree by chance.
+        """Columns with one value, and columns that repeat another one."""
+        # Columns that almost always have one value agree by chance.
         share_most = np.mean(self.sample == self.sample.max(axis=0), axis=0)
         mixed = self.often & (share_most < 0.9)
         copies = duplicate_columns(self.sample[self.pairs], self.x, self.raw, mixed)
@@ -184,7 +179,7 @@ class Inputs:
         return {**named("duplicates", list(copies)), **named("constant", list(constant))}
 
     def oddities(self, whole: bool) -> dict[str, Any]:
-        """Whether most entries are their column's least, columns that number the `whole` of the rows, and sentinels."""
+        """Whether the inputs are sparse, columns that number the rows (if `x` has the `whole` of them), sentinels."""
         alone = self.raw.is_alone
         ordered = np.sort(self.sample.T, axis=1)
         often, varies = np.flatnonzero(self.often), np.flatnonzero(self.varies)
@@ -211,7 +206,7 @@ def named(what: str, found: list[Any]) -> dict[str, Any]:
 def target_figures(
     mlp: MLP, targets: Host, classes: NDArray[np.int64] | None, weight: Host | None
 ) -> dict[str, Any]:
-    """What the targets are, and what of them the output can reach."""
+    """Figures of the targets, and how many of them the output cannot reach."""
     unreachable, reach = out_of_reach(mlp, targets)
     return {
         "class_counts": () if classes is None else tuple(np.bincount(classes).tolist()),
@@ -227,7 +222,7 @@ def target_figures(
 
 
 def count_non_finite(full: Host, sample: Host) -> int:
-    """NaN and infinite entries of a table, or of the sample of a table too large to be read whole."""
+    """NaN and infinite entries of a table, or of its sample if the table is too large to read."""
     if full.dtype.kind != "f":
         return 0
     return int(np.count_nonzero(~np.isfinite(full if full.size <= FULL_CHECK else sample)))

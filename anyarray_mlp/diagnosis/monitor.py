@@ -1,9 +1,9 @@
 """`RunMonitor`: a callback that watches a run and says at its end what was wrong with it.
 
 Nothing is added to a training step. A few times in a run (before it, after epochs 1, 2, 4, 8, ... and at its end) a
-probe of at most 128 rows runs on the device and one small vector is read, right after the epoch's losses were;
-what else is needed is worked out once at the end, on the host. Under JAX the probe of a small network runs on the
-host as well: to compile it would take longer than to fetch the parameters.
+probe of at most 128 rows runs on the device, and one small vector is read right after the epoch's losses. Everything
+else is computed once at the end, on the host. With JAX, the probe of a small network also runs on the host: compiling
+it would take longer than fetching the parameters.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ from anyarray_mlp.typing import Host, Leaves
 
 #: Rows of a probe.
 PROBE_ROWS = 128
-#: Parameters up to which a probe is not worth a compilation.
+#: With at most so many parameters, a probe is not worth compiling.
 FETCHED = 1_000_000
 
 
@@ -84,13 +84,12 @@ class RunMonitor:
     monitor = RunMonitor(mlp, x, targets, **options)
     print(monitor.finish(fit(mlp, x, targets, callbacks=[monitor], **options)).summary())
 
-    Parameters are those of `training.fit`, of which it needs what is named here; the others are of no account, and
-    what `fit` does not take is refused.
-    `probe_on_device` overrules where probes run. Where `statistics` are gathered for another, it is not known how many
-    gradients were clipped. `class_names` is what the findings call the classes. Where a table was encoded, `sources`
-    has the place of its column that each column of `x` was made of, and `column_names` names those; without, each
-    column of `x` stands for itself. `held_out` are more rows of the same columns, which are only asked whether a column
-    varies (those of `validation` are as well).
+    It takes the parameters of `training.fit` and uses those named here; what `fit` does not take is refused.
+    `probe_on_device` overrides where probes run. If `statistics` are gathered for something else, the share of clipped
+    gradients is unknown. `class_names` are the names of the classes in findings. If a table was encoded, `sources` has
+    the place of the table's column that each column of `x` was made from, and `column_names` names the table's columns;
+    without it, each column of `x` stands for itself. `held_out` are more rows of the same columns, used only to see
+    whether a column varies (as the validation rows are).
     """
 
     def __init__(
@@ -198,7 +197,7 @@ class RunMonitor:
         if self.weight is not None:
             probe_rows.append(self.weight[rows])
         if probe_on_device is None:
-            # Reproducible arithmetic has only the operations that training needs; a probe needs others.
+            # Reproducible arithmetic has only the operations that training needs; a probe needs more.
             large = mlp.layout.size > FETCHED
             probe_on_device = backend.arithmetic == "plain" and (backend.name != "jax" or large)
         self.prober = backend if probe_on_device else select_backend("numpy", dtype=backend.dtype)
@@ -214,13 +213,13 @@ class RunMonitor:
 
     @property
     def statistics(self) -> StepStatistics | None:
-        """What to pass to `fit` as `statistics`: the gradient's norm at every step where gradients are clipped."""
+        """What to pass to `fit` as `statistics`: the gradient's norm at every step, if gradients are clipped."""
         if self.settings.clip_norm is None or self.other_statistics is not None:
             return None
         return lambda xp, leaves, grad: (gradient_norm(xp, grad),)
 
     def __call__(self, epoch: Epoch) -> None:
-        """Take note of an epoch."""
+        """Record an epoch."""
         self.epochs.append(epoch)
         if epoch.statistics and self.statistics is not None:
             (norms,) = epoch.statistics
@@ -236,7 +235,7 @@ class RunMonitor:
         self.look(*state, epoch.epoch, epoch.step, epoch.learning_rate)
 
     def moved(self, state: TrainingState) -> tuple[Leaves, State]:
-        """A state where probes run."""
+        """A state, moved to where probes run."""
         leaves, *moments = (
             to_leaves(self.mlp, self.prober, vector)
             for vector in (state.parameters, *state.moments)
@@ -253,14 +252,14 @@ class RunMonitor:
         self.probes.append(probe_from(vector, epoch, step))
 
     def scalars(self, backend: Backend, step: int, rate: float | None) -> list[Host]:
-        """The optimiser's numbers of the step after `step`, as arrays."""
+        """The optimiser's numbers for the step after `step`, as arrays."""
         numbers = self.optimizer.scalars(
             step + 1, self.settings.learning_rate_init if rate is None else rate
         )
         return [backend.asarray(np.asarray(float(number))) for number in numbers]
 
     def finish(self, result: Fit | DivergedError) -> Diagnosis:
-        """The diagnosis, once training has come to its end or to a loss that is not finite."""
+        """The diagnosis, once training has ended or diverged."""
         return diagnose_run(self.record(result))
 
     def record(self, result: Fit | DivergedError) -> RunRecord:
@@ -330,7 +329,7 @@ class RunMonitor:
         return {str(place): self.column_names[sources[place]] for place in sorted(places)}
 
     def curve(self, error: DivergedError | None) -> Curve:
-        """The epochs' figures; a diverged epoch adds the mean of its finite steps."""
+        """The epochs' figures; a diverged epoch adds the mean of its finite losses."""
         epochs = self.epochs
         losses = [epoch.step_losses for epoch in epochs]
         mean_losses = [epoch.loss for epoch in epochs]
@@ -351,7 +350,7 @@ class RunMonitor:
         )
 
     def ended(self, result: Fit | DivergedError) -> Ended:
-        """How training ended, with parameters that are finite."""
+        """How training ended, with finite parameters."""
         steps = self.epochs[-1].step if self.epochs else self.start.step
         if isinstance(result, DivergedError):
             stopped = "diverged"
@@ -373,7 +372,7 @@ class RunMonitor:
 
 
 def checked_rows(rows: Any, columns: int) -> Any:
-    """More rows (m, columns); `DataError` where they are no such array."""
+    """More rows (m, columns); `DataError` if they are not such an array."""
     shape = getattr(rows, "shape", None)
     if shape is None or len(shape) != 2 or shape[1] != columns:
         raise DataError(
@@ -382,7 +381,7 @@ def checked_rows(rows: Any, columns: int) -> Any:
     return rows
 
 
-#: What the monitor takes beside the options of `fit`.
+#: What the monitor takes besides the options of `fit`.
 OF_MONITOR = ("probe_on_device", "column_names", "sources", "held_out", "class_names")
 
 
@@ -390,7 +389,7 @@ OF_MONITOR = ("probe_on_device", "column_names", "sources", "held_out", "class_n
 def diagnosed_fit(
     mlp: MLP, x: Host, targets: Host, *, callbacks: Sequence[Any] = (), **options: Any
 ) -> tuple[Fit | None, Diagnosis]:
-    """`fit` with a `RunMonitor`: what came of it, None if it diverged, and the diagnosis."""
+    """`fit` with a `RunMonitor`: the result, None if it diverged, and the diagnosis."""
     checked_options("diagnosed_fit", options.get("optimizer"), options, *OF_MONITOR)
     watchers = as_callbacks("callbacks", callbacks)
     monitor = RunMonitor(mlp, x, targets, **options)

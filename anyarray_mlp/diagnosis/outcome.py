@@ -1,4 +1,4 @@
-"""How a run ended: worked out once, on the host, from the rows and the parameters that are left."""
+"""How a run ended: computed once, on the host, from the rows and the final parameters."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.training import predict
 from anyarray_mlp.typing import Host
 
-#: Rows that the outcome is judged on, and rows that neighbours are looked for among.
+#: Rows that the outcome is judged on, and rows among which neighbours are searched.
 OUTCOME_ROWS = 512
 NEIGHBOUR_ROWS = 2048
-#: Rows from which a score of a part of the validation rows is worth looking at.
+#: Fewest rows of a part of the validation set whose score means something.
 ENOUGH_ROWS = 20
-#: Skills below which nearest neighbours are asked whether the data hold more than was learned.
+#: Skills below which nearest neighbours are used to see whether there was more to learn.
 DOUBTFUL_TRAINING, DOUBTFUL_VALIDATION = 0.95, 0.6
 
 
 @dataclass(frozen=True, eq=False)
 class Ended:
-    """Why training ended, after how many steps, and the parameters (p,) that it left.
+    """Why training ended, after how many steps, and with which parameters (p,).
 
-    `latest` are those of the last epoch if others were kept. `clipped` is the share of clipped gradients.
+    `latest` are those of the last epoch if the best ones were kept. `clipped` is the share of clipped gradients.
     """
 
     stopped: str
@@ -50,7 +50,7 @@ class Ended:
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """What neighbours and single columns tell of the targets of training and of validation rows."""
+    """How well neighbours and single columns predict the targets of training and validation rows."""
 
     skill: float | None = None
     association: float | None = None
@@ -59,9 +59,9 @@ class Neighbours:
 
 @dataclass(frozen=True, eq=False)
 class RunData:
-    """What a run was trained and validated on. `weight` (n,) is what training rows count for.
+    """What a run was trained and validated on. `weight` (n,) weights the training rows.
 
-    `host` is the backend on which outputs are worked out; `input_scale` and `sources` are as in `RunMonitor`.
+    `host` is the backend that computes outputs; `input_scale` and `sources` are as in `RunMonitor`.
     """
 
     mlp: MLP
@@ -74,7 +74,7 @@ class RunData:
     sources: tuple[int, ...]
 
     def outcome(self, ended: Ended) -> Outcome:
-        """How the run ended, as findings need it."""
+        """How the run ended, as the rules need it."""
         rows = evenly(self.x.n, OUTCOME_ROWS)
         seen = self.sample((self.x, self.targets))
         if self.weight is not None:
@@ -121,17 +121,17 @@ class RunData:
     def mapping(
         self, latest: Host | None, seen: tuple[Rows, Host], held: tuple[Rows, Host]
     ) -> float:
-        """`validation_mapping` of an `Outcome`, from rows and what is predicted for them."""
+        """`validation_mapping` of an `Outcome`, from rows and their predictions."""
         (known, learned), (new, answers) = seen, held
         if known.classes is None or new.classes is None or answers.shape[1] < 2:
             return 0.0
         if latest is not None:
-            # The best parameters may be the first: look at what was learned since.
+            # The best parameters may be the first ones: look at what was learned since.
             answers, learned = (self.outputs(latest, part.x) for part in (new, known))
         return renamed_share(answers, new.classes) - renamed_share(learned, known.classes)
 
     def neighbours(self, seen: Rows, held: Rows | None) -> Neighbours:
-        """What there was to learn from samples of training and validation rows."""
+        """What neighbours could learn from the training rows, on samples of training and validation rows."""
         finite = np.all(np.isfinite(seen.x)) and np.all(np.isfinite(seen.targets))
         if len(seen.x) <= 20 or not finite:
             return Neighbours()
@@ -152,7 +152,7 @@ class RunData:
         return as_classes(self.targets.whole(), self.mlp)
 
     def weights_of(self, classes: Host | None) -> Host | None:
-        """What rows of these classes count for: the mean weight of their class in training; None without weights."""
+        """The weights of rows of these classes: the mean weight of their class in training; None without weights."""
         if self.weight is None or classes is None:
             return None
         known = self.classes
@@ -176,7 +176,7 @@ class RunData:
         return tuple((int(code), int(counts[code])) for code in missing)
 
     def repeats(self, held: Rows, answers: Host) -> Repeats | None:
-        """Which of a sample of validation rows are training rows as well, and how well either are predicted."""
+        """Which validation rows in a sample are also training rows, and how well both kinds are predicted."""
         x = self.x.host
         if x is None or len(held.x) < ENOUGH_ROWS or x.dtype != held.x.dtype:
             return None
@@ -197,7 +197,7 @@ class RunData:
         return Rows(x, targets, as_classes(targets, self.mlp))
 
     def outputs(self, parameters: Host, x: Host) -> Host:
-        """Outputs (n, k); zeros where they overflow."""
+        """Outputs (n, k); those that overflow are zero."""
         with np.errstate(all="ignore"):
             outputs = predict(
                 self.mlp,
@@ -227,7 +227,7 @@ def initial_layers(mlp: MLP, vector: Host) -> tuple[InitialLayer, ...]:
 
 
 def renamed_share(outputs: Host, classes: Host) -> float:
-    """Share of rows that are predicted as what most of their class is predicted as, where that is another class."""
+    """Share of rows predicted as the most frequent prediction of their class, if that is another class."""
     k = outputs.shape[1]
     table = np.zeros((max(k, int(classes.max()) + 1), k))
     np.add.at(table, (classes, np.argmax(outputs, axis=1)), 1)
@@ -244,7 +244,7 @@ def class_counts(outputs: Host) -> tuple[int, ...]:
 
 
 def right_of_class(outputs: Host, classes: Host | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Rows of each class, and how many of them are predicted as it."""
+    """Rows of each class, and how many of them are predicted correctly."""
     if classes is None:
         return (), ()
     right = classes[predicted_labels(outputs) == classes]

@@ -1,4 +1,4 @@
-"""Which rows are looked at, and how they come to the host."""
+"""Which rows are looked at, and how they get to the host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from anyarray_mlp.backends import Backend
 from anyarray_mlp.training.predicting import is_sparse
 from anyarray_mlp.typing import Host
 
-#: Rows that a summary looks at at least, evenly spread.
+#: Rows that a summary looks at, evenly spread.
 SUMMARY_ROWS = 1024
 #: Entries of a table that are looked at in full.
 FULL_CHECK = 2_000_000
@@ -23,12 +23,12 @@ def evenly(n: int, limit: int) -> NDArray[np.int64]:
 
 
 def many(n: int, columns: int) -> NDArray[np.int64]:
-    """All of n rows as far as `FULL_CHECK` entries of so many columns go, evenly spread ones beyond."""
+    """All of n rows if they have at most `FULL_CHECK` entries in so many columns, else evenly spread ones."""
     return evenly(n, max(SUMMARY_ROWS, FULL_CHECK // max(1, columns)))
 
 
 class HostRows:
-    """An array on the host or on the device, or a sparse matrix, of which rows are wanted on the host, dense."""
+    """An array on the host or on the device, or a sparse matrix, whose rows are needed on the host, dense."""
 
     def __init__(self, backend: Backend, array: Any) -> None:
         self.backend = backend
@@ -47,7 +47,7 @@ class HostRows:
         return backend.to_host(backend.xp.take(self.array, backend.asarray(rows), axis=0))
 
     def many(self) -> NDArray[np.int64]:
-        """The rows that a summary looks at: all, or evenly spread ones of many entries."""
+        """The rows that a summary looks at: all, or evenly spread ones if they have many entries."""
         return many(self.n, self.array.shape[1])
 
     def whole(self) -> Host:

@@ -1,4 +1,4 @@
-"""What several rules ask of a run: whether it failed, what was left to learn, how large its steps were."""
+"""What several rules ask about a run: whether it failed, what was left to learn, how large its steps were."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from anyarray_mlp.errors import Severity
 
 
 def lacks(run: RunRecord) -> bool:
-    """Whether the data hold clearly more than was learned, as nearest neighbours show."""
+    """Whether clearly more could be learned from the data, as nearest neighbours show."""
     neighbours = run.outcome.neighbour_skill
     if neighbours is None:
         return False
@@ -21,12 +21,12 @@ def lacks(run: RunRecord) -> bool:
 
 
 def failed(run: RunRecord) -> bool:
-    """Whether training came to nothing, or to clearly less than it could."""
+    """Whether training diverged, or learned clearly less than it could."""
     return run.outcome.stopped == "diverged" or lacks(run)
 
 
 def harm(run: RunRecord) -> Severity:
-    """How grave a cause is that is there for sure: an error where training failed."""
+    """The severity of a cause that is certain: an error if training failed, else a warning."""
     return "error" if failed(run) else "warning"
 
 
@@ -42,14 +42,14 @@ def largest_update(run: RunRecord, probe: int) -> float:
 
 
 def relative_losses(run: RunRecord) -> list[float]:
-    """The training loss of each epoch over that of the best constant; before the first, the probe's."""
+    """The training loss of each epoch over that of the best constant; without epochs, the first probe's loss."""
     losses = run.curve.loss or (run.probes[0].loss,)
     base = run.data.baseline_loss or abs(losses[0]) or 1.0
     return [loss / base for loss in losses]
 
 
 def late_fall(run: RunRecord) -> float:
-    """How far the loss fell over the last fifth of the epochs, in baseline losses; 0 for a single epoch."""
+    """How far the loss fell over the last fifth of the epochs, in units of the baseline loss; 0 for a single epoch."""
     losses = relative_losses(run)
     if len(losses) < 2:
         return 0.0
@@ -57,13 +57,13 @@ def late_fall(run: RunRecord) -> float:
 
 
 def starts_trained(run: RunRecord) -> bool:
-    """Whether the initial parameters already know something: a run that was resumed or started warm."""
+    """Whether the initial parameters were trained already: a resumed run or a warm start."""
     base = run.data.baseline_loss
     return base is not None and run.probes[0].loss < 0.8 * base
 
 
 def score(run: RunRecord, skill: float, chance: float | None) -> str:
-    """A skill as the score that people know: accuracy, or R²."""
+    """A skill as accuracy or R²."""
     if not run.is_classification:
         return f"{skill:.2f}"
     if chance is None:
@@ -72,14 +72,14 @@ def score(run: RunRecord, skill: float, chance: float | None) -> str:
 
 
 def measure(run: RunRecord) -> str:
-    """What `score` gives is called."""
+    """The name of what `score` gives."""
     if not run.is_classification:
         return "R²"
     return "weighted accuracy" if run.settings.weighted else "accuracy"
 
 
 def found_in_vain(run: RunRecord) -> str:
-    """What was learned against what nearest neighbours find, in words."""
+    """What was learned and what nearest neighbours reach, in words."""
     outcome = run.outcome
     text = (
         f"{measure(run)} on training rows is {score(run, outcome.training_skill, outcome.chance)}"
@@ -89,7 +89,7 @@ def found_in_vain(run: RunRecord) -> str:
     return f"{text}, and nearest neighbours reach {score(run, outcome.neighbour_skill, outcome.chance)}"
 
 
-#: Growth of activations from the first hidden layer to the last; vanishing is the inverse.
+#: Growth of activations from the first hidden layer to the last that counts as exploding; its inverse is vanishing.
 GROWTH = 10.0
 
 
@@ -99,12 +99,12 @@ def grows_through_layers(run: RunRecord) -> float:
     return layers[-1].std / max(layers[0].std, 1e-30) if layers else 1.0
 
 
-#: Units of a layer from which a share of dead ones says something.
+#: In layers with fewer units, the share of dead ones says nothing.
 FEWEST_ALIVE = 4
 
 
 def unfinished(run: RunRecord) -> bool:
-    """Whether training ended on its way: still falling with more to be had, or after hardly any steps."""
+    """Whether training ended too early: the loss still falling with more to learn, or after very few steps."""
     if run.outcome.stopped != "finished" or run.outcome.neighbour_skill is None:
         return False
     fall = late_fall(run)
@@ -118,7 +118,7 @@ def unfinished(run: RunRecord) -> bool:
     )
 
 
-#: Steps that it takes to learn anything much: fewer are no training, more are advised.
+#: Steps that it takes to learn much; more are advised if there were fewer.
 ENOUGH_STEPS = 1000
 
 
@@ -133,7 +133,7 @@ def gave_up(run: RunRecord) -> bool:
 
 
 def is_small(run: RunRecord) -> bool:
-    """Whether the narrowest hidden layer has hardly more units than it takes to tell the classes apart."""
+    """Whether the narrowest hidden layer has at most as many units as telling the classes apart takes."""
     widths = run.settings.sizes[1:-1]
     needed = max(3.0, math.log2(max(run.settings.sizes[-1], 2)) + 1)
     return not widths or min(widths) <= needed

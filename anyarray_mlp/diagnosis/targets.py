@@ -1,4 +1,4 @@
-"""What the targets are like: classes, order, outliers, what the output can reach, and the best constant."""
+"""The targets: their classes, order and outliers, what the output can reach, and the best constant."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from anyarray_mlp.typing import Host
 
 
 def as_classes(targets: Host, mlp: MLP) -> NDArray[np.int64] | None:
-    """Class codes (n,) of labels, one-hot rows or a column of 0 and 1; None for values and several labels."""
+    """Class codes (n,) of labels, one-hot rows or a column of 0 and 1; None for values and for several labels."""
     if targets.ndim == 1:
         is_labels = targets.dtype.kind in "iu" and targets.size and targets.min() >= 0
         return targets.astype(np.int64) if is_labels else None
@@ -23,7 +23,7 @@ def as_classes(targets: Host, mlp: MLP) -> NDArray[np.int64] | None:
 
 
 def outlier_share(targets: Host) -> float:
-    """What the hundredth of the rows (at least one) farthest from the median holds of all squared distances."""
+    """Share of all squared distances from the median in the 1 % of the rows (at least one) farthest from it."""
     values = np.asarray(targets, dtype=np.float64).reshape(len(targets), -1)
     distances = np.sort(((values - np.median(values, axis=0)) ** 2).sum(axis=1))
     total = distances.sum()
@@ -31,7 +31,7 @@ def outlier_share(targets: Host) -> float:
 
 
 def order_of(targets: Host, classes: Host | None) -> float:
-    """How much less than by chance the targets of rows that follow each other differ: 1 where they are sorted."""
+    """How much less than by chance the targets of consecutive rows differ: 1 if the rows are sorted."""
     if classes is not None:
         shares = np.bincount(classes) / len(classes)
         by_chance = 1.0 - float((shares**2).sum())
@@ -62,9 +62,9 @@ def out_of_reach(mlp: MLP, targets: Host) -> tuple[float, str]:
 
 
 def baseline_loss(mlp: MLP, targets: Host, weight: Host | None = None) -> float | None:
-    """The loss of the best constant output, without regard to what the output can reach.
+    """The loss of the best constant output, whatever the output can reach; None if there is no formula.
 
-    With a `weight` of each row, that of labels is weighted; of values it is taken as it is without.
+    `weight` (n,) weights the rows of labels; for values it only weights the mean.
     """
     if targets.ndim == 1 and mlp.loss == "cross_entropy":
         if targets.size == 0 or targets.min() < 0:

@@ -1,4 +1,4 @@
-"""`rule`, which makes a function one of the causes, and `Finding`: one cause that was found in a run."""
+"""`rule`, the decorator that turns a function into a cause, and `Finding`, one cause found in a run."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from anyarray_mlp.diagnosis.record import RunRecord
 from anyarray_mlp.diagnosis.symptoms import harm
 from anyarray_mlp.errors import Severity
 
-#: Groups of symptoms, which many causes bring about: what any training that fails shows, and what validation rows show.
+#: Groups of symptoms that many causes share: what any failed training shows, and what bad validation rows show.
 TRAINING, VALIDATION = "training", "validation"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A cause, how sure and how harmful it is, the figures it rests on, and what to do.
+    """A cause, how harmful it is, the evidence for it, and what to do about it.
 
-    `layer` counts dense layers from 1, that of the inputs first; None if the cause is not in a layer. `severity` is
-    "error" if training failed because of it, "warning" if it does or will do harm, "note" otherwise. `because` is the
-    cause that brought this one about, which makes it a note.
+    `layer` counts dense layers from 1 at the inputs; None if the cause is not in a layer. `severity` is "error" if
+    training failed because of it, "warning" if it does or will do harm, "note" otherwise. `because` is the cause that
+    this one follows from, which makes it a note.
     """
 
     cause: str
@@ -57,7 +57,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Found:
-    """What a rule returns: the figures, what to do, the layer, and the severity if it is not that of the rule."""
+    """What a rule returns: the evidence, what to do, the layer, and the severity if it is not the rule's own."""
 
     evidence: str
     cure: str
@@ -69,7 +69,7 @@ class Found:
 class Cause:
     """A cause: its name, its title, its place in the order of causation, and the function that finds it.
 
-    `symptom_of` is the group of symptoms that it belongs to, `explains` the groups and causes that it brings about.
+    `symptom_of` is the group of symptoms that it belongs to, `explains` the groups and causes that follow from it.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Cause:
         return other.name in self.explains or other.symptom_of in self.explains
 
 
-#: Every cause by its name, as its file was imported; `rules.CAUSES` has them in the order of causation.
+#: Every cause by name, in the order in which the files were imported; `rules.CAUSES` is in the order of causation.
 REGISTRY: dict[str, Cause] = {}
 
 
@@ -96,26 +96,27 @@ def rule(
     symptom_of: str | None = None,
     explains: tuple[str, ...] = (),
 ) -> Callable[[Callable[[RunRecord], Found | None]], Callable[[RunRecord], Finding | None]]:
-    """Make a function of a run's record the rule that finds one cause: the cause has the function's name.
+    """Decorate a function of a run's record as the rule that finds one cause. The function's name is the cause's name.
 
     Parameters
     ----------
     title
-        What the cause is called for people: a sentence without capital or full stop.
+        The cause in words: a sentence without capital or full stop.
     order
-        Its place in the order of causation: a cause comes before what it brings about, and of two findings of equal
-        severity the one of lower order is to be fixed first.
+        Its place in the order of causation: causes come before their consequences. Of two findings of equal severity,
+        the one with the lower order should be fixed first.
     severity
-        Of its findings, if the rule does not say; without, "error" if training failed and "warning" if not.
+        The severity of its findings, unless the rule returns another. Default: "error" if training failed, "warning"
+        if not.
     symptom_of
-        `TRAINING` or `VALIDATION` if any training that fails may show this, or any validation rows that do not fit.
+        `TRAINING` if any failed training may show this, `VALIDATION` if any bad validation rows may.
     explains
-        What this cause brings about: those groups, or names of causes. Beside it they are notes.
+        The groups and names of causes that follow from this one. If this one is an alarm, those become notes.
 
     Raises
     ------
     ValueError
-        If another rule has the name or the order.
+        If another rule has the same name or order.
     """
 
     def decorate(
@@ -125,7 +126,7 @@ def rule(
         for other in REGISTRY.values():
             if other.name == name or other.order == order:
                 raise ValueError(
-                    f"rule {name!r} of order {order}: {other.name!r} is there with order {other.order}"
+                    f"rule {name!r} with order {order}: {other.name!r} already has order {other.order}"
                 )
 
         @wraps(function)

@@ -1,4 +1,4 @@
-"""Rules on the network: its initial weights, its size, and the signals that pass through it."""
+"""Rules about the network: its initial weights, its size, and the signals that pass through it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from anyarray_mlp.diagnosis.symptoms import (
 from anyarray_mlp.network.initializers import RECTIFIERS
 
 
-@rule("the initial weights are of a bad scale", order=80, explains=(TRAINING,))
+@rule("the initial weights have a bad scale", order=80, explains=(TRAINING,))
 def bad_initial_scale(run: RunRecord) -> Found | None:
-    """Weights that start at zero, all alike, far too large or far too small; an output that starts far off."""
+    """Weights that start at zero, all equal, far too large or far too small; an output that starts far off."""
     if starts_trained(run):
         return None
     unscaled = unscaled_inputs(run) or unscaled_targets(run)
@@ -52,7 +52,7 @@ def bad_initial_scale(run: RunRecord) -> Found | None:
     far_off = base and first.loss > 6 * base and first.layers[-1].dead >= 0.5
     if base and far_off and not unscaled and grows_through_layers(run) < GROWTH:
         return Found(
-            f"before training the outputs are the same for every row and the loss is {first.loss / base:.3g} times "
+            f"before training the outputs are the same for every row, and the loss is {first.loss / base:.3g} times "
             "that of the best constant: the output's biases start far off",
             cure,
             layer=len(run.initial),
@@ -69,9 +69,9 @@ def exploding_gradients(run: RunRecord) -> Found | None:
         return None
     gradient = math.sqrt(sum(layer.gradient**2 for layer in first.layers))
     return Found(
-        f"activations grow {growth:.3g} times from the first hidden layer to the last and the gradient's norm starts "
-        f"at {gradient:.3g}",
-        "Use initializer='auto', fewer layers, or clip the gradient with clip_norm=1",
+        f"activations grow by a factor of {growth:.3g} from the first hidden layer to the last, and the gradient's "
+        f"norm starts at {gradient:.3g}",
+        "Use initializer='auto' or fewer layers, or clip the gradient with clip_norm=1",
         layer=len(first.layers) - 1,
     )
 
@@ -94,15 +94,15 @@ def vanishing_gradients(run: RunRecord) -> Found | None:
     fades = failed(run) and 0 < left < 1.0 / GROWTH
     if sized[0] <= 0 or not (sized[0] < 0.015 * max(sized) or fades):
         return None
-    evidence = f"the first layer's gradient is {sized[0] / max(sized):.1g} of the largest layer's, before training"
+    evidence = f"before training, the first layer's gradient is {sized[0] / max(sized):.1g} of the largest layer's"
     if fades:
         evidence = (
-            f"before training, what tells rows apart is lost on the way: units of the last hidden layer vary "
+            f"before training, the differences between rows get lost on the way: units of the last hidden layer vary "
             f"{left:.1g} times as much as those of the first"
         )
     return Found(
         evidence,
-        "Use relu in the hidden layers (activation='relu'), fewer of them, and initializer='auto'",
+        "Use activation='relu', fewer hidden layers, and initializer='auto'",
         layer=1,
         severity="error" if failed(run) else "note",
     )
@@ -110,16 +110,16 @@ def vanishing_gradients(run: RunRecord) -> Found | None:
 
 @rule("units are dead", order=240, symptom_of=TRAINING, explains=(TRAINING,))
 def dead_units(run: RunRecord) -> Found | None:
-    """Rectified layers most of whose units give the same value for every row."""
+    """Rectified layers in which most units give the same value for every row."""
     for number, layer in enumerate(hidden(run, -1)):
         if layer.saturated > 0.5:
-            return None  # what follows saturated units is constant through no fault of its own
+            return None  # units behind saturated ones are constant too: they are not the cause
         if layer.dead < 0.75 or run.settings.activation[number] not in RECTIFIERS:
             continue
         if run.settings.sizes[number + 1] < FEWEST_ALIVE:
             continue
         before = hidden(run, 0)[number].dead
-        since = "from the start" if before >= 0.75 else f"{before:.0%} were before training"
+        since = "from the start" if before >= 0.75 else f"{before:.0%} did before training"
         return Found(
             f"{layer.dead:.0%} of the {run.settings.activation[number]} units give one value for every row; {since}",
             "Lower the learning rate, start with initializer='auto' and biases of 0, or use activation='leaky_relu'",
@@ -130,12 +130,12 @@ def dead_units(run: RunRecord) -> Found | None:
 
 @rule("units are saturated", order=250, symptom_of=TRAINING, explains=(TRAINING,))
 def saturated_units(run: RunRecord) -> Found | None:
-    """Layers whose units sit at their bounds, where the derivative is nothing."""
+    """Layers whose units sit at their bounds, where the derivative is almost zero."""
     for number, layer in enumerate(hidden(run, -1)):
         if layer.saturated < 0.9 or run.settings.sizes[number + 1] < 2:
             continue
         before = hidden(run, 0)[number].saturated
-        # Training that goes well may end there: sharp boundaries are made of saturated units.
+        # Successful training may end like this: sharp boundaries need saturated units.
         grown = before < 0.5 and not failed(run)
         return Found(
             f"{layer.saturated:.0%} of the {run.settings.activation[number]} activations are within 1 % of a bound "
@@ -147,7 +147,7 @@ def saturated_units(run: RunRecord) -> Found | None:
     return None
 
 
-#: So few units that a network which learned nothing is too small, whatever else holds it.
+#: With so few units, a network that learned nothing is too small, whatever else is wrong.
 FEWEST_UNITS = 2
 
 
@@ -159,7 +159,7 @@ FEWEST_UNITS = 2
     explains=(TRAINING,),
 )
 def underfitting(run: RunRecord) -> Found | None:
-    """A narrow network that settled at less than the data hold."""
+    """A narrow network that settled at less than the data offer."""
     widths = run.settings.sizes[1:-1]
     if not lacks(run) or unfinished(run) or not is_small(run):
         return None
@@ -169,7 +169,7 @@ def underfitting(run: RunRecord) -> Found | None:
     if widths:
         small = f"the narrowest hidden layer has {counted(min(widths), 'unit')}"
     return Found(
-        f"{small} and the loss has settled; {found_in_vain(run)}",
+        f"{small}, and the loss has settled; {found_in_vain(run)}",
         "Use a wider network: hidden_layer_sizes=(64,) or (64, 64)",
         layer=None if not widths else widths.index(min(widths)) + 1,
     )

@@ -1,4 +1,4 @@
-"""Rules on what came of it, for whatever reason."""
+"""Rules about the result, whatever led to it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ from anyarray_mlp.diagnosis.symptoms import (
 
 
 @rule(
-    "the loss stands still", order=290, severity="error", symptom_of=TRAINING, explains=(TRAINING,)
+    "the loss has stopped falling",
+    order=290,
+    severity="error",
+    symptom_of=TRAINING,
+    explains=(TRAINING,),
 )
 def plateau(run: RunRecord) -> Found | None:
-    """A loss that settled at less than the data hold, in a network that could do better."""
+    """A loss that settled although the data offer more and the network could learn it."""
     if not lacks(run) or unfinished(run) or gave_up(run) or run.outcome.stopped == "diverged":
         return None
     if is_small(run) and not is_stuck(run):
@@ -49,8 +53,8 @@ def one_class_predicted(run: RunRecord) -> Found | None:
     favoured = predicted.index(max(predicted))
     true_share = counts[favoured] / sum(counts) if favoured < len(counts) else 0.0
     return Found(
-        f"class {run.names.label(favoured)} is predicted for {share:.0%} of the rows and is right for {true_share:.0%}",
-        "Mend the causes above; if there are none, check labels, loss and output, and train longer with adam",
+        f"class {run.names.label(favoured)} is predicted for {share:.0%} of the rows, and {true_share:.0%} have it",
+        "Fix the causes above; if there are none, check labels, loss and output, and train longer with adam",
     )
 
 
@@ -62,10 +66,10 @@ def one_class_predicted(run: RunRecord) -> Found | None:
     explains=(TRAINING,),
 )
 def diverged(run: RunRecord) -> Found | None:
-    """A loss that is no longer a number."""
+    """A loss that is not finite."""
     if run.outcome.stopped != "diverged":
         return None
     return Found(
         f"the loss became infinite or NaN at step {run.outcome.steps}",
-        "Mend the causes above; clip_norm=1 keeps single steps short",
+        "Fix the causes above; clip_norm=1 limits the size of a step",
     )

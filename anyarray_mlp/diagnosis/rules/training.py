@@ -1,4 +1,4 @@
-"""Rules on how it was trained: steps, batches, penalty, dropout and epochs."""
+"""Rules about how the network was trained: steps, batches, penalty, dropout and epochs."""
 
 from __future__ import annotations
 
@@ -24,13 +24,12 @@ from anyarray_mlp.network.initializers import RECTIFIERS
 
 @rule("the rows are sorted and not shuffled", order=150)
 def unshuffled_rows(run: RunRecord) -> Found | None:
-    """Batches of like rows one after the other."""
+    """Batches of similar rows, one after the other."""
     settings = run.settings
     if settings.shuffle or run.data.order < 0.5 or settings.batch_size >= run.data.n:
         return None
     return Found(
-        "rows that follow each other have like targets, and batches are taken in that order: each step unlearns the "
-        "step before",
+        "consecutive rows have similar targets, and batches are taken in that order: each step undoes the step before",
         "Use shuffle=True",
     )
 
@@ -48,13 +47,13 @@ def l2_too_strong(run: RunRecord) -> Found | None:
     if not (overwhelmed or (penalty > 1 and last < 0.6 * first)) or run.progress > 0.6:
         return None
     return Found(
-        f"with alpha={settings.alpha:.3g} the penalty starts at {penalty:.2g} times the loss of the best constant and "
+        f"with alpha={settings.alpha:.3g} the penalty starts at {penalty:.2g} times the loss of the best constant, and "
         f"the weights ended at {math.sqrt(last / max(first, 1e-300)):.1g} of their initial norm",
         f"Try alpha={settings.alpha / max(1e3 * penalty, 10):.1g} or less",
     )
 
 
-#: Share of dropped units beyond what is advised for hidden layers (Srivastava et al. 2014), and beyond all use.
+#: Dropout rates: the highest advised for hidden layers (Srivastava et al. 2014), and one that is always too high.
 USUAL_DROPOUT, EXTREME_DROPOUT = 0.5, 0.75
 
 
@@ -65,7 +64,7 @@ def dropout_too_strong(run: RunRecord) -> Found | None:
     if highest <= USUAL_DROPOUT or not (failed(run) or highest >= EXTREME_DROPOUT):
         return None
     return Found(
-        f"dropout={highest:g} leaves {1 - highest:.0%} of the units in a step; {found_in_vain(run)}",
+        f"dropout={highest:g} leaves {1 - highest:.0%} of the units active in a step; {found_in_vain(run)}",
         "Try dropout=0.2",
         layer=run.settings.dropout.index(highest) + 1,
     )
@@ -73,15 +72,15 @@ def dropout_too_strong(run: RunRecord) -> Found | None:
 
 @rule("the batch is too small", order=180, explains=(TRAINING,))
 def batch_too_small(run: RunRecord) -> Found | None:
-    """A row or two a step, and steps that go this way and that."""
+    """One or two rows a step, and steps in ever different directions."""
     batch = run.settings.batch_size
     if batch > 2 or run.data.n < 50 or run.settings.optimizer == "lbfgs":
         return None
     late = largest_update(run, -1)
     bad = failed(run) or late > 0.008
     return Found(
-        f"{counted(batch, 'row')} a step; at the end a step still changes a layer's weights by "
-        f"{late:.2g} of their size",
+        f"{counted(batch, 'row')} per step; at the end of training a step still changes a layer's weights by "
+        f"{late:.2g} of their norm",
         "Use batch_size=32, or lower the learning rate",
         severity=("error" if failed(run) else "warning") if bad else "note",
     )
@@ -89,7 +88,7 @@ def batch_too_small(run: RunRecord) -> Found | None:
 
 @rule("the batch is too large", order=190, symptom_of=TRAINING, explains=(TRAINING,))
 def batch_too_large(run: RunRecord) -> Found | None:
-    """So few steps an epoch that training ended on its way."""
+    """So few steps per epoch that training ended too early."""
     settings, n = run.settings, run.data.n
     if (
         settings.optimizer == "lbfgs"
@@ -99,22 +98,22 @@ def batch_too_large(run: RunRecord) -> Found | None:
     ):
         return None
     return Found(
-        f"batches of {settings.batch_size} of {n} rows gave {run.outcome.steps} steps in all, and the loss was still "
+        f"batches of {settings.batch_size} of {n} rows made {run.outcome.steps} steps in all, and the loss was still "
         f"falling; {found_in_vain(run)}",
         "Use batch_size=32",
     )
 
 
-#: Changes of a layer's weights by the first step, in shares of their size: too large where training failed, and so
-#: large that nothing is left of them.
+#: Changes of a layer's weights by the first step, as shares of their norm: too large if training failed, and too large
+#: in any case.
 LARGE_UPDATE, WHOLESALE_UPDATE = 0.3, 1.0
-#: So small a change by every step that nothing is learned, and what is left of a rate that has fallen to nothing.
+#: Largest change by a step at which nothing is learned, and share of the highest rate at which a rate has vanished.
 SMALL_UPDATE, VANISHED_RATE = 1e-3, 0.01
 
 
 @rule("the learning rate is too high", order=220, symptom_of=TRAINING, explains=(TRAINING,))
 def learning_rate_too_high(run: RunRecord) -> Found | None:
-    """Steps that change the weights wholesale, make the loss climb, or end in infinity."""
+    """Steps that change the weights too much, make the loss rise, or end in infinity."""
     if run.settings.optimizer == "lbfgs":
         return None
     rate = run.settings.learning_rate_init
@@ -137,10 +136,10 @@ def learning_rate_too_high(run: RunRecord) -> Found | None:
     if run.outcome.stopped == "diverged":
         evidence = (
             f"the loss became infinite or NaN at step {run.outcome.steps}; the first step changes the weights by "
-            f"{update:.2g} of their size"
+            f"{update:.2g} of their norm"
         )
     elif update > (LARGE_UPDATE if failed(run) else WHOLESALE_UPDATE):
-        evidence = f"the first step changes the weights of a layer by {update:.2g} of their size (usual: 0.01)"
+        evidence = f"the first step changes the weights of a layer by {update:.2g} of their norm (usual: 0.01)"
     elif (
         len(losses) >= 5
         and losses[-1] > 2 * min(losses)
@@ -148,21 +147,21 @@ def learning_rate_too_high(run: RunRecord) -> Found | None:
         and climbs > len(losses) / 4
     ):
         evidence = (
-            f"the loss climbed in {climbs} of {len(losses) - 1} epochs and ended at {losses[-1] / min(losses):.2g} "
-            "times its lowest"
+            f"the loss rose in {climbs} of {len(losses) - 1} epochs and ended at {losses[-1] / min(losses):.2g} "
+            "times its lowest value"
         )
     elif died:
-        evidence = "units that were alive before training died"
+        evidence = "units died in training"
     else:
         return None
     return Found(
-        f"{evidence}, at learning rate {rate:.3g} of {run.settings.optimizer}",
+        f"{evidence}, with {run.settings.optimizer} at learning rate {rate:.3g}",
         f"Try learning_rate_init={rounded(suggested_rate(run, update))}",
     )
 
 
 def suggested_rate(run: RunRecord, update: float) -> float:
-    """The rate at which the first step would change weights by a hundredth of their size, at most a tenth as high."""
+    """The rate at which the first step would change the weights by 0.01 of their norm, at most a tenth of today's."""
     rate = run.settings.learning_rate_init
     if not 0 < update < math.inf:
         return rate / 10
@@ -177,7 +176,7 @@ def suggested_rate(run: RunRecord, update: float) -> float:
     explains=(TRAINING,),
 )
 def learning_rate_too_low(run: RunRecord) -> Found | None:
-    """Steps that hardly change the weights although the gradient is there."""
+    """Steps that hardly change the weights although there is a gradient."""
     if run.settings.optimizer == "lbfgs" or not failed(run) or run.outcome.stopped == "diverged":
         return None
     update = max(largest_update(run, probe) for probe in range(len(run.probes)))
@@ -189,7 +188,7 @@ def learning_rate_too_low(run: RunRecord) -> Found | None:
     highest = max(rate, *rates) if rates else rate
     if rates and rates[-1] < VANISHED_RATE * highest and largest_update(run, -1) < SMALL_UPDATE:
         return Found(
-            f"the learning rate fell from {highest:.2g} to {rates[-1]:.1g} before there was anything learned; "
+            f"the learning rate fell from {highest:.2g} to {rates[-1]:.1g} before anything was learned; "
             f"{found_in_vain(run)}",
             "Use learning_rate='constant', or let the rate fall more slowly",
         )
@@ -198,29 +197,29 @@ def learning_rate_too_low(run: RunRecord) -> Found | None:
     clipped = run.outcome.clipped or 0.0
     rate *= min(1e4, 0.01 / max(update, 1e-12))
     return Found(
-        f"no step changes a layer's weights by more than {update:.1g} of their size (usual: 0.01) at learning rate "
-        f"{run.settings.learning_rate_init:.3g} of {run.settings.optimizer}"
+        f"no step changes a layer's weights by more than {update:.1g} of their norm (usual: 0.01), with "
+        f"{run.settings.optimizer} at learning rate {run.settings.learning_rate_init:.3g}"
         + (f", and {clipped:.0%} of the gradients were clipped" if clipped else "")
         + f"; {found_in_vain(run)}",
-        "Clip less: clip_norm=1, or not at all"
+        "Clip less (clip_norm=1), or not at all"
         if clipped > 0.5 and (run.settings.clip_norm or 1.0) < 1.0
-        else f"Try learning_rate_init={rounded(rate)}, and more if the loss still falls slowly",
+        else f"Try learning_rate_init={rounded(rate)}, or more if the loss still falls slowly",
     )
 
 
 def rounded(number: float) -> str:
-    """One digit, as it is typed."""
+    """One significant digit, as it is typed."""
     return f"{float(f'{number:.1g}'):g}"
 
 
 @rule("training ended too early", order=280, symptom_of=TRAINING, explains=(TRAINING,))
 def too_few_epochs(run: RunRecord) -> Found | None:
-    """Training that ended while the loss was falling, or before it began to fall."""
+    """Training that ended while the loss was still falling, or before it began to fall."""
     done = len(run.curve.loss)
     if gave_up(run):
         return Found(
             f"early stopping ended training after {done} epochs ({run.outcome.steps} steps); {found_in_vain(run)}",
-            f"Wait longer for the validation loss to fall (patience={max(20, 5 * done)}), or raise the learning rate",
+            f"Give early stopping more patience (patience={max(20, 5 * done)}), or raise the learning rate",
         )
     if not unfinished(run) or batch_too_large(run) or learning_rate_too_low(run):
         return None

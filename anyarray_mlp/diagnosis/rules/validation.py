@@ -1,4 +1,4 @@
-"""Rules on the validation rows: whether they belong with the training rows, and how they are predicted."""
+"""Rules about the validation rows: whether they match the training rows, and how well they are predicted."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from anyarray_mlp.diagnosis.rules.targets import shuffled_labels, target_outlier
 from anyarray_mlp.diagnosis.symptoms import listed, measure, relative_losses, score
 from anyarray_mlp.errors import Severity
 
-#: Shares of validation rows that cannot be right for want of their class: from the first on that is a warning, from the
-#: second on an error.
+#: Shares of validation rows whose class is unknown: a warning from the first on, an error from the second.
 UNKNOWN_ROWS, MANY_UNKNOWN_ROWS = 0.02, 0.1
 
 
 @rule("a class of the validation rows has no training rows", order=90)
 def missing_class(run: RunRecord) -> Found | None:
-    """Classes that occur in validation only."""
+    """Classes that occur only in validation."""
     missing = run.outcome.missing_classes
     if not missing:
         return None
@@ -29,14 +28,14 @@ def missing_class(run: RunRecord) -> Found | None:
     if share >= UNKNOWN_ROWS:
         severity = "error" if share >= MANY_UNKNOWN_ROWS else "warning"
     return Found(
-        f"{listed(texts[:8], len(texts))} of {run.data.n_validation} validation rows: no training row is of "
-        f"{'it' if len(missing) == 1 else 'them'}, so they cannot be right",
-        "Split the rows at random and by class (stratified), not as they lie",
+        f"{listed(texts[:8], len(texts))} of {run.data.n_validation} validation rows: no training row has "
+        f"{'it' if len(missing) == 1 else 'them'}, so they cannot be predicted",
+        "Split the rows at random and by class (stratified), not in file order",
         severity=severity,
     )
 
 
-#: Distance of a column's median, in standard deviations, that no sample of the same rows shows.
+#: Distance between medians, in standard deviations, that no sample of the same rows shows.
 FAR_OFF = 3.0
 
 
@@ -46,38 +45,37 @@ FAR_OFF = 3.0
     explains=(VALIDATION, "wrong_validation_labels"),
 )
 def validation_unlike_training(run: RunRecord) -> Found | None:
-    """Validation inputs that were scaled otherwise, or are of another kind."""
+    """Validation inputs that were scaled differently, or are different data."""
     shift, outcome = run.outcome.shift, run.outcome
     if shift is None or (shift.share <= 0.5 and shift.distance <= FAR_OFF):
         return None
     lost = outcome.training_skill - max(outcome.validation_skill or 0.0, 0.0)
     return Found(
-        f"{shift.share:.0%} of the columns lie elsewhere or spread otherwise than in training; column "
+        f"{shift.share:.0%} of the columns have another mean or spread than in training; column "
         f"{run.names.column(shift.column)} has mean {shift.validation_mean:.3g} and standard deviation "
         f"{shift.validation_std:.3g}, in training {shift.training_mean:.3g} and {shift.training_std:.3g}",
-        "Scale validation rows with the mean and standard deviation of the training rows, and split at random",
+        "Scale the validation rows with the mean and standard deviation of the training rows, and split at random",
         severity="error" if lost > 0.2 else "warning",
     )
 
 
-#: Validation rows below which a score of them is mostly chance.
+#: With fewer validation rows, their score is mostly chance.
 ENOUGH_VALIDATION = 10
 
 
 @rule(
-    "the validation labels do not fit the training labels",
+    "the validation labels do not match the training labels",
     order=120,
     severity="error",
     explains=(VALIDATION,),
 )
 def wrong_validation_labels(run: RunRecord) -> Found | None:
-    """Validation labels that are coded otherwise, or do not belong to their rows."""
+    """Validation labels that are encoded differently, or do not belong to their rows."""
     outcome = run.outcome
     if is_apart(run):
         return Found(
-            "the nearest training rows tell the targets of training rows and nothing of those of validation rows, nor "
-            "does the network",
-            "Check that rows of validation inputs and targets were not sorted, shuffled or filtered apart",
+            "nearest neighbours and the network predict the targets of training rows, but not those of validation rows",
+            "Check that validation inputs and targets were not sorted, shuffled or filtered separately",
         )
     if (
         outcome.validation_mapping < 0.5
@@ -85,18 +83,18 @@ def wrong_validation_labels(run: RunRecord) -> Found | None:
         or outcome.validation_skill is None
         or outcome.validation_skill > 0.1
         or run.progress < 0.2
-        or shuffled_labels(run)  # few rows of labels that mean nothing may well fall together so
+        or shuffled_labels(run)  # a few meaningless labels may look like this by chance
     ):
         return None
     return Found(
-        f"{outcome.validation_mapping:.0%} of the validation rows are predicted as the one other class that their "
-        "class is taken for, while training rows are learned",
+        f"{outcome.validation_mapping:.0%} of the validation rows are predicted as one other class, the same for all "
+        "rows of their class, while training rows are predicted well",
         "Encode training and validation labels with the same encoder, fitted once",
     )
 
 
 def is_apart(run: RunRecord) -> bool:
-    """Whether inputs tell of the targets in training but not in validation, though the inputs are alike."""
+    """Whether inputs predict the targets in training but not in validation, though the inputs are alike."""
     outcome, n = run.outcome, run.data.n_validation
     inside, outside = outcome.neighbour_skill, outcome.validation_neighbour_skill
     if inside is None or outside is None or outcome.validation_skill is None:
@@ -115,21 +113,21 @@ def is_apart(run: RunRecord) -> bool:
 
 
 def tells_of_validation(run: RunRecord) -> bool:
-    """Whether validation rows are predicted better than by a constant, little as it may be, and not by chance."""
+    """Whether validation rows are predicted better than by a constant, even slightly, and not by chance."""
     outcome, outputs = run.outcome, run.settings.sizes[-1]
     related = outcome.validation_association
-    # What the largest of so many correlations exceeds by chance once in twenty times.
+    # The value that the largest of so many correlations exceeds by chance once in twenty times.
     usual = NormalDist().inv_cdf(1.0 - 0.025 / outputs**2)
     return related is not None and (outcome.validation_skill or 0.0) > 0.0 and related > usual
 
 
-#: Share of validation rows that recur in training, and how much better they may score than the others.
+#: Share of validation rows that are also in training, and how much better they may score than the others.
 RECURRING, FLATTERS = 0.05, 0.15
 
 
-@rule("validation rows are training rows as well", order=140, severity="warning")
+@rule("validation rows are also training rows", order=140, severity="warning")
 def repeated_rows(run: RunRecord) -> Found | None:
-    """Validation rows that were trained on: more than chance repeats, or better predicted than new ones."""
+    """Validation rows that were trained on: more than by chance, or predicted better than new ones."""
     repeats = run.outcome.repeats
     if repeats is None or not repeats.repeated:
         return None
@@ -146,15 +144,15 @@ def repeated_rows(run: RunRecord) -> Found | None:
     if share < RECURRING or not (copied or flatters):
         return None
     return Found(
-        f"{share:.0%} of the validation rows have the inputs of a training row ({expected:.0%} of the training rows "
-        f"have those of another){text}: the validation score is too good",
-        "Drop rows that recur before splitting, and multiply rare rows only afterwards, in training",
+        f"{share:.0%} of the validation rows have the same inputs as a training row ({expected:.0%} of the training "
+        f"rows as another one){text}: the validation score is too good",
+        "Drop repeated rows before splitting; oversample rare rows only after that, in training",
     )
 
 
 @rule("the validation set is too small", order=310)
 def validation_too_small(run: RunRecord) -> Found | None:
-    """Too few validation rows for their loss to say anything; no harm where nothing is decided by it."""
+    """Too few validation rows for their loss to say anything; a note if nothing depends on it."""
     n = run.data.n_validation
     if not 0 < n < ENOUGH_VALIDATION:
         return None
@@ -165,14 +163,14 @@ def validation_too_small(run: RunRecord) -> Found | None:
             if run.is_classification
             else ": a score on so few rows is mostly chance"
         ),
-        "Hold out a hundred rows where there are enough, or cross-validate",
+        "Hold out a hundred rows if there are enough, or cross-validate",
         severity="warning" if run.settings.early_stopping else "note",
     )
 
 
 @rule("the network overfits", order=320, severity="warning", symptom_of=VALIDATION)
 def overfitting(run: RunRecord) -> Found | None:
-    """Much better on the training rows than on the validation rows, by loss and by score."""
+    """Much better on training rows than on validation rows, by loss and by score."""
     outcome, curve, base = run.outcome, run.curve, run.data.baseline_loss
     if outcome.validation_skill is None or not curve.validation_loss or not base:
         return None
