@@ -122,7 +122,7 @@ def test_a_step_that_makes_its_own_weights_is_refused() -> None:
             self.__init__()  # type: ignore[misc]
             return super().fit(X, y, epochs)
 
-    with pytest.raises(UsageError, match="makes weights of its own"):
+    with pytest.raises(UsageError, match="makes its own weights"):
         check_backprop(Fresh(), X, Y, loss=squared, train_step="fit", **NAMES)
 
 
@@ -379,7 +379,7 @@ def test_an_error_that_the_caller_makes_is_asked_for() -> None:
         def backprop(self, x: Any, err: Any) -> None:
             raise AssertionError
 
-    with pytest.raises(UsageError, match="gradients takes err, and how that is made"):
+    with pytest.raises(UsageError, match="gradients takes err, and how to compute that"):
         check_backprop(Given(), X, Y, gradients="backprop", **NAMES)
 
 
@@ -475,7 +475,7 @@ def test_a_relu_taken_of_the_error() -> None:
 
     report = check_backprop(Clamped(), X, Y, loss=squared, train_step="train", **NAMES)
     assert report.causes == ("derivative_formula_wrong",)
-    assert "1 where the error is above zero" in report.findings[0].detail
+    assert "1 if the error is above zero" in report.findings[0].detail
 
 
 class Filed(Net):
@@ -586,7 +586,9 @@ def test_arrays_that_do_not_make_the_forward_pass_are_no_guess() -> None:
             super().__init__()
             self.w_extra = np.ones((2, 2))
 
-    with pytest.raises(UsageError, match=r"\(W1, b1, W2, b2, w_extra\) do not make the forward"):
+    with pytest.raises(
+        UsageError, match=r"\(W1, b1, W2, b2, w_extra\) do not reproduce the forward"
+    ):
         check_backprop(Extra(), X, Y, train_step="go_back")
 
 

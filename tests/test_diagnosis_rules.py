@@ -123,7 +123,9 @@ def test_a_rule_makes_a_cause_of_one_function(monkeypatch: pytest.MonkeyPatch) -
         assert full_moon(object.__new__(RunRecord)) is None
         assert CAUSES["unscaled_inputs"].brings_about(REGISTRY["full_moon"])
         assert not CAUSES["leaking_column"].brings_about(REGISTRY["full_moon"])
-        with pytest.raises(ValueError, match=r"'full_moon' with order 56: 'full_moon' already has order 55"):
+        with pytest.raises(
+            ValueError, match=r"'full_moon' with order 56: 'full_moon' already has order 55"
+        ):
             rule("twice", order=56)(full_moon)
         with pytest.raises(ValueError, match=r"'other' with order 60: 'unscaled_inputs' already"):
 

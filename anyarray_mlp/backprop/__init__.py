@@ -1,4 +1,4 @@
-"""What is wrong with somebody's own backprop: `check_backprop` and `check_file`."""
+"""What is wrong with a hand-written backprop: `check_backprop` and `check_file`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""`check_backprop`: say what is wrong with somebody's own backprop, and where.
+"""`check_backprop` and `check_file`: say what is wrong with a hand-written backprop, and where.
 
-The user's loss is differentiated numerically, their forward pass is reproduced on a reference
-network, and where their gradient differs from the right one, the fewest planted mistakes that
-reproduce it are named.
+The user's loss is differentiated numerically, and their forward pass is reproduced on a reference network. If their
+gradient differs from the right one, the fewest planted mistakes that reproduce it are named.
 """
 
 from __future__ import annotations
@@ -42,14 +41,14 @@ def check_backprop(
 
     Returns
     -------
-    A report; `report.ok` is False where something is wrong, `print(report)` says what.
+    A report; `report.ok` is False if something is wrong, and `print(report)` says what.
 
     Raises
     ------
     UsageError
-        Where the description does not lead to the weights or to functions that can be called.
+        If the description does not lead to the weights or to functions that can be called.
     DataError
-        Where x and y do not go together or with the network.
+        If x and y do not fit together or do not fit the network.
     """
     told = [each.name for each in fields(Adapter) if each.name not in ("network", "x", "y")]
     refuse_unknown("check_backprop", description, told)
@@ -60,7 +59,7 @@ def check_backprop(
     x = adapter.x if x is None else x
     y = adapter.y if y is None else y
     if x is None or y is None:
-        raise UsageError("x and y are needed: some samples and their targets")
+        raise UsageError("x and y are needed: give some samples and their targets")
     user = UserNetwork(adapter)
     try:
         return Check(user, x, y).run()
@@ -71,15 +70,15 @@ def check_backprop(
         if place is None:
             raise
         raise UsageError(
-            f"{place}: the network's own code raised {type(error).__name__}: {error}; mend that first, "
-            "or say samples='rows', 'columns' or 'single' where it got samples in another layout"
+            f"{place}: the network's own code raised {type(error).__name__}: {error}; fix that first, or give "
+            "samples='rows', 'columns' or 'single' if it was called with samples in the wrong layout"
         ) from error
     finally:
         user.restore()
 
 
 def place_in_own_code(error: BaseException) -> str | None:
-    """ "file:line" of the user's code that an error came from, None where none is on the way."""
+    """ "file:line" of the user's code that an error came from; None if it did not."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if is_own(frame.filename)]
     inside = (
@@ -102,14 +101,14 @@ def check_file(path: str | os.PathLike[str]) -> BackpropReport:
     Raises
     ------
     StorageError
-        Where the file cannot be read.
+        If the file cannot be read.
     UsageError
-        Where it fails to run or defines none of these.
+        If it fails to run or defines none of these.
     """
     check_path("path", path)
     name = os.fspath(path)
     if not os.path.isfile(name):
-        raise StorageError(f"{name}: no such file; give the Python file that holds the network")
+        raise StorageError(f"{name}: no such file; give the Python file that contains the network")
     spec = importlib.util.spec_from_file_location("checked_network", name)
     if spec is None or spec.loader is None:
         raise UsageError(f"{name}: not a Python file; give one that ends in .py")
@@ -129,20 +128,20 @@ def check_file(path: str | os.PathLike[str]) -> BackpropReport:
         except AnyArrayMLPError:
             raise
         except SystemExit:
-            # A script may end like this with its ADAPTER defined.
+            # A script may end like this after defining ADAPTER.
             found = getattr(module, "ADAPTER", None)
             if found is None:
                 raise UsageError(
-                    f"{name}: ends with sys.exit() before it defines ADAPTER; define it before, or put "
-                    "what a run does under if __name__ == '__main__'"
+                    f"{name}: calls sys.exit() before it defines ADAPTER; define ADAPTER first, or put the rest under "
+                    "if __name__ == '__main__'"
                 ) from None
         except Exception as error:
             raise UsageError(
-                f"{name}: running it raised {type(error).__name__}: {error}; mend that first"
+                f"{name}: running it raised {type(error).__name__}: {error}; fix that first"
             ) from error
         if not isinstance(found, Adapter):
             raise UsageError(
-                f"{name}: defines no ADAPTER, adapter() or network() that gives an Adapter; add "
+                f"{name}: defines no ADAPTER, and no adapter() or network() that returns an Adapter; add "
                 "ADAPTER = Adapter(network=..., x=..., y=..., ...)"
             )
         return check_backprop(found)

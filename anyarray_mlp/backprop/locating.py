@@ -1,4 +1,4 @@
-"""The line of the user's source that a finding is likely about."""
+"""The line in the user's source that a finding is likely about."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ IN_FORWARD = frozenset(
         "constant_output",
     ]
 )
-# Where only a weight or a bias has these, its own gradient's line is meant.
+# If only a weight or a bias has these, the line of its own gradient is meant.
 OF_ONE_GRADIENT = frozenset([*WHOLE, "transposed"])
 IN_LOSS = frozenset(["log_of_zero", "loss_reported_differs", "softmax_twice"])
 
@@ -42,7 +42,7 @@ class Locator:
         self.traces: dict[str, list[SourceLine]] = {}
 
     def located(self, finding: BackpropFinding) -> BackpropFinding:
-        """With the line of the user's source that is likely meant."""
+        """The finding with the line in the user's source that is likely meant."""
         if finding.cause in ("targets_out_of_reach", "weights_not_finite"):
             return finding
         names = tuple(
@@ -57,7 +57,7 @@ class Locator:
         return finding if line is None else replace(finding, location=line.place, line=line.text)
 
     def lines_of(self, finding: BackpropFinding) -> list[SourceLine]:
-        """The executed lines among which a mistake is to be looked for."""
+        """The executed lines in which to look for a mistake."""
         kept = self.executed
         if finding.cause == "random_numbers":
             return kept(finding.where)

@@ -15,9 +15,9 @@ from anyarray_mlp.backprop.reference.catalogue import BackpropFinding
 class BackpropReport:
     """What `check_backprop` found.
 
-    `findings` are alarms, the most telling first; `notes` are remarks that need no action;
-    `understood` says what the network was taken for; `gradients` compares each parameter with the
-    loss's numerical gradient.
+    `findings` are alarms, the most important first; `notes` are remarks that need no action;
+    `understood` says how the network was understood; `gradients` compares each parameter's gradient
+    with the numerical gradient of the loss.
     """
 
     findings: tuple[BackpropFinding, ...]
@@ -27,12 +27,12 @@ class BackpropReport:
 
     @property
     def ok(self) -> bool:
-        """True where nothing is wrong."""
+        """True if nothing is wrong."""
         return not self.findings
 
     @property
     def causes(self) -> tuple[str, ...]:
-        """The causes found, the most telling first."""
+        """The causes found, the most important first."""
         return tuple(dict.fromkeys(finding.cause for finding in self.findings))
 
     def to_json(self) -> str:
@@ -50,9 +50,9 @@ class BackpropReport:
         lines = []
         if self.understood:
             parts = [f"{key} {value}" for key, value in self.understood.items()]
-            lines.append("taken as: " + "; ".join(parts))
+            lines.append("understood as: " + "; ".join(parts))
         if self.ok and any(note.cause == "random_numbers" for note in self.notes):
-            lines.append("not checked: the gradients change with the random numbers drawn")
+            lines.append("not checked: the gradients depend on random numbers")
         elif self.ok:
             lines.append("no mistake found: the gradients are those of the loss")
         else:
@@ -60,7 +60,7 @@ class BackpropReport:
             if all(finding.severity == "warning" for finding in self.findings):
                 lines.append(f"no error found, {number} warning{'s' if number > 1 else ''}:")
             elif number > 1:
-                lines.append(f"{number} things wrong, the most telling first:")
+                lines.append(f"{number} things wrong, the most important first:")
             else:
                 lines.append("1 thing wrong:")
         for index, finding in enumerate(self.findings, 1):
@@ -71,7 +71,7 @@ class BackpropReport:
 
 
 def plain(value: Any) -> Any:
-    """Values that JSON can hold; numbers that are not finite become text."""
+    """A value as JSON can hold it; numbers that are not finite become text."""
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -34,7 +34,7 @@ from anyarray_mlp.errors import SEVERITIES, UsageError
 
 
 class Check:
-    """One run of the checks; the steps in the order of `run`."""
+    """One run of the checks, in the order of `run`."""
 
     def __init__(self, user: UserNetwork, x: Any, y: Any) -> None:
         self.user = user
@@ -47,8 +47,8 @@ class Check:
     def run(self) -> BackpropReport:
         if self.user.train_step is not None and starts_afresh(self.known):
             raise UsageError(
-                "train_step makes weights of its own: it ends on the same ones whatever it starts "
-                "from; give what one turn of its loop does with the weights of the network"
+                "train_step makes its own weights: it ends with the same ones whatever it starts from; give a "
+                "function that does one turn of its loop on the network's weights"
             )
         self.add(random_forward(self.known))
         if not self.has("random_numbers"):
@@ -72,7 +72,7 @@ class Check:
         return self.report(rows)
 
     def run_on(self, batch: int) -> BackpropReport:
-        """The checks on the first samples alone: as many as a step takes for one update."""
+        """The checks on the first samples only: as many as a step uses for one update."""
         few = as_samples(self.x, self.y, self.known.samples.layout).some(list(range(batch)))
         self.user.adapter = replace(self.user.adapter, samples=few.layout)
         check = Check(self.user, few.x, few.y)
@@ -109,8 +109,8 @@ class Check:
                 return
         if self.slopes is None:
             raise UsageError(
-                "the forward pass is no known chain of dense layers, and no loss is given to "
-                "differentiate; give loss=..., or activations=[...] (names or functions)"
+                "the forward pass is no known chain of dense layers, and there is no loss to differentiate; give "
+                "loss=..., or activations=[...] (names or functions)"
             )
         self.add(by_numbers)
 
@@ -123,7 +123,7 @@ class Check:
         self.add(gradient_memory(self.user, self.known.samples, self.known.tolerance))
 
     def check_step(self, by_rows: bool) -> int | None:
-        """Judge what a step does; the rows of an update, where a step turns out to make several."""
+        """Judge what a step does. Returns the rows of one update if a step makes several, else None."""
         observer = StepObserver(self.known, by_rows)
         seen = observer.observe()
         self.add(list(seen.findings))
@@ -143,8 +143,8 @@ class Check:
             self.merge_update(before)
         if self.known.structure is not None and changes_more(self.known):
             raise UsageError(
-                "a step changes more of the network than the weights and biases named: what it leaves "
-                "gives another output than they do; name all of them, biases too"
+                "a step changes more of the network than the weights and biases named: afterwards the output is "
+                "not the one that they give; name all of them, biases too"
             )
         self.user.write(self.known.values)
         if seen.adaptive or self.has("label_shape_broadcast", "gradient_not_finite"):
@@ -160,7 +160,7 @@ class Check:
         return None
 
     def judge_again(self, seen: Observation, before: list[BackpropFinding]) -> bool:
-        """A step that nothing explains: is it a pass over rows, or does it need a forward pass?"""
+        """A step that nothing explains: is it a pass over rows, or does it need a forward pass first?"""
         unexplained = list(self.findings)
         observer = StepObserver(self.known)
         if not seen.one_by_one and observer.is_pass_over_rows():
@@ -177,7 +177,9 @@ class Check:
         if self.has("unexplained"):
             self.findings = unexplained
             return False
-        detail = "the step is right only after forward was called with this batch and these weights"
+        detail = (
+            "the step is right only if forward was called before with this batch and these weights"
+        )
         self.findings.append(BackpropFinding("stale_activations", detail=detail))
         return True
 
@@ -201,7 +203,7 @@ class Check:
         return True
 
     def refuse_loop(self) -> None:
-        """Raise where a step has a loop over epochs that nothing from outside can shorten."""
+        """Raise if a step has a loop over epochs that cannot be shortened from outside."""
         step = self.user.train_step
         if step is None or step.takes("epochs") or self.user.loop_counts:
             return
@@ -209,12 +211,12 @@ class Check:
         loops = [name for name in names if "epochs" in role_of(name)]
         if loops:
             raise UsageError(
-                f"train_step goes round a loop of its own ({', '.join(loops)}) and cannot be compared "
-                "with one update; give what one turn does, or let it take the number of epochs"
+                f"train_step runs a loop of its own ({', '.join(loops)}) and cannot be compared with one update; "
+                "give a function that does one turn, or make the number of epochs a parameter"
             )
 
     def merge_update(self, before: list[BackpropFinding]) -> None:
-        """Gradients and updates were both seen: what do they say together?"""
+        """Combine what the gradients and the updates showed."""
         new = [f for f in self.findings if f not in before]
         old_signs = [f for f in before if f.cause == "sign_flipped"]
         new_signs = [f for f in new if f.cause == "sign_flipped"]
@@ -228,7 +230,7 @@ class Check:
                 self.findings.remove(finding)
 
     def judge_momentum(self, momentum: float | None, memory: list[BackpropFinding]) -> None:
-        """A first step longer or shorter by the momentum: proper forms are no mistake."""
+        """A first step that momentum makes longer or shorter: proper forms are no mistake."""
         told = self.user.adapter.momentum
         factor = self.whole_factor()
         scales = [f for f in self.findings if f.cause == "wrong_scale"]
@@ -238,7 +240,7 @@ class Check:
                 self.drop_whole_factors()
         elif scales and not memory and told is not None and self.is_scale(factor / (1 + told)):
             self.drop_whole_factors()
-            detail = f"the present gradient is multiplied with 1 + momentum = {1 + told:.3g}"
+            detail = f"the present gradient is multiplied by 1 + momentum = {1 + told:.3g}"
             self.findings.append(
                 BackpropFinding(
                     "momentum_misapplied", scales[0].layers, "update", detail, scales[0].evidence
@@ -246,7 +248,7 @@ class Check:
             )
         unused = told is not None and told > 0 and momentum is None and not memory
         if unused and not self.has("momentum_misapplied"):
-            detail = f"momentum {told:g} is told, but no step adds anything of the one before"
+            detail = f"momentum={told:g} was given, but no step adds anything of the step before"
             self.findings.append(BackpropFinding("momentum_misapplied", detail=detail))
 
     def whole_factors(self) -> list[Planted]:
@@ -264,7 +266,7 @@ class Check:
         return float(np.prod([one.factor for one in self.whole_factors()]))
 
     def drop_whole_factors(self) -> None:
-        """Forget the findings that are about the whole gradient's length only."""
+        """Drop the findings that are only about the length of the whole gradient."""
         whole = self.whole_factors()
         planted = () if self.explanation is None else self.explanation.planted
         others = {one.cause for one in planted if one not in whole}
@@ -272,7 +274,7 @@ class Check:
         self.findings = [finding for finding in self.findings if finding.cause not in gone]
 
     def is_scale(self, factor: float) -> bool:
-        """Is the whole gradient, longer by this factor than explained, of a usual length?"""
+        """Does the whole gradient, longer by this factor than explained, have a usual length?"""
         if self.known.loss is not None or self.explanation is None:
             return abs(factor - 1) < 0.03
         n, k = self.known.targets.shape
@@ -294,7 +296,7 @@ class Check:
         rows, differs = compare_slopes(known, self.slopes, explanation)
         if differs and self.user.loss is not None and known.loss is None:
             trained = explanation.loss.formula
-            detail = f"the numerical gradient of the loss reported is not that of {trained}"
+            detail = f"the numerical gradient of the reported loss is not that of {trained}"
             if not explanation.unmatched and not self.has("loss_reported_differs"):
                 self.add([BackpropFinding("loss_reported_differs", detail=detail)])
         return rows
@@ -302,7 +304,7 @@ class Check:
     # ---- the report ------------------------------------------------------------------------------
 
     def add(self, findings: list[BackpropFinding]) -> None:
-        """Add findings; those of one cause and detail are put together."""
+        """Add findings; those with the same cause and place are merged."""
         for new in findings:
             for index, old in enumerate(self.findings):
                 if old.cause == new.cause and old.where == new.where:
@@ -322,15 +324,15 @@ class Check:
         return BackpropReport(alarms, notes, self.understood(), tuple(rows))
 
     def understood(self) -> dict[str, Any]:
-        """What the network was taken for, with the loss that its gradients were held against."""
+        """How the network was understood, with the loss that its gradients were compared with."""
         told = self.known.summary()
         if self.user.loss is None and self.explanation is not None:
-            why = "its factor left open" if self.known.named else "none was given"
+            why = "its factor is open" if self.known.named else "none was given"
             told["loss"] = f"{self.explanation.loss.name} ({why})"
         return told
 
     def without_consequences(self) -> list[BackpropFinding]:
-        """Leave out what follows from another finding."""
+        """The findings without those that follow from another one."""
         causes = {f.cause for f in self.findings}
         left = list(self.findings)
         if causes & {"softmax_over_batch", "label_shape_broadcast"}:

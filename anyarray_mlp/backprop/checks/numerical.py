@@ -1,4 +1,4 @@
-"""Slopes of the user's own loss by central differences, in the dtype that they use, and what they say."""
+"""Slopes of the user's own loss by central differences, in the user's dtype, compared with the reference."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def numerical_slopes(
     values
         The point, arrays of floats.
     entries
-        At most so many entries of each array, drawn by `rng` where there are more.
+        At most so many entries of each array, drawn by `rng` if there are more.
 
     Returns
     -------
-    For each array (flat indices, slopes, errors): the error is estimated from a second step size,
-    and large where the loss has a kink between.
+    For each array (flat indices, slopes, errors). The error is estimated from a second step size; it
+    is large if the loss has a kink in between.
     """
     found = []
     for which, value in enumerate(values):
@@ -70,7 +70,7 @@ def stencil(
     entry: int,
     h: float,
 ) -> float:
-    """(8 (L(+h) - L(-h)) - (L(+2h) - L(-2h))) / 12 h, with the h that the dtype can hold."""
+    """(8 (L(+h) - L(-h)) - (L(+2h) - L(-2h))) / 12 h, with h as the dtype can represent it."""
     points = []
     for multiple in (1, -1, 2, -2):
         moved = [np.array(v) for v in values]
@@ -120,7 +120,7 @@ def loss_slopes(known: Understanding) -> Slopes | None:
 def compare_slopes(
     known: Understanding, slopes: Slopes, explanation: Explanation
 ) -> tuple[list[dict[str, Any]], bool]:
-    """The numerical gradient against the reference's: a row of figures per parameter, and whether they differ."""
+    """The numerical gradient and the reference's: a row of figures per parameter, and whether they differ."""
     reference = known.loss.loss if known.loss is not None else explanation.loss
     scale = known.loss.scale if known.loss is not None else 1.0
     right = known.right_gradients(scale, reference)
