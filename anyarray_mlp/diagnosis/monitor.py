@@ -29,7 +29,7 @@ from anyarray_mlp.checking.values import (
 )
 from anyarray_mlp.diagnosis.columns import RawColumns
 from anyarray_mlp.diagnosis.data_summary import DataSummary, summarize_data
-from anyarray_mlp.diagnosis.outcome import Ended, RunData, initial_layers
+from anyarray_mlp.diagnosis.outcome import Ended, RunData, initial_layers, mentioned
 from anyarray_mlp.diagnosis.probe import (
     Probe,
     probe_from,
@@ -126,7 +126,7 @@ class RunMonitor:
         if not isinstance(backend, Backend):
             backend = select_backend(backend)
         check_network(mlp)
-        mlp.check_shapes(x, targets)  # the values are looked at where training begins
+        mlp.check_shapes(x, targets)  # training itself checks the values
         self.mlp = mlp
         self.backend = backend
         self.input_scale = input_scale
@@ -313,20 +313,11 @@ class RunMonitor:
         """The names of the columns that findings may mention."""
         if not self.column_names:
             return {}
-        places = {
-            data.largest_column,
-            data.widest,
-            data.narrowest,
-            *data.constant,
-            *data.leaking,
-            *data.identifiers,
-        }
-        places.update(column for column, _, _ in data.sentinels)
-        if outcome.shift is not None:
-            places.add(outcome.shift.column)
-        places.update(place for pair in data.duplicates for place in pair)
         sources = self.sources or range(len(self.column_names))
-        return {str(place): self.column_names[sources[place]] for place in sorted(places)}
+        return {
+            str(place): self.column_names[sources[place]]
+            for place in sorted(mentioned(data, outcome))
+        }
 
     def curve(self, error: DivergedError | None) -> Curve:
         """The epochs' figures; a diverged epoch adds the mean of its finite losses."""

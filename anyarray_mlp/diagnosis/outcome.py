@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from anyarray_mlp.backends import Backend
+from anyarray_mlp.diagnosis.data_summary import DataSummary
 from anyarray_mlp.diagnosis.held_out import (
     Repeats,
     Rows,
@@ -207,6 +208,23 @@ class RunData:
                 input_scale=self.input_scale,
             )
         return np.nan_to_num(outputs)
+
+
+def mentioned(data: DataSummary, outcome: Outcome) -> set[int]:
+    """The places of the columns that findings may mention."""
+    places = {
+        data.largest_column,
+        data.widest,
+        data.narrowest,
+        *data.constant,
+        *data.leaking,
+        *data.identifiers,
+    }
+    places.update(column for column, _, _ in data.sentinels)
+    if outcome.shift is not None:
+        places.add(outcome.shift.column)
+    places.update(place for pair in data.duplicates for place in pair)
+    return places
 
 
 def initial_layers(mlp: MLP, vector: Host) -> tuple[InitialLayer, ...]:

@@ -201,7 +201,7 @@ class LargeInputs:
             detail = f"the forward pass raises {type(error).__name__}: {error}"
             return [BackpropFinding("overflow", detail=detail, severity="warning")]
         except ValueError as error:
-            # math.log of zero raises where NumPy's gives -inf.
+            # math.log of zero raises, while NumPy's gives -inf.
             if "math domain" not in str(error) and "positive input" not in str(error):
                 raise
             return [BackpropFinding("log_of_zero", detail=str(error), severity="warning")]

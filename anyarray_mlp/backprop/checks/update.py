@@ -154,7 +154,7 @@ class StepObserver:
         return arrays
 
     def row_steps(self, after: list[Host]) -> list[list[Host]] | None:
-        """Steps of single samples, where one call is a pass that updates sample by sample."""
+        """Steps of single samples, if one call is a pass that updates sample by sample."""
         try:
             in_turn = self.walk_rows(reset=True)
             unreset = self.walk_rows(reset=False)
@@ -301,7 +301,7 @@ def starts_afresh(known: Understanding) -> bool:
         for factor in (1.0, 0.9):
             user.write([np.asarray(v * factor, dtype=v.dtype) for v in known.values])
             ends.append(user.step(x, y, None))
-    except Exception:  # told where the step is watched
+    except Exception:  # reported when the step is observed
         return False
     finally:
         user.write(known.values)

@@ -24,7 +24,7 @@ from anyarray_mlp.typing import Host
 class Activation:
     """An elementwise activation f.
 
-    `slope(z)` is f'(z); `slope_of_value(a)` is the same written with a = f(z), where it has such a
+    `slope(z)` is f'(z); `slope_of_value(a)` is the same written with a = f(z), if it has such a
     form; `low`, `high` bound what f reaches.
     """
 

@@ -103,7 +103,7 @@ def members(node: Any) -> Mapping[Any, Any]:
 
 
 def last_array(value: Any) -> Any:
-    """The last array in a nested value, as the user's own object; None where there is none."""
+    """The last array in a nested value, as the user's own object; None if there is none."""
     if isinstance(value, Mapping):
         value = list(value.values())
     if not isinstance(value, (tuple, list)):

@@ -146,7 +146,7 @@ class UserNetwork:
             ]
             self.counters = [(node, name) for node, name, value in stepped if value > 1]
             after = self.step(x, y, None)
-        except Exception:  # told where the step is watched
+        except Exception:  # reported when the step is observed
             self.counters = []
             return
         if not all(np.isfinite(array).all() for array in after):

@@ -11,10 +11,14 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import iter_modules
 
-from anyarray_mlp.diagnosis.rules.findings import REGISTRY
+from anyarray_mlp.diagnosis.rules.findings import REGISTRY, Cause
 
-for _module in iter_modules(__path__):
-    import_module(f"{__name__}.{_module.name}")
 
-#: Every cause by name, in the order of causation.
-CAUSES = dict(sorted(REGISTRY.items(), key=lambda item: item[1].order))
+def all_causes() -> dict[str, Cause]:
+    """Import every file of this folder; the causes by name, in the order of causation."""
+    for file in iter_modules(__path__):
+        import_module(f"{__name__}.{file.name}")
+    return dict(sorted(REGISTRY.items(), key=lambda item: item[1].order))
+
+
+CAUSES = all_causes()
