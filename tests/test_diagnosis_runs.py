@@ -357,10 +357,8 @@ def test_a_value_for_unknown_is_named_with_its_column():
     x[::7, 2] = -999.0
     _, found = diagnosed_fit(mlp, x, targets, epochs=3, column_names=list("abcde"))
     assert found.first.cause == "sentinel_values"
-    assert (
-        "column 'c' holds -999 (as the network sees it) in 15.0% of the rows"
-        in found.first.evidence
-    )
+    evidence = "column 'c' is -999 (as the network sees it) in 15.0% of the rows"
+    assert evidence in found.first.evidence
 
 
 @pytest.mark.parametrize("values", [np.arange(120) % 4, 200.0 * (np.arange(120) % 3 == 0)])
