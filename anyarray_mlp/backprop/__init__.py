@@ -1,4 +1,4 @@
-"""What is wrong with somebody's own backprop: `check_backprop` and `check_file`."""
+"""What is wrong with a hand-written backprop: `check_backprop` and `check_file`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anyarray_mlp.backprop.check import BackpropReport, check_backprop, check_file
+    from anyarray_mlp.backprop.check import check_backprop, check_file
     from anyarray_mlp.backprop.reference.catalogue import BackpropFinding
+    from anyarray_mlp.backprop.report import BackpropReport
     from anyarray_mlp.backprop.user.adapter import Adapter
 
 #: Where each public name lives.
 HOMES = {
     "Adapter": "user.adapter",
     "BackpropFinding": "reference.catalogue",
-    "BackpropReport": "check",
+    "BackpropReport": "report",
     "check_backprop": "check",
     "check_file": "check",
 }

@@ -6,14 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anyarray_mlp.diagnosis.findings import Finding
     from anyarray_mlp.diagnosis.monitor import RunMonitor, diagnosed_fit
     from anyarray_mlp.diagnosis.report import Diagnosis, load_diagnosis
+    from anyarray_mlp.diagnosis.rules.findings import Finding
 
 #: Where each public name lives.
 HOMES = {
     "Diagnosis": "report",
-    "Finding": "findings",
+    "Finding": "rules.findings",
     "RunMonitor": "monitor",
     "diagnosed_fit": "monitor",
     "load_diagnosis": "report",

@@ -24,7 +24,7 @@ from anyarray_mlp.typing import Host
 class Activation:
     """An elementwise activation f.
 
-    `slope(z)` is f'(z); `slope_of_value(a)` is the same written with a = f(z), where it has such a
+    `slope(z)` is f'(z); `slope_of_value(a)` is the same written with a = f(z), if it has such a
     form; `low`, `high` bound what f reaches.
     """
 
@@ -290,7 +290,7 @@ class Chain:
         return len(self.weights)
 
     def activation(self, layer: int) -> Activation | None:
-        """The elementwise activation of a layer, None where it mixes units (softmax)."""
+        """The elementwise activation of a layer; None if it mixes units (softmax)."""
         name = self.activations[layer]
         return self.own.get(name, ACTIVATIONS.get(name))
 
@@ -308,7 +308,7 @@ class Trace:
 
 
 def forward(chain: Chain, x: Host) -> Trace:
-    """The forward pass, all intermediate values kept."""
+    """The forward pass, with all intermediate values."""
     z, a = [], [x]
     for weight, bias, name in zip(chain.weights, chain.biases, chain.activations, strict=True):
         z.append(a[-1] @ weight + (0 if bias is None else bias))
@@ -369,7 +369,7 @@ class Delta:
 def wrong_slopes(
     activation: Activation, z: Host, a: Host
 ) -> Iterator[tuple[str, float, Host, str]]:
-    """(cause, cost, factor, detail): what people multiply with in place of f'(z)."""
+    """(cause, cost, factor, detail): what people multiply by in place of f'(z)."""
     yield "derivative_missing", 1.0, np.ones_like(z), ""
     if activation.slope_of_value is not None:
         yield "derivative_of_preactivation", 1.0, activation.slope_of_value(z), ""
@@ -407,7 +407,7 @@ def output_deltas(chain: Chain, trace: Trace, y: Host, loss: Loss) -> Iterator[D
     error = o - y if fused or loss.is_formula_mistake else slope
     yield Delta("", 0.0, right, error)
     if fused and np.abs(y.sum(axis=1) - 1).max() > 1e-6:
-        # Targets that are no distribution are told apart; p - y is then what was meant.
+        # If the targets are no distribution, the two differ; p - y is then what was meant.
         yield Delta("", 0.0, o - y, o - y)
     activation = chain.activation(last)
     if name in ("softmax", "softmax_over_batch", "softmax_over_samples"):
@@ -463,8 +463,8 @@ def hidden_deltas(
 ) -> Iterator[Delta]:
     """The delta of hidden `layer` from the one `above`: the right one first.
 
-    `weight_after` (i, o), or (n, i, o) where each sample makes its own update, is the next layer's
-    weight after its update, where that is known.
+    `weight_after` (i, o), or (n, i, o) if each sample makes its own update, is the next layer's
+    weight after its update, if that is known.
     """
     weight = chain.weights[layer + 1]
     flows: list[tuple[str, float, Host]] = [("", 0.0, above.delta @ weight.T)]
@@ -491,7 +491,7 @@ def hidden_deltas(
         if activation.name == "relu":
             cause, detail = (
                 join(flow, "derivative_formula_wrong"),
-                "1 where the error is above zero",
+                "1 if the error is above zero",
             )
             yield Delta(cause, flow_cost + 1.2, error * (error > 0), error, detail)
 
