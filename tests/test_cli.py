@@ -753,7 +753,7 @@ def test_pixels_that_are_divided_already_are_refused(cli, here):
     for command in ("predict", "evaluate"):
         code, _, err = cli(command, "run", "divided.npz")
         assert code == 65
-        assert "whole numbers from 0 to 255, and these look divided by 255 already" in err
+        assert "whole numbers from 0 to 255, and these look already divided by 255" in err
 
 
 def test_evaluate_scores_the_column_that_the_model_was_trained_on(cli, here):

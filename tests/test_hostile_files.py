@@ -101,7 +101,7 @@ FIGURES = ("metadata", "estimator", "figures")
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ((*LABELS, "dtype"), "<U200000000", "estimator.labels.values takes 3 texts of 200000000"),
+        ((*LABELS, "dtype"), "<U200000000", "estimator.labels.values reserves 3 texts of 200000000"),
         ((*LABELS, "dtype"), "V8", "estimator.labels.dtype is 'V8' and must be object"),
         ((*LABELS, "dtype"), "(2,)U4", "estimator.labels.dtype is '(2,)U4'"),
         (
@@ -359,7 +359,7 @@ def test_texts_that_would_take_more_room_than_the_bound_are_not_trained_into_a_f
     encoder = TargetEncoder.fit(names, "classification")
     mlp = MLP([1, len(names)])
     model = TrainedModel(mlp, mlp.initialize(), Preprocessor.fit(np.array([[0.0], [1.0]])), encoder)
-    with pytest.raises(UsageError, match="takes 1001 texts of 10000 characters"):
+    with pytest.raises(UsageError, match="reserves 1001 texts of 10000 characters"):
         model.save(tmp_path / "m")
     assert list(tmp_path.iterdir()) == []
 
@@ -448,7 +448,7 @@ def test_memory_that_runs_out_while_data_are_read_is_told_as_such(tmp_path):
     assert short == set(sources)
     for _, _, code, *said in lines:
         if code == "71":
-            assert re.match(r"error: .*(memory ran out while it was read|Out of memory)", said[0])
+            assert re.match(r"error: .*(out of memory while reading it|Out of memory)", said[0])
 
 
 @pytest.mark.parametrize("read", [load_model, TrainedModel.load, read_checkpoint])
@@ -459,7 +459,7 @@ def test_memory_that_runs_out_in_a_model_file_is_told_as_such(read, tmp_path, mo
     path = tmp_path / "m"
     path.write_bytes(next(iter((CHECKPOINTS if read is read_checkpoint else ESTIMATORS).values())))
     monkeypatch.setattr("anyarray_mlp.persistence.container.decode_json", exhausted)
-    with pytest.raises(OutOfMemoryError, match=rf"^{re.escape(str(path))}: memory ran out"):
+    with pytest.raises(OutOfMemoryError, match=rf"^{re.escape(str(path))}: out of memory"):
         read(path)
 
 

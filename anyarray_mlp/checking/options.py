@@ -19,7 +19,8 @@ SYNONYMS: tuple[frozenset[str], ...] = tuple(
     frozenset(words.split())
     for words in (
         "epochs max_iter n_epochs num_epochs nb_epoch nb_epochs max_epochs num_train_epochs epoch n_iter num_iter "
-        "max_iterations iterations num_iterations niter maxiter n_estimators num_boost_round num_rounds nrounds cyc_len",
+        "max_iterations iterations num_iterations niter maxiter n_estimators "
+        "num_boost_round num_rounds nrounds cyc_len",
         "batch_size batchsize bs batch minibatch_size mini_batch_size train_batch_size per_device_train_batch_size",
         "every step_size decay_steps period",
         "learning_rate_init lr eta rate base_lr initial_lr lr0 max_lr lr_max step_size learn_rate",
