@@ -1,8 +1,8 @@
 """How CuPy computes into given buffers, for `anyarray_mlp.backends.replay.binding`, and captures steps in a CUDA graph.
 
-Everything works on one stream of its own. Elementwise operations that follow one another are one kernel; products
-go through `anyarray_mlp.backends.replay.cublas`, as CuPy's own cannot be captured. Not yet run on a device;
-`benchmarks/gpu_graphs.py` is the proof to run there.
+Everything runs on a stream of its own. Consecutive elementwise operations become one kernel; matrix products go
+through `anyarray_mlp.backends.replay.cublas`, because CuPy's own cannot be captured. Not yet run on a device;
+`benchmarks/gpu_graphs.py` is the test to run there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from anyarray_mlp.typing import Array
 Call = Callable[[], Any]
 
 REDUCTIONS = ("sum", "max", "min", "all", "any")
-#: Runs before a capture: they compile the kernels and fill the pool.
+#: Warm-up runs before a capture: they compile the kernels and fill the memory pool.
 WARM_UPS = 3
 
 
@@ -34,7 +34,7 @@ class CupyLibrary(NumpyBuffers):
     module = cupy
 
     elementwise = frozenset({*EXPRESSIONS, "astype"})
-    #: A kernel goes over an array of any size; what a group keeps for itself is never stored.
+    #: A kernel covers an array of any size; intermediate results of a group are never stored.
     fuses_groups = True
     captures = True
     block = 1 << 62
@@ -65,7 +65,7 @@ class CupyLibrary(NumpyBuffers):
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """On the stream, after what was asked for before and before what is asked for after."""
+        """On the stream, after all work queued before it and before all work queued after it."""
         outside = cupy.cuda.get_current_stream()
         self.stream.wait_event(outside.record())
         try:
@@ -75,11 +75,11 @@ class CupyLibrary(NumpyBuffers):
             outside.wait_event(self.stream.record())
 
     def is_writable(self, array: Array) -> bool:
-        """CuPy's arrays are."""
+        """CuPy's arrays always are."""
         return True
 
     def out_of_range(self, index: Array, n: int) -> bool:
-        """Not looked at, which would wait for the device: `train` makes its indices on the host."""
+        """Not checked, because that would wait for the device: `train` makes its indices on the host."""
         return False
 
     def emit(
