@@ -82,7 +82,7 @@ def test_what_exact_needs_of_a_namespace_is_listed() -> None:
     operations = {name for name in recorder.asked if callable(getattr(np, name))}
     assert operations - set(NEEDED_EXACTLY) - set(CREATION) <= OPTIONAL
     guide = (ROOT / "docs" / "parity.md").read_text()
-    paragraph = guide.partition("`parity --exact` asks")[2].partition("\n\n")[0]
+    paragraph = guide.partition("`parity --exact` needs")[2].partition("\n\n")[0]
     assert set(NEEDED_EXACTLY) <= set(re.findall(r"\w+", paragraph))
 
 

@@ -1,4 +1,4 @@
-"""What to compare: the backends, devices and dtypes that were asked for, or all that are present."""
+"""What to compare: the given backends, devices and dtypes, or all that are available."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from anyarray_mlp.backends.selection import parse_device
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
 
-#: What reproducible arithmetic calls for, beside what any `NamespaceBackend` needs; docs/parity.md lists it.
+#: What reproducible arithmetic needs besides what any `NamespaceBackend` needs; docs/parity.md lists it.
 NEEDED_EXACTLY = (
     *("int32", "int64", "float32", "float64"),
     *("astype", "concat", "full_like", "ones_like", "reshape", "stack", "take", "zeros_like"),
@@ -38,11 +38,11 @@ Absent = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Subject:
-    """One backend on one device in one dtype, made when its turn comes (JAX's float64 is a switch of the process)."""
+    """A backend on a device in a dtype, created when it is needed (JAX's float64 switches the whole process)."""
 
     make: Callable[[], Backend]
     version: str | None
-    #: The name of the namespace, where the package has no backend of its own for it.
+    #: The name of the namespace, if the package has no backend for it.
     namespace: str | None = None
 
     def title(self, backend: Backend) -> str:
@@ -58,9 +58,9 @@ def find_subjects(
     dtypes: Sequence[str],
     reproducible: bool = False,
 ) -> tuple[list[Subject], Absent]:
-    """The subjects, and what is absent with the reason; arguments as `compare` takes them.
+    """The subjects, and what is missing with the reason; the arguments are those of `compare`.
 
-    Raises `BackendUnavailableError` where something that is named is absent, or nothing is left to compare.
+    Raises `BackendUnavailableError` if something that was asked for is missing, or nothing is left to compare.
     """
     if device is not None:
         parse_device(device)
@@ -73,7 +73,7 @@ def find_subjects(
         if reproducible:
             require_for_exact(module)
         for dtype in dtypes:
-            # Raises here, before anything runs, where it cannot be compared.
+            # Raises here, before anything runs, if it cannot be compared.
             backend = NamespaceBackend(module, dtype)
             make = partial(with_arithmetic, backend, reproducible)
             subjects.append(Subject(make, namespace_version(module), backend.name))
@@ -87,13 +87,13 @@ def find_subjects(
             continue
         status = statuses.get(entry)
         for place in devices_of(entry, status, device, backends is not None, absent):
-            # Raises here, before anything runs, where it cannot be had.
+            # Raises here, before anything runs, if it is not available.
             select_backend(entry, place, dtypes[0])
             for dtype in dtypes:
                 make = partial(select_backend, entry, place, dtype, reproducible)
                 subjects.append(Subject(make, statuses[entry].version))
     if not subjects:
-        # No comparison is no agreement: a check on a machine that lost its GPU must not pass.
+        # No comparison is not agreement: a check on a machine that lost its GPU must not pass.
         reasons = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in absent)
         raise BackendUnavailableError(
             f"There is nothing to compare{'' if device is None else f' on device {device}'}"
@@ -103,12 +103,12 @@ def find_subjects(
 
 
 def require_for_exact(namespace: ModuleType) -> None:
-    """Raise `UsageError` with what a namespace lacks of reproducible arithmetic's needs."""
+    """Raise `UsageError` with what a namespace lacks for reproducible arithmetic."""
     missing = [name for name in NEEDED_EXACTLY if not hasattr(namespace, name)]
     if missing:
         raise UsageError(
-            f"Reproducible arithmetic (--exact) needs {', '.join(missing)}, which the namespace "
-            f"{getattr(namespace, '__name__', namespace)} lacks: add them, or compare without --exact."
+            f"Reproducible arithmetic (--exact) needs {', '.join(missing)}, which "
+            f"the namespace {getattr(namespace, '__name__', namespace)} lacks: add them, or compare without --exact."
         )
 
 
@@ -118,7 +118,7 @@ def with_arithmetic(backend: Backend, reproducible: bool) -> Backend:
 
 
 def as_it_is(backend: Backend) -> Backend:
-    """A backend that the caller made."""
+    """A backend that the caller created."""
     return backend
 
 
@@ -129,7 +129,7 @@ def devices_of(
     named: bool,
     absent: list[tuple[str, str]],
 ) -> Iterator[str]:
-    """The devices on which to compare a backend: the one asked for, or each kind that is present."""
+    """The devices on which to compare a backend: the given one, or one of each available kind."""
     if named and device is not None:
         yield device
         return
