@@ -668,7 +668,7 @@ def test_what_was_trained_answers_lists_and_names_its_reader_to_load_model(cli, 
     rows = [[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
     model = TrainedModel.load("run")
     assert model.predict(rows).tolist() == model.predict(np.array(rows)).tolist()
-    with pytest.raises(ModelFileError, match=r"read it with TrainedModel\.load"):
+    with pytest.raises(ModelFileError, match=r"load it with TrainedModel\.load"):
         load_model("run/model.safetensors")
 
 
