@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import callers, inference_speed, peers, report, scaling
+from benchmarks import callers, evaluation_cost, inference_speed, peers, report, scaling
 from benchmarks.__main__ import main
 from benchmarks.harness import Timing, interleave, ratio
 from benchmarks.workloads import CPU, Workload
@@ -50,6 +50,12 @@ def test_contenders_do_the_same_work(activation: str) -> None:
 @pytest.mark.parametrize("name", ["products alone", "anyarray-mlp numpy", "anyarray-mlp estimator"])
 def test_predictions_are_timed(name: str) -> None:
     assert math.isfinite(inference_speed.contender(name, SMALL, 3, 2)()) or name == "products alone"
+
+
+@pytest.mark.parametrize("what", evaluation_cost.CONTENDERS)
+def test_evaluations_are_timed(what: str) -> None:
+    assert evaluation_cost.CONTENDERS[what]("numpy", *evaluation_cost.rows(30, 5))() is not None
+    assert math.isnan(evaluation_cost.contender(what, "numpy", 30, 5, 2)())
 
 
 def test_callers_train_one_round() -> None:

@@ -240,9 +240,14 @@ def moments(x: Host, scale: float) -> tuple[Host, Host, NDArray[np.bool_]]:
 
 def many_rows(x: Host, columns: NDArray[np.int64]) -> Host:
     """Some columns, in float64, of all rows as far as `FULL_CHECK` entries go, and of evenly spread ones beyond."""
-    rows = evenly(len(x), max(SUMMARY_ROWS, FULL_CHECK // max(1, len(columns))))
+    rows = rows_looked_at(len(x), len(columns))
     part = x if len(rows) == len(x) else x[rows]
     return np.asarray(part[:, columns], dtype=np.float64)
+
+
+def rows_looked_at(n: int, columns: int) -> NDArray[np.int64]:
+    """All of n rows as far as `FULL_CHECK` entries of so many columns go, evenly spread ones beyond."""
+    return evenly(n, max(SUMMARY_ROWS, FULL_CHECK // max(1, columns)))
 
 
 def constant_columns(

@@ -30,13 +30,12 @@ from anyarray_mlp.checking.values import (
     items,
 )
 from anyarray_mlp.diagnosis.data_summary import (
-    FULL_CHECK,
-    SUMMARY_ROWS,
     DataSummary,
     RawColumns,
     as_classes,
     association,
     evenly,
+    rows_looked_at,
     summarize_data,
 )
 from anyarray_mlp.diagnosis.held_out import (
@@ -168,7 +167,7 @@ class RunMonitor:
         check_penalties(alpha, clip_norm)
         check_scale(input_scale)
         sample_weight = checked_weight(sample_weight, n)
-        validation = checked_validation(mlp, validation)
+        validation = checked_validation(mlp, validation, MLP.check_shapes)
         check_boolean("shuffle", shuffle)
         if probe_on_device is not None:
             check_boolean("probe_on_device", probe_on_device)
@@ -525,7 +524,7 @@ class HostRows:
 
     def many(self) -> NDArray[np.int64]:
         """The rows that a summary looks at: all, or evenly spread ones of many entries."""
-        return evenly(self.n, max(SUMMARY_ROWS, FULL_CHECK // self.array.shape[1]))
+        return rows_looked_at(self.n, self.array.shape[1])
 
     def whole(self) -> Host:
         """All rows, on the host."""

@@ -16,7 +16,7 @@ from anyarray_mlp.checking.records import TEXT, RecordError, list_of, model_file
 from anyarray_mlp.checking.values import as_array, check_boolean, check_instance, check_path, refuse
 from anyarray_mlp.data import Dataset, Preprocessor, Schema, TargetEncoder
 from anyarray_mlp.errors import ModelFileError, UsageError
-from anyarray_mlp.metrics import exact_mean, find_score, predicted_labels
+from anyarray_mlp.metrics import classification_scores, exact_mean, find_score, predicted_labels
 from anyarray_mlp.network.mlp import MLP, check_network, is_finite
 from anyarray_mlp.persistence import ModelFile, load, model_in, save
 from anyarray_mlp.persistence.plain_json import any_json
@@ -134,9 +134,9 @@ class TrainedModel:
             for name in ("r2", "mean_squared_error", "mean_absolute_error"):
                 scores[name] = find_score(name, task)(values, truth, None)
             return scores
-        names = (
-            ["accuracy", "f1"] if task == "multilabel" else ["accuracy", "balanced_accuracy", "f1"]
-        )
+        if task == "classification":
+            return scores | classification_scores(outputs, encoded)
+        names = ("accuracy", "f1")
         return scores | {name: find_score(name, task)(outputs, encoded, None) for name in names}
 
     @with_known_options
