@@ -201,14 +201,15 @@ def class_counts(truth: Host, labels: Host, sample_weight: Host | None) -> Count
         truth, labels = codes[: len(truth)], codes[len(truth) :]
     k = int(max(truth.max(), labels.max())) + 1
     right = truth == labels
-    counts = counts_of(
-        (truth[right], None if sample_weight is None else sample_weight[right]),
-        (labels, sample_weight),
-        (truth, sample_weight),
-        k=k,
-    )
-    named = (np.bincount(truth, minlength=k) + np.bincount(labels, minlength=k)) > 0
-    return Counts(*(each[named] for each in counts))
+
+    def counts(weight: Host | None) -> Counts:
+        hits = truth[right], None if weight is None else weight[right]
+        return counts_of(hits, (labels, weight), (truth, weight), k=k)
+
+    plain = counts(None)
+    named = (plain.predicted + plain.true) > 0  # whatever the rows weigh
+    found = plain if sample_weight is None else counts(sample_weight)
+    return Counts(*(each[named] for each in found))
 
 
 def answer_counts(truth: Host, answers: Host, sample_weight: Host | None) -> Counts:

@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Callable, Iterator
+import itertools
+import multiprocessing
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import Timing, interleave, limit_threads, ratio
+from benchmarks.harness import Timing, limit_threads, ratio
 from benchmarks.report import goal_table, heading, timing_table
 
 #: Rows, sizes, and calls of a round.
@@ -111,28 +114,27 @@ def rows(n: int, width: int) -> tuple[Any, Any]:
     return np.random.default_rng(0).random((n, width), dtype=np.float32), np.arange(n) % 10
 
 
-def contender(what: str, name: str, n: int, width: int, calls: int) -> Callable[[], float]:
-    """A round of `calls`; named so that another process can make it."""
-    call = CONTENDERS[what](name, *rows(n, width))
+def measure(where: str, name: str, rounds: int, scale: float = 1.0) -> dict[str, Timing]:
+    """Timings by contender of one set on one backend, interleaved in this process.
 
-    def one_round() -> float:
-        for _ in range(calls):
+    All in one, unlike other benchmarks: how often the C library gives memory back to the system, and gets new pages
+    for it, depends on what else a process has loaded, and came to 9 % of a pass. With one thread nobody spins.
+    """
+    n, sizes, calls = SETS[where]
+    data = rows(n, sizes[0])
+    made = {what: make(name, *data) for what, make in CONTENDERS.items()}
+    timings = {what: Timing(per=max(1, round(calls * scale))) for what in CONTENDERS}
+    for call in made.values():
+        for _ in range(3):  # the third is replayed where calls are
             call()
-        return math.nan
-
-    return one_round
-
-
-def measure(rounds: int, scale: float = 1.0) -> Iterator[tuple[str, dict[str, Timing]]]:
-    """Timings of each set on each backend, by contender."""
-    for where, (n, sizes, calls) in SETS.items():
-        short = max(1, round(calls * scale))
-        for name in BACKENDS:
-            makers = {what: (contender, (what, name, n, sizes[0], short)) for what in CONTENDERS}
-            timings = interleave(makers, rounds)
-            for timing in timings.values():
-                timing.per = short
-            yield f"{name}, {where}", timings
+    for _ in range(rounds):
+        for what, timing in timings.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            for _ in range(timing.per):
+                made[what]()
+            timing.seconds.append(time.perf_counter() - wall)
+            timing.cpu_seconds.append(time.process_time() - cpu)
+    return timings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -146,9 +148,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     chosen = parser.parse_args(arguments)
     limit_threads(1)
-    results = dict(measure(chosen.rounds, chosen.scale))
+    results = {}
+    for where, name in itertools.product(SETS, BACKENDS):
+        # In a process that starts with the number of threads.
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+            timings = process.submit(measure, where, name, chosen.rounds, chosen.scale)
+            results[f"{name}, {where}"] = timings.result()
     lines = ["# What validation and evaluation cost", ""]
     lines += heading(1, chosen.rounds, "python -m benchmarks.evaluation_cost", "cpu")
+    lines[-2] = (
+        f"Made by `python -m benchmarks.evaluation_cost`: contenders interleaved in one process for each column, medians of {chosen.rounds} rounds; ratios are medians of the ratios within a round."
+    )
     lines += [chosen.note, ""] if chosen.note else []
     lines += [
         "CPU time, as ratios to one forward pass (`Predictor`, rows and outputs on the host):",

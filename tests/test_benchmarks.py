@@ -52,10 +52,11 @@ def test_predictions_are_timed(name: str) -> None:
     assert math.isfinite(inference_speed.contender(name, SMALL, 3, 2)()) or name == "products alone"
 
 
-@pytest.mark.parametrize("what", evaluation_cost.CONTENDERS)
-def test_evaluations_are_timed(what: str) -> None:
-    assert evaluation_cost.CONTENDERS[what]("numpy", *evaluation_cost.rows(30, 5))() is not None
-    assert math.isnan(evaluation_cost.contender(what, "numpy", 30, 5, 2)())
+def test_evaluations_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(evaluation_cost.SETS, "few", (30, (5, 100, 10), 4))
+    timings = evaluation_cost.measure("few", "numpy", rounds=2, scale=0.5)
+    assert list(timings) == list(evaluation_cost.CONTENDERS)
+    assert all(timing.per == len(timing.seconds) == 2 for timing in timings.values())
 
 
 def test_callers_train_one_round() -> None:
