@@ -157,7 +157,8 @@ def main(arguments: list[str] | None = None) -> int:
     lines = ["# What validation and evaluation cost", ""]
     lines += heading(1, chosen.rounds, "python -m benchmarks.evaluation_cost", "cpu")
     lines[-2] = (
-        f"Made by `python -m benchmarks.evaluation_cost`: contenders interleaved in one process for each column, medians of {chosen.rounds} rounds; ratios are medians of the ratios within a round."
+        "Made by `python -m benchmarks.evaluation_cost`: contenders interleaved in one process for each column, "
+        f"medians of {chosen.rounds} rounds; ratios are medians of the ratios within a round."
     )
     lines += [chosen.note, ""] if chosen.note else []
     lines += [
