@@ -11,9 +11,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from typing import NamedTuple
 
 import numpy as np
 
+from anyarray_mlp.arithmetic import host_sum
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.names import find_name
 from anyarray_mlp.checking.options import with_known_options
@@ -136,8 +138,8 @@ def mean_absolute_error(outputs: Host, targets: Host, sample_weight: Host | None
 def exact_sum(values: Host) -> float:
     """The exact sum, rounded once, so the same in any order; infinite or nan if no float can hold it."""
     try:
-        return math.fsum(values)
-    except (OverflowError, ValueError):  # above the largest float; infinity minus infinity
+        return host_sum.exact_sum(np.asarray(values, dtype=np.float64))
+    except (OverflowError, ValueError):  # above the largest float; infinity less infinity
         with np.errstate(over="ignore", invalid="ignore"):
             return float(np.sum(values))
 
@@ -147,7 +149,7 @@ def exact_mean(values: Host, sample_weight: Host | None = None) -> float:
     if sample_weight is None:
         return exact_sum(values.ravel()) / int(values.size)
     weighted = values * sample_weight[:, None]
-    return exact_sum(weighted.ravel()) / (math.fsum(sample_weight) * int(values.shape[1]))
+    return exact_sum(weighted.ravel()) / (exact_sum(sample_weight) * int(values.shape[1]))
 
 
 @of_arrays
@@ -155,9 +157,10 @@ def r2(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float
     """1 - residual / total sum of squares, averaged over outputs; for constant targets 1 if met exactly, else 0."""
     outputs, targets = outputs.astype(np.float64), targets.astype(np.float64)
     weights = np.ones(len(targets)) if sample_weight is None else sample_weight.astype(np.float64)
+    total_weight = exact_sum(weights)
     scores = []
     for y, t in zip(outputs.T, targets.T, strict=True):
-        centred = t - exact_sum(t * weights) / math.fsum(weights)
+        centred = t - exact_sum(t * weights) / total_weight
         residual = exact_sum(weights * (y - t) ** 2)
         total = exact_sum(weights * centred**2)
         constant = t.min() == t.max() or total == 0.0
@@ -167,39 +170,108 @@ def r2(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float
 
 @of_arrays
 def balanced_accuracy(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
-    """Recall averaged over classes."""
-    from sklearn.metrics import recall_score
-
-    return float(
-        recall_score(
-            true_labels(targets),
-            predicted_labels(outputs),
-            average="macro",
-            sample_weight=sample_weight,
-            zero_division=0,
-        )
-    )
+    """Mean over classes of the share of each that is found; a class that is only predicted counts as not found."""
+    return mean_recall(class_counts(true_labels(targets), predicted_labels(outputs), sample_weight))
 
 
 @of_arrays
 def f1(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
     """Harmonic mean of precision and recall, averaged over classes (macro)."""
-    return macro_f1(true_labels(targets), predicted_labels(outputs), sample_weight)
+    return macro_f1(class_counts(true_labels(targets), predicted_labels(outputs), sample_weight))
 
 
 @of_arrays
 def multilabel_f1(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
-    """Harmonic mean of precision and recall of "yes", averaged over the answers (macro)."""
-    return macro_f1(as_answers(targets), as_answers(outputs), sample_weight)
+    """Harmonic mean of precision and recall of "yes", averaged over the answers (macro); of a single answer, over
+    "yes" and "no".
+    """
+    truth, answers = as_answers(targets), as_answers(outputs)
+    if answers.shape[1] == 1:
+        return macro_f1(class_counts(truth.ravel(), answers[:, 0], sample_weight))
+    if truth.shape != answers.shape:
+        raise DataError(
+            f"targets must have shape {outputs.shape} as outputs have, got {truth.shape}."
+        )
+    return macro_f1(answer_counts(truth, answers, sample_weight))
 
 
-def macro_f1(truth: Host, labels: Host, sample_weight: Host | None) -> float:
-    """scikit-learn's F1; a class that is neither present nor predicted scores 0."""
-    from sklearn.metrics import f1_score
+#: The largest label up to which labels are counted as they are; sorting them first takes ten times as long.
+FEW_CLASSES = 1 << 16
 
-    return float(
-        f1_score(truth, labels, average="macro", sample_weight=sample_weight, zero_division=0)
-    )
+
+class Counts(NamedTuple):
+    """Samples (k,) of each class that are found, that are predicted as it, and that are it; or their weights."""
+
+    right: Host
+    predicted: Host
+    true: Host
+
+
+def class_counts(truth: Host, labels: Host, sample_weight: Host | None) -> Counts:
+    """`Counts` of the classes that labels (n,) name, true or predicted.
+
+    Raises `DataError` for true labels that are no whole numbers.
+    """
+    if truth.dtype.kind == "f" and np.any(truth != np.floor(truth)):
+        raise DataError("targets must be labels, whole numbers, and hold fractions.")
+    if truth.dtype.kind in "iu" and truth.min() >= 0 and truth.max() <= FEW_CLASSES:
+        truth = truth.astype(np.int64, copy=False)
+    else:
+        _, codes = np.unique(np.concatenate([truth, labels]), return_inverse=True)
+        truth, labels = codes[: len(truth)], codes[len(truth) :]
+    k = int(max(truth.max(), labels.max())) + 1
+    right = truth == labels
+
+    def counts(weight: Host | None) -> Counts:
+        hits = truth[right], None if weight is None else weight[right]
+        return counts_of(hits, (labels, weight), (truth, weight), k=k)
+
+    plain = counts(None)
+    named = (plain.predicted + plain.true) > 0  # whatever the rows weigh
+    found = plain if sample_weight is None else counts(sample_weight)
+    return Counts(*(each[named] for each in found))
+
+
+def answer_counts(truth: Host, answers: Host, sample_weight: Host | None) -> Counts:
+    """`Counts` of "yes" for each of the answers (n, k)."""
+
+    def yes(which: Host) -> tuple[Host, Host | None]:
+        rows, columns = np.nonzero(which)
+        return columns, None if sample_weight is None else sample_weight[rows]
+
+    return counts_of(yes(truth & answers), yes(answers), yes(truth), k=truth.shape[1])
+
+
+def counts_of(*found: tuple[Host, Host | None], k: int) -> Counts:
+    """`Counts` of classes 0 to k - 1 from the codes of each kind and their weights."""
+    return Counts(*(np.bincount(codes, weights, minlength=k) for codes, weights in found))
+
+
+def classification_scores(outputs: Host, targets: Host) -> dict[str, float]:
+    """`accuracy`, `balanced_accuracy` and `f1` of outputs (n, k), from counting the classes once."""
+    if np.any(np.isnan(outputs)):  # as for each of them
+        return dict.fromkeys(("accuracy", "balanced_accuracy", "f1"), math.nan)
+    counts = class_counts(true_labels(targets), predicted_labels(outputs), None)
+    return {
+        "accuracy": float(counts.right.sum() / len(outputs)),
+        "balanced_accuracy": mean_recall(counts),
+        "f1": macro_f1(counts),
+    }
+
+
+def mean_recall(counts: Counts) -> float:
+    """The mean over classes of the share that is found."""
+    return float(np.mean(shares(counts.right, counts.true)))
+
+
+def macro_f1(counts: Counts) -> float:
+    """The mean over classes of F1, 0 where a class is neither there nor predicted."""
+    return float(np.mean(shares(2.0 * counts.right, 1.0 * counts.true + counts.predicted)))
+
+
+def shares(part: Host, whole: Host) -> Host:
+    """part / whole; 0 where there is none."""
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole != 0)
 
 
 def as_answers(probabilities: Host) -> Host:

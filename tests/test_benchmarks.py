@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import callers, inference_speed, peers, report, scaling
+from benchmarks import callers, evaluation_cost, inference_speed, peers, report, scaling
 from benchmarks.__main__ import main
 from benchmarks.harness import Timing, interleave, ratio
 from benchmarks.workloads import CPU, Workload
@@ -50,6 +50,13 @@ def test_contenders_do_the_same_work(activation: str) -> None:
 @pytest.mark.parametrize("name", ["products alone", "anyarray-mlp numpy", "anyarray-mlp estimator"])
 def test_predictions_are_timed(name: str) -> None:
     assert math.isfinite(inference_speed.contender(name, SMALL, 3, 2)()) or name == "products alone"
+
+
+def test_evaluations_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(evaluation_cost.SETS, "few", (30, (5, 100, 10), 4))
+    timings = evaluation_cost.measure("few", "numpy", rounds=2, scale=0.5)
+    assert list(timings) == list(evaluation_cost.CONTENDERS)
+    assert all(timing.per == len(timing.seconds) == 2 for timing in timings.values())
 
 
 def test_callers_train_one_round() -> None:

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from anyarray_mlp.arithmetic.host_sum import exact_sum
 from anyarray_mlp.data import Preprocessor, load, load_features, without_unknown
-from anyarray_mlp.data.moments import exact_sum
 from anyarray_mlp.errors import DataError, ModelFileError, UnknownCategoryError
 from tests.datasets import shared_data
 

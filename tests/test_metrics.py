@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import r2_score, roc_auc_score
+from sklearn.metrics import accuracy_score, f1_score, r2_score, recall_score, roc_auc_score
 
 from anyarray_mlp import MLP
 from anyarray_mlp.backends import select_backend
@@ -14,12 +14,14 @@ from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.metrics import (
     METRICS,
     accuracy,
+    classification_scores,
     default_task,
     exact_sum,
     find_metric,
     find_score,
     mean_absolute_error,
     mean_squared_error,
+    predicted_labels,
     r2,
 )
 from anyarray_mlp.training import Evaluation, fit
@@ -82,6 +84,47 @@ def test_scores_by_hand(
 def test_every_metric_of_every_task_has_a_score_by_hand() -> None:
     there = {(name, task) for name, metric in METRICS.items() for task in metric.scores}
     assert there == {(name, task) for name, task, *_ in BY_HAND}
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_classes_are_counted_as_scikit_learn_counts_them(k: int) -> None:
+    """To the bit, whatever classes the rows lack; with weights to rounding."""
+    generator = np.random.default_rng(k)
+    for n in (1, 2, 7, 40):
+        outputs, labels = generator.random((n, k)), generator.integers(0, max(k, 2), n)
+        found = predicted_labels(outputs)
+        options: dict[str, Any] = {"average": "macro", "zero_division": 0}
+        expected = {
+            "accuracy": accuracy_score(labels, found),
+            "balanced_accuracy": recall_score(labels, found, **options),
+            "f1": f1_score(labels, found, **options),
+        }
+        assert classification_scores(outputs, labels) == expected
+        weight = generator.random(n)
+        for name, score in expected.items():
+            each = find_score(name, "classification")
+            for same in (labels, labels.astype(float), labels.astype(np.uint64)):
+                assert each(outputs, same, None) == score
+        options["sample_weight"] = weight
+        f1 = find_score("f1", "classification")(outputs, labels, weight)
+        assert f1 == pytest.approx(f1_score(labels, found, **options), rel=1e-12)
+        answers = (generator.random((n, k)) < 0.4).astype(float)
+        yes = find_score("f1", "multilabel")
+        said = (outputs >= 0.5).astype(int)
+        for used in (None, weight):
+            options["sample_weight"] = used
+            expected_f1 = f1_score(answers.astype(int), said, **options)
+            assert yes(outputs, answers, used) == pytest.approx(expected_f1, rel=1e-12)
+
+
+def test_labels_far_apart_are_counted_and_fractions_refused() -> None:
+    f1 = find_score("f1", "classification")
+    assert f1(np.eye(2), np.array([0, 10**12]), None) == pytest.approx(1 / 3)
+    assert f1(np.eye(2), np.array([0, -1]), None) == pytest.approx(1 / 3)
+    with pytest.raises(DataError, match="whole numbers"):
+        f1(np.eye(2), np.array([0.0, 0.5]), None)
+    with pytest.raises(DataError, match=r"targets must have shape \(2, 2\)"):
+        find_score("f1", "multilabel")(np.eye(2), np.array([0, 1]), None)
 
 
 def test_errors_alone_are_better_the_less_they_are() -> None:

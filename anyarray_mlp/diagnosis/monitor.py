@@ -142,7 +142,7 @@ class RunMonitor:
         check_penalties(alpha, clip_norm)
         check_scale(input_scale)
         sample_weight = checked_weight(sample_weight, n)
-        validation = checked_validation(mlp, validation)
+        validation = checked_validation(mlp, validation, MLP.check_shapes)
         check_boolean("shuffle", shuffle)
         if probe_on_device is not None:
             check_boolean("probe_on_device", probe_on_device)

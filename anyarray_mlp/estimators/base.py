@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 import math
 from collections.abc import Callable
 from numbers import Number
@@ -35,14 +34,12 @@ from anyarray_mlp.estimators.placement import (
     backend_at,
     check_same_place,
     computing_backend,
-    dense_rows,
     dtype_name,
     float_dtypes,
     followed_place,
     host_vector,
     moved,
     place_of,
-    row_spans,
     serves,
     take_rows,
     to_host,
@@ -51,9 +48,8 @@ from anyarray_mlp.estimators.progress import EpochOrder, Progress
 from anyarray_mlp.estimators.validation import HeldOut
 from anyarray_mlp.estimators.weights import layer_outputs, present_network, weights_of
 from anyarray_mlp.network.mlp import MLP
-from anyarray_mlp.training import as_inputs
-from anyarray_mlp.training.predicting import dense
-from anyarray_mlp.typing import Array, Host, Namespace
+from anyarray_mlp.training.predicting import ForwardPass, dense
+from anyarray_mlp.typing import Array, Host
 
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 
@@ -375,9 +371,13 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         if "coefs_" not in vars(now):
             check_is_fitted(now)
         place = check_same_place(X, now.coefs_[0], type(self).__name__, method)
+        leaves = weights_of(now)
+        answered = vars(now).get("_answered")
+        if answered is not None and answered[0] is X:  # held-out rows, just measured
+            home = backend_at(place, dtype_name(leaves[0]))
+            return now, home, home.asarray(answered[1])
         if not now._needs_no_validation(X):
             X = validate_data(now, X, accept_sparse="csr", reset=False)
-        leaves = weights_of(now)
         network = present_network(now, leaves)
         if X.shape[1] != network.sizes[0]:
             raise DataError(
@@ -387,27 +387,22 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         dtype = dtype_name(leaves[0])
         home = backend_at(place, dtype)
         backend = computing_backend(place, now.backend, now.device, dtype, now.reproducible)
-        run = self._prediction(backend, network)
+        forward = self._forward(backend, network)
         if not serves(backend, place):
             leaves = tuple(moved(backend, leaf) for leaf in leaves)
-        parts = [
-            run(leaves, moved(backend, dense_rows(X, start, stop)))
-            for start, stop in row_spans(X, backend)
-        ]
+        parts = forward.outputs(leaves, X)
         with backend.on_device():
             outputs = parts[0] if len(parts) == 1 else backend.xp.concat(parts, axis=0)
         if not serves(backend, place):
             outputs = home.asarray(backend.to_host(outputs))
         return now, home, outputs
 
-    def _prediction(self, backend: Backend, network: MLP) -> Callable[..., Array]:
-        """The function (leaves, x) -> outputs on a backend, created on first use."""
-        key = backend, network
-        kept = PREDICTIONS.get(self)
-        if kept is None or kept[0] != key:
-            kept = key, backend.jit(prediction(network))
-            PREDICTIONS[self] = kept
-        return kept[1]
+    def _forward(self, backend: Backend, network: MLP) -> ForwardPass:
+        """The forward pass of a network on a backend, made when first asked for."""
+        kept = FORWARD_PASSES.get(self)
+        if kept is None or (kept.backend, kept.mlp) != (backend, network):
+            kept = FORWARD_PASSES[self] = ForwardPass(network, backend, move=moved)
+        return kept
 
     def _needs_no_validation(self, X: Any) -> bool:
         """Whether validation can be skipped: it takes longer than predicting a few rows."""
@@ -488,21 +483,9 @@ def sum_is_finite(x: Host) -> bool:
         return bool(np.isfinite(np.sum(x)))
 
 
-#: The function with which each estimator predicted last. It keeps the parameters alive, so it is dropped with the
-#: estimator. It is not stored in the estimator, because `predict` must not change that and it must be picklable.
-PREDICTIONS: WeakKeyDictionary[BaseMLP, tuple[tuple[Backend, MLP], Callable[..., Array]]] = (
-    WeakKeyDictionary()
-)
-
-
-@functools.lru_cache(maxsize=16)
-def prediction(network: MLP) -> Callable[..., Array]:
-    """(xp, leaves, x) -> outputs of a network; always the same function, because JAX compiles each function once."""
-
-    def outputs(xp: Namespace, leaves: Any, x: Array) -> Array:
-        return network.predict(xp, leaves, as_inputs(xp, x, leaves[0].dtype, None))
-
-    return outputs
+#: What each estimator predicted with last. That holds on to the parameters, so it goes when the estimator goes;
+#: it is not kept in the estimator, which `predict` leaves as it is and which can be pickled.
+FORWARD_PASSES: WeakKeyDictionary[BaseMLP, ForwardPass] = WeakKeyDictionary()
 
 
 def checked_weight(sample_weight: Any, n: int) -> Host | None:

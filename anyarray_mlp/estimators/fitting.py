@@ -127,7 +127,6 @@ class Run:
                 ):
                     last = epoch
                     if epoch.complete:
-                        est.n_iter_ += 1
                         est.t_ += n
                         epoch = self.keep_books(epoch)
                         if est.learning_rate == "invscaling" and est.solver == "sgd":
@@ -218,28 +217,34 @@ class Run:
     def keep_books(self, epoch: Epoch) -> Epoch:
         """Record the losses and scores of an epoch and whether they improved; returns the epoch with all of them."""
         est = self.estimator
-        est.loss_ = epoch.loss
-        est.loss_curve_.append(epoch.loss)
-        if est.verbose:
-            print(f"Iteration {est.n_iter_}, loss = {epoch.loss:.8f}")
-        if self.held_out is not None:
-            outputs, loss = self.held_out.measure(epoch.on_device()[0])
-            est.validation_loss_curve_.append(loss)
-            epoch = replace(epoch, validation_loss=loss)
-            if self.early:
-                score = self.score(outputs, loss, lambda: epoch.snapshot().parameters)
-                self.keep_score(epoch, score)
-                return (
-                    epoch
-                    if est.scoring == "loss"
-                    else replace(epoch, scores={self.score_name: score})
-                )
+        epoch, outputs = self.keep_losses(epoch)
+        if outputs is not None and epoch.validation_loss is not None and self.early:
+            loss = epoch.validation_loss
+            score = self.score(outputs, loss, lambda: epoch.snapshot().parameters)
+            self.keep_score(epoch, score)
+            return (
+                epoch if est.scoring == "loss" else replace(epoch, scores={self.score_name: score})
+            )
         if epoch.loss > est.best_loss_ - est.tol:
             est._no_improvement_count += 1
         else:
             est._no_improvement_count = 0
         est.best_loss_ = min(est.best_loss_, epoch.loss)
         return epoch
+
+    def keep_losses(self, epoch: Epoch) -> tuple[Epoch, Host | None]:
+        """Note the losses of one more epoch, or iteration; the epoch with both, and the held-out rows' outputs."""
+        est = self.estimator
+        est.n_iter_ += 1
+        est.loss_ = epoch.loss
+        est.loss_curve_.append(epoch.loss)
+        if est.verbose:
+            print(f"Iteration {est.n_iter_}, loss = {epoch.loss:.8f}")
+        if self.held_out is None:
+            return epoch, None
+        outputs, loss = self.held_out.measure(epoch.on_device()[0])
+        est.validation_loss_curve_.append(loss)
+        return replace(epoch, validation_loss=loss), outputs
 
     @property
     def score_name(self) -> str:
@@ -259,7 +264,7 @@ class Run:
             return math.nan
         if self.scorer is None:
             return float(est._score_outputs(outputs, held_out))
-        return score_with(self.scorer, est, self.attributes(parameters()), held_out)
+        return score_with(self.scorer, est, self.attributes(parameters()), held_out, outputs)
 
     def score_again(self, best: Host) -> float:
         """The score of the best parameters (p,) so far on the rows that are held out now.
@@ -335,15 +340,7 @@ class Run:
 
         def report(epoch: Epoch) -> bool:
             nonlocal stopped
-            est.n_iter_ += 1
-            est.loss_ = epoch.loss
-            est.loss_curve_.append(epoch.loss)
-            if est.verbose:
-                print(f"Iteration {est.n_iter_}, loss = {epoch.loss:.8f}")
-            if self.held_out is not None:
-                loss = self.held_out.measure(epoch.on_device()[0])[1]
-                est.validation_loss_curve_.append(loss)
-                epoch = replace(epoch, validation_loss=loss)
+            epoch, _ = self.keep_losses(epoch)
             stopped = self.tell(epoch, task) or interrupted.is_set()
             return stopped
 

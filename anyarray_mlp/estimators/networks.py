@@ -48,7 +48,17 @@ class CountedMLP(MLP):
 
     def losses(self, xp: Namespace, leaves: Leaves, x: Array, targets: Array) -> Array:
         """As in `MLP.losses`."""
-        losses = super().losses(xp, leaves, x, targets)
+        return self.counted(xp, super().losses(xp, leaves, x, targets), targets)
+
+    def outputs_and_losses(
+        self, xp: Any, leaves: Leaves, x: Array, targets: Array
+    ) -> tuple[Array, Array]:
+        """As `MLP.outputs_and_losses`."""
+        outputs, losses = super().outputs_and_losses(xp, leaves, x, targets)
+        return outputs, self.counted(xp, losses, targets)
+
+    def counted(self, xp: Any, losses: Array, targets: Array) -> Array:
+        """Losses (n,) of `MLP` as scikit-learn counts them."""
         if self.loss == "poisson":
             return losses + deviance_offset(xp, targets)
         return losses / self.sizes[-1]

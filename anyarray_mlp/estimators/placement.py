@@ -11,17 +11,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from sklearn import get_config
 
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
-from anyarray_mlp.training import PREDICTION_ROWS, STREAM_BYTES
-from anyarray_mlp.training.predicting import dense
 from anyarray_mlp.typing import Array
-
-#: Rows of one forward pass in NumPy: up to 2.7 times as fast as thousands at once (measured).
-CACHED_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -170,18 +164,3 @@ def take_rows(array: Any, rows: NDArray[np.int64]) -> Any:
     backend = backend_at(place, "float32")
     with backend.on_device():
         return backend.xp.take(array, backend.asarray(rows), axis=0)
-
-
-def dense_rows(array: Any, start: int, stop: int) -> Any:
-    """Rows start..stop of an array or a CSR matrix, dense."""
-    rows = array[start:stop] if place_of(array) == HOST else array[start:stop, ...]
-    return dense(rows)
-
-
-def row_spans(array: Any, backend: Backend) -> list[tuple[int, int]]:
-    """Spans of rows for one forward pass each: few enough for NumPy's cache, and for sparse rows made dense."""
-    n, width = array.shape
-    rows = CACHED_ROWS if backend.name == "numpy" else PREDICTION_ROWS
-    if sparse.issparse(array):
-        rows = max(1, min(rows, STREAM_BYTES // (8 * width)))
-    return [(start, min(start + rows, n)) for start in range(0, n, rows)]

@@ -5,19 +5,17 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import DataError, UsageError
-from anyarray_mlp.estimators.placement import dense_rows, moved, row_spans
+from anyarray_mlp.estimators.placement import moved
 from anyarray_mlp.network.mlp import MLP
-from anyarray_mlp.training import as_inputs
-from anyarray_mlp.typing import Host, Leaves, Namespace
+from anyarray_mlp.training.predicting import ForwardPass, LabelledRows
+from anyarray_mlp.typing import Host, Leaves
 
 
 class HeldOut:
@@ -29,44 +27,18 @@ class HeldOut:
         self.x = x
         self.y = y
         self.weight = weight
-        self.backend = backend
-        self.spans = row_spans(x, backend)
-        self.resident = None if sparse.issparse(x) else [self.part(x, span) for span in self.spans]
-        self.targets = [moved(backend, targets[start:stop]) for start, stop in self.spans]
         if weight is not None and math.fsum(weight) == 0:
             raise DataError(
                 "The sample weights of the validation rows sum to zero, so nothing can be measured on them: "
                 "use another random_state or a larger validation_fraction, or pass X_val with weights of its own."
             )
-        # Not shared with other fits: it may keep the last parameters alive.
-        self.run = backend.jit(measurement(network))
-
-    def part(self, x: Any, span: tuple[int, int]) -> Any:
-        """Some rows on the backend's device, dense."""
-        return moved(self.backend, dense_rows(x, *span))
+        # Not shared with other fits: it may hold on to the parameters that it was last given.
+        self.rows = LabelledRows(ForwardPass(network, backend, move=moved), x, targets)
 
     def measure(self, leaves: Leaves) -> tuple[Host, float]:
-        """Outputs (n, k) and the mean loss of leaves on the backend's device."""
-        parts = self.resident or (self.part(self.x, span) for span in self.spans)
-        results = [
-            self.run(leaves, x, targets) for x, targets in zip(parts, self.targets, strict=True)
-        ]
-        outputs, losses = (
-            np.concatenate([self.backend.to_host(part) for part in column])
-            for column in zip(*results, strict=True)
-        )
+        """Outputs (n, k) and the mean loss of leaves on the backend's device, in one forward pass."""
+        outputs, losses = self.rows.measure(leaves)
         return outputs, float(np.average(losses.astype(np.float64), weights=self.weight))
-
-
-@lru_cache(maxsize=16)
-def measurement(network: MLP) -> Callable[..., Any]:
-    """(xp, leaves, x, targets) -> (outputs, losses) of a network; one function, as JAX compiles each once."""
-
-    def measure(xp: Namespace, leaves: Leaves, x: Any, targets: Any) -> Any:
-        x = as_inputs(xp, x, leaves[0].dtype, None)
-        return network.predict(xp, leaves, x), network.losses(xp, leaves, x, targets)
-
-    return measure
 
 
 def scorer_of(scoring: Any, estimator: Any) -> Callable[..., float]:
@@ -86,15 +58,24 @@ def scorer_of(scoring: Any, estimator: Any) -> Callable[..., float]:
 
 
 def score_with(
-    scorer: Callable[..., float], estimator: Any, attributes: dict[str, Any], held_out: HeldOut
+    scorer: Callable[..., float],
+    estimator: Any,
+    attributes: dict[str, Any],
+    held_out: HeldOut,
+    outputs: Host,
 ) -> float:
     """The score of the estimator as it would be with other fitted attributes.
+
+    `outputs` are those of the held-out rows: scikit-learn's scorers, which ask for predictions of these rows, need no
+    pass of their own. A function of the user's may do what it likes, and is given none.
 
     Raises `DataError` if the scorer fails and the rows lack a class.
     """
     now = estimator._in_training()
     vars(now).update(attributes)
-    vars(now).pop("feature_names_in_", None)  # validation has removed the rows' names
+    vars(now).pop("feature_names_in_", None)  # the rows were validated, and lost their names
+    if hasattr(scorer, "_score_func"):
+        now._answered = held_out.x, outputs
     weight = {}
     if held_out.weight is not None and takes_weight(scorer):
         weight = {"sample_weight": held_out.weight}

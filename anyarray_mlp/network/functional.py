@@ -145,10 +145,17 @@ ACTIVATIONS: dict[str, Activation] = {
 # --- outputs -------------------------------------------------------------------------------------
 
 
+def exponentials(xp: Namespace, z: Array) -> tuple[Array, Array, Array]:
+    """z less the largest of its row, exp of that, and the sum (n, 1) of each row of exp: what softmax is made of."""
+    shifted = z - xp.max(z, axis=1, keepdims=True)
+    e = xp.exp(shifted)
+    return shifted, e, xp.sum(e, axis=1, keepdims=True)
+
+
 def softmax(xp: Namespace, z: Array) -> tuple[Array, Vjp]:
     """exp(z) over its sum along each row; every row of the result sums to one."""
-    e = xp.exp(z - xp.max(z, axis=1, keepdims=True))
-    p = e / xp.sum(e, axis=1, keepdims=True)
+    _, e, total = exponentials(xp, z)
+    p = e / total
     return p, lambda dp: p * (dp - xp.sum(dp * p, axis=1, keepdims=True))
 
 
@@ -193,12 +200,15 @@ def huber(xp: Namespace, y: Array, targets: Array) -> tuple[Array, Vjp]:
     return xp.sum(near * (d - near * 0.5), axis=1), lambda g: near * g
 
 
+def surprise(xp: Namespace, shifted: Array, total: Array, targets: Array) -> Array:
+    """-sum_k t log softmax (n,) of what `exponentials` gives."""
+    return xp.log(total[:, 0]) - xp.sum(shifted * targets, axis=1)
+
+
 def softmax_cross_entropy(xp: Namespace, z: Array, targets: Array) -> tuple[Array, Vjp]:
     """-sum_k t log softmax(z), on the logits z; `targets` (n, k) are one-hot or rows that sum to one."""
-    shifted = z - xp.max(z, axis=1, keepdims=True)
-    e = xp.exp(shifted)
-    total = xp.sum(e, axis=1, keepdims=True)
-    losses = xp.log(total[:, 0]) - xp.sum(shifted * targets, axis=1)
+    shifted, e, total = exponentials(xp, z)
+    losses = surprise(xp, shifted, total, targets)
 
     def vjp(g: Array) -> Array:
         dz = e / total
@@ -255,6 +265,23 @@ def output_loss(
     y, output_vjp = OUTPUTS[output](xp, z)
     losses, loss_vjp = LOSSES[loss](xp, y, targets)
     return losses, lambda g: output_vjp(loss_vjp(g))
+
+
+def output_and_losses(
+    xp: Namespace, output: str, loss: str, z: Array, targets: Array
+) -> tuple[Array, Array]:
+    """The output's value (n, k) and the losses (n,) of the logits z: the bits of either alone.
+
+    What both need is worked out once: softmax and its cross-entropy share their exponentials, and a loss that is not
+    fused is one of the output's value.
+    """
+    if (output, loss) == ("softmax", "cross_entropy"):
+        shifted, e, total = exponentials(xp, z)
+        return e / total, surprise(xp, shifted, total, targets)
+    y, _ = OUTPUTS[output](xp, z)
+    fused = FUSED_LOSSES.get((output, loss))
+    losses, _ = LOSSES[loss](xp, y, targets) if fused is None else fused(xp, z, targets)
+    return y, losses
 
 
 def one_hot(xp: Namespace, labels: Array, k: int, dtype: Any) -> Array:

@@ -39,6 +39,7 @@ from anyarray_mlp.network.functional import (
     dense,
     dropout,
     one_hot,
+    output_and_losses,
     output_loss,
 )
 from anyarray_mlp.network.initializers import Initializer, initialize
@@ -163,6 +164,14 @@ class MLP:
         """The loss of each sample (n,), without penalty or dropout."""
         z = self.logits(xp, leaves, x)
         return output_loss(xp, self.output, self.loss, z, self.encode(xp, targets, z.dtype))[0]
+
+    def outputs_and_losses(
+        self, xp: Namespace, leaves: Leaves, x: Array, targets: Array
+    ) -> tuple[Array, Array]:
+        """What `predict` (n, k) and `losses` (n,) give, to the bit, in one pass."""
+        z = self.logits(xp, leaves, x)
+        targets = self.encode(xp, targets, z.dtype)
+        return output_and_losses(xp, self.output, self.loss, z, targets)
 
     def loss_and_grad(
         self,

@@ -16,12 +16,11 @@ from anyarray_mlp.checking.records import TEXT, RecordError, list_of, model_file
 from anyarray_mlp.checking.values import as_array, check_boolean, check_instance, check_path, refuse
 from anyarray_mlp.data import Dataset, Preprocessor, Schema, TargetEncoder
 from anyarray_mlp.errors import ModelFileError, UsageError
-from anyarray_mlp.metrics import find_score, predicted_labels
+from anyarray_mlp.metrics import classification_scores, exact_mean, find_score, predicted_labels
 from anyarray_mlp.network.mlp import MLP, check_network, is_finite
 from anyarray_mlp.persistence import ModelFile, load, model_in, save
 from anyarray_mlp.persistence.plain_json import any_json
-from anyarray_mlp.training import Evaluation
-from anyarray_mlp.training.predicting import Predictor, check_parameters, to_leaves
+from anyarray_mlp.training.predicting import Predictor, check_parameters
 from anyarray_mlp.typing import Host
 
 PIXEL_SCALE = 1.0 / 255.0
@@ -125,10 +124,8 @@ class TrainedModel:
         self, x: Host, scale: float | None, encoded: Host, backend: Backend
     ) -> dict[str, float]:
         """`scores` of what `inputs` and `encode_targets` made of a labelled set."""
-        evaluation = Evaluation(self.mlp, backend, (x, encoded), (), scale)
-        loss, _ = evaluation(to_leaves(self.mlp, backend, self.parameters))
-        outputs = self.predictor(backend, scale)(x)
-        scores = {"loss": loss}
+        outputs, losses = self.predictor(backend, scale).outputs_and_losses(x, encoded)
+        scores = {"loss": exact_mean(losses)}
         task = self.targets.task
         if task == "regression":
             n = len(outputs)
@@ -137,9 +134,9 @@ class TrainedModel:
             for name in ("r2", "mean_squared_error", "mean_absolute_error"):
                 scores[name] = find_score(name, task)(values, truth, None)
             return scores
-        names = (
-            ["accuracy", "f1"] if task == "multilabel" else ["accuracy", "balanced_accuracy", "f1"]
-        )
+        if task == "classification":
+            return scores | classification_scores(outputs, encoded)
+        names = ("accuracy", "f1")
         return scores | {name: find_score(name, task)(outputs, encoded, None) for name in names}
 
     @with_known_options

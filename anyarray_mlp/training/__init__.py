@@ -14,9 +14,8 @@ from anyarray_mlp.training.fitting import (
     is_lbfgs,
 )
 from anyarray_mlp.training.lbfgs import minimize
-from anyarray_mlp.training.loop import STREAM_BYTES, train
+from anyarray_mlp.training.loop import train
 from anyarray_mlp.training.predicting import (
-    PREDICTION_ROWS,
     as_inputs,
     on_device,
     predict,
@@ -28,8 +27,6 @@ from anyarray_mlp.training.state import fresh_state, to_vector
 from anyarray_mlp.training.steps import StepStatistics, dropout_keys, step_inputs, training_step
 
 __all__ = [
-    "PREDICTION_ROWS",
-    "STREAM_BYTES",
     "Callback",
     "EarlyStopping",
     "Epoch",

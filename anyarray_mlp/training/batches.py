@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -59,8 +59,10 @@ def check_host_batch(mlp: MLP, x: Array, targets: Array) -> None:
         mlp.check_shapes(x, targets)
 
 
-def checked_validation(mlp: MLP, validation: Any) -> tuple[Any, Any] | None:
-    """A validation set as a pair; `MLP.check_batch` for it, and it must have rows."""
+def checked_validation(
+    mlp: MLP, validation: Any, check: Callable[[MLP, Array, Array], None] = check_host_batch
+) -> tuple[Any, Any] | None:
+    """A validation set as a pair that has rows; `check` looks at these."""
     if validation is None:
         return None
     pair = items("validation", validation, "a pair (x, targets)")
@@ -68,7 +70,7 @@ def checked_validation(mlp: MLP, validation: Any) -> tuple[Any, Any] | None:
         raise UsageError(f"validation must be a pair (x, targets), got {len(pair)} items.")
     x, targets = pair
     try:
-        check_host_batch(mlp, x, targets)
+        check(mlp, x, targets)
     except DataError as error:
         raise DataError(f"The validation set: {error}") from None
     if x.shape[0] < 1:

@@ -7,6 +7,7 @@ from typing import Any
 
 from anyarray_mlp.checking.values import is_true, items, refuse
 from anyarray_mlp.training.records import Epoch
+from anyarray_mlp.training.signals import Interrupted
 
 #: A function of an epoch. True ends training, and so does NumPy's True, which comparisons give; any other answer is
 #: of no account: `file.write` and `list.append` are callbacks as they are.
@@ -35,3 +36,22 @@ def tell(watchers: Sequence[Callback], epoch: Epoch) -> bool:
     """Tell every callback of an epoch; whether one asks for the end of training."""
     answers = [watcher(epoch) for watcher in watchers]
     return any(map(is_true, answers))
+
+
+class Watch:
+    """What `fit` notes while a run goes on, by steps or by L-BFGS: its epochs, and what has stopped it."""
+
+    def __init__(self, watchers: Sequence[Callback], interrupted: Interrupted) -> None:
+        self.watchers = watchers
+        self.interrupted = interrupted
+        self.history: list[Epoch] = []
+        self.stopped = "finished"
+
+    def __call__(self, epoch: Epoch) -> bool:
+        """Note an epoch and tell the callbacks of it; True when it was the last."""
+        self.history.append(epoch)
+        if tell(self.watchers, epoch):
+            self.stopped = "callback"
+        if self.interrupted.is_set():
+            self.stopped = "interrupted"
+        return self.stopped != "finished"

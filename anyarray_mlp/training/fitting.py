@@ -29,11 +29,11 @@ from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.network.optimizers import OPTIMIZERS, Optimizer
 from anyarray_mlp.network.schedules import Schedule, make_schedule
 from anyarray_mlp.training.batches import checked_batch_size
-from anyarray_mlp.training.callbacks import Callback, as_callbacks, tell
+from anyarray_mlp.training.callbacks import Callback, Watch, as_callbacks
 from anyarray_mlp.training.early_stopping import EarlyStopping
 from anyarray_mlp.training.lbfgs import minimize
 from anyarray_mlp.training.loop import train
-from anyarray_mlp.training.records import Epoch, Fit, TrainingState
+from anyarray_mlp.training.records import Fit, TrainingState
 from anyarray_mlp.training.signals import interruption
 from anyarray_mlp.training.state import fresh_state, to_vector
 from anyarray_mlp.typing import Array, Host
@@ -196,9 +196,8 @@ def _fit_by_steps(
         return Fit(fresh_state(mlp, optimizer, initial).parameters, (), "finished")
     if shuffles is not None and isinstance(initial, TrainingState) and initial.order:
         shuffles.restore(initial.order)
-    history: list[Epoch] = []
-    stopped = "finished"
     with interruption() as interrupted:
+        watch = Watch(watchers, interrupted)
         epochs = train(
             mlp,
             x,
@@ -213,16 +212,10 @@ def _fit_by_steps(
         )
         del initial
         for epoch in epochs:
-            history.append(epoch)
-            asked = tell(watchers, epoch)
-            if interrupted.is_set():
-                stopped = "interrupted"
+            if watch(epoch):
                 break
-            if asked:
-                stopped = "callback"
-                break
-    final = to_vector(mlp, backend, history[-1].on_device()[0])
-    return Fit(final, tuple(history), stopped, interrupted.signal)
+    final = to_vector(mlp, backend, watch.history[-1].on_device()[0])
+    return Fit(final, tuple(watch.history), watch.stopped, interrupted.signal)
 
 
 def _fit_lbfgs(
@@ -235,19 +228,8 @@ def _fit_lbfgs(
     watchers: Sequence[Callback],
     options: dict[str, Any],
 ) -> Fit:
-    history: list[Epoch] = []
-    stopped = "finished"
     with interruption() as interrupted:
-
-        def report(epoch: Epoch) -> bool:
-            nonlocal stopped
-            history.append(epoch)
-            if tell(watchers, epoch):
-                stopped = "callback"
-            if interrupted.is_set():
-                stopped = "interrupted"
-            return stopped != "finished"
-
+        watch = Watch(watchers, interrupted)
         minimum = minimize(
             mlp,
             x,
@@ -255,11 +237,12 @@ def _fit_lbfgs(
             backend=backend,
             epochs=epochs,
             initial=initial,
-            report=report,
+            report=watch,
             **options,
         )
+    stopped = watch.stopped
     if stopped == "finished" and minimum.converged:
         stopped = "converged"
     elif stopped == "finished" and minimum.stalled:
         stopped = "stalled"
-    return Fit(minimum.parameters, tuple(history), stopped, interrupted.signal)
+    return Fit(minimum.parameters, tuple(watch.history), stopped, interrupted.signal)

@@ -42,15 +42,14 @@ from anyarray_mlp.training.batches import (
     checked_validation,
 )
 from anyarray_mlp.training.evaluation import Evaluation
-from anyarray_mlp.training.predicting import is_sparse, on_device
+from anyarray_mlp.training.predicting import STREAM_BYTES, is_sparse, on_device
 from anyarray_mlp.training.records import Epoch, TrainingState
 from anyarray_mlp.training.state import Progress, fresh_state, to_vector
 from anyarray_mlp.training.steps import StepStatistics, gathered, step_inputs, training_step
 from anyarray_mlp.typing import Array, Host
 
-#: Bytes of the batches that one compiled run takes along where x is sparse and stays on the host.
-STREAM_BYTES = 1 << 26
-#: The same where x is dense: few, as two runs' batches are there at a time.
+#: Bytes of the batches that one compiled run takes along where x is dense and stays on the host (where it is sparse,
+#: `STREAM_BYTES`): few, as two runs' batches are there at a time.
 GATHER_BYTES = 1 << 24
 
 
