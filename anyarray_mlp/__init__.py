@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from anyarray_mlp.backends import Backend, backend_statuses, select_backend
     from anyarray_mlp.backprop import check_backprop
+    from anyarray_mlp.diagnosis.fitting import fit
     from anyarray_mlp.errors import AnyArrayMLPError
     from anyarray_mlp.estimators import (
         CollapsedFitWarning,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     )
     from anyarray_mlp.parity.finite_differences import gradcheck
     from anyarray_mlp.pipeline.trained_model import TrainedModel
-    from anyarray_mlp.training import EarlyStopping, Epoch, Fit, fit, predict, train
+    from anyarray_mlp.training import EarlyStopping, Epoch, Fit, Recipe, predict, train
 
 __version__ = "0.1.0"
 
@@ -48,12 +49,13 @@ HOMES = {
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "Optimizer": "network.optimizers",
+    "Recipe": "training",
     "TrainedModel": "pipeline.trained_model",
     "adam": "network.optimizers",
     "adamw": "network.optimizers",
     "backend_statuses": "backends",
     "check_backprop": "backprop",
-    "fit": "training",
+    "fit": "diagnosis.fitting",
     "gradcheck": "parity.finite_differences",
     "load_model": "estimators",
     "momentum": "network.optimizers",
@@ -77,6 +79,7 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "Optimizer",
+    "Recipe",
     "TrainedModel",
     "adam",
     "adamw",

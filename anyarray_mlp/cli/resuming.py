@@ -31,7 +31,7 @@ from anyarray_mlp.persistence.checkpoint import checkpoint_path
 from anyarray_mlp.persistence.files import exists
 from anyarray_mlp.pipeline.environment import environment, that_matter, versions
 from anyarray_mlp.pipeline.preparation import Part
-from anyarray_mlp.training import Epoch, TrainingState, find_optimizer
+from anyarray_mlp.training import Epoch, Recipe, TrainingState
 
 if TYPE_CHECKING:
     from anyarray_mlp.cli.train import Plan
@@ -263,7 +263,10 @@ def check_state(checkpoint: Checkpoint, source: str, plan: Plan) -> None:
     require(state["stopped"] in ENDINGS, "its reason to end is unknown")
     expected = {"parameters"}
     if not is_lbfgs:
-        expected |= {f"moments.{i}" for i in range(find_optimizer(plan.optimizer).n_moments)}
+        expected |= {
+            f"moments.{i}"
+            for i in range(Recipe(optimizer=plan.optimizer).step_optimizer().n_moments)
+        }
     if state["early_stopping"] and state["early_stopping"]["best"] is not None:
         expected.add("best_parameters")
     arrays = checkpoint.arrays

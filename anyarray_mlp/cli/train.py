@@ -323,7 +323,7 @@ def train_in(run: RunFolder, plan: Plan) -> int:
 
     from anyarray_mlp.cli.kept_settings import configuration
     from anyarray_mlp.cli.resuming import Checkpoints
-    from anyarray_mlp.diagnosis import RunMonitor
+    from anyarray_mlp.diagnosis import Details, RunMonitor
     from anyarray_mlp.errors import DivergedError
 
     settings, model = plan.settings, plan.model
@@ -349,11 +349,12 @@ def train_in(run: RunFolder, plan: Plan) -> int:
             model.mlp,
             plan.prepared.training.x,
             plan.targets,
-            learning_rate_init=settings["learning_rate_init"],
-            column_names=model.preprocessor.names,
-            sources=model.preprocessor.sources,
-            held_out=(plan.prepared.test.x,) if plan.prepared.has_test else (),
-            class_names=() if model.targets.classes is None else model.targets.classes.tolist(),
+            details=Details(
+                column_names=model.preprocessor.names,
+                sources=model.preprocessor.sources,
+                class_names=() if model.targets.classes is None else model.targets.classes.tolist(),
+                held_out=(plan.prepared.test.x,) if plan.prepared.has_test else (),
+            ),
             **options,
         )
     try:
@@ -544,29 +545,32 @@ def early_stopping(prepared: Prepared, settings: dict[str, Any]) -> EarlyStoppin
 
 def fit_options(plan: Plan, start: TrainingState | None) -> dict[str, Any]:
     """What `fit` and the diagnosis are told alike; `start` is where a run goes on."""
+    from anyarray_mlp.training import Recipe
+
     settings, prepared = plan.settings, plan.prepared
     metrics = ["accuracy"] if prepared.targets.task == "classification" else []
     if plan.stopping and plan.stopping.monitor not in (*metrics, "loss", "validation_loss"):
         metrics.append(plan.stopping.monitor)
-    options: dict[str, Any] = {
+    return {
+        "recipe": Recipe(
+            optimizer=plan.optimizer,
+            learning_rate_init=settings["learning_rate_init"],
+            learning_rate=plan.schedule,
+            epochs=max(0, settings["epochs"] - (0 if start is None else start.epoch)),
+            batch_size=settings["batch_size"],
+            seed=settings["seed"],
+            early_stopping=plan.stopping or False,
+            alpha=settings["alpha"],
+            clip_norm=settings["clip_norm"],
+            metrics=metrics,
+            task=prepared.targets.task,
+        ),
         "backend": plan.backend,
-        "optimizer": plan.optimizer,
-        "epochs": max(0, settings["epochs"] - (0 if start is None else start.epoch)),
-        "batch_size": settings["batch_size"],
-        "seed": settings["seed"],
         "initial": plan.model.parameters if start is None else start,
-        "early_stopping": plan.stopping,
-        "alpha": settings["alpha"],
         "sample_weight": prepared.sample_weight,
         "input_scale": prepared.training.input_scale,
-        "metrics": metrics,
-        "task": prepared.targets.task,
+        "validation": plan.validation,
     }
-    if plan.validation is not None:
-        options["validation"] = plan.validation
-    if settings["clip_norm"] is not None:
-        options["clip_norm"] = settings["clip_norm"]
-    return options
 
 
 def fit_plan(
@@ -588,7 +592,6 @@ def fit_plan(
             plan.model.mlp,
             plan.prepared.training.x,
             plan.targets,
-            learning_rate=plan.schedule,
             callbacks=callbacks,
             **options,
         )

@@ -1,4 +1,4 @@
-"""Why a training run failed: `RunMonitor`, and `Diagnosis`, what it found."""
+"""Why a training run failed: `fit` that says so, `RunMonitor`, and `Diagnosis`, what it found."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from anyarray_mlp.diagnosis.findings import Finding as Finding
+    from anyarray_mlp.diagnosis.fitting import fit as fit
+    from anyarray_mlp.diagnosis.monitor import Details as Details
     from anyarray_mlp.diagnosis.monitor import RunMonitor as RunMonitor
-    from anyarray_mlp.diagnosis.monitor import diagnosed_fit as diagnosed_fit
     from anyarray_mlp.diagnosis.report import Diagnosis as Diagnosis
     from anyarray_mlp.diagnosis.report import load_diagnosis as load_diagnosis
 
 PUBLIC = {
+    "Details": "monitor",
     "Diagnosis": "report",
     "Finding": "findings",
     "RunMonitor": "monitor",
-    "diagnosed_fit": "monitor",
+    "fit": "fitting",
     "load_diagnosis": "report",
 }
 
