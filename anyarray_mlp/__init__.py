@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from anyarray_mlp.parity.finite_differences import gradcheck
     from anyarray_mlp.pipeline.trained_model import TrainedModel
+    from anyarray_mlp.pipeline.training import train_table
     from anyarray_mlp.training import EarlyStopping, Epoch, Fit, Recipe, predict, train
 
 __version__ = "0.1.0"
@@ -66,6 +67,7 @@ HOMES = {
     "select_backend": "backends",
     "sgd": "network.optimizers",
     "train": "training",
+    "train_table": "pipeline.training",
 }
 
 __all__ = [
@@ -96,6 +98,7 @@ __all__ = [
     "select_backend",
     "sgd",
     "train",
+    "train_table",
 ]
 
 

@@ -143,8 +143,8 @@ def test_a_refusal_names_the_setting(options, message):
         ({"optimizer": "lbfgs", "warm_up": 1}, "warm_up is an option of training by steps"),
         ({"gradient_tol": 1e-3}, "gradient_tol is an option of lbfgs alone"),
         ({"momentum": 0.5}, "momentum is for optimizer='momentum' and 'nesterov'"),
-        ({"patience": 3}, "patience is for early_stopping=True"),
-        ({"early_stopping": EarlyStopping(), "monitor": "loss"}, "monitor is for early_stopping=True"),
+        ({"patience": 3}, "patience is for early_stopping: add that"),
+        ({"early_stopping": EarlyStopping(), "monitor": "loss"}, "monitor is .loss., and that of early_stopping"),
     ],
 )  # fmt: skip
 def test_a_setting_that_would_do_nothing_is_refused(options, message):

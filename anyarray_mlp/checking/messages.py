@@ -40,6 +40,16 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def memory(size: float) -> str:
+    """Bytes in the unit that suits them: 5,960 GiB, 1.5 MiB."""
+    unit = "bytes"
+    for larger in ("KiB", "MiB", "GiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:.1f} {unit}" if size < 10 and unit != "bytes" else f"{size:,.0f} {unit}"
+
+
 def shown_path(path: str | os.PathLike[str]) -> str:
     """A path as text that every encoding and JSON can keep: bytes that are no UTF-8 are written \\xff."""
     return os.fsencode(path).decode(errors="backslashreplace")

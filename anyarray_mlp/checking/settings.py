@@ -68,10 +68,11 @@ class Number:
 
 @dataclass(frozen=True)
 class Truth:
-    """True or False, or an object that says more."""
+    """True or False, or an object that says more; `switch`: a flag that can only be set."""
 
     own: type | None = None
     what: str = ""
+    switch: bool = False
 
     def check(self, name: str, value: Any) -> Any:
         """The boolean or the object."""

@@ -36,6 +36,7 @@ EPOCHS, BATCH_SIZE = 100, 32
 WITH_MOMENTUM = ("momentum", "nesterov")
 #: What only one kind of training has a use for; the other refuses it unless it says no more than its default.
 OF_STEPS = ("clip_norm", "warm_up")
+OF_STOPPING = ("monitor", "patience", "tol")
 OF_LBFGS = ("gradient_tol", "max_evaluations")
 
 
@@ -143,8 +144,21 @@ class Recipe:
         if self.early_stopping is None:
             object.__setattr__(self, "early_stopping", False)
         check_settings(self)
+        if isinstance(self.early_stopping, EarlyStopping):
+            self.take_over(self.early_stopping)
         for idle, why in idle_settings(self):
             raise UnknownOptionError(f"{idle} is {why}.")
+
+    def take_over(self, stopping: EarlyStopping) -> None:
+        """Say what an early stopping of the user's watches; `UsageError` if the recipe says otherwise."""
+        for name in OF_STOPPING:
+            value, own = getattr(self, name), getattr(stopping, name)
+            default = next(each.default for each in fields(self) if each.name == name)
+            if value not in (own, default):
+                raise UsageError(
+                    f"{name} is {value!r}, and that of early_stopping {own!r}: give it to the EarlyStopping alone."
+                )
+            object.__setattr__(self, name, own)
 
     @property
     def by_lbfgs(self) -> bool:
@@ -196,9 +210,9 @@ def idle_settings(recipe: Recipe) -> Iterable[tuple[str, str]]:
             "for optimizer='momentum' and 'nesterov' by name, and an Optimizer has its own: leave it out, or choose "
             "one of these",
         )
-    for name in ("monitor", "patience", "tol"):
-        if name in given and recipe.early_stopping is not True:
-            yield name, "for early_stopping=True, and an EarlyStopping has its own: leave it out"
+    for name in OF_STOPPING:
+        if name in given and recipe.early_stopping is False:
+            yield name, "for early_stopping: add that, or leave it out"
 
 
 def recipe_of(
