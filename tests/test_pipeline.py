@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,12 @@ import pandas
 import pytest
 
 from anyarray_mlp import EarlyStopping, Recipe, TrainedModel, adam, select_backend, train_table
+from anyarray_mlp.checking.settings import settings_of
 from anyarray_mlp.data import load
 from anyarray_mlp.diagnosis import load_diagnosis
 from anyarray_mlp.errors import DataError, DivergedError, UsageError
 from anyarray_mlp.pipeline.run import default_batch_size, make_plan
-from anyarray_mlp.pipeline.settings import Settings, Shape, Table
+from anyarray_mlp.pipeline.settings import SECTIONS, Settings, Shape, Table
 
 ROWS = 90
 
@@ -188,6 +190,17 @@ def test_a_folder_that_is_taken_is_refused_or_replaced(prices):
     assert same(TrainedModel.load("run"), result.model)
 
 
+def test_the_readme_does_so(prices, capsys):
+    (readme,) = Path(__file__).parent.parent.glob("README.md")
+    blocks = re.findall(r"```python\n(.*?)```", readme.read_text(), re.DOTALL)
+    (block,) = [block for block in blocks if "train_table" in block]
+    prices.to_csv("data.csv", index=False)
+    exec(compile(block, "README.md", "exec"), {})
+    expected = train_table(prices, target="price", epochs=50)
+    assert same(TrainedModel.load("price.safetensors"), expected.model)
+    assert expected.diagnosis.summary() in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -281,3 +294,17 @@ def test_settings_come_back_from_the_keys_that_they_are_kept_by():
     kept = settings.to_keys()
     assert (kept["solver"], kept["drop"], kept["class_weight"]) == ("momentum", ("a", "b"), "x=2.0")
     assert Settings.from_keys(kept) == settings
+
+
+def test_every_setting_that_has_a_key_is_a_flag_with_its_default_and_help():
+    from anyarray_mlp.cli.train import command
+
+    flags = {parameter.name: parameter for parameter in command.params}
+    unnamed = command.make_context("train", []).params
+    for section in SECTIONS.values():
+        for each in settings_of(section):
+            if each.key:
+                flag = flags.pop(each.key)
+                assert unnamed[each.key] == each.default
+                assert flag.help == (each.help or None)
+    assert set(flags) == {"data", "diagnose", "out", "overwrite", "resume", "quiet", "as_json"}

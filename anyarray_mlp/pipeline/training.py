@@ -77,6 +77,8 @@ def train_table(
     if the loss is no longer finite.
     """
     settings = Settings.of("train_table", recipe, {"target": target, **options})
+    if not hasattr(data, "iloc"):
+        check_path("data", data)
     watchers = as_callbacks("callbacks", callbacks)
     check_boolean("diagnose", diagnose)
     check_boolean("overwrite", overwrite)

@@ -62,22 +62,14 @@ def fit(
 ) -> Fit:
     """Train to the end on x (n, i) and targets, (n, k) or integer labels (n,), and return what came of it.
 
-    `recipe` says how, and options that are settings of a `Recipe` take the place of its own:
-    `fit(mlp, x, t, epochs=3)` is `fit(mlp, x, t, Recipe(epochs=3))`. `callbacks` is one function that is told each
-    `Epoch`, or several; one that returns True (or NumPy's True) ends training, no other answer does. Ctrl-C (or
-    SIGTERM, SIGHUP) ends it after the steps already running, and what was learned is kept; a second one aborts.
-    `observe` makes an `Observer` of the arguments; what it finds is the result's `diagnosis`, and that of the
-    `DivergedError` that ends a run. The other arguments are those of `train`, and so are the errors; lbfgs has no use
-    for the learning rates, `batch_size` and `shuffle`.
-
-    If `initial` is a `TrainingState` to go on from, `epochs` more are run, a named schedule spans those done and
-    those to come, and an `EarlyStopping` goes on; else it begins afresh.
+    As `anyarray_mlp.fit`, whose `diagnose` is one use of `observe`: what makes an `Observer` of the arguments. What
+    that finds is the result's `diagnosis`, and that of the `DivergedError` that ends a run.
     """
     recipe = recipe_of("fit", recipe, options, OWN)
     watchers = as_callbacks("callbacks", callbacks)
     if recipe.by_lbfgs and statistics is not None:
         raise UnknownOptionError(
-            "fit: statistics is an option of training by steps, and lbfgs has none: leave it out, or choose another "
+            "statistics is an option of training by steps, and lbfgs has none: leave it out, or choose another "
             "optimizer."
         )
     if not isinstance(backend, Backend):
