@@ -36,14 +36,17 @@ from anyarray_mlp import (
     save_model,
     select_backend,
     train,
+    train_table,
     training,
 )
+from anyarray_mlp.backends.placement import Placement
 from anyarray_mlp.checking.options import UnknownOptionError
 from anyarray_mlp.checking.values import is_true, shown
 from anyarray_mlp.errors import AnyArrayMLPError, DataError, UsageError
 from anyarray_mlp.estimators.constraints import check_parameters
 from anyarray_mlp.network import initializers, optimizers, schedules
 from anyarray_mlp.parity import finite_differences
+from anyarray_mlp.pipeline.settings import Shape, Table
 from anyarray_mlp.training import predicting
 
 X = np.random.default_rng(0).normal(size=(12, 2))
@@ -137,6 +140,10 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (data.load_features, {"source": "iris"}),
     (diagnosis.RunMonitor, BATCH),
     (diagnosis.Details, {}),
+    (train_table, {"data": "iris", "recipe": Recipe(epochs=1)}),
+    (Table, {}),
+    (Shape, {}),
+    (Placement, {}),
     (backprop.Adapter, {}),
     (
         backprop.check_backprop,

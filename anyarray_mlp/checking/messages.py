@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 SHOWN_CHARACTERS = 60
 SHOWN_NAMES = 12
-#: How near a name must be to be suggested, where 1 is the same.
-NEAR = 0.6
+#: How near a name must be to be suggested, where 1 is the same: among a user's few, and among the package's many.
+NEAR, NEAR_OURS = 0.6, 0.7
 
 
 def shown(value: object) -> str:
@@ -65,15 +68,26 @@ def from_here(path: Path) -> str:
 
 def suggestion(name: object, names: Iterable[object]) -> str:
     """`" (did you mean 'x'?)"` for the name that is nearest to `name`, or nothing."""
-    near = nearest(name, names)
-    return f" (did you mean {shown(near[0])}?)" if near else ""
+    near = nearest(name, names, NEAR)
+    return "" if near is None else f" (did you mean {shown(near)}?)"
 
 
-def nearest(name: object, names: Iterable[object]) -> list[object]:
-    """The name that is nearest to `name`, if one is near; capitals count for nothing."""
-    by_text = {str(candidate).casefold(): candidate for candidate in names}
-    near = difflib.get_close_matches(str(name).casefold()[:200], by_text, n=1, cutoff=NEAR)
-    return [by_text[text] for text in near]
+def nearest(
+    name: object, known: Iterable[T] | Mapping[str, T], near: float = NEAR_OURS
+) -> T | None:
+    """The one of the known names that `name` may be a misspelling of, or None.
+
+    known: names, or spellings with what each stands for. Capitals and what stands between words count for nothing.
+    """
+    pairs = known.items() if isinstance(known, Mapping) else ((str(each), each) for each in known)
+    by_text = {plain(spelling): value for spelling, value in pairs}
+    found = difflib.get_close_matches(plain(str(name))[:200], by_text, n=1, cutoff=near)
+    return by_text[found[0]] if found else None
+
+
+def plain(name: str) -> str:
+    """A name's letters and digits, or all of it if it has none."""
+    return letters(name) or name
 
 
 def paired(missing: Sequence[str], spare: Sequence[str]) -> dict[str, str]:

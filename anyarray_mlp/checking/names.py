@@ -7,12 +7,11 @@ names it.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from anyarray_mlp.checking.messages import letters, shown
+from anyarray_mlp.checking.messages import letters, nearest, shown
 from anyarray_mlp.errors import UsageError
 
 #: By kind: the canonical name, and what else the same thing is called.
@@ -175,18 +174,10 @@ def meant(kind: str, value: Any, known: Iterable[str]) -> str:
     instead = alike(kind).get(folded(value))
     if instead in names:
         return f"; the nearest is {instead!r}"
-    near = misspelt(kind, value, names)
+    spellings = {letters(name): name for name in names}
+    spellings |= {text: name for text, name in other_names(kind).items() if name in names}
+    near = nearest(folded(value), spellings)
     return f" (did you mean {near!r}?)" if near else ""
-
-
-def misspelt(kind: str, value: str, known: Iterable[str]) -> str | None:
-    """The name among `known` that `value` may be a misspelling of, or of what else it is called."""
-    spellings = {letters(name): name for name in known}
-    spellings |= {
-        text: name for text, name in other_names(kind).items() if name in spellings.values()
-    }
-    near = difflib.get_close_matches(folded(value)[:200], spellings, n=1, cutoff=0.75)
-    return spellings[near[0]] if near else None
 
 
 def folded(name: str) -> str:
