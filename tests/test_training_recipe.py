@@ -14,6 +14,7 @@ from anyarray_mlp.diagnosis import Details, RunMonitor
 from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.network.schedules import ReduceOnPlateau, WarmUp, constant, cosine
 from anyarray_mlp.training import minimize
+from anyarray_mlp.training.recipe import with_options
 
 X = np.random.default_rng(3).normal(size=(60, 2))
 LABELS = (X[:, 0] * X[:, 1] > 0).astype(int)
@@ -143,13 +144,28 @@ def test_a_refusal_names_the_setting(options, message):
         ({"optimizer": "lbfgs", "warm_up": 1}, "warm_up is an option of training by steps"),
         ({"gradient_tol": 1e-3}, "gradient_tol is an option of lbfgs alone"),
         ({"momentum": 0.5}, "momentum is for optimizer='momentum' and 'nesterov'"),
-        ({"patience": 3}, "patience is for early_stopping: add that"),
-        ({"early_stopping": EarlyStopping(), "monitor": "loss"}, "monitor is .loss., and that of early_stopping"),
+        ({"patience": 3}, "patience is for early_stopping=True"),
+        ({"early_stopping": EarlyStopping(), "monitor": "loss"}, "monitor is for early_stopping=True"),
     ],
 )  # fmt: skip
 def test_a_setting_that_would_do_nothing_is_refused(options, message):
     with pytest.raises(UsageError, match=message):
         Recipe(**options)
+
+
+def test_an_option_takes_the_place_of_the_recipes_and_what_it_makes_idle_goes():
+    recipe = Recipe(
+        optimizer="nesterov", momentum=0.5, early_stopping=True, patience=3, clip_norm=1
+    )
+    assert with_options(recipe, {"optimizer": "Adam"}).momentum == 0.9
+    assert with_options(recipe, {"early_stopping": False}).patience == 10
+    assert with_options(recipe, {"optimizer": "lbfgs"}).clip_norm is None
+    assert with_options(recipe, {"seed": 3}).momentum == 0.5
+    own = with_options(recipe, {"early_stopping": EarlyStopping("loss", 7, 0.1)})
+    assert (own.monitor, own.patience, own.tol) == ("loss", 7, 0.1)
+    assert dataclasses.replace(own, seed=1).patience == 7
+    with pytest.raises(UsageError, match="momentum is for optimizer="):
+        with_options(recipe, {"optimizer": "adam", "momentum": 0.7})
 
 
 def test_early_stopping_by_settings_is_that_of_an_object():

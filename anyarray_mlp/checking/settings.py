@@ -126,8 +126,9 @@ class Setting:
     """What a field says of itself.
 
     key: its name in `config.toml` and, with dashes, as a flag; empty: it has neither.
+    kind, allowed: what it may be, and what it may be on the command line.
     optional: whether None says that it is not given.
-    default: the command line's own default; kind: what may be given there.
+    default, show_default: what it is on the command line if it is not given there, and whether help says so.
     """
 
     field: str

@@ -21,8 +21,8 @@ from anyarray_mlp.cli.options import (
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-#: What `click` is told beside of kinds that only one room knows: by kind.
-FURTHER: dict[type, Callable[[Any], dict[str, Any]]] = {
+#: What `click` is told of a kind.
+BY_KIND: dict[type, Callable[[Any], dict[str, Any]]] = {
     Device: lambda kind: {"type": DEVICE, "metavar": "cpu|cuda|cuda:N|auto"},
     kinds.Whole: lambda kind: {"type": Integer(kind.least)},
     kinds.Number: lambda kind: {"type": Number(kind.low, kind.high, kind.open_low)},
@@ -63,6 +63,6 @@ def option(each: kinds.Setting, further: dict[str, Any]) -> Decorator:
     if not switch:
         more["default"] = each.default
         more["show_default"] = each.show_default and each.default is not None
-    more |= FURTHER.get(type(each.allowed), lambda kind: {})(each.allowed)
+    more |= BY_KIND.get(type(each.allowed), lambda kind: {})(each.allowed)
     more |= further
     return click.option(name, *more.pop("names", ()), each.key, **more)

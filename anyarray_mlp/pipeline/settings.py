@@ -30,7 +30,7 @@ from anyarray_mlp.checking.values import (
 )
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network.functional import ACTIVATIONS, LOSS_NAMES, OUTPUTS
-from anyarray_mlp.training.recipe import Recipe
+from anyarray_mlp.training.recipe import Recipe, with_options
 
 Column = str | int
 
@@ -219,7 +219,7 @@ class Settings:
             recipe = Recipe(**chosen(options, names_of(Recipe)))
         else:
             check_instance("recipe", recipe, Recipe, "a Recipe, such as Recipe(epochs=50)")
-            recipe = replace(recipe, **chosen(options, names_of(Recipe)))
+            recipe = with_options(recipe, chosen(options, names_of(Recipe)))
         return cls(recipe=recipe, **parts)
 
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
@@ -36,8 +36,11 @@ EPOCHS, BATCH_SIZE = 100, 32
 WITH_MOMENTUM = ("momentum", "nesterov")
 #: What only one kind of training has a use for; the other refuses it unless it says no more than its default.
 OF_STEPS = ("clip_norm", "warm_up")
-OF_STOPPING = ("monitor", "patience", "tol")
 OF_LBFGS = ("gradient_tol", "max_evaluations")
+#: What early stopping goes by, and an `EarlyStopping` has itself.
+OF_STOPPING = ("monitor", "patience", "tol")
+#: What makes others idle.
+DECIDING = ("optimizer", "early_stopping")
 
 
 def is_function(value: Any) -> bool:
@@ -144,21 +147,34 @@ class Recipe:
         if self.early_stopping is None:
             object.__setattr__(self, "early_stopping", False)
         check_settings(self)
-        if isinstance(self.early_stopping, EarlyStopping):
-            self.take_over(self.early_stopping)
-        for idle, why in idle_settings(self):
-            raise UnknownOptionError(f"{idle} is {why}.")
+        own = self.early_stopping if isinstance(self.early_stopping, EarlyStopping) else None
+        idle = self.idle()
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if own is not None and each.name in OF_STOPPING:
+                object.__setattr__(self, each.name, getattr(own, each.name))
+                if value == getattr(own, each.name):
+                    continue
+            if each.name in idle and value != each.default:
+                raise UnknownOptionError(f"{each.name} is {idle[each.name]}.")
 
-    def take_over(self, stopping: EarlyStopping) -> None:
-        """Say what an early stopping of the user's watches; `UsageError` if the recipe says otherwise."""
-        for name in OF_STOPPING:
-            value, own = getattr(self, name), getattr(stopping, name)
-            default = next(each.default for each in fields(self) if each.name == name)
-            if value not in (own, default):
-                raise UsageError(
-                    f"{name} is {value!r}, and that of early_stopping {own!r}: give it to the EarlyStopping alone."
-                )
-            object.__setattr__(self, name, own)
+    def idle(self) -> dict[str, str]:
+        """The settings that do nothing beside this optimizer and this early stopping, each with the reason."""
+        unused, place = OF_LBFGS, "lbfgs alone"
+        if self.by_lbfgs:
+            unused, place = OF_STEPS, "training by steps, and lbfgs has none"
+        idle = dict.fromkeys(
+            unused, f"an option of {place}: leave it out, or choose another optimizer"
+        )
+        if self.optimizer not in WITH_MOMENTUM:
+            idle["momentum"] = (
+                "for optimizer='momentum' and 'nesterov' by name, and an Optimizer has its own: leave it out, or "
+                "choose one of these"
+            )
+        if self.early_stopping is not True:
+            of_its_own = "for early_stopping=True, and an EarlyStopping has its own: leave it out"
+            idle |= dict.fromkeys(OF_STOPPING, of_its_own)
+        return idle
 
     @property
     def by_lbfgs(self) -> bool:
@@ -196,25 +212,6 @@ class Recipe:
         return EarlyStopping(self.monitor, self.patience, self.tol) if self.early_stopping else None
 
 
-def idle_settings(recipe: Recipe) -> Iterable[tuple[str, str]]:
-    """The settings of a recipe that do nothing and are not their default, each with the reason."""
-    given = {each.name for each in fields(recipe) if getattr(recipe, each.name) != each.default}
-    unused = OF_STEPS if recipe.by_lbfgs else OF_LBFGS
-    place = "training by steps, and lbfgs has none" if recipe.by_lbfgs else "lbfgs alone"
-    for name in unused:
-        if name in given:
-            yield name, f"an option of {place}: leave it out, or choose another optimizer"
-    if "momentum" in given and recipe.optimizer not in WITH_MOMENTUM:
-        yield (
-            "momentum",
-            "for optimizer='momentum' and 'nesterov' by name, and an Optimizer has its own: leave it out, or choose "
-            "one of these",
-        )
-    for name in OF_STOPPING:
-        if name in given and recipe.early_stopping is False:
-            yield name, "for early_stopping: add that, or leave it out"
-
-
 def recipe_of(
     function: str, recipe: Recipe | None, options: dict[str, Any], own: Iterable[str] = ()
 ) -> Recipe:
@@ -226,7 +223,15 @@ def recipe_of(
     if recipe is None:
         return Recipe(**options)
     check_instance("recipe", recipe, Recipe, "a Recipe, such as Recipe(epochs=50)")
-    return replace(recipe, **options) if options else recipe
+    return with_options(recipe, options) if options else recipe
+
+
+def with_options(recipe: Recipe, options: dict[str, Any]) -> Recipe:
+    """A recipe with some settings in place of its own; those of its own that these make idle go."""
+    deciding = {name: options.get(name, getattr(recipe, name)) for name in DECIDING}
+    idle = Recipe(**deciding).idle()
+    kept = {name: getattr(recipe, name) for name in names_of(Recipe) if name not in idle}
+    return Recipe(**{**kept, **options})
 
 
 @lru_cache(maxsize=64)
