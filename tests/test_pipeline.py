@@ -76,7 +76,7 @@ ALIKE = {
         ],
     ),
     "the network": (
-        {"hidden": (7, 5), "activation": ["tanh", "relu"], "dropout": 0.1, "epochs": 3},
+        {"hidden_layer_sizes": (7, 5), "activation": ["tanh", "relu"], "dropout": 0.1, "epochs": 3},
         ["--hidden", "7,5", "--activation", "tanh,relu", "--dropout", 0.1, "--epochs", 3],
     ),
     "the data": (
@@ -253,9 +253,9 @@ def test_names_of_every_row_are_warned_of(prices):
     [
         ({"alhpa": 1}, "train_table has no option 'alhpa' .did you mean 'alpha'"),
         ({"lr": 1}, "train_table has no option 'lr' .did you mean 'learning_rate_init'"),
-        ({"hidden_layer_sizes": 4}, "no option 'hidden_layer_sizes' .did you mean 'hidden'"),
-        ({"hidden": 0}, "hidden must be a whole number of at least 1, got 0"),
-        ({"hidden": "3,4"}, "hidden must be units of layers"),
+        ({"hidden": 4}, "no option 'hidden' .did you mean 'hidden_layer_sizes'"),
+        ({"hidden_layer_sizes": 0}, "hidden_layer_sizes must be a whole number of at least 1"),
+        ({"hidden_layer_sizes": "3,4"}, "hidden_layer_sizes must be units of layers"),
         ({"test_fraction": 1}, r"test_fraction must be a number in \[0, 1\), got 1"),
         ({"class_weight": "2"}, "class_weight '2' is neither 'balanced' nor LABEL=WEIGHT"),
         ({"class_weight": 2}, "class_weight must be 'balanced' or a weight for each label"),

@@ -138,7 +138,7 @@ def network(prepared: Prepared, settings: Settings) -> MLP:
     outputs = prepared.targets.width
     if task == "classification" and outputs == 2 and output != "softmax":
         outputs = 1
-    sizes = (prepared.preprocessor.n_features_out, *shape.hidden, outputs)
+    sizes = (prepared.preprocessor.n_features_out, *shape.hidden_layer_sizes, outputs)
     return MLP(sizes, shape.activation, output, shape.loss, shape.dropout)
 
 

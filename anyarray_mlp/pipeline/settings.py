@@ -158,15 +158,18 @@ class Shape:
 
     Attributes
     ----------
-    hidden : units of the hidden layers.
+    hidden_layer_sizes : units of the hidden layers.
     activation : one name, or one for each hidden layer.
     output : None: softmax for classes, logistic for labels, identity for numbers.
     loss : "auto" takes what belongs to the output.
     dropout : probability of dropping a hidden unit in training.
     """
 
-    hidden: tuple[int, ...] = setting(
-        (100,), Sizes(), "Units of the hidden layers, as 300,75; none for no hidden layer."
+    hidden_layer_sizes: tuple[int, ...] = setting(
+        (100,),
+        Sizes(),
+        "Units of the hidden layers, as 300,75; none for no hidden layer.",
+        key="hidden",
     )
     activation: str | Sequence[str] = setting(
         "relu",
