@@ -72,15 +72,17 @@ def suggestion(name: object, names: Iterable[object]) -> str:
     return "" if near is None else f" (did you mean {shown(near)}?)"
 
 
-def nearest(
-    name: object, known: Iterable[T] | Mapping[str, T], near: float = NEAR_OURS
-) -> T | None:
-    """The one of the known names that `name` may be a misspelling of, or None.
+def nearest(name: object, names: Iterable[T], near: float = NEAR_OURS) -> T | None:
+    """The one of some names that `name` may be a misspelling of, or None."""
+    return nearest_spelling(name, {str(each): each for each in names}, near)
 
-    known: names, or spellings with what each stands for. Capitals and what stands between words count for nothing.
+
+def nearest_spelling(name: object, spellings: Mapping[str, T], near: float = NEAR_OURS) -> T | None:
+    """What the spelling that is nearest to `name` stands for, or None if none is near.
+
+    Capitals and what stands between words count for nothing.
     """
-    pairs = known.items() if isinstance(known, Mapping) else ((str(each), each) for each in known)
-    by_text = {plain(spelling): value for spelling, value in pairs}
+    by_text = {plain(spelling): value for spelling, value in spellings.items()}
     found = difflib.get_close_matches(plain(str(name))[:200], by_text, n=1, cutoff=near)
     return by_text[found[0]] if found else None
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from anyarray_mlp.checking.messages import letters, nearest, shown
+from anyarray_mlp.checking.messages import letters, nearest_spelling, shown
 from anyarray_mlp.errors import UsageError
 
 #: By kind: the canonical name, and what else the same thing is called.
@@ -176,7 +176,7 @@ def meant(kind: str, value: Any, known: Iterable[str]) -> str:
         return f"; the nearest is {instead!r}"
     spellings = {letters(name): name for name in names}
     spellings |= {text: name for text, name in other_names(kind).items() if name in names}
-    near = nearest(folded(value), spellings)
+    near = nearest_spelling(folded(value), spellings)
     return f" (did you mean {near!r}?)" if near else ""
 
 

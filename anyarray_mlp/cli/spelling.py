@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import click
 
-from anyarray_mlp.checking.messages import letters, nearest, shown, suggestion
+from anyarray_mlp.checking.messages import letters, nearest_spelling, shown, suggestion
 
 #: By what is here: how other programs call it. Without dashes and underscores.
 OTHER_FLAGS = {
@@ -102,7 +102,7 @@ def meant_option(option: str, command: click.Command) -> str | None:
             part = "".join(words[start : start + length])
             if len(part) > 1 and part in spellings:
                 return spellings[part]
-    return nearest(spelt, spellings)
+    return nearest_spelling(spelt, spellings)
 
 
 def whole_option(option: str, arguments: Iterable[str]) -> str:
