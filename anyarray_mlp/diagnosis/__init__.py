@@ -6,14 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anyarray_mlp.diagnosis.findings import Finding as Finding
-    from anyarray_mlp.diagnosis.fitting import fit as fit
-    from anyarray_mlp.diagnosis.monitor import Details as Details
-    from anyarray_mlp.diagnosis.monitor import RunMonitor as RunMonitor
-    from anyarray_mlp.diagnosis.report import Diagnosis as Diagnosis
-    from anyarray_mlp.diagnosis.report import load_diagnosis as load_diagnosis
+    from anyarray_mlp.diagnosis.findings import Finding
+    from anyarray_mlp.diagnosis.fitting import fit
+    from anyarray_mlp.diagnosis.monitor import Details, RunMonitor
+    from anyarray_mlp.diagnosis.report import Diagnosis, load_diagnosis
 
-PUBLIC = {
+#: Where each public name lives.
+HOMES = {
     "Details": "monitor",
     "Diagnosis": "report",
     "Finding": "findings",
@@ -22,12 +21,14 @@ PUBLIC = {
     "load_diagnosis": "report",
 }
 
+__all__ = ["Details", "Diagnosis", "Finding", "RunMonitor", "fit", "load_diagnosis"]
+
 
 def __getattr__(name: str) -> Any:
-    if name in PUBLIC:
-        return getattr(import_module(f"{__name__}.{PUBLIC[name]}"), name)
+    if name in HOMES:
+        return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *PUBLIC})
+    return sorted({*globals(), *HOMES})

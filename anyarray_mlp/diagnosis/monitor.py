@@ -78,7 +78,7 @@ from anyarray_mlp.training import (
 from anyarray_mlp.training.batches import check_scale, checked_batch_size, checked_validation
 from anyarray_mlp.training.predicting import is_sparse
 from anyarray_mlp.training.recipe import BATCH_SIZE, EPOCHS
-from anyarray_mlp.typing import Host, Leaves
+from anyarray_mlp.typing import Array, Host, Leaves
 
 #: Rows of a probe, of the sample that the outcome is judged on, and of those that neighbours are looked for among.
 PROBE_ROWS = 128
@@ -294,7 +294,7 @@ class RunMonitor:
             vector = self.prober.to_host(self.run(leaves, moments, *self.probe_data, *scalars))
         self.probes.append(probe_from(vector, epoch, step))
 
-    def scalars(self, backend: Backend, step: int, rate: float | None) -> list[Host]:
+    def scalars(self, backend: Backend, step: int, rate: float | None) -> list[Array]:
         """The optimiser's numbers of the step after `step`, as arrays."""
         numbers = self.optimizer.scalars(
             step + 1, self.settings.learning_rate_init if rate is None else rate

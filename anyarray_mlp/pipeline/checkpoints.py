@@ -179,6 +179,7 @@ class Checkpoints:
 
 
 def unusable(source: str, what: str) -> ModelFileError:
+    """The error for a checkpoint that cannot be resumed."""
     return ModelFileError(
         f"{source} cannot be gone on from: {what}; use the checkpoint before it, or start a new run with another --out"
     )
@@ -243,6 +244,7 @@ def names(found: set[str]) -> str:
 
 
 def is_integer(value: Any, low: int, high: int) -> bool:
+    """Whether a value is an int, and no bool, within bounds."""
     return type(value) is int and low <= value <= high
 
 
@@ -268,7 +270,7 @@ def is_like(kept: Any, mine: Any, epoch: int) -> bool:
 
 def fingerprint(training: Part) -> str:
     """A digest of the training rows as the network sees them."""
-    digest = hashlib.sha256(np.ascontiguousarray(training.x))
+    digest = hashlib.sha256(np.ascontiguousarray(training.x).data)
     digest.update(repr(training.x.shape).encode())
     digest.update("\n".join(map(str, training.y.ravel().tolist())).encode())
     return digest.hexdigest()

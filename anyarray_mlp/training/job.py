@@ -34,7 +34,7 @@ class Job:
 
     mlp: MLP
     backend: Backend
-    x: Array
+    x: Any
     targets: Array
     recipe: Recipe
     epochs: int
@@ -64,7 +64,7 @@ class Job:
 
 def checked_job(
     mlp: MLP,
-    x: Array,
+    x: Any,
     targets: Array,
     recipe: Recipe,
     backend: str | Backend | None,

@@ -19,7 +19,7 @@ from anyarray_mlp.training.predicting import as_inputs, dense, to_leaves
 from anyarray_mlp.training.recipe import Recipe, recipe_of
 from anyarray_mlp.training.records import Epoch, TrainingState
 from anyarray_mlp.training.state import fresh_state, to_vector
-from anyarray_mlp.typing import Array, Host, Leaves
+from anyarray_mlp.typing import Array, Host, Leaves, Namespace
 
 #: Evaluations after which NumPy's are recorded and replayed: recording takes as long as some tens of them.
 FEW_EVALUATIONS = 48
@@ -167,7 +167,11 @@ class Objective:
         alpha, input_scale = job.recipe.alpha, job.input_scale
 
         def loss_and_grad(
-            xp: Any, leaves: Leaves, x: Array, targets: Array, weight: Array | None = None
+            xp: Namespace,
+            leaves: Leaves,
+            x: Array,
+            targets: Array,
+            weight: Array | None = None,
         ) -> Any:
             x = as_inputs(xp, x, leaves[0].dtype, input_scale)
             return job.mlp.loss_and_grad(xp, leaves, x, targets, weight, alpha=alpha)

@@ -47,7 +47,7 @@ GATHER_BYTES = 1 << 24
 @with_known_options
 def train(
     mlp: MLP,
-    x: Array,
+    x: Any,
     targets: Array,
     recipe: Recipe | None = None,
     *,
