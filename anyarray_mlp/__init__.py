@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from anyarray_mlp.backends import Backend, backend_statuses, select_backend
     from anyarray_mlp.backprop import check_backprop
-    from anyarray_mlp.diagnosis.fitting import fit
+    from anyarray_mlp.diagnosis import fit
     from anyarray_mlp.errors import AnyArrayMLPError
     from anyarray_mlp.estimators import (
         CollapsedFitWarning,
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
         load_model,
         save_model,
     )
-    from anyarray_mlp.network.mlp import MLP
-    from anyarray_mlp.network.optimizers import (
+    from anyarray_mlp.network import (
+        MLP,
         Optimizer,
         adam,
         adamw,
@@ -31,16 +31,15 @@ if TYPE_CHECKING:
         rmsprop,
         sgd,
     )
-    from anyarray_mlp.parity.finite_differences import gradcheck
-    from anyarray_mlp.pipeline.trained_model import TrainedModel
-    from anyarray_mlp.pipeline.training import train_table
+    from anyarray_mlp.parity import gradcheck
+    from anyarray_mlp.pipeline import TrainedModel, train_table
     from anyarray_mlp.training import EarlyStopping, Epoch, Fit, Recipe, predict, train
 
 __version__ = "0.1.0"
 
-#: Where each public name lives.
+#: The public package that each name comes from.
 HOMES = {
-    "MLP": "network.mlp",
+    "MLP": "network",
     "AnyArrayMLPError": "errors",
     "Backend": "backends",
     "CollapsedFitWarning": "estimators",
@@ -49,25 +48,25 @@ HOMES = {
     "Fit": "training",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
-    "Optimizer": "network.optimizers",
+    "Optimizer": "network",
     "Recipe": "training",
-    "TrainedModel": "pipeline.trained_model",
-    "adam": "network.optimizers",
-    "adamw": "network.optimizers",
+    "TrainedModel": "pipeline",
+    "adam": "network",
+    "adamw": "network",
     "backend_statuses": "backends",
     "check_backprop": "backprop",
-    "fit": "diagnosis.fitting",
-    "gradcheck": "parity.finite_differences",
+    "fit": "diagnosis",
+    "gradcheck": "parity",
     "load_model": "estimators",
-    "momentum": "network.optimizers",
-    "nesterov": "network.optimizers",
+    "momentum": "network",
+    "nesterov": "network",
     "predict": "training",
-    "rmsprop": "network.optimizers",
+    "rmsprop": "network",
     "save_model": "estimators",
     "select_backend": "backends",
-    "sgd": "network.optimizers",
+    "sgd": "network",
     "train": "training",
-    "train_table": "pipeline.training",
+    "train_table": "pipeline",
 }
 
 __all__ = [

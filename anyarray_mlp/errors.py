@@ -18,6 +18,22 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+__all__ = [
+    "SEVERITIES",
+    "AnyArrayMLPError",
+    "BackendUnavailableError",
+    "DataError",
+    "DivergedError",
+    "LockedError",
+    "ModelFileError",
+    "OutOfMemoryError",
+    "OutputExistsError",
+    "Severity",
+    "StorageError",
+    "UnknownCategoryError",
+    "UsageError",
+]
+
 #: How bad a finding of `diagnosis` or `backprop` is, the worst first.
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")

@@ -22,6 +22,26 @@ from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.typing import Host
 
+__all__ = [
+    "METRICS",
+    "TASKS",
+    "Metric",
+    "Score",
+    "accuracy",
+    "balanced_accuracy",
+    "default_task",
+    "exact_match",
+    "f1",
+    "find_metric",
+    "find_score",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "multilabel_f1",
+    "multilabel_roc_auc",
+    "r2",
+    "roc_auc",
+]
+
 TASKS = ("classification", "multilabel", "regression")
 #: (outputs (n, k), targets, sample_weight (n,) or None) to a float.
 Score = Callable[[Host, Host, Host | None], float]

@@ -65,9 +65,7 @@ OWN_TESTS = {
     "arithmetic.exact_matmul": ("arithmetic_exact", "arithmetic_probe"),
     "arithmetic.reproducible": ("arithmetic_namespace",),
     "arithmetic.probe": ("arithmetic_probe",),
-    "data.seeded": ("data_splitting",),
-    "data.shuffling": ("data_splitting",),
-    "data.splitting": ("data_splitting",),
+    "data.sampling": ("data_sampling",),
 }
 
 #: Array libraries that the tests must do without.

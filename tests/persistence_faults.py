@@ -164,7 +164,7 @@ class RecordingWithoutFsyncDir(RecordingFiles):
         pass
 
 
-def after_power_loss(
+def after_power_loss(  # noqa: C901 - one branch for each call of the file system
     record: list[tuple[Any, ...]], chance: random.Random
 ) -> tuple[dict[str, bytes], int]:
     """Files that are left, by their path, when the power fails at a random point, and the version then promised.

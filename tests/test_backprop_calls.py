@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import anyarray_mlp
 from anyarray_mlp.backprop import check_backprop
+from anyarray_mlp.backprop.user.source_lines import is_checkers, is_own
 from anyarray_mlp.errors import DataError, UsageError
 
 RNG = np.random.default_rng(8)
@@ -120,7 +122,7 @@ def test_a_step_that_makes_its_own_weights_is_refused() -> None:
             self.__init__()  # type: ignore[misc]
             return super().fit(X, y, epochs)
 
-    with pytest.raises(UsageError, match="makes weights of its own"):
+    with pytest.raises(UsageError, match="makes its own weights"):
         check_backprop(Fresh(), X, Y, loss=squared, train_step="fit", **NAMES)
 
 
@@ -377,7 +379,7 @@ def test_an_error_that_the_caller_makes_is_asked_for() -> None:
         def backprop(self, x: Any, err: Any) -> None:
             raise AssertionError
 
-    with pytest.raises(UsageError, match="gradients takes err, and how that is made"):
+    with pytest.raises(UsageError, match="gradients takes err, and how to compute that"):
         check_backprop(Given(), X, Y, gradients="backprop", **NAMES)
 
 
@@ -473,7 +475,7 @@ def test_a_relu_taken_of_the_error() -> None:
 
     report = check_backprop(Clamped(), X, Y, loss=squared, train_step="train", **NAMES)
     assert report.causes == ("derivative_formula_wrong",)
-    assert "1 where the error is above zero" in report.findings[0].detail
+    assert "1 if the error is above zero" in report.findings[0].detail
 
 
 class Filed(Net):
@@ -584,7 +586,9 @@ def test_arrays_that_do_not_make_the_forward_pass_are_no_guess() -> None:
             super().__init__()
             self.w_extra = np.ones((2, 2))
 
-    with pytest.raises(UsageError, match=r"\(W1, b1, W2, b2, w_extra\) do not make the forward"):
+    with pytest.raises(
+        UsageError, match=r"\(W1, b1, W2, b2, w_extra\) do not reproduce the forward"
+    ):
         check_backprop(Extra(), X, Y, train_step="go_back")
 
 
@@ -650,3 +654,15 @@ def test_an_error_in_a_library_is_told_in_a_line_whatever_its_folder_is_called(
         UsageError, match=r"own_network\.py:\d+: the network's own code raised KeyError"
     ):
         check_backprop(network, X, Y, gradients="gradients", loss="squared_error")
+
+
+def test_every_file_of_the_package_is_told_from_the_users() -> None:
+    """A line of the user's is never one of this package, and an error of the checker's is never the user's."""
+    package = Path(anyarray_mlp.__file__).parent
+    files = sorted(package.rglob("*.py"))
+    assert len(files) > 100
+    for file in files:
+        assert not is_own(str(file)), file
+        assert is_checkers(str(file)) == ("backprop" in file.relative_to(package).parts), file
+    assert is_own(__file__)
+    assert not is_checkers(__file__)

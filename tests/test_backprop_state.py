@@ -187,7 +187,7 @@ def test_a_loss_that_was_not_given_is_named() -> None:
     report = check_backprop(net, X, Y, train_step="step", **DOTTED)
     assert report.understood["loss"] == "squared_error (none was given)"
     report = check_backprop(net, X, Y, loss="squared_error", train_step="step", **DOTTED)
-    assert report.understood["loss"] == "squared_error (its factor left open)"
+    assert report.understood["loss"] == "squared_error (its factor is open)"
 
 
 def test_an_order_drawn_at_random_is_no_hindrance() -> None:

@@ -884,9 +884,9 @@ def test_findings_name_columns_labels_and_flags(cli, here):
     assert cli("train", "t.csv", "--epochs", 2, "--quiet", "--out", "run")[0] == 0
     _, out, _ = cli("diagnose", "run")
     assert "'twin' repeats 'amount'" in out
-    assert "2 of 5 columns have one value ('site', 'country')" in out
+    assert "2 of 5 columns have only one value ('site', 'country')" in out
     assert "class 'bad' has" in out
-    assert "(--class-weight balanced)" in out
+    assert "Use --class-weight balanced, gather" in out
     record = json.loads(cli("diagnose", "run", "--json")[1])
     assert any("class_weight='balanced'" in finding["cure"] for finding in record["findings"])
 

@@ -65,7 +65,7 @@ def test_every_module_has_tests_of_its_own() -> None:
 
 
 def test_mutants_have_names_of_their_own_and_differ_from_the_original() -> None:
-    source, every = path_of("data.shuffling").read_text(), mutants("data.shuffling")
+    source, every = path_of("data.sampling").read_text(), mutants("data.sampling")
     assert len({m.name for m in every}) == len(every) > 50
     for mutant in every:
         assert mutant.source != source
@@ -73,7 +73,7 @@ def test_mutants_have_names_of_their_own_and_differ_from_the_original() -> None:
     assert sample(every, 5) == sample(every[::-1], 5)
     names = " ".join(m.name for m in every)
     assert "an example" not in names  # no wording
-    assert len(mutants("data.shuffling", none=True)) > len(every)
+    assert len(mutants("data.sampling", none=True)) > len(every)
 
 
 def test_lines_that_differ_are_told_apart() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import inspect
 import json
 import re
@@ -11,9 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grimp
 import pytest
 
 import anyarray_mlp
+from tools import architecture, public_names
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ("sklearn", "pandas", "torch", "jax", "cupy", "scipy", "matplotlib", "rich", "click")
@@ -74,24 +75,141 @@ def test_the_layers_hold():
     assert done.returncode == 0, done.stdout
 
 
+def modules():
+    """The files of the package."""
+    return sorted((ROOT / "anyarray_mlp").rglob("*.py"))
+
+
 def test_every_module_says_what_it_is():
-    paths = sorted((ROOT / "anyarray_mlp").rglob("*.py"))
-    assert [path for path in paths if ast.get_docstring(ast.parse(path.read_text())) is None] == []
+    assert [
+        path for path in modules() if ast.get_docstring(ast.parse(path.read_text())) is None
+    ] == []
 
 
-@pytest.mark.parametrize("room", ["backends", "data", "persistence", "arithmetic"])
-def test_every_exported_name_of_a_room_is_documented(room):
-    module = importlib.import_module(f"anyarray_mlp.{room}")
-    exported = [getattr(module, name) for name in module.__all__]
+def test_the_list_of_public_names_is_that_of_the_code():
+    written, true = public_names.API.read_text().splitlines(), public_names.text().splitlines()
+    hint = "run `python -m tools` to rewrite it after a change that you mean"
+    assert sorted(set(written) ^ set(true)) == [], f"docs/api.txt differs from the code: {hint}"
+    assert written == true, f"docs/api.txt has another order: {hint}"
+
+
+def test_a_signature_is_written_without_what_differs_between_machines():
+    def f(a, b=1, *c, d=(2, print), e=print, g=int, **h): ...
+
+    class Record:
+        def __init__(self, a, b=None): ...
+
+    assert public_names.signature(f) == "(a, b=1, *c, d=(2, ...), e=..., g=int, **h)"
+    assert public_names.signature_of(ValueError) == public_names.signature_of(Record) == ""
+    Record.__module__ = "anyarray_mlp.somewhere"
+    assert public_names.signature_of(Record) == "(a, b=None)"
+
+
+@pytest.mark.parametrize("package", public_names.PACKAGES)
+def test_every_public_name_and_member_is_documented(package):
+    exported = public_names.names_of(package)
     assert exported
-    for value in exported:
+    for name, value in exported.items():
         if inspect.isfunction(value) or inspect.isclass(value):
-            assert value.__doc__, value
+            assert value.__doc__, name
+        if inspect.isclass(value):
+            for member, code in public_names.members_of(value):
+                function = public_names.unwrapped(code)
+                assert not inspect.isfunction(function) or inspect.getdoc(getattr(value, member)), (
+                    f"{name}.{member}"
+                )
+
+
+def test_the_face_gathers_names_of_public_packages():
+    for name, home in anyarray_mlp.HOMES.items():
+        assert home in public_names.PACKAGES
+        assert name in public_names.names_of(home)
+
+
+def own_imports(code):
+    """(module, name) of what some code imports from this package."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("anyarray_mlp"):
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+def test_documents_and_examples_import_public_names_only():
+    public = {
+        public_names.module_name(package): {*public_names.names_of(package), *public_names.PACKAGES}
+        for package in public_names.PACKAGES
+    }
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    codes = {
+        f"{page.name}, block {number}": block
+        for page in pages
+        for number, block in enumerate(blocks(page, "python"))
+    }
+    codes |= {path.name: path.read_text() for path in (ROOT / "examples").rglob("*.py")}
+    imported = {
+        where: {f"{m}.{n}" for m, n in own_imports(code) if n not in public.get(m, ())}
+        for where, code in codes.items()
+    }
+    assert len(imported) > 20
+    assert {where: names for where, names in imported.items() if names} == {}
+
+
+def drawn():
+    """The layers and the arrows of the picture in docs/design.md."""
+    (block,) = blocks(ROOT / "docs" / "design.md", "mermaid")
+    layers = [
+        part.split() for part in re.findall(r'subgraph \w+\[" "\]\n(.*?)  end', block, re.DOTALL)
+    ]
+    return layers, re.findall(r"^  (\w+) --> (\w+)$", block, re.MULTILINE)
+
+
+def test_the_picture_of_the_architecture_is_that_of_the_contract_and_the_imports():
+    hint = "run `python -m tools` to draw it anew"
+    assert (ROOT / "docs" / "design.md").read_text() == architecture.drawn(), hint
+    layers, arrows = drawn()
+    assert layers == architecture.layers()
+    rooms = [room for layer in layers for room in layer]
+    assert sorted(rooms) == sorted(
+        {path.relative_to(ROOT / "anyarray_mlp").parts[0].removesuffix(".py") for path in modules()}
+        - {"__init__", "__main__"}
+    )
+    ways = {room: {b for a, b in arrows if a == room} for room in rooms}
+    graph = grimp.build_graph("anyarray_mlp", cache_dir=None)
+    for room in rooms:
+        true = {
+            other
+            for other in rooms
+            if other != room
+            and graph.direct_import_exists(
+                importer=f"anyarray_mlp.{room}", imported=f"anyarray_mlp.{other}", as_packages=True
+            )
+        }
+        assert ways[room] <= true <= architecture.reachable(ways, room)
+
+
+def test_arrows_that_others_imply_are_left_out():
+    arrows = {"a": {"b", "c", "d"}, "b": {"c"}, "c": set(), "d": set()}
+    assert architecture.thinned(arrows) == {"a": {"b", "d"}, "b": {"c"}, "c": set(), "d": set()}
+
+
+def test_every_room_has_tests_of_its_name():
+    names = [path.stem.removeprefix("test_") for path in (ROOT / "tests").glob("test_*.py")]
+    rooms = [room for layer in architecture.layers() for room in layer]
+    # Errors are raised by the tests of all other rooms; the suite for authors is run by `test_parity_command.py`;
+    # types are mypy's to check.
+    untested = [
+        room for room in rooms if not any(f"{name}_".startswith(f"{room}_") for name in names)
+    ]
+    assert set(untested) <= {"parity_suite", "errors", "typing"}
+
+
+def blocks(page, language):
+    """A page's fenced blocks of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
 
 
 def readme_blocks(language):
     """The README's fenced blocks of a language."""
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    return blocks(ROOT / "README.md", language)
 
 
 def test_the_readme_script_has_ten_lines_and_runs(capsys):
@@ -137,7 +255,7 @@ def test_the_readme_commands_exist():
 
 
 def test_every_linked_page_is_there():
-    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
         for link in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
             if "://" not in link:
                 assert (path.parent / link).exists(), f"{path.name} links to {link}"

@@ -295,9 +295,9 @@ def test_nothing_drawn_goes_with_a_table_drawn_with_the_same_seed(name: str) -> 
 @pytest.mark.parametrize(
     ("place", "name"),
     [
-        ("anyarray_mlp.data.splitting.bit_generator", "default_rng(s), sine with noise"),
-        ("anyarray_mlp.data.splitting.bit_generator", "PCG64, random"),
-        ("anyarray_mlp.data.shuffling.bit_generator", "default_rng(s), uniform"),
+        ("anyarray_mlp.data.sampling.bit_generator", "default_rng(s), sine with noise"),
+        ("anyarray_mlp.data.sampling.bit_generator", "PCG64, random"),
+        ("anyarray_mlp.data.sampling.bit_generator", "default_rng(s), uniform"),
         ("anyarray_mlp.streams.bit_generator", "default_rng(s), random"),
     ],
 )

@@ -178,7 +178,7 @@ class Elementary:
 
     def _polynomial(self, x: Array, *coefficients: Any) -> Array:
         """Horner's rule from the highest coefficient down, each step rounded twice."""
-        y = coefficients[0]
+        y: Array = coefficients[0]
         for c in coefficients[1:]:
             y = self.library.fence(x * y) + c
         return y

@@ -155,7 +155,7 @@ class ExactMatmul:
 
         def f(*arrays: Array) -> tuple[Array]:
             a_scale, b_scale = arrays[n : n + 2]
-            y = None
+            y: Any = None
             for k in order:
                 term = (lib.up(arrays[k]) * a_scale) * (b_scale * 2.0 ** -scheme.shifts[k])
                 y = term if y is None else term + y

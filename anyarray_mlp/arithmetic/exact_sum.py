@@ -15,9 +15,7 @@ import math
 from typing import Any
 
 from anyarray_mlp.arithmetic.library import Library, bits_for
-from anyarray_mlp.typing import Array
-
-Axes = int | tuple[int, ...] | None
+from anyarray_mlp.typing import Array, Axes
 
 
 class ExactSum:

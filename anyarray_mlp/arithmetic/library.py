@@ -1,16 +1,20 @@
 """What reproducible arithmetic asks of an array library, and the few tricks built on it.
 
 `Library` wraps a namespace of the Array API standard. Its methods take and return the library's own
-arrays. Everything asked of the library is listed in docs/reproducible.md and checked by `probe`.
+arrays. `typing.ReproducibleLibrary` names what is asked of the library; docs/reproducible.md lists what
+must be true of it, and `probe` checks that.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar, cast
 
-from anyarray_mlp.typing import Array
+from anyarray_mlp.typing import Array, ReproducibleLibrary
+
+#: What a function gives that is applied part by part: an array, or a tuple of arrays.
+Result = TypeVar("Result")
 
 # Results smaller than this are zero. Both lie a little above the range where libraries differ in
 # keeping or flushing subnormal numbers, so rounding has no part in the decision.
@@ -49,7 +53,8 @@ class Library:
         block: int = 0,
         shrink: Callable[[Array, float], Array] | None = None,
     ) -> None:
-        self.xp, self.device = xp, device
+        self.xp: ReproducibleLibrary = xp
+        self.device = device
         self.compiled, self.block, self.shrink = compiled, block, shrink
         self.float32, self.float64, self.int64 = xp.float32, xp.float64, xp.int64
         self.zero32, self.zero64 = self.constant(0.0, xp.float32), self.constant(0.0)
@@ -140,18 +145,18 @@ class Library:
 
     # ------------------------------------------------------------ blocks that fit a cache
 
-    def blocked(self, f: Callable[..., Any], *arrays: Array) -> Any:
+    def blocked(self, f: Callable[..., Result], *arrays: Array) -> Result:
         """f(*arrays) for an elementwise f of arrays of one shape, block by block."""
         xp, first = self.xp, arrays[0]
         size = math.prod(first.shape)
         if not self.block or size <= self.block:
             return f(*arrays)
         flat = [xp.reshape(a, (-1,)) for a in arrays]
-        out: list[Array] = []
+        out: list[Any] = []
         single = False
         for start in range(0, size, self.block):
             part = slice(start, min(start + self.block, size))
-            results = f(*(a[part] for a in flat))
+            results: Any = f(*(a[part] for a in flat))
             if not isinstance(results, tuple):
                 single, results = True, (results,)
             if not out:
@@ -159,9 +164,9 @@ class Library:
             for whole, r in zip(out, results, strict=True):
                 whole[part] = r
         shaped = [xp.reshape(a, first.shape) for a in out]
-        return shaped[0] if single else tuple(shaped)
+        return cast(Result, shaped[0] if single else tuple(shaped))
 
-    def by_rows(self, f: Callable[..., Any], *arrays: Array, join: str = "rows") -> Any:
+    def by_rows(self, f: Callable[..., Result], *arrays: Array, join: str = "rows") -> Result:
         """f over blocks of rows of arrays (m, n); columns (m, 1) are cut too, rows (1, n) are not.
 
         f returns a tuple of arrays. join="rows": they are parts of the results; "max" and "sum": they
@@ -172,10 +177,10 @@ class Library:
         step = max(1, self.block // max(1, width))
         if not self.block or rows <= 2 * step:
             return f(*arrays)
-        out: list[Array] = []
+        out: list[Any] = []
         for start in range(0, rows, step):
             part = slice(start, min(start + step, rows))
-            results = f(*(a[part, ...] if a.shape[0] == rows else a for a in arrays))
+            results: Any = f(*(a[part, ...] if a.shape[0] == rows else a for a in arrays))
             if join == "max":
                 out = [xp.maximum(a, r) for a, r in zip(out or results, results, strict=True)]
             elif join == "sum":
@@ -188,4 +193,4 @@ class Library:
                     ]
                 for whole, r in zip(out, results, strict=True):
                     whole[part, ...] = r
-        return tuple(out)
+        return cast(Result, tuple(out))

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from anyarray_mlp.typing import Array
+from anyarray_mlp.typing import Array, Creation, PlainLibrary, names_of
 
-CREATION = ("arange", "asarray", "empty", "eye", "full", "linspace", "ones", "zeros")
+CREATION = names_of(Creation)
 
 
 class PlainNamespace:
@@ -45,13 +45,14 @@ class PlainNamespace:
     def logistic(self, z: Array) -> Array:
         """1 / (1 + exp(-z)), without overflow."""
         limit = 88.0 if z.dtype == self.float32 else 709.0
-        t = self.exp(self.minimum(-z, limit))
+        t: Array = self.exp(self.minimum(-z, limit))
         t += 1.0
         return 1.0 / t
 
     def softplus(self, z: Array) -> Array:
         """log(1 + exp(z)), without overflow and exact for large |z|."""
-        return self.maximum(z, 0.0) + self.log1p(self.exp(-self.abs(z)))
+        a: Array = self.maximum(z, 0.0) + self.log1p(self.exp(-self.abs(z)))
+        return a
 
     def erf(self, z: Array) -> Array:
         """The error function, to a few units in the last place."""
@@ -68,7 +69,7 @@ class PlainNamespace:
 
     def affine(self, x: Array, w: Array, b: Array) -> Array:
         """x @ w + b."""
-        y = self.matmul(x, w)
+        y: Array = self.matmul(x, w)
         y += b
         return y
 
@@ -83,7 +84,8 @@ class PlainNamespace:
 
     def linear_input_gradient(self, residual: tuple[Array, Array, bool], dy: Array) -> Array:
         """The gradient with respect to x alone."""
-        return self.matmul(dy, self.matrix_transpose(residual[1]))
+        dx: Array = self.matmul(dy, self.matrix_transpose(residual[1]))
+        return dx
 
     def linear_batch_gradient(
         self, parts: list[tuple[tuple[Array, Array, bool], Array]]
@@ -140,7 +142,7 @@ CHEBYSHEV: tuple[float, ...] = (
 )
 
 
-def erf(xp: Any, x: Array) -> Array:
+def erf(xp: PlainLibrary, x: Array) -> Array:
     """The error function from exp and products only, for libraries without their own."""
     small = xp.minimum(xp.abs(x), 1.0)
     square = small * small

@@ -78,12 +78,14 @@ def library_of(f: Callable[..., Raw]) -> Callable[..., Array]:
 
 
 def rounding_to_integers() -> Property:
+    """Halves go to the even integer, on either side of zero."""
     x = np.array([0.5, 1.5, 2.5, -0.5, -1.5, 2.0**51 + 0.5, 1.25, -7.75])
     y = np.array([0.0, 2.0, 2.0, 0.0, -2.0, 2.0**51, 1.0, -8.0])
     return Property("rounding ties to even", (x,), library_of(lambda lib, x: lib.xp.round(x)), y)
 
 
 def rounding_to_float32() -> Property:
+    """Ties go to the even significand, and what is just above a tie goes up."""
     ties = 1.0 + np.array([1, 3, 5, 7]) * 2.0**-24
     x = np.concatenate([ties, ties + 2.0**-50, -ties, whole_numbers(1, 500, 45)])
     ulp = 2.0 ** (np.floor(np.log2(np.abs(x))) - 23)
@@ -95,6 +97,7 @@ def rounding_to_float32() -> Property:
 
 
 def exact_products() -> Property:
+    """Products whose sums stay below 2^53 lose nothing."""
     a = whole_numbers(2, 32 * 700, 21).reshape(32, 700)
     b = whole_numbers(3, 700 * 40, 21).reshape(700, 40)
     y = a.astype(np.int64) @ b.astype(np.int64)  # NumPy's own loop: exact
@@ -103,6 +106,7 @@ def exact_products() -> Property:
 
 
 def largest_products() -> Property:
+    """Sums that end just below 2^53: a float64 accumulator holds them, a shorter one does not."""
     a, b = np.full((4, 1024), 2.0**21), np.full((1024, 4), 2.0**22)
     b[0] -= 1.0
     y = np.full((4, 4), 2.0**53 - 2.0**21)
@@ -111,6 +115,7 @@ def largest_products() -> Property:
 
 
 def short_products() -> Property:
+    """Sums that stay below 2^24 lose nothing in float32."""
     a = whole_numbers(13, 16 * 256, 8).reshape(16, 256)
     b = whole_numbers(14, 256 * 16, 8).reshape(256, 16)
     y = (a.astype(np.int64) @ b.astype(np.int64)).astype(np.float32)
@@ -120,6 +125,7 @@ def short_products() -> Property:
 
 
 def exact_sums() -> Property:
+    """Column sums below 2^53 lose nothing."""
     x = whole_numbers(4, 4000, 40).reshape(100, 40)
     y = np.array([float(sum(int(v) for v in column)) for column in x.T])
     return Property(
@@ -128,6 +134,7 @@ def exact_sums() -> Property:
 
 
 def float32_quotients() -> Property:
+    """Quotients against exact fractions, rounded to float32."""
     a, b = whole_numbers(5, 1000, 23), np.abs(whole_numbers(6, 1000, 23)) + 1.0
     y = np.array([float(Fraction(n) / Fraction(d)) for n, d in zip(a, b, strict=True)])
     return Property(
@@ -139,6 +146,7 @@ def float32_quotients() -> Property:
 
 
 def float64_quotients() -> Property:
+    """Quotients against exact fractions, rounded to float64."""
     a = 1.0 + np.abs(whole_numbers(7, 1000, 51)) * 2.0**-52
     b = 1.0 + np.abs(whole_numbers(8, 1000, 51)) * 2.0**-52
     y = np.array([float(Fraction(n) / Fraction(d)) for n, d in zip(a, b, strict=True)])
@@ -147,6 +155,7 @@ def float64_quotients() -> Property:
 
 
 def roots() -> Property:
+    """Square roots against the integer square root."""
     x = 1.0 + np.abs(whole_numbers(9, 1000, 51)) * 2.0**-52
     # isqrt of x 2^106 has one bit more than the root, which rounds by it
     y = np.array([(isqrt(int(v * 2.0**52) << 54) + 1) // 2 * 2.0**-52 for v in x])
@@ -155,6 +164,7 @@ def roots() -> Property:
 
 
 def exponents() -> Property:
+    """The exponent is right at and just below powers of two."""
     e = np.arange(-900, 900, 7)
     x = np.concatenate([2.0**e, 2.0**e * (2.0 - 2.0**-52), 2.0**e * 1.5])
     mantissa = library_of(lambda lib, x: lib.mantissa(x)[1])
@@ -162,6 +172,7 @@ def exponents() -> Property:
 
 
 def no_contraction(dtype: type[np.floating[Any]]) -> Property:
+    """a b - c is zero if the product is rounded before the difference is taken."""
     bits = 22 if dtype is np.float32 else 51
     a = (1.0 + np.abs(whole_numbers(10, 500, bits)) * 2.0 ** -(bits + 1)).astype(dtype)
     b = (1.0 + np.abs(whole_numbers(11, 500, bits)) * 2.0 ** -(bits + 1)).astype(dtype)
@@ -172,6 +183,7 @@ def no_contraction(dtype: type[np.floating[Any]]) -> Property:
 
 
 def no_reassociation() -> Property:
+    """What rounding 1 + x loses comes back, if a compiler does not cancel the ones."""
     x = np.abs(whole_numbers(12, 500, 51)) * 2.0**-54
     whole = np.array([float(1 + Fraction(float(v))) for v in x])
     lost = np.array([float(Fraction(float(v)) - (Fraction(w) - 1)) for v, w in zip(x, whole)])  # noqa: B905
@@ -184,6 +196,7 @@ def no_reassociation() -> Property:
 
 
 def flushed_results() -> Property:
+    """Products below the smallest normal number become zero."""
     a = np.full(8, 2.0**-100, dtype=np.float32)
     b = 2.0 ** np.array([-20, -24, -25, -26, -30, -40, -50, -60])
     y = np.where(2.0**-100 * b < 2.0**-125, 0.0, 2.0**-100 * b)
@@ -194,6 +207,7 @@ def flushed_results() -> Property:
 
 
 def wrapping_integers() -> Property:
+    """Products modulo 2^32, as the hash of dropout needs them."""
     x = np.array([1, -1, 123456789, -987654321, 2**31 - 1], dtype=np.int32)
     y = [((int(v) * 0x7FEB352D + 2**31) % 2**32 - 2**31) >> 3 for v in x]
     return Property(
@@ -255,6 +269,7 @@ def sample_hash(
     to_host: Callable[[Array], Host],
     jit: Callable[[Callable[..., Any]], Callable[..., Any]],
 ) -> str:
+    """SHA-256 of what a small sample of all operations gives; one value for each dtype."""
     arrays = [asarray(a, dtype) for a in sample_inputs(dtype)]
     digest = hashlib.sha256()
     for result in jit(sample)(*arrays):

@@ -24,9 +24,10 @@ from typing import Any
 
 from anyarray_mlp.arithmetic.elementary import Elementary
 from anyarray_mlp.arithmetic.exact_matmul import ExactMatmul, Residual
-from anyarray_mlp.arithmetic.exact_sum import Axes, ExactSum
+from anyarray_mlp.arithmetic.exact_sum import ExactSum
 from anyarray_mlp.arithmetic.library import Library
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
+from anyarray_mlp.typing import Axes
 
 #: The bits that come out depend on tables, slices and the order of steps; a change of them changes this.
 VERSION = "1"

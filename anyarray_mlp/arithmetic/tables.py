@@ -43,6 +43,7 @@ def on_grid(value: int, bits: int) -> int:
 
 
 def times(a: int, b: int) -> int:
+    """The product of two fixed-point numbers."""
     return (a * b) >> FRACTION_BITS
 
 
@@ -126,6 +127,7 @@ def expm1_series(state: list[int], node: int) -> list[Series]:
 
 
 def erf_slope_at_zero() -> int:
+    """2 / sqrt(pi), in fixed point."""
     return 2 * ONE * ONE // math.isqrt(pi() * ONE)
 
 
@@ -171,11 +173,13 @@ def integer_columns(rows: list[Series], bits: int) -> list[Row]:
 
 @lru_cache(maxsize=1)
 def tanh_nodes() -> list[Series]:
+    """Taylor coefficients of tanh at 0, 1/64, ... 20."""
     return taylor_nodes(tanh_series, [0], 20 * NODES_PER_UNIT)
 
 
 @lru_cache(maxsize=1)
 def erf_nodes() -> list[Series]:
+    """Taylor coefficients of erf at 0, 1/64, ... 6."""
     return taylor_nodes(erf_series, [0, erf_slope_at_zero()], 6 * NODES_PER_UNIT)
 
 

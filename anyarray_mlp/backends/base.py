@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import ReproducibleNamespace
-from anyarray_mlp.typing import Array
+from anyarray_mlp.typing import Array, Namespace
 
 Arrays = tuple[Array, ...]
 #: State, data and per-step inputs are nests of tuples of arrays. A step maps
@@ -43,10 +43,10 @@ class Backend(ABC):
     arithmetic: str = "plain"
     flat: ClassVar[bool] = True
 
-    def __init__(self, device: str, dtype: str, xp: Any) -> None:
+    def __init__(self, device: str, dtype: str, xp: Namespace) -> None:
         self.device = device
         self.dtype = dtype
-        self.xp = xp
+        self.xp: Namespace = xp
 
     def __repr__(self) -> str:
         return f"<{self.name} backend, {self.device}, {self.dtype}>"

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
 from anyarray_mlp.backends.base import FEW_STEPS, Arrays, Backend, Run, Step
-from anyarray_mlp.typing import Array
 
 
 class CupyBackend(Backend):
@@ -30,14 +29,14 @@ class CupyBackend(Backend):
         overrides = {"erf": cupyx.scipy.special.erf, "sign": cupy.sign}
         super().__init__(device, dtype, PlainNamespace(xp, overrides=overrides))
 
-    def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Array:
+    def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Any:
         """A copy on the device."""
         import cupy
 
         with self.cuda_device:
             return cupy.asarray(np.ascontiguousarray(host, dtype=self.host_dtype(host, dtype)))
 
-    def to_host(self, array: Array) -> NDArray[Any]:
+    def to_host(self, array: Any) -> NDArray[Any]:
         """A NumPy copy; waits for the device."""
         import cupy
 
@@ -63,7 +62,7 @@ class CupyBackend(Backend):
     def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """`function` on this device."""
 
-        def on_device(*arrays: Array) -> Any:
+        def on_device(*arrays: Any) -> Any:
             with self.cuda_device:
                 return function(self.xp, *arrays)
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
 from anyarray_mlp.arithmetic.reproducible import Array as ReproducibleArray
 from anyarray_mlp.backends.base import Arrays, Backend, Run, Step
-from anyarray_mlp.typing import Array
 
 #: Values of `jax_default_matmul_precision` that leave float32 as it is.
 FULL_PRECISION = ("highest", "float32")
@@ -43,14 +42,14 @@ class JaxBackend(Backend):
             overrides["matmul"] = partial(jnp.matmul, precision="highest")
         super().__init__(device, dtype, PlainNamespace(jnp, self.jax_device, overrides))
 
-    def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Array:
+    def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Any:
         """A copy on the device; integers are int32 where x64 is off."""
         import jax
 
         copy = np.array(host, dtype=self.device_dtype(host, dtype), order="C")
         return jax.device_put(copy, self.jax_device)
 
-    def share(self, host: NDArray[Any], dtype: str | None = None) -> Array:
+    def share(self, host: NDArray[Any], dtype: str | None = None) -> Any:
         """On the CPU a JAX array over the array's memory, where it starts at a multiple of `ALIGNMENT` bytes.
 
         Elsewhere, and where it has to be converted, a copy; on the CPU only one, which JAX takes as it lies.
@@ -75,7 +74,7 @@ class JaxBackend(Backend):
         wanted: np.dtype[Any] = jax.dtypes.canonicalize_dtype(self.host_dtype(host, dtype))
         return wanted
 
-    def lend(self, host: NDArray[Any]) -> Array:
+    def lend(self, host: NDArray[Any]) -> Any:
         """A JAX array over aligned memory."""
         import jax
 
@@ -87,7 +86,7 @@ class JaxBackend(Backend):
             return False
         return not self.lies_well(host, "uint8" if host.dtype == np.uint8 else None)
 
-    def gather(self, host: NDArray[Any], index: NDArray[Any], dtype: str | None = None) -> Array:
+    def gather(self, host: NDArray[Any], index: NDArray[Any], dtype: str | None = None) -> Any:
         """The rows, on the CPU written where JAX can use them as they lie."""
         if index.size and not (index.min() >= 0 and index.max() < len(host)):
             raise IndexError(f"Rows {index.min()} to {index.max()} of {len(host)} were asked for.")
@@ -98,7 +97,7 @@ class JaxBackend(Backend):
         np.take(host, index, axis=0, out=rows, mode="clip")
         return self.lend(rows)
 
-    def to_host(self, array: Array) -> NDArray[Any]:
+    def to_host(self, array: Any) -> NDArray[Any]:
         """A NumPy array, writable."""
         return np.array(array)
 

@@ -14,7 +14,6 @@ from anyarray_mlp.arithmetic.plain import CREATION, PlainNamespace
 from anyarray_mlp.backends.base import Backend
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import BackendUnavailableError, UsageError, in_a_line
-from anyarray_mlp.typing import Array
 
 
 class NamespaceBackend(Backend):
@@ -53,13 +52,13 @@ class NamespaceBackend(Backend):
                 f"({in_a_line(error)}): give them one of the two, as results are compared on the host."
             ) from error
 
-    def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Array:
+    def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Any:
         """A copy on the default device."""
         wanted = self.host_dtype(host, dtype)
         copy = np.array(host, dtype=wanted, order="C")
         return self.xp.asarray(copy, dtype=getattr(self.xp, wanted.name))
 
-    def to_host(self, array: Array) -> NDArray[Any]:
+    def to_host(self, array: Any) -> NDArray[Any]:
         """A NumPy array, through DLPack where the arrays have it, else through NumPy's own conversion."""
         try:
             return np.from_dlpack(array)

@@ -12,7 +12,7 @@ from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.backends.base import FEW_STEPS, Backend, Run, Step
 from anyarray_mlp.backends.replay.binding import Replay, ReplayedCall
 from anyarray_mlp.backends.replay.numpy_library import NumpyLibrary
-from anyarray_mlp.typing import Array
+from anyarray_mlp.typing import Host
 
 
 class NumpyBackend(Backend):
@@ -25,15 +25,15 @@ class NumpyBackend(Backend):
             device, dtype, PlainNamespace(np, overrides={"erf": erf, "matmul": matmul})
         )
 
-    def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Array:
+    def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Host:
         """A contiguous copy."""
         return np.array(host, dtype=self.host_dtype(host, dtype), order="C")
 
-    def share(self, host: NDArray[Any], dtype: str | None = None) -> Array:
+    def share(self, host: NDArray[Any], dtype: str | None = None) -> Host:
         """The array itself, unless it has to be converted."""
         return host if self.fits(host, dtype) else self.asarray(host, dtype)
 
-    def to_host(self, array: Array) -> NDArray[Any]:
+    def to_host(self, array: Any) -> NDArray[Any]:
         """The array itself."""
         return np.asarray(array)
 
@@ -51,7 +51,7 @@ class NumpyBackend(Backend):
         return ReplayedCall(function, self.xp, NumpyLibrary())
 
 
-def erf(z: Array) -> Array:
+def erf(z: Host) -> Any:
     """SciPy's error function, loaded when a network first asks for it."""
     from scipy.special import erf
 
@@ -59,7 +59,7 @@ def erf(z: Array) -> Array:
 
 
 @np.errstate(all="ignore")
-def matmul(a: Array, b: Array) -> Array:
+def matmul(a: Host, b: Host) -> Any:
     """`np.dot` of matrices: the same product with half the overhead.
 
     NumPy's warnings are off: a BLAS may set the processor's floating-point flags while every number is

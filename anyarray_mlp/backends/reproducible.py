@@ -13,7 +13,6 @@ from anyarray_mlp.arithmetic import VERSION
 from anyarray_mlp.arithmetic.probe import probe
 from anyarray_mlp.arithmetic.reproducible import unwrap
 from anyarray_mlp.backends.base import Backend, Run, Step
-from anyarray_mlp.typing import Array
 
 #: (backend, library, device, dtype, slices) that this process has found to keep the promises.
 PROBED: set[tuple[type[Backend], str, str, str, int]] = set()
@@ -28,24 +27,26 @@ class ReproducibleBackend(Backend):
 
     def __init__(self, plain: Backend, slices: int = 2) -> None:
         self.plain = copy.copy(plain)
-        self.plain.xp = plain.reproducible_namespace(slices)
-        super().__init__(plain.device, plain.dtype, self.plain.xp)
+        # A `Namespace` of its own arrays alone.
+        xp: Any = plain.reproducible_namespace(slices)
+        self.plain.xp = xp
+        super().__init__(plain.device, plain.dtype, xp)
         self.name, self.flat = plain.name, plain.flat  # type: ignore[misc]
         self.arithmetic = f"reproducible {VERSION}" + (", fast" if slices == 1 else "")
 
         key = (type(plain), plain.name, plain.device, plain.dtype, slices)
         if key not in PROBED:
-            probe(self.xp, self.dtype, self.asarray, self.to_host, self.jit)
+            probe(xp, self.dtype, self.asarray, self.to_host, self.jit)
             PROBED.add(key)
 
     def __repr__(self) -> str:
         return f"<{self.name} backend, {self.device}, {self.dtype}, {self.arithmetic}>"
 
-    def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Array:
+    def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Any:
         """A copy on the device, values too small to be kept everywhere set to zero."""
         return self.xp.asarray(self.plain.asarray(host, dtype))
 
-    def to_host(self, array: Array) -> NDArray[Any]:
+    def to_host(self, array: Any) -> NDArray[Any]:
         """A NumPy array."""
         return self.plain.to_host(unwrap(array))
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.backends.base import Backend
-from anyarray_mlp.typing import Array
 
 
 class StrictBackend(Backend):
@@ -23,11 +22,11 @@ class StrictBackend(Backend):
         self.strict_device = xp.Device("CPU_DEVICE" if device == "cpu" else device)
         super().__init__(device, dtype, PlainNamespace(xp, self.strict_device))
 
-    def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Array:
+    def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Any:
         """A copy on the device."""
         return self.xp.asarray(np.array(host, dtype=self.host_dtype(host, dtype), order="C"))
 
-    def to_host(self, array: Array) -> NDArray[Any]:
+    def to_host(self, array: Any) -> NDArray[Any]:
         """A NumPy copy, by way of the library's CPU device."""
         import array_api_strict as xp
 

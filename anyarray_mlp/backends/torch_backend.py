@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
 from anyarray_mlp.backends.base import Backend, Run, Step
 from anyarray_mlp.backends.replay.binding import Replay, ReplayedCall
-from anyarray_mlp.typing import Array
 
 
 class TorchBackend(Backend):
@@ -28,7 +27,7 @@ class TorchBackend(Backend):
         overrides = {"logistic": torch.sigmoid, "erf": torch.special.erf, "affine": affine}
         super().__init__(device, dtype, PlainNamespace(xp, self.torch_device, overrides))
 
-    def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Array:
+    def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Any:
         """A copy on the device."""
         import torch
 
@@ -36,7 +35,7 @@ class TorchBackend(Backend):
             np.ascontiguousarray(host, dtype=self.host_dtype(host, dtype)), device=self.torch_device
         )
 
-    def share(self, host: NDArray[Any], dtype: str | None = None) -> Array:
+    def share(self, host: NDArray[Any], dtype: str | None = None) -> Any:
         """On the CPU a tensor over the array's memory, unless it has to be converted."""
         if self.torch_device.type != "cpu" or not self.fits(host, dtype):
             return self.asarray(host, dtype)
@@ -44,7 +43,7 @@ class TorchBackend(Backend):
 
         return torch.from_numpy(host if host.flags.writeable else np.asarray(Writable(host)))
 
-    def to_host(self, array: Array) -> NDArray[Any]:
+    def to_host(self, array: Any) -> NDArray[Any]:
         """A NumPy array; on the CPU it shares memory."""
         return np.asarray(array.cpu().numpy())
 
@@ -121,7 +120,7 @@ class Writable:
         self.__array_interface__ = host.__array_interface__ | {"data": (host.ctypes.data, False)}
 
 
-def affine(x: Array, w: Array, b: Array) -> Array:
+def affine(x: Any, w: Any, b: Any) -> Any:
     """x @ w + b in one call."""
     import torch
 

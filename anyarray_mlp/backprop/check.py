@@ -1,149 +1,27 @@
-"""`check_backprop`: say what is wrong with somebody's own backprop, and where.
+"""`check_backprop` and `check_file`: say what is wrong with a hand-written backprop, and where.
 
-The user's loss is differentiated numerically, their forward pass is reproduced on a reference
-network, and where their gradient differs from the right one, the fewest planted mistakes that
-reproduce it are named.
+The user's loss is differentiated numerically, and their forward pass is reproduced on a reference network. If their
+gradient differs from the right one, the fewest planted mistakes that reproduce it are named.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import json
 import os
 import sys
-import time
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
-import numpy as np
-
-from anyarray_mlp import streams
-from anyarray_mlp.backprop.checks.forward import forward_findings
-from anyarray_mlp.backprop.checks.gradient import CONSTANTS, Judge, judge_by_numbers
-from anyarray_mlp.backprop.checks.memory import gradient_memory, step_memory
-from anyarray_mlp.backprop.checks.mini_batches import drawn_batch, fixed_batch
-from anyarray_mlp.backprop.checks.numerical import Slopes, numerical_slopes
-from anyarray_mlp.backprop.checks.randomness import random_backward, random_forward, random_numbers
-from anyarray_mlp.backprop.checks.update import (
-    SLOW_RATE,
-    Observation,
-    StepObserver,
-    changes_more,
-    observe_gradients,
-    starts_afresh,
-)
-from anyarray_mlp.backprop.reference.catalogue import CATALOGUE, BackpropFinding
-from anyarray_mlp.backprop.reference.network import LOSSES
-from anyarray_mlp.backprop.reference.planting import Explanation, Planted, fit_factor, usual_scales
-from anyarray_mlp.backprop.understanding import Understanding
+from anyarray_mlp.backprop.report import BackpropReport
+from anyarray_mlp.backprop.run import Check
 from anyarray_mlp.backprop.user.adapter import Adapter
-from anyarray_mlp.backprop.user.calling import quiet, role_of
+from anyarray_mlp.backprop.user.calling import quiet
 from anyarray_mlp.backprop.user.network import UserNetwork
-from anyarray_mlp.backprop.user.samples import as_samples, outputs_of
-from anyarray_mlp.backprop.user.source_lines import (
-    SourceLine,
-    backward_lines,
-    executed_lines,
-    gradient_hints,
-    is_checkers,
-    is_own,
-    likely_line,
-)
+from anyarray_mlp.backprop.user.source_lines import is_checkers, is_own
 from anyarray_mlp.checking.options import refuse_unknown, with_known_options
 from anyarray_mlp.checking.values import check_path
-from anyarray_mlp.errors import SEVERITIES, AnyArrayMLPError, StorageError, UsageError
-from anyarray_mlp.typing import Host
-
-NUMERICAL_SECONDS = 1.5
-IN_FORWARD = frozenset(
-    [
-        "softmax_over_batch",
-        "batch_coupled",
-        "rows_do_not_sum_to_one",
-        "bias_missing",
-        "max_over_batch",
-        "overflow",
-        "constant_output",
-    ]
-)
-WHOLE = frozenset([*CONSTANTS, "wrong_scale"])
-# Where only a weight or a bias has these, its own gradient's line is meant.
-OF_ONE_GRADIENT = frozenset([*WHOLE, "transposed"])
-IN_LOSS = frozenset(["log_of_zero", "loss_reported_differs", "softmax_twice"])
-
-
-@dataclass(frozen=True)
-class BackpropReport:
-    """What `check_backprop` found.
-
-    `findings` are alarms, the most telling first; `notes` are remarks that need no action;
-    `understood` says what the network was taken for; `gradients` compares each parameter with the
-    loss's numerical gradient.
-    """
-
-    findings: tuple[BackpropFinding, ...]
-    notes: tuple[BackpropFinding, ...] = ()
-    understood: dict[str, Any] = field(default_factory=dict)
-    gradients: tuple[dict[str, Any], ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """True where nothing is wrong."""
-        return not self.findings
-
-    @property
-    def causes(self) -> tuple[str, ...]:
-        """The causes found, the most telling first."""
-        return tuple(dict.fromkeys(finding.cause for finding in self.findings))
-
-    def to_json(self) -> str:
-        """The report as JSON text."""
-        told = {
-            "ok": self.ok,
-            "findings": [f.to_dict() for f in self.findings],
-            "notes": [f.to_dict() for f in self.notes],
-            "understood": self.understood,
-            "gradients": list(self.gradients),
-        }
-        return json.dumps(plain(told), indent=2, allow_nan=False)
-
-    def __str__(self) -> str:
-        lines = []
-        if self.understood:
-            parts = [f"{key} {value}" for key, value in self.understood.items()]
-            lines.append("taken as: " + "; ".join(parts))
-        if self.ok and any(note.cause == "random_numbers" for note in self.notes):
-            lines.append("not checked: the gradients change with the random numbers drawn")
-        elif self.ok:
-            lines.append("no mistake found: the gradients are those of the loss")
-        else:
-            number = len(self.findings)
-            if all(finding.severity == "warning" for finding in self.findings):
-                lines.append(f"no error found, {number} warning{'s' if number > 1 else ''}:")
-            elif number > 1:
-                lines.append(f"{number} things wrong, the most telling first:")
-            else:
-                lines.append("1 thing wrong:")
-        for index, finding in enumerate(self.findings, 1):
-            lines += ["", f"{index}. {finding}"]
-        for finding in self.notes:
-            lines += ["", str(finding)]
-        return "\n".join(lines)
-
-
-def plain(value: Any) -> Any:
-    """Values that JSON can hold; numbers that are not finite become text."""
-    if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    if isinstance(value, (bool, str, int)) or value is None:
-        return value
-    number = float(value)
-    return number if np.isfinite(number) else str(number)
+from anyarray_mlp.errors import AnyArrayMLPError, StorageError, UsageError
 
 
 @with_known_options
@@ -163,14 +41,14 @@ def check_backprop(
 
     Returns
     -------
-    A report; `report.ok` is False where something is wrong, `print(report)` says what.
+    A report; `report.ok` is False if something is wrong, and `print(report)` says what.
 
     Raises
     ------
     UsageError
-        Where the description does not lead to the weights or to functions that can be called.
+        If the description does not lead to the weights or to functions that can be called.
     DataError
-        Where x and y do not go together or with the network.
+        If x and y do not fit together or do not fit the network.
     """
     told = [each.name for each in fields(Adapter) if each.name not in ("network", "x", "y")]
     refuse_unknown("check_backprop", description, told)
@@ -181,7 +59,7 @@ def check_backprop(
     x = adapter.x if x is None else x
     y = adapter.y if y is None else y
     if x is None or y is None:
-        raise UsageError("x and y are needed: some samples and their targets")
+        raise UsageError("x and y are needed: give some samples and their targets")
     user = UserNetwork(adapter)
     try:
         return Check(user, x, y).run()
@@ -192,15 +70,15 @@ def check_backprop(
         if place is None:
             raise
         raise UsageError(
-            f"{place}: the network's own code raised {type(error).__name__}: {error}; mend that first, "
-            "or say samples='rows', 'columns' or 'single' where it got samples in another layout"
+            f"{place}: the network's own code raised {type(error).__name__}: {error}; fix that first, or give "
+            "samples='rows', 'columns' or 'single' if it was called with samples in the wrong layout"
         ) from error
     finally:
         user.restore()
 
 
 def place_in_own_code(error: BaseException) -> str | None:
-    """ "file:line" of the user's code that an error came from, None where none is on the way."""
+    """ "file:line" of the user's code that an error came from; None if it did not."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if is_own(frame.filename)]
     inside = (
@@ -223,14 +101,14 @@ def check_file(path: str | os.PathLike[str]) -> BackpropReport:
     Raises
     ------
     StorageError
-        Where the file cannot be read.
+        If the file cannot be read.
     UsageError
-        Where it fails to run or defines none of these.
+        If it fails to run or defines none of these.
     """
     check_path("path", path)
     name = os.fspath(path)
     if not os.path.isfile(name):
-        raise StorageError(f"{name}: no such file; give the Python file that holds the network")
+        raise StorageError(f"{name}: no such file; give the Python file that contains the network")
     spec = importlib.util.spec_from_file_location("checked_network", name)
     if spec is None or spec.loader is None:
         raise UsageError(f"{name}: not a Python file; give one that ends in .py")
@@ -250,448 +128,23 @@ def check_file(path: str | os.PathLike[str]) -> BackpropReport:
         except AnyArrayMLPError:
             raise
         except SystemExit:
-            # A script may end like this with its ADAPTER defined.
+            # A script may end like this after defining ADAPTER.
             found = getattr(module, "ADAPTER", None)
             if found is None:
                 raise UsageError(
-                    f"{name}: ends with sys.exit() before it defines ADAPTER; define it before, or put "
-                    "what a run does under if __name__ == '__main__'"
+                    f"{name}: calls sys.exit() before it defines ADAPTER; define ADAPTER first, or put the rest under "
+                    "if __name__ == '__main__'"
                 ) from None
         except Exception as error:
             raise UsageError(
-                f"{name}: running it raised {type(error).__name__}: {error}; mend that first"
+                f"{name}: running it raised {type(error).__name__}: {error}; fix that first"
             ) from error
         if not isinstance(found, Adapter):
             raise UsageError(
-                f"{name}: defines no ADAPTER, adapter() or network() that gives an Adapter; add "
+                f"{name}: defines no ADAPTER, and no adapter() or network() that returns an Adapter; add "
                 "ADAPTER = Adapter(network=..., x=..., y=..., ...)"
             )
         return check_backprop(found)
     finally:
         sys.path.remove(folder)
         sys.modules.pop("checked_network", None)
-
-
-class Check:
-    """One run of the checks; the steps in the order of `run`."""
-
-    def __init__(self, user: UserNetwork, x: Any, y: Any) -> None:
-        self.user = user
-        self.x, self.y = x, y
-        self.known = Understanding(user, x, y)
-        self.findings = list(self.known.findings)
-        self.explanation: Explanation | None = None
-        self.traces: dict[str, list[SourceLine]] = {}
-        self.slopes = self.numerical()
-
-    def run(self) -> BackpropReport:
-        if self.user.train_step is not None and starts_afresh(self.known):
-            raise UsageError(
-                "train_step makes weights of its own: it ends on the same ones whatever it starts "
-                "from; give what one turn of its loop does with the weights of the network"
-            )
-        self.add(random_forward(self.known))
-        if not self.has("random_numbers"):
-            self.add(forward_findings(self.known))
-            self.add(random_backward(self.known))
-        if self.has("random_numbers"):
-            return self.report([])
-        batch = drawn_batch(self.known) if self.user.train_step is not None else None
-        if batch == 0:
-            self.add([random_numbers("train_step")])
-            return self.report([])
-        if batch is not None and batch > 1:
-            return self.run_on(batch)
-        if self.user.gradients is not None:
-            self.check_gradients()
-        if self.user.train_step is not None:
-            batch = self.check_step(by_rows=batch == 1)
-            if batch is not None:
-                return self.run_on(batch)
-        rows = self.check_numbers()
-        return self.report(rows)
-
-    def run_on(self, batch: int) -> BackpropReport:
-        """The checks on the first samples alone: as many as a step takes for one update."""
-        few = as_samples(self.x, self.y, self.known.samples.layout).some(list(range(batch)))
-        self.user.adapter = replace(self.user.adapter, samples=few.layout)
-        check = Check(self.user, few.x, few.y)
-        number = f"{self.known.samples.count} rows are taken {batch} at a time"
-        check.add([BackpropFinding("mini_batches", detail=number, severity="note")])
-        return check.run()
-
-    def has(self, *causes: str) -> bool:
-        return any(finding.cause in causes for finding in self.findings)
-
-    def judge(self, seen: Observation) -> None:
-        """Compare what was seen with the right gradient and name what differs."""
-        bad = [
-            parameter
-            for parameter, array in zip(self.user.parameters, seen.arrays, strict=True)
-            if array is not None and not np.isfinite(array).all()
-        ]
-        if bad:
-            layers = tuple(sorted({parameter.layer + 1 for parameter in bad}))
-            kinds = ", ".join(dict.fromkeys(parameter.kind for parameter in bad))
-            self.add([BackpropFinding("gradient_not_finite", layers, kinds)])
-            return
-        unknown_loss = self.user.loss is not None and self.known.loss is None
-        by_numbers: list[BackpropFinding] = []
-        if self.slopes is not None and (unknown_loss or self.known.structure is None):
-            by_numbers = judge_by_numbers(self.known, seen, self.slopes)
-            if not by_numbers:
-                return
-        if self.known.structure is not None:
-            verdict = Judge(self.known, seen).judge()
-            if not by_numbers or not verdict.explanation.unmatched:
-                self.explanation = verdict.explanation
-                self.add(verdict.findings)
-                return
-        if self.slopes is None:
-            raise UsageError(
-                "the forward pass is no known chain of dense layers, and no loss is given to "
-                "differentiate; give loss=..., or activations=[...] (names or functions)"
-            )
-        self.add(by_numbers)
-
-    def check_gradients(self) -> None:
-        seen = observe_gradients(self.known)
-        self.judge(seen)
-        if self.has("gradient_not_finite"):
-            return
-        self.user.write(self.known.values)
-        self.add(gradient_memory(self.user, self.known.samples, self.known.tolerance))
-
-    def check_step(self, by_rows: bool) -> int | None:
-        """Judge what a step does; the rows of an update, where a step turns out to make several."""
-        observer = StepObserver(self.known, by_rows)
-        seen = observer.observe()
-        self.add(list(seen.findings))
-        before = list(self.findings)
-        if not seen.adaptive:
-            self.judge(seen)
-        new = [finding for finding in self.findings if finding not in before]
-        if any(finding.cause == "unexplained" for finding in new) and not by_rows:
-            batch = fixed_batch(self.known)
-            if batch is not None:
-                return batch
-        if self.has("unexplained") and (
-            self.judge_again(seen, before) or self.judge_slowly(before)
-        ):
-            return None
-        if self.user.gradients is not None and not seen.adaptive:
-            self.merge_update(before)
-        if self.known.structure is not None and changes_more(self.known):
-            raise UsageError(
-                "a step changes more of the network than the weights and biases named: what it leaves "
-                "gives another output than they do; name all of them, biases too"
-            )
-        self.user.write(self.known.values)
-        if seen.adaptive or self.has("label_shape_broadcast", "gradient_not_finite"):
-            return None
-        rate = None
-        if self.user.rate_is_free:
-            rate = 0.05 if self.known.single else 0.01
-        with contextlib.suppress(ValueError, IndexError):
-            samples = self.known.samples.some([0]) if by_rows else self.known.samples
-            memory, momentum = step_memory(self.user, samples, rate, seen.tolerance)
-            self.add(memory)
-            self.judge_momentum(momentum, memory)
-        return None
-
-    def judge_again(self, seen: Observation, before: list[BackpropFinding]) -> bool:
-        """A step that nothing explains: is it a pass over rows, or does it need a forward pass?"""
-        unexplained = list(self.findings)
-        observer = StepObserver(self.known)
-        if not seen.one_by_one and observer.is_pass_over_rows():
-            self.findings = list(before)
-            self.judge(StepObserver(self.known, by_rows=True).observe())
-            if not self.has("unexplained"):
-                return True
-        self.findings = list(before)
-        self.user.primed = True
-        try:
-            self.judge(observer.observe())
-        finally:
-            self.user.primed = False
-        if self.has("unexplained"):
-            self.findings = unexplained
-            return False
-        detail = "the step is right only after forward was called with this batch and these weights"
-        self.findings.append(BackpropFinding("stale_activations", detail=detail))
-        return True
-
-    def judge_slowly(self, before: list[BackpropFinding]) -> bool:
-        """Does a call make several updates? At a tiny learning rate they add up to one."""
-        if not self.user.rate_is_free:
-            self.refuse_loop()
-            return False
-        if self.known.single:
-            return False
-        unexplained = self.findings
-        self.findings = list(before)
-        self.judge(StepObserver(self.known, rate=SLOW_RATE).observe())
-        times = self.whole_factor()
-        if self.has("unexplained") or times < 1.5:
-            self.findings = unexplained
-            return False
-        self.drop_whole_factors()
-        detail = f"one call makes {times:.4g} updates" if abs(times - round(times)) < 0.01 else ""
-        self.add([BackpropFinding("several_updates", detail=detail, severity="note")])
-        return True
-
-    def refuse_loop(self) -> None:
-        """Raise where a step has a loop over epochs that nothing from outside can shorten."""
-        step = self.user.train_step
-        if step is None or step.takes("epochs") or self.user.loop_counts:
-            return
-        names = getattr(getattr(step.function, "__code__", None), "co_varnames", ())
-        loops = [name for name in names if "epochs" in role_of(name)]
-        if loops:
-            raise UsageError(
-                f"train_step goes round a loop of its own ({', '.join(loops)}) and cannot be compared "
-                "with one update; give what one turn does, or let it take the number of epochs"
-            )
-
-    def merge_update(self, before: list[BackpropFinding]) -> None:
-        """Gradients and updates were both seen: what do they say together?"""
-        new = [f for f in self.findings if f not in before]
-        old_signs = [f for f in before if f.cause == "sign_flipped"]
-        new_signs = [f for f in new if f.cause == "sign_flipped"]
-        if old_signs and not new_signs:
-            for sign in old_signs:
-                self.findings.remove(sign)
-                self.findings.append(replace(sign, cause="sign_flipped_twice", severity="warning"))
-        known = {f.cause for f in before}
-        for finding in new:
-            if finding.cause in known and finding in self.findings:
-                self.findings.remove(finding)
-
-    def judge_momentum(self, momentum: float | None, memory: list[BackpropFinding]) -> None:
-        """A first step longer or shorter by the momentum: proper forms are no mistake."""
-        told = self.user.adapter.momentum
-        factor = self.whole_factor()
-        scales = [f for f in self.findings if f.cause == "wrong_scale"]
-        if momentum is not None:
-            averaged = self.is_scale(factor / (1 - momentum))
-            if factor != 1 and (averaged or self.is_nesterov(factor, momentum)):
-                self.drop_whole_factors()
-        elif scales and not memory and told is not None and self.is_scale(factor / (1 + told)):
-            self.drop_whole_factors()
-            detail = f"the present gradient is multiplied with 1 + momentum = {1 + told:.3g}"
-            self.findings.append(
-                BackpropFinding(
-                    "momentum_misapplied", scales[0].layers, "update", detail, scales[0].evidence
-                )
-            )
-        unused = told is not None and told > 0 and momentum is None and not memory
-        if unused and not self.has("momentum_misapplied"):
-            detail = f"momentum {told:g} is told, but no step adds anything of the one before"
-            self.findings.append(BackpropFinding("momentum_misapplied", detail=detail))
-
-    def whole_factors(self) -> list[Planted]:
-        """The constants by which the whole gradient is too long or too short."""
-        if self.explanation is None:
-            return []
-        return [
-            one
-            for one in self.explanation.planted
-            if one.cause in WHOLE and one.layer == self.user.depth - 1 and one.where == "delta"
-        ]
-
-    def whole_factor(self) -> float:
-        """Their product."""
-        return float(np.prod([one.factor for one in self.whole_factors()]))
-
-    def drop_whole_factors(self) -> None:
-        """Forget the findings that are about the whole gradient's length only."""
-        whole = self.whole_factors()
-        planted = () if self.explanation is None else self.explanation.planted
-        others = {one.cause for one in planted if one not in whole}
-        gone = {one.cause for one in whole} - others
-        self.findings = [finding for finding in self.findings if finding.cause not in gone]
-
-    def is_scale(self, factor: float) -> bool:
-        """Is the whole gradient, longer by this factor than explained, of a usual length?"""
-        if self.known.loss is not None or self.explanation is None:
-            return abs(factor - 1) < 0.03
-        n, k = self.known.targets.shape
-        scale = factor * self.explanation.scale
-        return any(abs(scale / usual - 1) < 0.03 for usual in usual_scales(n, k))
-
-    def is_nesterov(self, factor: float, share: float) -> bool:
-        """-mu v_before + (1 + mu) v: the first step is 1 + mu long, mu^2 / (1 + mu) of it stays."""
-        mu = (share + np.sqrt(share * share + 4 * share)) / 2
-        return self.is_scale(factor / (1 + mu))
-
-    # ---- the numerical gradient ------------------------------------------------------------------
-
-    def loss_function(self) -> Callable[[Sequence[Host]], float] | None:
-        """The loss of the user's forward pass as a function of their parameters."""
-        known = self.known
-        if self.user.loss is not None:
-
-            def told(values: Sequence[Host]) -> float:
-                self.user.write(values)
-                return float(known.user_loss(known.loss_samples)[0])
-
-            return told
-        if known.named is None:
-            return None
-        loss = LOSSES[known.named]
-
-        def named(values: Sequence[Host]) -> float:
-            self.user.write(values)
-            return loss.value(outputs_of(self.user, known.samples), known.targets)
-
-        return named
-
-    def numerical(self) -> Slopes | None:
-        """Numerical slopes of the loss at the probe weights, as many as the time allows."""
-        loss = self.loss_function()
-        if loss is None:
-            return None
-        start = time.perf_counter()
-        loss(self.known.values)
-        each = max(time.perf_counter() - start, 1e-6)
-        entries = int(NUMERICAL_SECONDS / (8 * each * len(self.known.values)))
-        rng = streams.generator("slope sample", 0)
-        found = numerical_slopes(loss, self.known.values, min(max(entries, 4), 40), rng)
-        self.user.write(self.known.values)
-        return found
-
-    def check_numbers(self) -> list[dict[str, Any]]:
-        """Hold the numerical gradient against the reference's: a row of figures per parameter."""
-        known = self.known
-        if self.slopes is None or self.explanation is None:
-            return []
-        if self.has("softmax_over_batch", "batch_coupled"):
-            return []
-        reference = known.loss.loss if known.loss is not None else self.explanation.loss
-        scale = known.loss.scale if known.loss is not None else 1.0
-        right = known.right_gradients(scale, reference)
-        rows = []
-        differs = False
-        for parameter, (index, slope, error) in zip(self.user.parameters, self.slopes, strict=True):
-            truth = known.in_user_shape(parameter.layer, parameter.kind, right)
-            smooth = error <= 0.05 * max(float(np.abs(slope).max()), 1e-12)
-            if truth is None or not smooth.any():
-                continue
-            exact, slope = truth.ravel()[index][smooth], slope[smooth]
-            factor, misfit = fit_factor(slope, exact)
-            if np.abs(exact).max() < 1e-9 and np.abs(slope).max() < 1e-6:
-                factor, misfit = 1.0, 0.0
-            differs |= factor <= 0 or misfit > (0.05 if known.single else 1e-3)
-            rows.append(
-                {
-                    "parameter": str(parameter.path),
-                    "layer": parameter.layer + 1,
-                    "entries": len(slope),
-                    "ratio of numerical to reference": factor,
-                    "relative difference": misfit,
-                }
-            )
-        if differs and self.user.loss is not None and known.loss is None:
-            trained = self.explanation.loss.formula
-            detail = f"the numerical gradient of the loss reported is not that of {trained}"
-            if not self.explanation.unmatched and not self.has("loss_reported_differs"):
-                self.add([BackpropFinding("loss_reported_differs", detail=detail)])
-        return rows
-
-    # ---- the report ------------------------------------------------------------------------------
-
-    def add(self, findings: list[BackpropFinding]) -> None:
-        """Add findings; those of one cause and detail are put together."""
-        for new in findings:
-            for index, old in enumerate(self.findings):
-                if old.cause == new.cause and old.where == new.where:
-                    layers = tuple(sorted({*old.layers, *new.layers}))
-                    self.findings[index] = replace(old, layers=layers)
-                    break
-            else:
-                self.findings.append(new)
-
-    def report(self, rows: list[dict[str, Any]]) -> BackpropReport:
-        findings = [replace(f, samples=self.known.samples.lie) for f in self.without_consequences()]
-        findings = [self.located(finding) for finding in findings]
-        findings.sort(key=lambda f: (SEVERITIES.index(f.severity), CATALOGUE[f.cause].rank))
-        alarms = tuple(f for f in findings if f.severity != "note")
-        notes = tuple(f for f in findings if f.severity == "note")
-        return BackpropReport(alarms, notes, self.understood(), tuple(rows))
-
-    def understood(self) -> dict[str, Any]:
-        """What the network was taken for, with the loss that its gradients were held against."""
-        told = self.known.summary()
-        if self.user.loss is None and self.explanation is not None:
-            why = "its factor left open" if self.known.named else "none was given"
-            told["loss"] = f"{self.explanation.loss.name} ({why})"
-        return told
-
-    def without_consequences(self) -> list[BackpropFinding]:
-        """Leave out what follows from another finding."""
-        causes = {f.cause for f in self.findings}
-        left = list(self.findings)
-        if causes & {"softmax_over_batch", "label_shape_broadcast"}:
-            left = [
-                f for f in left if f.cause not in ("unexplained", "wrong_scale", "max_over_batch")
-            ]
-        if any(f.cause == "constant_output" and f.severity == "error" for f in left):
-            left = [f for f in left if f.cause == "constant_output"]
-        if "momentum_misapplied" in causes:
-            late = ("weights_not_updated", "bias_not_updated")
-            every = {p.layer + 1 for p in self.user.parameters}
-            left = [f for f in left if f.cause not in late or set(f.layers) != every]
-        if self.known.softmax_twice():
-            left = [f for f in left if f.cause != "loss_reported_differs"]
-            wrong = len(left) < len(self.findings)
-            left.append(BackpropFinding("softmax_twice", severity="error" if wrong else "warning"))
-        return left
-
-    def located(self, finding: BackpropFinding) -> BackpropFinding:
-        """With the line of the user's source that is likely meant."""
-        if finding.cause in ("targets_out_of_reach", "weights_not_finite"):
-            return finding
-        names = tuple(
-            str(p.path).split(".")[-1]
-            for p in self.user.parameters
-            if p.layer + 1 in finding.layers and (p.kind in finding.where or not finding.where)
-        )
-        hints = CATALOGUE[finding.cause].hints
-        if finding.only_of and finding.cause in OF_ONE_GRADIENT:
-            hints = (*gradient_hints(names), *hints)
-        line = likely_line(self.lines_of(finding), hints, names, finding.layer)
-        return finding if line is None else replace(finding, location=line.place, line=line.text)
-
-    def lines_of(self, finding: BackpropFinding) -> list[SourceLine]:
-        """The executed lines among which a mistake is to be looked for."""
-        kept = self.executed
-        if finding.cause == "random_numbers":
-            return kept(finding.where)
-        if finding.cause in IN_FORWARD:
-            return kept("forward")
-        if finding.cause in IN_LOSS and self.user.loss is not None:
-            own = [line for line in kept("loss") if line not in kept("forward")]
-            return own or kept("loss")
-        in_update = "update" in finding.where or self.user.gradients is None
-        source = "train_step" if in_update else "gradients"
-        if finding.cause == "label_shape_broadcast" and "loss" in finding.detail:
-            source = "loss"
-        passed = kept("forward") if self.user.loss is None else [*kept("forward"), *kept("loss")]
-        return backward_lines(kept(source), passed)
-
-    def executed(self, name: str) -> list[SourceLine]:
-        """The lines that one of the user's functions executes."""
-        if name not in self.traces:
-            known, user = self.known, self.user
-            x, y = known.samples.x, known.samples.y
-            if known.samples.layout == "single":
-                x, y = known.samples.one(0)
-            calls: dict[str, Callable[[], Any]] = {
-                "forward": lambda: user.output(x),
-                "loss": lambda: user.one_loss(x, y),
-                "gradients": lambda: user.raw_gradients(x, y),
-                "train_step": lambda: user.step(x, y, None),
-            }
-            user.write(known.values)
-            self.traces[name] = executed_lines(calls[name])
-        return self.traces[name]

@@ -1,4 +1,4 @@
-"""Understand a user's network: its layout, its structure, its loss; and choose where to probe it."""
+"""Understand a user's network: its layout, structure and loss; and choose the weights to probe it at."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ PROBES = 12
 
 
 class Understanding:
-    """What a user's network was taken for, at one set of random probe weights.
+    """How a user's network was understood, at one set of random probe weights.
 
     Attributes
     ----------
     samples, loss_samples
-        The user's samples for gradients and steps, and for the loss; the labels in the output's
-        shape where the user's own would broadcast.
+        The user's samples for gradients and steps, and for the loss; labels have the output's
+        shape if the user's own would broadcast.
     structure
-        How the parameters make a chain of layers, None where the forward pass is no known chain.
+        How the parameters make a chain of layers; None if the forward pass is no known chain.
     values
-        The probe weights, in the user's shapes: random, so that weights which are all zero or
-        saturated hide nothing.
+        The probe weights, in the user's shapes: random, so that all-zero or saturated weights hide
+        nothing.
     output, targets
         (n, k), the user's output at the probe weights and what it should be.
     loss, named
-        The known loss that the user's function was found to be; the name of one told.
+        The known loss that equals the user's function; the name of a loss that was given by name.
     findings
         What was found wrong on the way.
     """
@@ -87,7 +87,7 @@ class Understanding:
         self.find_loss(rng)
 
     def find_layout(self, x: Any, y: Any) -> Samples:
-        """Which way the samples lie; finds the structure on the way."""
+        """The samples' layout; finds the structure on the way."""
         told = self.user.adapter.samples
         nested = isinstance(x, (list, tuple)) and len(x) > 0 and np.ndim(x[0]) == 2
         candidates: list[Layout]
@@ -128,13 +128,11 @@ class Understanding:
         if self.user.guessed:
             found = ", ".join(str(parameter.path) for parameter in self.user.parameters)
             raise UsageError(
-                f"the arrays taken for weights and biases ({found}) do not make the forward pass; "
-                "name them: weights=['W1', 'W2'], biases=['b1', 'b2']"
+                f"the arrays found for weights and biases ({found}) do not reproduce the forward pass; name them: "
+                "weights=['W1', 'W2'], biases=['b1', 'b2']"
             )
         if possible is None:
-            raise UsageError(
-                "the forward pass could not be run on x in any layout; " + "; ".join(problems)
-            )
+            raise UsageError("the forward pass fails on x in every layout; " + "; ".join(problems))
         self.user.layout = possible.layout
         return possible
 
@@ -174,7 +172,7 @@ class Understanding:
         return self.structure.chain(self.user.parameters, values)
 
     def pick_probe(self, rng: np.random.Generator) -> list[Host]:
-        """Weights at which every layer has a gradient and every hidden slope varies."""
+        """Weights at which every layer has a gradient and every hidden derivative varies."""
         best: list[Host] = []
         best_score = (-1, -1.0)
         for _ in range(PROBES):
@@ -198,9 +196,9 @@ class Understanding:
         return best
 
     def find_optimizer_state(self) -> list[Host]:
-        """Velocities and the like: shaped as a parameter, and without a say in output and loss.
+        """Velocities and the like: shaped like a parameter, without influence on output and loss.
 
-        They belong to the weights that the user trained; beside the probe weights they are zero.
+        They belong to the weights that the user trained; at the probe weights they are zero.
         """
         user, samples = self.user, self.samples
 
@@ -220,14 +218,14 @@ class Understanding:
         return silent
 
     def whole_batch(self) -> tuple[Any, Any]:
-        """(x, y) of one call: all samples, or the first where functions take one at a time."""
+        """(x, y) of one call: all samples, or the first if functions take one at a time."""
         samples = self.samples
         return samples.one(0) if samples.layout == "single" else (samples.x, samples.y)
 
     def mend_label_shape(self) -> None:
         """(n,) against (n, 1): do the labels as given mean the same as in the output's shape?
 
-        Where they do not, the rest of the checks goes on with labels in the output's shape.
+        If not, the other checks use labels in the output's shape.
         """
         samples = self.loss_samples = self.samples
         if samples.layout == "single" or samples.count < 2:
@@ -254,13 +252,11 @@ class Understanding:
             else:
                 self.samples = mended
         if told:
-            detail = (
-                f"y has shape {given}, the output {raw.shape}: changes the {' and the '.join(told)}"
-            )
+            detail = f"y has shape {given}, the output {raw.shape}: this changes the {' and the '.join(told)}"
             self.findings.append(BackpropFinding("label_shape_broadcast", detail=detail))
 
     def user_loss(self, samples: Samples) -> list[Host]:
-        """The user's loss in a list, empty where they have none."""
+        """The user's loss in a list; empty if there is none."""
         if self.user.loss is None:
             return []
         return [np.asarray(self.user.loss_value(samples.x, samples.y))]
@@ -271,7 +267,7 @@ class Understanding:
         return self.user.step(samples.x, samples.y, None)
 
     def find_loss(self, rng: np.random.Generator) -> None:
-        """Which known loss the user's is, from its values at five sets of weights."""
+        """Which known loss is the user's, from its values at five sets of weights."""
         if self.user.loss is None or self.structure is None:
             return
         points = [self.values, *(self.draw(rng, self.samples) for _ in range(4))]
@@ -285,7 +281,7 @@ class Understanding:
         self.loss = fit_loss(numbers, chains, self.samples.inputs, self.targets, tolerance)
 
     def row_scale(self, fitted: FittedLoss) -> float:
-        """The loss's factor for a batch of one sample, as a loss that is a mean has its own."""
+        """The loss's factor for a batch of one sample: a mean has another one there."""
         one = self.loss_samples.some([0])
         with np.errstate(all="ignore"):
             whole = fitted.loss.value(self.output[:1], self.targets[:1])
@@ -296,9 +292,9 @@ class Understanding:
         return (float(value[0]) - 0.5 * fitted.decay * squares) / whole
 
     def candidate_losses(self, one_by_one: bool = False) -> list[tuple[Loss, float | None]]:
-        """Losses to explain the gradient with, the likeliest first, each with its known factor.
+        """Losses that may explain the gradient, the likeliest first, each with its known factor.
 
-        With `one_by_one` the gradients are those of batches of one sample.
+        With `one_by_one`, the gradients are those of batches of one sample.
         """
         if self.loss is not None:
             by_rows = one_by_one and self.samples.layout != "single"
@@ -315,7 +311,7 @@ class Understanding:
         return [(loss, None) for loss in natural if not loss.is_formula_mistake]
 
     def shared_biases(self) -> frozenset[int]:
-        """Layers with a single number as the bias of several units."""
+        """Layers in which one number is the bias of several units."""
         chain = self.chain(self.values)
         return frozenset(
             p.layer
@@ -348,14 +344,14 @@ class Understanding:
         return weight.T if layout.transposed else weight
 
     def softmax_twice(self) -> bool:
-        """Does the loss take the softmax of an output that is one already?"""
+        """Does the loss take the softmax of an output that is a softmax already?"""
         if self.loss is None or self.structure is None:
             return False
         takes_logits = self.loss.loss.name == "cross_entropy_of_logits"
         return takes_logits and self.structure.activations[-1].startswith("softmax")
 
     def summary(self) -> dict[str, Any]:
-        """What the network was taken for, in words."""
+        """How the network was understood, in words."""
         told: dict[str, Any] = {"samples": self.samples.layout, "n": self.samples.count}
         if self.structure is not None:
             chain = self.chain(self.values)
@@ -368,19 +364,19 @@ class Understanding:
             )
         else:
             told["forward"] = (
-                "not a known chain of dense layers: compared with numerical slopes only"
+                "not a known chain of dense layers: only compared with the numerical gradient"
             )
         if self.loss is not None:
             told["loss"] = f"{self.loss.scale:.4g} * [{self.loss.loss.formula}]"
             if self.loss.decay:
                 told["weight decay"] = f"{self.loss.decay:.4g}"
         elif self.user.loss is not None:
-            told["loss"] = "of no known formula"
+            told["loss"] = "no known formula"
         return told
 
 
 def attempt(call: Callable[[Samples], list[Host]], samples: Samples) -> list[Host] | None:
-    """The call's arrays, None where it fails."""
+    """The call's arrays; None if it fails."""
     try:
         return call(samples)
     except DataError:
@@ -390,7 +386,7 @@ def attempt(call: Callable[[Samples], list[Host]], samples: Samples) -> list[Hos
 
 
 def same_arrays(a: Sequence[Host], b: Sequence[Host], tolerance: float) -> bool:
-    """True where all arrays have the same shapes and values to a relative tolerance."""
+    """True if all arrays have the same shapes, and the same values to a relative tolerance."""
     if len(a) != len(b) or any(np.shape(x) != np.shape(y) for x, y in zip(a, b, strict=True)):
         return False
     size = max((float(np.abs(y).max()) for y in b if np.size(y)), default=0.0)

@@ -9,15 +9,10 @@ from __future__ import annotations
 
 from anyarray_mlp.data.builtin import BUILTIN_NAMES
 from anyarray_mlp.data.dataset import Dataset, Features, Task
-from anyarray_mlp.data.preprocessing import Preprocessor
-from anyarray_mlp.data.schema import Schema
-from anyarray_mlp.data.shuffling import Shuffler
+from anyarray_mlp.data.preprocessing import Preprocessor, Schema, without_unknown
+from anyarray_mlp.data.sampling import Shuffler, class_weights, split_indices
 from anyarray_mlp.data.sources import load, load_features
-from anyarray_mlp.data.splitting import split_indices
-from anyarray_mlp.data.targets import TargetEncoder
-from anyarray_mlp.data.tasks import infer_task
-from anyarray_mlp.data.unknown_categories import without_unknown
-from anyarray_mlp.data.weighting import class_weights
+from anyarray_mlp.data.targets import TargetEncoder, infer_task
 
 __all__ = [
     "BUILTIN_NAMES",

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from anyarray_mlp.data.dataset import Dataset, Task
-from anyarray_mlp.data.seeded import bell, permutation, uniform
+from anyarray_mlp.data.sampling import bell, permutation, uniform
 from anyarray_mlp.streams import bit_generator
 from anyarray_mlp.typing import Host
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from anyarray_mlp.checking.messages import listed, shown, suggestion
 from anyarray_mlp.data.dataset import Dataset, Task
-from anyarray_mlp.data.schema import Schema
+from anyarray_mlp.data.preprocessing import Schema
 from anyarray_mlp.data.tables import read_table
-from anyarray_mlp.data.tasks import infer_task, target_for, tidy_target
+from anyarray_mlp.data.targets import infer_task, target_for, tidy_target
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.typing import Host
 

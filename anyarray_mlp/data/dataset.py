@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from anyarray_mlp.checking.messages import listed
 from anyarray_mlp.errors import DataError, UsageError
-from anyarray_mlp.typing import Array, Host
+from anyarray_mlp.typing import Host
 
 if TYPE_CHECKING:
     import pandas
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Task = Literal["classification", "regression", "multilabel"]
 TASKS: tuple[str, ...] = get_args(Task)
 
-Features: TypeAlias = "pandas.DataFrame | Array"
+Features: TypeAlias = "pandas.DataFrame | Any"
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from numpy.lib import format as npy
 from anyarray_mlp.checking.messages import listed
 from anyarray_mlp.data.dataset import Dataset, Task
 from anyarray_mlp.data.files import check_expansion, check_memory, file_size, unreadable
-from anyarray_mlp.data.tasks import infer_task, target_for, tidy_target
+from anyarray_mlp.data.targets import infer_task, target_for, tidy_target
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.typing import Host
 
@@ -70,6 +70,7 @@ def load_npz_features(path: Path) -> Host:
 
 
 def dataset_from(name: str, x: Host, y: Host, task: Task, test: Dataset | None = None) -> Dataset:
+    """A dataset of arrays x (n, ...) and y (n,) or (n, k); pictures become rows."""
     features = flat(x, name)
     return Dataset(
         name=name,

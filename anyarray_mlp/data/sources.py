@@ -18,9 +18,9 @@ from anyarray_mlp.data.dataset import TASKS, Dataset, Features, Task
 from anyarray_mlp.data.files import file_size
 from anyarray_mlp.data.idx import is_idx_name, load_idx_features, load_idx_file, load_idx_folder
 from anyarray_mlp.data.npz import load_npz, load_npz_features
-from anyarray_mlp.data.schema import Schema
+from anyarray_mlp.data.preprocessing import Schema
 from anyarray_mlp.data.tables import read_table
-from anyarray_mlp.data.tasks import target_for
+from anyarray_mlp.data.targets import target_for
 from anyarray_mlp.errors import DataError, UsageError
 
 if TYPE_CHECKING:

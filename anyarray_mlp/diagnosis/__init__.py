@@ -6,16 +6,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anyarray_mlp.diagnosis.findings import Finding
     from anyarray_mlp.diagnosis.fitting import fit
     from anyarray_mlp.diagnosis.monitor import Details, RunMonitor
     from anyarray_mlp.diagnosis.report import Diagnosis, load_diagnosis
+    from anyarray_mlp.diagnosis.rules.findings import Finding
 
 #: Where each public name lives.
 HOMES = {
     "Details": "monitor",
     "Diagnosis": "report",
-    "Finding": "findings",
+    "Finding": "rules.findings",
     "RunMonitor": "monitor",
     "fit": "fitting",
     "load_diagnosis": "report",

@@ -1,4 +1,4 @@
-"""Validation rows against training rows: scaled alike, and not the same rows again."""
+"""How rows are predicted, by the network or by their nearest neighbours, and validation rows against training rows."""
 
 from __future__ import annotations
 
@@ -10,21 +10,110 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp import streams
-from anyarray_mlp.diagnosis.data_summary import RawColumns, evenly
+from anyarray_mlp.diagnosis.columns import RawColumns
+from anyarray_mlp.diagnosis.rows import evenly
+from anyarray_mlp.metrics import predicted_labels
 from anyarray_mlp.typing import Host
 
-#: Entries of a table up to which it is searched for rows that recur, which takes a copy in float64.
+#: Most entries of a table that is searched for repeated rows, which takes a copy in float64.
 SEARCHED = 5_000_000
-#: Training rows that are looked up among the other training rows.
+#: Training rows that are compared with the other training rows.
 LOOKED_UP = 512
+#: Rows whose neighbours are searched.
+ASKED = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Inputs (n, i) and targets, the class (n,) of each row if there are classes, and its weight if not one."""
+
+    x: Host
+    targets: Host
+    classes: Host | None = None
+    weight: Host | None = None
+
+    def part(self, rows: NDArray[np.int64]) -> Rows:
+        """Some of the rows."""
+        classes, weight = (None if a is None else a[rows] for a in (self.classes, self.weight))
+        return Rows(self.x[rows], self.targets[rows], classes, weight)
+
+    def skill(self, outputs: Host) -> float:
+        """The skill of outputs (n, k) for these rows."""
+        return skill(outputs, self.targets, self.classes, self.weight)
+
+    @property
+    def chance(self) -> float | None:
+        """The accuracy of the most frequent class; None without classes."""
+        return None if self.classes is None else most_frequent(self.classes, self.weight)
+
+
+def nearest_rows(
+    x: Host, among: Host, neighbours: int, own: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
+    """Places (n, neighbours) in `among` of the rows nearest to each row of `x`; `own` (n,) places do not count.
+
+    Columns are standardised with the mean and standard deviation of `among`.
+    """
+    x, among = (np.asarray(a, dtype=np.float64) for a in (x, among))
+    mean, scale = among.mean(axis=0), np.maximum(among.std(axis=0), 1e-12)
+    x, among = (x - mean) / scale, (among - mean) / scale
+    distance = (among**2).sum(axis=1)[None, :] - 2.0 * (x @ among.T)
+    if own is not None:
+        distance[np.arange(len(own)), own] = np.inf
+    neighbours = min(neighbours, len(among) - 1)
+    return np.argpartition(distance, neighbours - 1, axis=1)[:, :neighbours]
+
+
+def neighbour_skill(known: Rows, held: Rows | None = None, neighbours: int = 5) -> float:
+    """The skill of the mean of the nearest `known` rows, for the rows `held` or for the `known` rows themselves."""
+    own = None
+    if held is None:
+        own = evenly(len(known.x), ASKED)
+        held = known.part(own)
+    nearest = nearest_rows(held.x, known.x, neighbours, own)
+    if known.classes is not None and held.classes is not None:
+        codes = np.arange(max(known.classes.max(), held.classes.max()) + 1)
+        votes = (known.classes[nearest][:, :, None] == codes).astype(np.float64)
+        if known.weight is not None:
+            votes *= known.weight[nearest][:, :, None]
+        return held.skill(votes.sum(axis=1))
+    values = np.asarray(known.targets, dtype=np.float64).reshape(len(known.x), -1)
+    return held.skill(values[nearest].mean(axis=1))
+
+
+def skill(
+    outputs: Host, targets: Host | None, classes: Host | None, weight: Host | None = None
+) -> float:
+    """Accuracy between that of the most frequent class (0) and perfect (1); without classes, R^2.
+
+    `weight` (n,) weights the rows; with balanced class weights the accuracy is balanced accuracy.
+    """
+    if classes is not None:
+        most = most_frequent(classes, weight)
+        accuracy = float(np.average(predicted_labels(outputs) == classes, weights=weight))
+        return float((accuracy - most) / (1.0 - most)) if most < 1.0 else accuracy
+    assert targets is not None
+    values = np.asarray(targets, dtype=np.float64).reshape(len(outputs), -1)
+    mean = np.average(values, axis=0, weights=weight)
+    outputs = np.asarray(outputs, dtype=np.float64)
+    residual, total = (
+        float(np.average(((a - values) ** 2).sum(axis=1), weights=weight)) for a in (outputs, mean)
+    )
+    return 1.0 - residual / total if total > 0 else 0.0
+
+
+def most_frequent(classes: Host, weight: Host | None = None) -> float:
+    """The share of the most frequent class, by weight."""
+    counts = np.bincount(classes, weights=weight)
+    return float(counts.max() / counts.sum())
 
 
 @dataclass(frozen=True)
 class Shift:
     """How validation inputs differ from training inputs.
 
-    `share` of the raw columns that vary differ in place (by more than their standard deviation) or in spread (three
-    times or a third). `column` differs most: its median lies `distance` training standard deviations off; its means and
+    `share` of the raw columns that vary differ in mean (by more than their standard deviation) or in spread (by a
+    factor of three). `column` differs most: its median is `distance` training standard deviations off. Its means and
     standard deviations are given.
     """
 
@@ -38,11 +127,11 @@ class Shift:
 
 
 def shift_between(x: Host, held: Host, sources: Sequence[int] = ()) -> Shift | None:
-    """How the inputs `held` (m, i) differ from `x` (n, i), samples of both; None for too few rows to tell.
+    """How the inputs `held` (m, i) differ from `x` (n, i), both samples; None if there are too few rows to tell.
 
-    Columns that seldom leave their least value count for nothing: few rows show little of them. What chance moves a
-    mean by, at most, is allowed for. Of two values, the spread says no more than the mean, and is small in few rows by
-    chance. `sources` (i,) has the place of the raw column that each was made of, as in `summarize_data`.
+    Columns that almost always have their smallest value are ignored: few rows show little of them. The difference
+    between means that chance allows is subtracted. The spread of a column with two values is ignored: it says no more
+    than the mean, and is small by chance in few rows. `sources` (i,) is as in `summarize_data`.
     """
     if min(len(x), len(held)) < 10:
         return None
@@ -73,10 +162,10 @@ def shift_between(x: Host, held: Host, sources: Sequence[int] = ()) -> Shift | N
 
 @dataclass(frozen=True)
 class Repeats:
-    """Validation rows whose inputs a training row has as well, of a sample.
+    """Validation rows, in a sample, whose inputs are also those of a training row.
 
-    `among_training` is the share of training rows that another training row repeats: what is to be expected of rows
-    split at random. `skill_of_repeats` and `skill_of_others` are None for fewer than 20 rows.
+    `among_training` is the share of training rows that repeat another one: what to expect if rows were split at
+    random. `skill_of_repeats` and `skill_of_others` are None for fewer than 20 rows.
     """
 
     rows: int
@@ -87,9 +176,9 @@ class Repeats:
 
 
 def recurring(x: Host, rows: Host, allowed: int) -> NDArray[np.bool_] | None:
-    """Which of `rows` (m, i) occur in `x` (n, i) more than `allowed` times; None where that is too much to search.
+    """Which of `rows` (m, i) occur in `x` (n, i) more than `allowed` times; None if `x` is too large to search.
 
-    Rows are told apart by their product with a random vector, and compared in full where that is the same.
+    Rows are compared by their product with a random vector, and in full if that is the same.
     """
     if x.size > SEARCHED or x.shape[1] == 0:
         return None
@@ -107,6 +196,6 @@ def recurring(x: Host, rows: Host, allowed: int) -> NDArray[np.bool_] | None:
 
 
 def share_repeated(x: Host) -> float | None:
-    """Share of rows that another row repeats, of a sample; None where it is not known."""
+    """Share of rows, in a sample, that repeat another row; None if it is not known."""
     found = recurring(x, x[evenly(len(x), LOOKED_UP)], allowed=1)
     return None if found is None else float(found.mean())

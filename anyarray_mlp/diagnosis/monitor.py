@@ -1,17 +1,15 @@
 """`RunMonitor`: a callback that watches a run and says at its end what was wrong with it.
 
 Nothing is added to a training step. A few times in a run (before it, after epochs 1, 2, 4, 8, ... and at its end) a
-probe of at most 128 rows runs on the device and one small vector is read, right after the epoch's losses were;
-what else is needed is worked out once at the end, on the host. Under JAX the probe of a small network runs on the
-host as well: to compile it would take longer than to fetch the parameters.
+probe of at most 128 rows runs on the device, and one small vector is read right after the epoch's losses. Everything
+else is computed once at the end, on the host. With JAX, the probe of a small network also runs on the host: compiling
+it would take longer than fetching the parameters.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,22 +26,9 @@ from anyarray_mlp.checking.values import (
     checked_weight,
     items,
 )
-from anyarray_mlp.diagnosis.data_summary import (
-    FULL_CHECK,
-    SUMMARY_ROWS,
-    DataSummary,
-    RawColumns,
-    as_classes,
-    association,
-    evenly,
-    summarize_data,
-)
-from anyarray_mlp.diagnosis.held_out import (
-    Repeats,
-    recurring,
-    share_repeated,
-    shift_between,
-)
+from anyarray_mlp.diagnosis.columns import RawColumns
+from anyarray_mlp.diagnosis.data_summary import DataSummary, summarize_data
+from anyarray_mlp.diagnosis.outcome import Ended, RunData, initial_layers, mentioned
 from anyarray_mlp.diagnosis.probe import (
     Probe,
     probe_from,
@@ -51,16 +36,14 @@ from anyarray_mlp.diagnosis.probe import (
 )
 from anyarray_mlp.diagnosis.record import (
     Curve,
-    InitialLayer,
     Names,
     Outcome,
     RunRecord,
     Settings,
 )
 from anyarray_mlp.diagnosis.report import Diagnosis, diagnose_run
-from anyarray_mlp.diagnosis.skill import Rows, neighbour_skill
+from anyarray_mlp.diagnosis.rows import HostRows, evenly
 from anyarray_mlp.errors import DataError, DivergedError
-from anyarray_mlp.metrics import predicted_labels
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.network.optimizers import State, gradient_norm, sgd
 from anyarray_mlp.training import (
@@ -71,25 +54,17 @@ from anyarray_mlp.training import (
     TrainingState,
     fresh_state,
     on_device,
-    predict,
     recipe_of,
     to_leaves,
 )
 from anyarray_mlp.training.batches import check_scale, checked_batch_size, checked_validation
-from anyarray_mlp.training.predicting import is_sparse
 from anyarray_mlp.training.recipe import BATCH_SIZE, EPOCHS
 from anyarray_mlp.typing import Array, Host, Leaves
 
-#: Rows of a probe, of the sample that the outcome is judged on, and of those that neighbours are looked for among.
+#: Rows of a probe.
 PROBE_ROWS = 128
-OUTCOME_ROWS = 512
-NEIGHBOUR_ROWS = 2048
-#: Rows from which a score of a part of the validation rows is worth looking at.
-ENOUGH_ROWS = 20
-#: Parameters up to which a probe is not worth a compilation.
+#: With at most so many parameters, a probe is not worth compiling.
 FETCHED = 1_000_000
-#: Skills below which nearest neighbours are asked whether the data hold more than was learned.
-DOUBTFUL_TRAINING, DOUBTFUL_VALIDATION = 0.95, 0.6
 
 
 @with_known_options
@@ -256,13 +231,13 @@ class RunMonitor:
 
     @property
     def statistics(self) -> StepStatistics | None:
-        """What to pass to `fit` as `statistics`: the gradient's norm at every step where gradients are clipped."""
+        """What to pass to `fit` as `statistics`: the gradient's norm at every step, if gradients are clipped."""
         if self.settings.clip_norm is None or self.other_statistics is not None:
             return None
         return lambda xp, leaves, grad: (gradient_norm(xp, grad),)
 
     def __call__(self, epoch: Epoch) -> None:
-        """Take note of an epoch."""
+        """Record an epoch."""
         self.epochs.append(epoch)
         if epoch.statistics and self.statistics is not None:
             (norms,) = epoch.statistics
@@ -278,7 +253,7 @@ class RunMonitor:
         self.look(*state, epoch.epoch, epoch.step, epoch.learning_rate)
 
     def moved(self, state: TrainingState) -> tuple[Leaves, State]:
-        """A state where probes run."""
+        """A state, moved to where probes run."""
         leaves, *moments = (
             to_leaves(self.mlp, self.prober, vector)
             for vector in (state.parameters, *state.moments)
@@ -295,14 +270,14 @@ class RunMonitor:
         self.probes.append(probe_from(vector, epoch, step))
 
     def scalars(self, backend: Backend, step: int, rate: float | None) -> list[Array]:
-        """The optimiser's numbers of the step after `step`, as arrays."""
+        """The optimiser's numbers for the step after `step`, as arrays."""
         numbers = self.optimizer.scalars(
             step + 1, self.settings.learning_rate_init if rate is None else rate
         )
         return [backend.asarray(np.asarray(float(number))) for number in numbers]
 
     def finish(self, result: Fit | DivergedError) -> Diagnosis:
-        """The diagnosis, once training has come to its end or to a loss that is not finite."""
+        """The diagnosis, once training has ended or diverged."""
         return diagnose_run(self.record(result))
 
     def record(self, result: Fit | DivergedError) -> RunRecord:
@@ -318,19 +293,30 @@ class RunMonitor:
         if x is None or targets is None:
             x, targets, full = self.x.take(rows), self.targets.take(rows), n
             weight = None if weight is None else weight[rows]
-        n_validation = self.validation[0].n if self.validation else 0
         data = summarize_data(
             self.mlp,
             x,
             targets,
-            n_validation,
-            self.input_scale,
-            full,
-            self.sources,
-            weight,
-            [part.take(part.many()) if part.host is None else part.host for part in self.held_out],
+            input_scale=self.input_scale,
+            n=full,
+            sources=self.sources,
+            weight=weight,
+            held_out=[
+                part.take(part.many()) if part.host is None else part.host for part in self.held_out
+            ],
         )
-        outcome = self.outcome(result)
+        if self.validation:
+            data = replace(data, n_validation=self.validation[0].n)
+        outcome = RunData(
+            self.mlp,
+            select_backend("numpy", dtype=self.backend.dtype),
+            self.x,
+            self.targets,
+            self.weight,
+            self.validation,
+            self.input_scale,
+            self.sources,
+        ).outcome(self.ended(result))
         return RunRecord(
             settings=self.settings,
             data=data,
@@ -345,23 +331,14 @@ class RunMonitor:
         """The names of the columns that findings may mention."""
         if not self.column_names:
             return {}
-        places = {
-            data.largest_column,
-            data.widest,
-            data.narrowest,
-            *data.constant,
-            *data.leaking,
-            *data.identifiers,
-        }
-        places.update(column for column, _, _ in data.sentinels)
-        if outcome.shift is not None:
-            places.add(outcome.shift.column)
-        places.update(place for pair in data.duplicates for place in pair)
         sources = self.sources or range(len(self.column_names))
-        return {str(place): self.column_names[sources[place]] for place in sorted(places)}
+        return {
+            str(place): self.column_names[sources[place]]
+            for place in sorted(mentioned(data, outcome))
+        }
 
     def curve(self, error: DivergedError | None) -> Curve:
-        """The epochs' figures; a diverged epoch adds the mean of its finite steps."""
+        """The epochs' figures; a diverged epoch adds the mean of its finite losses."""
         epochs = self.epochs
         losses = [epoch.step_losses for epoch in epochs]
         mean_losses = [epoch.loss for epoch in epochs]
@@ -381,9 +358,8 @@ class RunMonitor:
             noise=tuple(float(steps.std() / max(abs(steps.mean()), 1e-300)) for steps in losses),
         )
 
-    def outcome(self, result: Fit | DivergedError) -> Outcome:
-        """How the run ended, on the host."""
-        host = select_backend("numpy", dtype=self.backend.dtype)
+    def ended(self, result: Fit | DivergedError) -> Ended:
+        """How training ended, with finite parameters."""
         steps = self.epochs[-1].step if self.epochs else self.start.step
         if isinstance(result, DivergedError):
             stopped = "diverged"
@@ -394,207 +370,18 @@ class RunMonitor:
         parameters = self.initial if result.parameters is None else result.parameters
         if not np.all(np.isfinite(parameters)):
             parameters = self.initial
-
-        rows = evenly(self.x.n, OUTCOME_ROWS)
-        seen = self.sample((self.x, self.targets))
-        if self.weight is not None:
-            seen = replace(seen, weight=self.weight[rows])
-        outputs = self.outputs(host, parameters, seen.x)
-        training = seen.skill(outputs)
-        validation, mapping = None, 0.0
-        held = answers = held_related = None
-        if self.validation:
-            held = self.sample(self.validation)
-            held = replace(held, weight=self.weights_of(held.classes))
-            answers = self.outputs(host, parameters, held.x)
-            validation = held.skill(answers)
-            held_related = association(answers, held.targets, held.classes)
-            learned, latest = outputs, answers
-            if stopped == "early":
-                # The best parameters may be the first: look at what was learned since.
-                last = self.epochs[-1].snapshot().parameters
-                latest, learned = (self.outputs(host, last, part.x) for part in (held, seen))
-            if held.classes is not None and seen.classes is not None and answers.shape[1] > 1:
-                mapping = renamed_share(latest, held.classes) - renamed_share(learned, seen.classes)
-
-        neighbours = related = held_neighbours = None
-        doubtful = training < DOUBTFUL_TRAINING or (
-            validation is not None and validation < DOUBTFUL_VALIDATION
-        )
-        finite = np.all(np.isfinite(seen.x)) and np.all(np.isfinite(seen.targets))
-        if doubtful and len(seen.x) > 20 and finite:
-            related = association(seen.x, seen.targets, seen.classes)
-            rows = evenly(self.x.n, NEIGHBOUR_ROWS)
-            targets = self.targets.take(rows)
-            known = Rows(
-                self.x.take(rows),
-                targets,
-                as_classes(targets, self.mlp),
-                None if self.weight is None else self.weight[rows],
-            )
-            neighbours = neighbour_skill(known)
-            if held is not None and (held.classes is None) == (known.classes is None):
-                held_neighbours = neighbour_skill(known, held)
-        judged = (seen, outputs) if held is None or answers is None else (held, answers)
-        found = right_of_class(judged[1], judged[0].classes)
-        return Outcome(
-            stopped=stopped,
-            steps=steps,
-            training_skill=training,
-            validation_skill=validation,
-            neighbour_skill=neighbours,
-            association=related,
-            validation_mapping=mapping,
-            predicted_counts=() if seen.classes is None else class_counts(outputs),
+        kept_best = stopped == "early" and self.validation is not None
+        return Ended(
+            stopped,
+            steps,
+            parameters,
+            latest=self.epochs[-1].snapshot().parameters if kept_best else None,
             clipped=float(np.concatenate(self.clipped).mean()) if self.clipped else None,
-            chance=seen.chance,
-            validation_chance=None if held is None else held.chance,
-            rows_of_class=found[0],
-            found_of_class=found[1],
-            missing_classes=self.missing_classes(),
-            validation_neighbour_skill=held_neighbours,
-            validation_association=held_related,
-            shift=None if held is None else shift_between(seen.x, held.x, self.sources),
-            repeats=None if held is None or answers is None else self.repeats(held, answers),
         )
-
-    @cached_property
-    def classes(self) -> Host | None:
-        """The class (n,) of each training row; None without classes."""
-        return as_classes(self.targets.whole(), self.mlp)
-
-    def weights_of(self, classes: Host | None) -> Host | None:
-        """What rows of these classes count for: the mean weight of their class in training; None without weights."""
-        if self.weight is None or classes is None:
-            return None
-        known = self.classes
-        if known is None:
-            return None
-        k = int(max(known.max(), classes.max())) + 1
-        sums = np.bincount(known, weights=self.weight, minlength=k)
-        means = sums / np.maximum(np.bincount(known, minlength=k), 1)
-        weight = np.where(means > 0, means, self.weight.mean())[classes]
-        return weight if weight.sum() > 0 else None
-
-    def missing_classes(self) -> tuple[tuple[int, int], ...]:
-        """Classes of validation rows that no training row has, and their numbers of rows."""
-        if self.validation is None:
-            return ()
-        held = as_classes(self.validation[1].whole(), self.mlp)
-        if self.classes is None or held is None:
-            return ()
-        counts = np.bincount(held)
-        missing = np.setdiff1d(np.flatnonzero(counts), self.classes)
-        return tuple((int(code), int(counts[code])) for code in missing)
-
-    def repeats(self, held: Rows, answers: Host) -> Repeats | None:
-        """Which of a sample of validation rows are training rows as well, and how well either are predicted."""
-        x = self.x.host
-        if x is None or len(held.x) < ENOUGH_ROWS or x.dtype != held.x.dtype:
-            return None
-        again = recurring(x, held.x, allowed=0)
-        among = share_repeated(x)
-        if again is None or among is None:
-            return None
-        skills = [
-            held.part(rows).skill(answers[rows]) if len(rows) >= ENOUGH_ROWS else None
-            for rows in (np.flatnonzero(again), np.flatnonzero(~again))
-        ]
-        return Repeats(len(held.x), int(np.count_nonzero(again)), among, *skills)
-
-    def sample(self, data: tuple[HostRows, HostRows]) -> Rows:
-        """Rows of a set, evenly spread, on the host."""
-        rows = evenly(data[0].n, OUTCOME_ROWS)
-        x, targets = (part.take(rows) for part in data)
-        return Rows(x, targets, as_classes(targets, self.mlp))
-
-    def outputs(self, host: Backend, parameters: Host, x: Host) -> Host:
-        """Outputs (n, k); zeros where they overflow."""
-        with np.errstate(all="ignore"):
-            outputs = predict(
-                self.mlp,
-                np.asarray(parameters, np.float64),
-                x,
-                backend=host,
-                input_scale=self.input_scale,
-            )
-        return np.nan_to_num(outputs)
-
-
-class HostRows:
-    """An array on the host or on the device, or a sparse matrix, of which rows are wanted on the host, dense."""
-
-    def __init__(self, backend: Backend, array: Any) -> None:
-        self.backend = backend
-        self.sparse = is_sparse(array)
-        self.array = array.tocsr() if self.sparse else array
-        self.n: int = array.shape[0]
-        self.host: Host | None = array if isinstance(array, np.ndarray) else None
-
-    def take(self, rows: NDArray[np.int64]) -> Host:
-        """Rows, on the host."""
-        if self.host is not None:
-            return np.asarray(self.host[rows])
-        if self.sparse:
-            return np.asarray(self.array[rows].toarray())
-        backend = self.backend
-        return backend.to_host(backend.xp.take(self.array, backend.asarray(rows), axis=0))
-
-    def many(self) -> NDArray[np.int64]:
-        """The rows that a summary looks at: all, or evenly spread ones of many entries."""
-        return evenly(self.n, max(SUMMARY_ROWS, FULL_CHECK // self.array.shape[1]))
-
-    def whole(self) -> Host:
-        """All rows, on the host."""
-        return self.take(np.arange(self.n)) if self.host is None else self.host
-
-
-def initial_layers(mlp: MLP, vector: Host) -> tuple[InitialLayer, ...]:
-    """Scale and symmetry of initial weights."""
-    parts = mlp.layout.split(np.asarray(vector, dtype=np.float64))
-    weights = parts[: mlp.layout.n_layers]
-    layers = []
-    for layer, w in enumerate(weights):
-        rms = float(np.sqrt(np.mean(w**2)))
-        following = weights[layer + 1] if layer + 1 < len(weights) else None
-        alike = (
-            following is not None
-            and w.shape[1] > 1
-            and bool(np.all(w == w[:, :1]) and np.all(following == following[:1]))
-        )
-        layers.append(InitialLayer(rms * math.sqrt(w.shape[0]), rms * math.sqrt(w.shape[1]), alike))
-    return tuple(layers)
-
-
-def renamed_share(outputs: Host, classes: Host) -> float:
-    """Share of rows that are predicted as what most of their class is predicted as, where that is another class."""
-    k = outputs.shape[1]
-    table = np.zeros((max(k, int(classes.max()) + 1), k))
-    np.add.at(table, (classes, np.argmax(outputs, axis=1)), 1)
-    best = table.argmax(axis=1)
-    if len(set(best.tolist())) < 2:
-        return 0.0
-    return float(table.max(axis=1)[best != np.arange(len(best))].sum() / len(classes))
-
-
-def class_counts(outputs: Host) -> tuple[int, ...]:
-    """Rows predicted as each class."""
-    k = max(outputs.shape[1], 2)
-    return tuple(np.bincount(predicted_labels(outputs), minlength=k).tolist())
-
-
-def right_of_class(outputs: Host, classes: Host | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Rows of each class, and how many of them are predicted as it."""
-    if classes is None:
-        return (), ()
-    right = classes[predicted_labels(outputs) == classes]
-    k = int(classes.max()) + 1
-    rows, found = (np.bincount(part, minlength=k).tolist() for part in (classes, right))
-    return tuple(rows), tuple(found)
 
 
 def checked_rows(rows: Any, columns: int) -> Any:
-    """More rows (m, columns); `DataError` where they are no such array."""
+    """More rows (m, columns); `DataError` if they are not such an array."""
     shape = getattr(rows, "shape", None)
     if shape is None or len(shape) != 2 or shape[1] != columns:
         raise DataError(

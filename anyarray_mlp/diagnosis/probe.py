@@ -1,7 +1,7 @@
-"""Figures of a network's inside, taken on the device from a fixed batch of rows.
+"""Figures of a network's inside, computed on the device from a fixed batch of rows.
 
-A probe is a pure function of (namespace, parameters, moments, batch): one program where the library compiles,
-one small vector as its result, so looking at a run costs one transfer a probe and nothing in a step.
+A probe is a pure function of (namespace, parameters, moments, batch): one program if the library compiles, with one
+small vector as its result. So a probe costs one transfer, and nothing is added to a training step.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from anyarray_mlp.network.layout import is_flat
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.optimizers import Optimizer, State, clip_by_norm
 from anyarray_mlp.training import StepStatistics, as_inputs
-from anyarray_mlp.typing import Array, Leaves
+from anyarray_mlp.typing import Array, Leaves, Namespace
 
-#: How far from its bound a logistic unit counts as saturated; a tanh unit's range is twice as wide.
+#: A logistic unit this close to a bound is saturated; a tanh unit's range is twice as wide.
 SATURATION = 0.01
-#: A unit that varies by less than this share of its value over all rows of the probe says nothing.
+#: A unit is dead if it varies by less than this share of its value over the rows of the probe.
 CONSTANT = 1e-6
 
 
 @dataclass(frozen=True)
 class LayerFigures:
-    """One dense layer and what follows it, over the rows of the probe.
+    """One dense layer with its activation, over the rows of the probe.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class LayerFigures:
     mean, std : of the activations.
     dead : share of units with the same value for every row: a relu unit that is never active.
     saturated : share of activations within 1 % of a bound, for units that have bounds.
-    spread : standard deviation over the rows, as root mean square over the units: what tells rows apart.
+    spread : standard deviation over the rows, as root mean square over the units: how much rows differ.
     """
 
     gradient: float
@@ -73,12 +73,12 @@ def probe_function(
 ) -> Callable[..., Array]:
     """`probe(xp, theta, moments, x, targets, *scalars)`, which gives the loss and the figures as one vector.
 
-    Where the rows are `weighted`, their weights (n,) follow the targets.
-    `decay` is what the L2 penalty adds to the gradient for a unit of weight: alpha over the batch size.
+    If the rows are `weighted`, their weights (n,) follow the targets. `decay` is the L2 penalty's factor in the
+    gradient: alpha over the batch size.
     """
 
     def probe(
-        xp: Any, theta: Leaves, moments: State, x: Array, targets: Array, *scalars: Array
+        xp: Namespace, theta: Leaves, moments: State, x: Array, targets: Array, *scalars: Array
     ) -> Array:
         x = as_inputs(xp, x, theta[0].dtype, input_scale)
         weight = None
@@ -92,7 +92,15 @@ def probe_function(
         norms = [(norm(xp, g), norm(xp, w)) for g, w in zip(gradients, weights, strict=True)]
         moved, _ = mlp.layout.unpack(
             xp,
-            next_theta(xp, mlp, optimizer, theta, moments, grad, tuple(scalars), decay, clip_norm),
+            next_theta(
+                xp,
+                optimizer,
+                theta,
+                moments,
+                penalised(xp, mlp, theta, grad, decay),
+                tuple(scalars),
+                clip_norm,
+            ),
         )
         names = (*mlp.activation, mlp.output)
         for layer, (w, (_, a)) in enumerate(zip(weights, mlp.layers(xp, theta, x), strict=True)):
@@ -123,25 +131,27 @@ def activation_figures(xp: Any, a: Array, name: str) -> tuple[Array, ...]:
     )
 
 
+def penalised(xp: Any, mlp: MLP, theta: Leaves, grad: Leaves, decay: float) -> Leaves:
+    """A gradient with that of the L2 penalty added, as the optimiser gets it."""
+    if not decay:
+        return grad
+    weights, _ = mlp.layout.unpack(xp, theta)
+    gradients, bias_gradients = mlp.layout.unpack(xp, grad)
+    gradients = [g + w * decay for g, w in zip(gradients, weights, strict=True)]
+    biases = bias_gradients if mlp.bias else []
+    return mlp.layout.pack(xp, gradients, biases, flat=is_flat(theta))
+
+
 def next_theta(
-    xp: Any,
-    mlp: MLP,
+    xp: Namespace,
     optimizer: Optimizer,
     theta: Leaves,
     moments: State,
     grad: Leaves,
     scalars: tuple[Array, ...],
-    decay: float,
     clip_norm: float | None,
 ) -> Leaves:
-    """The parameters after one optimiser step, made on copies: what is passed in stays as it is."""
-    if decay:
-        weights, _ = mlp.layout.unpack(xp, theta)
-        gradients, bias_gradients = mlp.layout.unpack(xp, grad)
-        gradients = [g + w * decay for g, w in zip(gradients, weights, strict=True)]
-        grad = mlp.layout.pack(
-            xp, gradients, bias_gradients if mlp.bias else [], flat=is_flat(theta)
-        )
+    """The parameters after one optimiser step, made on copies: the arguments do not change."""
     if clip_norm is not None:
         grad = clip_by_norm(xp, grad, clip_norm)
     copies = tuple(xp.asarray(leaf, copy=True) for leaf in theta)
@@ -151,7 +161,7 @@ def next_theta(
     return moved
 
 
-def norm(xp: Any, array: Array) -> Array:
+def norm(xp: Namespace, array: Array) -> Array:
     """Euclidean norm of all entries, 0-d."""
     return xp.sqrt(xp.sum(array * array))
 
@@ -165,7 +175,7 @@ def probe_from(vector: NDArray[Any], epoch: int, step: int) -> Probe:
 def gradient_norms(mlp: MLP) -> StepStatistics:
     """Statistics for `train`: the norm of each layer's weight gradient, at every step."""
 
-    def statistics(xp: Any, theta: Leaves, grad: Leaves) -> tuple[Array, ...]:
+    def statistics(xp: Namespace, theta: Leaves, grad: Leaves) -> tuple[Array, ...]:
         gradients, _ = mlp.layout.unpack(xp, grad)
         return tuple(norm(xp, g) for g in gradients)
 

@@ -1,4 +1,4 @@
-"""`RunRecord`: all that is known of a training run, as numbers that fit a JSON file."""
+"""`RunRecord`: everything known about a training run, as numbers that fit in a JSON file."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Settings:
 class InitialLayer:
     """The weights (i, o) of a layer before training.
 
-    `gain_in` is their root mean square times sqrt(i), near 1 to 1.4 where signals keep their scale; `gain_out` the
-    same with sqrt(o). `alike` says that all its units start with equal weights, in and out.
+    `gain_in` is their root mean square times sqrt(i), near 1 to 1.4 if signals keep their scale; `gain_out` is the
+    same with sqrt(o). `alike` says that all units start with equal weights, in and out.
     """
 
     gain_in: float
@@ -46,7 +46,7 @@ class InitialLayer:
 
 @dataclass(frozen=True)
 class Curve:
-    """Figures of each epoch, all of one length; `validation_loss` may be empty.
+    """Figures of each epoch, all of the same length; `validation_loss` may be empty.
 
     `noise` is the standard deviation of the epoch's step losses over their mean.
     """
@@ -64,29 +64,28 @@ class Outcome:
     Attributes
     ----------
     stopped : as in `Fit`, or "diverged".
-    steps : optimiser steps done; with "diverged", up to the first loss that is not finite.
-    training_skill, validation_skill : 0 for the best constant, 1 for perfect (see `data_summary.skill`).
-    neighbour_skill : the same of nearest neighbours on the training rows; None where it was not needed.
+    steps : optimiser steps made; if "diverged", up to the first loss that is not finite.
+    training_skill, validation_skill : 0 for the best constant, 1 for perfect (see `held_out.skill`).
+    neighbour_skill : the same for nearest neighbours among the training rows; None if it was not needed.
     association : the largest correlation of a column with the target or with a class, times the square root of the
-        number of rows: below 4 or so by chance alone; None where it was not needed.
-    validation_mapping : validation rows of each class that are predicted as the class's most frequent
-        prediction, where that is another class, over all rows, less the same of training rows: near 1, the
-        labels are coded otherwise.
+        number of rows: below about 4 by chance alone; None if it was not needed.
+    validation_mapping : share of validation rows predicted as their class's most frequent prediction, if that is
+        another class, less the same share of training rows. Near 1, the labels are encoded differently.
     predicted_counts : rows of the sample predicted as each class; empty in regression.
     clipped : share of steps whose gradient was clipped; None without clipping.
     chance, validation_chance : share of the most frequent class among the rows that the skills are of; None without
         classes.
-    rows_of_class, found_of_class : validation rows of each class (training rows where there are none to validate on)
-        and how many of them are recognised, in the sample.
+    rows_of_class, found_of_class : validation rows of each class (training rows without a validation set) and how
+        many of them are recognised, in the sample.
     missing_classes : classes of validation rows that no training row has, and how many rows each has.
-    validation_neighbour_skill : what neighbours among the training rows tell of validation rows; None where it was not
-        needed.
+    validation_neighbour_skill : how well neighbours among the training rows predict validation rows; None if it was
+        not needed.
     validation_association : the largest correlation of an output with a target or a class of validation rows, times
         the square root of their number; None without validation rows.
     shift : how validation inputs differ from training inputs.
-    repeats : validation rows that are training rows as well.
+    repeats : validation rows that are also training rows.
 
-    Skills and chance are by weight where rows have weights.
+    Skills and chance are weighted if rows have weights.
     """
 
     stopped: str
@@ -111,7 +110,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Names:
-    """What columns, by their place as text, and classes, by their code, are called where they have names."""
+    """Names of columns, by their place as text, and of classes, by their code, if they have any."""
 
     columns: dict[str, str] = field(default_factory=dict)
     classes: tuple[Any, ...] = ()
@@ -139,14 +138,14 @@ class RunRecord:
     names: Names = field(default_factory=Names)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; numbers that are not finite stay, as JSON's dialect of Python has them."""
+        """JSON-able, except that numbers that are not finite stay as they are."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> RunRecord:
         """The record of a dict made by `to_dict`, with or without a trip through JSON.
 
-        Raises `RecordError`, which names the field, where one is not of its type.
+        Raises `RecordError`, which names the field, if a field has the wrong type.
         """
         made: RunRecord = typed(cls, record, "record")
         return made
@@ -158,9 +157,9 @@ class RunRecord:
 
     @property
     def progress(self) -> float:
-        """Share of the baseline loss that training removed from the data loss; 1 is all of it.
+        """Share of the baseline loss that training removed; 1 is all of it.
 
-        A probe has few rows, and an epoch's loss is that of all, though with penalty and dropout: the better counts.
+        A probe has few rows; an epoch's loss has all, but with penalty and dropout: the better of the two counts.
         """
         base = self.data.baseline_loss
         if not base:

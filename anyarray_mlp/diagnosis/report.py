@@ -11,20 +11,20 @@ from typing import Any
 
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import check_path
-from anyarray_mlp.diagnosis.findings import CAUSES, CONSEQUENCES, Finding
 from anyarray_mlp.diagnosis.record import RunRecord
-from anyarray_mlp.diagnosis.rules import RULES
+from anyarray_mlp.diagnosis.rules import CAUSES
+from anyarray_mlp.diagnosis.rules.findings import Finding
 from anyarray_mlp.errors import SEVERITIES, DataError, StorageError
 from anyarray_mlp.persistence import DIAGNOSIS_NAME, atomic_write, home_of
 
 FORMAT = 1
-#: What a text that is no record raises: by its spelling, its types, and figures that do not belong together.
+#: What a text that is not a record may raise: by its syntax, its types, or figures that do not belong together.
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What is wrong with a run, the cause to mend first at the front, and the record it was read from."""
+    """What is wrong with a run, the cause to fix first at the front, and the record that it was read from."""
 
     findings: tuple[Finding, ...]
     record: RunRecord
@@ -36,7 +36,7 @@ class Diagnosis:
 
     @property
     def first(self) -> Finding | None:
-        """The cause to mend first; None where nothing is suspicious."""
+        """The cause to fix first; None if nothing is suspicious."""
         return self.alarms[0] if self.alarms else None
 
     def summary(self, limit: int = 3) -> str:
@@ -51,7 +51,7 @@ class Diagnosis:
         return "\n".join(lines)
 
     def report(self) -> str:
-        """Every finding, notes included, one a line."""
+        """Every finding, notes included, one per line."""
         if not self.findings:
             return "nothing suspicious"
         return "\n".join(f"{i}. {finding}" for i, finding in enumerate(self.findings, start=1))
@@ -65,12 +65,12 @@ class Diagnosis:
         }
 
     def to_json(self) -> str:
-        """One JSON text; figures that are not finite are the texts "nan", "inf" and "-inf"."""
+        """One JSON text; figures that are not finite become the texts "nan", "inf" and "-inf"."""
         return json.dumps(as_text(self.to_dict()), allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Diagnosis:
-        """The diagnosis of a record that `to_json` wrote, made anew by the rules at hand."""
+        """The diagnosis of a record that `to_json` wrote, made again by the present rules."""
         try:
             return diagnose_run(RunRecord.from_dict(json.loads(text)["record"]))
         except UNREADABLE as error:
@@ -87,7 +87,10 @@ class Diagnosis:
 
 @with_known_options
 def load_diagnosis(run: str | os.PathLike[str]) -> Diagnosis:
-    """The diagnosis of a run's folder, or of its `diagnosis.json`."""
+    """The diagnosis of a run's folder or of its `diagnosis.json`.
+
+    Raises `StorageError` if the file is missing or cannot be read, `DataError` if it is not a diagnosis.
+    """
     check_path("run", run)
     path = Path(run)
     if path.is_dir():
@@ -96,7 +99,7 @@ def load_diagnosis(run: str | os.PathLike[str]) -> Diagnosis:
         text = path.read_text(encoding="ascii")
     except FileNotFoundError:
         raise StorageError(
-            f"{path} is not there: a run leaves it when it ends. Go on with a run that was cut (train --resume), or "
+            f"{path} does not exist: a run writes it when it ends. Resume an interrupted run (train --resume), or "
             "train with --diagnose, which keeps what a diagnosis needs."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -108,7 +111,7 @@ def load_diagnosis(run: str | os.PathLike[str]) -> Diagnosis:
 
 
 def as_text(value: Any) -> Any:
-    """A nest of dicts and lists whose infinite and NaN floats are texts."""
+    """Nested dicts and lists with infinite and NaN floats as texts."""
     if isinstance(value, dict):
         return {key: as_text(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -118,18 +121,18 @@ def as_text(value: Any) -> Any:
 
 def diagnose_run(record: RunRecord) -> Diagnosis:
     """Every rule's finding on a record, ranked."""
-    found = [finding for rule in RULES if (finding := rule(record)) is not None]
+    found = [finding for cause in CAUSES.values() if (finding := cause.find(record)) is not None]
     return Diagnosis(tuple(ranked(without_consequences(ranked(found)))), record)
 
 
 def without_consequences(findings: list[Finding]) -> list[Finding]:
-    """Ranked findings, of which those that an alarm before them brings about become notes that say so."""
+    """Ranked findings; those that follow from an alarm before them become notes that say so."""
     judged: list[Finding] = []
     for finding in findings:
         causes = (
             other.cause
             for other in judged
-            if other.severity != "note" and finding.cause in CONSEQUENCES.get(other.cause, ())
+            if other.severity != "note" and CAUSES[other.cause].brings_about(CAUSES[finding.cause])
         )
         cause = None if finding.severity == "note" else next(causes, None)
         if cause is not None:
@@ -139,6 +142,5 @@ def without_consequences(findings: list[Finding]) -> list[Finding]:
 
 
 def ranked(findings: list[Finding]) -> list[Finding]:
-    """Errors before warnings before notes, then causes before what they bring about: the order of `CAUSES`."""
-    order = list(CAUSES)
-    return sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), order.index(f.cause)))
+    """Errors before warnings before notes, then causes before their consequences."""
+    return sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), CAUSES[f.cause].order))

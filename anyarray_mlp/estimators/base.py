@@ -29,9 +29,8 @@ from anyarray_mlp.estimators.networks import (
     draw_seed,
     initial_parameters,
 )
-from anyarray_mlp.estimators.notices import warn
+from anyarray_mlp.estimators.notices import warn, warn_of_unused_overrides
 from anyarray_mlp.estimators.observers import CallbackSupportMixin, FitTask
-from anyarray_mlp.estimators.overrides import warn_of_unused_overrides
 from anyarray_mlp.estimators.placement import (
     backend_at,
     check_same_place,
@@ -54,7 +53,7 @@ from anyarray_mlp.estimators.weights import layer_outputs, present_network, weig
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.training import as_inputs
 from anyarray_mlp.training.predicting import dense
-from anyarray_mlp.typing import Array, Host
+from anyarray_mlp.typing import Array, Host, Namespace
 
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 
@@ -498,7 +497,7 @@ PREDICTIONS: WeakKeyDictionary[BaseMLP, tuple[tuple[Backend, MLP], Callable[...,
 def prediction(network: MLP) -> Callable[..., Array]:
     """(xp, leaves, x) -> outputs of a network; one function, as JAX compiles each once."""
 
-    def outputs(xp: Any, leaves: Any, x: Array) -> Array:
+    def outputs(xp: Namespace, leaves: Any, x: Array) -> Array:
         return network.predict(xp, leaves, as_inputs(xp, x, leaves[0].dtype, None))
 
     return outputs

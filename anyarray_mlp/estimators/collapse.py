@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,8 @@ def collapse(
     """
     xp = select_backend("numpy", dtype="float64").xp
     theta = (np.asarray(parameters, dtype=np.float64),)
-    *hidden, (_, outputs) = mlp.layers(xp, theta, np.asarray(x, dtype=np.float64))
+    layers: list[Any] = list(mlp.layers(xp, theta, np.asarray(x, dtype=np.float64)))
+    *hidden, (_, outputs) = layers
     answer = one_answer(mlp, outputs, targets)
     if answer is None:
         return None

@@ -42,8 +42,8 @@ from anyarray_mlp.checking.records import (
 )
 from anyarray_mlp.checking.values import check_boolean, check_path
 from anyarray_mlp.data import Preprocessor, TargetEncoder
+from anyarray_mlp.data.encoding import Column
 from anyarray_mlp.data.labels import LABEL, labels_from
-from anyarray_mlp.data.preprocessing import Column
 from anyarray_mlp.errors import ModelFileError, UsageError
 from anyarray_mlp.estimators.base import BaseMLP
 from anyarray_mlp.estimators.classifier import MLPClassifier

@@ -11,7 +11,7 @@ import numpy as np
 
 from anyarray_mlp.network.initializers import Initializer, empty_vector
 from anyarray_mlp.network.mlp import MLP, batch_shares
-from anyarray_mlp.typing import Array, Host, Leaves
+from anyarray_mlp.typing import Array, Host, Leaves, Namespace
 
 #: Below every count that is not zero, within float32's range: stands in for zero under a logarithm.
 TINY = 1e-30
@@ -27,7 +27,7 @@ class CountedMLP(MLP):
 
     def loss_and_grad(
         self,
-        xp: Any,
+        xp: Namespace,
         leaves: Leaves,
         x: Array,
         targets: Array,
@@ -46,7 +46,7 @@ class CountedMLP(MLP):
                 loss = loss + xp.sum(w * w) * (decay * 0.5 * (1.0 - 1.0 / k))
         return loss, grad
 
-    def losses(self, xp: Any, leaves: Leaves, x: Array, targets: Array) -> Array:
+    def losses(self, xp: Namespace, leaves: Leaves, x: Array, targets: Array) -> Array:
         """As `MLP.losses`."""
         losses = super().losses(xp, leaves, x, targets)
         if self.loss == "poisson":
@@ -54,7 +54,7 @@ class CountedMLP(MLP):
         return losses / self.sizes[-1]
 
 
-def deviance_offset(xp: Any, targets: Array) -> Array:
+def deviance_offset(xp: Namespace, targets: Array) -> Array:
     """sum_k (t log t - t) of each sample (n,), 0 log 0 being 0."""
     return xp.sum(targets * xp.log(xp.maximum(targets, TINY)) - targets, axis=1)
 

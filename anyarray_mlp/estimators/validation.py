@@ -17,7 +17,7 @@ from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.estimators.placement import dense_rows, moved, row_spans
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.training import as_inputs
-from anyarray_mlp.typing import Host, Leaves
+from anyarray_mlp.typing import Host, Leaves, Namespace
 
 
 class HeldOut:
@@ -62,7 +62,7 @@ class HeldOut:
 def measurement(network: MLP) -> Callable[..., Any]:
     """(xp, leaves, x, targets) -> (outputs, losses) of a network; one function, as JAX compiles each once."""
 
-    def measure(xp: Any, leaves: Leaves, x: Any, targets: Any) -> Any:
+    def measure(xp: Namespace, leaves: Leaves, x: Any, targets: Any) -> Any:
         x = as_inputs(xp, x, leaves[0].dtype, None)
         return network.predict(xp, leaves, x), network.losses(xp, leaves, x, targets)
 

@@ -1,1 +1,70 @@
-"""What a network is: its shape, its forward and backward pass, its starting weights and how they are updated."""
+"""What a network is: its shape, its forward and backward pass, its starting weights and how they are updated.
+
+`MLP` describes it; optimisers, schedules of the learning rate and initialisers are made by functions of their names.
+"""
+
+from __future__ import annotations
+
+from anyarray_mlp.network.initializers import (
+    glorot_normal,
+    glorot_uniform,
+    he_normal,
+    he_uniform,
+    lecun_normal,
+    lecun_uniform,
+    normal,
+    orthogonal,
+    uniform,
+    zeros,
+)
+from anyarray_mlp.network.layout import Layout
+from anyarray_mlp.network.mlp import MLP
+from anyarray_mlp.network.optimizers import (
+    Optimizer,
+    adam,
+    adamw,
+    momentum,
+    nesterov,
+    rmsprop,
+    sgd,
+)
+from anyarray_mlp.network.schedules import (
+    ReduceOnPlateau,
+    WarmUp,
+    constant,
+    cosine,
+    exponential,
+    inverse_scaling,
+    make_schedule,
+    step_decay,
+)
+
+__all__ = [
+    "MLP",
+    "Layout",
+    "Optimizer",
+    "ReduceOnPlateau",
+    "WarmUp",
+    "adam",
+    "adamw",
+    "constant",
+    "cosine",
+    "exponential",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "inverse_scaling",
+    "lecun_normal",
+    "lecun_uniform",
+    "make_schedule",
+    "momentum",
+    "nesterov",
+    "normal",
+    "orthogonal",
+    "rmsprop",
+    "sgd",
+    "step_decay",
+    "uniform",
+    "zeros",
+]

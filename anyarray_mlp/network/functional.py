@@ -23,14 +23,14 @@ Loss = Callable[[Namespace, Array, Array], tuple[Array, Vjp]]
 
 def dense(
     xp: Namespace, x: Array, w: Array, b: Array | None
-) -> tuple[Array, Callable[..., tuple[Array | None, Array, Array | None]]]:
+) -> tuple[Array, Callable[..., tuple[Any, Array, Array | None]]]:
     """Return `x @ w + b` (n, o) and its vjp, which maps dy to (dx, dw, db).
 
     `vjp(dy, need_dx=False)` leaves out dx, which the first layer has no use for.
     """
     y, residual = xp.linear(x, w, b)
 
-    def vjp(dy: Array, need_dx: bool = True) -> tuple[Array | None, Array, Array | None]:
+    def vjp(dy: Array, need_dx: bool = True) -> tuple[Any, Array, Array | None]:
         dx, dw, db = xp.linear_vjp(residual, dy, need_dx)
         return dx, dw, db
 
@@ -279,7 +279,7 @@ def hash32(xp: Namespace, x: Array) -> Array:
 
 
 def dropout_mask(
-    xp: Namespace, shape: tuple[int, int], rate: float, key: Array, row: int = 0
+    xp: Namespace, shape: tuple[int, ...], rate: float, key: Array, row: int = 0
 ) -> Array:
     """True for each unit that is kept, a pure function of (key, row + its row, column).
 

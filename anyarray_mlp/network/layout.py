@@ -10,6 +10,7 @@ weights and biases themselves (JAX, whose compiler fuses). Whoever maps over lea
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.typing import Array, Leaves
+from anyarray_mlp.typing import Array, Host, Leaves, Namespace
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,14 @@ class Layout:
         kinds = ("weights", "biases") if self.bias else ("weights",)
         return tuple(f"{kind}.{layer}" for kind in kinds for layer in range(self.n_layers))
 
-    def split(self, vector: Array) -> list[Array]:
-        """The parameters as views of a flat vector (p,): weights, then biases."""
+    def split(self, vector: Host) -> list[Host]:
+        """The parameters as views of a flat host vector (p,): weights, then biases."""
         return [
             vector[start:stop].reshape(shape)
             for (start, stop), shape in zip(self.bounds, self.shapes, strict=True)
         ]
 
-    def unpack(self, xp: Any, leaves: Leaves) -> tuple[list[Array], list[Array | None]]:
+    def unpack(self, xp: Namespace, leaves: Leaves) -> tuple[list[Array], list[Any]]:
         """Weights and biases, layer by layer; a bias is None in a network without."""
         parts: list[Array]
         if is_flat(leaves):
@@ -76,7 +77,9 @@ class Layout:
         n = self.n_layers
         return parts[:n], parts[n:] if self.bias else [None] * n
 
-    def pack(self, xp: Any, weights: list[Array], biases: list[Array], flat: bool) -> Leaves:
+    def pack(
+        self, xp: Namespace, weights: Sequence[Array], biases: Sequence[Any], flat: bool
+    ) -> Leaves:
         """The inverse of `unpack`: leaves from weights and biases (an empty list without bias)."""
         parts = (*weights, *biases)
         if not flat:

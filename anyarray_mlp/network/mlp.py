@@ -217,8 +217,8 @@ class MLP:
             loss = xp.sum(losses * share)
             dz = loss_vjp(share[:, None])
 
-        weight_grads: list[Array] = [None] * len(weights)
-        bias_grads: list[Array] = [None] * len(weights)
+        weight_grads: list[Any] = [None] * len(weights)
+        bias_grads: list[Any] = [None] * len(weights)
         for layer in range(len(weights) - 1, -1, -1):
             da, weight_grads[layer], bias_grads[layer] = dense_vjp(dz, need_dx=layer > 0)
             if layer > 0:
@@ -336,7 +336,7 @@ class MLP:
 
 def batch_shares(
     xp: Namespace, n: int, sample_weight: Array | None, alpha: float
-) -> tuple[Array, Array]:
+) -> tuple[Any, Any]:
     """What each sample's loss, 0-d or (n,), and half the squared weights, 0-d, count for in the batch's mean."""
     if sample_weight is None:
         return 1.0 / n, alpha / n
@@ -348,7 +348,7 @@ def batch_shares(
 
 
 def penalised(
-    xp: Namespace, weights: Sequence[Array], loss: Array, weight_grads: list[Array], decay: Array
+    xp: Namespace, weights: Sequence[Array], loss: Array, weight_grads: list[Array], decay: Any
 ) -> tuple[Array, list[Array]]:
     """A loss and its gradients with decay / 2 times the sum of squared weights added to the loss."""
     for w in weights:

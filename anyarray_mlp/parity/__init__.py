@@ -6,7 +6,7 @@
 
 `roundoff` is the reference and the error bound, `tracing` the check of each operation on its own, `cases` what is
 run, `comparison` the comparison, `report` what comes of it, and `exact` the comparison of reproducible arithmetic, bit
-against bit.
+against bit. `gradcheck` compares gradients with finite differences.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 from anyarray_mlp.parity.cases import Case, all_cases, make_case
 from anyarray_mlp.parity.comparison import compare
 from anyarray_mlp.parity.exact import ExactComparison, ExactReport, compare_exactly
+from anyarray_mlp.parity.finite_differences import Gradcheck, gradcheck
 from anyarray_mlp.parity.report import Comparison, Departure, Difference, Report
 from anyarray_mlp.parity.tracing import FaultyOperation
 
@@ -25,9 +26,11 @@ __all__ = [
     "ExactComparison",
     "ExactReport",
     "FaultyOperation",
+    "Gradcheck",
     "Report",
     "all_cases",
     "compare",
     "compare_exactly",
+    "gradcheck",
     "make_case",
 ]

@@ -114,7 +114,8 @@ def make_case(
 
 def largest_logit(mlp: MLP, parameters: Host, x: Host) -> float:
     """The largest magnitude in the last layer."""
-    return float(np.max(np.abs(mlp.logits(PlainNamespace(np), (parameters,), x))))
+    logits: Any = mlp.logits(PlainNamespace(np), (parameters,), x)
+    return float(np.max(np.abs(logits)))
 
 
 def draw_targets(generator: np.random.Generator, mlp: MLP, rows: int, labels: bool) -> Host:

@@ -24,7 +24,7 @@ from anyarray_mlp.parity.tracing import (
     TracedNamespace,
     Tracer,
 )
-from anyarray_mlp.typing import Array, Host
+from anyarray_mlp.typing import Host, Namespace
 
 
 @dataclass(frozen=True)
@@ -119,21 +119,21 @@ def quantity(name: str, array: Bounded) -> Quantity:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The arrays of a case on some arithmetic."""
+    """The arrays of a case on some arithmetic: a library's own, traced ones, or those of the reference."""
 
-    leaves: tuple[Array, ...]
-    x: Array
-    targets: Array
-    sample_weight: Array | None
-    index: Array | None
-    dropout_keys: tuple[Array, ...]
+    leaves: tuple[Any, ...]
+    x: Any
+    targets: Any
+    sample_weight: Any
+    index: Any
+    dropout_keys: tuple[Any, ...]
 
-    def arrays(self) -> tuple[Array, ...]:
+    def arrays(self) -> tuple[Any, ...]:
         """All of them in a row, as a compiled function takes them."""
         optional = [a for a in (self.sample_weight, self.index) if a is not None]
         return (*self.leaves, self.x, self.targets, *optional, *self.dropout_keys)
 
-    def rebuilt(self, arrays: Sequence[Array]) -> Inputs:
+    def rebuilt(self, arrays: Sequence[Any]) -> Inputs:
         """The inverse of `arrays`."""
         rest = iter(arrays)
         leaves = tuple(next(rest) for _ in self.leaves)
@@ -143,7 +143,7 @@ class Inputs:
         return Inputs(leaves, x, targets, weight, index, tuple(rest))
 
 
-def inputs_of(case: Case, asarray: Callable[..., Array], flat: bool) -> Inputs:
+def inputs_of(case: Case, asarray: Callable[..., Any], flat: bool) -> Inputs:
     """The arrays of a case, made by `asarray`."""
     return Inputs(
         tuple(asarray(leaf) for leaf in case.mlp.layout.to_leaves(case.parameters, flat)),
@@ -155,7 +155,7 @@ def inputs_of(case: Case, asarray: Callable[..., Array], flat: bool) -> Inputs:
     )
 
 
-def evaluate(xp: Any, case: Case, inputs: Inputs) -> tuple[Array, Array, tuple[Array, ...]]:
+def evaluate(xp: Namespace, case: Case, inputs: Inputs) -> tuple[Any, Any, tuple[Any, ...]]:
     """Outputs, loss and gradient of the batch; where the case has steps, of the last, with the losses of all."""
     if inputs.index is not None:
         return evaluate_steps(xp, case, inputs, inputs.index)
@@ -173,8 +173,8 @@ def evaluate(xp: Any, case: Case, inputs: Inputs) -> tuple[Array, Array, tuple[A
 
 
 def evaluate_steps(
-    xp: Any, case: Case, inputs: Inputs, index: Array
-) -> tuple[Array, Array, tuple[Array, ...]]:
+    xp: Namespace, case: Case, inputs: Inputs, index: Any
+) -> tuple[Any, Any, tuple[Any, ...]]:
     """What `gradient_step` does, step after step."""
     losses = []
     grad = inputs.leaves
@@ -189,7 +189,7 @@ def evaluate_steps(
 def inputs_on(backend: Backend, case: Case) -> Inputs:
     """The arrays of a case on a backend, x lying in memory as the case says."""
 
-    def asarray(host: Host) -> Array:
+    def asarray(host: Host) -> Any:
         return backend.asarray(host, dtype="int32" if host.dtype == np.int32 else None)
 
     inputs = inputs_of(case, asarray, backend.flat)
@@ -288,7 +288,7 @@ class CompiledPasses:
         key = (case.mlp, case.alpha, inputs.sample_weight is None, len(inputs.dropout_keys))
         if key not in self.known:
 
-            def evaluate_arrays(xp: Any, *arrays: Array) -> Any:
+            def evaluate_arrays(xp: Namespace, *arrays: Any) -> Any:
                 return evaluate(xp, case, inputs.rebuilt(arrays))
 
             self.known[key] = self.backend.jit(evaluate_arrays)
@@ -298,7 +298,7 @@ class CompiledPasses:
 def gradient_step(case: Case) -> Callable[..., Any]:
     """A step whose new state is the gradient at the old one: what training compiles, less the update."""
 
-    def step(xp: Any, state: Any, data: Any, inputs: tuple[Array, ...]) -> Any:
+    def step(xp: Namespace, state: Any, data: Any, inputs: tuple[Any, ...]) -> Any:
         x, targets = (xp.take(array, inputs[0], axis=0) for array in data)
         loss, grad = case.mlp.loss_and_grad(xp, state, x, targets, alpha=case.alpha)
         return grad, (loss,)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anyarray_mlp import streams
 from anyarray_mlp.checking.messages import shown
@@ -21,7 +22,7 @@ from anyarray_mlp.checking.values import (
 )
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.network.mlp import MLP, check_network
-from anyarray_mlp.typing import Array, Host
+from anyarray_mlp.typing import Array, Host, Namespace
 
 #: Tried in turn; a small one is needed where a larger one steps over a kink (relu at 0, |p - t| at t).
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
@@ -79,12 +80,12 @@ def checked_keys(mlp: MLP, dropout_keys: Any) -> tuple[Array, ...]:
 @with_known_options
 def gradcheck(
     mlp: MLP,
-    x: Array,
-    targets: Array,
+    x: Host,
+    targets: Host,
     *,
-    xp: Any,
+    xp: Namespace,
     parameters: Host | None = None,
-    sample_weight: Array | None = None,
+    sample_weight: Host | None = None,
     alpha: float = 0.0,
     dropout_keys: Sequence[Array] | None = None,
     per_parameter: int | None = None,
@@ -102,17 +103,7 @@ def gradcheck(
 
     The difference quotient is (f(-2h) - 8 f(-h) + 8 f(h) - f(2h)) / 12 h (Abramowitz and Stegun 25.3.6).
     """
-    check_network(mlp)
-    for name, array in (("x", x), ("targets", targets)):
-        if not isinstance(array, np.ndarray):
-            raise DataError(f"{name} must be a NumPy array, got {shown(array)}.")
-    mlp.check_batch(x, targets)
-    if x.dtype != np.float64:
-        raise UsageError(f"gradcheck needs float64 inputs, got {x.dtype}.")
-    if len(x) < 1:
-        raise DataError("gradcheck needs a batch of rows, and x has none.")
-    if not hasattr(xp, "linear") or not hasattr(xp, "asarray"):
-        refuse("xp", "an arithmetic, as select_backend(dtype='float64').xp", xp)
+    check_inputs(mlp, x, targets, xp)
     if per_parameter is not None:
         check_whole("per_parameter", per_parameter, 1)
     check_not_negative("alpha", alpha)
@@ -122,18 +113,10 @@ def gradcheck(
     if dropout_keys is not None:
         dropout_keys = checked_keys(mlp, dropout_keys)
     generator = streams.generator("gradcheck", seed)
-    if parameters is None:
-        parameters = mlp.initialize(seed)
-        for name, part in zip(mlp.layout.names, mlp.layout.split(parameters), strict=True):
-            if name.startswith("biases"):
-                part[...] = generator.uniform(-0.5, 0.5, part.shape)
-    if not isinstance(parameters, np.ndarray) or parameters.dtype.kind not in "fiu":
-        refuse("parameters", "a vector of numbers (p,)", parameters)
-    if parameters.shape != (mlp.layout.size,):
-        refuse("parameters", f"of shape ({mlp.layout.size},)", parameters)
-    theta = np.array(parameters, dtype=np.float64)
+    theta = drawn(mlp, seed, generator) if parameters is None else checked_vector(mlp, parameters)
 
     def evaluate(vector: Host) -> tuple[float, Host]:
+        loss: Any
         loss, (grad,) = mlp.loss_and_grad(
             xp, (vector,), x, targets, sample_weight, alpha=alpha, dropout_keys=dropout_keys
         )
@@ -150,20 +133,13 @@ def gradcheck(
     loss, analytic = evaluate(theta)
     floor = 1e-8 * float(np.max(np.abs(analytic), initial=0.0)) or 1e-300
     checks = []
-    for name, (start, stop), shape in zip(
-        mlp.layout.names, mlp.layout.bounds, mlp.layout.shapes, strict=True
-    ):
+    layout = mlp.layout
+    for name, (start, stop), shape in zip(layout.names, layout.bounds, layout.shapes, strict=True):
         indices = np.arange(start, stop)
         if per_parameter is not None and per_parameter < len(indices):
             indices = np.sort(generator.choice(indices, per_parameter, replace=False))
-        largest = float(np.max(np.abs(analytic[start:stop])))
-        numeric = np.array([quotient(int(i), STEPS[0]) for i in indices])
-        largest = max(largest, float(np.max(np.abs(numeric))), floor)
-        for h in STEPS[1:]:
-            for k in np.flatnonzero(~(np.abs(numeric - analytic[indices]) <= tolerance * largest)):
-                retried = quotient(int(indices[k]), h)
-                if abs(retried - analytic[indices[k]]) < abs(numeric[k] - analytic[indices[k]]):
-                    numeric[k] = retried
+        least = max(float(np.max(np.abs(analytic[start:stop]))), floor)
+        numeric, largest = slopes(quotient, indices, analytic[indices], least, tolerance)
         difference = np.abs(numeric - analytic[indices])
         difference[~np.isfinite(difference)] = np.inf
         worst = int(np.argmax(difference))
@@ -180,3 +156,57 @@ def gradcheck(
             )
         )
     return Gradcheck(loss, tuple(checks), tolerance)
+
+
+def check_inputs(mlp: MLP, x: Any, targets: Any, xp: Any) -> None:
+    """Raise an error that names the argument that `gradcheck` cannot take."""
+    check_network(mlp)
+    for name, array in (("x", x), ("targets", targets)):
+        if not isinstance(array, np.ndarray):
+            raise DataError(f"{name} must be a NumPy array, got {shown(array)}.")
+    mlp.check_batch(x, targets)
+    if x.dtype != np.float64:
+        raise UsageError(f"gradcheck needs float64 inputs, got {x.dtype}.")
+    if len(x) < 1:
+        raise DataError("gradcheck needs a batch of rows, and x has none.")
+    if not hasattr(xp, "linear") or not hasattr(xp, "asarray"):
+        refuse("xp", "an arithmetic, as select_backend(dtype='float64').xp", xp)
+
+
+def drawn(mlp: MLP, seed: int, generator: np.random.Generator) -> Host:
+    """Parameters (p,) of a network that starts training, but for biases away from zero."""
+    parameters = mlp.initialize(seed)
+    for name, part in zip(mlp.layout.names, mlp.layout.split(parameters), strict=True):
+        if name.startswith("biases"):
+            part[...] = generator.uniform(-0.5, 0.5, part.shape)
+    return checked_vector(mlp, parameters)
+
+
+def checked_vector(mlp: MLP, parameters: Any) -> Host:
+    """A float64 copy of the parameters; `UsageError` if they are no vector (p,) of numbers."""
+    if not isinstance(parameters, np.ndarray) or parameters.dtype.kind not in "fiu":
+        refuse("parameters", "a vector of numbers (p,)", parameters)
+    if parameters.shape != (mlp.layout.size,):
+        refuse("parameters", f"of shape ({mlp.layout.size},)", parameters)
+    return np.array(parameters, dtype=np.float64)
+
+
+def slopes(
+    quotient: Callable[[int, float], float],
+    indices: NDArray[np.intp],
+    analytic: Host,
+    least: float,
+    tolerance: float,
+) -> tuple[Host, float]:
+    """Difference quotients at the indices, and the largest slope, at least `least`.
+
+    Where one is further from the analytic slope than the tolerance, smaller steps are tried and the nearest is kept.
+    """
+    numeric = np.array([quotient(int(i), STEPS[0]) for i in indices])
+    largest = max(float(np.max(np.abs(numeric))), least)
+    for h in STEPS[1:]:
+        for k in np.flatnonzero(~(np.abs(numeric - analytic) <= tolerance * largest)):
+            retried = quotient(int(indices[k]), h)
+            if abs(retried - analytic[k]) < abs(numeric[k] - analytic[k]):
+                numeric[k] = retried
+    return numeric, largest

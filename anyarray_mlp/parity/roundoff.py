@@ -69,6 +69,9 @@ class Bounded:
             self.library, np.asarray(self.value[key]), np.asarray(np.asarray(self.error)[key])
         )
 
+    def __invert__(self) -> Bounded:
+        return Bounded(self.library, ~self.value, self.error)
+
     def __neg__(self) -> Bounded:
         return Bounded(self.library, -self.value, self.error)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
 
+from anyarray_mlp.arithmetic.plain import CREATION
 from anyarray_mlp.backends import (
     BACKENDS,
     DTYPES,
@@ -24,14 +25,10 @@ from anyarray_mlp.backends.reproducible import ReproducibleBackend
 from anyarray_mlp.backends.selection import parse_device
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
+from anyarray_mlp.typing import ReproducibleLibrary, names_of
 
-#: What reproducible arithmetic calls for, beside what any `NamespaceBackend` needs; docs/parity.md lists it.
-NEEDED_EXACTLY = (
-    *("int32", "int64", "float32", "float64"),
-    *("astype", "concat", "full_like", "ones_like", "reshape", "stack", "take", "zeros_like"),
-    *("abs", "floor", "isfinite", "log2", "round", "sign", "sqrt", "where"),
-    *("matmul", "matrix_transpose", "max", "maximum", "minimum", "sum"),
-)
+#: What reproducible arithmetic asks for, beside what any `NamespaceBackend` needs.
+NEEDED_EXACTLY = tuple(name for name in names_of(ReproducibleLibrary) if name not in CREATION)
 
 Absent = tuple[tuple[str, str], ...]
 
@@ -67,16 +64,11 @@ def find_subjects(
     for dtype in dtypes:
         if dtype not in DTYPES:
             raise UsageError(f"dtype must be float32 or float64, got {shown(dtype)}.")
-    subjects = []
-    for namespace in namespaces:
-        module = import_namespace(namespace) if isinstance(namespace, str) else namespace
-        if reproducible:
-            require_for_exact(module)
-        for dtype in dtypes:
-            # Raises here, before anything runs, where it cannot be compared.
-            backend = NamespaceBackend(module, dtype)
-            make = partial(with_arithmetic, backend, reproducible)
-            subjects.append(Subject(make, namespace_version(module), backend.name))
+    subjects = [
+        subject
+        for namespace in namespaces
+        for subject in subjects_of_namespace(namespace, dtypes, reproducible)
+    ]
     if backends is None and namespaces:
         return subjects, ()
     absent: list[tuple[str, str]] = []
@@ -100,6 +92,19 @@ def find_subjects(
             f"{': ' + reasons if reasons else ''}."
         )
     return subjects, tuple(absent)
+
+
+def subjects_of_namespace(
+    namespace: str | ModuleType, dtypes: Sequence[str], reproducible: bool
+) -> Iterator[Subject]:
+    """An Array API namespace in each dtype. Raises, before anything runs, if it cannot be compared."""
+    module = import_namespace(namespace) if isinstance(namespace, str) else namespace
+    if reproducible:
+        require_for_exact(module)
+    for dtype in dtypes:
+        backend = NamespaceBackend(module, dtype)
+        make = partial(with_arithmetic, backend, reproducible)
+        yield Subject(make, namespace_version(module), backend.name)
 
 
 def require_for_exact(namespace: ModuleType) -> None:

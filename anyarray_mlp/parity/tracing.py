@@ -71,6 +71,9 @@ class Traced:
     def __neg__(self) -> Any:
         return self.tracer.apply("negative", operator.neg, (self,), {}, operator.neg)
 
+    def __invert__(self) -> Any:
+        return self.tracer.apply("bitwise_invert", operator.inv, (self,), {}, operator.inv)
+
 
 def binary(name: str, function: Callable[[Any, Any], Any], swap: bool) -> Callable[..., Any]:
     """An operator of `Traced`."""

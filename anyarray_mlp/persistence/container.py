@@ -103,7 +103,7 @@ def seal(specs: list[ArraySpec], metadata: Mapping[str, str], data: list[np.ndar
     """SHA-256 of the whole file, its own field read as 64 zeros."""
     digest = hashlib.sha256(header_bytes(specs, {**metadata, "sha256": UNSEALED}))
     for block in data:
-        digest.update(block)
+        digest.update(block.data)
     return digest.hexdigest()
 
 
@@ -139,7 +139,7 @@ def encode(kind: str, sections: Mapping[str, Any], arrays: Mapping[str, Any]) ->
     head = header_bytes(specs, metadata)
     if problem := oversize(head):
         raise UsageError(f"the description of the model {problem}: keep large tables as arrays")
-    return b"".join([head, *data])
+    return b"".join([head, *(block.data for block in data)])
 
 
 def oversize(head: bytes) -> str | None:
@@ -251,6 +251,7 @@ def array_spec(name: str, entry: Any, source: str) -> ArraySpec:
 
 
 def damaged(source: str, reason: str) -> ModelFileError:
+    """The error for a file whose content is not what was written."""
     return ModelFileError(
         f"{source} is damaged or altered: {reason}; fetch it again or train the model again"
     )

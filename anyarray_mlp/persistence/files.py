@@ -255,6 +255,7 @@ def publish_new(temporary: Path, target: Path) -> None:
 
 
 def output_exists(target: Path) -> OutputExistsError:
+    """The error for a target that would be overwritten unasked."""
     return OutputExistsError(
         f"{target} is there already: choose another path, or overwrite it (--overwrite, overwrite=True)"
     )
@@ -324,7 +325,7 @@ def read_file(path: str | os.PathLike[str], *, follow_links: bool = True) -> np.
                     "close other programs or use a larger machine"
                 ) from None
             filled = 0
-            view = memoryview(content)
+            view = content.data
             while filled < len(view) and (count := disk.readinto(descriptor, view[filled:])):
                 filled += count
         finally:
@@ -497,6 +498,7 @@ class DirectoryLock:
         self.held: FileLock | None = None
 
     def acquire(self) -> None:
+        """Take the lock; LockedError, which names the holder, if another has it."""
         with signals_held(), storage_errors("lock", self.path):
             with contextlib.suppress(BlockingIOError):
                 self.held = FileLock(self.path)
@@ -523,6 +525,7 @@ class DirectoryLock:
             disk.close(descriptor)
 
     def release(self) -> None:
+        """Free the lock and remove its files; nothing if it is not held."""
         if self.held is None:
             return
         with signals_held():

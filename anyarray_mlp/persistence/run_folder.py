@@ -240,14 +240,17 @@ class RunFolder:
 
     @property
     def model_path(self) -> Path:
+        """Where the model file is."""
         return self.home / MODEL_NAME
 
     @property
     def metrics_path(self) -> Path:
+        """Where `metrics.jsonl` is."""
         return self.home / METRICS_NAME
 
     @property
     def config_path(self) -> Path:
+        """Where `config.toml` is."""
         return self.home / CONFIG_NAME
 
     def log(self, record: dict[str, Any]) -> None:
@@ -350,6 +353,7 @@ class RunFolder:
         self.home = self.path
 
     def require_lock(self) -> None:
+        """UsageError unless this process holds the folder's lock."""
         if self.lock is None:
             raise UsageError(f"{self.path} is open for reading: use RunFolder.create or .resume")
 

@@ -39,6 +39,7 @@ def table_lines(table: dict[str, Any], path: tuple[str, ...]) -> list[str]:
 
 
 def key_text(key: Any) -> str:
+    """A key: bare if TOML allows it, else quoted."""
     if not isinstance(key, str):
         raise UsageError(f"the configuration has the key {key!r}: make it text")
     return key if BARE_KEY.fullmatch(key) else string_text(key)
@@ -52,6 +53,7 @@ def string_text(text: str) -> str:
 
 
 def escaped(character: str) -> str:
+    """A control character as \\uXXXX, any other as it is."""
     code = ord(character)
     return f"\\u{code:04X}" if code < 0x20 or code == 0x7F else character
 

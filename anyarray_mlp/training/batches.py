@@ -59,7 +59,7 @@ def check_host_batch(mlp: MLP, x: Array, targets: Array) -> None:
         mlp.check_shapes(x, targets)
 
 
-def checked_validation(mlp: MLP, validation: Any) -> tuple[Array, Array] | None:
+def checked_validation(mlp: MLP, validation: Any) -> tuple[Any, Any] | None:
     """A validation set as a pair; `MLP.check_batch` for it, and it must have rows."""
     if validation is None:
         return None

@@ -18,7 +18,7 @@ from anyarray_mlp.training.predicting import (
     rows_at_once,
     spans,
 )
-from anyarray_mlp.typing import Array, Leaves
+from anyarray_mlp.typing import Array, Leaves, Namespace
 
 
 class Evaluation:
@@ -45,7 +45,7 @@ class Evaluation:
         self.targets = on_device(backend, targets)
         self.host_targets = backend.to_host(self.targets)
 
-        def outputs_and_losses(xp: Any, leaves: Leaves, x: Array, targets: Array) -> Any:
+        def outputs_and_losses(xp: Namespace, leaves: Leaves, x: Array, targets: Array) -> Any:
             x = as_inputs(xp, x, leaves[0].dtype, input_scale)
             return mlp.predict(xp, leaves, x), mlp.losses(xp, leaves, x, targets)
 

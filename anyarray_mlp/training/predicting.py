@@ -13,7 +13,7 @@ from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import check_instance, check_positive, refuse
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.network.mlp import MLP, check_network
-from anyarray_mlp.typing import Array, Host, Leaves
+from anyarray_mlp.typing import Array, Host, Leaves, Namespace
 
 #: Rows of one forward pass at most.
 PREDICTION_ROWS = 8192
@@ -36,7 +36,7 @@ class Predictor:
         if input_scale is not None:
             check_positive("input_scale", input_scale)
 
-        def outputs(xp: Any, leaves: Leaves, x: Array) -> Array:
+        def outputs(xp: Namespace, leaves: Leaves, x: Array) -> Array:
             return mlp.predict(xp, leaves, as_inputs(xp, x, leaves[0].dtype, input_scale))
 
         self.backend = backend
@@ -78,7 +78,7 @@ def predict(
     return Predictor(mlp, parameters, backend, input_scale)(x)
 
 
-def as_inputs(xp: Any, x: Array, dtype: Any, scale: float | None) -> Array:
+def as_inputs(xp: Namespace, x: Array, dtype: Any, scale: float | None) -> Array:
     """Rows as the network takes them: images that are kept as bytes are cast, and scaled if asked."""
     if x.dtype != dtype:
         x = xp.astype(x, dtype)
@@ -119,7 +119,7 @@ def is_sparse(x: Any) -> bool:
     return hasattr(x, "tocsr")
 
 
-def dense(x: Any) -> Array:
+def dense(x: Any) -> Any:
     """x with no entry left out."""
     return x.toarray() if is_sparse(x) else x
 

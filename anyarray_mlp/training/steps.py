@@ -14,10 +14,10 @@ from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.optimizers import Optimizer, clip_by_norm
 from anyarray_mlp.streams import bit_generator
 from anyarray_mlp.training.predicting import as_inputs
-from anyarray_mlp.typing import Array, Leaves
+from anyarray_mlp.typing import Array, Leaves, Namespace
 
 #: 0-d figures of one step, from (xp, parameters before it, gradient); an axis of steps is put in front of each.
-StepStatistics = Callable[[Any, Leaves, Leaves], tuple[Array, ...]]
+StepStatistics = Callable[[Namespace, Leaves, Leaves], tuple[Array, ...]]
 
 
 @lru_cache(maxsize=64)
@@ -40,7 +40,7 @@ def training_step(
     If `streamed`, x is not among the data: each batch of it comes ahead of the other inputs.
     """
 
-    def step(xp: Any, state: Any, data: Any, inputs: tuple[Array, ...]) -> Any:
+    def step(xp: Namespace, state: Any, data: Any, inputs: tuple[Array, ...]) -> Any:
         theta, moments = state
         if streamed:
             x, inputs = inputs[0], inputs[1:]

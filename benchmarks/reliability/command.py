@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import signal
 import tempfile
 import time
 from collections.abc import Sequence
@@ -46,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         for campaign in rows.CAMPAIGNS:
             print(f"{campaign.id:8} {campaign.title}\n         goal: {campaign.goal}")
         return 0
+    listen()
     try:
         chosen = rows.chosen(options.only)
     except ValueError as error:
@@ -111,3 +113,18 @@ def run(
             flush=True,
         )
     return results
+
+
+def listen() -> None:
+    """Take signals again that whoever started this campaign has it ignore (nohup, `&` in a script).
+
+    What is trained here inherits them, and training leaves an ignored signal ignored.
+    """
+    for name, handler in (
+        ("SIGINT", signal.default_int_handler),
+        ("SIGTERM", signal.SIG_DFL),
+        ("SIGHUP", signal.SIG_DFL),
+    ):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)

@@ -34,7 +34,6 @@ from anyarray_mlp.backends.replay.recording import (
     structure,
     substitute,
 )
-from anyarray_mlp.typing import Array
 
 #: Shapes of arguments for which `ReplayedCall` keeps buffers at most.
 MOST_BINDINGS = 16
@@ -50,7 +49,7 @@ class Binding:
     """
 
     def __init__(
-        self, plan: Plan, library: Library, state: list[Array], data: list[Array], steps: int
+        self, plan: Plan, library: Library, state: list[Any], data: list[Any], steps: int
     ) -> None:
         self.plan = plan
         self.library = library
@@ -60,11 +59,11 @@ class Binding:
         program = plan.program
         self.inputs = [library.empty(v.spec, steps) for v in program.arguments["inputs"]]
         self.outputs = [library.empty(v.spec, steps) for v in program.outputs]
-        self.memories: dict[Memory, Array] = {}
-        self.prepared: dict[Value, Array] = dict(
+        self.memories: dict[Memory, Any] = {}
+        self.prepared: dict[Value, Any] = dict(
             zip(program.arguments["inputs"], self.inputs, strict=True)
         )
-        self.fixed: dict[Value, Array] = dict(zip(program.arguments["data"], data, strict=True))
+        self.fixed: dict[Value, Any] = dict(zip(program.arguments["data"], data, strict=True))
         self.fixed |= zip(program.arguments["state"], state, strict=True)
         self.ahead = [call for node in plan.ahead for call in self.prepare(node)]
         self.shared_calls: dict[int, list[Call]] = {}
@@ -147,14 +146,14 @@ class Binding:
                 calls.append(self.library.copy(self.array(new, local), self.state[i]))
         return calls
 
-    def group(self, group: list[Node], local: dict[Value, Array]) -> list[Call]:
+    def group(self, group: list[Node], local: dict[Value, Any]) -> list[Call]:  # noqa: C901 - a group is emitted in three ways, each in a few lines
         """The calls of a group of nodes, block by block where it has more than one."""
         calls: list[Call] = []
         if group[0] in self.plan.vanished:
             return calls
         stored = [node.out for node in group if node.out not in self.plan.inner]
 
-        def array_of(value: Value) -> Array:
+        def array_of(value: Value) -> Any:
             return self.array(value, local)
 
         if self.library.fuses_groups and all(
@@ -190,7 +189,7 @@ class Binding:
                 calls += self.library.emit(node.op, node.function, args, kwargs, operand(node.out))
         return calls
 
-    def array(self, value: Value, local: dict[Value, Array]) -> Array:
+    def array(self, value: Value, local: dict[Value, Any]) -> Any:
         """The array of a value."""
         if value in local:
             return local[value]
@@ -284,16 +283,16 @@ class Replay:
         except NotRecordableError:
             return None
 
-    def own(self, state: list[Array]) -> list[Array]:
+    def own(self, state: list[Any]) -> list[Any]:
         """The leaves of the state, which is used up; those that cannot be written to are copied."""
-        owned: list[Array] = []
+        owned: list[Any] = []
         for leaf in state:
             shared = any(self.library.share_memory(leaf, other) for other in owned)
             usable = self.library.is_writable(leaf) and not shared
             owned.append(leaf if usable else self.xp.asarray(leaf, copy=True))
         return owned
 
-    def repeat(self, binding: Binding, inputs: Arrays, outputs: list[Array]) -> None:
+    def repeat(self, binding: Binding, inputs: Arrays, outputs: list[Any]) -> None:
         """Run the steps of `inputs` and fill `outputs`, which both have an axis of steps in front."""
         copy = self.library.copy
         count = inputs[0].shape[0]
@@ -326,7 +325,7 @@ class ReplayedCall:
         self.library = library
         self.lock = threading.Lock()
         self.plans: dict[Any, tuple[Plan, Any] | None] = {}
-        self.bindings: dict[Any, tuple[list[Array], BoundCall | None]] = {}
+        self.bindings: dict[Any, tuple[list[Any], BoundCall | None]] = {}
 
     def __call__(self, first: Any, *others: Any) -> Any:
         """`function(xp, first, *others)`."""
@@ -356,7 +355,7 @@ class ReplayedCall:
             self.bindings[key] = fixed, call
         return call(others)
 
-    def bind(self, key: Any, first: Any, fixed: list[Array], others: Arrays) -> BoundCall | None:
+    def bind(self, key: Any, first: Any, fixed: list[Any], others: Arrays) -> BoundCall | None:
         """The call, bound to parameters, or None where the function cannot be recorded."""
         if len(self.bindings) > MOST_BINDINGS:
             self.bindings.clear()

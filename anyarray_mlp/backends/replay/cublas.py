@@ -11,8 +11,6 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from anyarray_mlp.typing import Array
-
 #: Bytes of cuBLAS's workspace, as NVIDIA advises for Hopper. Set beforehand, as a capture may not allocate.
 WORKSPACE = 32 << 20
 NO_TRANSPOSE, TRANSPOSE = 0, 1
@@ -46,7 +44,7 @@ def layout(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int]:
 class Cublas:
     """A handle bound to one stream, destroyed with this object."""
 
-    def __init__(self, stream: int, workspace: Array, library: Any = None) -> None:
+    def __init__(self, stream: int, workspace: Any, library: Any = None) -> None:
         self.library = library or load_cublas()
         self.workspace = workspace
         self.handle = ctypes.c_void_p()
@@ -67,7 +65,7 @@ class Cublas:
         if status:
             raise RuntimeError(f"{name} failed with status {status}.")
 
-    def product(self, a: Array, b: Array, out: Array) -> Callable[[], None]:
+    def product(self, a: Any, b: Any, out: Any) -> Callable[[], None]:
         """A call that computes out = a @ b; `out` is row-major.
 
         cuBLAS is column-major: it computes the transpose, b^T a^T.

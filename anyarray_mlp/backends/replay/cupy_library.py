@@ -19,7 +19,6 @@ from anyarray_mlp.backends.replay.cublas import WORKSPACE, Cublas
 from anyarray_mlp.backends.replay.cuda_kernels import EXPRESSIONS, kernel
 from anyarray_mlp.backends.replay.numpy_buffers import NumpyBuffers
 from anyarray_mlp.backends.replay.recording import Node, Value
-from anyarray_mlp.typing import Array
 
 Call = Callable[[], Any]
 
@@ -51,11 +50,11 @@ class CupyLibrary(NumpyBuffers):
         """Whether a result is an array."""
         return isinstance(value, cupy.ndarray)
 
-    def share_memory(self, a: Array, b: Array) -> bool:
+    def share_memory(self, a: Any, b: Any) -> bool:
         """Whether one is a view of the other."""
         return bool(cupy.may_share_memory(a, b))
 
-    def stand_in(self, array: Array) -> Array:
+    def stand_in(self, array: Any) -> Any:
         """Zeros of the same layout."""
         return cupy.zeros_like(array, order="K")
 
@@ -74,16 +73,16 @@ class CupyLibrary(NumpyBuffers):
         finally:
             outside.wait_event(self.stream.record())
 
-    def is_writable(self, array: Array) -> bool:
+    def is_writable(self, array: Any) -> bool:
         """CuPy's arrays are."""
         return True
 
-    def out_of_range(self, index: Array, n: int) -> bool:
+    def out_of_range(self, index: Any, n: int) -> bool:
         """Not looked at, which would wait for the device: `train` makes its indices on the host."""
         return False
 
     def emit(
-        self, op: str, function: Callable[..., Any], args: Any, kwargs: Any, out: Array
+        self, op: str, function: Callable[..., Any], args: Any, kwargs: Any, out: Any
     ) -> list[Call]:
         """Calls that compute function(*args, **kwargs) into `out`."""
         if op == "matmul" and out.ndim == 2 and out.flags.c_contiguous and out.dtype.kind == "f":
@@ -95,7 +94,7 @@ class CupyLibrary(NumpyBuffers):
         return [lambda: cupy.copyto(out, function(*args, **kwargs))]
 
     def emit_group(
-        self, nodes: list[Node], outputs: list[Value], array: Callable[[Value], Array]
+        self, nodes: list[Node], outputs: list[Value], array: Callable[[Value], Any]
     ) -> list[Call]:
         """One kernel for a group of elementwise nodes, of which `outputs` are stored."""
         source = kernel(nodes, outputs)

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from anyarray_mlp.backends.replay.recording import Node, Spec, Value
-from anyarray_mlp.typing import Array
 
 Call = Callable[[], Any]
 
@@ -17,35 +16,35 @@ class NumpyBuffers:
 
     module: Any
 
-    def spec(self, array: Array) -> Spec:
+    def spec(self, array: Any) -> Spec:
         """Shape, dtype and strides, counted in entries."""
         return Spec(array.shape, array.dtype, tuple(s // array.itemsize for s in array.strides))
 
     def fuse(self, node: Node, only_use: Callable[[Any], Node | None]) -> None:
         """Neither has an operation that does several at once."""
 
-    def empty(self, spec: Spec, steps: int | None = None) -> Array:
+    def empty(self, spec: Spec, steps: int | None = None) -> Any:
         """Zeros, so that an index that is not yet filled in is in range."""
         return self.module.zeros(spec.shape if steps is None else (steps, *spec.shape), spec.dtype)
 
-    def memory(self, size: int, dtype: Any) -> Array:
+    def memory(self, size: int, dtype: Any) -> Any:
         """A flat array (size,)."""
         return self.module.empty(size, dtype)
 
-    def lay_out(self, memory: Array, offset: int, spec: Spec) -> Array:
+    def lay_out(self, memory: Any, offset: int, spec: Spec) -> Any:
         """The view of a flat array that has a spec."""
         strides = tuple(stride * memory.itemsize for stride in spec.strides)
         return self.module.lib.stride_tricks.as_strided(memory[offset:], spec.shape, strides)
 
-    def copy(self, source: Array, out: Array) -> Call:
+    def copy(self, source: Any, out: Any) -> Call:
         """A call that copies."""
         return partial(self.module.copyto, out, source)
 
-    def copy_now(self, source: Array, out: Array) -> None:
+    def copy_now(self, source: Any, out: Any) -> None:
         """Copy."""
         self.module.copyto(out, source)
 
-    def copied(self, array: Array) -> Array:
+    def copied(self, array: Any) -> Any:
         """A copy."""
         return array.copy()
 
@@ -54,7 +53,7 @@ class NumpyBuffers:
         return 0
 
     def emit_whole(
-        self, nodes: list[Node], outputs: list[Value], array: Callable[[Value], Array]
+        self, nodes: list[Node], outputs: list[Value], array: Callable[[Value], Any]
     ) -> list[Call] | None:
         """See `kernel_length`."""
         return None

@@ -11,7 +11,7 @@ import numpy as np
 
 from anyarray_mlp.backends.replay.numpy_buffers import NumpyBuffers
 from anyarray_mlp.backends.replay.recording import Node, Value
-from anyarray_mlp.typing import Array
+from anyarray_mlp.typing import Host
 
 Call = Callable[[], Any]
 
@@ -51,18 +51,18 @@ class NumpyLibrary(NumpyBuffers):
     ahead_bytes = 1 << 18
 
     def __init__(self) -> None:
-        self.constants: dict[Any, Array] = {}
-        self.scratches: dict[Any, Array] = {}
+        self.constants: dict[Any, Host] = {}
+        self.scratches: dict[Any, Host] = {}
 
     def is_array(self, value: Any) -> bool:
         """Arrays, and the scalars that NumPy returns in place of 0-d arrays."""
         return isinstance(value, (np.ndarray, np.generic))
 
-    def share_memory(self, a: Array, b: Array) -> bool:
+    def share_memory(self, a: Host, b: Host) -> bool:
         """Whether one is a view of the other."""
         return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.may_share_memory(a, b)
 
-    def stand_in(self, array: Array) -> Array:
+    def stand_in(self, array: Host) -> Host:
         """Zeros, which the system hands out without touching memory."""
         if isinstance(array, np.ndarray) and not array.flags.c_contiguous:
             return np.empty_like(array)
@@ -76,11 +76,11 @@ class NumpyLibrary(NumpyBuffers):
         """A context in which the calls of a replay are made."""
         return nullcontext()
 
-    def is_writable(self, array: Array) -> bool:
+    def is_writable(self, array: Host) -> bool:
         """Whether an array may be written to."""
         return bool(array.flags.writeable)
 
-    def out_of_range(self, index: Array, n: int) -> bool:
+    def out_of_range(self, index: Host, n: int) -> bool:
         """Whether an integer array holds anything outside 0 ... n - 1."""
         return bool(index.size) and not (index.min() >= 0 and index.max() < n)
 
@@ -93,7 +93,7 @@ class NumpyLibrary(NumpyBuffers):
         raise NotImplementedError
 
     def emit(
-        self, op: str, function: Callable[..., Any], args: Any, kwargs: Any, out: Array
+        self, op: str, function: Callable[..., Any], args: Any, kwargs: Any, out: Host
     ) -> list[Call]:
         """Calls that compute function(*args, **kwargs) into `out`."""
         if op in UFUNCS and not kwargs:
@@ -112,7 +112,7 @@ class NumpyLibrary(NumpyBuffers):
             return self.select(args, out)
         return [lambda: np.copyto(out, function(*args, **kwargs))]
 
-    def ufunc(self, op: str, args: Any, out: Array) -> Call:
+    def ufunc(self, op: str, args: Any, out: Host) -> Call:
         """A call of a ufunc into `out`."""
         function = UFUNCS[op]
         if len(args) == 2:
@@ -121,20 +121,20 @@ class NumpyLibrary(NumpyBuffers):
             return partial(function, *args, out=out)
         return partial(function, *args, out)
 
-    def ready(self, op: str, number: Any, other: Array) -> Any:
+    def ready(self, op: str, number: Any, other: Host) -> Any:
         """A Python number as an array of the dtype that it would take: NumPy need not make one in every call."""
         if is_number(number) and isinstance(other, np.ndarray) and other.dtype.kind == "f":
             shape = other.shape if op in SLOW_WITH_NUMBERS else ()
             return self.filled(shape, other.dtype, number)
         return number
 
-    def can_select(self, args: Any, out: Array) -> bool:
+    def can_select(self, args: Any, out: Host) -> bool:
         """Whether `select` gives what `np.where` does: all of one float dtype."""
         return out.dtype in AS_INTEGER and all(
             is_number(a) or getattr(a, "dtype", None) == out.dtype for a in args[1:]
         )
 
-    def select(self, args: Any, out: Array) -> list[Call]:
+    def select(self, args: Any, out: Host) -> list[Call]:
         """x where the condition holds and else y, by bits: some five times as fast as `np.where`."""
         condition, x, y = args
         integer = AS_INTEGER[out.dtype]
@@ -153,14 +153,14 @@ class NumpyLibrary(NumpyBuffers):
             partial(np.bitwise_xor, difference, y, bits),
         ]
 
-    def filled(self, shape: tuple[int, ...], dtype: Any, number: float) -> Array:
+    def filled(self, shape: tuple[int, ...], dtype: Any, number: float) -> Host:
         """An array of one number, made once."""
         key = (shape, dtype, number, np.copysign(1, number))
         if key not in self.constants:
             self.constants[key] = np.full(shape, number, dtype)
         return self.constants[key]
 
-    def scratch(self, index: int, shape: tuple[int, ...], dtype: Any) -> Array:
+    def scratch(self, index: int, shape: tuple[int, ...], dtype: Any) -> Host:
         """Memory that one operation uses between its own calls."""
         key = (index, shape, dtype)
         if key not in self.scratches:

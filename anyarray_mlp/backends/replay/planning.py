@@ -27,7 +27,6 @@ from anyarray_mlp.backends.replay.recording import (
     Spec,
     Value,
 )
-from anyarray_mlp.typing import Array
 
 Call = Callable[[], Any]
 
@@ -60,22 +59,22 @@ class Library(recording.Library, Protocol):
         `only_use(value)` is the node of a value that nothing else uses, else None.
         """
 
-    def empty(self, spec: Spec, steps: int | None = None) -> Array:
+    def empty(self, spec: Spec, steps: int | None = None) -> Any:
         """An array of a spec; with `steps`, C-ordered with an axis of that length in front."""
 
-    def memory(self, size: int, dtype: Any) -> Array:
+    def memory(self, size: int, dtype: Any) -> Any:
         """A flat array (size,)."""
 
-    def lay_out(self, memory: Array, offset: int, spec: Spec) -> Array:
+    def lay_out(self, memory: Any, offset: int, spec: Spec) -> Any:
         """The view of a flat array that has a spec, from an entry on."""
 
     def emit(
-        self, op: str, function: Callable[..., Any], args: Any, kwargs: Any, out: Array
+        self, op: str, function: Callable[..., Any], args: Any, kwargs: Any, out: Any
     ) -> list[Call]:
         """Calls that compute function(*args, **kwargs) into `out`."""
 
     def emit_group(
-        self, nodes: list[Node], outputs: list[Value], array: Callable[[Value], Array]
+        self, nodes: list[Node], outputs: list[Value], array: Callable[[Value], Any]
     ) -> list[Call]:
         """Calls that compute a group of elementwise nodes, where the library fuses groups."""
 
@@ -83,7 +82,7 @@ class Library(recording.Library, Protocol):
         """How many of the last of some nodes, all elementwise, the library has one kernel for; 0 if none."""
 
     def emit_whole(
-        self, nodes: list[Node], outputs: list[Value], array: Callable[[Value], Array]
+        self, nodes: list[Node], outputs: list[Value], array: Callable[[Value], Any]
     ) -> list[Call] | None:
         """Calls that compute a group in one pass, where the library has a kernel for it: instead of block by block."""
 
@@ -93,22 +92,22 @@ class Library(recording.Library, Protocol):
     def capture(self, calls: list[Call]) -> Call:
         """One call that does what all of `calls` do. They may be called to warm up."""
 
-    def copy(self, source: Array, out: Array) -> Call:
+    def copy(self, source: Any, out: Any) -> Call:
         """A call that copies."""
 
     def running(self) -> AbstractContextManager[Any]:
         """A context in which the calls of a replay are made."""
 
-    def is_writable(self, array: Array) -> bool:
+    def is_writable(self, array: Any) -> bool:
         """Whether an array may be written to."""
 
-    def copy_now(self, source: Array, out: Array) -> None:
+    def copy_now(self, source: Any, out: Any) -> None:
         """Copy."""
 
-    def copied(self, array: Array) -> Array:
+    def copied(self, array: Any) -> Any:
         """A copy."""
 
-    def out_of_range(self, index: Array, n: int) -> bool:
+    def out_of_range(self, index: Any, n: int) -> bool:
         """Whether an integer array holds anything outside 0 ... n - 1."""
 
 

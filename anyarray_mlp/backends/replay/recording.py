@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from anyarray_mlp.arithmetic import PlainNamespace
-from anyarray_mlp.typing import Array
 
 
 class NotRecordableError(Exception):
@@ -42,7 +41,7 @@ class Value:
     spec: Spec
     base: Value | None = None
     source: tuple[str, int] | None = None
-    constant: Array = None
+    constant: Any = None
     node: Node | None = None
 
     @property
@@ -83,13 +82,13 @@ class Library(Protocol):
     def is_array(self, value: Any) -> bool:
         """Whether a result is an array; NumPy's scalars are."""
 
-    def spec(self, array: Array) -> Spec:
+    def spec(self, array: Any) -> Spec:
         """Its shape, dtype and strides."""
 
-    def share_memory(self, a: Array, b: Array) -> bool:
+    def share_memory(self, a: Any, b: Any) -> bool:
         """Whether one is a view of the other."""
 
-    def stand_in(self, array: Array) -> Array:
+    def stand_in(self, array: Any) -> Any:
         """An array of the same spec whose values do not matter and whose memory is not yet touched."""
 
     def quietly(self) -> AbstractContextManager[Any]:
@@ -115,12 +114,12 @@ class Recorder:
         self.library = library
         self.nodes: list[Node] = []
 
-    def argument(self, array: Array, source: tuple[str, int]) -> Recorded:
+    def argument(self, array: Any, source: tuple[str, int]) -> Recorded:
         """A stand-in for an argument of the step."""
         value = Value(self.library.spec(array), source=source)
         return Recorded(self, self.library.stand_in(array), value)
 
-    def constant(self, array: Array) -> Recorded:
+    def constant(self, array: Any) -> Recorded:
         """An array that is the same in every step."""
         return Recorded(self, array, Value(self.library.spec(array), constant=array))
 
@@ -161,7 +160,7 @@ class Recorded:
     __array_ufunc__ = None
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, recorder: Recorder, array: Array, value: Value) -> None:
+    def __init__(self, recorder: Recorder, array: Any, value: Value) -> None:
         self.recorder = recorder
         self.array = array
         self.value = value
@@ -300,7 +299,7 @@ def record(
     arguments: dict[str, list[Value]] = {"state": [], "data": [], "inputs": []}
 
     def stand_ins(kind: str, nest: Any) -> Any:
-        def stand_in(leaf: Array) -> Recorded:
+        def stand_in(leaf: Any) -> Recorded:
             recorded = recorder.argument(leaf, (kind, len(arguments[kind])))
             arguments[kind].append(recorded.value)
             return recorded

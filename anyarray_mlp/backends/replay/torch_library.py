@@ -14,7 +14,6 @@ import torch
 from torch.optim.adam import adam
 
 from anyarray_mlp.backends.replay.recording import Node, Spec, Value
-from anyarray_mlp.typing import Array
 
 Call = Callable[[], Any]
 
@@ -81,8 +80,8 @@ class TorchLibrary:
         self.device = device
         self.captures = device.type == "cuda"
         self.ahead_bytes = 1 << (26 if device.type == "cuda" else 18)
-        self.numbers: dict[Any, Array] = {}
-        self.scratches: dict[Any, Array] = {}
+        self.numbers: dict[Any, Any] = {}
+        self.scratches: dict[Any, Any] = {}
 
     @property
     def block(self) -> int:
@@ -93,15 +92,15 @@ class TorchLibrary:
         """Whether a result is a tensor."""
         return isinstance(value, torch.Tensor)
 
-    def spec(self, array: Array) -> Spec:
+    def spec(self, array: Any) -> Spec:
         """Shape, dtype and strides."""
         return Spec(tuple(array.shape), array.dtype, array.stride())
 
-    def share_memory(self, a: Array, b: Array) -> bool:
+    def share_memory(self, a: Any, b: Any) -> bool:
         """Whether one is a view of the other."""
         return bool(a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr() and a.numel())
 
-    def stand_in(self, array: Array) -> Array:
+    def stand_in(self, array: Any) -> Any:
         """Zeros where they may be indices; else what memory holds.
 
         On the CPU they are NumPy's, which the system hands out without touching memory.
@@ -125,11 +124,11 @@ class TorchLibrary:
         context: AbstractContextManager[Any] = torch.inference_mode()
         return context
 
-    def is_writable(self, array: Array) -> bool:
+    def is_writable(self, array: Any) -> bool:
         """Whether a tensor may be written to: one that autograd watches may not."""
         return not array.requires_grad
 
-    def out_of_range(self, index: Array, n: int) -> bool:
+    def out_of_range(self, index: Any, n: int) -> bool:
         """PyTorch checks every index itself."""
         return False
 
@@ -156,28 +155,28 @@ class TorchLibrary:
             return "add_product", (a, *inner.args, sign * c)
         return "add_scaled", (a, b, sign * c)
 
-    def empty(self, spec: Spec, steps: int | None = None) -> Array:
+    def empty(self, spec: Spec, steps: int | None = None) -> Any:
         """Zeros, so that an index that is not yet filled in is in range."""
         shape = spec.shape if steps is None else (steps, *spec.shape)
         return torch.zeros(shape, dtype=spec.dtype, device=self.device)
 
-    def memory(self, size: int, dtype: Any) -> Array:
+    def memory(self, size: int, dtype: Any) -> Any:
         """A flat tensor (size,)."""
         return torch.empty(size, dtype=dtype, device=self.device)
 
-    def lay_out(self, memory: Array, offset: int, spec: Spec) -> Array:
+    def lay_out(self, memory: Any, offset: int, spec: Spec) -> Any:
         """The view of a flat tensor that has a spec."""
         return torch.as_strided(memory, spec.shape, spec.strides, offset)
 
-    def copy(self, source: Array, out: Array) -> Call:
+    def copy(self, source: Any, out: Any) -> Call:
         """A call that copies."""
         return partial(out.copy_, source)
 
-    def copy_now(self, source: Array, out: Array) -> None:
+    def copy_now(self, source: Any, out: Any) -> None:
         """Copy."""
         out.copy_(source)
 
-    def copied(self, array: Array) -> Array:
+    def copied(self, array: Any) -> Any:
         """A copy."""
         return array.clone()
 
@@ -193,7 +192,7 @@ class TorchLibrary:
         return 0 if step is None else len(step.nodes)
 
     def emit_whole(
-        self, nodes: list[Node], outputs: list[Value], array: Callable[[Value], Array]
+        self, nodes: list[Node], outputs: list[Value], array: Callable[[Value], Any]
     ) -> list[Call] | None:
         """Adam in one pass where it is the whole group and works in place, else None."""
         if self.kernel_length(nodes) != len(nodes):
@@ -242,8 +241,8 @@ class TorchLibrary:
         replay: Call = graph.replay
         return replay
 
-    def emit(
-        self, op: str, function: Callable[..., Any], args: Any, kwargs: Any, out: Array
+    def emit(  # noqa: C901 - one branch for each call of PyTorch
+        self, op: str, function: Callable[..., Any], args: Any, kwargs: Any, out: Any
     ) -> list[Call]:
         """Calls that compute function(*args, **kwargs) into `out`."""
         if op == "divide" and is_number(args[0]):
@@ -280,19 +279,19 @@ class TorchLibrary:
             return [partial(out.copy_, args[0])]
         return [lambda: out.copy_(function(*args, **kwargs))]
 
-    def is_narrow(self, x: Array, out: Array) -> bool:
+    def is_narrow(self, x: Any, out: Any) -> bool:
         """Whether a product x @ w is one of few columns that is worth turning round."""
         columns, work = int(out.shape[1]), int(x.shape[1] * out.numel())
         return self.device.type == "cpu" and 1 < columns < NARROW and work >= NARROW_WORK
 
-    def turned(self, x: Array, w: Array) -> partial[Array]:
+    def turned(self, x: Any, w: Any) -> partial[Any]:
         """The call that computes w^T @ x^T."""
         key = (w.shape[1], x.shape[0], x.dtype)
         if key not in self.scratches:
             self.scratches[key] = torch.empty(key[:2], dtype=x.dtype)
         return partial(torch.mm, w.T, x.T, out=self.scratches[key])
 
-    def as_tensors(self, args: Any) -> list[Array]:
+    def as_tensors(self, args: Any) -> list[Any]:
         """Python numbers as 0-d tensors of the other operand's dtype: the same values, at half the cost."""
         dtype = next((a.dtype for a in reversed(args) if isinstance(a, torch.Tensor)), None)
         return [self.number(a, dtype) if is_number(a) else a for a in args]
@@ -363,7 +362,7 @@ ADAM = (
 relu_vjp = torch.ops.aten.threshold_backward.grad_input
 
 
-def can_reduce(op: str, args: Any, kwargs: Any, out: Array) -> bool:
+def can_reduce(op: str, args: Any, kwargs: Any, out: Any) -> bool:
     """Whether PyTorch's reduction gives what the standard's does: no change of dtype, and an axis to maximise over."""
     plain = len(args) == 1 and set(kwargs) <= {"axis", "keepdims"}
     return plain and args[0].dtype == out.dtype and (op == "sum" or kwargs.get("axis") is not None)

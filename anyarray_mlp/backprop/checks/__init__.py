@@ -1,1 +1,1 @@
-"""One check each: the gradient against finite differences, the forward pass, randomness, the update, a second call."""
+"""One file per check: gradient, numerical slopes, forward pass, randomness, update, mini-batches, memory."""

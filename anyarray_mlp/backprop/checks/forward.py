@@ -1,4 +1,4 @@
-"""What can be seen in the forward pass, before any gradient."""
+"""What the forward pass shows, before any gradient."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def target_findings(name: str | None, output: Host, targets: Host) -> list[Backp
             return [BackpropFinding("constant_output", detail=detail, severity="error")]
         if low < 0 or np.abs(sums - 1).max() > 1e-3:
             evidence["rows of the targets sum to"] = f"{sums.min():g} to {sums.max():g}"
-            detail = "a softmax's rows sum to one; the targets' rows are no distribution"
+            detail = "a softmax's rows sum to one, but the targets' rows do not"
             return [BackpropFinding("targets_out_of_reach", detail=detail, evidence=evidence)]
         return []
     activation = ACTIVATIONS.get(name) if name is not None else None
@@ -64,13 +64,13 @@ def target_findings(name: str | None, output: Host, targets: Host) -> list[Backp
     if low < activation.low - 1e-6 or high > activation.high + 1e-6:
         reach = f"{activation.low:g} to {activation.high:g}"
         evidence["the output reaches"] = reach
-        detail = f"{activation.name} gives {reach}, the targets run from {low:g} to {high:g}"
+        detail = f"{activation.name} gives {reach}, but the targets run from {low:g} to {high:g}"
         return [BackpropFinding("targets_out_of_reach", detail=detail, evidence=evidence)]
     return []
 
 
 def constant_findings(x: Host, output: Host, targets: Host) -> list[BackpropFinding]:
-    """The same output for inputs that differ."""
+    """The same output for different inputs."""
     if len(x) < 2 or np.ptp(x, axis=0).max() == 0 or np.ptp(targets, axis=0).max() == 0:
         return []
     spread = float(np.ptp(output, axis=0).max())
@@ -83,7 +83,7 @@ def constant_findings(x: Host, output: Host, targets: Host) -> list[BackpropFind
 def bias_findings(
     chain: Chain, unused: tuple[int, ...], x: Host, targets: Host
 ) -> list[BackpropFinding]:
-    """Biases that are kept and never added; a network without any that needs one."""
+    """Biases that are never added, and networks without a bias that need one."""
     if unused:
         layers = tuple(layer + 1 for layer in unused)
         return [BackpropFinding("bias_missing", layers, "bias")]
@@ -107,8 +107,8 @@ def bias_findings(
             fixed = np.full(targets.shape[1], 1 / targets.shape[1])
         if np.abs(targets[zero_rows] - fixed).max() > 1e-3:
             detail = (
-                "no layer has a bias: an input of zeros gives "
-                f"{fixed[0]:g} whatever the weights are, and its target is another"
+                f"no layer has a bias: an input of zeros gives {fixed[0]:g} whatever the weights are, which is not its "
+                "target"
             )
             return [BackpropFinding("bias_missing", detail=detail)]
     severity: Severity = "note"
@@ -147,7 +147,7 @@ def forward_findings(known: Understanding) -> list[BackpropFinding]:
 
 
 def own_weight_findings(known: Understanding) -> list[BackpropFinding]:
-    """At the weights that the user gave: constant outputs, numbers that are not finite."""
+    """At the weights given: constant outputs, and numbers that are not finite."""
     user, samples = known.user, known.samples
     lost = [
         parameter
@@ -179,7 +179,7 @@ class LargeInputs:
         self.size = 1.0
         if chain is not None:
             z = forward(chain, known.samples.inputs).z[-1]
-            # exp overflows upwards: the largest value counts, if there is one above zero at all.
+            # exp overflows for large positive values: the largest one counts, if any is above zero.
             self.size = max(float(z.max()), 0.2 * float(np.abs(z).max())) or 1.0
 
     def set_size(self, wanted: float) -> None:
@@ -201,7 +201,7 @@ class LargeInputs:
             detail = f"the forward pass raises {type(error).__name__}: {error}"
             return [BackpropFinding("overflow", detail=detail, severity="warning")]
         except ValueError as error:
-            # math.log of zero raises where NumPy's gives -inf.
+            # math.log of zero raises, while NumPy's gives -inf.
             if "math domain" not in str(error) and "positive input" not in str(error):
                 raise
             return [BackpropFinding("log_of_zero", detail=str(error), severity="warning")]
@@ -218,7 +218,7 @@ class LargeInputs:
                 )
                 cause = "max_over_batch" if rowwise else "overflow"
                 return [BackpropFinding(cause, evidence=evidence, severity="warning")]
-            # Beyond, a loss of -log(p) meets p = 0 in any code that computes p first.
+            # For larger ones, a loss -log(p) meets p = 0 in any code that computes p first.
             if known.user.loss is not None and size <= 100:
                 loss = float(known.user_loss(known.loss_samples)[0])
                 if not np.isfinite(loss):

@@ -1,4 +1,4 @@
-"""From the user's gradients to findings: match them, and put the match into words."""
+"""From the user's gradients to findings: match them with known mistakes, and say it in words."""
 
 from __future__ import annotations
 
@@ -24,13 +24,15 @@ from anyarray_mlp.backprop.understanding import Understanding
 from anyarray_mlp.typing import Host
 
 CONSTANTS = ("mean_missing", "mean_twice", "factor_two")
+# These make a gradient too long or too short but keep its direction.
+WHOLE = frozenset([*CONSTANTS, "wrong_scale"])
 SLOPES = {
     "identity": "1",
     "logistic": "a * (1 - a)",
     "tanh": "1 - a**2",
-    "relu": "1 where z > 0, 0 elsewhere",
-    **{f"leaky_relu({s:g})": f"1 where z > 0, {s:g} elsewhere" for s in LEAKY_SLOPES},
-    "elu": "1 where z > 0, a + 1 elsewhere",
+    "relu": "1 if z > 0 else 0",
+    **{f"leaky_relu({s:g})": f"1 if z > 0 else {s:g}" for s in LEAKY_SLOPES},
+    "elu": "1 if z > 0 else a + 1",
     "softplus": "1 / (1 + exp(-z))",
 }
 
@@ -44,7 +46,7 @@ class Verdict:
 
 
 class Judge:
-    """Compares what was seen of the user's gradients with the right ones."""
+    """Compares the user's gradients, as observed, with the right ones."""
 
     def __init__(self, known: Understanding, seen: Observation) -> None:
         assert known.structure is not None
@@ -55,7 +57,7 @@ class Judge:
         self.chain = known.chain(known.values)
 
     def judge(self) -> Verdict:
-        """The cheapest explanation over the losses that come into question."""
+        """The cheapest explanation over all possible losses."""
         known, seen = self.known, self.seen
         observed, shape_mistakes = self.observed_layers(seen.arrays)
         fitted = known.loss
@@ -88,7 +90,7 @@ class Judge:
         return Verdict(self.findings_of(best, problem, shape_mistakes), best)
 
     def noise_of_layers(self) -> list[tuple[float, float]] | None:
-        """The norms of rounding in each layer's weight and bias."""
+        """The norms of the rounding in each layer's weight and bias."""
         noise = self.seen.noise
         if noise is None:
             return None
@@ -102,7 +104,7 @@ class Judge:
     def observed_layers(
         self, arrays: Sequence[Host | None]
     ) -> tuple[list[tuple[Host | None, Host | None]], list[Planted]]:
-        """The user's arrays as (dW (i, o), db (o,)) for each layer, and what their shapes tell."""
+        """The user's arrays as (dW (i, o), db (o,)) for each layer, and mistakes in their shapes."""
         layers: list[tuple[Host | None, Host | None]] = []
         planted: list[Planted] = []
         for layer, layout in enumerate(self.structure.layers):
@@ -135,7 +137,7 @@ class Judge:
     def in_weight_shape(
         self, weight: Host | None, value: Host, layer: int, planted: list[Planted]
     ) -> Host | None:
-        """A weight's gradient in the weight's shape; what that takes is a mistake of its own."""
+        """A weight's gradient in the weight's shape; if it had another one, that is a mistake by itself."""
         if weight is None or weight.shape == value.shape:
             return weight
         if weight.shape == value.shape[::-1]:
@@ -168,7 +170,7 @@ class Judge:
         problem: Problem,
         shape_mistakes: list[Planted],
     ) -> list[BackpropFinding]:
-        """One finding for each cause of an explanation, its layers together."""
+        """One finding for each cause in an explanation, with all its layers."""
         planted = [*explanation.planted, *shape_mistakes]
         planted += [Planted("unexplained", layer, where) for layer, where in explanation.unmatched]
         with np.errstate(all="ignore"):
@@ -198,8 +200,7 @@ class Judge:
             severity = "warning" if harmless else CATALOGUE[cause].severity
             if harmless:
                 detail = (detail + "; " if detail else "") + (
-                    "the whole gradient is longer or shorter by this factor, which a learning rate "
-                    "can hide"
+                    "the whole gradient is longer or shorter by this factor, which a learning rate can hide"
                 )
             found.append(
                 BackpropFinding(
@@ -214,7 +215,7 @@ class Judge:
         return found
 
     def is_whole(self, members: list[Planted]) -> bool:
-        """True where a factor enters at the output's delta and so reaches every gradient."""
+        """True if a factor enters at the output's delta and so reaches every gradient."""
         last = self.chain.depth - 1
         return len(members) == 1 and members[0].layer == last and members[0].where == "delta"
 
@@ -226,7 +227,7 @@ class Judge:
         layers: tuple[int, ...],
         problem: Problem,
     ) -> str:
-        """What is particular about a cause in this network."""
+        """Details of a cause in this network."""
         names = problem.chain.activations
         if cause == "loss_reported_differs":
             trained = LOSSES[detail].formula if detail in LOSSES else "1/2 sum (output - y)^2"
@@ -237,18 +238,18 @@ class Judge:
             name = names[layers[-1] - 1]
             right = f", whose derivative is {SLOPES[name]}" if name in SLOPES else ""
             wrong = {
-                "derivative_of_another_activation": f"; multiplied with that of {detail}",
-                "derivative_formula_wrong": f"; multiplied with {detail}",
+                "derivative_of_another_activation": f"; multiplied by that of {detail}",
+                "derivative_formula_wrong": f"; multiplied by {detail}",
             }
             return f"activation {name}{right}{wrong.get(cause, '')}"
         if cause == "momentum_misapplied" and detail == "weights":
-            return "a multiple of the weights themselves enters the update"
+            return "a multiple of the weights themselves is in the update"
         return detail
 
     def most_telling(
         self, members: list[Planted], problem: Problem, right: list[tuple[Host, Host]]
     ) -> dict[str, Any] | None:
-        """Cosine, ratio and difference of the first affected array against the right one."""
+        """Cosine, ratio and difference between the first affected array and the right one."""
         for member in members:
             which = 1 if member.where == "bias" else 0
             array = problem.observed[member.layer][which]
@@ -262,16 +263,16 @@ class Judge:
 def summed_to_nothing(
     planted: Sequence[Planted], right: Sequence[tuple[Host, Host]]
 ) -> list[Planted]:
-    """A bias that stands still because its gradient is summed over everything.
+    """A bias that never changes because its gradient is summed over everything.
 
-    Under a softmax such a sum is zero. It is taken for one where another bias is summed so.
+    With a softmax such a sum is zero. This is assumed if another bias is summed like that.
     """
     others = any(one.cause == "bias_wrong_axis" for one in planted)
     told = []
     for one in planted:
         bias = right[one.layer][1]
         if one.cause == "bias_not_updated" and abs(bias.sum()) <= 1e-6 * np.abs(bias).sum():
-            detail = "or its gradient is summed over everything, which is zero under a softmax"
+            detail = "or its gradient is summed over everything, which gives zero with a softmax"
             one = replace(one, cause="bias_wrong_axis") if others else replace(one, detail=detail)
         told.append(one)
     return told
@@ -304,7 +305,7 @@ def judge_by_numbers(
 def name_by_numbers(
     known: Understanding, seen: Observation, got: Host | None, truth: Host, is_bias: bool
 ) -> list[tuple[str, dict[str, Any]]]:
-    """What can be told of one parameter's gradient from its entries alone: (cause, evidence)."""
+    """What one parameter's gradient shows by its entries alone: (cause, evidence)."""
     if got is None or np.abs(got).max() <= 1e-9 * np.abs(truth).max():
         return [("bias_not_updated" if is_bias else "weights_not_updated", {})]
     factor, misfit = fit_factor(got, truth)

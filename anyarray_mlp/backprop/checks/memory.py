@@ -1,7 +1,7 @@
-"""What a training step remembers of the one before: momentum, sums never reset, old activations.
+"""What a training step keeps from the step before: momentum, sums that are never reset, old activations.
 
-A second step is compared with the same step of a network that starts fresh from the same weights;
-what differs is memory, and its form tells which.
+A second step is compared with the same step of a network that starts fresh from the same weights. The
+difference is memory, and its form shows which kind.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from anyarray_mlp.typing import Host
 
 
 def two_batches(samples: Samples) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """Two batches of one shape with different activations."""
+    """Two batches of the same shape with different activations."""
     if samples.layout == "single":
         other = 1 if samples.count > 1 else 0
         x, y = samples.one(0)
@@ -30,6 +30,7 @@ def two_batches(samples: Samples) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
 
 
 def norm(arrays: Sequence[Host | None]) -> float:
+    """The Euclidean norm of all arrays together; those that are None count nothing."""
     return float(np.sqrt(sum(float((a**2).sum()) for a in arrays if a is not None)))
 
 
@@ -65,6 +66,7 @@ def gradient_memory(
 
 
 def differences(a: Sequence[Host | None], b: Sequence[Host | None]) -> list[Host | None]:
+    """a - b, array by array; None if either is missing or the shapes differ."""
     return [
         None if x is None or y is None or np.shape(x) != np.shape(y) else x - y
         for x, y in zip(a, b, strict=True)
@@ -72,7 +74,7 @@ def differences(a: Sequence[Host | None], b: Sequence[Host | None]) -> list[Host
 
 
 def share_of(rest: Sequence[Host | None], of: Sequence[Host | None]) -> tuple[float, float]:
-    """(s, relative error) of rest = s * of over all arrays, where any is left at all."""
+    """(s, relative error) of rest = s * of over all arrays, if there is a rest."""
     pairs = [(r, o) for r, o in zip(rest, of, strict=True)
              if r is not None and o is not None and np.shape(r) == np.shape(o)]  # fmt: skip
     r = np.concatenate([p[0].ravel() for p in pairs])
@@ -90,11 +92,11 @@ def step_memory(
     rate: float | None,
     tolerance: float,
 ) -> tuple[list[BackpropFinding], float | None]:
-    """What the second training step remembers of the first.
+    """What the second training step keeps from the first.
 
     Returns
     -------
-    The findings, and the momentum's coefficient where a proper one is seen.
+    The findings, and the momentum's coefficient if there is a proper one.
     """
     steps = two_steps(network, samples, rate)
     if steps is None:
@@ -127,7 +129,7 @@ def step_memory(
             and not any(abs(told - usual) <= 0.05 for usual in (share, of_gradient))
             and abs(share - told**2 / (1 + told)) > 0.05
         ):
-            detail = f"momentum {told:g} is told, {share:.3g} of the last change is added"
+            detail = f"momentum={told:g} was given, but {share:.3g} times the last change is added"
             return [BackpropFinding("momentum_misapplied", detail=detail, evidence=evidence)], None
         if 0 < share < 1:
             return [], share
@@ -144,7 +146,7 @@ def two_steps(
 ) -> tuple[list[Host], list[Host], list[Host], list[Host], list[Host]] | None:
     """(start, weights after a step, its change, the next step's, the same of a fresh network).
 
-    None where a step changes shapes.
+    None if a step changes shapes.
     """
     (xa, ya), (xb, yb) = two_batches(samples)
     start = [np.array(v, dtype=np.float64) for v in network.current]
@@ -163,7 +165,7 @@ def two_steps(
 
 
 def keeps_gradients(network: UserNetwork, samples: Samples, rate: float, share: float) -> bool:
-    """Is it the last gradient that is added, times a momentum that the rate does not scale?
+    """Is the last gradient added, times a momentum that the rate does not scale?
 
     change = learning_rate * gradient + momentum * last_gradient, as in the well-known bpnn.py.
     """
@@ -176,7 +178,10 @@ def keeps_gradients(network: UserNetwork, samples: Samples, rate: float, share: 
 
 
 def late_velocity() -> BackpropFinding:
-    detail = "the first step changes nothing: the velocity is added before it gets the gradient"
+    """The finding for a momentum whose first step changes nothing."""
+    detail = (
+        "the first step changes nothing: the velocity is added before the gradient is added to it"
+    )
     return BackpropFinding("momentum_misapplied", detail=detail)
 
 
@@ -189,7 +194,7 @@ def uneven_memory(
     evidence: dict[str, Any],
     close: float,
 ) -> BackpropFinding | None:
-    """Memory that is not one share of the first step: parameter by parameter, then stale values."""
+    """Memory that is not a fixed share of the first step: by parameter, then stale values."""
     shares: list[tuple[int, float]] = []
     size = norm(rest)
     for parameter, r, f, s, m in zip(network.parameters, rest, first, start, middle, strict=True):

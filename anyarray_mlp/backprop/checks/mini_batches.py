@@ -1,7 +1,7 @@
-"""Does a training step go through the rows it is given in mini-batches of its own?
+"""Does a training step go through its rows in mini-batches of its own?
 
-Such a step is right and is not the one step that the reference makes, so it is to be watched on as
-many rows as it takes at a time.
+Such a step is right, but it is not the single step that the reference makes. So it is checked on as
+many rows as it uses at a time.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from anyarray_mlp.typing import Host
 
 
 def drawn_batch(known: Understanding) -> int | None:
-    """The rows of a batch, where a step draws its batches or their order at random.
+    """The rows of a batch, if a step draws its batches or their order at random.
 
-    None where nothing is drawn: the step on all rows is the same with other random numbers; 0 where
-    no number of rows gives one update.
+    None if nothing is drawn: the step on all rows is the same with other random numbers. 0 if no
+    number of rows gives one update.
     """
     count = known.samples.count
     if known.samples.layout == "single" or not is_drawn(known, count):
@@ -28,9 +28,9 @@ def drawn_batch(known: Understanding) -> int | None:
 
 
 def fixed_batch(known: Understanding) -> int | None:
-    """The rows of a batch, where a step does what steps on so many rows in turn do.
+    """The rows of a batch, if a step does the same as steps on so many rows, one after the other.
 
-    At least two: `StepObserver` sees steps of single rows itself. None where a step is one step.
+    At least two: `StepObserver` handles steps of single rows itself. None if a step is one step.
     """
     count = known.samples.count
     if known.samples.layout == "single" or count < 3:
@@ -46,7 +46,7 @@ def fixed_batch(known: Understanding) -> int | None:
 
 
 def is_drawn(known: Understanding, rows: int) -> bool | None:
-    """Does a step on the first `rows` rows depend on random numbers? None where it fails."""
+    """Does a step on the first `rows` rows depend on random numbers? None if it fails."""
     try:
         part = known.samples.some(list(range(rows)))
         return differs(known, lambda: step_changes(known, [(part.x, part.y)]))

@@ -18,7 +18,7 @@ TRIES = 16  # two draws of few units are often the same by chance: of six at rat
 
 
 def random_forward(known: Understanding) -> list[BackpropFinding]:
-    """A note where the forward pass gives another output with other random numbers."""
+    """A note if the forward pass gives another output with other random numbers."""
     samples, user = known.samples, known.user
     x = samples.x[0] if samples.layout == "single" else samples.x
     random = differs(known, lambda: [user.output(x, fresh=False)])
@@ -26,9 +26,9 @@ def random_forward(known: Understanding) -> list[BackpropFinding]:
 
 
 def random_backward(known: Understanding) -> list[BackpropFinding]:
-    """The same of the gradients and of a step, each of one sample.
+    """The same for the gradients and for a step, with one sample each.
 
-    With one sample, an order or a batch drawn at random is always the same: these are let pass.
+    With one sample, an order or a batch drawn at random is always the same, so these pass.
     """
     user, samples = known.user, known.samples
     for index in range(min(samples.count, ROWS)):
@@ -40,7 +40,7 @@ def random_backward(known: Understanding) -> list[BackpropFinding]:
         def step(x: Any = x, y: Any = y) -> list[Host]:
             return step_changes(known, [(x, y)])
 
-        # A function that takes no batch of one sample tells nothing here.
+        # A function that cannot take a batch of one sample says nothing here.
         with contextlib.suppress(Exception):
             if user.gradients is not None and differs(known, gradients):
                 return [random_numbers("gradients")]
@@ -51,7 +51,7 @@ def random_backward(known: Understanding) -> list[BackpropFinding]:
 
 
 def differs(known: Understanding, call: Callable[[], list[Host]]) -> bool:
-    """Do calls from the same state, but for the random numbers, give different results?"""
+    """Do calls from the same state, except for the random numbers, give different results?"""
 
     def result() -> list[Host]:
         known.user.reset(generators=False)
@@ -60,7 +60,7 @@ def differs(known: Understanding, call: Callable[[], list[Host]]) -> bool:
     known.user.write(known.values)
     first = result()
     size = max((float(np.abs(a).max()) for a in first if np.size(a)), default=0.0)
-    # Sums in another order end on other last bits, of the weights where they are weights' changes.
+    # Sums in another order have other last bits: those of the weights, if these are changes of weights.
     weights = max(float(np.abs(v).max()) for v in known.values)
     rounding = 8 * float(np.finfo(known.values[0].dtype).eps) * weights
     tolerance = known.tolerance + rounding / max(size, 1e-300)
@@ -69,5 +69,5 @@ def differs(known: Understanding, call: Callable[[], list[Host]]) -> bool:
 
 def random_numbers(function: str) -> BackpropFinding:
     """The note that ends the checks."""
-    detail = f"{function} gives another result when the random numbers are others"
+    detail = f"{function} gives another result with other random numbers"
     return BackpropFinding("random_numbers", where=function, detail=detail, severity="note")

@@ -1,4 +1,4 @@
-"""What a user's functions do to the weights: their gradients, and what a training step amounts to."""
+"""What a user's functions do to the weights: their gradients, and the gradient behind a training step."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from anyarray_mlp.typing import Host
 
 PROBE_RATE = 0.23
 TINY_RATE = 1e-5
-# Many updates together change weights little enough to be one; rounding is 1e-8 of the gradient.
+# So slow that many updates together act like one; rounding is 1e-8 of the gradient.
 SLOW_RATE = 1e-8
 LARGEST_DECAY = 0.05
 
 
 @dataclass(frozen=True)
 class Observation:
-    """The user's gradients at the probe weights, as seen from one of their functions.
+    """The user's gradients at the probe weights, as seen through one of their functions.
 
     Attributes
     ----------
     source
         "gradients" or "train_step".
     arrays
-        The gradients in the user's shapes, in the order of the parameters, None where one is not
-        given or has changed its shape.
+        The gradients in the user's shapes, in the order of the parameters; None if one is not given
+        or has changed its shape.
     tolerance, noise
-        Relative rounding of the arrays; the norm of what rounding adds to each besides.
+        Relative rounding of the arrays; the norm of the rounding that comes on top, for each.
     after
-        The parameters after a step; stacked (n, ...) where each sample made a step of its own.
+        The parameters after a step; stacked (n, ...) if each sample made its own step.
     one_by_one
-        The arrays are the sum over samples that were seen one at a time.
+        The arrays are the sum over samples that were observed one at a time.
     free_scale, rate
         Whether the learning rate is unknown, and the one that the arrays were divided by.
     adaptive
-        The step is of one size whatever the gradient is (Adam and its kin).
+        The step has the same size whatever the gradient is (Adam and similar).
     findings
         Mistakes of the update itself.
     """
@@ -59,7 +59,7 @@ class Observation:
 
 
 def observe_gradients(known: Understanding) -> Observation:
-    """The user's gradients at the probe weights; of single samples, their sum."""
+    """The user's gradients at the probe weights; for single samples, their sum."""
     samples, user = known.samples, known.user
     sign = -1.0 if user.adapter.update == "+=" else 1.0
     user.write(known.values)
@@ -75,8 +75,8 @@ def observe_gradients(known: Understanding) -> Observation:
 class StepObserver:
     """Watches one training step from the probe weights.
 
-    With `by_rows` a step is taken for a pass over the samples in an order or in batches of its own,
-    and is seen through steps of single samples.
+    With `by_rows`, a step is treated as a pass over the samples in its own order or batches, and is
+    observed through steps of single samples.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class StepObserver:
         self.divisor = self.rate or (float(told) if isinstance(told, (int, float)) else 1.0)
 
     def observe(self) -> Observation:
-        """The gradient that a step amounts to: (before - after) / learning rate."""
+        """The gradient behind a step: (before - after) / learning rate."""
         self.user.write(self.values)
         with np.errstate(all="ignore"):
             afters, one_by_one = self.steps()
@@ -123,7 +123,7 @@ class StepObserver:
         ]
 
     def steps(self) -> tuple[list[list[Host]], bool]:
-        """(the parameters after each step seen, was each sample seen alone)."""
+        """(the parameters after each observed step, whether each sample was observed alone)."""
         if self.samples.layout == "single" or self.by_rows:
             return self.single_steps(self.rate), True
         after = self.user.step(self.samples.x, self.samples.y, self.rate)
@@ -154,7 +154,7 @@ class StepObserver:
         return arrays
 
     def row_steps(self, after: list[Host]) -> list[list[Host]] | None:
-        """Steps of single samples, where one call is a pass that updates sample by sample."""
+        """Steps of single samples, if one call is a pass that updates sample by sample."""
         try:
             in_turn = self.walk_rows(reset=True)
             unreset = self.walk_rows(reset=False)
@@ -178,14 +178,14 @@ class StepObserver:
             self.findings.append(
                 BackpropFinding(
                     "gradients_never_reset",
-                    detail="within one call each sample's update repeats those of the samples before",
+                    detail="within one call, each sample's update repeats those of the samples before",
                 )
             )
             return alone
         return None
 
     def is_pass_over_rows(self) -> bool:
-        """At a tiny learning rate, does a step go where the steps of its samples go together?"""
+        """At a tiny learning rate, does a step equal the sum of its samples' steps?"""
         if self.rate is None or self.known.single or self.samples.layout == "single":
             return False
         self.user.write(self.values)
@@ -221,8 +221,8 @@ class StepObserver:
     ) -> list[Host | None]:
         """Does the change grow with the learning rate as it should?
 
-        With half the rate r, a change r A + B halves A only; B is what the rate does not reach.
-        Returns the changes with that taken out, as if the rate were in them once.
+        With half the rate r, a change r A + B halves only A; B is what the rate does not scale.
+        Returns the changes corrected as if the rate were in them once.
         """
         assert self.rate is not None
         self.user.write(self.values)
@@ -283,7 +283,7 @@ class StepObserver:
         share = -share / steps
         if share > 0 or share < -LARGEST_DECAY:
             detail = (
-                f"{share:.3g} times the weights themselves is added, whatever the learning rate"
+                f"{share:.3g} times the weights themselves is added, whatever the learning rate is"
             )
             evidence = {"share of the weights in the change": share}
             self.findings.append(
@@ -293,7 +293,7 @@ class StepObserver:
 
 
 def starts_afresh(known: Understanding) -> bool:
-    """Does a step end on the same weights wherever it starts, as one that makes its own does?"""
+    """Does a step end with the same weights wherever it starts, because it makes its own?"""
     user = known.user
     x, y = known.whole_batch()
     ends = []
@@ -301,7 +301,7 @@ def starts_afresh(known: Understanding) -> bool:
         for factor in (1.0, 0.9):
             user.write([np.asarray(v * factor, dtype=v.dtype) for v in known.values])
             ends.append(user.step(x, y, None))
-    except Exception:  # told where the step is watched
+    except Exception:  # reported when the step is observed
         return False
     finally:
         user.write(known.values)
@@ -309,7 +309,7 @@ def starts_afresh(known: Understanding) -> bool:
 
 
 def changes_more(known: Understanding) -> bool:
-    """Does a step change the output by more than the parameters named, as by biases left out?"""
+    """Does a step change the output by more than the parameters named explain, as by unnamed biases?"""
     user = known.user
     x, y = known.whole_batch()
     user.write(known.values)
@@ -323,7 +323,7 @@ def changes_more(known: Understanding) -> bool:
 
 
 def step_changes(known: Understanding, batches: Sequence[tuple[Any, Any]]) -> list[Host]:
-    """What steps on these (x, y) in turn add to the probe weights, without a fresh start."""
+    """What steps on these (x, y), one after the other, add to the probe weights, without a fresh start."""
     user = known.user
     rate = PROBE_RATE if user.rate_is_free else None
     after: Sequence[Host] = known.values
@@ -335,7 +335,7 @@ def step_changes(known: Understanding, batches: Sequence[tuple[Any, Any]]) -> li
 def changed_shape(
     layer: int, kind: str, after: tuple[int, ...], before: tuple[int, ...]
 ) -> BackpropFinding:
-    """A step that gives a parameter another shape, as broadcasting does."""
+    """A step that changes a parameter's shape, as broadcasting does."""
     detail = f"a step changes the {kind}'s shape from {before} to {after}"
     cause = "bias_wrong_axis" if kind == "bias" else "label_shape_broadcast"
     return BackpropFinding(cause, (layer + 1,), kind, detail)
@@ -350,10 +350,10 @@ def add_up(arrays: Sequence[Host | None]) -> Host | None:
 
 
 def total(arrays: Iterable[Host]) -> Host:
-    """Arrays of one shape, added up."""
+    """The sum of arrays of one shape."""
     return cast(Host, sum(arrays))
 
 
 def stack_rows(afters: Sequence[list[Host]]) -> list[Host]:
-    """Each parameter after the step of each sample, stacked (n, ...)."""
+    """Each parameter after each sample's step, stacked (n, ...)."""
     return [np.stack([np.asarray(a) for a in column]) for column in zip(*afters, strict=True)]

@@ -1,4 +1,4 @@
-"""The catalogue: every cause that `check_backprop` can name, with what was and what should be."""
+"""The catalogue: every cause that `check_backprop` can name, with what was written and what it should be."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from anyarray_mlp.errors import Severity
 class Cause:
     """A known mistake.
 
-    `rank` orders findings of the same severity: what makes the others meaningless comes first.
-    `hints` are regular expressions of lines in which the mistake is usually made.
+    `rank` orders findings of the same severity: those that make others meaningless come first.
+    `hints` are regular expressions for lines that usually contain the mistake.
     """
 
     title: str
@@ -25,7 +25,7 @@ class Cause:
     rank: int = 5
     hints: tuple[str, ...] = ()
     of_bias: tuple[str, str, str] | None = None
-    """`was`, `should_be` and `cure` where only biases are meant."""
+    """`was`, `should_be` and `cure` if only biases are meant."""
 
 
 TARGET = r"(self\.)?(y|Y|t|T|ys?_?\w{0,5}|targets?|labels?|expected|wanted|desired)\b\S*"
@@ -52,11 +52,11 @@ CATALOGUE: dict[str, Cause] = {
         "the gradient has the wrong sign",
         "w += learning_rate * dL/dw (or delta = y - output with w -= ...)",
         "delta = output - y with w -= learning_rate * gradient",
-        "turn the sign round in one place: either the delta or the update",
+        "change the sign in one place: either in the delta or in the update",
         of_bias=(
             "db = -delta.sum(axis=0) (or b += learning_rate * db)",
             "db = delta.sum(axis=0) with b -= learning_rate * db",
-            "turn the sign of the bias's gradient or of its update round",
+            "change the sign of the bias's gradient or of its update",
         ),
         hints=(
             TARGET_MINUS_OUTPUT,
@@ -69,7 +69,7 @@ CATALOGUE: dict[str, Cause] = {
         "the sign is flipped twice, in the gradient and in the update",
         "gradient = -dL/dw and w += learning_rate * gradient",
         "gradient = dL/dw and w -= learning_rate * gradient",
-        "the two cancel and it learns; turn both round, or say update='+=' where that is meant",
+        "the two cancel, so it learns; change both signs, or give update='+=' if that is meant",
         "warning",
         hints=(TARGET_MINUS_OUTPUT, r"\+=", r"= ?-|: -|return.* -", *DIFFERENCE),
     ),
@@ -77,11 +77,11 @@ CATALOGUE: dict[str, Cause] = {
         "the mean of the loss is not in the gradient: 1/n (or 1/outputs) is missing",
         "dW = a.T @ delta",
         "dW = a.T @ delta / n",
-        "divide the output's delta by what the loss divides by, or sum the loss instead",
+        "divide the output's delta by what the loss is divided by, or use the sum as the loss",
         of_bias=(
             "db = delta.sum(axis=0)",
             "db = delta.sum(axis=0) / n",
-            "divide the bias's gradient as the weights' is divided",
+            "divide the bias's gradient by what the weights' gradient is divided by",
         ),
         hints=(*DIFFERENCE, PRODUCT),
     ),
@@ -89,16 +89,16 @@ CATALOGUE: dict[str, Cause] = {
         "the mean is taken twice: the gradient is divided by n (or the outputs) once too often",
         "delta = (output - y) / n and dW = a.T @ delta / n",
         "divide once",
-        "take one of the two divisions out",
+        "remove one of the two divisions",
         of_bias=(
             "delta = (output - y) / n and db = delta.mean(axis=0)",
             "db = delta.sum(axis=0)",
-            "sum where the weights' gradient is summed",
+            "sum the bias's gradient as the weights' gradient is summed",
         ),
         hints=SCALE_HINTS,
     ),
     "factor_two": Cause(
-        "a factor 2 between the loss and its gradient",
+        "the loss and its gradient differ by a factor of 2",
         "loss = mean((output - y)^2) with delta = output - y (or 1/2 in the loss and 2 in the delta)",
         "delta = 2 (output - y), or 1/2 in the loss",
         "write the 2 in both or in neither",
@@ -110,17 +110,17 @@ CATALOGUE: dict[str, Cause] = {
         hints=(r"\b2(\.0?)?\s*\*", *DIFFERENCE),
     ),
     "wrong_scale": Cause(
-        "the gradient points the right way with a wrong length",
+        "the gradient has the right direction and a wrong length",
         "gradient = factor * dL/dw",
         "gradient = dL/dw",
         "look for a constant that the loss does not have",
         hints=SCALE_HINTS,
     ),
     "derivative_of_activated": Cause(
-        "the activation's derivative is taken of the already activated value",
+        "the activation's derivative is taken at the already activated value",
         "f'(a) with a = f(z): for a sigmoid, sigmoid(a) * (1 - sigmoid(a))",
         "f'(z): for a sigmoid, a * (1 - a)",
-        "give the derivative the pre-activation z, or write it for the value: a * (1 - a), 1 - a**2",
+        "give the derivative the pre-activation z, or write it in terms of a: a * (1 - a), 1 - a**2",
         hints=SLOPE_HINTS,
     ),
     "derivative_of_preactivation": Cause(
@@ -134,28 +134,28 @@ CATALOGUE: dict[str, Cause] = {
         "the activation's derivative is applied twice",
         "delta = error * f'(z) * f'(z)",
         "delta = error * f'(z)",
-        "take one of the two out",
+        "remove one of the two",
         hints=SLOPE_HINTS,
     ),
     "derivative_missing": Cause(
         "a hidden layer's delta lacks the activation's derivative",
         "delta = delta_above @ W.T",
         "delta = (delta_above @ W.T) * f'(z)",
-        "multiply with the derivative of the hidden layer's activation",
+        "multiply by the derivative of the hidden layer's activation",
         hints=(GOES_DOWN, PRODUCT, r"sum\(", r"delta|err"),
     ),
     "derivative_of_another_activation": Cause(
-        "the derivative belongs to another activation than the forward pass",
+        "the derivative is that of another activation than in the forward pass",
         "the derivative of another activation",
         "the derivative of the one in the forward pass",
-        "use the derivative that goes with the layer's activation",
+        "use the derivative of the layer's own activation",
         hints=SLOPE_HINTS,
     ),
     "derivative_formula_wrong": Cause(
-        "the derivative's formula has a slip",
+        "the derivative's formula has a mistake",
         "1 - a for a tanh, a for a sigmoid, z < 0 for a relu, ...",
         "1 - a**2 for a tanh, a * (1 - a) for a sigmoid, z > 0 for a relu",
-        "write the derivative that goes with the layer's activation",
+        "write the derivative of the layer's own activation",
         hints=SLOPE_HINTS,
     ),
     "softmax_elementwise": Cause(
@@ -166,22 +166,21 @@ CATALOGUE: dict[str, Cause] = {
         hints=SLOPE_HINTS,
     ),
     "derivative_on_fused": Cause(
-        "the output's derivative is applied on top of p - y, which has it already",
+        "the output's derivative is applied to p - y, which contains it already",
         "delta = (p - y) * f'(z)",
         "delta = p - y",
-        "for cross-entropy with softmax (or a sigmoid) p - y is already dL/dz: multiply with nothing",
+        "for cross-entropy with softmax (or a sigmoid), p - y is already dL/dz: do not multiply it",
         hints=SLOPE_HINTS,
     ),
     "output_derivative_missing": Cause(
         "the output activation's derivative is missing for this loss",
         "delta = output - y",
         "delta = (output - y) * f'(z)",
-        "multiply with the output's derivative, or report the cross-entropy, whose delta is "
-        "output - y",
+        "multiply by the output's derivative, or use the cross-entropy as the loss: its delta is output - y",
         hints=DIFFERENCE,
     ),
     "error_not_delta": Cause(
-        "the error is sent down instead of the delta: a derivative is left out of the chain",
+        "the error is propagated instead of the delta: a derivative is missing in the chain",
         "error_below = error_above @ W.T",
         "error_below = delta_above @ W.T, with delta_above = error_above * f'(z)",
         "propagate the delta, not the error",
@@ -218,14 +217,14 @@ CATALOGUE: dict[str, Cause] = {
         hints=(r"sum\(|mean\(", *BIAS_HINTS),
     ),
     "weights_updated_before_use": Cause(
-        "a layer's weights are updated before they send the error down",
+        "a layer's weights are updated before the error is propagated through them",
         "W2 -= ...; error = delta @ W2.T",
         "error = delta @ W2.T; W2 -= ...",
         "compute all deltas first, then update all weights",
         hints=(UPDATE, GOES_DOWN),
     ),
     "gradients_never_reset": Cause(
-        "gradients of earlier calls are still in the sum",
+        "the sum still contains the gradients of earlier calls",
         "dW += ... without dW = 0 at the start of a step",
         "set the gradients to zero before each step",
         "reset the accumulated gradients after every update",
@@ -235,11 +234,11 @@ CATALOGUE: dict[str, Cause] = {
         "only one sample of the batch reaches the gradient",
         "dW = ... inside the loop over samples",
         "dW += ... inside the loop",
-        "add the samples' gradients up instead of overwriting them",
+        "add up the samples' gradients instead of overwriting them",
         hints=(r"(d_?[wW]|[dD]elta|grad|nabla|result)\S*\s*=[^=].*", PRODUCT),
     ),
     "transposed": Cause(
-        "a matrix is transposed (or reshaped) where it should not be, or not where it should",
+        "a matrix is transposed (or reshaped) and should not be, or the other way round",
         "delta @ W, (a.T @ delta).T",
         "delta @ W.T, a.T @ delta",
         "check the transposes: a square matrix hides the mistake from the shapes",
@@ -249,7 +248,7 @@ CATALOGUE: dict[str, Cause] = {
         "the gradient uses activations of an earlier call",
         "the forward pass is not run again after the batch or the weights changed",
         "run the forward pass on this batch with these weights before every backward pass",
-        "call forward inside the step and do not keep its results from before",
+        "call forward inside the step, and do not keep its earlier results",
         hints=(r"hasattr|is None|cache|tape|append", *DIFFERENCE),
     ),
     "preactivation_as_input": Cause(
@@ -263,7 +262,7 @@ CATALOGUE: dict[str, Cause] = {
         "the momentum is applied to the wrong thing",
         "momentum times the weights or the present gradient",
         "change = momentum * previous_change - learning_rate * gradient; w += change",
-        "keep the whole previous change for each weight and add momentum times it",
+        "keep the whole previous change of each weight, and add momentum times that",
         hints=(r"\b(self\.)?(mu|momentum|beta|M|mom)\b", r"\bv\w*\b.*=", UPDATE),
     ),
     "weight_decay_differs": Cause(
@@ -274,9 +273,9 @@ CATALOGUE: dict[str, Cause] = {
         hints=(r"(?i)reg|lambda(?!\s+\w+\s*[,:])|lambd\b|lmbda|\blam\b|decay|\bl2",),
     ),
     "loss_reported_differs": Cause(
-        "the loss reported is not the one that is trained",
-        "a loss whose gradient is not what the backward pass computes, as y**2 - output**2",
-        "report the loss whose gradient you compute: (y - output)**2 goes with output - y",
+        "the reported loss is not the one that is trained",
+        "a loss whose gradient is not what the backward pass computes, such as y**2 - output**2",
+        "report the loss whose gradient you compute: (y - output)**2 belongs to output - y",
         "report the loss that is trained",
         hints=(r"mean|sum|log|\*\*\s*2|square|abs",),
     ),
@@ -284,11 +283,11 @@ CATALOGUE: dict[str, Cause] = {
         "the learning rate is not in the update",
         "w -= gradient",
         "w -= learning_rate * gradient",
-        "multiply the gradient with the learning rate",
+        "multiply the gradient by the learning rate",
         of_bias=(
             "b -= db",
             "b -= learning_rate * db",
-            "multiply the bias's gradient with the learning rate",
+            "multiply the bias's gradient by the learning rate",
         ),
         rank=4,
         hints=(UPDATE,),
@@ -297,11 +296,11 @@ CATALOGUE: dict[str, Cause] = {
         "the learning rate is in the update twice",
         "w -= learning_rate * (learning_rate * gradient)",
         "w -= learning_rate * gradient",
-        "take one of the two out",
+        "remove one of the two",
         of_bias=(
             "b -= learning_rate * (learning_rate * db)",
             "b -= learning_rate * db",
-            "take one of the two out",
+            "remove one of the two",
         ),
         rank=4,
         hints=(
@@ -327,10 +326,10 @@ CATALOGUE: dict[str, Cause] = {
         hints=(*DIFFERENCE, r"mean|sum"),
     ),
     "softmax_over_batch": Cause(
-        "softmax runs over the whole batch",
+        "softmax is taken over the whole batch",
         "exp(z) / exp(z).sum()",
         "exp(z) / exp(z).sum(axis=1, keepdims=True)",
-        "sum over the classes of each sample only",
+        "sum only over the classes of each sample",
         rank=0,
         hints=(r"sum\(", r"exp\("),
     ),
@@ -347,14 +346,14 @@ CATALOGUE: dict[str, Cause] = {
         "softmax is applied twice: in the forward pass and again in the loss",
         "-log(softmax(softmax(z)))",
         "-log(softmax(z))",
-        "give the loss the logits, or leave its softmax out",
+        "give the loss the logits, or remove its softmax",
         rank=2,
         hints=(r"softmax",),
     ),
     "batch_coupled": Cause(
         "a batch gives other results than its rows one by one",
         "a maximum, sum or mean over the whole batch inside the forward pass",
-        "each row's output depends on that row only",
+        "each row's output depends only on that row",
         "give axis=1 (keepdims=True) to the reductions of the forward pass",
         rank=0,
         hints=(r"max\(|sum\(|mean\(|std\(",),
@@ -380,12 +379,11 @@ CATALOGUE: dict[str, Cause] = {
         "the weights given are not finite",
         "NaN or inf among the weights or biases",
         "finite numbers",
-        "make the network anew: an earlier step has lost these (a learning rate too high, a division "
-        "by zero)",
+        "create the network again: an earlier step broke these weights (learning rate too high, division by zero)",
         rank=6,
     ),
     "gradient_not_finite": Cause(
-        "the gradient holds inf or nan at ordinary weights",
+        "the gradient contains inf or nan at ordinary weights",
         "a division by zero, a log or an exp out of range in the backward pass",
         "finite numbers",
         "look for divisions by p or 1 - p: with cross-entropy, delta = p - y needs none",
@@ -409,18 +407,18 @@ CATALOGUE: dict[str, Cause] = {
         hints=(r"(?i)rand|drop|binomial|bernoulli|choice|noise", r"(?i)mask"),
     ),
     "mini_batches": Cause(
-        "a step goes through its rows in mini-batches: checked on one of them",
+        "a step uses mini-batches: checked on one of them",
         "one call, several updates",
-        "fine for training; a check compares one update",
+        "fine for training; the check compares one update",
         "nothing; or give the function that makes one update as train_step",
         "note",
         rank=0,
     ),
     "several_updates": Cause(
         "one call makes several updates: checked at a tiny learning rate, at which they add up",
-        "a loop of its own inside train_step",
-        "fine for training; a check compares one update",
-        "nothing; or give what one turn of the loop does as train_step",
+        "train_step contains a loop",
+        "fine for training; the check compares one update",
+        "nothing; or give a function that does one turn of the loop as train_step",
         "note",
         rank=0,
     ),
@@ -428,13 +426,12 @@ CATALOGUE: dict[str, Cause] = {
         "the output is the same for every input",
         "all samples give one output",
         "outputs that differ between samples",
-        "look at the initial weights (all zero?), dead relu units, saturated units, a softmax of a "
-        "single output",
+        "look for initial weights of zero, dead relu units, saturated units, or a softmax of a single output",
         "warning",
         rank=6,
     ),
     "unexplained": Cause(
-        "the gradient is not the loss's, and no known mistake gives it",
+        "the gradient is not that of the loss, and no known mistake explains it",
         "see the evidence",
         "the numerical gradient",
         "check this layer's lines one by one against dW = a.T @ delta",
@@ -448,9 +445,9 @@ CATALOGUE: dict[str, Cause] = {
 class BackpropFinding:
     """One mistake found.
 
-    `layers` counts from 1 at the input (empty where no single layer is meant), `where` is what of
-    them is wrong, `evidence` the figures that name it, `location` "file:line" where the user's
-    source could be read.
+    `layers` counts from 1 at the input (empty if no single layer is meant), `where` is the part of
+    them that is wrong, `evidence` are the figures that show it, `location` is "file:line" if the
+    user's source could be read.
     """
 
     cause: str
@@ -465,34 +462,38 @@ class BackpropFinding:
 
     @property
     def layer(self) -> int | None:
-        """The layer nearest to the output, where one is meant."""
+        """The layer nearest to the output, if one is meant."""
         return max(self.layers) if self.layers else None
 
     @property
     def title(self) -> str:
+        """The mistake in a few words."""
         return CATALOGUE[self.cause].title
 
     @property
     def only_of(self) -> str:
-        """ "weight" or "bias" where only these of the layers are meant, else nothing."""
+        """ "weight" or "bias" if only these are meant, else nothing."""
         meant = self.where.removesuffix(", seen in the update")
         return meant if meant in ("weight", "bias") else ""
 
     @property
     def was(self) -> str:
+        """The line as it probably is."""
         return self.words[0]
 
     @property
     def should_be(self) -> str:
+        """The line as it should be."""
         return self.words[1]
 
     @property
     def cure(self) -> str:
+        """What to write instead."""
         return self.words[2]
 
     @property
     def words(self) -> tuple[str, str, str]:
-        """What was, what should be, and the cure, written as the samples lie."""
+        """What was, what should be, and the cure, in the layout of the samples."""
         cause = CATALOGUE[self.cause]
         words = (cause.was, cause.should_be, cause.cure)
         if self.only_of == "bias" and cause.of_bias is not None:
@@ -536,13 +537,14 @@ SWAPPED = {"axis=0": "axis=1", "axis=1": "axis=0", "row": "column", "rows": "col
 
 
 def in_columns(text: str) -> str:
-    """Formulas for samples in rows and weights (in, out), written for columns and (out, in).
+    """Formulas for samples in rows and weights (in, out), rewritten for columns and (out, in).
 
-    Everything is transposed: the factors of a product change places, and so do the axes.
+    Everything is transposed: the factors of a product swap places, and so do the axes.
     """
     text = re.sub(r"(\w+(?:\.T)?) @ (\w+(?:\.T)?)", r"\2 @ \1", text)
     return re.sub(r"axis=[01]|\brows?\b", lambda found: SWAPPED[found[0]], text)
 
 
 def format_value(value: Any) -> str:
+    """Three significant digits of a float; anything else as it is."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -24,7 +24,7 @@ from anyarray_mlp.typing import Host
 class Activation:
     """An elementwise activation f.
 
-    `slope(z)` is f'(z); `slope_of_value(a)` is the same written with a = f(z), where it has such a
+    `slope(z)` is f'(z); `slope_of_value(a)` is the same written with a = f(z), if it has such a
     form; `low`, `high` bound what f reaches.
     """
 
@@ -51,6 +51,7 @@ LEAKY_SLOPES = (0.01, 0.1, 0.2, 0.05, 0.3)
 
 
 def leaky_relu(slope: float) -> Activation:
+    """The leaky relu of a slope, with its derivative by input and by output."""
     return Activation(
         f"leaky_relu({slope:g})",
         lambda z: np.where(z > 0, z, slope * z),
@@ -157,10 +158,12 @@ class Loss:
 
 
 def log(p: Host) -> Host:
+    """log p, kept finite at p = 0."""
     return np.log(np.maximum(p, 1e-300))
 
 
 def divide(a: Host, b: Host) -> Host:
+    """a / b, kept finite at b = 0."""
     return a / np.where(np.abs(b) < 1e-300, 1e-300, b)
 
 
@@ -287,7 +290,7 @@ class Chain:
         return len(self.weights)
 
     def activation(self, layer: int) -> Activation | None:
-        """The elementwise activation of a layer, None where it mixes units (softmax)."""
+        """The elementwise activation of a layer; None if it mixes units (softmax)."""
         name = self.activations[layer]
         return self.own.get(name, ACTIVATIONS.get(name))
 
@@ -305,7 +308,7 @@ class Trace:
 
 
 def forward(chain: Chain, x: Host) -> Trace:
-    """The forward pass, all intermediate values kept."""
+    """The forward pass, with all intermediate values."""
     z, a = [], [x]
     for weight, bias, name in zip(chain.weights, chain.biases, chain.activations, strict=True):
         z.append(a[-1] @ weight + (0 if bias is None else bias))
@@ -366,7 +369,7 @@ class Delta:
 def wrong_slopes(
     activation: Activation, z: Host, a: Host
 ) -> Iterator[tuple[str, float, Host, str]]:
-    """(cause, cost, factor, detail): what people multiply with in place of f'(z)."""
+    """(cause, cost, factor, detail): what people multiply by in place of f'(z)."""
     yield "derivative_missing", 1.0, np.ones_like(z), ""
     if activation.slope_of_value is not None:
         yield "derivative_of_preactivation", 1.0, activation.slope_of_value(z), ""
@@ -393,7 +396,7 @@ def wrong_slopes(
         )
 
 
-def output_deltas(chain: Chain, trace: Trace, y: Host, loss: Loss) -> Iterator[Delta]:
+def output_deltas(chain: Chain, trace: Trace, y: Host, loss: Loss) -> Iterator[Delta]:  # noqa: C901 - a catalogue: each branch is one mistake
     """The output's delta: first the right one, then the ways to get it wrong."""
     last = chain.depth - 1
     z, o = trace.z[-1], trace.output
@@ -404,7 +407,7 @@ def output_deltas(chain: Chain, trace: Trace, y: Host, loss: Loss) -> Iterator[D
     error = o - y if fused or loss.is_formula_mistake else slope
     yield Delta("", 0.0, right, error)
     if fused and np.abs(y.sum(axis=1) - 1).max() > 1e-6:
-        # Targets that are no distribution are told apart; p - y is then what was meant.
+        # If the targets are no distribution, the two differ; p - y is then what was meant.
         yield Delta("", 0.0, o - y, o - y)
     activation = chain.activation(last)
     if name in ("softmax", "softmax_over_batch", "softmax_over_samples"):
@@ -460,8 +463,8 @@ def hidden_deltas(
 ) -> Iterator[Delta]:
     """The delta of hidden `layer` from the one `above`: the right one first.
 
-    `weight_after` (i, o), or (n, i, o) where each sample makes its own update, is the next layer's
-    weight after its update, where that is known.
+    `weight_after` (i, o), or (n, i, o) if each sample makes its own update, is the next layer's
+    weight after its update, if that is known.
     """
     weight = chain.weights[layer + 1]
     flows: list[tuple[str, float, Host]] = [("", 0.0, above.delta @ weight.T)]
@@ -488,12 +491,13 @@ def hidden_deltas(
         if activation.name == "relu":
             cause, detail = (
                 join(flow, "derivative_formula_wrong"),
-                "1 where the error is above zero",
+                "1 if the error is above zero",
             )
             yield Delta(cause, flow_cost + 1.2, error * (error > 0), error, detail)
 
 
 def join(*causes: str) -> str:
+    """Causes joined by a plus; empty ones are left out."""
     return "+".join(cause for cause in causes if cause)
 
 

@@ -2,7 +2,7 @@
 
 The search walks from the output to the input, as backprop does. At each layer it tries every way of
 computing the delta from the one above, and every way of making the weight's and the bias's gradient
-of it; what fits to rounding is kept, the least that has to be assumed first. A constant factor is
+from it. What fits to rounding is kept, the explanation that assumes least first. A constant factor is
 not searched: it is measured, then named (a sign, 2, the number of samples, ...).
 """
 
@@ -34,7 +34,7 @@ FEW = 8  # entries that more than one candidate may fit by chance, up to a facto
 
 @dataclass(frozen=True)
 class Planted:
-    """One mistake: its cause, the layer (from 0) and what of it ("delta", "weight", "bias")."""
+    """One mistake: its cause, the layer (from 0) and the part of it ("delta", "weight", "bias")."""
 
     cause: str
     layer: int
@@ -48,9 +48,9 @@ class Problem:
     """What was seen of a user's gradients at one set of weights.
 
     `observed` holds (dW (i, o) or None, db (o,) or None) for each layer, `after` each layer's
-    weight after the update where a training step was seen. `scale` is the loss's known factor, or
-    None where any of `allowed` (or, with `free_scale`, any positive number) is right. `decay` is
-    the coefficient of an L2 penalty in the loss.
+    weight after the update if a training step was seen. `scale` is the loss's known factor, or None
+    if any of `allowed` (or, with `free_scale`, any positive number) is right. `decay` is the
+    coefficient of an L2 penalty in the loss.
     """
 
     chain: Chain
@@ -71,7 +71,7 @@ class Problem:
 
     @property
     def samples(self) -> int:
-        """Over how many samples a mean would be taken."""
+        """The number of samples that a mean would be over."""
         return 1 if self.one_by_one else len(self.y)
 
     @property
@@ -108,6 +108,8 @@ class Explanation:
 
 @dataclass(frozen=True)
 class State:
+    """A partial explanation: the mistakes planted so far, and what they leave unexplained."""
+
     cost: float
     planted: tuple[Planted, ...]
     delta: Delta
@@ -168,7 +170,7 @@ def prune(states: list[State]) -> list[State]:
 
 
 def match_layer(problem: Problem, layer: int, state: State, delta: Delta) -> list[State]:
-    """All states that come of one way of computing this layer's delta."""
+    """All states that follow from one way of computing this layer's delta."""
     weight, bias = problem.observed[layer]
     candidates = list(weight_gradients(problem.trace, layer, delta.delta))
     size = max((float(np.abs(c).max()) for _, _, c in candidates[:1]), default=0.0)
@@ -257,9 +259,9 @@ def fit_decay(observed: Host, candidate: Host, values: Host) -> tuple[float, flo
 def combine(
     problem: Problem, layer: int, state: State, delta: Delta, weight: Fit, bias: Fit
 ) -> list[State]:
-    """States for each way in which the measured factors can be shared out.
+    """States for each way in which the measured factors can be divided up.
 
-    A factor of the delta goes on to the layers below; a factor of the weight's or the bias's
+    A factor of the delta carries on to the layers below; a factor of the weight's or the bias's
     gradient stays where it is.
     """
     states = []
@@ -304,7 +306,7 @@ def combine(
 
 
 def delta_cost(before: Sequence[Planted], delta: Delta) -> float:
-    """What a delta's causes add: little where the same mistake was made in a layer above."""
+    """What a delta's causes cost: little if the same mistake was made in a layer above."""
     causes = [c for c in delta.cause.split("+") if c]
     known = {p.cause for p in before if p.where == "delta"}
     if causes and all(c in known for c in causes):
@@ -317,7 +319,7 @@ def judge_decay(
 ) -> tuple[float, float]:
     """What a multiple of the weights in their gradient means: (decay found, cost)."""
     wanted = problem.decay
-    # A constant factor of the whole gradient is one of the decay, too.
+    # A constant factor of the whole gradient is also one of the decay.
     whole = float(np.prod([one.factor for one in planted if one.where == "delta"]))
     close = any(
         abs(fit.decay - decay) <= 0.02 * abs(decay) + 1e-6 * abs(base)

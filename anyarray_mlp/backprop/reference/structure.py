@@ -1,8 +1,7 @@
-"""Understand somebody's forward pass and loss by reproducing them.
+"""Understand a user's forward pass and loss by reproducing them.
 
-Which way the weights lie, whether a row of them is the bias, which activation each layer has and
-what the loss is are found by trying the possibilities on the reference network until one gives the
-user's own numbers.
+The layout of the weights, whether a row of them is the bias, each layer's activation and the loss are
+found by trying the possibilities on the reference network until one gives the user's own numbers.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ OUTPUT_CANDIDATES = (*ACTIVATIONS, *MIXING)
 
 @dataclass(frozen=True)
 class LayerLayout:
-    """How one layer's arrays lie: transposed weights, and a bias kept as a row of them."""
+    """The layout of one layer's arrays: transposed weights, and a bias kept as a row of them."""
 
     transposed: bool
     bias_row: int | None = None  # 0, -1 or None
@@ -64,7 +63,7 @@ class Structure:
 def pick(
     layer: int, kind: str, parameters: Sequence[Parameter], values: Sequence[Host | None]
 ) -> Any:
-    """The array of a layer's weight or bias, None where there is none."""
+    """The array of a layer's weight or bias; None if there is none."""
     for parameter, value in zip(parameters, values, strict=True):
         if parameter.layer == layer and parameter.kind == kind:
             return value
@@ -123,7 +122,7 @@ def layouts(
 
 
 def agree(a: Host, b: Host, tolerance: float) -> bool:
-    """True where two arrays are the same to rounding, relative to their largest entry."""
+    """True if two arrays are the same to rounding, relative to their largest entry."""
     if a.shape != b.shape or not np.isfinite(b).all():
         return False
     return bool(np.abs(a - b).max() <= tolerance * (1e-3 + np.abs(a).max()))
@@ -145,11 +144,11 @@ def fit_structure(
     x
         Inputs (n, i).
     told
-        Activations, where the user names them.
+        Activations, if the user names them.
 
     Returns
     -------
-    The structure, or None where no candidate fits.
+    The structure, or None if no candidate fits.
     """
     values, output = probes[0]
     depth = 1 + max(p.layer for p in parameters)
@@ -169,9 +168,11 @@ def fit_structure(
     ]
     for unused in subsets(has_bias):
         for layout in layouts(parameters, values, x.shape[1]):
-            for activations in matching_activations(
-                layout, parameters, values, unused, x, output, choices, own, tolerance
-            ):
+            layers = []
+            for layer in range(depth):
+                weight, bias = split(layout[layer], layer, parameters, values)
+                layers.append((weight, None if layer in unused else bias))
+            for activations in matching_activations(layers, x, output, choices, own, tolerance):
                 structure = Structure(layout, activations, unused, own)
                 if all(reproduces(structure, parameters, p, x, tolerance) for p in probes):
                     return structure
@@ -185,6 +186,7 @@ def reproduces(
     x: Host,
     tolerance: float,
 ) -> bool:
+    """Whether the structure gives the user's outputs on x within the tolerance."""
     with np.errstate(all="ignore"):
         output = forward(structure.chain(parameters, probe[0]), x).output
     return agree(probe[1], output, tolerance)
@@ -202,22 +204,15 @@ def subsets(layers: list[int]) -> Iterator[tuple[int, ...]]:
 
 
 def matching_activations(
-    layout: tuple[LayerLayout, ...],
-    parameters: Sequence[Parameter],
-    values: Sequence[Host],
-    unused: tuple[int, ...],
+    layers: list[tuple[Host, Host | None]],
     x: Host,
     output: Host,
     choices: list[Sequence[str]] | None,
     own: dict[str, Activation],
     tolerance: float,
 ) -> Iterator[tuple[str, ...]]:
-    """Activations under which the chain gives `output`; the same in all hidden layers first."""
-    depth = len(layout)
-    layers = []
-    for layer in range(depth):
-        weight, bias = split(layout[layer], layer, parameters, values)
-        layers.append((weight, None if layer in unused else bias))
+    """Activations with which weights (i, o) and biases (o,) give `output`; the same in all hidden layers first."""
+    depth = len(layers)
     if layers[-1][0].shape[1] != output.shape[1]:
         return
     if choices is not None:
@@ -242,6 +237,7 @@ def matching_activations(
 
 
 def hidden_then_output(depth: int) -> Iterator[tuple[str, ...]]:
+    """Activations to try, layer by layer: all hidden layers alike first, mixtures after."""
     for hidden in HIDDEN_CANDIDATES if depth > 1 else ("identity",):
         for last in OUTPUT_CANDIDATES:
             yield (*[hidden] * (depth - 1), last)

@@ -1,7 +1,6 @@
-"""How a user says, in a few lines, where their network keeps its weights and how it is called.
+"""`Adapter`: a user's description, in a few lines, of where their network keeps its weights and how to call it.
 
-What `Adapter` does not tell is guessed from the names that people give; `UserNetwork` carries the
-description out.
+What `Adapter` does not say is guessed from usual names. `UserNetwork` carries the description out.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ FORWARD_NAMES = ("forward", "feedforward", "feed_forward", "forward_pass", "forw
 @with_known_options
 @dataclass(frozen=True, kw_only=True)
 class Adapter:
-    """Where a network keeps its weights and how it is called.
+    """Where a network keeps its weights and how to call it.
 
     Parameters
     ----------
@@ -35,32 +34,32 @@ class Adapter:
         `globals()` of a script).
     weights, biases
         One name for each layer, from the input to the output: an attribute, a key or an index of
-        `network`, dotted where it is nested (`"layers.0.W"`); `*` takes all elements of a list and
-        stacks them (`"0.*.weights"`). Weights may be (in, out) or (out, in), biases (out,),
-        (1, out), (out, 1) or part of the weights as a further row; None for a layer without.
+        `network`, dotted if nested (`"layers.0.W"`); `*` takes all elements of a list and stacks
+        them (`"0.*.weights"`). Weights may be (in, out) or (out, in), biases (out,), (1, out),
+        (out, 1) or an extra row of the weights; None for a layer without a bias.
     forward, loss, gradients, train_step
-        A method's name or a function. It is called with what its parameters ask for, out of the
-        network, x, y, the output, what the forward pass kept, the learning rate and a number of
-        epochs (1): `forward(x)` or `forward(network, x)`; `loss(output, y)`, `loss(x, y)` or
+        A method's name or a function. It is called with what its parameters ask for: the network,
+        x, y, the output, what the forward pass kept, the learning rate and a number of epochs (1):
+        `forward(x)` or `forward(network, x)`; `loss(output, y)`, `loss(x, y)` or
         `loss(network, x, y)`; `gradients(x, y)` or `gradients(network, cache, x, y)`;
         `train_step(x, y)`, `train_step(x, y, learning_rate)` or `train_step(x, y, epochs)`, each
         also with the network first.
         `gradients` returns arrays (list, tuple or dict) or leaves them in the network;
         `train_step` does what one turn of the training loop does and changes the weights or
         returns new ones. `loss` may also be "squared_error", "cross_entropy",
-        "binary_cross_entropy" or None where only the gradients' direction matters.
+        "binary_cross_entropy", or None if only the gradients' direction matters.
     learning_rate
         A number, or the name under which the network keeps it.
     momentum
-        The momentum's coefficient, where the update has one.
+        The momentum's coefficient, if the update has momentum.
     activations
-        One for each layer, where they are not to be found from the forward pass: a name of
-        `reference.ACTIVATIONS`, "softmax", or a function of the pre-activations.
+        One for each layer, if they cannot be found from the forward pass: a name in
+        `reference.network.ACTIVATIONS`, "softmax", or a function of the pre-activations.
     samples
         "rows": x is (n, in); "columns": x is (in, n); "single": the functions take one sample,
-        `x[i]` and `y[i]`. None finds it out.
+        `x[i]` and `y[i]`. None finds out.
     update
-        "-=" where the code subtracts learning_rate * gradient, "+=" where it adds it.
+        "-=" if the code subtracts learning_rate * gradient, "+=" if it adds it.
     data_names
         Names under which the network keeps x and y, for functions that take no arguments.
     x, y
@@ -109,7 +108,7 @@ class Adapter:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One of the user's parameters: its layer, and the name it is kept under."""
+    """One of the user's parameters: its layer, and the name under which the network keeps it."""
 
     layer: int
     kind: Literal["weight", "bias"]
@@ -117,7 +116,7 @@ class Parameter:
 
 
 def is_function(adapter: Adapter) -> bool:
-    """True where `loss` is the user's own, not the name of a known one."""
+    """True if `loss` is the user's own, not the name of a known one."""
     from anyarray_mlp.backprop.reference.network import NAMED_LOSSES
 
     if not isinstance(adapter.loss, str) or adapter.loss not in NAMED_LOSSES:
@@ -131,8 +130,7 @@ def list_parameters(adapter: Adapter) -> list[Parameter]:
     biases = list(adapter.biases or ())
     if biases and len(biases) > len(weights):
         raise UsageError(
-            f"{len(biases)} biases for {len(weights)} weights; name one for each layer, None where a "
-            "layer has no bias"
+            f"{len(biases)} biases for {len(weights)} weights; name one for each layer, None if a layer has no bias"
         )
     parameters: list[Parameter] = []
     for layer, path in enumerate(weights):
@@ -146,7 +144,7 @@ def list_parameters(adapter: Adapter) -> list[Parameter]:
 
 
 def with_guesses(adapter: Adapter) -> Adapter:
-    """Fill in the weights, the biases and the forward pass where they are not told."""
+    """Fill in the weights, the biases and the forward pass if they are not given."""
     network = adapter.network
     if adapter.weights is None:
         if network is None:
@@ -158,8 +156,8 @@ def with_guesses(adapter: Adapter) -> Adapter:
         forward = next(names, None)
         if forward is None:
             raise UsageError(
-                f"forward is not given and {type(network).__name__} has none of "
-                f"{', '.join(FORWARD_NAMES)}; give forward='name' or forward=function"
+                f"forward is not given, and {type(network).__name__} has none of {', '.join(FORWARD_NAMES)}; give "
+                "forward='name' or forward=function"
             )
         adapter = replace(adapter, forward=forward)
     if adapter.gradients is None and adapter.train_step is None:
@@ -178,7 +176,7 @@ DEEPEST = 4
 
 
 def guess_parameters(network: Any) -> tuple[list[Path], list[Path | None]]:
-    """Weights and biases among the network's arrays, however nested, in their order."""
+    """Weights and biases among the network's arrays, however nested, in order."""
     weights: list[Path] = []
     biases: list[Path | None] = []
     for parts, value in arrays_within(network):
@@ -204,7 +202,7 @@ def guess_parameters(network: Any) -> tuple[list[Path], list[Path | None]]:
 def arrays_within(
     node: Any, parts: tuple[str, ...] = (), seen: frozenset[int] = frozenset()
 ) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """(the names that lead to it, the array) of all vectors and matrices in containers and objects."""
+    """(names that lead to it, array) for all vectors and matrices in containers and objects."""
     if id(node) in seen or len(parts) > DEEPEST:
         return
     if parts and isinstance(node, (type, ModuleType, FunctionType)):

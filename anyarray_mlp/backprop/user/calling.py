@@ -17,7 +17,7 @@ from anyarray_mlp.backprop.user.paths import read_path
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import UsageError
 
-# Parameter names that tell what a user's function wants.
+# Parameter names that say what a user's function wants.
 ROLE_NAMES = {
     "network": re.compile(
         r"network|net|nn|model|params|parameters|theta|self|state|layers|"
@@ -41,17 +41,17 @@ ROLE_NAMES = {
     "rate": re.compile(r"lr|learning_?rate|l_rate|lrate|eta|alpha|rate|step_size|learn_?rate|n"),
     # What the forward pass keeps for the backward pass and returns beside the output.
     "cache": re.compile(r"cache[sd]?|memory|memo|saved|stored|tape|ctx|context|forward_\w+"),
-    # Once round the loop is one step.
+    # One turn of the loop is one step.
     "epochs": re.compile(
         r"((n|nb|no|no_of|num|number_of|max|total)_?)?(epochs?|iters?|iterations?)(_?(num|number))?"
     ),
     "batch_size": re.compile(r"(mini_?)?batch_?size|bs"),
-    # Samples and targets together, where no parameter of its own takes the targets.
+    # Samples and targets together, if no other parameter takes the targets.
     "pairs": re.compile(
         r"(mini_?)?batch|patterns|(training_?|train_?)?(data|dataset|data_set|examples|pairs)"
     ),
 }
-# An error or a gradient that the caller has made of the output and the targets, nobody knows how.
+# An error or a gradient that the caller computes from the output and the targets, in an unknown way.
 GIVEN_ERROR = re.compile(
     r"(output_?)?(err|errors?)|d_?(out(put)?s?|values|loss|scores|y)|delta|"
     r"(output_?|loss_?)?grad(ient)?s?(_?output)?|loss_(grad(ient)?|derivative)|"
@@ -64,7 +64,7 @@ def role_of(name: str) -> set[str]:
     return {role for role, names in ROLE_NAMES.items() if names.fullmatch(name.lower())}
 
 
-# What a name stands for before anything else, and what it may stand for besides.
+# What a name stands for first of all, and what else it may stand for.
 USUAL_ROLES = {
     "forward": {"network", "x"},
     "loss": {"network", "x", "y", "output"},
@@ -77,7 +77,7 @@ MORE_ROLES = {
     "gradients": {"output", "cache", "pairs"},
     "train_step": {"output", "cache", "pairs", "epochs", "batch_size"},
 }
-# Roles that are filled although the parameter has a default.
+# Roles that are filled even if the parameter has a default.
 KEYWORD_ROLES = ("rate", "epochs", "batch_size")
 DEFAULT_ROLES: dict[str, dict[int, tuple[str, ...]]] = {
     "forward": {0: (), 1: ("x",), 2: ("network", "x")},
@@ -91,8 +91,8 @@ DEFAULT_ROLES: dict[str, dict[int, tuple[str, ...]]] = {
 class Bound:
     """A user's function and the roles of the arguments it is called with.
 
-    `keywords` maps the roles of optional arguments to their names. With `batches_of_one` a network
-    that is asked for single samples is trained on batches.
+    `keywords` maps the roles of optional arguments to their names. With `batches_of_one`, a network
+    whose forward pass takes single samples is trained on batches of one.
     """
 
     function: Callable[..., Any]
@@ -109,12 +109,12 @@ class Bound:
         return self.function(*(values[role] for role in self.roles), **given)
 
     def is_smaller(self, name: str, value: Any) -> bool:
-        """A batch size that is smaller than the samples given is left as it is."""
+        """A batch size smaller than the number of samples is kept."""
         own = inspect.signature(self.function).parameters[name].default
         return self.keywords.get("batch_size") == name and isinstance(own, int) and own < value
 
     def takes(self, *roles: str) -> bool:
-        """True where an argument has one of these roles."""
+        """True if an argument has one of these roles."""
         return any(role in self.roles or role in self.keywords for role in roles)
 
     @property
@@ -123,9 +123,9 @@ class Bound:
 
     @property
     def is_backward_pass(self) -> bool:
-        """True where the name says that it goes back only: a loop calls forward before it.
+        """True if the name says that it is only a backward pass: a loop calls forward before it.
 
-        Of a lambda, the names that it uses say so.
+        For a lambda, the names that it uses count.
         """
         names = [getattr(self.function, "__name__", "").lower()]
         if names == ["<lambda>"]:
@@ -135,14 +135,14 @@ class Bound:
 
 
 def bind(network: Any, spec: str | Callable[..., Any], kind: str) -> Bound:
-    """Find the function and work out what to call it with."""
+    """Find the function and work out its arguments."""
     if isinstance(spec, str):
         try:
             function = read_path(network, spec)
         except (AttributeError, KeyError, IndexError, ValueError, TypeError):
             raise UsageError(
-                f"{kind}={shown(spec)}: the network of type {type(network).__name__} has none of that "
-                "name; give a method's name or a function"
+                f"{kind}={shown(spec)}: the network of type {type(network).__name__} has no method of that name; "
+                "give a method's name or a function"
             ) from None
     else:
         function = spec
@@ -165,7 +165,7 @@ def bind(network: Any, spec: str | Callable[..., Any], kind: str) -> Bound:
 
 
 def assign_roles(names: list[str], kind: str, function: Callable[..., Any]) -> tuple[str, ...]:
-    """Roles by the parameters' names where these tell, by their number where they do not."""
+    """Roles by the parameters' names if these are known, else by their number."""
     usual, more = USUAL_ROLES[kind], MORE_ROLES[kind]
     told = [role_of(name) & (usual | more) for name in names]
     if any("y" in options for options in told):
@@ -177,15 +177,15 @@ def assign_roles(names: list[str], kind: str, function: Callable[..., Any]) -> t
         given = [name for name in names if GIVEN_ERROR.fullmatch(name.lower())]
         if given:
             raise UsageError(
-                f"{kind} takes {given[0]}, and how that is made of the output and y is not known; "
-                f"give a function that makes it: {kind}=lambda network, x, y: ..."
+                f"{kind} takes {given[0]}, and how to compute that from the output and y is unknown; give a "
+                f"function that does: {kind}=lambda network, x, y: ..."
             )
-        # Without another parameter for them, `outputs` are the targets.
+        # If no other parameter takes the targets, `outputs` are the targets.
         told = [options - {"output"} for options in told]
     if kind == "loss" and len(names) == 2 and not any("pairs" in options for options in told):
         bound_method = inspect.ismethod(function)
         if told[0] == {"x"} and "y" in told[1]:
-            # `loss(x, y)` of a bare function often means prediction and target; of a method, data.
+            # `loss(x, y)` often means prediction and target in a plain function, and data in a method.
             return ("x", "y") if bound_method else ("output", "y")
         if "y" in told[0] and told[1] & {"output"} and "output" not in told[0]:
             return ("y", "output")
@@ -203,13 +203,13 @@ def assign_roles(names: list[str], kind: str, function: Callable[..., Any]) -> t
         named = ", ".join(names)
         wrapped = ", ".join(list(DEFAULT_ROLES[kind].values())[-1]).replace("rate", "lr")
         raise UsageError(
-            f"{kind} takes {len(names)} arguments ({named}), and their names do not tell what they "
+            f"{kind} takes {len(names)} arguments ({named}), and their names do not say what they "
             f"are; wrap it: {kind}=lambda {wrapped}: {getattr(function, '__name__', 'f')}(...)"
         ) from None
 
 
 def only_choice(told: list[set[str]]) -> tuple[str, ...] | None:
-    """One role for each parameter, where their names leave only one way to give them out."""
+    """One role for each parameter, if their names allow only one assignment."""
     left = [set(options) for options in told]
     chosen = [""] * len(told)
     while "" in chosen:

@@ -1,4 +1,4 @@
-"""What a user's functions return or leave behind in their network: its output, and its gradients."""
+"""What a user's functions return or leave in their network: its output and its gradients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from anyarray_mlp.backprop.user.returned import flatten, gradient_leaves, is_num
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.typing import Host
 
-# What people call the output among the values that a forward pass keeps or returns by name; the
+# Usual names of the output among the values that a forward pass keeps or returns by name; the
 # activation of the last layer (a2, A3) comes first.
 OUTPUT_NAMES = ("output", "out", "y_hat", "yhat", "outputs", "probs", "y_pred", "al")
 # Lists of what each layer gave, the output last.
@@ -30,13 +30,13 @@ def output_array(result: Any, network: Any, depth: int) -> Host:
     Raises
     ------
     UsageError
-        Where forward returns None and the network keeps nothing of a known name.
+        If forward returns None and the network keeps nothing under a known name.
     """
     value = find_output(result, network, depth)
     if value is None:
         raise UsageError(
-            "forward returns None and leaves nothing of a known name behind (output, y_hat, a2, "
-            "...); give a function that returns the output"
+            "forward returns None and leaves nothing under a known name (output, y_hat, a2, ...); give a function "
+            "that returns the output"
         )
     if isinstance(value, (tuple, list)) and not is_numeric_nest(value):
         leaves = flatten(value)
@@ -45,7 +45,7 @@ def output_array(result: Any, network: Any, depth: int) -> Host:
 
 
 def find_output(result: Any, network: Any, depth: int) -> Any:
-    """The output as the user's own object, None where there is none."""
+    """The output as the user's own object; None if there is none."""
     if result is None:
         return output_by_name(members(network), depth)
     if isinstance(result, Mapping):
@@ -61,7 +61,7 @@ def find_output(result: Any, network: Any, depth: int) -> Any:
 
 
 def output_by_name(values: Mapping[Any, Any], depth: int) -> Any:
-    """The output among named values, None where no name tells it."""
+    """The output among named values; None if no name is known."""
     lowered = {str(name).lower(): value for name, value in values.items()}
     names = (f"a{depth}", f"a_{depth}", *OUTPUT_NAMES)
     found = next((lowered[n] for n in names if lowered.get(n) is not None), None)
@@ -70,7 +70,7 @@ def output_by_name(values: Mapping[Any, Any], depth: int) -> Any:
 
 
 def gradients_left_behind(network: Any, parameters: Sequence[Parameter]) -> list[tuple[str, Host]]:
-    """Gradients that a function keeps beside the weights, or in `grads`, instead of returning them."""
+    """Gradients that a function stores beside the weights, or in `grads`, instead of returning them."""
     found: list[tuple[str, Host]] = []
     for parameter in parameters:
         head, _, last = str(parameter.path).rpartition(".")
@@ -98,12 +98,12 @@ def gradients_left_behind(network: Any, parameters: Sequence[Parameter]) -> list
 
 
 def members(node: Any) -> Mapping[Any, Any]:
-    """The values that a network keeps, by their names."""
+    """The values that a network keeps, by name."""
     return node if isinstance(node, Mapping) else getattr(node, "__dict__", {})
 
 
 def last_array(value: Any) -> Any:
-    """The last array in a nested value, as the user's own object; None where there is none."""
+    """The last array in a nested value, as the user's own object; None if there is none."""
     if isinstance(value, Mapping):
         value = list(value.values())
     if not isinstance(value, (tuple, list)):

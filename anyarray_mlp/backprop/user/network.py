@@ -1,4 +1,4 @@
-"""`UserNetwork`: read and write somebody's weights, call their functions, put everything back."""
+"""`UserNetwork`: read and write a user's weights, call their functions, put everything back."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ RATE_ATTRIBUTES = (
 )
 
 
-# Attributes and globals that say how often a loop goes round: once is one step.
+# Attributes and globals that say how often a loop runs: once is one step.
 LOOP_COUNTS = re.compile(
     r"((n|nb|num|max|total)_?)?epochs|(n|num|max)_?(iter|iters|iterations)_?|iterations"
 )
@@ -49,7 +49,7 @@ BATCH_SIZES = re.compile(r"_?(mini_?)?batch_?size|bs")
 
 
 class UserNetwork:
-    """A user's network as the checks see it: parameters by name, functions that can be called.
+    """A user's network as the checks see it: parameters by name, and functions that can be called.
 
     Every call starts from the state that the network had when this object was made, with the
     parameters last given to `write`.
@@ -58,8 +58,8 @@ class UserNetwork:
     def __init__(self, adapter: Adapter) -> None:
         if isinstance(adapter.network, (str, int, float)):
             raise UsageError(
-                f"network={shown(adapter.network)} is a {type(adapter.network).__name__}; give the object, "
-                "dict, list or module that holds the weights"
+                f"network={shown(adapter.network)} is a {type(adapter.network).__name__}; give the object, dict, "
+                "list or module that holds the weights"
             )
         self.guessed = adapter.weights is None
         self.adapter = adapter = with_guesses(adapter)
@@ -115,7 +115,7 @@ class UserNetwork:
         return None
 
     def find_loop_counts(self) -> list[tuple[dict[Any, Any], str]]:
-        """(namespace, name) of the numbers of epochs that the network or its functions keep."""
+        """(namespace, name) of each number of epochs that the network or its functions keep."""
         return [
             (node, name)
             for node, name, value in self.whole_numbers()
@@ -123,7 +123,7 @@ class UserNetwork:
         ]
 
     def whole_numbers(self) -> list[tuple[dict[Any, Any], str, int]]:
-        """(namespace, name, value) of the whole numbers that the network or its functions keep."""
+        """(namespace, name, value) of each whole number that the network or its functions keep."""
         kept = [(node, contents) for node, contents, _ in self.snapshot.dicts]
         kept += [(namespace, contents) for namespace, contents, _ in self.snapshot.globals]
         return [
@@ -134,7 +134,7 @@ class UserNetwork:
         ]
 
     def find_counters(self, x: Any, y: Any) -> None:
-        """Numbers of steps made so far, which a step increases by one; they count anew, too."""
+        """Counts of the steps made so far, which a step increases by one; they start from zero, too."""
         if self.train_step is None:
             return
         self.reset()
@@ -146,7 +146,7 @@ class UserNetwork:
             ]
             self.counters = [(node, name) for node, name, value in stepped if value > 1]
             after = self.step(x, y, None)
-        except Exception:  # told where the step is watched
+        except Exception:  # reported when the step is observed
             self.counters = []
             return
         if not all(np.isfinite(array).all() for array in after):
@@ -156,29 +156,29 @@ class UserNetwork:
 
     @property
     def rate_is_free(self) -> bool:
-        """True where the learning rate of a step can be chosen."""
+        """True if the learning rate of a step can be chosen."""
         if self.train_step is not None and self.train_step.takes_rate:
             return True
         return self.rate_path is not None
 
     def read(self) -> list[Host]:
-        """The parameters as they are now, as NumPy arrays of the user's shapes and dtype."""
+        """The parameters as they are now, as NumPy arrays with the user's shapes and dtype."""
         arrays = []
         for parameter in self.parameters:
             try:
                 value = read_path(self.network, parameter.path)
             except (AttributeError, KeyError, IndexError, ValueError, TypeError):
                 raise UsageError(
-                    f"{parameter.kind} {shown(parameter.path)} of layer {parameter.layer + 1} is not in the "
-                    f"network of type {type(self.network).__name__}; give the name it is kept under"
+                    f"{parameter.kind} {shown(parameter.path)} of layer {parameter.layer + 1} is not in the network of "
+                    f"type {type(self.network).__name__}; give the name under which it is kept"
                 ) from None
             array = np.array(to_host(value))
             if array.dtype.kind in "iu":
                 array = array.astype(float)
             if array.dtype.kind != "f":
                 raise UsageError(
-                    f"{parameter.kind} {shown(parameter.path)} has dtype {array.dtype}; give the name of "
-                    "an array of floats"
+                    f"{parameter.kind} {shown(parameter.path)} has dtype {array.dtype}; give the name of an array of "
+                    "floats"
                 )
             arrays.append(array)
         return arrays
@@ -190,7 +190,7 @@ class UserNetwork:
     def reset(self, generators: bool = True) -> None:
         """Back to the first state, with the parameters last given to `write`.
 
-        Without `generators` random numbers go on from where they are.
+        Without `generators`, random numbers continue from where they are.
         """
         self.snapshot.restore(generators)
         self.network = self.adapter.network
@@ -208,10 +208,10 @@ class UserNetwork:
             self.network = write_path(self.network, parameter.path, array)
 
     def state_like_parameters(self, x: Any, y: Any) -> list[Host]:
-        """Arrays beside the parameters that have the shape of one: what an optimizer keeps.
+        """Other arrays with the shape of a parameter: what an optimizer keeps.
 
-        Those of zeros, those that hold x or y, and those that a forward pass run just before has
-        written anew are left out.
+        Arrays of zeros, those that hold x or y, and those that a forward pass run just before has
+        overwritten are left out.
         """
         parameters = [read_path(self.network, p.path) for p in self.parameters]
         shapes = {np.shape(value) for value in self.original}
@@ -231,7 +231,7 @@ class UserNetwork:
         return found
 
     def restore(self) -> None:
-        """Everything as the user handed it over."""
+        """Put everything back as the user passed it."""
         self.current = self.original
         self.snapshot.restore()
         self.network = self.adapter.network
@@ -252,7 +252,7 @@ class UserNetwork:
             self.network = write_path(self.network, self.rate_path, np.asarray(rate))
 
     def output(self, x: Any, fresh: bool = True) -> Host:
-        """The user's forward pass for `x` in their layout, as a float array of their shape."""
+        """The user's forward pass for `x` in their layout, as a float array in their shape."""
         if fresh:
             self.reset()
         with quiet():
@@ -260,7 +260,7 @@ class UserNetwork:
         return output_array(result, self.network, self.depth)
 
     def loss_value(self, x: Any, y: Any) -> float:
-        """The user's loss for all of `x` and `y`; for single samples their sum."""
+        """The user's loss for all of `x` and `y`; for single samples, their sum."""
         assert self.loss is not None
         if self.layout == "single":
             return float(sum(self.one_loss(xi, yi) for xi, yi in zip(x, y, strict=True)))
@@ -278,13 +278,12 @@ class UserNetwork:
         leaves = flatten(result)
         if not leaves:
             raise UsageError(
-                f"loss returns {type(result).__name__}; give a function that returns the number "
-                "that training is to make small"
+                f"loss returns {type(result).__name__}; give a function that returns the number to minimise"
             )
         return float(np.sum(leaves[0][1]))
 
     def call(self, function: Bound, x: Any, y: Any, rate: float | None = None) -> Any:
-        """Call the gradients' or the step's function with all that its arguments ask for."""
+        """Call the gradients' or the step's function with everything that its arguments ask for."""
         values = self.values(x, y, rate=rate, epochs=1, batch_size=1)
         with quiet():
             if function.takes("output", "cache"):
@@ -304,7 +303,7 @@ class UserNetwork:
             return function(values)
 
     def settle_batches(self, x: Any, y: Any) -> None:
-        """Where forward takes one sample: let functions that fail with one have a batch of one."""
+        """If forward takes one sample: give functions that fail with one a batch of one."""
 
         def works(function: Bound) -> bool:
             self.reset()
@@ -325,15 +324,15 @@ class UserNetwork:
         self.gradients, self.train_step = settled(self.gradients), settled(self.train_step)
 
     def prime(self, x: Any, y: Any) -> None:
-        """Run the forward pass, for gradients that read what it left behind."""
+        """Run the forward pass, for gradients that read what it leaves."""
         with quiet():
             self.forward(self.values(x, y))
 
     def raw_gradients(self, x: Any, y: Any, fresh: bool = True) -> list[Host | None]:
         """The user's gradients, one for each parameter, in the user's shapes.
 
-        With `fresh=False` the call follows whatever was called before it. None stands for a
-        parameter whose gradient is not given.
+        With `fresh=False`, the call follows whatever was called before. None stands for a parameter
+        whose gradient is not given.
         """
         assert self.gradients is not None
         if fresh:
@@ -347,10 +346,10 @@ class UserNetwork:
             leaves = gradients_left_behind(self.network, self.parameters) or leaves
         if not leaves:
             raise UsageError(
-                "gradients returns no arrays and leaves none beside the weights (dW1, W1_grad, ...) or "
-                "in grads; give a function that returns them, one for each weight and bias"
+                "gradients returns no arrays and leaves none beside the weights (dW1, W1_grad, ...) or in grads; "
+                "give a function that returns them, one for each weight and bias"
             )
-        # Copies: an array that the user's code keeps and adds to would change with the next call.
+        # Copies: an array that the user's code keeps and adds to would change in the next call.
         ordered = order_leaves(leaves, self.parameters, self.current)
         return [None if array is None else np.array(array) for array in ordered]
 
@@ -391,11 +390,12 @@ class UserNetwork:
 
 
 def batch_of_one(sample: Any) -> Any:
-    """One sample as a batch, in an array where it is one."""
+    """One sample as a batch, as an array if the sample is one."""
     if isinstance(sample, (np.ndarray, np.generic)):
         return np.asarray(sample)[None]
     return sample[None] if hasattr(sample, "shape") else [sample]
 
 
 def share_memory(a: Any, b: Any) -> bool:
+    """Whether two arrays may lie in the same memory."""
     return np.may_share_memory(to_host(a), to_host(b))

@@ -1,4 +1,4 @@
-"""Read and write the arrays of somebody's network by dotted names, in any array library."""
+"""Read and write the arrays of a user's network by dotted names, in any array library."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def to_host(value: Any) -> Host:
 
 
 def like(old: Any, array: Host) -> Any:
-    """`array` in the type, the dtype and the library of `old`."""
+    """`array` with the type, dtype and library of `old`."""
     if isinstance(old, np.matrix):
         return np.asmatrix(array.astype(old.dtype))
     if isinstance(old, (np.ndarray, np.generic)):
@@ -45,7 +45,7 @@ def like(old: Any, array: Host) -> Any:
 
 
 def namespace_of(array: Any) -> Any:
-    """The array library that an array is of."""
+    """The library of an array."""
     if hasattr(array, "__array_namespace__"):
         return array.__array_namespace__()
     return sys.modules[type(array).__module__.split(".")[0]]
@@ -63,7 +63,7 @@ def child(node: Any, part: str) -> Any:
 
 
 def read_path(root: Any, path: Path) -> Any:
-    """The value that a dotted name stands for."""
+    """The value under a dotted name."""
     parts = str(path).split(".")
     for index, part in enumerate(parts):
         if part == "*":
@@ -74,15 +74,15 @@ def read_path(root: Any, path: Path) -> Any:
 
 
 def write_path(root: Any, path: Path, array: Host) -> Any:
-    """Put `array` under a dotted name, into the array that is there where that can be done.
+    """Put `array` under a dotted name, into the existing array if possible.
 
-    Returns `root`, or what is to stand in its place where it is a tuple.
+    Returns `root`, or its replacement if it is a tuple.
     """
     return put(root, str(path).split("."), array)
 
 
 def put(node: Any, parts: Sequence[str], array: Host) -> Any:
-    """`node` with `array` under the rest of a dotted name; tuples are made anew."""
+    """`node` with `array` under the rest of a dotted name; tuples are replaced by new ones."""
     if not parts:
         return node if write_in_place(node, array) else like(node, array)
     part, rest = parts[0], parts[1:]
@@ -109,7 +109,7 @@ def put(node: Any, parts: Sequence[str], array: Host) -> Any:
 
 
 def write_in_place(old: Any, array: Host) -> bool:
-    """Write into a mutable array or nested list; False where it cannot be done."""
+    """Write into a mutable array or nested list; False if that is not possible."""
     if isinstance(old, np.ndarray) and old.flags.writeable and old.dtype != object:
         if not np.issubdtype(old.dtype, np.floating):
             return False

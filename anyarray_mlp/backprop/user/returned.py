@@ -16,7 +16,7 @@ from anyarray_mlp.typing import Host
 def flatten(value: Any, names: str = "", split: bool = False) -> list[tuple[str, Host]]:
     """All arrays in a nested return value, each with the keys that lead to it.
 
-    A list of numbers is one array; with `split` each of its numbers is.
+    A list of numbers is one array; with `split`, each number is one.
     """
     if value is None or isinstance(value, (str, bool)):
         return []
@@ -47,7 +47,7 @@ def is_numeric_nest(value: Any) -> bool:
 
 
 def canonical_name(name: str) -> str:
-    """`.grads.dW1` -> `w1`: what is left when the marks of a gradient are taken off."""
+    """`.grads.dW1` -> `w1`: the name without the marks of a gradient."""
     last = [part for part in name.split(".") if part]
     text = (last[-1] if last else "").lower()
     for mark in (
@@ -68,10 +68,10 @@ def canonical_name(name: str) -> str:
 
 
 def gradient_leaves(result: Any, parameters: Sequence[Parameter]) -> list[tuple[str, Host]]:
-    """The gradients among all that a function returns.
+    """The gradients among everything that a function returns.
 
-    A number beside them is the loss, unless it is needed for there to be a gradient for each
-    parameter: the sum of a bias's whole gradient, for one.
+    A number beside them is the loss, unless a parameter would be left without a gradient: it may be
+    the sum of a bias's whole gradient, for example.
     """
     every = flatten(result)
     if by_names(every, parameters) is not None:
@@ -86,7 +86,7 @@ def gradient_leaves(result: Any, parameters: Sequence[Parameter]) -> list[tuple[
 def by_names(
     leaves: Sequence[tuple[str, Host]], parameters: Sequence[Parameter]
 ) -> list[Host | None] | None:
-    """Each parameter's array by its name, None where not every weight has one."""
+    """Each parameter's array by name; None if not every weight has one."""
     full = dict(leaves)
     if all(str(p.path) in full for p in parameters):
         return [full[str(p.path)] for p in parameters]
@@ -104,8 +104,8 @@ def by_names(
     if any(p.kind == "weight" and f is None for p, f in zip(parameters, found, strict=True)):
         if len(missing) < len(plain) and len(leaves) < len(plain):
             raise UsageError(
-                f"no array for {', '.join(missing)} among the {len(leaves)} returned "
-                f"({', '.join(last)}); return one for each parameter"
+                f"no array for {', '.join(missing)} among the {len(leaves)} returned ({', '.join(last)}); return one "
+                "for each parameter"
             )
         return None
     return found
@@ -119,8 +119,8 @@ def order_leaves(
 ) -> list[Host | None]:
     """Give each returned array to the parameter it belongs to: by name, else by shape and order.
 
-    With `nearest` the arrays are new values of the parameters and among the orders that fit the
-    one nearest to the old values is taken.
+    With `nearest`, the arrays are new values of the parameters, and of the orders that fit, the one
+    nearest to the old values is taken.
     """
     named = by_names(leaves, parameters)
     if named is not None:
@@ -164,7 +164,7 @@ def order_leaves(
 
 
 def fit_of_shapes(array: Host, value: Host) -> float:
-    """1 for the same shape, less for one that could be meant, 0 where it cannot."""
+    """1 for the same shape, less for one that could be meant, 0 for one that could not."""
     if np.shape(array) == np.shape(value):
         return 1.0
     if np.shape(array) == np.shape(value)[::-1]:

@@ -1,4 +1,4 @@
-"""The user's samples, targets and outputs as (n, features), whatever way they lie."""
+"""The user's samples, targets and outputs as (n, features), whatever their layout."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ class Samples:
 
     @property
     def lie(self) -> str:
-        """ "columns" where a sample is a column, also where each is given by itself."""
+        """ "columns" if a sample is a column, even if each sample is given by itself."""
         single_column = self.layout == "single" and np.shape(to_host(self.x[0]))[1:] == (1,)
         return "columns" if self.layout == "columns" or single_column else "rows"
 
     def one(self, index: int) -> tuple[Any, Any]:
-        """A batch of one sample; in the layout "single" the sample itself."""
+        """A batch of one sample; in the layout "single", the sample itself."""
         if self.layout == "single":
             return self.x[index], self.y[index]
         return take(self.x, [index], self.layout), take(self.y, [index], self.target_layout)
@@ -78,7 +78,7 @@ class Samples:
 
 
 def target_layout(y: Any, layout: Layout, count: int) -> Layout:
-    """Targets lie as the inputs do, or the other way where only that gives one for each sample."""
+    """Targets have the layout of the inputs, or the other one if only that gives one per sample."""
     shape = np.shape(to_host(y))
     if layout == "single":
         return layout
@@ -90,23 +90,23 @@ def target_layout(y: Any, layout: Layout, count: int) -> Layout:
 
 
 def check_finite(x: Any, y: Any) -> None:
-    """Refuse samples and targets with NaN or infinity among them.
+    """Refuse samples and targets that contain NaN or infinity.
 
     Raises
     ------
     DataError
-        Where there are any.
+        If there are any.
     """
     for name, data in (("x", x), ("y", y)):
         if np.asarray(first_item(data)).dtype.kind in "US":
             raise DataError(
-                f"{name} holds texts ({shown(str(first_item(data)))}); give numbers, classes as 0, 1, 2, ... or "
-                "one-hot, and turn them into what your functions take inside those you give"
+                f"{name} holds texts ({shown(str(first_item(data)))}); give numbers, and classes as 0, 1, 2, ... or "
+                "one-hot; if your functions need texts, convert inside the functions that you give"
             )
         bad = sum(int((~np.isfinite(array)).sum()) for _, array in flatten(data))
         if bad:
             values = f"{bad} value{'s' if bad > 1 else ''}"
-            raise DataError(f"{name} holds {values} of NaN or inf; take those samples out")
+            raise DataError(f"{name} holds {values} of NaN or inf; remove those samples")
 
 
 def first_item(data: Any) -> Any:
@@ -117,12 +117,12 @@ def first_item(data: Any) -> Any:
 
 
 def as_samples(x: Any, y: Any, layout: Layout) -> Samples:
-    """Check that x and y go together in this layout.
+    """Check that x and y fit together in this layout.
 
     Raises
     ------
     DataError
-        Where the numbers of samples differ.
+        If the numbers of samples differ.
     """
     if layout == "single":
         inputs = np.stack([np.asarray(to_host(xi), dtype=np.float64).ravel() for xi in x])
@@ -136,8 +136,8 @@ def as_samples(x: Any, y: Any, layout: Layout) -> Samples:
         targets = shape[-1 if by_columns else 0]
     if targets != len(inputs):
         raise DataError(
-            f"x has {len(inputs)} samples and y has {targets} (taken as {layout}); give one target "
-            "for each sample, or samples='rows', 'columns' or 'single'"
+            f"x has {len(inputs)} samples and y has {targets} (read as {layout}); give one target for each "
+            "sample, or samples='rows', 'columns' or 'single'"
         )
     samples = Samples(x, y, layout, inputs)
     if len(inputs) > MOST_SAMPLES:
@@ -165,7 +165,7 @@ def as_rows(output: Host, samples: Samples) -> Host:
     Raises
     ------
     DataError
-        Where its shape does not go with the samples.
+        If its shape does not fit the samples.
     """
     n = samples.count
     if samples.layout == "columns" and output.ndim == 2 and output.shape[1] == n:
@@ -177,8 +177,8 @@ def as_rows(output: Host, samples: Samples) -> Host:
     if output.size == n:
         return output.reshape(n, 1)
     raise DataError(
-        f"forward gives shape {output.shape} for {n} samples (taken as {samples.layout}); one row or "
-        "one column for each sample is needed: say samples='rows', 'columns' or 'single'"
+        f"forward returns shape {output.shape} for {n} samples (read as {samples.layout}), not one row or one "
+        "column for each sample; give samples='rows', 'columns' or 'single'"
     )
 
 
@@ -188,7 +188,7 @@ def targets_of(samples: Samples, outputs: int) -> Host:
     Raises
     ------
     DataError
-        Where their shape does not go with the outputs.
+        If their shape does not fit the outputs.
     """
     n = samples.count
     if samples.layout == "single":
@@ -204,11 +204,11 @@ def targets_of(samples: Samples, outputs: int) -> Host:
     if y.shape[1] == 1 and np.array_equal(labels, np.round(labels)) and labels.min() >= 0:
         if labels.max() >= outputs:
             raise DataError(
-                f"class {labels.max():g} among the targets, but the network has {outputs} outputs "
-                f"(classes 0 to {outputs - 1}); number the classes from 0"
+                f"the targets contain class {labels.max():g}, but the network has {outputs} outputs (classes 0 to "
+                f"{outputs - 1}); number the classes from 0"
             )
         return np.asarray(np.eye(outputs)[labels.astype(int)])
     raise DataError(
-        f"targets of shape {np.shape(samples.y)} do not go with {outputs} outputs for {n} samples; "
-        "give one row of that many numbers, or one class number, for each sample"
+        f"targets of shape {np.shape(samples.y)} do not fit {outputs} outputs for {n} samples; give one row of "
+        "that many numbers, or one class number, for each sample"
     )

@@ -1,7 +1,7 @@
-"""Remember the state of somebody's network and put it back, keeping every object's identity.
+"""Save the state of a user's network and put it back, keeping every object's identity.
 
-A user's functions may close over the very arrays and lists that they change, so a deep copy would
-not be seen by them. A `Snapshot` walks from the network through objects, dicts, lists, closures and
+A user's functions may close over the arrays and lists that they change, and would not see a deep
+copy. A `Snapshot` walks from the network through objects, dicts, lists, closures and
 the globals that the user's functions name, and on `restore` writes the old contents into the same
 containers.
 """
@@ -24,21 +24,21 @@ DATA_TYPES = (
     *RANDOM_TYPES,
 )
 
-# Larger arrays are taken for data sets, which a training step reads and does not write.
+# Larger arrays are treated as data sets, which a training step reads but does not write.
 LARGEST_KEPT = 2_000_000
 
 
 def is_tensor(value: Any) -> bool:
-    """True for a PyTorch tensor, told without importing PyTorch."""
+    """True for a PyTorch tensor, without importing PyTorch."""
     return type(value).__module__.split(".")[0] == "torch" and hasattr(value, "detach")
 
 
 class Snapshot:
-    """The contents of everything reachable from `roots`, taken when it is made.
+    """The contents of everything reachable from `roots`, saved when it is created.
 
     Modules (and the `globals()` dict of one) are searched for data only: arrays, numbers, lists,
-    dicts and instances of the user's classes. Of a function's globals only those are kept that it
-    names.
+    dicts and instances of the user's classes. Of a function's globals, only those that it names are
+    saved.
     """
 
     def __init__(self, roots: Iterable[Any]) -> None:
@@ -69,7 +69,7 @@ class Snapshot:
             self.seen[id(node)] = node
             stack.extend(self.visit(node))
 
-    def visit(self, node: Any) -> list[Any]:
+    def visit(self, node: Any) -> list[Any]:  # noqa: C901 - one branch for each kind of object
         """Record one object and return what it holds."""
         if isinstance(node, np.ndarray):
             if node.flags.writeable and node.size <= LARGEST_KEPT:
@@ -140,8 +140,8 @@ class Snapshot:
             inside.append(content)
         return inside
 
-    def restore(self, generators: bool = True) -> None:
-        """Put everything back as it was; without `generators` these go on from where they are."""
+    def restore(self, generators: bool = True) -> None:  # noqa: C901 - one loop for each kind of object
+        """Put everything back as it was; without `generators`, random generators continue from where they are."""
         for cell, content in self.cells:
             cell.cell_contents = content
         for some_dict, dict_contents, of_module in self.dicts:

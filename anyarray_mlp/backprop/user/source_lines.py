@@ -1,8 +1,8 @@
-"""Point at the line of the user's source where a mistake is likely made.
+"""Point at the line in the user's source that likely has a mistake.
 
-The user's function is run once under a trace, which gives the lines that it really executes, in
-their order and in all functions that it calls. Lines that the forward pass executes too are left
-out when the backward pass is meant.
+The user's function is run once under a trace, which gives the lines that it executes, in order and
+in all functions that it calls. If the backward pass is meant, lines that the forward pass also
+executes are left out.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ INSTALLED = tuple(
     str(Path(sysconfig.get_paths()[name]).resolve()) + os.sep
     for name in ("stdlib", "purelib", "platlib")
 )
-# A library may also lie with the user's own packages, those of the system, or on PYTHONPATH.
+# A library may also be in the user's or the system's site-packages, or on PYTHONPATH.
 PACKAGES = frozenset(["site-packages", "dist-packages"])
 # What IPython, Colab and Python's own prompt call the code that is typed into them.
 TYPED = ("<ipython-input-", "<python-input-")
-PACKAGE = str(Path(__file__).resolve().parents[1]) + os.sep
+# The folders of `backprop` and of the whole package, whatever the folders above them are called.
+CHECKER, PACKAGE = (str(folder) + os.sep for folder in Path(__file__).resolve().parents[1:3])
 MOST_LINES = 2000
-# Comments, decorators and the heads of functions; a function of one line does work.
+# Comments, decorators and the heads of functions; a one-line function does work.
 NO_WORK = re.compile(r"#|@|def (?!\w+\(.*\)[^:]*:\s*[^\s#])")
-# The user's call of this checker, with what they wrap their code in for it.
+# The user's call of this checker, and the code that they wrote only for it.
 DESCRIPTION = re.compile(
     r"\b(Adapter|check_backprop)\(|\b(train_step|gradients)(\"\]|'\])?\s*[=:]\s*lambda"
 )
@@ -67,7 +68,7 @@ class SourceLine:
 
 @functools.cache
 def is_own(path: str) -> bool:
-    """True for a file of the user's, not of Python, an installed library or this package."""
+    """True for a file of the user, not of Python, an installed library or this package."""
     if path.startswith("<"):
         return path.startswith(TYPED)
     full = Path(path).resolve()
@@ -76,8 +77,8 @@ def is_own(path: str) -> bool:
 
 @functools.cache
 def is_checkers(path: str) -> bool:
-    """True for a file of this checker's own folder, whatever the folders above it are called."""
-    return Path(path).resolve().parent == Path(__file__).resolve().parent
+    """True for a file of this checker, in any folder of `backprop`."""
+    return str(Path(path).resolve()).startswith(CHECKER)
 
 
 def executed_lines(call: Callable[[], Any]) -> list[SourceLine]:
@@ -122,7 +123,7 @@ def backward_lines(
 def likely_line(
     lines: Sequence[SourceLine], hints: Sequence[str], names: Sequence[str], layer: int | None
 ) -> SourceLine | None:
-    """The first line that a hint matches; among several, one that names the parameter or layer."""
+    """The first line that a hint matches; of several, one that names the parameter or layer."""
     for hint in hints:
         matching = [line for line in lines if re.search(hint, line.text)]
         if matching:
@@ -147,7 +148,7 @@ def preferred(
     telling = [name for name in names if len(name) > 1 and not name.isdigit()]
     yield from (line for line in lines if any(name in line.text for name in telling))
     if layer is not None:
-        # A delta is meant where no weight or bias is named.
+        # If no weight or bias is named, a delta is meant.
         letters = "A-Za-z_" if telling else "AC-VX-Zac-vx-z_"
         ends = re.compile(rf"[{letters}]{layer}\b\s*=")
         yield from (line for line in lines if ends.search(line.text))

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyarray_mlp.data import Shuffler, class_weights, split_indices
-from anyarray_mlp.data.seeded import bell, permutation, uniform
-from anyarray_mlp.data.splitting import stratified
+from anyarray_mlp.data.sampling import bell, permutation, stratified, uniform
 from anyarray_mlp.errors import DataError, ModelFileError, OutOfMemoryError, UsageError
 from anyarray_mlp.streams import bit_generator
 

@@ -1,0 +1,352 @@
+"""One run of the checks on a user's network."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from anyarray_mlp.backprop.checks.forward import forward_findings
+from anyarray_mlp.backprop.checks.gradient import WHOLE, Judge, judge_by_numbers
+from anyarray_mlp.backprop.checks.memory import gradient_memory, step_memory
+from anyarray_mlp.backprop.checks.mini_batches import drawn_batch, fixed_batch
+from anyarray_mlp.backprop.checks.numerical import compare_slopes, loss_slopes
+from anyarray_mlp.backprop.checks.randomness import random_backward, random_forward, random_numbers
+from anyarray_mlp.backprop.checks.update import (
+    SLOW_RATE,
+    Observation,
+    StepObserver,
+    changes_more,
+    observe_gradients,
+    starts_afresh,
+)
+from anyarray_mlp.backprop.locating import Locator
+from anyarray_mlp.backprop.reference.catalogue import CATALOGUE, BackpropFinding
+from anyarray_mlp.backprop.reference.planting import Explanation, Planted, usual_scales
+from anyarray_mlp.backprop.report import BackpropReport
+from anyarray_mlp.backprop.understanding import Understanding
+from anyarray_mlp.backprop.user.calling import role_of
+from anyarray_mlp.backprop.user.network import UserNetwork
+from anyarray_mlp.backprop.user.samples import as_samples
+from anyarray_mlp.errors import SEVERITIES, UsageError
+
+
+class Check:
+    """One run of the checks, in the order of `run`."""
+
+    def __init__(self, user: UserNetwork, x: Any, y: Any) -> None:
+        self.user = user
+        self.x, self.y = x, y
+        self.known = Understanding(user, x, y)
+        self.findings = list(self.known.findings)
+        self.explanation: Explanation | None = None
+        self.slopes = loss_slopes(self.known)
+
+    def run(self) -> BackpropReport:
+        if self.user.train_step is not None and starts_afresh(self.known):
+            raise UsageError(
+                "train_step makes its own weights: it ends with the same ones whatever it starts from; give a "
+                "function that does one turn of its loop on the network's weights"
+            )
+        self.add(random_forward(self.known))
+        if not self.has("random_numbers"):
+            self.add(forward_findings(self.known))
+            self.add(random_backward(self.known))
+        if self.has("random_numbers"):
+            return self.report([])
+        batch = drawn_batch(self.known) if self.user.train_step is not None else None
+        if batch == 0:
+            self.add([random_numbers("train_step")])
+            return self.report([])
+        if batch is not None and batch > 1:
+            return self.run_on(batch)
+        if self.user.gradients is not None:
+            self.check_gradients()
+        if self.user.train_step is not None:
+            batch = self.check_step(by_rows=batch == 1)
+            if batch is not None:
+                return self.run_on(batch)
+        rows = self.check_numbers()
+        return self.report(rows)
+
+    def run_on(self, batch: int) -> BackpropReport:
+        """The checks on the first samples only: as many as a step uses for one update."""
+        few = as_samples(self.x, self.y, self.known.samples.layout).some(list(range(batch)))
+        self.user.adapter = replace(self.user.adapter, samples=few.layout)
+        check = Check(self.user, few.x, few.y)
+        number = f"{self.known.samples.count} rows are taken {batch} at a time"
+        check.add([BackpropFinding("mini_batches", detail=number, severity="note")])
+        return check.run()
+
+    def has(self, *causes: str) -> bool:
+        return any(finding.cause in causes for finding in self.findings)
+
+    def judge(self, seen: Observation) -> None:
+        """Compare what was seen with the right gradient and name what differs."""
+        bad = [
+            parameter
+            for parameter, array in zip(self.user.parameters, seen.arrays, strict=True)
+            if array is not None and not np.isfinite(array).all()
+        ]
+        if bad:
+            layers = tuple(sorted({parameter.layer + 1 for parameter in bad}))
+            kinds = ", ".join(dict.fromkeys(parameter.kind for parameter in bad))
+            self.add([BackpropFinding("gradient_not_finite", layers, kinds)])
+            return
+        unknown_loss = self.user.loss is not None and self.known.loss is None
+        by_numbers: list[BackpropFinding] = []
+        if self.slopes is not None and (unknown_loss or self.known.structure is None):
+            by_numbers = judge_by_numbers(self.known, seen, self.slopes)
+            if not by_numbers:
+                return
+        if self.known.structure is not None:
+            verdict = Judge(self.known, seen).judge()
+            if not by_numbers or not verdict.explanation.unmatched:
+                self.explanation = verdict.explanation
+                self.add(verdict.findings)
+                return
+        if self.slopes is None:
+            raise UsageError(
+                "the forward pass is no known chain of dense layers, and there is no loss to differentiate; give "
+                "loss=..., or activations=[...] (names or functions)"
+            )
+        self.add(by_numbers)
+
+    def check_gradients(self) -> None:
+        seen = observe_gradients(self.known)
+        self.judge(seen)
+        if self.has("gradient_not_finite"):
+            return
+        self.user.write(self.known.values)
+        self.add(gradient_memory(self.user, self.known.samples, self.known.tolerance))
+
+    def check_step(self, by_rows: bool) -> int | None:
+        """Judge what a step does. Returns the rows of one update if a step makes several, else None."""
+        observer = StepObserver(self.known, by_rows)
+        seen = observer.observe()
+        self.add(list(seen.findings))
+        before = list(self.findings)
+        if not seen.adaptive:
+            self.judge(seen)
+        new = [finding for finding in self.findings if finding not in before]
+        if any(finding.cause == "unexplained" for finding in new) and not by_rows:
+            batch = fixed_batch(self.known)
+            if batch is not None:
+                return batch
+        if self.has("unexplained") and (
+            self.judge_again(seen, before) or self.judge_slowly(before)
+        ):
+            return None
+        if self.user.gradients is not None and not seen.adaptive:
+            self.merge_update(before)
+        if self.known.structure is not None and changes_more(self.known):
+            raise UsageError(
+                "a step changes more of the network than the weights and biases named: afterwards the output is "
+                "not the one that they give; name all of them, biases too"
+            )
+        self.user.write(self.known.values)
+        if seen.adaptive or self.has("label_shape_broadcast", "gradient_not_finite"):
+            return None
+        rate = None
+        if self.user.rate_is_free:
+            rate = 0.05 if self.known.single else 0.01
+        with contextlib.suppress(ValueError, IndexError):
+            samples = self.known.samples.some([0]) if by_rows else self.known.samples
+            memory, momentum = step_memory(self.user, samples, rate, seen.tolerance)
+            self.add(memory)
+            self.judge_momentum(momentum, memory)
+        return None
+
+    def judge_again(self, seen: Observation, before: list[BackpropFinding]) -> bool:
+        """A step that nothing explains: is it a pass over rows, or does it need a forward pass first?"""
+        unexplained = list(self.findings)
+        observer = StepObserver(self.known)
+        if not seen.one_by_one and observer.is_pass_over_rows():
+            self.findings = list(before)
+            self.judge(StepObserver(self.known, by_rows=True).observe())
+            if not self.has("unexplained"):
+                return True
+        self.findings = list(before)
+        self.user.primed = True
+        try:
+            self.judge(observer.observe())
+        finally:
+            self.user.primed = False
+        if self.has("unexplained"):
+            self.findings = unexplained
+            return False
+        detail = (
+            "the step is right only if forward was called before with this batch and these weights"
+        )
+        self.findings.append(BackpropFinding("stale_activations", detail=detail))
+        return True
+
+    def judge_slowly(self, before: list[BackpropFinding]) -> bool:
+        """Does a call make several updates? At a tiny learning rate they add up to one."""
+        if not self.user.rate_is_free:
+            self.refuse_loop()
+            return False
+        if self.known.single:
+            return False
+        unexplained = self.findings
+        self.findings = list(before)
+        self.judge(StepObserver(self.known, rate=SLOW_RATE).observe())
+        times = self.whole_factor()
+        if self.has("unexplained") or times < 1.5:
+            self.findings = unexplained
+            return False
+        self.drop_whole_factors()
+        detail = f"one call makes {times:.4g} updates" if abs(times - round(times)) < 0.01 else ""
+        self.add([BackpropFinding("several_updates", detail=detail, severity="note")])
+        return True
+
+    def refuse_loop(self) -> None:
+        """Raise if a step has a loop over epochs that cannot be shortened from outside."""
+        step = self.user.train_step
+        if step is None or step.takes("epochs") or self.user.loop_counts:
+            return
+        names = getattr(getattr(step.function, "__code__", None), "co_varnames", ())
+        loops = [name for name in names if "epochs" in role_of(name)]
+        if loops:
+            raise UsageError(
+                f"train_step runs a loop of its own ({', '.join(loops)}) and cannot be compared with one update; "
+                "give a function that does one turn, or make the number of epochs a parameter"
+            )
+
+    def merge_update(self, before: list[BackpropFinding]) -> None:
+        """Combine what the gradients and the updates showed."""
+        new = [f for f in self.findings if f not in before]
+        old_signs = [f for f in before if f.cause == "sign_flipped"]
+        new_signs = [f for f in new if f.cause == "sign_flipped"]
+        if old_signs and not new_signs:
+            for sign in old_signs:
+                self.findings.remove(sign)
+                self.findings.append(replace(sign, cause="sign_flipped_twice", severity="warning"))
+        known = {f.cause for f in before}
+        for finding in new:
+            if finding.cause in known and finding in self.findings:
+                self.findings.remove(finding)
+
+    def judge_momentum(self, momentum: float | None, memory: list[BackpropFinding]) -> None:
+        """A first step that momentum makes longer or shorter: proper forms are no mistake."""
+        told = self.user.adapter.momentum
+        factor = self.whole_factor()
+        scales = [f for f in self.findings if f.cause == "wrong_scale"]
+        if momentum is not None:
+            averaged = self.is_scale(factor / (1 - momentum))
+            if factor != 1 and (averaged or self.is_nesterov(factor, momentum)):
+                self.drop_whole_factors()
+        elif scales and not memory and told is not None and self.is_scale(factor / (1 + told)):
+            self.drop_whole_factors()
+            detail = f"the present gradient is multiplied by 1 + momentum = {1 + told:.3g}"
+            self.findings.append(
+                BackpropFinding(
+                    "momentum_misapplied", scales[0].layers, "update", detail, scales[0].evidence
+                )
+            )
+        unused = told is not None and told > 0 and momentum is None and not memory
+        if unused and not self.has("momentum_misapplied"):
+            detail = f"momentum={told:g} was given, but no step adds anything of the step before"
+            self.findings.append(BackpropFinding("momentum_misapplied", detail=detail))
+
+    def whole_factors(self) -> list[Planted]:
+        """The constants by which the whole gradient is too long or too short."""
+        if self.explanation is None:
+            return []
+        return [
+            one
+            for one in self.explanation.planted
+            if one.cause in WHOLE and one.layer == self.user.depth - 1 and one.where == "delta"
+        ]
+
+    def whole_factor(self) -> float:
+        """Their product."""
+        return float(np.prod([one.factor for one in self.whole_factors()]))
+
+    def drop_whole_factors(self) -> None:
+        """Drop the findings that are only about the length of the whole gradient."""
+        whole = self.whole_factors()
+        planted = () if self.explanation is None else self.explanation.planted
+        others = {one.cause for one in planted if one not in whole}
+        gone = {one.cause for one in whole} - others
+        self.findings = [finding for finding in self.findings if finding.cause not in gone]
+
+    def is_scale(self, factor: float) -> bool:
+        """Does the whole gradient, longer by this factor than explained, have a usual length?"""
+        if self.known.loss is not None or self.explanation is None:
+            return abs(factor - 1) < 0.03
+        n, k = self.known.targets.shape
+        scale = factor * self.explanation.scale
+        return any(abs(scale / usual - 1) < 0.03 for usual in usual_scales(n, k))
+
+    def is_nesterov(self, factor: float, share: float) -> bool:
+        """-mu v_before + (1 + mu) v: the first step is 1 + mu long, mu^2 / (1 + mu) of it stays."""
+        mu = (share + np.sqrt(share * share + 4 * share)) / 2
+        return self.is_scale(factor / (1 + mu))
+
+    def check_numbers(self) -> list[dict[str, Any]]:
+        """Compare the numerical gradient with the reference's: a row of figures per parameter."""
+        known, explanation = self.known, self.explanation
+        if self.slopes is None or explanation is None:
+            return []
+        if self.has("softmax_over_batch", "batch_coupled"):
+            return []
+        rows, differs = compare_slopes(known, self.slopes, explanation)
+        if differs and self.user.loss is not None and known.loss is None:
+            trained = explanation.loss.formula
+            detail = f"the numerical gradient of the reported loss is not that of {trained}"
+            if not explanation.unmatched and not self.has("loss_reported_differs"):
+                self.add([BackpropFinding("loss_reported_differs", detail=detail)])
+        return rows
+
+    # ---- the report ------------------------------------------------------------------------------
+
+    def add(self, findings: list[BackpropFinding]) -> None:
+        """Add findings; those with the same cause and place are merged."""
+        for new in findings:
+            for index, old in enumerate(self.findings):
+                if old.cause == new.cause and old.where == new.where:
+                    layers = tuple(sorted({*old.layers, *new.layers}))
+                    self.findings[index] = replace(old, layers=layers)
+                    break
+            else:
+                self.findings.append(new)
+
+    def report(self, rows: list[dict[str, Any]]) -> BackpropReport:
+        findings = [replace(f, samples=self.known.samples.lie) for f in self.without_consequences()]
+        locator = Locator(self.known)
+        findings = [locator.located(finding) for finding in findings]
+        findings.sort(key=lambda f: (SEVERITIES.index(f.severity), CATALOGUE[f.cause].rank))
+        alarms = tuple(f for f in findings if f.severity != "note")
+        notes = tuple(f for f in findings if f.severity == "note")
+        return BackpropReport(alarms, notes, self.understood(), tuple(rows))
+
+    def understood(self) -> dict[str, Any]:
+        """How the network was understood, with the loss that its gradients were compared with."""
+        told = self.known.summary()
+        if self.user.loss is None and self.explanation is not None:
+            why = "its factor is open" if self.known.named else "none was given"
+            told["loss"] = f"{self.explanation.loss.name} ({why})"
+        return told
+
+    def without_consequences(self) -> list[BackpropFinding]:
+        """The findings without those that follow from another one."""
+        causes = {f.cause for f in self.findings}
+        left = list(self.findings)
+        if causes & {"softmax_over_batch", "label_shape_broadcast"}:
+            left = [
+                f for f in left if f.cause not in ("unexplained", "wrong_scale", "max_over_batch")
+            ]
+        if any(f.cause == "constant_output" and f.severity == "error" for f in left):
+            left = [f for f in left if f.cause == "constant_output"]
+        if "momentum_misapplied" in causes:
+            late = ("weights_not_updated", "bias_not_updated")
+            every = {p.layer + 1 for p in self.user.parameters}
+            left = [f for f in left if f.cause not in late or set(f.layers) != every]
+        if self.known.softmax_twice():
+            left = [f for f in left if f.cause != "loss_reported_differs"]
+            wrong = len(left) < len(self.findings)
+            left.append(BackpropFinding("softmax_twice", severity="error" if wrong else "warning"))
+        return left

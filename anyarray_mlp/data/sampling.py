@@ -1,0 +1,215 @@
+"""Which rows count: random order, held-out rows, weights; with the same bits on every platform and NumPy version.
+
+NumPy promises stable streams for its bit generators, not for the distributions of `Generator`; so shuffles, splits and
+generated sets use raw integers alone, ordered by a stable sort.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from anyarray_mlp.checking.messages import listed, shown, suggestion
+from anyarray_mlp.checking.options import with_known_options
+from anyarray_mlp.checking.values import as_array, check_whole, is_real
+from anyarray_mlp.errors import DataError, ModelFileError, OutOfMemoryError, UsageError
+from anyarray_mlp.streams import bit_generator
+from anyarray_mlp.typing import Host
+
+
+def permutation(generator: np.random.PCG64, n: int) -> Host:
+    """The numbers 0..n-1 in random order, (n,) int64."""
+    return np.argsort(generator.random_raw(n), kind="stable").astype(np.int64)
+
+
+def uniform(generator: np.random.PCG64, n: int) -> Host:
+    """`n` numbers in [0, 1), multiples of 2**-53."""
+    return (generator.random_raw(n) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def bell(generator: np.random.PCG64, n: int) -> Host:
+    """`n` numbers of mean 0 and variance 1, nearly normal: the sum of twelve uniforms, less six.
+
+    The sum runs over integers, so it is exact in any order.
+    """
+    raw = generator.random_raw(12 * n).reshape(12, n) >> np.uint64(32)
+    total: Host = raw.sum(axis=0).astype(np.float64)
+    return total * 2.0**-32 - 6.0
+
+
+@with_known_options
+class Shuffler:
+    """Draws a permutation for each epoch; the same seed gives the same ones everywhere.
+
+    >>> shuffler = Shuffler(7)
+    >>> first = shuffler.permutation(1000)
+    >>> kept = shuffler.state()
+    >>> second = shuffler.permutation(1000)
+    >>> shuffler.restore(kept)
+    >>> bool((shuffler.permutation(1000) == second).all())
+    True
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.generator = bit_generator("shuffle", seed)
+
+    def permutation(self, n: int) -> Host:
+        """The next order of `n` examples, (n,) int64."""
+        if check_whole("n", n, 0) < 1:
+            raise UsageError(f"n is {n}; there must be at least one example to shuffle")
+        return permutation(self.generator, n)
+
+    def state(self) -> dict[str, str]:
+        """Where the stream stands, fit for JSON (128-bit integers as hexadecimal text)."""
+        state = self.generator.state["state"]
+        return {"bit_generator": "PCG64", "state": hex(state["state"]), "inc": hex(state["inc"])}
+
+    def restore(self, state: Mapping[str, str]) -> None:
+        """Go back (or on) to where `state()` was taken.
+
+        Raises `ModelFileError` for anything but such a state.
+        """
+        try:
+            if state["bit_generator"] != "PCG64":
+                raise ValueError(f"bit generator {state['bit_generator']!r}")
+            position, increment = int(state["state"], 16), int(state["inc"], 16)
+            if not (0 <= position < 1 << 128 and 0 < increment < 1 << 128 and increment % 2):
+                raise ValueError("a number out of range")
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(
+                f"the shuffler's state cannot be used ({error}); resume from another checkpoint"
+            ) from error
+        self.generator.state = {
+            "bit_generator": "PCG64",
+            "state": {"state": position, "inc": increment},
+            "has_uint32": 0,
+            "uinteger": 0,
+        }
+
+
+@with_known_options
+def split_indices(
+    n: int,
+    *,
+    fraction: float,
+    seed: int,
+    labels: Host | None = None,
+    stream: str = "test split",
+) -> tuple[Host, Host]:
+    """Split rows 0..n-1 into those to train on and those held out; each (m,) int64, ascending.
+
+    `round(fraction * n)` rows are held out, at least one and at most n - 1. With `labels` (n,)
+    every class gives its share (by largest remainder) and keeps at least one row to train on. The
+    same arguments give the same rows on every platform and NumPy version. Rows to validate on, split
+    from those to train on, are drawn with stream="validation split": the same seed then does for both.
+
+    Raises `UsageError` for a fraction outside (0, 1), `DataError` where nothing could be held out.
+    """
+    if not (is_real(fraction) and 0.0 < fraction < 1.0):
+        raise UsageError(f"the held-out fraction is {shown(fraction)}; it must lie between 0 and 1")
+    n = check_whole("n", n, 0)
+    if n < 2:
+        raise DataError(f"{n} row(s) cannot be split; give at least two")
+    generator = bit_generator(stream, seed)
+    try:
+        order = permutation(generator, n)
+    except (MemoryError, ValueError):  # the latter where no array can be so large
+        raise OutOfMemoryError(f"{n} rows are more than fit into memory; give fewer") from None
+    wanted = min(max(round(fraction * n), 1), n - 1)
+    if labels is None:
+        held_out = order[:wanted]
+    else:
+        held_out = stratified(as_array("labels", labels), order, fraction, wanted)
+    train = np.ones(n, dtype=bool)
+    train[held_out] = False
+    return np.flatnonzero(train), np.sort(held_out)
+
+
+def classes_of(labels: Host) -> tuple[Host, Host]:
+    """The distinct labels, and the place of each label (n,) among them; `DataError` where they do not compare."""
+    try:
+        classes, codes = np.unique(labels, return_inverse=True)
+    except TypeError:  # of mixed kinds
+        raise DataError(
+            "the labels are of kinds that do not compare; make them all numbers, or all text"
+        ) from None
+    return classes, codes
+
+
+def stratified(labels: Host, order: Host, fraction: float, wanted: int) -> Host:
+    """The first rows of each class in `order`, in proportion to the classes, `wanted` in all."""
+    n = len(order)
+    if labels.shape != (n,):
+        raise DataError(f"{n} rows and labels of shape {labels.shape}; give one label for each row")
+    _, codes = classes_of(labels)
+    counts = np.bincount(codes)
+    share = fraction * counts
+    # Every class keeps a row to train on, so a class of one row is never held out: a share is less than its class.
+    quota = np.floor(share).astype(np.int64)
+    for code in np.argsort(quota - share, kind="stable"):
+        if quota.sum() >= wanted:
+            break
+        quota[code] += quota[code] < counts[code] - 1
+    if quota.sum() == 0:
+        raise DataError(
+            f"each of the {len(counts)} classes has a single row, so none can be held out; "
+            "give more rows of each class"
+        )
+    by_class = order[np.argsort(codes[order], kind="stable")]
+    place_in_class = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)
+    return by_class[place_in_class < np.repeat(quota, counts)]
+
+
+@with_known_options
+def class_weights(labels: Host, weights: Literal["balanced"] | Mapping[Any, float]) -> Host:
+    """The weight of each example, (n,) float64.
+
+    `"balanced"` gives every class the same sum: n / (k * rows of the class), as scikit-learn does.
+    A mapping gives the weight of each label; a label that it leaves out weighs 1. Labels match by
+    value or by text, so that `{"1": 2.0}` read from a command line reaches the label 1.
+
+    Raises `UsageError` for an unknown label, a weight that is negative or not finite, or all zero.
+    """
+    labels = as_array("labels", labels)
+    if labels.ndim != 1 or len(labels) == 0:
+        raise DataError(f"class weights need labels of shape (n,), n > 0, and got {labels.shape}")
+    classes, codes = classes_of(labels)
+    if not isinstance(weights, Mapping):
+        if not isinstance(weights, str) or weights != "balanced":
+            raise UsageError(
+                f"class weights are {shown(weights)}; give 'balanced' or a weight for each label"
+            )
+        by_class = len(labels) / (len(classes) * np.bincount(codes))
+    else:
+        by_class = weights_from(weights, classes)
+    per_sample: Host = by_class[codes]
+    return per_sample
+
+
+def weights_from(weights: Mapping[Any, float], classes: Host) -> Host:
+    """The weight of each of `classes`, 1 where the mapping is silent."""
+    by_class = np.ones(len(classes))
+    positions = {str(label): position for position, label in enumerate(classes.tolist())}
+    for label, weight in weights.items():
+        if str(label) not in positions:
+            raise UsageError(
+                f"class weight for {shown(label)}, which is not a "
+                f"label{suggestion(label, positions)}; "
+                f"the labels are {listed(classes.tolist())}"
+            )
+        if isinstance(weight, bool) or not isinstance(weight, (int, float, np.number)):
+            raise UsageError(
+                f"the class weight of {shown(label)} is {shown(weight)}; give a number"
+            )
+        if not math.isfinite(weight) or weight < 0:
+            raise UsageError(
+                f"the class weight of {shown(label)} is {weight}; it must be finite and not "
+                "negative"
+            )
+        by_class[positions[str(label)]] = weight
+    if not by_class.any():
+        raise UsageError("every class weight is 0, so no example would count; give one a weight")
+    return by_class

@@ -1,0 +1,197 @@
+"""Rules about the validation rows: whether they match the training rows, and how well they are predicted."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+from anyarray_mlp.checking.messages import counted
+from anyarray_mlp.diagnosis.record import RunRecord
+from anyarray_mlp.diagnosis.rules.findings import VALIDATION, Found, rule
+from anyarray_mlp.diagnosis.rules.targets import shuffled_labels, target_outliers
+from anyarray_mlp.diagnosis.symptoms import listed, measure, relative_losses, score
+from anyarray_mlp.errors import Severity
+
+#: Shares of validation rows whose class is unknown: a warning from the first on, an error from the second.
+UNKNOWN_ROWS, MANY_UNKNOWN_ROWS = 0.02, 0.1
+
+
+@rule("a class of the validation rows has no training rows", order=90)
+def missing_class(run: RunRecord) -> Found | None:
+    """Classes that occur only in validation."""
+    missing = run.outcome.missing_classes
+    if not missing:
+        return None
+    share = sum(rows for _, rows in missing) / max(run.data.n_validation, 1)
+    texts = [f"class {run.names.label(code)} ({counted(rows, 'row')})" for code, rows in missing]
+    severity: Severity = "note"
+    if share >= UNKNOWN_ROWS:
+        severity = "error" if share >= MANY_UNKNOWN_ROWS else "warning"
+    return Found(
+        f"{listed(texts[:8], len(texts))} of {run.data.n_validation} validation rows: no training row has "
+        f"{'it' if len(missing) == 1 else 'them'}, so they cannot be predicted",
+        "Split the rows at random and by class (stratified), not in file order",
+        severity=severity,
+    )
+
+
+#: Distance between medians, in standard deviations, that no sample of the same rows shows.
+FAR_OFF = 3.0
+
+
+@rule(
+    "the validation inputs are not like the training inputs",
+    order=100,
+    explains=(VALIDATION, "wrong_validation_labels"),
+)
+def validation_unlike_training(run: RunRecord) -> Found | None:
+    """Validation inputs that were scaled differently, or are different data."""
+    shift, outcome = run.outcome.shift, run.outcome
+    if shift is None or (shift.share <= 0.5 and shift.distance <= FAR_OFF):
+        return None
+    lost = outcome.training_skill - max(outcome.validation_skill or 0.0, 0.0)
+    return Found(
+        f"{shift.share:.0%} of the columns have another mean or spread than in training; column "
+        f"{run.names.column(shift.column)} has mean {shift.validation_mean:.3g} and standard deviation "
+        f"{shift.validation_std:.3g}, in training {shift.training_mean:.3g} and {shift.training_std:.3g}",
+        "Scale the validation rows with the mean and standard deviation of the training rows, and split at random",
+        severity="error" if lost > 0.2 else "warning",
+    )
+
+
+#: With fewer validation rows, their score is mostly chance.
+ENOUGH_VALIDATION = 10
+
+
+@rule(
+    "the validation labels do not match the training labels",
+    order=120,
+    severity="error",
+    explains=(VALIDATION,),
+)
+def wrong_validation_labels(run: RunRecord) -> Found | None:
+    """Validation labels that are encoded differently, or do not belong to their rows."""
+    outcome = run.outcome
+    if is_apart(run):
+        return Found(
+            "nearest neighbours and the network predict the targets of training rows, but not those of validation rows",
+            "Check that validation inputs and targets were not sorted, shuffled or filtered separately",
+        )
+    if (
+        outcome.validation_mapping < 0.5
+        or run.data.n_validation < ENOUGH_VALIDATION
+        or outcome.validation_skill is None
+        or outcome.validation_skill > 0.1
+        or run.progress < 0.2
+        or shuffled_labels(run)  # a few meaningless labels may look like this by chance
+    ):
+        return None
+    return Found(
+        f"{outcome.validation_mapping:.0%} of the validation rows are predicted as one other class, the same for all "
+        "rows of their class, while training rows are predicted well",
+        "Encode training and validation labels with the same encoder, fitted once",
+    )
+
+
+def is_apart(run: RunRecord) -> bool:
+    """Whether inputs predict the targets in training but not in validation, though the inputs are alike."""
+    outcome, n = run.outcome, run.data.n_validation
+    inside, outside = outcome.neighbour_skill, outcome.validation_neighbour_skill
+    if inside is None or outside is None or outcome.validation_skill is None:
+        return False
+    chance = 0.05 + 1.5 / math.sqrt(max(n, 1))
+    return (
+        n >= 3 * ENOUGH_VALIDATION
+        and min(inside, outcome.training_skill) > 0.3
+        and max(outside, outcome.validation_skill) < min(chance, 0.15)
+        and outcome.validation_mapping < 0.5
+        and not tells_of_validation(run)
+        and not missing_class(run)
+        and not validation_unlike_training(run)
+        and not target_outliers(run)
+    )
+
+
+def tells_of_validation(run: RunRecord) -> bool:
+    """Whether validation rows are predicted better than by a constant, even slightly, and not by chance."""
+    outcome, outputs = run.outcome, run.settings.sizes[-1]
+    related = outcome.validation_association
+    # The value that the largest of so many correlations exceeds by chance once in twenty times.
+    usual = NormalDist().inv_cdf(1.0 - 0.025 / outputs**2)
+    return related is not None and (outcome.validation_skill or 0.0) > 0.0 and related > usual
+
+
+#: Share of validation rows that are also in training, and how much better they may score than the others.
+RECURRING, FLATTERS = 0.05, 0.15
+
+
+@rule("validation rows are also training rows", order=140, severity="warning")
+def repeated_rows(run: RunRecord) -> Found | None:
+    """Validation rows that were trained on: more than by chance, or predicted better than new ones."""
+    repeats = run.outcome.repeats
+    if repeats is None or not repeats.repeated:
+        return None
+    share = repeats.repeated / repeats.rows
+    expected = repeats.among_training
+    known, new = repeats.skill_of_repeats, repeats.skill_of_others
+    copied = share > 2 * expected + 3 * math.sqrt(expected / repeats.rows) + RECURRING
+    flatters = False
+    text = ""
+    if known is not None and new is not None:
+        few = min(repeats.repeated, repeats.rows - repeats.repeated)
+        flatters = known - max(new, 0.0) > FLATTERS + 2.0 / math.sqrt(few)
+        text = f"; skill is {known:.2f} on them and {new:.2f} on the others"
+    if share < RECURRING or not (copied or flatters):
+        return None
+    return Found(
+        f"{share:.0%} of the validation rows have the same inputs as a training row ({expected:.0%} of the training "
+        f"rows as another one){text}: the validation score is too good",
+        "Drop repeated rows before splitting; oversample rare rows only after that, in training",
+    )
+
+
+@rule("the validation set is too small", order=310)
+def validation_too_small(run: RunRecord) -> Found | None:
+    """Too few validation rows for their loss to say anything; a note if nothing depends on it."""
+    n = run.data.n_validation
+    if not 0 < n < ENOUGH_VALIDATION:
+        return None
+    return Found(
+        f"{counted(n, 'validation row')}"
+        + (
+            f": one row moves the accuracy by {1 / n:.0%}"
+            if run.is_classification
+            else ": a score on so few rows is mostly chance"
+        ),
+        "Hold out a hundred rows if there are enough, or cross-validate",
+        severity="warning" if run.settings.early_stopping else "note",
+    )
+
+
+@rule("the network overfits", order=320, severity="warning", symptom_of=VALIDATION)
+def overfitting(run: RunRecord) -> Found | None:
+    """Much better on training rows than on validation rows, by loss and by score."""
+    outcome, curve, base = run.outcome, run.curve, run.data.baseline_loss
+    if outcome.validation_skill is None or not curve.validation_loss or not base:
+        return None
+    if validation_too_small(run):
+        return None
+    end, lowest = curve.validation_loss[-1] / base, min(curve.validation_loss) / base
+    gap = end - relative_losses(run)[-1]
+    unknown = sum(rows for _, rows in outcome.missing_classes) / max(run.data.n_validation, 1)
+    unknown /= max(1.0 - (outcome.validation_chance or 0.0), 0.01)  # from accuracy to skill
+    apart = outcome.training_skill - unknown - max(outcome.validation_skill, 0.0)
+    rose = end > 2.0 * lowest and apart > 0.1
+    fell_behind = apart > 0.2 and (end > 1.3 * lowest or outcome.training_skill > 0.95)
+    if not (apart > 0.4 or (gap > 0.4 and (rose or fell_behind))):
+        return None
+    if run.settings.early_stopping and outcome.stopped == "early":
+        return None
+    best = curve.validation_loss.index(min(curve.validation_loss)) + 1
+    return Found(
+        f"validation loss was lowest in epoch {best} of {len(curve.loss)} and ended {end / max(lowest, 1e-12):.2g} "
+        f"times as high; {measure(run)} is {score(run, outcome.training_skill, outcome.chance)} on training rows and "
+        f"{score(run, outcome.validation_skill, outcome.validation_chance)} on validation rows",
+        ("Use" if run.settings.early_stopping else "Use early_stopping,")
+        + " more data, a smaller network, an L2 penalty (alpha) or dropout=0.2",
+    )

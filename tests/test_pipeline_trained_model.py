@@ -1,0 +1,73 @@
+"""`TrainedModel`: raw rows to answers, the same ones after a save and a load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from anyarray_mlp import MLP
+from anyarray_mlp.data import Dataset, Preprocessor, TargetEncoder
+from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.pipeline import TrainedModel
+
+#: Rows of a number and a category; a network without hidden layers, whose weights are worked out by hand.
+ROWS = pd.DataFrame({"size": [1.0, 3.0, 5.0], "kind": ["red", "blue", "red"]})
+KINDS = np.array(["no", "yes", "yes"])
+
+
+def model() -> TrainedModel:
+    """P(yes) = logistic(2 size' + 1 if red - 1 if blue), size' standardised by mean 3 and scale sqrt(8/3)."""
+    preprocessor = Preprocessor.fit(ROWS)
+    targets = TargetEncoder.fit(KINDS, "classification")
+    assert preprocessor.encoded_names == ("size", "kind=red")
+    mlp = MLP((2, 2), output="softmax")
+    # Weights (2 inputs, 2 classes), then biases: only the difference of the classes counts.
+    return TrainedModel(mlp, np.array([0.0, 2.0, 0.0, 2.0, 0.0, -1.0]), preprocessor, targets)
+
+
+def expected() -> np.ndarray:
+    size = (ROWS["size"].to_numpy() - 3.0) / np.sqrt(8.0 / 3.0)
+    return 1.0 / (1.0 + np.exp(-(2.0 * size + np.where(ROWS["kind"] == "red", 1.0, -1.0))))
+
+
+def test_outputs_are_those_of_the_encoded_rows() -> None:
+    outputs = model().outputs(ROWS)
+    np.testing.assert_allclose(outputs[:, 1], expected(), rtol=1e-6)
+    np.testing.assert_allclose(outputs.sum(axis=1), 1.0, rtol=1e-6)
+
+
+def test_predictions_are_labels_and_columns_may_come_in_any_order() -> None:
+    labels = np.where(expected() > 0.5, "yes", "no")
+    assert model().predict(ROWS).tolist() == labels.tolist()
+    assert model().predict(ROWS[["kind", "size"]]).tolist() == labels.tolist()
+
+
+def test_a_saved_model_answers_as_before(tmp_path: Path) -> None:
+    model().save(tmp_path / "model.safetensors")
+    loaded = TrainedModel.load(tmp_path / "model.safetensors")
+    assert loaded.mlp == model().mlp
+    assert np.array_equal(loaded.outputs(ROWS), model().outputs(ROWS))
+
+
+def test_scores_are_those_of_the_labels() -> None:
+    dataset = Dataset(
+        name="rows",
+        features=ROWS,
+        target=KINDS,
+        feature_names=tuple(ROWS.columns),
+        target_name="bought",
+        task="classification",
+    )
+    right = (np.where(expected() > 0.5, "yes", "no") == KINDS).mean()
+    assert model().scores(dataset)["accuracy"] == pytest.approx(right)
+
+
+def test_rows_that_lack_a_column_and_parameters_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(DataError, match="kind"):
+        model().predict(ROWS[["size"]])
+    good = model()
+    with pytest.raises(UsageError, match="parameters"):
+        TrainedModel(good.mlp, np.zeros(5), good.preprocessor, good.targets)
