@@ -99,16 +99,7 @@ class Run:
         optimizer = self.optimizer()
         state = self.state(start, optimizer)
         rate = Rate(self.starting_rate())
-        recipe = Recipe(
-            optimizer=optimizer,
-            learning_rate=rate,
-            epochs=1 if incremental else est.max_iter,
-            batch_size=self.batch_size(n),
-            seed=progress.dropout_seed,
-            shuffle=est.shuffle,
-            alpha=est.alpha,
-            clip_norm=est.clip_norm,
-        )
+        recipe = self.recipe(optimizer, rate, 1 if incremental else est.max_iter)
         if self.early and progress.best is not None:
             est.best_validation_score_ = self.score_again(progress.best)
         final = start
@@ -167,6 +158,20 @@ class Run:
             progress.latest = final
             return progress.best
         return final
+
+    def recipe(self, optimizer: Optimizer, rate: Rate, epochs: int) -> Recipe:
+        """How the steps are taken, by the estimator's parameters."""
+        est = self.estimator
+        return Recipe(
+            optimizer=optimizer,
+            learning_rate=rate,
+            epochs=epochs,
+            batch_size=self.batch_size(self.data.x.shape[0]),
+            seed=self.progress.dropout_seed,
+            shuffle=est.shuffle,
+            alpha=est.alpha,
+            clip_norm=est.clip_norm,
+        )
 
     def optimizer(self) -> Optimizer:
         """The optimiser that the estimator's parameters describe."""

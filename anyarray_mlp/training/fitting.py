@@ -90,10 +90,10 @@ def fit(
     observer = None
     if observe is not None:
         check_callable("observe", observe, "a function that makes an Observer")
-        more = {"initial": starts[0], "statistics": statistics}
-        observer = observe(mlp, x, targets, recipe, **more, **given)
+        observer = observe(
+            mlp, x, targets, recipe, initial=starts[0], statistics=statistics, **given
+        )
         statistics = statistics or observer.statistics
-        del more
     watchers = [*(each for each in (stopping, observer) if each is not None), *watchers]
     run = _fit_lbfgs if recipe.by_lbfgs else partial(_fit_by_steps, statistics=statistics)
     try:
