@@ -1,13 +1,13 @@
-"""The exceptions of the package, each with the exit code that the command line ends with; how bad findings are.
+"""The exceptions of the package, each with its exit code on the command line; severities of findings.
 
 AnyArrayMLPError                       1  unexpected
-├── UsageError (ValueError)            2  a parameter or a flag that cannot be
+├── UsageError (ValueError)            2  an invalid parameter or flag
 ├── DivergedError (ArithmeticError, ValueError)  3  the loss or the weights became non-finite
 ├── DataError (ValueError)            65  a table, image file or label that cannot be used
-├── ModelFileError (ValueError)       65  a model file that is damaged, altered or of another version
-├── BackendUnavailableError (RuntimeError)  69  an array library or a device that is absent
+├── ModelFileError (ValueError)       65  a model file that is damaged, altered or of a newer version
+├── BackendUnavailableError (RuntimeError)  69  an array library or a device that is missing
 ├── OutOfMemoryError (MemoryError)    71  host or device memory ran out
-├── OutputExistsError (FileExistsError)  73  the output is already there
+├── OutputExistsError (FileExistsError)  73  the output already exists
 ├── StorageError (OSError)            74  a file could not be read or written
 └── LockedError (RuntimeError)        75  another process holds the directory
 
@@ -34,19 +34,19 @@ __all__ = [
     "UsageError",
 ]
 
-#: How bad a finding of `diagnosis` or `backprop` is, the worst first.
+#: How severe a finding of `diagnosis` or `backprop` is, worst first.
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
 class AnyArrayMLPError(Exception):
-    """Root of every error that the package raises on purpose."""
+    """Base class of every error that the package raises on purpose."""
 
     exit_code = 1
 
 
 class UsageError(AnyArrayMLPError, ValueError):
-    """A parameter, a flag or a combination of them that cannot be."""
+    """An invalid parameter or flag, or an invalid combination of them."""
 
     exit_code = 2
 
@@ -84,7 +84,7 @@ class ModelFileError(AnyArrayMLPError, ValueError):
 
 
 class BackendUnavailableError(AnyArrayMLPError, RuntimeError):
-    """An array library or a device that is asked for and absent."""
+    """An array library or a device that was asked for and is missing."""
 
     exit_code = 69
 
@@ -96,7 +96,7 @@ class OutOfMemoryError(AnyArrayMLPError, MemoryError):
 
 
 class OutputExistsError(AnyArrayMLPError, FileExistsError):
-    """The output is there already and would be overwritten."""
+    """The output already exists and would be overwritten."""
 
     exit_code = 73
 
@@ -114,6 +114,6 @@ class LockedError(AnyArrayMLPError, RuntimeError):
 
 
 def in_a_line(error: BaseException) -> str:
-    """The type of anybody's error and the first line of its message, cut to 300 characters, to be said within ours."""
+    """The type and first line (cut to 300 characters) of another library's error, to quote in a message of ours."""
     lines = str(error).strip().splitlines()
     return ": ".join([type(error).__name__, *(line[:300] for line in lines[:1])])

@@ -1,7 +1,7 @@
-"""Scores of predictions, worked out on the host: what early stopping may watch and `evaluate` prints.
+"""Scores of predictions, computed on the host: what early stopping can monitor and `evaluate` prints.
 
-What a score is depends on the task, which nobody can tell from some rows of targets: "classification" (each row has
-one class: labels (n,), one-hot rows (n, k) or a column of 0 and 1), "multilabel" (k yes-or-no answers a row) or
+A score depends on the task, which a few rows of targets cannot tell: "classification" (each row has
+one class: labels (n,), one-hot rows (n, k) or a column of 0 and 1), "multilabel" (k yes-or-no answers per row) or
 "regression". A probability of at least 0.5 counts as yes.
 """
 
@@ -48,7 +48,7 @@ Score = Callable[[Host, Host, Host | None], float]
 
 
 def of_arrays(score: Score) -> Score:
-    """A score that is refused with a `DataError` where its arguments are no arrays of as many rows."""
+    """A score that raises `DataError` unless its arguments are arrays of numbers with equally many rows."""
 
     @wraps(score)
     def checked(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
@@ -69,7 +69,7 @@ def of_arrays(score: Score) -> Score:
         if not np.all(np.isfinite(targets)):
             raise DataError("targets hold numbers that are not finite.")
         weight = checked_weight(sample_weight, n)
-        # Of a network that overflowed there is nothing to say, not even that its first class is right.
+        # A network that overflowed has no score: argmax of NaN would call its first class right.
         return math.nan if np.any(np.isnan(outputs)) else score(outputs, targets, weight)
 
     return with_known_options(checked)
@@ -77,14 +77,14 @@ def of_arrays(score: Score) -> Score:
 
 @dataclass(frozen=True)
 class Metric:
-    """The score of each task that it fits, and whether more of it is better."""
+    """The score for each task that it fits, and whether higher is better."""
 
     scores: dict[str, Score]
     greater_is_better: bool
 
 
 def default_task(mlp: MLP) -> str:
-    """The task that a network's output is made for."""
+    """The task that a network's output layer is for."""
     if mlp.output == "softmax":
         return "classification"
     if mlp.output == "logistic":
@@ -93,7 +93,7 @@ def default_task(mlp: MLP) -> str:
 
 
 def predicted_labels(outputs: Host) -> Host:
-    """Class codes (n,) of softmax rows, or 0 and 1 (n, k) of logistic outputs ((n,) where k is 1)."""
+    """Class codes (n,): the argmax of each row, or for a single column 1 if it is at least 0.5, else 0."""
     if outputs.shape[1] > 1:
         return np.asarray(np.argmax(outputs, axis=1))
     return (outputs[:, 0] >= 0.5).astype(np.int64)
@@ -108,14 +108,14 @@ def true_labels(targets: Host) -> Host:
 
 @of_arrays
 def accuracy(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
-    """Share of samples whose class is right."""
+    """Fraction of samples whose class is right."""
     right = predicted_labels(outputs) == true_labels(targets)
     return float(np.average(right, weights=sample_weight))
 
 
 @of_arrays
 def exact_match(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
-    """Share of samples whose yes-or-no answers are all right."""
+    """Fraction of samples whose yes-or-no answers are all right."""
     right = np.all((outputs >= 0.5) == (targets >= 0.5), axis=1)
     return float(np.average(right, weights=sample_weight))
 
@@ -134,16 +134,16 @@ def mean_absolute_error(outputs: Host, targets: Host, sample_weight: Host | None
 
 
 def exact_sum(values: Host) -> float:
-    """The sum without error, so in any order the same; infinite or nan where no float holds it."""
+    """The exact sum, rounded once, so the same in any order; infinite or nan if no float can hold it."""
     try:
         return math.fsum(values)
-    except (OverflowError, ValueError):  # above the largest float; infinity less infinity
+    except (OverflowError, ValueError):  # above the largest float; infinity minus infinity
         with np.errstate(over="ignore", invalid="ignore"):
             return float(np.sum(values))
 
 
 def exact_mean(values: Host, sample_weight: Host | None = None) -> float:
-    """Mean of values (n, k), the samples weighted; summed without error, so in any order the same."""
+    """Mean of values (n, k), the samples weighted; the sum is exact, so the same in any order."""
     if sample_weight is None:
         return exact_sum(values.ravel()) / int(values.size)
     weighted = values * sample_weight[:, None]
@@ -152,7 +152,7 @@ def exact_mean(values: Host, sample_weight: Host | None = None) -> float:
 
 @of_arrays
 def r2(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
-    """1 - residual over total sum of squares, averaged over outputs; of constant targets 1 if met, else 0."""
+    """1 - residual / total sum of squares, averaged over outputs; for constant targets 1 if met exactly, else 0."""
     outputs, targets = outputs.astype(np.float64), targets.astype(np.float64)
     weights = np.ones(len(targets)) if sample_weight is None else sample_weight.astype(np.float64)
     scores = []
@@ -167,7 +167,7 @@ def r2(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float
 
 @of_arrays
 def balanced_accuracy(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
-    """Mean over classes of the share of each that is found."""
+    """Recall averaged over classes."""
     from sklearn.metrics import recall_score
 
     return float(
@@ -194,7 +194,7 @@ def multilabel_f1(outputs: Host, targets: Host, sample_weight: Host | None = Non
 
 
 def macro_f1(truth: Host, labels: Host, sample_weight: Host | None) -> float:
-    """scikit-learn's F1, 0 where a class is neither there nor predicted."""
+    """scikit-learn's F1; a class that is neither present nor predicted scores 0."""
     from sklearn.metrics import f1_score
 
     return float(
@@ -203,15 +203,15 @@ def macro_f1(truth: Host, labels: Host, sample_weight: Host | None) -> float:
 
 
 def as_answers(probabilities: Host) -> Host:
-    """0 and 1 of probabilities (n, k)."""
+    """Probabilities (n, k) as 0 and 1, split at 0.5."""
     return (probabilities >= 0.5).astype(np.int64)
 
 
 @of_arrays
 def roc_auc(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
-    """Area under the ROC curve; with more than two classes, each against the rest, averaged.
+    """Area under the ROC curve; with more than two classes, one-vs-rest, averaged.
 
-    As in `multilabel_roc_auc`, a class that no row or every row has counts in no average.
+    As in `multilabel_roc_auc`, a class that no row or every row has is left out of the average.
     """
     labels, k = true_labels(targets), outputs.shape[1]
     if k > 2:
@@ -221,7 +221,7 @@ def roc_auc(outputs: Host, targets: Host, sample_weight: Host | None = None) -> 
 
 @of_arrays
 def multilabel_roc_auc(outputs: Host, targets: Host, sample_weight: Host | None = None) -> float:
-    """Area under the ROC curve of each answer, averaged over those that are yes and no at least once; else NaN."""
+    """Area under the ROC curve, averaged over the answers that are both yes and no in the targets; NaN if none is."""
     from sklearn.metrics import roc_auc_score
 
     truth = as_answers(targets)
@@ -243,14 +243,15 @@ METRICS: dict[str, Metric] = {
 
 
 def find_metric(name: str, parameter: str = "metric") -> Metric:
-    """The metric of a name, ours or another library's; `UsageError`, which calls the name by its parameter, with the
-    known names otherwise.
+    """The metric of a name, ours or another library's.
+
+    Raises `UsageError`, which names `parameter` and lists the known names, if there is none.
     """
     return METRICS[find_name(parameter, name, METRICS, "metric")]
 
 
 def find_score(name: str, task: str, parameter: str = "metric") -> Score:
-    """The score of a metric in a task; `UsageError` with the metrics that fit the task otherwise."""
+    """The score of a metric for a task; `UsageError`, which lists the metrics that fit the task, if there is none."""
     scores = find_metric(name, parameter).scores
     task = find_name("task", task, TASKS)
     if task not in scores:

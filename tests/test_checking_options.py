@@ -505,7 +505,7 @@ def test_a_scorer_gives_a_number(score):
     estimator = MLPClassifier(
         3, early_stopping=True, validation_fraction=0.5, scoring=lambda estimator, x, y: score
     )
-    with pytest.raises(UsageError, match="scoring must give a number"):
+    with pytest.raises(UsageError, match="scoring must return a number"):
         estimator.fit(X, LABELS)
 
 

@@ -668,7 +668,7 @@ def test_what_was_trained_answers_lists_and_names_its_reader_to_load_model(cli, 
     rows = [[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
     model = TrainedModel.load("run")
     assert model.predict(rows).tolist() == model.predict(np.array(rows)).tolist()
-    with pytest.raises(ModelFileError, match=r"read it with TrainedModel\.load"):
+    with pytest.raises(ModelFileError, match=r"load it with TrainedModel\.load"):
         load_model("run/model.safetensors")
 
 
@@ -753,7 +753,7 @@ def test_pixels_that_are_divided_already_are_refused(cli, here):
     for command in ("predict", "evaluate"):
         code, _, err = cli(command, "run", "divided.npz")
         assert code == 65
-        assert "whole numbers from 0 to 255, and these look divided by 255 already" in err
+        assert "whole numbers from 0 to 255, and these look already divided by 255" in err
 
 
 def test_evaluate_scores_the_column_that_the_model_was_trained_on(cli, here):

@@ -178,10 +178,10 @@ def test_a_reproducible_run_has_the_hash_of_one_in_one_go(cli):
 #: Edits of config.toml: a pattern, what takes its place, what is said.
 EDITS = {
     "empty": (r"(?s).*", "", "lacks the key 'data'"),
-    "no TOML": (r"(?s).*", "epochs", "is no TOML"),
-    "not UTF-8": (r"(?s).*", b"\xff\xfe", "is no TOML"),
-    "NUL": (r"(?s).*", b"\0", "is no TOML"),
-    "a key twice": (r"epochs = .*", "epochs = 1\nepochs = 2", "is no TOML"),
+    "no TOML": (r"(?s).*", "epochs", "is not TOML"),
+    "not UTF-8": (r"(?s).*", b"\xff\xfe", "is not TOML"),
+    "NUL": (r"(?s).*", b"\0", "is not TOML"),
+    "a key twice": (r"epochs = .*", "epochs = 1\nepochs = 2", "is not TOML"),
     "a table": (r"alpha = .*", "[alpha]\nx = 1", ""),
     "an unknown key": (r"alpha = .*", "alpha = 0.0\nalhpa = 1", "'alhpa' is no setting of train (did you mean 'alpha'"),
     "a strange key": (r"alpha = .*", 'alpha = 0.0\n"\\u001b[31m" = 1', "'\\x1b[31m' is no setting"),
@@ -454,8 +454,8 @@ def test_a_checkpoint_under_the_name_of_another_is_passed_over(cli, trained_run)
     error = cli(*RESUME, "--epochs", 6)
     assert error[0] == 65
     warning, said = error[2].splitlines()
-    assert "does not hold the step of its name" in warning
-    assert "has no whole checkpoint: start the run anew" in said
+    assert "holds another step than its name says" in warning
+    assert "has no undamaged checkpoint: start the run again" in said
 
 
 def test_a_damaged_checkpoint_is_a_warning_in_one_line(cli, monkeypatch):
@@ -466,7 +466,7 @@ def test_a_damaged_checkpoint_is_a_warning_in_one_line(cli, monkeypatch):
     code, _, err = cli(*RESUME)
     assert code == 0
     assert err.splitlines()[0].startswith("warning: ")
-    assert "trying the checkpoint before it" in err.splitlines()[0]
+    assert "trying the previous checkpoint" in err.splitlines()[0]
     assert epochs_told() == [1, 2, 3]
 
 
@@ -592,7 +592,7 @@ def test_an_abort_leaves_the_old_run_until_the_new_one_has_ended(cli, moment):
         return
     code, _, err = cli("train", "iris", "--out", "run")
     assert code == 73
-    assert "--resume to go on with it" in err
+    assert "--resume to continue it" in err
     assert cli(*RESUME)[0] == 0
     assert epochs_told() == [1, 2, 3, 4, 5]
     assert "seed = 5" in Path("run/config.toml").read_text()
@@ -607,7 +607,7 @@ def test_predict_on_a_run_that_was_cut_says_how_to_go_on(cli):
     code, _, err = cli("predict", "run", "iris")
     assert code == 74
     assert "holds a run without a model" in err
-    assert "go on with it (anyarray-mlp train --resume --out run)" in err
+    assert "resume it (anyarray-mlp train --resume --out run)" in err
     Path("run/diagnosis.json").unlink()
     code, _, err = cli("diagnose", "run")
     assert code == 74
@@ -630,7 +630,7 @@ def test_a_run_without_a_checkpoint_does_not_start_again_in_silence(cli):
     for name in ("model.safetensors", "checkpoint-0000000003.safetensors"):
         code, _, err = cli("train", "--resume", "--out", f"run/{name}")
         assert code == 74
-        assert f"{name} is a file: name the folder of a run to resume" in err
+        assert f"{name} is a file: give the folder of a run to resume" in err
 
 
 def test_an_interrupt_within_the_first_epoch_replaces_nothing(cli, monkeypatch):
@@ -679,7 +679,7 @@ def test_metrics_that_are_lost_are_told_and_stop_nobody(cli, trained_run):
     metrics = Path("run/metrics.jsonl")
     metrics.write_bytes(metrics.read_bytes().replace(b'{"epoch": 2', b"\0\0\0\0\0\0\0\0\0\0\0"))
     error = refused(cli)
-    assert "metrics.jsonl, line 2 is no JSON table: mend the line, or move the file away" in error
+    assert "metrics.jsonl, line 2 is not a JSON table: fix the line, or move the file away" in error
     metrics.unlink()
     code, _, err = cli(*RESUME, "--epochs", 5)
     assert code == 0
@@ -702,7 +702,7 @@ def test_a_run_does_not_go_on_through_a_link(cli, trained_run, name):
     before = victim.read_bytes()
     code, _, err = cli(*RESUME, "--epochs", 5)
     assert code == 74
-    assert f"{name} is a link, which is not followed" in err
+    assert f"{name} is a link, and links are not followed" in err
     assert cli(*TRAIN, 1, "--overwrite")[0] == 0
     assert victim.read_bytes() == before
     assert not Path("run", name).is_symlink()

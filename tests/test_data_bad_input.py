@@ -76,8 +76,8 @@ TEXTS: dict[str, tuple[str | bytes, dict[str, Any], tuple[str, ...]]] = {
     "empty file": (b"", {}, ("d.csv", "is empty")),
     "blank lines only": (b"\n  \n\n", {}, ("is empty",)),
     "mark only": (b"\xef\xbb\xbf", {}, ("is empty",)),
-    "header only": ("a,b,c\n", {}, ("a header and no rows", "at least one row")),
-    "one column": ("a\n1\n2\n", {}, ("one column only", "comma")),
+    "header only": ("a,b,c\n", {}, ("a header but no rows", "at least one row")),
+    "one column": ("a\n1\n2\n", {}, ("only one column", "comma")),
     "row too short": ("a,b,c\n1,2,3\n4,5\n6,7,8\n", {}, ("line 3", "2 column(s)", "3")),
     "row too long": ("a,b,c\n1,2,3\n4,5,6,7\n", {}, ("line 3", "4 column(s)")),
     "row too short after blank lines": ("a,b,c\n\n1,2,3\n\n4,5\n", {}, ("line 5",)),
@@ -141,13 +141,13 @@ FILES: dict[str, tuple[Callable[[Path], Any], dict[str, Any], tuple[str, ...]]] 
     "gzip bomb": (
         lambda f: write(f / "d.csv", gzip.compress(bytes(80 << 20))),
         {},
-        ("unfolds to", "more than", "uncompressed"),
+        ("expands to", "more than", "uncompressed"),
     ),
     # IDX
     "IDX labels missing": (
         lambda f: idx_folder(f, labels=None),
         {},
-        ("labels are missing", "beside"),
+        ("labels are missing", "next to it"),
     ),
     "IDX empty": (lambda f: idx_folder(f, images=b""), {}, ("0 bytes", "header", "16")),
     "IDX bad magic": (
@@ -343,7 +343,7 @@ def test_bomb_is_refused_before_it_is_in_memory(kind: str, tmp_path: Path) -> No
         source = tmp_path / name
     tracemalloc.start()
     try:
-        with pytest.raises(DataError, match="unfolds to at least"):
+        with pytest.raises(DataError, match="expands to at least"):
             load(source)
         peak = tracemalloc.get_traced_memory()[1]
     finally:

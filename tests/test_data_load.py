@@ -312,7 +312,7 @@ def test_mnist() -> None:
 
 def test_letters_are_named_by_their_file() -> None:
     folder = shared_data("letters_az")
-    with pytest.raises(DataError, match="cannot tell the set"):
+    with pytest.raises(DataError, match="cannot tell which is the training set"):
         load(folder)
     letters = load(folder / "letters-az-uniform2990-images-idx3-ubyte.gz")
     assert np.bincount(letters.target).tolist() == [115] * 26
@@ -354,7 +354,7 @@ def test_places_count_in_the_file_whatever_is_dropped(tmp_path: Path) -> None:
         assert load(path, target=2, drop=drop).target_name == "c"
     assert load(path, target=-2, drop=("d",)).target_name == "c"
     assert load(path, drop=("d",)).target_name == "c"
-    with pytest.raises(DataError, match="'c' is to be the target and to be dropped"):
+    with pytest.raises(DataError, match="'c' is both the target and to be dropped"):
         load(path, target="c", drop=(2,))
 
 

@@ -152,7 +152,7 @@ def test_pixels_are_divided_by_255() -> None:
         expected = (images.astype(np.float64) / 255).astype(dtype)
         np.testing.assert_array_equal(fitted.transform(images, dtype=dtype), expected)
         np.testing.assert_array_equal(fitted.transform(images.astype(float), dtype=dtype), expected)
-    with pytest.raises(DataError, match=r"-1\.0 is no pixel; .* from 0 to 255"):
+    with pytest.raises(DataError, match=r"-1\.0 is not a pixel; .* from 0 to 255"):
         fitted.transform(np.full((1, 16), -1.0))
 
 
@@ -213,7 +213,10 @@ UNFIT: dict[str, tuple[Any, tuple[str, ...]]] = {
     "one dimension": (np.ones(3), ("(3,)", "(n, i)")),
     "complex": (np.ones((2, 1), dtype=complex), ("complex128", "give numbers")),
     "infinite": (np.array([[1.0, 2], [3, -np.inf]]), ("row 1 (from 0)", "'feature_2'", "-inf")),
-    "no value": (pandas.DataFrame({"a": [1.0], "b": [np.nan]}), ("'b'", "no value at all", "drop")),
+    "no value": (
+        pandas.DataFrame({"a": [1.0], "b": [np.nan]}),
+        ("'b'", "no values at all", "drop"),
+    ),
     "dates": (pandas.DataFrame({"d": pandas.to_datetime(["2020-01-01"])}), ("'d'", "datetime64")),
     "names of every row": (
         pandas.DataFrame({"id": [f"k{i}" for i in range(1001)]}),

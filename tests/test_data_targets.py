@@ -73,7 +73,7 @@ def test_regression(target: Any, scale_target: bool) -> None:
 
 
 UNFIT: dict[str, tuple[Any, Any, tuple[str, ...]]] = {
-    "one class": (["yes", "yes"], "classification", ("one class only", "'yes'", "at least two")),
+    "one class": (["yes", "yes"], "classification", ("only one class", "'yes'", "at least two")),
     "empty": ([], "classification", ("empty",)),
     "nan label": ([1.0, math.nan], "classification", ("row 1", "nan", "leave that row out")),
     "missing label": (["a", None], "classification", ("row 1", "missing")),

@@ -45,7 +45,7 @@ def collapse_of(estimator: Any, x: Any, y: Any) -> str | None:
     [
         (LARGE, "units are dead", "Lower learning_rate_init"),
         (FAIRLY_LARGE, "units are dead", "standardise the inputs"),
-        (DEEP, "hardly differ from input to input", "Use fewer layers"),
+        (DEEP, "hardly differ between inputs", "Use fewer layers"),
     ],
     ids=["rate 1.0", "rate 0.3", "six logistic layers"],
 )

@@ -136,7 +136,9 @@ def test_weights_that_are_no_network_are_refused() -> None:
     ):
         estimator.predict(X)
     estimator.intercepts_ = estimator.intercepts_[::-1]
-    with pytest.raises(UsageError, match=r"coefs_ and intercepts_ of shapes .* are no network"):
+    with pytest.raises(
+        UsageError, match=r"coefs_ and intercepts_ of shapes .* do not form a network"
+    ):
         estimator.predict(X_DIABETES)
 
 
@@ -286,7 +288,7 @@ def test_a_misspelt_parameter_is_answered_with_what_may_be_meant(
 @pytest.mark.parametrize(
     ("kind", "y", "message"),
     [
-        (MLPRegressor, NAMES[Y], r"y holds text \('setosa'\), and a regressor predicts numbers"),
+        (MLPRegressor, NAMES[Y], r"y holds text \('setosa'\), but a regressor predicts numbers"),
         (MLPRegressor, NAMES[Y].astype(object), "y holds text"),
         (MLPRegressor, Y.astype(str), "convert y to float"),
         (
@@ -295,7 +297,7 @@ def test_a_misspelt_parameter_is_answered_with_what_may_be_meant(
             "mixes labels of the types int, str",
         ),
         (MLPClassifier, np.array([None, "a"] * 75), "mixes labels of the types NoneType, str"),
-        (MLPClassifier, Y.astype(object), "Unknown label type: int, kept as objects"),
+        (MLPClassifier, Y.astype(object), "Unknown label type: int, with dtype object"),
     ],
 )
 def test_targets_of_the_wrong_type_are_refused_in_words(kind: Any, y: Any, message: str) -> None:

@@ -133,7 +133,7 @@ def test_a_scorer_sees_targets_shaped_as_predictions(targets: Any, own_set: bool
 def test_validation_targets_of_another_shape_are_refused(
     kind: Any, y: Any, y_val: Any, early_stopping: bool
 ) -> None:
-    with pytest.raises(ValueError, match="give y_val the columns that y has"):
+    with pytest.raises(ValueError, match="give y_val the same columns as y"):
         kind(early_stopping=early_stopping, **SMALL).fit(X, y, X_val=X, y_val=y_val)
 
 

@@ -101,13 +101,17 @@ FIGURES = ("metadata", "estimator", "figures")
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ((*LABELS, "dtype"), "<U200000000", "estimator.labels.values takes 3 texts of 200000000"),
+        (
+            (*LABELS, "dtype"),
+            "<U200000000",
+            "estimator.labels.values reserves 3 texts of 200000000",
+        ),
         ((*LABELS, "dtype"), "V8", "estimator.labels.dtype is 'V8' and must be object"),
         ((*LABELS, "dtype"), "(2,)U4", "estimator.labels.dtype is '(2,)U4'"),
         (
             (*LABELS, "dtype"),
             "int8",
-            "estimator.labels.dtype is int8 and the labels are of another",
+            "estimator.labels.dtype is int8, but the labels are of another",
         ),
         ((*LABELS, "values"), ["a", "a", "b"], "estimator.labels.values holds a label twice"),
         ((*LABELS, "values"), ["a", 1, "b"], "estimator.labels.values mixes labels of 2 types"),
@@ -117,7 +121,7 @@ FIGURES = ("metadata", "estimator", "figures")
         ((*PARAMETERS, "alpha"), 10**400, "estimator.parameters.alpha is 1000000000"),
         ((*PARAMETERS, "alpha"), -1.0, "estimator.parameters.alpha is -1.0 and must be a float in"),
         ((*PARAMETERS, "device"), "cuda:" + "9" * 5000, "estimator.parameters.device and .backend"),
-        ((*PARAMETERS, "device"), "", "estimator.parameters.device and .backend name nothing"),
+        ((*PARAMETERS, "device"), "", "estimator.parameters.device and .backend name no possible"),
         ((*PARAMETERS, "activation"), "tanh", "estimator.parameters.activation and config.activat"),
         (
             (*PARAMETERS, "hidden_layer_sizes"),
@@ -127,8 +131,8 @@ FIGURES = ("metadata", "estimator", "figures")
         ((*PARAMETERS, "hidden_layer_sizes"), [0], "estimator.parameters.hidden_layer_sizes has a"),
         ((*PARAMETERS, "class_weight"), {"dict": [[1, "a"]]}, "a weight of estimator.parameters"),
         ((*PARAMETERS, "class_weight"), {"dict": [[[1], 2]]}, "a label of estimator.parameters"),
-        ((*PARAMETERS, "__class__"), 1, "estimator.parameters.__class__ is no parameter of"),
-        ((*PARAMETERS, "\ud800"), 1, "estimator.parameters['\\ud800'] is no parameter of"),
+        ((*PARAMETERS, "__class__"), 1, "estimator.parameters.__class__ is not a parameter of"),
+        ((*PARAMETERS, "\ud800"), 1, "estimator.parameters['\\ud800'] is not a parameter of"),
         ((*FIGURES, "t_"), -1, "estimator.figures.t_ is -1 and must be an integer from 0"),
         ((*FIGURES, "loss_curve_"), "abc", "estimator.figures.loss_curve_ is 'abc' and must be a"),
         ((*FIGURES, "n_layers_"), 7, "estimator.figures.n_layers_ is 7 and the network's is 3"),
@@ -138,7 +142,7 @@ FIGURES = ("metadata", "estimator", "figures")
             "estimator.figures.out_activation_ is 'exp' and the",
         ),
         ((*FIGURES, "validation_scores_"), None, "estimator.figures has one of validation_scores_"),
-        ((*FIGURES, "predict"), 1, "estimator.figures.predict is no figure"),
+        ((*FIGURES, "predict"), 1, "estimator.figures.predict is not a figure"),
         (("metadata", "estimator", "class"), "os.system", "estimator.class is 'os.system'"),
         (
             ("config", "sizes"),
@@ -152,7 +156,7 @@ FIGURES = ("metadata", "estimator", "figures")
             "config.dropout has 2 entries and must have one for each",
         ),
         (("config", "loss"), "poisson", "config is impossible: loss='poisson' cannot be used"),
-        (("config", "bias"), False, "config.bias is false and an estimator has intercepts"),
+        (("config", "bias"), False, "config.bias is false, but an estimator has intercepts"),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -359,7 +363,7 @@ def test_texts_that_would_take_more_room_than_the_bound_are_not_trained_into_a_f
     encoder = TargetEncoder.fit(names, "classification")
     mlp = MLP([1, len(names)])
     model = TrainedModel(mlp, mlp.initialize(), Preprocessor.fit(np.array([[0.0], [1.0]])), encoder)
-    with pytest.raises(UsageError, match="takes 1001 texts of 10000 characters"):
+    with pytest.raises(UsageError, match="reserves 1001 texts of 10000 characters"):
         model.save(tmp_path / "m")
     assert list(tmp_path.iterdir()) == []
 
@@ -448,7 +452,7 @@ def test_memory_that_runs_out_while_data_are_read_is_told_as_such(tmp_path):
     assert short == set(sources)
     for _, _, code, *said in lines:
         if code == "71":
-            assert re.match(r"error: .*(memory ran out while it was read|Out of memory)", said[0])
+            assert re.match(r"error: .*(out of memory while reading it|Out of memory)", said[0])
 
 
 @pytest.mark.parametrize("read", [load_model, TrainedModel.load, read_checkpoint])
@@ -459,7 +463,7 @@ def test_memory_that_runs_out_in_a_model_file_is_told_as_such(read, tmp_path, mo
     path = tmp_path / "m"
     path.write_bytes(next(iter((CHECKPOINTS if read is read_checkpoint else ESTIMATORS).values())))
     monkeypatch.setattr("anyarray_mlp.persistence.container.decode_json", exhausted)
-    with pytest.raises(OutOfMemoryError, match=rf"^{re.escape(str(path))}: memory ran out"):
+    with pytest.raises(OutOfMemoryError, match=rf"^{re.escape(str(path))}: out of memory"):
         read(path)
 
 

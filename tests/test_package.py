@@ -207,6 +207,40 @@ def blocks(page, language):
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
 
 
+#: What reads as if translated, as a pattern: write fix, again, below, resume or continue, already exists, if.
+TRANSLATED = (
+    r"mend(s|ed|ing)?",
+    r"anew",
+    r"beneath",
+    r"(go|goes|going|gone|went) on (from|with)",
+    r"is there already",
+    r"None where",
+    r"Error`? where",
+    r"where there (is|are)",
+)
+#: Rooms and modules of the package, and pages, that have been read for it.
+PLAIN_ENGLISH = (
+    *("arithmetic", "backends", "checking", "data", "estimators", "parity", "parity_suite"),
+    *("persistence", "errors.py", "metrics.py", "streams.py"),
+    *("README.md", "docs/backends.md", "docs/data.md", "docs/model-file.md", "docs/parity.md"),
+    *("docs/reliability.md", "docs/reproducible.md", "docs/scikit-learn.md"),
+)
+
+
+@pytest.mark.parametrize("place", PLAIN_ENGLISH)
+def test_texts_are_plain_english(place):
+    path = ROOT / place if place.endswith(".md") else ROOT / "anyarray_mlp" / place
+    paths = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    assert paths
+    found = [
+        f"{path.relative_to(ROOT)}, line {number}: {words[0]}"
+        for path in paths
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        for words in re.finditer(rf"\b({'|'.join(TRANSLATED)})\b", line)
+    ]
+    assert found == []
+
+
 def readme_blocks(language):
     """The README's fenced blocks of a language."""
     return blocks(ROOT / "README.md", language)

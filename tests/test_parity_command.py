@@ -59,7 +59,7 @@ def test_a_departure_ends_with_1(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     departure = Departure(
-        "one row", "tanh", "tanh in the forward pass, layer 0, tanh: 1 where 2 is right"
+        "one row", "tanh", "tanh in the forward pass, layer 0, tanh: 1, expected 2"
     )
     comparison = Comparison(
         "mylib",
@@ -262,7 +262,7 @@ def test_the_suite_names_the_fault(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "Name what to test"),
+        ((), "Say what to test"),
         (("--parity-namespace=no_such_library",), "cannot be imported"),
         (("--parity-namespace=math",), "does not follow"),
     ],

@@ -83,7 +83,9 @@ def test_damage_falls_back_to_the_one_before_and_warns(tmp_path):
     for step in (1, 2):
         save_checkpoint(tmp_path, checkpoint(step))
     damage(checkpoint_path(tmp_path, 2))
-    with pytest.warns(RuntimeWarning, match=r"checkpoint-0000000002.*trying the checkpoint before"):
+    with pytest.warns(
+        RuntimeWarning, match=r"checkpoint-0000000002.*trying the previous checkpoint"
+    ):
         assert load_checkpoint(tmp_path).step == 1
 
 
@@ -93,7 +95,7 @@ def test_nothing_whole_is_an_error_that_says_so(tmp_path):
         checkpoint_path(tmp_path, step).write_bytes(b"")
     with (
         pytest.warns(RuntimeWarning),
-        pytest.raises(ModelFileError, match="has no whole checkpoint: start the run anew"),
+        pytest.raises(ModelFileError, match="has no undamaged checkpoint: start the run again"),
     ):
         load_checkpoint(tmp_path)
 

@@ -92,7 +92,7 @@ def test_atomic_write_puts_the_bytes_and_nothing_else(tmp_path, overwrite):
 
 def test_overwrite_replaces_and_its_absence_refuses(tmp_path):
     atomic_write(tmp_path / "a", b"old", overwrite=True)
-    with pytest.raises(OutputExistsError, match="is there already") as raised:
+    with pytest.raises(OutputExistsError, match="already exists") as raised:
         atomic_write(tmp_path / "a", b"new", overwrite=False)
     assert raised.value.exit_code == 73
     assert (tmp_path / "a").read_bytes() == b"old"
@@ -207,7 +207,7 @@ def test_short_writes_are_gone_on_with(monkeypatch, tmp_path, most):
 
 def test_a_write_that_takes_nothing_is_an_error(monkeypatch, tmp_path):
     monkeypatch.setattr(files, "disk", faults.ShortWritingFiles(0))
-    with pytest.raises(StorageError, match="takes no more bytes"):
+    with pytest.raises(StorageError, match="accepts no more bytes"):
         save(tmp_path / "m", model(3))
     assert left_in(tmp_path) == []
 
@@ -345,7 +345,7 @@ def test_a_folder_without_write_permission(tmp_path):
     [
         ("absent/m", StorageError, "check the path"),
         ("file/m", StorageError, "a part of the path is a file"),
-        ("folder", StorageError, "name a file in it"),
+        ("folder", StorageError, "give a file in it"),
         ("n" * 300, StorageError, "shorter name"),
         ("a\0b", StorageError, "remove the NUL byte"),
     ],

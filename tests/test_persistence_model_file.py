@@ -216,7 +216,7 @@ def cycle() -> dict[str, Any]:
         (ModelFile({"a": np.ones(2)}, {}), "config.a is a ndarray"),
         (ModelFile({"a": np.longdouble(1)}, {}), "config.a is a longdouble"),
         (ModelFile({1: "a"}, {}), "config has the key 1"),
-        (ModelFile({"a": 10**5000}, {}), "config cannot be kept"),
+        (ModelFile({"a": 10**5000}, {}), "config cannot be saved"),
         (ModelFile(cycle(), {}), "nested too deeply"),
         (ModelFile({"a": "x" * 5 * MIB}, {}), "keep large tables as arrays"),
         (ModelFile({"a": [[]] * 70000}, {}), "keep large tables as arrays"),
@@ -340,10 +340,10 @@ def test_files_of_others_and_of_another_kind(tmp_path):
     assert "was not written by anyarray-mlp" in refusal(others)
     assert "is cut off or not a model file" in refusal(b"PK\x03\x04" + bytes(100))
     path = save_checkpoint(tmp_path, Checkpoint(1, {}, {}))
-    with pytest.raises(ModelFileError, match="holds a 'checkpoint' where a 'model' is needed"):
+    with pytest.raises(ModelFileError, match="holds a 'checkpoint', but a 'model' is needed"):
         load(path)
     save(tmp_path / "m", SMALL)
-    with pytest.raises(ModelFileError, match="holds a 'model' where a 'checkpoint' is needed"):
+    with pytest.raises(ModelFileError, match="holds a 'model', but a 'checkpoint' is needed"):
         read_checkpoint(tmp_path / "m")
 
 
@@ -454,11 +454,11 @@ def test_malice_is_refused(name):
     ["../../x", "a\0b", "a\nb", "a\n", "", "a b", "a/b", ".a", "-a", "é", "a" * 201, "a" * 10**6],
 )
 def test_odd_names_are_neither_written_nor_read(name):
-    with pytest.raises(UsageError, match="does not hold the array name"):
+    with pytest.raises(UsageError, match="cannot hold the array name"):
         content_of(ModelFile({}, {name: np.zeros(0, np.uint8)}))
     end = [9, 9] if name > "b" else [8, 8]
     content = with_entry(name, dtype="U8", shape=[0], data_offsets=end)
-    assert "does not hold the array name" in refusal(content)
+    assert "cannot hold the array name" in refusal(content)
 
 
 def test_metadata_that_is_not_text_is_refused(tmp_path):

@@ -151,7 +151,7 @@ def test_unusable_folders(tmp_path):
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(StorageError, match="is a file"):
         RunFolder.create(tmp_path / "file")
-    with pytest.raises(StorageError, match="name the folder of a run to resume"):
+    with pytest.raises(StorageError, match="give the folder of a run to resume"):
         RunFolder.resume(tmp_path / "absent")
     assert not (tmp_path / "absent").exists()
 
@@ -175,14 +175,14 @@ def test_reading_needs_no_lock_and_writing_does(tmp_path):
 @pytest.mark.parametrize("line", ["[1]", "3", "{", "\x00", "[" * 10**5])
 def test_a_damaged_line_is_named(tmp_path, line):
     (tmp_path / "metrics.jsonl").write_text('{"epoch": 1}\n' + line + "\n")
-    with pytest.raises(DataError, match=r"metrics\.jsonl, line 2 is no JSON table"):
+    with pytest.raises(DataError, match=r"metrics\.jsonl, line 2 is not a JSON table"):
         RunFolder(tmp_path).read_metrics()
 
 
 @pytest.mark.parametrize("content", [b"a =", b"\xff", b"a = 1\na = 2", b"a = " + b"[" * 10**5])
 def test_a_damaged_configuration_is_named(tmp_path, content):
     (tmp_path / "config.toml").write_bytes(content)
-    with pytest.raises(DataError, match=r"config\.toml is no TOML: ") as raised:
+    with pytest.raises(DataError, match=r"config\.toml is not TOML: ") as raised:
         RunFolder(tmp_path).read_config()
     assert "\n" not in str(raised.value)
 
@@ -464,7 +464,7 @@ def test_what_follows_the_checkpoint_is_dropped_unread(tmp_path, tail):
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        (["{}", "\0}", '{"epoch": 3}'], "line 2 is no JSON table"),
+        (["{}", "\0}", '{"epoch": 3}'], "line 2 is not a JSON table"),
         (['{"epoch": 2}', '{"epoch": 1}', '{"epoch": 3}'], "line 2 is not of the epoch after 2"),
         (['{"epoch": true}'], "line 1 is not of the epoch after 0"),
         (['{"epoch": 9}'], "line 1 is not of the epoch after 0"),

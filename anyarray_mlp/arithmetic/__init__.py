@@ -1,10 +1,9 @@
 """The arithmetic: what the network's math computes with.
 
 An arithmetic is an Array API namespace with the few functions that the standard lacks (`logistic`, `softplus`,
-`erf`, `linear`, `linear_vjp`, `elementwise`). `PlainNamespace` computes with a library's own operations, each
-rounding as that library does; `ReproducibleNamespace` stands over the same library and gives the same bits
-everywhere. The formulas of `functional`, `optimizers` and `model` are written once over
-either.
+`erf`, `linear`, `linear_vjp`, `elementwise`). `PlainNamespace` uses a library's own operations, which round as that
+library does; `ReproducibleNamespace` is built on the same library and gives the same bits everywhere. The formulas of
+the network's math are written once and run on either.
 """
 
 from __future__ import annotations

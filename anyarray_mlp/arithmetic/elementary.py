@@ -1,12 +1,12 @@
-"""exp, log, tanh and their kin, the same bits on every array library.
+"""exp, log, tanh and related functions, with the same bits on every array library.
 
-Two kernels each for what networks use most: a short one for float32 (float64 inside, every product
-that feeds an addition exact, so contraction to a fused multiply-add changes nothing) and a long one
-for float64 (products fenced, see `Library.fence`). The rest has the float64 kernel only, and float32
-rounds its result. Tables at dyadic nodes come from `tables`; the library gives + - * / round,
-comparisons, `where` and `take`, nothing else whose rounding could differ.
+The functions that networks use most have two kernels each: a short one for float32 (computed in float64; every
+product that feeds an addition is exact, so contraction to a fused multiply-add changes nothing) and a long one for
+float64 (products are fenced, see `Library.fence`). The others have only the float64 kernel, and float32 rounds its
+result. Tables at dyadic nodes come from `tables`; of the library, only + - * / round, comparisons, `where` and `take`
+are used, and nothing else whose rounding could differ.
 
-The methods take and return the library's arrays; float32 in, float32 out, likewise float64.
+The methods take and return the library's arrays; float32 in, float32 out, and the same for float64.
 Errors measured against mpmath: `benchmarks/reproducible_elementwise.py`.
 """
 
@@ -74,7 +74,7 @@ class Elementary:
         return self._by_dtype(self._exp_short, self._exp_long, x)
 
     def log(self, x: Array) -> Array:
-        """log x; -inf at 0, NaN below."""
+        """log x; -inf at 0, NaN below 0."""
         return self._by_dtype(self._log_short, self._log_long, x)
 
     def tanh(self, x: Array) -> Array:
@@ -108,7 +108,7 @@ class Elementary:
     # ------------------------------------------------------------ float32: every product is exact
 
     def _clip(self, x: Array, low: float, high: float) -> Array:
-        """x within [low, high]; NaN becomes a bound, so that it never becomes an index."""
+        """x clipped to [low, high]; NaN becomes a bound, so that it never becomes an index."""
         xp = self.xp
         x = xp.where(x < high, x, xp.full_like(x, high))
         return xp.where(x > low, x, xp.full_like(x, low))
@@ -134,7 +134,7 @@ class Elementary:
         return t * (r * w + 67108864.0)
 
     def _odd_short(self, x: Array, columns: list[Array], end: float) -> Array:
-        """A bounded odd function by a cubic at the nearest node, coefficients over 2**28."""
+        """A bounded odd function: a cubic at the nearest node, coefficients over 2**28."""
         xp, pick = self.xp, self.library.pick
         n, r = self._node(self._clip(xp.abs(x), -1.0, end))
         index = self._index(n)
@@ -151,7 +151,7 @@ class Elementary:
         return xp.where(x < 0.0, e, xp.ones_like(e)) / d
 
     def _log_short(self, x: Array) -> Array:
-        """e log 2 + L[N] + log1p(f), f = m R[N] - 1 without error, a quintic in f.
+        """e log 2 + L[N] + log1p(f), with f = m R[N] - 1 exact and a quintic in f for log1p.
 
         e log 2 + L is a sum of multiples of 2**-42 below 2**10: exact.
         """
@@ -208,7 +208,7 @@ class Elementary:
         e, high, low = self._exp_terms(self._clip(x, -700.0, 710.0))
         power = lib.power_of_two(e - 1.0)
         high, low = lib.fence((high * power) * 2.0), lib.fence((low * power) * 2.0)
-        # low may count where high is not large: keep what high - 1 loses
+        # low may matter if high is not large: keep what high - 1 loses
         whole = lib.fence(high - 1.0)
         lost = xp.where(high > 1.0, (high - whole) - 1.0, high - (whole + 1.0))
         lost = xp.where(xp.isfinite(whole), lost, xp.zeros_like(lost))
@@ -227,12 +227,12 @@ class Elementary:
         n = xp.round(y * 64.0)
         n = xp.where(
             n == 1.0, xp.zeros_like(n), n
-        )  # c0 would be no larger than what is added to it
+        )  # c0 would not be larger than what is added to it
         y = self._taylor(y - n * 0.015625, self._index(n), columns)
         return y * xp.sign(x)
 
     def _logistic_long(self, x: Array) -> Array:
-        """A table up to |x| = 8; beyond, with e = exp(-|x|), e - e^2 + e^3 - e^4 or 1 less that."""
+        """A table up to |x| = 8; beyond, with e = exp(-|x|), e - e^2 + e^3 - e^4 or 1 minus that."""
         xp, lib = self.xp, self.library
         n, r = self._node(self._clip(x, -8.0, 8.0))
         middle = self._taylor(r, self._index(n + 512.0), self.logistic_long)
@@ -289,10 +289,10 @@ class Elementary:
     # ------------------------------------------------------------ division and square root
 
     def divide(self, a: Array, b: Array) -> Array:
-        """a / b, correctly rounded, whatever quotient within 2 ulp the library gives.
+        """a / b, correctly rounded, if the library's quotient is within 2 ulp.
 
         float32: the float64 quotient of float32 values is never near the middle between two float32
-        numbers, so any faithful one rounds to the right one. float64: the library's quotient is
+        numbers, so any faithful quotient rounds correctly. float64: the library's quotient is
         corrected by its exact remainder.
         """
         lib = self.library
@@ -327,7 +327,7 @@ class Elementary:
         return xp.where(usable, y, self._quotient_ends(a, b))
 
     def _quotient_ends(self, a: Array, b: Array) -> Array:
-        """What IEEE 754 says of quotients with zeros, infinities and NaN; there is no -0."""
+        """Quotients with zeros, infinities and NaN as in IEEE 754, but without -0."""
         xp = self.xp
         sign = xp.where((a < 0.0) != (b < 0.0), -xp.ones_like(a + b), xp.ones_like(a + b))
         infinite, nan = sign * math.inf, xp.full_like(sign, math.nan)
@@ -338,7 +338,7 @@ class Elementary:
         return xp.where(undefined | (a != a) | (b != b), nan, y)
 
     def sqrt(self, x: Array) -> Array:
-        """The square root, correctly rounded, whatever root within 2 ulp the library gives."""
+        """The square root, correctly rounded, if the library's root is within 2 ulp."""
         lib, xp = self.library, self.xp
 
         def kernel(x: Array) -> Array:
@@ -347,13 +347,13 @@ class Elementary:
                 y = lib.down(xp.sqrt(lib.up(safe)), lib.float32)
             else:
                 y = lib.flush(self._sqrt_long(safe))
-            # Not x >= 0: XLA takes |NaN| >= 0 for true.
+            # Not x >= 0: XLA evaluates |NaN| >= 0 as true.
             return xp.where((x < 0.0) | (x != x), xp.full_like(x, math.nan), y)
 
         return lib.blocked(kernel, x)
 
     def _sqrt_long(self, x: Array) -> Array:
-        """x = m 4**h, 1 <= m < 4: the whole number nearest to sqrt(m) 2^52, by its remainder."""
+        """x = m 4**h, 1 <= m < 4: the integer nearest to sqrt(m) 2^52, found by its remainder."""
         xp, lib = self.xp, self.library
         usable = (x > 0.0) & (x < math.inf)
         m, e = lib.mantissa(xp.where(usable, x, xp.ones_like(x)))

@@ -1,19 +1,19 @@
 """Matrix products that do not depend on the BLAS, its threads or its order of additions.
 
-Each operand is cut into slices of integers, relative to the largest entry of each row (or column),
+Each operand is split into slices of integers, relative to the largest entry of each row (or column),
 with so few bits that every product of slices, and every partial sum of it, is an integer of at most
 53 bits. A float64 matrix product of slices is then exact, in whatever order it is summed (Ozaki,
-Ogita, Oishi and Rump 2012). The slices' products are scaled by powers of two, which is exact, and
-added from the smallest up.
+Ogita, Oishi and Rump 2012). The products of slices are scaled by powers of two, which is exact, and added from the
+smallest up.
 
-float32 operands in two slices need one float64 product, and what it leaves out only to a few bits: the
+float32 operands in two slices need one float64 product, and a few bits of what it leaves out: the
 first bits of one operand's first slice times those of the other's remainder. These are integers of
 at most 8 bits, and a float32 matrix product of them stays within its own 24 bits, so it is exact too
 (even where float32 products are rounded to bfloat16). That costs 4 times a float32 product instead of 6.
 
 The linear layer scales its weights from both sides, W = diag(rows) W' diag(columns), so that neither a
-large feature nor a large output hides the others' bits, and cuts W' once for the forward product and
-for the gradient with respect to its input.
+large feature nor a large output hides the others' bits, and splits W' once for the forward product and for the
+gradient with respect to the input.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from anyarray_mlp.typing import Array
 
 Slices = tuple[Array, ...]
 
-#: Bits of one slice at most, by the number of slices.
+#: The most bits of a slice, by the number of slices.
 SLICE_BITS = {1: 26, 2: 21, 3: 26}
 FLOAT64_SLICES = 3
-#: Bits of the factors of a float32 correction: fewer than the least are not worth it.
+#: Bits of the factors of a float32 correction: fewer than the minimum are not worth it.
 FEWEST_SHORT_BITS, MOST_SHORT_BITS = 6, 8
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """How two operands are cut: `slices` each, of `left` and `right` bits.
+    """How two operands are split: `slices` each, of `left` and `right` bits.
 
-    short: 0, or the bits of the factors of float32 corrections, which then stand for the second slices.
+    short: 0, or the bits of the factors of float32 corrections, which then replace the second slices.
     """
 
     slices: int
@@ -49,7 +49,7 @@ class Scheme:
 
     @cached_property
     def places(self) -> tuple[tuple[int, int], ...]:
-        """Which slice of the left operand meets which of the right."""
+        """Which slice of the left operand is multiplied with which of the right."""
         if self.short:
             return (0, 0), (1, 2), (2, 1)  # slice 1 is the first bits, slice 2 the remainder's
         return tuple((i, j) for i in range(self.slices) for j in range(self.slices - i))
@@ -65,7 +65,7 @@ class Scheme:
 
 @dataclass(frozen=True)
 class Residual:
-    """What the backward pass of a linear layer needs: its input, and its weights as they were cut."""
+    """What the backward pass of a linear layer needs: its input, and its weights in slices."""
 
     x: Array
     weights: Slices
@@ -76,7 +76,7 @@ class Residual:
 
 
 class ExactMatmul:
-    """Products and linear layers over a `Library`; `slices` for float32, float64 takes three."""
+    """Products and linear layers over a `Library`; `slices` is for float32, float64 always takes three."""
 
     def __init__(self, library: Library, sums: ExactSum, slices: int) -> None:
         self.library, self.sums, self.slices = library, sums, slices
@@ -145,10 +145,10 @@ class ExactMatmul:
         dtype: Any,
         bias: Array | None = None,
     ) -> Array:
-        """The scaled products, added from the smallest up, plus the bias, rounded to dtype.
+        """The scaled products, added from the smallest up, plus the bias; rounded to dtype.
 
         Every scaled product is exact, so a contraction with the addition changes nothing. Scaling comes
-        before adding: some compilers join a matrix product with a sum that follows it.
+        before adding: some compilers fuse a matrix product with a sum that follows it.
         """
         lib, n = self.library, len(products)
         order = sorted(range(n), key=lambda k: (scheme.shifts[k], k), reverse=True)
@@ -175,7 +175,7 @@ class ExactMatmul:
     # ------------------------------------------------------------ the linear layer
 
     def linear(self, x: Array, w: Array, b: Array | None) -> tuple[Array, Residual]:
-        """x (n, i) @ w (i, o) + b (o,), each row by itself: the same in any batch."""
+        """x (n, i) @ w (i, o) + b (o,), each row independently: the same in any batch."""
         lib, xp = self.library, self.library.xp
         # The same slices of w serve sums over inputs and over outputs.
         scheme = self.scheme(max(w.shape), w.dtype)
@@ -191,7 +191,7 @@ class ExactMatmul:
         return y, Residual(x, weights, rows, columns, scheme, b is not None)
 
     def input_gradient(self, residual: Residual, dy: Array) -> Array:
-        """dy (n, o) @ w^T, each row by itself."""
+        """dy (n, o) @ w^T, each row independently."""
         lib, xp, scheme = self.library, self.library.xp, residual.scheme
         scale, unscale = lib.scale(self.largest(1, dy, residual.columns), scheme.left)
         slices = self.cut(scheme, scheme.left, dy, residual.columns, scale)
@@ -210,10 +210,10 @@ class ExactMatmul:
     # ------------------------------------------------------------ sums over the batch
 
     def batch_gradient(self, parts: list[tuple[Array, Array]]) -> tuple[Array, Array]:
-        """dw (i, o) and db (o,) of a batch in parts (x, dy), the same however it is cut.
+        """dw (i, o) and db (o,) of a batch in parts (x, dy), the same for any split.
 
-        Three phases, of which the first two could run on a rank each: the largest magnitude of each column
-        over all parts, every part's integer sums, and the value of their total.
+        Three phases, of which the first two could run in parallel over the parts: the largest magnitude of each
+        column over all parts, the integer sums of each part, and the value of their total.
         """
         xp = self.library.xp
         count = sum(int(x.shape[0]) for x, _ in parts)

@@ -1,9 +1,8 @@
 """Sums that do not depend on the order of their terms.
 
-Terms are rounded to whole multiples of one power of two, chosen from the largest of them so that the
-sum of all fits the 53 bits of float64. Sums of such integers are exact: any order, any split, any
-number of threads gives the same. float32 terms take one slice; float64 terms a second one for what
-the first leaves.
+Terms are rounded to whole multiples of one power of two, chosen from the largest term so that the sum of all terms
+fits the 53 bits of float64. Sums of such integers are exact: any order, any split, any number of threads gives the
+same. float32 terms take one slice; float64 terms take a second one for the remainder.
 
 The three phases are separate, so that terms spread over parts (or ranks) can be summed as one: the
 largest magnitude over all parts, the integer sums of each part, the value of their total.
@@ -75,7 +74,7 @@ class ExactSum:
         return sums
 
     def value(self, sums: tuple[Array, ...], largest: Array, count: int, dtype: Any) -> Array:
-        """What integer sums stand for, rounded to dtype."""
+        """The value of integer sums, rounded to dtype."""
         lib = self.library
         bits = 53 - bits_for(count)
         _, u = lib.scale(largest, bits)

@@ -1,7 +1,7 @@
-"""What reproducible arithmetic asks of an array library, and the few tricks built on it.
+"""What reproducible arithmetic needs from an array library, and a few operations built on it.
 
 `Library` wraps a namespace of the Array API standard. Its methods take and return the library's own
-arrays. `typing.ReproducibleLibrary` names what is asked of the library; docs/reproducible.md lists what
+arrays. `typing.ReproducibleLibrary` names what the library must provide; docs/reproducible.md lists what
 must be true of it, and `probe` checks that.
 """
 
@@ -16,12 +16,12 @@ from anyarray_mlp.typing import Array, ReproducibleLibrary
 #: What a function gives that is applied part by part: an array, or a tuple of arrays.
 Result = TypeVar("Result")
 
-# Results smaller than this are zero. Both lie a little above the range where libraries differ in
-# keeping or flushing subnormal numbers, so rounding has no part in the decision.
+# Results smaller than this are zero. Both bounds are a little above the range where libraries differ in keeping or
+# flushing subnormal numbers, so rounding does not affect the decision.
 SMALLEST_FLOAT32 = 2.0**-125
 SMALLEST_FLOAT64 = 2.0**-960
 
-# The numbers before them.
+# The largest numbers below them.
 BELOW_FLOAT32 = SMALLEST_FLOAT32 * (1.0 - 2.0**-24)
 BELOW_FLOAT64 = SMALLEST_FLOAT64 * (1.0 - 2.0**-53)
 
@@ -39,9 +39,9 @@ class Library:
 
     xp: the namespace. device: where constants are placed. compiled: whether a compiler sees several
     operations at once, so that products must be kept from being contracted with the addition
-    they feed. block: number of elements of an array worked on at a time (0: all at once), for
-    libraries that run one operation after the other through memory. shrink: shrink(y, bound) is y with
-    zero in place of what is at most `bound` in magnitude, where the library does that in one pass.
+    they feed. block: number of array elements to process at a time (0: all at once), for libraries that run one
+    operation after another through memory. shrink: shrink(y, bound) is y with zero in place of entries of at most
+    `bound` in magnitude, if the library does that in one pass.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Library:
         return self.xp.astype(x, self.float64, copy=False)
 
     def down(self, y: Array, dtype: Any) -> Array:
-        """Round float64 once to `dtype`, and what is too small to zero."""
+        """Round float64 once to `dtype`; what is too small becomes zero."""
         return self.flush(self.xp.astype(y, dtype, copy=False))
 
     def flush(self, y: Array) -> Array:
@@ -93,9 +93,9 @@ class Library:
     def fence(self, product: Array) -> Array:
         """The product, rounded: a compiler cannot contract it with the addition it feeds.
 
-        A contraction joins an addition to the product that is its operand; here the operand is a
-        choice that depends on the product's size. Where no compiler looks, nothing is done: the
-        sums that fenced products enter do not change with a term below 2**-960.
+        A contraction fuses an addition with the product that is its operand; here the operand is a selection that
+        depends on the product's size. Without a compiler, nothing is done: the sums that fenced products enter do not
+        change with a term below 2**-960.
         """
         return self.flush(product) if self.compiled else product
 
@@ -115,8 +115,8 @@ class Library:
     def scale(self, largest: Array, bits: int) -> tuple[Array, Array]:
         """(s, 1/s) with s = 2**bits / (the smallest power of two at least `largest`).
 
-        A number of magnitude at most `largest`, times s, is at most 2**bits. Where `largest` is not
-        finite, or above 2**600, 1/s is NaN. The library's log2 only proposes an exponent.
+        A number of magnitude at most `largest`, times s, is at most 2**bits. If `largest` is not finite, or above
+        2**600, 1/s is NaN. The library's log2 only proposes an exponent.
         """
         xp = self.xp
         m = self.up(largest)
@@ -167,10 +167,10 @@ class Library:
         return cast(Result, shaped[0] if single else tuple(shaped))
 
     def by_rows(self, f: Callable[..., Result], *arrays: Array, join: str = "rows") -> Result:
-        """f over blocks of rows of arrays (m, n); columns (m, 1) are cut too, rows (1, n) are not.
+        """f over blocks of rows of arrays (m, n); columns (m, 1) are split too, rows (1, n) are not.
 
-        f returns a tuple of arrays. join="rows": they are parts of the results; "max" and "sum": they
-        are joined by `maximum` or by addition (exact sums only).
+        f returns a tuple of arrays. join="rows": they are rows of the results; "max" and "sum": they are combined by
+        `maximum` or by addition (exact sums only).
         """
         xp, rows = self.xp, arrays[0].shape[0]
         width = max(math.prod(a.shape[1:]) for a in arrays)

@@ -1,4 +1,4 @@
-"""Plain arithmetic: a library's own operations, with the few that the standard lacks."""
+"""Plain arithmetic: a library's own operations, plus the few that the standard lacks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class PlainNamespace:
 
     Creation functions put their result on `device` (libraries differ in what they do by default, and some
     ignore `device=` on creation). `overrides` replaces functions for which a library has a better one than the
-    formula here. Everything else is the library's, looked up once.
+    formula here. Everything else comes from the library and is looked up once.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class PlainNamespace:
         """The error function, to a few units in the last place."""
         return erf(self, z)
 
-    # --- seams for an arithmetic of another kind ---
+    # --- what another arithmetic replaces ---
 
     def linear(
         self, x: Array, w: Array, b: Array | None
@@ -83,7 +83,7 @@ class PlainNamespace:
         return dx, dw, self.sum(dy, axis=0) if has_bias else None
 
     def linear_input_gradient(self, residual: tuple[Array, Array, bool], dy: Array) -> Array:
-        """The gradient with respect to x alone."""
+        """The gradient with respect to x only."""
         dx: Array = self.matmul(dy, self.matrix_transpose(residual[1]))
         return dx
 
@@ -99,7 +99,7 @@ class PlainNamespace:
         return dw, db
 
     def elementwise(self, f: Callable[..., tuple[Array, ...]], *arrays: Array) -> tuple[Array, ...]:
-        """f(*arrays) for an elementwise f that may use up its arguments."""
+        """f(*arrays) for an elementwise f that may overwrite its arguments."""
         return f(*arrays)
 
 
@@ -109,7 +109,7 @@ TAYLOR = tuple(
 )
 
 # erfc(x) exp(x^2) = t exp(c_0 / 2 + sum_k c_k T_k(2 t - 1)), t = 2 / (2 + x), x >= 0: a Chebyshev fit made with
-# mpmath at 50 digits (the form is that of Numerical Recipes, section 6.2.2; the coefficients are our own).
+# mpmath at 50 digits (the form is from Numerical Recipes, section 6.2.2; the coefficients are our own).
 CHEBYSHEV: tuple[float, ...] = (
     -1.3026537197817094,
     0.6419697923564902,
@@ -143,7 +143,7 @@ CHEBYSHEV: tuple[float, ...] = (
 
 
 def erf(xp: PlainLibrary, x: Array) -> Array:
-    """The error function from exp and products only, for libraries without their own."""
+    """The error function from exp and products only, for libraries without one."""
     small = xp.minimum(xp.abs(x), 1.0)
     square = small * small
     series = square * TAYLOR[-1]

@@ -1,8 +1,8 @@
-"""Does an array library, on this device, keep the promises that reproducible arithmetic rests on?
+"""Checks that an array library, on this device, has the properties that reproducible arithmetic relies on.
 
-`probe` runs in a moment when a backend starts. It asks for each property by itself, with expected values
-from exact whole-number or fraction arithmetic, so that a refusal names what fails; and then for a
-sample of every operation, whose bits must have the hash that all machines have.
+`probe` runs briefly when a backend starts. It checks each property separately, with expected values from exact
+integer or fraction arithmetic, so that an error names what fails. Then it computes a sample of every operation, whose
+bits must have the same hash as on all machines.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from anyarray_mlp.typing import Host
 
 Raw = Any
 
-#: sha256 of the sample's bytes, by (version, dtype, slices).
+#: SHA-256 of the sample's bytes, by (version, dtype, slices).
 GOLDEN = {
     ("1", "float32", 1): "c0bdf3bb9acbd702d60bda364e9ac9081a64f979e73899dcdb442d593d153cb9",
     ("1", "float32", 2): "33c617cd5bcdd09d1b7b6de18ba7b0ad6c1a4928c0c8f210ea8b842451d65520",
@@ -33,7 +33,7 @@ GOLDEN = {
 
 @dataclass(frozen=True)
 class Property:
-    """What must hold: `compute(namespace, *inputs)` gives exactly `expected`."""
+    """A required property: `compute(namespace, *inputs)` gives exactly `expected`."""
 
     name: str
     inputs: tuple[Host, ...]
@@ -42,13 +42,13 @@ class Property:
 
 
 def whole_numbers(seed: int, count: int, bits: int) -> Host:
-    """Integers of `bits` bits and a sign, as float64."""
+    """Random integers of `bits` bits and a sign, as float64."""
     raw = np.random.PCG64(seed).random_raw(count) >> np.uint64(64 - bits - 1)
     return raw.astype(np.float64) - 2.0**bits
 
 
 def properties() -> list[Property]:
-    """Every property, with inputs and expected values made on the host."""
+    """All properties, with inputs and expected values computed on the host."""
     return [
         rounding_to_integers(),
         rounding_to_float32(),
@@ -69,7 +69,7 @@ def properties() -> list[Property]:
 
 
 def library_of(f: Callable[..., Raw]) -> Callable[..., Array]:
-    """A computation on the library itself as one on arrays of the namespace."""
+    """Turns a computation on the library's arrays into one on the namespace's arrays."""
 
     def compute(xp: ReproducibleNamespace, *arrays: Array) -> Array:
         return xp.wrap(f(xp.library, *(a.value for a in arrays)))
@@ -157,7 +157,7 @@ def float64_quotients() -> Property:
 def roots() -> Property:
     """Square roots against the integer square root."""
     x = 1.0 + np.abs(whole_numbers(9, 1000, 51)) * 2.0**-52
-    # isqrt of x 2^106 has one bit more than the root, which rounds by it
+    # isqrt of x 2^106 has one bit more than the root, which decides the rounding
     y = np.array([(isqrt(int(v * 2.0**52) << 54) + 1) // 2 * 2.0**-52 for v in x])
     near = library_of(lambda lib, x, y: lib.xp.abs(lib.xp.sqrt(x) - y) <= 2.0**-51)
     return Property("square roots within 2 ulp", (x, y), near, np.ones(len(x), dtype=bool))
@@ -238,7 +238,7 @@ def sample_inputs(dtype: str) -> tuple[Host, ...]:
 
 
 def sample(xp: ReproducibleNamespace, x: Array, a: Array, w: Array, dy: Array) -> tuple[Any, ...]:
-    """Some of every operation that rounds."""
+    """A sample of every operation that rounds."""
     positive = xp.abs(x) + 1e-3
     y, residual = xp.linear(a, w, w[0, :])
     dx, dw, db = xp.linear_vjp(residual, dy, True)
@@ -284,9 +284,9 @@ def probe(
     to_host: Callable[[Array], Host],
     jit: Callable[[Callable[..., Any]], Callable[..., Any]],
 ) -> None:
-    """Raise `BackendUnavailableError`, naming the property, where reproducible arithmetic would break.
+    """Raise `BackendUnavailableError`, which names the property, if the library lacks one.
 
-    asarray, to_host and jit are the backend's; `jit` compiles f(namespace, *arrays) where it can.
+    asarray, to_host and jit are the backend's; `jit` compiles f(namespace, *arrays) if it can.
     """
     asked = properties()
 

@@ -1,18 +1,16 @@
-"""Reproducible arithmetic: an Array API namespace whose every operation is exactly determined.
+"""Reproducible arithmetic: an Array API namespace in which every operation has exactly one possible result.
 
-`ReproducibleNamespace` stands between the formulas and an array library. Its `Array` wraps the
-library's; what is exact (comparisons, choices, shapes, indices, whole numbers) passes through, and
-every operation that rounds is done so that its result is the same on any library, device, number of
-threads or compiler:
+`ReproducibleNamespace` is a layer between the formulas and an array library. Its `Array` wraps the library's arrays;
+what is exact (comparisons, selections, shapes, indices, integers) passes through, and every operation that rounds is
+done in a way that gives the same result on any library, device, number of threads or compiler:
 
-- + - * round once, and results too small for all libraries to treat alike become zero;
-- / and sqrt are correctly rounded, whatever the library's are;
-- sums and matrix products add whole numbers, which is exact (`exact_sum`, `exact_matmul`);
+- + - * round once, and results so small that libraries treat them differently become zero;
+- / and sqrt are correctly rounded, even if the library's are not;
+- sums and matrix products add integers, which is exact (`exact_sum`, `exact_matmul`);
 - exp, log, tanh, ... come from tables and polynomials (`elementary`).
 
-Python numbers that meet an array are rounded to its dtype first. A formula written over this
-namespace is therefore reproducible without knowing it. docs/reproducible.md says what is guaranteed
-and by what argument.
+Python numbers combined with an array are rounded to its dtype first. So a formula written against this namespace is
+reproducible without any special care. docs/reproducible.md says what is guaranteed and why.
 """
 
 from __future__ import annotations
@@ -29,13 +27,13 @@ from anyarray_mlp.arithmetic.library import Library
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
 from anyarray_mlp.typing import Axes
 
-#: The bits that come out depend on tables, slices and the order of steps; a change of them changes this.
+#: The resulting bits depend on tables, slices and the order of steps; any change to them needs a new version.
 VERSION = "1"
 
 Raw = Any
 Number = bool | int | float
 
-#: Constants and dtypes that are the library's.
+#: Constants and dtypes taken from the library.
 NAMES = (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32",
     "float64", "e", "inf", "nan", "newaxis", "pi", "finfo", "iinfo",
@@ -200,12 +198,12 @@ class Array:
 
 
 def unwrap(x: Any) -> Any:
-    """The library's array within an `Array`; anything else as it is."""
+    """The library's array inside an `Array`; anything else unchanged."""
     return x.value if isinstance(x, Array) else x
 
 
 def rounded(number: float, dtype: Any, float32: Any) -> float:
-    """A Python number as the dtype has it."""
+    """A Python number rounded to the dtype."""
     if dtype != float32:
         return float(number)
     return float(struct.unpack("f", struct.pack("f", number))[0])
@@ -217,12 +215,12 @@ class ReproducibleNamespace:
     Parameters
     ----------
     xp : the library's Array API namespace.
-    slices : of float32 operands in a matrix product: 2 keeps more bits than float32 has; 1 is faster and
-        keeps 21 bits of each row's largest entry.
-    device, compiled, block, shrink : as for `Library`.
-    barrier : keeps a compiler from working out an array anew wherever it is used.
+    slices : number of slices of float32 operands in a matrix product: 2 keeps more bits than float32 has; 1 is faster
+        and keeps 21 bits of each row's largest entry.
+    device, compiled, block, shrink : as in `Library`.
+    barrier : keeps a compiler from computing an array again wherever it is used.
 
-    Raises `BackendUnavailableError` where the library has no float64.
+    Raises `BackendUnavailableError` if the library has no float64.
     """
 
     def __init__(
@@ -258,7 +256,7 @@ class ReproducibleNamespace:
         return f"ReproducibleNamespace({self.library.xp.__name__}, slices={self.slices})"
 
     def __getattr__(self, name: str) -> Any:
-        """The library's function where it does not round; a refusal where nothing stands for it."""
+        """The library's function if it does not round; `AttributeError` if there is no replacement for it."""
         if name not in EXACT:
             raise AttributeError(
                 f"Reproducible arithmetic has no {name!r}: its bits would depend on the library. "
@@ -284,13 +282,13 @@ class ReproducibleNamespace:
         return self.wrap(value) if hasattr(value, "dtype") else value
 
     def wrap(self, value: Raw) -> Array:
-        """A library's array, as it is, as an array of this arithmetic."""
+        """A library's array, unchanged, as an array of this arithmetic."""
         return Array(value, self)
 
     def asarray(
         self, obj: Any, dtype: Any = None, device: Any = None, copy: bool | None = None
     ) -> Array:
-        """An array of numbers, rounded to dtype, what is too small to zero."""
+        """An array of numbers, rounded to dtype; what is too small becomes zero."""
         lib = self.library
         value = lib.xp.asarray(unwrap(obj), dtype=dtype, copy=copy, device=device or lib.device)
         return self.wrap(lib.flush(value) if lib.is_float(value) else value)
@@ -310,7 +308,7 @@ class ReproducibleNamespace:
         return self.wrap(lib.flush(value) if lib.is_float(value) else value)
 
     def operand(self, other: Any, like: Array) -> Any:
-        """The other operand as the library takes it: Python numbers rounded to the array's dtype."""
+        """The other operand for the library: Python numbers rounded to the array's dtype."""
         if isinstance(other, Array):
             return other.value
         if isinstance(other, float) or (isinstance(other, int) and self._is_float(like)):
@@ -321,7 +319,7 @@ class ReproducibleNamespace:
         return self.library.is_float(x.value)
 
     def _same_dtype(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Python numbers as 0-d arrays of the floating dtype beside them."""
+        """Python numbers as 0-d arrays of the other operands' floating dtype."""
         like = next((a for a in args[::-1] if isinstance(a, Array)), None)
         if like is None:
             return args
@@ -335,7 +333,7 @@ class ReproducibleNamespace:
     # ------------------------------------------------------------ operations that round once
 
     def _binary(self, f: Callable[[Raw, Raw], Raw], a: Any, b: Any) -> Array:
-        """f of two arrays, or of an array and a number: rounded once, flushed; whole numbers as is."""
+        """f of two arrays, or of an array and a number: rounded once and flushed; integers unchanged."""
         lib = self.library
         like = a if isinstance(a, Array) else b
         x, y = self.operand(a, like), self.operand(b, like)
@@ -430,7 +428,7 @@ class ReproducibleNamespace:
     # ------------------------------------------------------------ sums and products
 
     def sum(self, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
-        """The sum, in no order: exact before its one rounding."""
+        """The sum, independent of the order: exact before its single rounding."""
         if not self._is_float(x):
             value = self.library.xp.sum(x.value, axis=axis, keepdims=keepdims)
             return self.wrap(value)
@@ -461,13 +459,13 @@ class ReproducibleNamespace:
         )
 
     def linear_input_gradient(self, residual: Residual, dy: Array) -> Array:
-        """The gradient with respect to x alone."""
+        """The gradient with respect to x only."""
         return self.wrap(self.barrier(self.products.input_gradient(residual, dy.value)))
 
     def linear_batch_gradient(
         self, parts: list[tuple[Residual, Array]]
     ) -> tuple[Array, Array | None]:
-        """Gradients with respect to w and b of a batch in parts (residual, dy): the whole batch's, to the bit."""
+        """Gradients with respect to w and b of a batch in parts (residual, dy), bit for bit as for the whole."""
         dw, db = self.products.batch_gradient([(residual.x, dy.value) for residual, dy in parts])
         return self.wrap(dw), self.wrap(db) if parts[0][0].bias else None
 

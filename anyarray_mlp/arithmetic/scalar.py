@@ -1,8 +1,8 @@
-"""exp, log, powers and cosines of Python floats, the same bits on every machine.
+"""exp, log, powers and cosines of Python floats, with the same bits on every machine.
 
-libm differs from system to system in the last place. These use + - * /, whole powers of two and nothing
-else, one operation at a time, which IEEE 754 and Python fix. A learning rate made of them is the
-same everywhere. Errors stay within 4 ulp.
+libm differs between systems in the last place. These functions use only + - * / and integer powers of two, one
+operation at a time, whose results IEEE 754 and Python define. So learning rates computed with them are the same
+everywhere. Errors stay within 4 ulp.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def log(x: float) -> float:
 
 
 def power(base: float, exponent: float) -> float:
-    """base^exponent for base >= 0: by products where the exponent is whole, else exp(exponent log base)."""
+    """base^exponent for base >= 0: by products if the exponent is an integer, else exp(exponent log base)."""
     if exponent == int(exponent):
         whole = integer_power(base, abs(int(exponent)))
         return whole if exponent >= 0 else 1.0 / whole
@@ -62,7 +62,7 @@ def integer_power(base: float, exponent: int) -> float:
     return result
 
 
-#: Fewer powers than this take less time one by one.
+#: Fewer powers than this are faster one by one.
 FEW_POWERS = 32
 
 

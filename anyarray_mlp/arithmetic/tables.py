@@ -1,7 +1,7 @@
-"""The constants of reproducible arithmetic, built from whole numbers alone.
+"""The constants of reproducible arithmetic, computed from integers only.
 
 Every value is computed in fixed point with Python's integers (220 bits below the point) and then
-rounded once to float64, so the tables are the same on every machine: no libm is asked.
+rounded once to float64, so the tables are the same on every machine: no libm is involved.
 
 A *dyadic Taylor table* holds, for each node N/64, the Taylor coefficients of a function there. The
 distance of an argument from its nearest node is then computed without error, and a short
@@ -86,7 +86,7 @@ def pi() -> int:
     return 16 * atan_of_reciprocal(5) - 4 * atan_of_reciprocal(239)
 
 
-# ---------------------------------------------------------------- functions by their equations
+# ---------------------------------------------------------------- functions by their differential equations
 
 
 def tanh_series(state: list[int], node: int) -> list[Series]:
@@ -139,8 +139,8 @@ def taylor_nodes(
 ) -> list[Series]:
     """Taylor coefficients of a function at 0, 1/64, ... last/64 (or the same below zero).
 
-    `series(state, node)` expands each of the state's functions about the node; the state at the
-    next node is the expansion summed there.
+    `series(state, node)` expands each of the state's functions around the node; the state at the next node is the sum
+    of the expansion there.
     """
     step = direction * (ONE // NODES_PER_UNIT)
     state, rows = start, []
@@ -206,7 +206,7 @@ def exp_at_nodes(lowest: int, highest: int) -> Row:
     """exp(N/64) for N/64 from lowest to highest, float64."""
     step = exp_of_small(ONE // NODES_PER_UNIT)
     inverse = exp_of_small(-ONE // NODES_PER_UNIT)
-    # The tiny values need more bits below the point than the large ones have above it.
+    # The tiny values need more bits below the binary point than the large ones have above it.
     guard = 160
     up, down = [ONE << guard], [ONE << guard]
     for _ in range(highest * NODES_PER_UNIT):
@@ -249,7 +249,7 @@ def minus_log_of_reciprocals() -> list[int]:
 
 
 def log_columns(high_bits: int, low_bits: int) -> tuple[Row, Row]:
-    """-log R in two parts, cut like `split_ln2`, so that at m = 2 it cancels -log 2 exactly."""
+    """-log R in two parts, split like `split_ln2`, so that at m = 2 it cancels -log 2 exactly."""
     values = minus_log_of_reciprocals()
     highs = [on_grid(v, high_bits) for v in values]
     lows = [on_grid(v - h, low_bits) for v, h in zip(values, highs, strict=True)]

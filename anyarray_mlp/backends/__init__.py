@@ -1,8 +1,7 @@
-"""Backends: the only place that names an array library.
+"""Backends: the only room that names array libraries.
 
-`select_backend` picks one by name, device, dtype and arithmetic; a `Backend` moves data, holds the arithmetic
-`xp` that the math computes with, and compiles training steps. Importing this module loads no array library
-beyond NumPy.
+`select_backend` picks one by name, device, dtype and arithmetic; a `Backend` moves data, provides the arithmetic `xp`
+for the math, and compiles training steps. Importing this module loads no array library beyond NumPy.
 """
 
 from __future__ import annotations

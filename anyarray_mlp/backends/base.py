@@ -1,4 +1,4 @@
-"""What a backend is."""
+"""`Backend`, the interface of every backend."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from anyarray_mlp.arithmetic import ReproducibleNamespace
 from anyarray_mlp.typing import Array, Namespace
 
 Arrays = tuple[Array, ...]
-#: State, data and per-step inputs are nests of tuples of arrays. A step maps
-#: (xp, state, data, inputs of this step) to (new state, outputs): 0-d arrays or small statistics.
+#: State, data and per-step inputs are nested tuples of arrays. A step maps
+#: (xp, state, data, inputs of this step) to (new state, outputs); outputs are 0-d arrays or small statistics.
 Step = Callable[[Any, Any, Any, Arrays], tuple[Any, Arrays]]
 #: A compiled step: (state, data, inputs of K steps, each with a leading axis K) to (state, outputs, stacked).
 Run = Callable[[Any, Any, Arrays], tuple[Any, Arrays]]
 
 
-#: Fewer steps than this take less time in a plain loop than recording them and replaying them does.
+#: For fewer steps than this, a plain loop is faster than recording and replaying.
 FEW_STEPS = 32
 
 
 class Backend(ABC):
-    """One array library on one device with one dtype.
+    """One array library on one device in one dtype.
 
     Attributes
     ----------
-    name : the library, as `select_backend` knows it.
+    name : the library, by its name in `select_backend`.
     device : "cpu", "cuda:0", ...
     dtype : "float32" or "float64", of parameters and data.
     xp : the arithmetic, an Array API namespace bound to the device.
-    arithmetic : "plain", or which reproducible arithmetic it is.
-    flat : whether parameters are one flat leaf, of which weights are views, or a leaf each.
+    arithmetic : "plain", or the name and version of the reproducible arithmetic.
+    flat : True if the parameters are one flat leaf with weights as views of it, False if each is its own leaf.
     """
 
     name: ClassVar[str]
@@ -53,17 +53,17 @@ class Backend(ABC):
 
     @abstractmethod
     def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Array:
-        """A copy of a host array on the device; floats take the backend's dtype unless one is named."""
+        """A copy of a host array on the device; floats get the backend's dtype unless `dtype` is given."""
 
     def share(self, host: NDArray[Any], dtype: str | None = None) -> Array:
-        """`asarray` for what is only read: the host's own memory, where the library can compute on it as it lies.
+        """`asarray` for data that is only read: shares the host's memory if the library can compute on it directly.
 
-        The caller neither writes to the result nor changes `host` for as long as the result is in use. Here: a copy.
+        The caller must neither write to the result nor change `host` while the result is in use. Default: a copy.
         """
         return self.asarray(host, dtype)
 
     def owns(self, array: Any) -> bool:
-        """Whether this is an array of the library's own."""
+        """Whether this is one of the library's own arrays."""
         return isinstance(array, self._array_type)
 
     @cached_property
@@ -71,11 +71,11 @@ class Backend(ABC):
         return type(self.asarray(np.zeros(1)))
 
     def streams(self, host: NDArray[Any]) -> bool:
-        """Whether batches of a host array are better gathered there than from a copy on the device. Here: never."""
+        """Whether to gather batches on the host instead of copying the whole array to the device. Default: never."""
         return False
 
     def gather(self, host: NDArray[Any], index: NDArray[Any], dtype: str | None = None) -> Array:
-        """Rows host[index] on the device, as `asarray` would give them."""
+        """Rows host[index] on the device, as from `asarray`."""
         return self.share(host[index], dtype)
 
     @abstractmethod
@@ -83,10 +83,10 @@ class Backend(ABC):
         """An array of this backend as a NumPy array; waits for it."""
 
     def compile(self, step: Step, steps: int | None = None) -> Run:
-        """A function that runs K steps in a row on the device, without a host sync in between.
+        """A function that runs K steps in a row on the device without synchronising with the host in between.
 
-        The state passed in is used up. `steps` is how many it will run in all, where that is known: a few are not
-        worth preparing for. Here: a plain loop, which libraries without a compiler share.
+        It consumes the state that is passed in. `steps` is the total number it will run, if known: compiling is not
+        worth it for a few. Default: a plain loop, for libraries without a compiler.
         """
         xp = self.xp
 
@@ -100,12 +100,12 @@ class Backend(ABC):
         return run
 
     def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """`function(xp, *arrays)` as a function of arrays alone, compiled where the library can."""
+        """`function(xp, *arrays)` as a function of the arrays only, compiled if the library can compile."""
         xp = self.xp
         return lambda *arrays: function(xp, *arrays)
 
     def reproducible_namespace(self, slices: int) -> ReproducibleNamespace:
-        """Reproducible arithmetic over this library. Here: in blocks that fit a CPU's cache."""
+        """Reproducible arithmetic over this library. Default: in blocks that fit a CPU's cache."""
         return ReproducibleNamespace(self.xp, slices, block=32768)
 
     def on_device(self) -> AbstractContextManager[Any]:
@@ -113,14 +113,14 @@ class Backend(ABC):
         return nullcontext()
 
     def reduced_precision(self) -> tuple[str, ...]:
-        """Settings, one sentence each, under which this library computes more coarsely than `dtype`."""
+        """The settings, one sentence each, that make this library compute with less precision than `dtype`."""
         return ()
 
     def synchronize(self) -> None:  # noqa: B027
-        """Wait until the device has finished; nothing to do where work is done when a call returns."""
+        """Wait until the device has finished. Default: nothing, for libraries that work synchronously."""
 
     def fits(self, host: NDArray[Any], dtype: str | None) -> bool:
-        """Whether a host array has the dtype and the order that `asarray` would give it."""
+        """Whether a host array already has the dtype and memory order that `asarray` would give it."""
         return bool(host.flags.c_contiguous and host.dtype == self.host_dtype(host, dtype))
 
     def host_dtype(self, host: NDArray[Any], dtype: str | None) -> np.dtype[Any]:

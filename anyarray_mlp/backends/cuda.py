@@ -1,7 +1,7 @@
-"""Whether CUDA works for a library here, and if not, which of the many reasons it is.
+"""Whether CUDA works for a library here, and if not, why.
 
-The driver is asked first and directly, which needs no library. Then the library: CuPy imports without a driver, so only
-running a kernel and multiplying two matrices tells.
+The driver is queried first and directly, which needs no library. Then the library is tested: CuPy imports even
+without a driver, so only running a kernel and multiplying two matrices shows whether it works.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from anyarray_mlp.errors import BackendUnavailableError
 
 NO_DEVICE = 100
 INSUFFICIENT_DRIVER = 35
-#: Other codes that cuInit answers with, and what they mean.
+#: Other error codes of cuInit, and what they mean.
 INITIALISATION = {
     3: "CUDA could not initialise: often a fork after CUDA was used; start worker processes with 'spawn'",
     34: "the driver library is a stub: remove the toolkit's stubs folder from LD_LIBRARY_PATH",
@@ -29,19 +29,19 @@ INITIALISATION = {
 
 @dataclass(frozen=True)
 class Driver:
-    """The NVIDIA driver's state: cuInit's answer (0 where it works) and the CUDA it supports, 13000 for 13.0."""
+    """The NVIDIA driver's state: cuInit's status (0: it works) and the CUDA version it supports (13000: 13.0)."""
 
     status: int
     version: int
 
     @property
     def problem(self) -> str | None:
-        """One sentence with the cure, or None where there is a GPU to use."""
+        """One sentence with the remedy, or None if a GPU can be used."""
         return driver_problem(self.status, self.version) if self.status else None
 
 
 def driver() -> Driver:
-    """Ask the driver, by way of its library."""
+    """Query the driver through its library."""
     try:
         library = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
         version, count = ctypes.c_int(0), ctypes.c_int(0)
@@ -55,7 +55,7 @@ def driver() -> Driver:
 
 
 def require(name: str, index: int) -> None:
-    """Raise `BackendUnavailableError` with the reason and its cure unless `name` can compute on GPU `index`."""
+    """Raise `BackendUnavailableError` with reason and remedy unless `name` can compute on GPU `index`."""
     count = device_count(name)
     if index >= count:
         raise BackendUnavailableError(
@@ -65,7 +65,7 @@ def require(name: str, index: int) -> None:
 
 
 def device_count(name: str) -> int:
-    """The number of GPUs that `name` can use, at least one; raises where there is none, saying why."""
+    """The number of GPUs that `name` can use, at least one; raises with the reason if there is none."""
     return {"cupy": cupy_device_count, "torch": torch_device_count, "jax": jax_device_count}[name]()
 
 
@@ -75,10 +75,10 @@ def cupy_device_count() -> int:
     try:
         import cupy
         from cupy.cuda import runtime
-    except Exception as error:  # a broken installation raises nearly anything
+    except Exception as error:  # a broken installation may raise almost anything
         raise BackendUnavailableError(
-            f"CuPy is installed but does not import ({_first_line(error)}): remove every cupy package with "
-            "pip uninstall, then install the one wheel that matches the driver: "
+            f"CuPy is installed but does not import ({_first_line(error)}): "
+            "remove every cupy package with pip uninstall, then install the one wheel that matches the driver: "
             "pip install 'anyarray-mlp[cuda13]' (or [cuda12])."
         ) from error
     try:
@@ -95,8 +95,8 @@ def cupy_device_count() -> int:
         float((x @ x + x).sum())
     except MemoryError as error:
         raise BackendUnavailableError(
-            f"CuPy found a GPU whose memory is full ({_first_line(error)}): free it (nvidia-smi lists who holds "
-            "it), or use --device cpu."
+            f"CuPy found a GPU whose memory is full ({_first_line(error)}): "
+            "free it (nvidia-smi lists what uses it), or use --device cpu."
         ) from error
     except (
         Exception
@@ -111,14 +111,14 @@ def cupy_device_count() -> int:
 def driver_problem(
     status: int, version: int = 0, needed: int | None = None, library: str = "library"
 ) -> str:
-    """One sentence for a status of the CUDA driver or runtime, with the cure.
+    """One sentence for a status of the CUDA driver or runtime, with the remedy.
 
-    `version` is the CUDA that the driver supports, `needed` the one that the library was built for.
+    `version` is the CUDA version that the driver supports, `needed` the one that the library was built for.
     """
     if status == INSUFFICIENT_DRIVER and version == 0:
         return (
-            "No NVIDIA driver was found: install one (nvidia-smi must list a GPU; in a container, pass the GPU "
-            "through), or use --device cpu."
+            "No NVIDIA driver was found: install one (nvidia-smi must list a GPU; "
+            "in a container, pass the GPU through), or use --device cpu."
         )
     if status == INSUFFICIENT_DRIVER and needed is not None and version < needed:
         older = (
@@ -133,8 +133,8 @@ def driver_problem(
         )
     if status == NO_DEVICE:
         return (
-            "The NVIDIA driver works but no GPU is visible: check CUDA_VISIBLE_DEVICES and nvidia-smi, or use "
-            "--device cpu."
+            "The NVIDIA driver works but no GPU is visible: "
+            "check CUDA_VISIBLE_DEVICES and nvidia-smi, or use --device cpu."
         )
     reason = INITIALISATION.get(
         status, f"the CUDA driver answered with error {status}: see nvidia-smi"
@@ -149,8 +149,8 @@ def torch_device_count() -> int:
 
     if torch.version.cuda is None:
         raise BackendUnavailableError(
-            f"This PyTorch ({torch.__version__}) was built without CUDA: install a CUDA build of torch, or use "
-            "--device cpu."
+            f"This PyTorch ({torch.__version__}) was built without CUDA: "
+            "install a CUDA build of torch, or use --device cpu."
         )
     if not torch.cuda.is_available():
         now = driver()
@@ -189,13 +189,13 @@ def jax_device_count() -> int:
 
 
 def cuda_number(version: str) -> int:
-    """13.0 as 13000."""
+    """A version such as 13.0 as the number 13000."""
     major, _, minor = version.partition(".")
     return int(major) * 1000 + int(minor or 0) * 10
 
 
 def _version(number: int) -> str:
-    """13000 as 13.0."""
+    """A number such as 13000 as the version 13.0."""
     return f"{number // 1000}.{number % 1000 // 10}"
 
 

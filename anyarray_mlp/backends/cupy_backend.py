@@ -15,7 +15,7 @@ from anyarray_mlp.backends.base import FEW_STEPS, Arrays, Backend, Run, Step
 
 
 class CupyBackend(Backend):
-    """CuPy arrays. Work runs inside `with cupy.cuda.Device(i)`, as array-api-compat ignores `device=`."""
+    """CuPy arrays. Work runs inside `with cupy.cuda.Device(i)`, because array-api-compat ignores `device=`."""
 
     name = "cupy"
 
@@ -44,7 +44,7 @@ class CupyBackend(Backend):
             return np.asarray(cupy.asnumpy(array))
 
     def compile(self, step: Step, steps: int | None = None) -> Run:
-        """Steps captured in a CUDA graph, a plain loop where that cannot be; on this device."""
+        """Steps captured in a CUDA graph on this device, or a plain loop if they cannot be captured."""
         run = super().compile(step)
         if type(self.xp) is PlainNamespace and (steps is None or steps >= FEW_STEPS):
             from anyarray_mlp.backends.replay.binding import Replay
@@ -79,7 +79,7 @@ class CupyBackend(Backend):
         return context
 
     def reduced_precision(self) -> tuple[str, ...]:
-        """TF32, which CuPy takes from the environment before its first matrix product."""
+        """TF32, which CuPy enables from the environment before its first matrix product."""
         if self.dtype != "float32" or os.environ.get("CUPY_TF32", "0") in ("", "0"):
             return ()
         return ("CUPY_TF32 is set: CuPy multiplies float32 matrices in TF32; unset it.",)

@@ -14,16 +14,16 @@ from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
 from anyarray_mlp.arithmetic.reproducible import Array as ReproducibleArray
 from anyarray_mlp.backends.base import Arrays, Backend, Run, Step
 
-#: Values of `jax_default_matmul_precision` that leave float32 as it is.
+#: Values of `jax_default_matmul_precision` that keep full float32 precision.
 FULL_PRECISION = ("highest", "float32")
-#: Bytes: XLA reads memory of others from such an address on; NumPy's own usually starts 16 bytes behind one.
+#: Bytes: XLA can use foreign memory with this alignment; NumPy's arrays usually start 16 bytes after such an address.
 ALIGNMENT = 64
-#: Bytes of data from which on a copy of them is dearer than gathering every batch on the host, some 6 % of an epoch.
+#: Bytes of data above which a copy costs more than gathering every batch on the host, about 6 % of an epoch.
 LARGE = 1 << 27
 
 
 class JaxBackend(Backend):
-    """JAX arrays. float64 turns on `jax_enable_x64` for the process, as JAX has no narrower switch."""
+    """JAX arrays. float64 turns on `jax_enable_x64` for the process, because JAX has no narrower switch."""
 
     name = "jax"
     flat = False
@@ -38,21 +38,21 @@ class JaxBackend(Backend):
         self.jax_device = jax.devices(platform)[int(index or 0)]
         overrides = {"logistic": jax.nn.sigmoid, "erf": jax.scipy.special.erf}
         if self.jax_device.platform == "gpu" and jax.config.jax_default_matmul_precision is None:
-            # Left to itself JAX multiplies float32 matrices in TF32 on a GPU.
+            # By default JAX multiplies float32 matrices in TF32 on a GPU.
             overrides["matmul"] = partial(jnp.matmul, precision="highest")
         super().__init__(device, dtype, PlainNamespace(jnp, self.jax_device, overrides))
 
     def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Any:
-        """A copy on the device; integers are int32 where x64 is off."""
+        """A copy on the device; integers are int32 if x64 is off."""
         import jax
 
         copy = np.array(host, dtype=self.device_dtype(host, dtype), order="C")
         return jax.device_put(copy, self.jax_device)
 
     def share(self, host: NDArray[Any], dtype: str | None = None) -> Any:
-        """On the CPU a JAX array over the array's memory, where it starts at a multiple of `ALIGNMENT` bytes.
+        """On the CPU, a JAX array over the array's memory if it starts at a multiple of `ALIGNMENT` bytes.
 
-        Elsewhere, and where it has to be converted, a copy; on the CPU only one, which JAX takes as it lies.
+        Otherwise, or if it has to be converted, a copy; on the CPU just one copy, which JAX then uses in place.
         """
         if self.jax_device.platform != "cpu":
             return self.asarray(host, dtype)
@@ -63,12 +63,12 @@ class JaxBackend(Backend):
         return self.lend(host)
 
     def lies_well(self, host: NDArray[Any], dtype: str | None) -> bool:
-        """Whether JAX on a CPU can use an array where it lies."""
+        """Whether JAX on a CPU can use an array in place."""
         fits = host.flags.c_contiguous and host.dtype == self.device_dtype(host, dtype)
         return bool(fits and host.ctypes.data % ALIGNMENT == 0)
 
     def device_dtype(self, host: NDArray[Any], dtype: str | None) -> np.dtype[Any]:
-        """The dtype that `asarray` gives, 32 bits wide at most where x64 is off."""
+        """The dtype that `asarray` gives, at most 32 bits wide if x64 is off."""
         import jax
 
         wanted: np.dtype[Any] = jax.dtypes.canonicalize_dtype(self.host_dtype(host, dtype))
@@ -81,15 +81,15 @@ class JaxBackend(Backend):
         return jax.device_put(host, self.jax_device, may_alias=True)
 
     def streams(self, host: NDArray[Any]) -> bool:
-        """On the CPU, where an array is large and would be copied."""
+        """On the CPU, if an array is large and would have to be copied."""
         if self.jax_device.platform != "cpu" or host.nbytes < LARGE:
             return False
         return not self.lies_well(host, "uint8" if host.dtype == np.uint8 else None)
 
     def gather(self, host: NDArray[Any], index: NDArray[Any], dtype: str | None = None) -> Any:
-        """The rows, on the CPU written where JAX can use them as they lie."""
+        """The rows; on the CPU, written to memory that JAX can use in place."""
         if index.size and not (index.min() >= 0 and index.max() < len(host)):
-            raise IndexError(f"Rows {index.min()} to {index.max()} of {len(host)} were asked for.")
+            raise IndexError(f"Rows {index.min()} to {index.max()} of {len(host)} were requested.")
         wanted = self.device_dtype(host, dtype)
         if self.jax_device.platform != "cpu" or host.dtype != wanted:
             return self.share(host[index], dtype)
@@ -106,11 +106,11 @@ class JaxBackend(Backend):
         return scanned(step, self.xp)
 
     def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """`jax.jit` with the namespace bound, compiled once for each function and shapes."""
+        """`jax.jit` with the namespace bound, compiled once for each function and set of shapes."""
         return bound(function, self.xp)
 
     def reproducible_namespace(self, slices: int) -> ReproducibleNamespace:
-        """Reproducible arithmetic, its arrays known to JAX; turns on `jax_enable_x64` for the process."""
+        """Reproducible arithmetic with arrays registered in JAX; turns on `jax_enable_x64` for the process."""
         import jax
 
         jax.config.update("jax_enable_x64", True)
@@ -120,7 +120,7 @@ class JaxBackend(Backend):
         )
 
     def reduced_precision(self) -> tuple[str, ...]:
-        """JAX's matmul precision, where it was set; left alone it is the full one here."""
+        """JAX's matmul precision, if it was set; otherwise it is full precision here."""
         if self.dtype != "float32":
             return ()
         import jax
@@ -134,7 +134,7 @@ class JaxBackend(Backend):
         )
 
     def synchronize(self) -> None:
-        """Wait for work that was dispatched."""
+        """Wait for dispatched work."""
         import jax
 
         jax.effects_barrier()
@@ -142,7 +142,7 @@ class JaxBackend(Backend):
 
 
 def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Memory, not yet written to, that JAX on a CPU can use where it lies."""
+    """Uninitialised memory that JAX on a CPU can use in place."""
     nbytes = math.prod(shape) * dtype.itemsize
     memory = np.empty(nbytes + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT

@@ -1,4 +1,4 @@
-"""Any importable Array API namespace as a backend, for `parity`: nothing is known of it but the standard."""
+"""Any importable Array API namespace as a backend, for `parity`: only the standard is assumed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from anyarray_mlp.errors import BackendUnavailableError, UsageError, in_a_line
 class NamespaceBackend(Backend):
     """The arrays of a namespace, on its default device.
 
-    `flat` parameters ask for slices and `concat`, which the standard has; an in-place operator that rebinds
-    is as good as one that writes.
+    `flat` parameters need slices and `concat`, which the standard has; in-place operators may rebind.
     """
 
     def __init__(self, namespace: ModuleType | Any, dtype: str) -> None:
@@ -28,28 +27,28 @@ class NamespaceBackend(Backend):
         missing = [name for name in (*CREATION, dtype) if not hasattr(namespace, name)]
         if missing == ["float64"] and hasattr(namespace, "float32"):
             raise UsageError(
-                f"The namespace {self.name} has no float64: compare float32 alone, with --dtype float32 "
-                "(--parity-dtype=float32 in the suite, dtypes=['float32'] in Python)."
+                f"The namespace {self.name} has no float64: compare only float32, "
+                "with --dtype float32 (--parity-dtype=float32 in the suite, dtypes=['float32'] in Python)."
             )
         if missing:
             raise UsageError(
                 f"The namespace {self.name} does not follow the Array API standard: it has no {', '.join(missing)}. "
-                "Give the module that does, such as array_api_compat.torch for torch."
+                "Give a module that does, such as array_api_compat.torch for torch."
             )
         super().__init__("default", dtype, PlainNamespace(namespace))
         try:
             array = self.asarray(np.ones((2, 3)))
         except Exception as error:
             raise UsageError(
-                f"{self.name}.asarray takes no {dtype} array of NumPy ({in_a_line(error)}): data goes in "
-                "through asarray(array, dtype=...)."
+                f"{self.name}.asarray does not take a {dtype} NumPy array ({in_a_line(error)}): "
+                "data is passed in with asarray(array, dtype=...)."
             ) from error
         try:
             self.to_host(array)
         except Exception as error:
             raise UsageError(
-                f"Arrays of {self.name} come out neither through __dlpack__ nor numpy.asarray "
-                f"({in_a_line(error)}): give them one of the two, as results are compared on the host."
+                f"Arrays of {self.name} cannot be read through __dlpack__ or numpy.asarray ({in_a_line(error)}): "
+                "support one of the two, because results are compared on the host."
             ) from error
 
     def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Any:
@@ -59,34 +58,33 @@ class NamespaceBackend(Backend):
         return self.xp.asarray(copy, dtype=getattr(self.xp, wanted.name))
 
     def to_host(self, array: Any) -> NDArray[Any]:
-        """A NumPy array, through DLPack where the arrays have it, else through NumPy's own conversion."""
+        """A NumPy array, through DLPack if the arrays support it, else through NumPy's own conversion."""
         try:
             return np.from_dlpack(array)
         except (AttributeError, BufferError, RuntimeError, TypeError, ValueError):
             host = np.asarray(array)
         if host.dtype == object:
-            # What NumPy makes of anything that it cannot read.
-            raise TypeError(f"numpy.asarray reads no numbers from {type(array).__name__}")
+            # NumPy gives an object array for anything that it cannot read.
+            raise TypeError(f"numpy.asarray cannot read numbers from {type(array).__name__}")
         return host
 
 
 def import_namespace(name: str) -> ModuleType:
     """The module of an Array API namespace: "mylib" or "mylib.array_api".
 
-    Raises `BackendUnavailableError`, whatever the module's own code raises.
+    Raises `BackendUnavailableError` for whatever the module's own code raises.
     """
     try:
         return importlib.import_module(name)
     except Exception as error:
         raise BackendUnavailableError(
-            f"The namespace {shown(name)} cannot be imported ({in_a_line(error)}): give the dotted name of a "
-            "module that follows the Array API standard, and install the package that has it, or name its folder in "
-            "PYTHONPATH."
+            f"The namespace {shown(name)} cannot be imported ({in_a_line(error)}): give the dotted name of "
+            "a module that follows the Array API standard, and install its package or put its folder on PYTHONPATH."
         ) from error
 
 
 def namespace_version(namespace: Any) -> str | None:
-    """The version of the package that a namespace belongs to, where it tells."""
+    """The version of the package that a namespace belongs to, if it has one."""
     package = str(getattr(namespace, "__name__", "")).partition(".")[0]
     try:
         return importlib.metadata.version(package.replace("_", "-"))

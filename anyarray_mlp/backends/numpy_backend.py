@@ -16,7 +16,7 @@ from anyarray_mlp.typing import Host
 
 
 class NumpyBackend(Backend):
-    """NumPy, whose main namespace follows the Array API since 2.0."""
+    """NumPy, whose main namespace has followed the Array API since 2.0."""
 
     name = "numpy"
 
@@ -38,7 +38,7 @@ class NumpyBackend(Backend):
         return np.asarray(array)
 
     def compile(self, step: Step, steps: int | None = None) -> Run:
-        """The step recorded and replayed into buffers allocated once; a plain loop where that cannot be."""
+        """The step recorded and replayed into buffers allocated once, or a plain loop if it cannot be recorded."""
         plain = super().compile(step)
         if type(self.xp) is not PlainNamespace or (steps is not None and steps < FEW_STEPS):
             return plain
@@ -52,7 +52,7 @@ class NumpyBackend(Backend):
 
 
 def erf(z: Host) -> Any:
-    """SciPy's error function, loaded when a network first asks for it."""
+    """SciPy's error function, loaded when a network first needs it."""
     from scipy.special import erf
 
     return erf(z)
@@ -62,7 +62,7 @@ def erf(z: Host) -> Any:
 def matmul(a: Host, b: Host) -> Any:
     """`np.dot` of matrices: the same product with half the overhead.
 
-    NumPy's warnings are off: a BLAS may set the processor's floating-point flags while every number is
-    right (OpenBLAS and Accelerate do), and NumPy would warn of an invalid value that is not there.
+    NumPy's warnings are off: a BLAS may set the processor's floating-point flags although every number is right
+    (OpenBLAS and Accelerate do), and NumPy would warn of an invalid value that does not exist.
     """
     return np.dot(a, b) if a.ndim == b.ndim == 2 else np.matmul(a, b)

@@ -1,4 +1,4 @@
-"""A backend whose arithmetic gives the same bits everywhere, over the backend of any library."""
+"""A backend with the same bits everywhere, built on the backend of any library."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from anyarray_mlp.arithmetic.probe import probe
 from anyarray_mlp.arithmetic.reproducible import unwrap
 from anyarray_mlp.backends.base import Backend, Run, Step
 
-#: (backend, library, device, dtype, slices) that this process has found to keep the promises.
+#: (backend, library, device, dtype, slices) that have passed the probe in this process.
 PROBED: set[tuple[type[Backend], str, str, str, int]] = set()
 
 
 class ReproducibleBackend(Backend):
-    """`plain` with reproducible arithmetic; the arrays it hands out are that arithmetic's.
+    """`plain` with reproducible arithmetic; its arrays belong to that arithmetic.
 
-    Raises `BackendUnavailableError`, naming the property, where the library or the device would break that.
-    slices: 2, or 1 for matrix products that are faster and less accurate.
+    Raises `BackendUnavailableError`, which names the property, if the library or device would break it.
+    slices: 2, or 1 for faster and less accurate matrix products.
     """
 
     def __init__(self, plain: Backend, slices: int = 2) -> None:
@@ -43,7 +43,7 @@ class ReproducibleBackend(Backend):
         return f"<{self.name} backend, {self.device}, {self.dtype}, {self.arithmetic}>"
 
     def asarray(self, host: NDArray[Any], dtype: str | None = None) -> Any:
-        """A copy on the device, values too small to be kept everywhere set to zero."""
+        """A copy on the device; values too small for some libraries to keep become zero."""
         return self.xp.asarray(self.plain.asarray(host, dtype))
 
     def to_host(self, array: Any) -> NDArray[Any]:
@@ -51,19 +51,19 @@ class ReproducibleBackend(Backend):
         return self.plain.to_host(unwrap(array))
 
     def compile(self, step: Step, steps: int | None = None) -> Run:
-        """As the library compiles it."""
+        """As the plain backend compiles it."""
         return self.plain.compile(step, steps)
 
     def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """As the library compiles it."""
+        """As the plain backend compiles it."""
         return self.plain.jit(function)
 
     def on_device(self) -> AbstractContextManager[Any]:
-        """As the library chooses its device."""
+        """As the plain backend chooses its device."""
         return self.plain.on_device()
 
     def reduced_precision(self) -> tuple[str, ...]:
-        """As the library is set."""
+        """The plain backend's settings."""
         return self.plain.reduced_precision()
 
     def synchronize(self) -> None:

@@ -1,4 +1,4 @@
-"""Choosing a backend by name and device, and saying what is missing where that cannot be."""
+"""Choosing a backend by name and device, and reporting what is missing if it is not available."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from anyarray_mlp.errors import BackendUnavailableError, UsageError
 
 @dataclass(frozen=True)
 class Library:
-    """An array library: how to find it, how to get it and what it can do.
+    """An array library: how to find it, how to install it and what it can do.
 
     Attributes
     ----------
-    module, distributions : what is imported, and the packages that it may come from.
+    module, distributions : the module to import, and the packages that may provide it.
     backend_class : the backend over it, in this package.
     install : the command that installs it.
-    cpu, cuda : where it computes.
+    cpu, cuda : whether it computes there.
     writable : whether arrays can be written in place.
-    jit : whether whole functions are compiled, so that shapes and branches are fixed when they are traced.
+    jit : whether whole functions are compiled, so that tracing fixes shapes and branches.
     """
 
     module: str
@@ -45,8 +45,8 @@ class Library:
     jit: bool = False
 
 
-#: Every backend, in the order in which `--device cuda` tries those that have a GPU side. The table in
-#: `docs/backends.md` and what the tests skip follow from it.
+#: Every backend, in the order in which `--device cuda` tries those that support GPUs. The table in `docs/backends.md`
+#: and the tests to skip are derived from it.
 BACKENDS: dict[str, Library] = {
     "numpy": Library("numpy", "numpy_backend.NumpyBackend", ("numpy",), "pip install numpy"),
     "cupy": Library(
@@ -88,7 +88,7 @@ DTYPES = ("float32", "float64")
 
 @dataclass(frozen=True)
 class BackendStatus:
-    """Whether a library is at hand: version, devices, and for what is missing the reason with its cure."""
+    """Whether a library is available: version, devices, and for what is missing the reason and remedy."""
 
     name: str
     version: str | None
@@ -121,15 +121,15 @@ def select_backend(
     ----------
     name : "numpy", "cupy", "torch", "jax" or "array_api_strict"; None takes NumPy on the CPU and, on a GPU, the
         first of CuPy, PyTorch and JAX that works there.
-    device : "cpu", "cuda", "cuda:N", or "auto" for a GPU where one works and else the CPU.
+    device : "cpu", "cuda", "cuda:N", or "auto" for a GPU if one works, else the CPU.
     dtype : "float32" or "float64".
-    reproducible : True computes the same bits on every backend; "fast" does too, in less time, with about 21
-        bits of each row in float32 matrix products.
+    reproducible : True computes the same bits on every backend; "fast" does so too, in less time, but keeps only
+        about 21 bits of each row in float32 matrix products.
 
     Raises
     ------
-    UsageError : a name, device or dtype that does not exist, or a library that has no such device.
-    BackendUnavailableError : what is asked for is not installed or does not work here, with the cure.
+    UsageError : a name, device or dtype that does not exist, or a library that does not support the device.
+    BackendUnavailableError : the library or device is not installed or does not work here; says what to do.
     """
     if name is not None:
         name = find_name("backend", name, BACKENDS)
@@ -150,9 +150,9 @@ def select_backend(
 
 
 def check_choice(name: str | None, device: str) -> tuple[str, int | None]:
-    """Kind and index of a device; `UsageError` for a name or device that does not exist, or not together.
+    """Kind and index of a device; `UsageError` if the name, the device or the combination does not exist.
 
-    Nothing is imported: what exists may be absent here.
+    Nothing is imported: a valid choice may still be unavailable here.
     """
     kind, index = parse_device(device)
     if name is not None:
@@ -171,12 +171,12 @@ def check_choice(name: str | None, device: str) -> tuple[str, int | None]:
 
 
 def require_installed(name: str) -> None:
-    """Raise `BackendUnavailableError`, with the command that installs it, where a library is absent."""
+    """Raise `BackendUnavailableError`, with the command that installs it, if a library is missing."""
     library = BACKENDS[name]
     if importlib.util.find_spec(library.module) is None:
         recorded = [d for d in library.distributions if distribution_version(d)]
         if recorded:
-            # Two CuPy wheels share one folder: uninstalling either empties it and leaves the other's record.
+            # Two CuPy wheels share one folder: uninstalling either one empties it but leaves the record of the other.
             raise BackendUnavailableError(
                 f"{' and '.join(recorded)} is recorded as installed, but the module {library.module} is gone: "
                 f"pip uninstall -y {' '.join(recorded)}, then {library.install}."
@@ -187,7 +187,7 @@ def require_installed(name: str) -> None:
 
 
 def backend_statuses() -> list[BackendStatus]:
-    """What is at hand, for every backend."""
+    """What is available, for every backend."""
     return [_status(name) for name in BACKENDS]
 
 
@@ -212,7 +212,7 @@ def _version(library: Library) -> str | None:
 
 
 def distribution_version(distribution: str) -> str | None:
-    """The version of what is installed by this name, or None."""
+    """The version of the installed package of this name, or None."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -220,7 +220,7 @@ def distribution_version(distribution: str) -> str | None:
 
 
 def _resolve_auto(name: str | None) -> tuple[str | None, str]:
-    """A GPU where a library works on one, else the CPU."""
+    """A GPU if a library works on one, else the CPU."""
     if name is not None and not BACKENDS[name].cpu:
         return name, "cuda"
     if (name is not None and not BACKENDS[name].cuda) or cuda.driver().problem:
@@ -236,7 +236,7 @@ def _resolve_auto(name: str | None) -> tuple[str | None, str]:
 
 
 def _first_with_cuda() -> str:
-    """The first library that works on a GPU; where none does, what is wrong with the driver, or else with CuPy."""
+    """The first library that works on a GPU; if none does, raises what is wrong with the driver or else with CuPy."""
     problem = cuda.driver().problem
     if problem is not None:
         raise BackendUnavailableError(problem)
@@ -253,7 +253,7 @@ def _first_with_cuda() -> str:
 
 
 def with_cuda() -> list[str]:
-    """The backends that have a GPU side, in the order in which they are tried."""
+    """The backends that support GPUs, in the order in which they are tried."""
     return [name for name, library in BACKENDS.items() if library.cuda]
 
 

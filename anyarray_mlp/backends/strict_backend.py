@@ -1,4 +1,4 @@
-"""array-api-strict: the standard and nothing else, with devices that only pretend. For tests."""
+"""array-api-strict: the standard and nothing else, with simulated devices. For tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from anyarray_mlp.backends.base import Backend
 
 
 class StrictBackend(Backend):
-    """array-api-strict on "cpu" or on one of its pretended devices ("device1", "device2")."""
+    """array-api-strict on "cpu" or on one of its simulated devices ("device1", "device2")."""
 
     name = "array_api_strict"
 
@@ -27,7 +27,7 @@ class StrictBackend(Backend):
         return self.xp.asarray(np.array(host, dtype=self.host_dtype(host, dtype), order="C"))
 
     def to_host(self, array: Any) -> NDArray[Any]:
-        """A NumPy copy, by way of the library's CPU device."""
+        """A NumPy copy, through the library's CPU device."""
         import array_api_strict as xp
 
         return np.array(array.to_device(xp.Device("CPU_DEVICE")))

@@ -36,7 +36,7 @@ class TorchBackend(Backend):
         )
 
     def share(self, host: NDArray[Any], dtype: str | None = None) -> Any:
-        """On the CPU a tensor over the array's memory, unless it has to be converted."""
+        """On the CPU, a tensor over the array's memory, unless it has to be converted."""
         if self.torch_device.type != "cpu" or not self.fits(host, dtype):
             return self.asarray(host, dtype)
         import torch
@@ -67,7 +67,7 @@ class TorchBackend(Backend):
             if self.torch_device.type == "cuda"
             else torch.backends.mkldnn.matmul
         )
-        # PyTorch 2.9 replaced the older switches, and complains when both are read.
+        # PyTorch 2.9 replaced the older switches, and warns if both are read.
         setting = getattr(matmul, "fp32_precision", None)
         if setting is None:
             setting = torch.get_float32_matmul_precision()
@@ -79,15 +79,15 @@ class TorchBackend(Backend):
         mode = os.environ.get("ONEDNN_DEFAULT_FPMATH_MODE", "STRICT").upper()
         if self.torch_device.type == "cpu" and mode not in ("", "STRICT"):
             found += (
-                f"ONEDNN_DEFAULT_FPMATH_MODE={mode} lets oneDNN compute float32 more coarsely; unset it.",
+                f"ONEDNN_DEFAULT_FPMATH_MODE={mode} lets oneDNN compute float32 with less precision; unset it.",
             )
         return found
 
     def compile(self, step: Step, steps: int | None = None) -> Run:
-        """The step recorded and replayed into buffers allocated once; a plain loop where that cannot be.
+        """The step recorded and replayed into buffers allocated once, or a plain loop if it cannot be recorded.
 
-        A few steps too: the plain loop may round the last bit otherwise, and a run in parts should give the bits of
-        the whole.
+        This also holds for a few steps: the plain loop may round the last bit differently, and a run in parts should
+        give the same bits as the run in one go.
         """
         plain = super().compile(step)
         if type(self.xp) is not PlainNamespace or self.torch_device.type not in ("cpu", "cuda"):
@@ -113,7 +113,7 @@ class TorchBackend(Backend):
 
 
 class Writable:
-    """Presents a read-only array to NumPy as a writable one: PyTorch knows no other and warns. Not to be written to."""
+    """Presents a read-only array as writable, because PyTorch warns of read-only ones. It must not be written to."""
 
     def __init__(self, host: NDArray[Any]) -> None:
         self.host = host

@@ -1,1 +1,1 @@
-"""What users and files may hand in: names, values, options and records, and how a refusal shows them."""
+"""Checks of what users and files pass in (names, values, options, records), and how error messages show it."""

@@ -18,7 +18,7 @@ NEAR, NEAR_OURS = 0.6, 0.7
 
 
 def shown(value: object) -> str:
-    """`value` as Python would write it, on one line and cut to 60 characters; of an array, its dtype and shape."""
+    """`value` as Python would write it, on one line, cut to 60 characters; for an array, its shape and dtype."""
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple) and hasattr(value, "dtype"):
         if shape:
@@ -54,12 +54,12 @@ def memory(size: float) -> str:
 
 
 def shown_path(path: str | os.PathLike[str]) -> str:
-    """A path as text that every encoding and JSON can keep: bytes that are no UTF-8 are written \\xff."""
+    """A path as text that every encoding and JSON can keep: bytes that are not UTF-8 are written \\xff."""
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def from_here(path: Path) -> str:
-    """A path as short as it can be from the working directory, and not to be taken for a flag."""
+    """The shortest form of a path from the working directory, and one that cannot be mistaken for a flag."""
     with suppress(ValueError):
         path = path.relative_to(Path.cwd())
         return f"./{shown_path(path)}" if str(path).startswith("-") else shown_path(path)
@@ -93,7 +93,7 @@ def plain(name: str) -> str:
 
 
 def paired(missing: Sequence[str], spare: Sequence[str]) -> dict[str, str]:
-    """Which of the `spare` names each `missing` one may go by now: the most alike first, each at most once."""
+    """For each `missing` name, the `spare` name it may have been renamed to: best matches first, each used once."""
     pairs = sorted(
         ((name_likeness(one, other), one, other) for one in missing for other in spare),
         reverse=True,
@@ -106,7 +106,7 @@ def paired(missing: Sequence[str], spare: Sequence[str]) -> dict[str, str]:
 
 
 def name_likeness(one: str, other: str) -> float:
-    """How alike two columns' names are, from 0 to 1: an abbreviation ("lat", "qty") is nearly the whole name."""
+    """How similar two column names are, from 0 to 1; an abbreviation ("lat", "qty") is close to 1."""
     short, long = sorted((letters(one), letters(other)), key=len)
     if not short:
         return 0.0
@@ -119,11 +119,11 @@ def name_likeness(one: str, other: str) -> float:
 
 
 def letters(name: str) -> str:
-    """A name without capitals and without what stands between its words."""
+    """A name in lower case, without the separators between its words."""
     return "".join(character for character in name.casefold() if character.isalnum())
 
 
 def is_spread_over(short: str, long: str) -> bool:
-    """Whether the letters of `short` come in `long` in the same order."""
+    """Whether the letters of `short` occur in `long` in the same order."""
     rest = iter(long)
     return all(letter in rest for letter in short)

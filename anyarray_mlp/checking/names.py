@@ -1,8 +1,8 @@
 """What activations, losses, solvers and the like are called: here, and in Keras, PyTorch, JAX and scikit-learn.
 
-A name is found whatever its capitals and separators ("ReLU", "leaky-relu", "nn.LeakyReLU()"), and by what other
-libraries call the same thing; what is stored is the canonical name. What is only alike is never taken for it: an error
-names it.
+A name is found regardless of case and separators ("ReLU", "leaky-relu", "nn.LeakyReLU()"), and under the names that
+other libraries use for the same thing; the canonical name is what is stored. Something that is only similar is never
+substituted: the error suggests it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from anyarray_mlp.checking.messages import letters, nearest_spelling, shown
 from anyarray_mlp.errors import UsageError
 
-#: By kind: the canonical name, and what else the same thing is called.
+#: By kind: the canonical name, and other names of the same thing.
 ALIASES: dict[str, dict[str, str]] = {
     "activation": {
         "identity": "linear none no purelin",
@@ -94,7 +94,7 @@ ALIASES: dict[str, dict[str, str]] = {
     "unknown_categories": {"refuse": "error raise", "gap": "ignore nan missing"},
 }
 
-#: By kind: what there is instead of things that are not there.
+#: By kind: the nearest alternative to things that this package does not have.
 INSTEAD: dict[str, dict[str, str]] = {
     "activation": {
         "elu": "selu celu",
@@ -141,7 +141,7 @@ INSTEAD: dict[str, dict[str, str]] = {
 
 
 def canonical(kind: str, value: Any, known: Iterable[str]) -> Any:
-    """The name among `known` that `value` stands for; `value` itself where there is none, or it is no text."""
+    """The name among `known` that `value` stands for; `value` itself if there is none or it is not a string."""
     names = list(known)
     if not isinstance(value, str) or value in names:
         return value
@@ -155,7 +155,7 @@ def canonical(kind: str, value: Any, known: Iterable[str]) -> Any:
 
 
 def find_name(parameter: str, value: Any, known: Iterable[str], kind: str | None = None) -> str:
-    """As `canonical`, of a kind that is called like the parameter; `UsageError` where nothing has that name."""
+    """As `canonical`; the kind defaults to the parameter's name. Raises `UsageError` if nothing has that name."""
     names = list(known)
     found = canonical(kind or parameter, value, names)
     if not isinstance(found, str) or found not in names:
@@ -167,7 +167,7 @@ def find_name(parameter: str, value: Any, known: Iterable[str], kind: str | None
 
 
 def meant(kind: str, value: Any, known: Iterable[str]) -> str:
-    """ " (did you mean 'x'?)" or "; the nearest is 'x'" for a name that `known` lacks, or nothing."""
+    """ " (did you mean 'x'?)" or "; the nearest is 'x'" for a name that is not in `known`, or ""."""
     names = list(known)
     if not isinstance(value, str):
         return ""
@@ -181,22 +181,22 @@ def meant(kind: str, value: Any, known: Iterable[str]) -> str:
 
 
 def folded(name: str) -> str:
-    """A name without capitals, separators, the module that it lies in, and the () of a call."""
+    """A name in lower case, without separators, module prefix and the () of a call."""
     return letters(name.rpartition(".")[2])
 
 
 @cache
 def other_names(kind: str) -> dict[str, str]:
-    """The canonical name of every other one of a kind."""
+    """{other name: canonical name} of a kind."""
     return by_spelling(ALIASES.get(kind, {}))
 
 
 @cache
 def alike(kind: str) -> dict[str, str]:
-    """What comes nearest to each thing of a kind that is not there."""
+    """{missing thing: nearest alternative} of a kind."""
     return by_spelling(INSTEAD.get(kind, {}))
 
 
 def by_spelling(table: dict[str, str]) -> dict[str, str]:
-    """{canonical: "one other"} the other way round."""
+    """Inverts {canonical: "one other"}: {one: canonical, other: canonical}."""
     return {letters(other): name for name, others in table.items() for other in others.split()}

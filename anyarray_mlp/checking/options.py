@@ -1,4 +1,4 @@
-"""Options by name: what a function does not take is refused in its name, with what was likely meant."""
+"""Options by name: an error for what a function does not take, with a suggestion of what was meant."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from anyarray_mlp.errors import UsageError
 
 Called = TypeVar("Called", bound=Callable[..., Any])
 
-#: Words for one thing, this package's and those of other libraries: of each group, whichever the function takes is
-#: what was meant by any other. Where a word is in several, the first that the function takes something of counts.
+#: Groups of words for one thing, from this package and from other libraries: the one that the function takes is what
+#: any other in the group means. If a word is in several groups, the first group with an option of the function counts.
 SYNONYMS: tuple[frozenset[str], ...] = tuple(
     frozenset(words.split())
     for words in (
         "epochs max_iter n_epochs num_epochs nb_epoch nb_epochs max_epochs num_train_epochs epoch n_iter num_iter "
-        "max_iterations "
-        "iterations num_iterations niter maxiter n_estimators num_boost_round num_rounds nrounds cyc_len",
+        "max_iterations iterations num_iterations niter maxiter n_estimators "
+        "num_boost_round num_rounds nrounds cyc_len",
         "batch_size batchsize bs batch minibatch_size mini_batch_size train_batch_size per_device_train_batch_size",
         "every step_size decay_steps period",
         "learning_rate_init lr eta rate base_lr initial_lr lr0 max_lr lr_max step_size learn_rate",
@@ -80,8 +80,8 @@ SYNONYMS: tuple[frozenset[str], ...] = tuple(
     )
 )
 
-#: What to do where a function takes no such option: the words; a function or an option, of those that the advice is
-#: for (none: of all); the advice.
+#: Advice for options that a function does not take: the words; the functions it applies to, each given by its name or
+#: by an option it takes (none: all functions); the advice.
 ADVICE: tuple[tuple[str, str, str], ...] = (
     (
         "verbose",
@@ -121,30 +121,30 @@ ADVICE: tuple[tuple[str, str, str], ...] = (
     (
         "warm_start resume ckpt_path initial_epoch start_epoch",
         "initial",
-        "to go on, pass initial=epoch.snapshot()",
+        "to resume, pass initial=epoch.snapshot()",
     ),
     (
         "steps_per_epoch max_steps validation_steps validation_freq validation_batch_size val_check_interval "
         "check_val_every_n_epoch num_sanity_val_steps",
         "validation",
-        "leave it out: an epoch passes over all rows, and then the validation set is measured",
+        "leave it out: each epoch covers all rows and is followed by one validation pass",
     ),
     ("validation", "validation_fraction", "pass X_val and y_val to fit"),
     (
         "learning_rate_init learning_rate epochs batch_size alpha optimizer seed early_stopping callbacks initializer "
         "loss activation dropout verbose class_weight hidden_layer_sizes clip_norm shuffle",
         "X",
-        "parameters of training go to the constructor",
+        "training parameters go to the constructor",
     ),
     ("validation", "X", "pass X_val and y_val"),
     ("learning_rate_init", "train", "give a schedule: schedule=lambda step: 0.001"),
     (
         "callbacks early_stopping verbose",
         "train",
-        "train gives each epoch to your own loop; fit takes it",
+        "train yields each epoch to your own loop; fit takes this option",
     ),
-    ("restore_best_weights", "EarlyStopping", "the best parameters are kept always"),
-    ("mode", "EarlyStopping", "whether more is better, each metric knows"),
+    ("restore_best_weights", "EarlyStopping", "the best parameters are always kept"),
+    ("mode", "EarlyStopping", "each metric knows whether higher is better"),
     (
         "learning_rate_init learning_rate epochs batch_size alpha optimizer seed validation early_stopping callbacks "
         "clip_norm initializer metrics shuffle sample_weight",
@@ -154,15 +154,15 @@ ADVICE: tuple[tuple[str, str, str], ...] = (
     (
         "learning_rate_init learning_rate",
         "sgd momentum nesterov adam adamw rmsprop",
-        "the rate is given where training begins: learning_rate_init of fit, schedule of train",
+        "set the learning rate in the training call: learning_rate_init of fit, schedule of train",
     ),
     (
         "alpha",
         "sgd momentum nesterov adam rmsprop",
-        "the L2 penalty is alpha of fit and train, decoupled weight decay is adamw's",
+        "for an L2 penalty use alpha of fit and train, for decoupled weight decay use adamw",
     ),
-    ("l1 l1_ratio reg_alpha lambda_l1", "alpha", "there is no L1 penalty; alpha is the L2 one"),
-    ("sizes", "hidden_layer_sizes", "inputs and outputs are counted in X and y"),
+    ("l1 l1_ratio reg_alpha lambda_l1", "alpha", "there is no L1 penalty; alpha is the L2 penalty"),
+    ("sizes", "hidden_layer_sizes", "the numbers of inputs and outputs come from X and y"),
     ("steps", "epochs", "give a schedule: learning_rate=schedules.WarmUp(schedule, steps)"),
     ("betas", "beta_1", "give beta_1 and beta_2"),
     ("nesterovs_momentum", "sgd momentum", "use nesterov(momentum)"),
@@ -170,19 +170,19 @@ ADVICE: tuple[tuple[str, str, str], ...] = (
     (
         "n_jobs workers num_workers nthread num_threads thread_count use_multiprocessing",
         "",
-        "threads are the array library's own",
+        "the array library manages its own threads",
     ),
 )
 
 
 class UnknownOptionError(UsageError, TypeError):
-    """An option or argument that a function does not take: as Python has it, a TypeError too."""
+    """An option or argument that a function does not take; also a TypeError, as Python raises."""
 
 
 def with_known_options(called: Called) -> Called:
-    """A function or class whose calls are refused in its name where they do not fit its signature.
+    """A function or class that raises an error in its own name if a call does not fit its signature.
 
-    What goes through `**options` is the function's to check, with `refuse_unknown`.
+    The function itself checks what goes through `**options`, with `refuse_unknown`.
     """
     if isinstance(called, type):
         called.__init__ = _checked(called.__init__, called.__name__)  # type: ignore[misc]
@@ -206,7 +206,7 @@ def _checked(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        given = {*places[: len(args)], *kwargs}  # as `bind` sees it, in a tenth of the time
+        given = {*places[: len(args)], *kwargs}  # as `bind` would, ten times as fast
         if (
             len(given) == len(args) + len(kwargs)
             and required <= given
@@ -216,7 +216,7 @@ def _checked(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         try:
             signature.bind(*args, **kwargs)
         except TypeError as error:
-            # Of an open-ended function, what goes by place may still come by another's name: fit(mlp, X=..., y=...).
+            # Users may name the positional parameters of an open-ended function: fit(mlp, X=..., y=...).
             refuse_unknown(
                 name, kwargs, by_place if open_ended else [*by_place, *by_name], open_ended
             )
@@ -229,9 +229,9 @@ def _checked(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 def refuse_unknown(
     function: str, given: Iterable[str], known: Collection[str], open_ended: bool = False
 ) -> None:
-    """Raise `UnknownOptionError`, in a function's name, for the options given that are not known.
+    """Raise `UnknownOptionError`, in a function's name, for given options that are not known.
 
-    An open-ended function may know more: of its options only those are refused that say another known one.
+    An open-ended function may take further options: only synonyms of a known one are refused.
     """
     unknown = [name for name in given if name not in known]
     hints = [meant_by(function, name, known) for name in unknown]
@@ -248,7 +248,7 @@ def refuse_unknown(
 
 
 def meant_by(function: str, name: str, known: Collection[str]) -> str:
-    """What was likely meant by an option that a function lacks: a question, an advice, or nothing."""
+    """What was likely meant by an option that a function lacks: a question, advice, or ""."""
     last = name.rpartition("__")[2]  # as in optimizer__weight_decay
     groups = [group for group in SYNONYMS if last in group or last.lower() in group]
     for group in groups:
@@ -266,12 +266,12 @@ def meant_by(function: str, name: str, known: Collection[str]) -> str:
 
 
 def is_question(hint: str) -> bool:
-    """Whether a hint names one of the function's own options."""
+    """Whether a hint suggests one of the function's own options."""
     return hint.startswith("did you mean")
 
 
 def options_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """The options that a function takes by name alone, each with its default (`inspect.Parameter.empty`: none)."""
+    """The keyword-only options of a function, each with its default (`inspect.Parameter.empty`: none)."""
     return {
         name: parameter.default
         for name, parameter in inspect.signature(function).parameters.items()

@@ -1,8 +1,8 @@
-"""What a value from a file must be: its type, range and default in a table, checked in one place.
+"""Checks of values from a file: type, range and which keys a table must have, in one place.
 
-A `Check` takes a value and the place it stands in, such as "preprocessing.columns[2].scale", and raises `RecordError`
-for any other value than it allows. Values are JSON's, nothing is converted, and nothing is allocated by what a value
-says. So the text and numbers of a file that somebody else wrote reach no code before they are known to fit.
+A `Check` takes a value and its place, such as "preprocessing.columns[2].scale", and raises `RecordError` if the value
+is not allowed there. Values are JSON's, nothing is converted, and no value decides how much is allocated. So the text
+and numbers of a file from somebody else are validated before any other code sees them.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 class RecordError(ValueError):
-    """A value that cannot be where it stands: the place, the value and what is allowed there."""
+    """A value that is not allowed in its place: names the place, the value and what is allowed there."""
 
 
 def below(place: str, key: str) -> str:
-    """The place of a key of a table, which may be any text."""
+    """The place of a table's key, which may be any text."""
     plain = re.fullmatch(r"[A-Za-z0-9_.-]{1,60}", key, re.ASCII)
     return f"{place}.{key}" if plain else f"{place}[{reprlib.repr(key)}]"
 
@@ -47,7 +47,7 @@ def model_file(
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """What is allowed in words, the test of a value, and the checks of what it holds."""
+    """What is allowed in words, the test of a value, and the checks of its items."""
 
     allowed: str
     holds: Callable[[Any], bool]
@@ -70,12 +70,12 @@ class Check:
 
 
 def is_finite(value: Any) -> bool:
-    """Whether a value is a number, no boolean, within the range of a float."""
+    """Whether a value is a number within the range of a float, and not a boolean."""
     return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def integer(low: int = 0, high: int = LARGEST) -> Check:
-    """An integer from `low` to `high`; True is none."""
+    """An integer from `low` to `high`; booleans are not integers."""
     return Check(
         f"an integer from {low} to {high}",
         lambda value: type(value) is int and low <= value <= high,
@@ -83,7 +83,7 @@ def integer(low: int = 0, high: int = LARGEST) -> Check:
 
 
 def number(low: float = -math.inf, high: float = math.inf, ends: str = "[]") -> Check:
-    """A finite number from `low` to `high`; `ends` says which of the two belong to it."""
+    """A finite number from `low` to `high`; `ends` says which of the two are included, as in "(]"."""
 
     def holds(value: Any) -> bool:
         if not is_finite(value):
@@ -106,11 +106,11 @@ def one_of(names: Iterable[str]) -> Check:
     )
 
 
-#: Text that can be written as UTF-8: half of a surrogate pair cannot.
+#: Text that can be written as UTF-8, so without lone surrogates.
 TEXT = Check("Unicode text", lambda value: isinstance(value, str) and not SURROGATES.search(value))
 TRUTH = Check("true or false", lambda value: isinstance(value, bool))
 NULL = Check("null", lambda value: value is None)
-#: Unlike `number`, no integer: beside `integer` it would let in those that are out of bounds.
+#: Unlike `number`, it excludes integers: combined with `integer` it would admit those out of bounds.
 FRACTION = Check(
     "a finite number with a point", lambda value: type(value) is float and math.isfinite(value)
 )
@@ -137,7 +137,7 @@ def list_of(item: Check, least: int = 0, most: int | None = None) -> Check:
 
 
 def table(required: Mapping[str, Check], optional: Mapping[str, Check] | None = None) -> Check:
-    """A table with these keys, those of `optional` where they are there; other keys are passed over."""
+    """A table with the `required` keys; `optional` ones are checked if present, other keys are ignored."""
 
     def inside(value: Any, place: str) -> None:
         for name, check in required.items():
@@ -152,12 +152,12 @@ def table(required: Mapping[str, Check], optional: Mapping[str, Check] | None = 
 
 
 def typed(hint: Any, value: Any, place: str) -> Any:
-    """The value that a type hint describes, of JSON's.
+    """A JSON value as the type that a hint describes.
 
     hint: a dataclass, int, float, str, bool, None, Any, a union, tuple[X, ...], tuple[X, Y] or dict[str, X]. Tuples
-        come of lists, and floats that are not finite of the texts "nan", "inf" and "-inf".
+        come from lists, and floats that are not finite from the texts "nan", "inf" and "-inf".
 
-    Raises `RecordError` for what does not fit.
+    Raises `RecordError` if the value does not fit.
     """
     if hint is Any:
         return value
@@ -196,7 +196,7 @@ SCALARS: dict[Any, Check] = {
 
 
 def dataclass_of(kind: Any, value: Any, place: str) -> Any:
-    """An instance of a dataclass, of a table with a key for each field that has no default."""
+    """A dataclass instance from a table that has a key for each field without a default."""
     ANY_TABLE(value, place)
     hints = get_type_hints(kind)
     given = {}

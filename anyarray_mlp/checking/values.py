@@ -1,6 +1,6 @@
-"""Values that a user hands in: how they are shown in a message, and the checks that every entrance shares.
+"""Values that a user passes in: the checks that every entry point shares.
 
-A refusal names the parameter, what it must be and what it is: "epochs must be a whole number of at least 0, got 'a'."
+An error names the parameter, what it must be and what it is: "epochs must be a whole number of at least 0, got 'a'."
 """
 
 from __future__ import annotations
@@ -17,40 +17,40 @@ from numpy.typing import NDArray
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import DataError, UsageError
 
-#: Bytes beyond which Linux takes no path, and no name in one.
+#: The most bytes that Linux takes in a path, and in a single name of it.
 LONGEST_PATH, LONGEST_NAME = 4096, 255
 
 
 def refuse(name: str, allowed: str, value: object) -> None:
-    """Raise the `UsageError` of a parameter that must be something else."""
+    """Raise `UsageError` for a parameter that has a value other than those allowed."""
     raise UsageError(f"{name} must be {allowed}, got {shown(value)}.")
 
 
 def is_whole(value: Any) -> bool:
-    """Whether a value is an integer, of Python or NumPy, and no boolean."""
+    """Whether a value is an integer, of Python or NumPy, and not a boolean."""
     return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
 
 
 def is_real(value: Any) -> bool:
-    """Whether a value is a real number, not NaN and no boolean."""
+    """Whether a value is a real number, not NaN and not a boolean."""
     if not isinstance(value, Real) or isinstance(value, bool):
         return False
     try:
         return not math.isnan(float(value))
-    except OverflowError:  # of an integer
+    except OverflowError:  # an integer too large for a float
         return False
 
 
 def is_true(answer: Any) -> bool:
-    """Whether an answer is True: of Python, or the one that NumPy's comparisons give.
+    """Whether an answer is True: Python's, or NumPy's from a comparison.
 
-    Nothing else that counts as true says yes: a callback may well return what `file.write` does.
+    Other truthy values do not count: a callback may well return the number that `file.write` returns.
     """
     return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
 
 def check_whole(name: str, value: Any, least: int, most: int | None = None) -> int:
-    """The integer; `UsageError` where it is none, or not from `least` to `most`."""
+    """The value as an int; `UsageError` if it is not an integer from `least` to `most`."""
     if not is_whole(value) or value < least or (most is not None and value > most):
         span = f"of at least {least}" if most is None else f"from {least} to {most}"
         refuse(name, f"a whole number {span}", value)
@@ -58,7 +58,7 @@ def check_whole(name: str, value: Any, least: int, most: int | None = None) -> i
 
 
 def check_real(name: str, value: Any, allowed: str, holds: Callable[[Any], bool]) -> float:
-    """The number as it came; `UsageError` where it is none, is NaN, or does not hold."""
+    """The number unchanged; `UsageError` if it is not a number, is NaN, or `holds` is false for it."""
     if not is_real(value) or not holds(value):
         refuse(name, allowed, value)
     number: float = value
@@ -83,21 +83,21 @@ def check_boolean(name: str, value: Any) -> bool:
 
 
 def check_callable(name: str, value: Any, what: str = "a function") -> None:
-    """Something that can be called, and no class in place of an object of it."""
+    """A callable that is not a class; `UsageError` otherwise."""
     if not callable(value) or isinstance(value, type):
         refuse(name, what, value)
 
 
 def check_instance(name: str, value: Any, kind: type, what: str) -> None:
-    """An object of a class, which `what` tells how to make."""
+    """An instance of `kind`; `UsageError` otherwise. `what` says what is allowed and how to get one."""
     if not isinstance(value, kind):
         refuse(name, what, value)
 
 
 def items(name: str, value: Any, what: str) -> tuple[Any, ...]:
-    """The items of a list, tuple, range, column or vector; `UsageError` for a text, a mapping, or what has none.
+    """The items of a list, tuple, range, column or vector; `UsageError` for text, mappings and scalars.
 
-    `what` says what it must be.
+    `what` says what the value must be.
     """
     if isinstance(value, (str, bytes, dict, set)) or not isinstance(value, Iterable):
         refuse(name, what, value)
@@ -107,7 +107,7 @@ def items(name: str, value: Any, what: str) -> tuple[Any, ...]:
 
 
 def check_path(name: str, value: Any) -> None:
-    """A path: a text, or what `os.fspath` takes, and none that no system has."""
+    """A path that can exist: a string or an `os.PathLike`; `UsageError` otherwise."""
     path = os.fsencode(value) if isinstance(value, (str, os.PathLike)) else b""
     longest = max(map(len, path.split(os.fsencode(os.sep))))
     if not path or b"\0" in path or len(path) > LONGEST_PATH or longest > LONGEST_NAME:
@@ -115,9 +115,9 @@ def check_path(name: str, value: Any) -> None:
 
 
 def checked_weight(sample_weight: Any, n: int) -> Any:
-    """The sample weights as floats; `DataError` where they are not one finite number for each of n samples.
+    """The sample weights as floats; `DataError` if they are not one finite number for each of n samples.
 
-    Arrays that are not NumPy's are not looked into: their device would have to be waited for.
+    The values of arrays other than NumPy's are not checked: that would wait for their device.
     """
     if sample_weight is None:
         return None
@@ -139,7 +139,7 @@ def checked_weight(sample_weight: Any, n: int) -> Any:
 
 
 def as_array(name: str, value: Any) -> NDArray[Any]:
-    """A NumPy array of lists and the like; `DataError` where their lengths differ."""
+    """A NumPy array of lists and the like; `DataError` if their lengths differ."""
     try:
         return np.asarray(value)
     except ValueError:

@@ -1,8 +1,8 @@
-"""Data: reading it, encoding it, splitting it, and ordering it for each epoch.
+"""Data: reading, encoding, splitting, and shuffling for each epoch.
 
 `load` reads a `Dataset`; `Preprocessor` and `TargetEncoder` turn it into numbers and back;
 `split_indices`, `Shuffler` and `class_weights` decide which examples count, when and how much.
-Neither pandas nor scikit-learn is loaded before a table or a shipped set is asked for.
+pandas and scikit-learn are loaded only when a table or a scikit-learn set is read.
 """
 
 from __future__ import annotations

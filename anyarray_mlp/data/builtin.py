@@ -1,6 +1,6 @@
-"""The built-in sets: five that scikit-learn ships, four that are drawn, each from a stream of its own.
+"""The built-in sets: five from scikit-learn and four that are generated, each from its own random stream.
 
-The drawn ones are rounded to six decimals, so that no library's sine shows in their bits.
+Generated sets are rounded to six decimals, so that their bits do not depend on a library's sine.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def drawn(name: str, features: Host, target: Host, task: Task) -> Dataset:
 
 
 def xor() -> Dataset:
-    """400 points around the corners of a square; the class is 1 where the two signs differ."""
+    """400 points around the corners of a square; the class is 1 if the two signs differ."""
     generator = bit_generator("xor", SEED)
     corners = np.array([(-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0)])
     corner = permutation(generator, 400) % 4
@@ -58,7 +58,7 @@ def xor() -> Dataset:
 
 
 def moons() -> Dataset:
-    """1000 points on two interleaved half circles, with noise of deviation 0.1."""
+    """1000 points on two interleaved half circles, with noise of standard deviation 0.1."""
     generator = bit_generator("moons", SEED)
     label = permutation(generator, 1000) % 2
     angle = np.pi * uniform(generator, 1000)
@@ -69,7 +69,7 @@ def moons() -> Dataset:
 
 
 def spirals() -> Dataset:
-    """1000 points on two spirals of one turn and a half each, with noise of deviation 0.03."""
+    """1000 points on two spirals of one and a half turns each, with noise of standard deviation 0.03."""
     generator = bit_generator("spirals", SEED)
     label = permutation(generator, 1000) % 2
     radius = 0.1 + 0.9 * np.sqrt(uniform(generator, 1000))

@@ -1,4 +1,4 @@
-"""Cut a table into features and target."""
+"""Split a table into features and target."""
 
 from __future__ import annotations
 
@@ -32,10 +32,9 @@ def load_table(
     header: bool | None = None,
     schema: Schema | None = None,
 ) -> Dataset:
-    """The set in a text table; the target is that of `schema`, or else its last column, unless named.
+    """The set in a text table. Unless `target` names it, the target is that of `schema`, or else the last column.
 
-    Raises `DataError` for an unknown column, a missing target, or a target that does not fit
-    `task`.
+    Raises `DataError` for an unknown column, a missing target, or a target that does not fit `task`.
     """
     wanted = [target] if isinstance(target, (str, int)) else list(target or ())
 
@@ -79,13 +78,13 @@ def cut(
     schema: Schema | None,
     path: Path,
 ) -> tuple[list[str], list[str]]:
-    """The names of the features and of the targets; places count in the file, whatever is dropped."""
+    """The names of the features and of the targets; column numbers refer to the file, before anything is dropped."""
     dropped = [find_column(columns, column, path) for column in drop]
     targets = list(dict.fromkeys(find_column(columns, column, path) for column in wanted))
     both = [name for name in targets if name in dropped]
     if both:
         raise DataError(
-            f"{path}: column {shown(both[0])} is to be the target and to be dropped; leave one out"
+            f"{path}: column {shown(both[0])} is both the target and to be dropped; leave one out"
         )
     kept = [name for name in columns if name not in dropped]
     if not targets and kept:
@@ -105,55 +104,50 @@ def default_targets(columns: list[str], schema: Schema | None, path: Path) -> li
         return known
     if schema is not None and known and columns[-1] in schema.preprocessor.names:
         raise DataError(
-            f"{path}: no column {listed(known)}, which the model predicts; give the labelled rows, or name the "
-            "target's column"
+            f"{path}: no column {listed(known)}, which the model predicts; "
+            "give labelled rows, or name the target's column"
         )
     return columns[-1:]
 
 
 def find_column(names: list[str], column: Column, path: Path) -> str:
-    """The name of a column given by name, or by its place from 0 (negative: from the end)."""
+    """The name of a column given by name or by number, from 0 (negative: from the end)."""
     if column in names:
         return str(column)
     try:
         return str(names[place(column)])
     except IndexError:
         raise DataError(
-            f"{path}: no column {shown(place(column))}; there are {len(names)}, counted from 0 to "
-            f"{len(names) - 1}"
+            f"{path}: no column {shown(place(column))}; there are {len(names)}, counted from 0 to {len(names) - 1}"
         ) from None
     except (TypeError, ValueError):
         raise DataError(
-            f"{path}: no column {shown(column)}{suggestion(column, names)}; the columns are "
-            f"{listed(names)}"
+            f"{path}: no column {shown(column)}{suggestion(column, names)}; the columns are {listed(names)}"
         ) from None
 
 
 def place(column: Column) -> int:
-    """A place in plain digits; `ValueError` for any other text, 1_0 and 01 among them."""
+    """A column number in plain digits; `ValueError` for any other text, such as 1_0 or 01."""
     if isinstance(column, str) and not re.fullmatch(r"-?(0|[1-9][0-9]*)", column):
         raise ValueError(column)
     return int(column)
 
 
 def target_values(table: pandas.DataFrame, names: list[str], task: Task | None, path: Path) -> Host:
-    """The target columns as one tidy array; raises `DataError` for a gap or an unfit text."""
+    """The target columns as one tidy array; raises `DataError` for a missing value or for text as numbers."""
     for name in names:
         missing = table[name].isna().to_numpy()
         if missing.any():
             raise DataError(
-                f"{path}: line {table.index[missing][0]}, column {shown(name)}: the target is "
-                "missing"
-                f"{f' (and on {missing.sum() - 1} more lines)' if missing.sum() > 1 else ''}; "
-                "delete such lines, or name another target"
+                f"{path}: line {table.index[missing][0]}, column {shown(name)}: "
+                f"the target is missing{f' (and on {missing.sum() - 1} more lines)' if missing.sum() > 1 else ''}; "
+                "delete these lines, or name another target"
             )
         column = table[name].to_numpy()
         if task in ("regression", "multilabel") and column.dtype.kind not in "biuf":
             raise DataError(
-                f"{path}: line {table.index[0]}, column {shown(name)}: {shown(column[0])} is not "
-                "a number; "
-                f"a {task} target needs numbers, so name another column or use task "
-                "'classification'"
+                f"{path}: line {table.index[0]}, column {shown(name)}: {shown(column[0])} is not a number; "
+                f"a {task} target needs numbers, so name another column or use task 'classification'"
             )
     values = table[names].to_numpy()
     return tidy_target(np.ascontiguousarray(values), f"{path}: the target {listed(names)}")

@@ -1,4 +1,4 @@
-"""`Dataset`: features and target as they were read, before any encoding."""
+"""`Dataset`: features and target as read, before any encoding."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Dataset:
     features: a pandas DataFrame (a table; its index counts the file's lines), or an array (n, i).
         Images are uint8, one row each, with `image_shape` their height and width.
     target: array (n,) of texts, integers or floats, or (n, k) for several outputs or labels.
-    test: the set's own test examples, where it comes with some.
+    test: the set's own test examples, if it has some.
     """
 
     name: str
@@ -42,15 +42,14 @@ class Dataset:
             raise UsageError(f"task is {self.task!r}; it must be one of {listed(TASKS)}")
         if self.features.ndim != 2:
             raise DataError(
-                f"{self.name}: the features have shape {self.features.shape}; "
-                "give one row for each example, (n, i)"
+                f"{self.name}: the features have shape {self.features.shape}; give one row for each example, (n, i)"
             )
         n, width = self.features.shape
         if n == 0:
-            raise DataError(f"{self.name}: holds no example; give at least one row")
+            raise DataError(f"{self.name}: holds no examples; give at least one row")
         if width == 0:
             raise DataError(
-                f"{self.name}: holds no feature; give at least one column beside the target"
+                f"{self.name}: holds no features; give at least one column besides the target"
             )
         if self.target.ndim not in (1, 2) or len(self.target) != n:
             raise DataError(
@@ -59,19 +58,18 @@ class Dataset:
             )
         if self.task == "multilabel" and self.target.ndim != 2:
             raise DataError(
-                f"{self.name}: a multilabel target needs a column for each label and has one; "
+                f"{self.name}: a multilabel target needs a column for each label and this one has one column; "
                 "name several target columns (--target A --target B), or use task 'classification'"
             )
         if self.task == "classification" and self.target.ndim != 1:
             raise DataError(
-                f"{self.name}: a classification target is one label for each row and this one has "
-                f"{self.target.shape[1]} columns; use task 'multilabel' or name one column"
+                f"{self.name}: a classification target needs one label for each row "
+                f"and this one has {self.target.shape[1]} columns; use task 'multilabel' or name one column"
             )
         if self.test is not None and self.test.features.shape[1] != width:
             raise DataError(
-                f"{self.name}: {width} features to train on and {self.test.features.shape[1]} in "
-                "the "
-                "test set; both need the same columns"
+                f"{self.name}: {width} features for training and {self.test.features.shape[1]} in the test set; "
+                "both need the same columns"
             )
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""How one column of a table is encoded: what its cells are, and the numbers that stand for them."""
+"""How one column of a table is encoded: what its cells are, and which numbers they become."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Column:
     """How one column is encoded.
 
     numeric: a gap becomes `median`, then (value - mean) / scale.
-    binary: one column that is 0 for the first of two categories and 1 for the second; a gap becomes `median`, the share
-        of the second one.
+    binary: one column that is 0 for the first of two categories and 1 for the second; a gap becomes `median`, the
+        fraction of rows in the second one.
     categorical: one column of 0 and 1 for each category; a gap is a row of zeros.
     """
 
@@ -56,16 +56,16 @@ class Column:
 
     @property
     def width(self) -> int:
-        """Encoded columns that this one becomes."""
+        """Number of encoded columns that this one becomes."""
         return len(self.categories) if self.kind == "categorical" else 1
 
     @cached_property
     def positions(self) -> dict[str, int]:
-        """The place of each category among them."""
+        """The index of each category."""
         return {known: place for place, known in enumerate(self.categories)}
 
     def position(self, value: Any) -> int | None:
-        """The place of a value's category, None for one that was not met in training."""
+        """The index of a value's category, None for one that was not seen in training."""
         place = self.positions.get(category(value))
         if place is None and isinstance(value, str):
             # A column of whole numbers that has gaps is often written 1.0.
@@ -75,7 +75,7 @@ class Column:
 
     @property
     def encoded_names(self) -> tuple[str, ...]:
-        """The name of each encoded column: `name`, or `name=category` of the category that it is 1 for."""
+        """The name of each encoded column: `name`, or `name=category` for the category that it marks."""
         if self.kind == "numeric":
             return (self.name,)
         named = self.categories[1:] if self.kind == "binary" else self.categories
@@ -95,7 +95,7 @@ COLUMN = table(
 
 
 def column_from(entry: Mapping[str, Any], place: str) -> Column:
-    """One column from JSON of the right types; raises `RecordError` where its categories cannot be."""
+    """One column from JSON of the right types; raises `RecordError` if its categories do not fit its kind."""
     categories = tuple(entry["categories"])
     fitting = {"numeric": not categories, "binary": len(categories) == 2}
     if not fitting.get(entry["kind"], bool(categories)):
@@ -103,14 +103,14 @@ def column_from(entry: Mapping[str, Any], place: str) -> Column:
             f"{place}.categories holds {len(categories)} and the column is {entry['kind']}"
         )
     if len(set(categories)) < len(categories):
-        raise RecordError(f"{place}.categories holds one twice")
+        raise RecordError(f"{place}.categories holds a category twice")
     numbers = {key: float(entry[key]) for key in ("median", "mean", "scale")}
     return Column(entry["name"], entry["kind"], **numbers, categories=categories)
 
 
 @dataclass(frozen=True)
 class Places:
-    """How to name a row in an error: by the file's line where a table knows it."""
+    """How to name a row in an error: by the file's line if the table knows it."""
 
     lines: Host | None
 
@@ -159,22 +159,21 @@ def as_columns(features: Features, names: Sequence[str] | None) -> Columns:
         return Columns(items, Places(lines))
     if features.dtype.kind not in "biufO":
         raise DataError(
-            f"features of type {features.dtype}; give numbers, or a DataFrame where columns hold "
-            "texts"
+            f"features of type {features.dtype}; give numbers, or a DataFrame where columns hold texts"
         )
     labels = array_names(features, names)
     return Columns(array_columns(features, labels), Places(None))
 
 
 def array_columns(features: Any, names: Sequence[str]) -> Iterator[tuple[str, Host]]:
-    """Each column of an array; several are taken out at a time, as each row is read for it from end to end."""
+    """Each column of an array; several are copied out at a time, since each copy reads every row in full."""
     for start in range(0, len(names), COLUMNS_AT_ONCE):
         columns = np.ascontiguousarray(features[:, start : start + COLUMNS_AT_ONCE].T)
         yield from zip(names[start:], columns, strict=False)
 
 
 def column_values(column: pandas.Series[Any]) -> Host:
-    """A table's column as float64 (gaps nan) where it is numeric, else as objects (gaps None)."""
+    """A table's column as float64 (gaps nan) if it is numeric, else as objects (gaps None)."""
     import pandas
 
     dtype = column.dtype
@@ -197,18 +196,17 @@ def is_numeric(values: Host) -> bool:
 def fit_column(
     name: str, values: Host, places: Places, standardize: bool, vocabulary: Host | None = None
 ) -> Column:
-    """The encoding of one column of training rows, its categories from `vocabulary` where that is given."""
+    """The encoding of one column of training rows, its categories from `vocabulary` if given."""
     words = values if vocabulary is None else vocabulary
     if not is_numeric(words):
         categories = sorted({category(value) for value in words if not is_gap(value)})
         if len(categories) > MAX_CATEGORIES:
             raise DataError(
-                f"column {shown(name)} holds {len(categories):,} different texts in "
-                f"{len(words):,} rows, "
+                f"column {shown(name)} holds {len(categories):,} different texts in {len(words):,} rows, "
                 f"more than the {MAX_CATEGORIES:,} allowed; drop that column"
             )
         column = Column(name, "categorical", categories=tuple(categories))
-        # Two categories and a gap are three states, which one number could only put in line.
+        # Two categories and a gap are three states; one number would impose an order on them.
         if len(categories) != 2 or any(map(is_gap, words)):
             return column
         ones = int(category_places(column, values, places).sum())
@@ -216,11 +214,11 @@ def fit_column(
     numbers = checked_numbers(name, values, places)
     known = numbers[~np.isnan(numbers)]
     if len(known) == 0:
-        raise DataError(f"column {shown(name)} holds no value at all; drop that column")
+        raise DataError(f"column {shown(name)} holds no values at all; drop that column")
     median = float(np.median(known))
     if not standardize:
         return Column(name, "numeric", median=median)
-    # A gap counts as the median, as it will be encoded.
+    # A gap counts as the median, because that is what it is encoded as.
     filled = np.where(np.isnan(numbers), median, numbers)
     mean, scale = mean_and_scale(filled, f"column {shown(name)}")
     return Column(name, "numeric", median, mean, scale)
@@ -253,13 +251,13 @@ def checked_numbers(name: str, values: Host, places: Places) -> Host:
         row = int(infinite.argmax())
         raise DataError(
             f"{places.at(row)}, column {shown(name)}: {numbers[row]} is not finite; "
-            "correct it, or leave it empty (nan) where it is missing"
+            "correct it, or leave it empty (nan) if it is missing"
         )
     return numbers
 
 
 def category_places(column: Column, values: Host, places: Places) -> NDArray[np.int64]:
-    """The place (n,) of each value's category, -1 for a gap; raises `UnknownCategoryError` for one that was not met."""
+    """The index (n,) of each value's category, -1 for a gap; raises `UnknownCategoryError` for an unseen one."""
     met = np.full(len(values), -1)
     for row, value in enumerate(values):
         if is_gap(value):
@@ -267,10 +265,8 @@ def category_places(column: Column, values: Host, places: Places) -> NDArray[np.
         place = column.position(value)
         if place is None:
             raise UnknownCategoryError(
-                f"{places.at(row)}, column {shown(column.name)}: {shown(value)} was not seen in "
-                "training"
-                f"{suggestion(value, column.categories)}; the known values are "
-                f"{listed(column.categories)}"
+                f"{places.at(row)}, column {shown(column.name)}: {shown(value)} was not seen "
+                f"in training{suggestion(value, column.categories)}; the known values are {listed(column.categories)}"
             )
         met[row] = place
     return met
@@ -280,7 +276,7 @@ def is_gap(value: Any) -> bool:
     """Whether a cell is missing: None, nan or pandas.NA."""
     try:
         return value is None or bool(value != value)
-    except TypeError:  # pandas.NA answers a comparison by itself, which is neither true nor false
+    except TypeError:  # comparing pandas.NA gives pandas.NA, which has no truth value
         return True
 
 

@@ -1,4 +1,4 @@
-"""Files of data: the one place where opening, permission and decompression can fail."""
+"""Data files: opening, permissions and decompression can fail only here."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from anyarray_mlp.errors import DataError, StorageError
 CHUNK = 1 << 20
 GZIP_MARK = b"\x1f\x8b"
 
-# Compressed data may unfold to 64 MiB, or to 200 times the file, whichever sum is reached first.
-# Deflate can reach 1,032 times, which only a file made to exhaust memory (or one of nothing but
-# zeros) does; MNIST unfolds 4.7 times.
+# Compressed data may expand to 64 MiB plus 200 times the size of the file. Deflate can reach 1,032 times, but only
+# for a file made to exhaust memory (or one of nothing but zeros); MNIST expands 4.7 times.
 FREE_BYTES = 64 << 20
 MAX_EXPANSION = 200
 
@@ -27,7 +26,7 @@ MAX_EXPANSION = 200
 def file_size(path: Path) -> int:
     """Size in bytes of the regular file at `path`.
 
-    Raises `DataError` where there is none, `StorageError` where it cannot be looked at.
+    Raises `DataError` if there is none, `StorageError` if it cannot be accessed.
     """
     try:
         status = os.stat(path)
@@ -51,24 +50,23 @@ def unreadable(path: Path, error: OSError) -> StorageError | MemoryError:
 
 
 def check_memory(error: Exception) -> None:
-    """Raise MemoryError where a decompressor's error is zlib's of that kind, Z_MEM_ERROR."""
+    """Raise MemoryError if a decompressor's error is zlib's Z_MEM_ERROR."""
     if str(error).startswith("Error -4 "):
         raise MemoryError from None
 
 
 def check_expansion(path: Path, decoded: int, size: int) -> None:
-    """Refuse data that unfolds to `decoded` bytes from a file of only `size` bytes."""
+    """Raise `DataError` for data that expands to `decoded` bytes from a file of only `size` bytes."""
     limit = FREE_BYTES + MAX_EXPANSION * size
     if decoded > limit:
         raise DataError(
-            f"{path}: unfolds to at least {decoded:,} bytes from a file of {size:,} bytes, more "
-            "than the "
-            f"{limit:,} allowed; if the data is genuine, store it uncompressed"
+            f"{path}: expands to at least {decoded:,} bytes from a file of {size:,} bytes, "
+            f"more than the {limit:,} allowed; if the data is genuine, store it uncompressed"
         )
 
 
 def read_bytes(path: Path) -> bytes | bytearray:
-    """The content of `path`, decompressed where the file starts like a gzip file."""
+    """The content of `path`, decompressed if the file starts like a gzip file."""
     size = file_size(path)
     try:
         content = path.read_bytes()
@@ -81,7 +79,7 @@ def read_bytes(path: Path) -> bytes | bytearray:
 
 @dataclass(frozen=True)
 class Source:
-    """A file to read several times over: streamed from the disk, or kept where it was compressed."""
+    """A file that is read several times: streamed from the disk, or kept in memory if it was compressed."""
 
     path: Path
     content: bytes | bytearray | None
@@ -103,7 +101,7 @@ class Source:
 
 
 def decompress(path: Path, content: bytes, size: int) -> bytearray:
-    """Unfold gzip data chunk by chunk, so that a bomb is met before it is in memory."""
+    """Decompress gzip data chunk by chunk, so that a zip bomb is detected before it fills the memory."""
     decoded = bytearray()
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
@@ -113,7 +111,6 @@ def decompress(path: Path, content: bytes, size: int) -> bytearray:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         check_memory(error)
         raise DataError(
-            f"{path}: the gzip data is damaged or cut short ({error}); fetch or compress the file "
-            "again"
+            f"{path}: the gzip data is damaged or cut short ({error}); fetch or compress the file again"
         ) from error
     return decoded

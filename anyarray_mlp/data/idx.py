@@ -26,53 +26,48 @@ IMAGES_NAME = re.compile(r"(?P<prefix>.*)images(?P<middle>[-.]idx)3(?P<end>-ubyt
 
 
 def is_idx_name(name: str) -> bool:
-    """Whether a file is named like the images of an IDX set."""
+    """Whether a file has the name of an IDX images file."""
     return IMAGES_NAME.fullmatch(name) is not None
 
 
 def read_idx(path: Path, dimensions: int) -> Host:
-    """The array of unsigned bytes in an IDX file of so many dimensions.
+    """The array of unsigned bytes in an IDX file with this many dimensions.
 
-    Raises `DataError` where header and content do not agree.
+    Raises `DataError` if header and content do not agree.
     """
     content = read_bytes(path)
     header = 4 + 4 * dimensions
     if len(content) < header:
         raise DataError(
-            f"{path}: {len(content)} bytes, and an IDX header alone takes {header}; fetch the "
-            "file again"
+            f"{path}: {len(content)} bytes, but an IDX header alone takes {header}; fetch the file again"
         )
     magic = bytes(content[:4])
     if magic != bytes([0, 0, UNSIGNED_BYTE, dimensions]):
         raise DataError(
-            f"{path}: starts with 0x{magic.hex()}, and an IDX file of unsigned bytes in "
-            f"{dimensions} "
-            f"dimension(s) with 0x000008{dimensions:02x}; give such a file"
+            f"{path}: starts with 0x{magic.hex()}, but an IDX file of unsigned bytes in {dimensions} dimension(s) "
+            f"starts with 0x000008{dimensions:02x}; give such a file"
         )
     shape = struct.unpack(f">{dimensions}I", content[4:header])
     declared = math.prod(shape)
     if declared != len(content) - header:
         raise DataError(
-            f"{path}: the header declares {' x '.join(map(str, shape))} = {declared:,} bytes and "
-            f"{len(content) - header:,} follow; the file is cut short or damaged, fetch it again"
+            f"{path}: the header declares {' x '.join(map(str, shape))} = {declared:,} bytes "
+            f"and {len(content) - header:,} follow; the file is cut short or damaged, fetch it again"
         )
     return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
 
 
 def read_pair(images_path: Path) -> tuple[Host, Host]:
-    """Images (n, h, w) and their labels (n,), from the images' file and its companion."""
+    """Images (n, h, w) and their labels (n,), from the images file and its labels file."""
     match = IMAGES_NAME.fullmatch(images_path.name)
     if match is None:
-        raise DataError(
-            f"{images_path}: not named ...-images-idx3-ubyte; give the file of the images"
-        )
+        raise DataError(f"{images_path}: not named ...-images-idx3-ubyte; give the images file")
     labels_name = f"{match['prefix']}labels{match['middle']}1{match['end']}"
     candidates = [images_path.with_name(labels_name + end) for end in ("", ".gz")]
     labels_path = next((path for path in candidates if path.exists()), None)
     if labels_path is None:
         raise DataError(
-            f"{images_path}: its labels are missing; put {labels_name} or {labels_name}.gz beside "
-            "it"
+            f"{images_path}: its labels are missing; put {labels_name} or {labels_name}.gz next to it"
         )
     images, labels = read_idx(images_path, 3), read_idx(labels_path, 1)
     if len(images) != len(labels):
@@ -103,7 +98,7 @@ def dataset_from(name: str, pair: tuple[Host, Host], test: Dataset | None = None
 
 
 def load_idx_features(path: Path) -> Host:
-    """The images alone, (n, h w): of an images file, or of a folder's set to train on; no labels are needed."""
+    """The images only, (n, h w), of an images file or of a folder's training set; no labels are needed."""
     source = folder_images(path)[0] if path.is_dir() else path
     return flat_images(str(source), read_idx(source, 3))
 
@@ -124,9 +119,9 @@ def load_idx_file(path: Path) -> Dataset:
 
 
 def load_idx_folder(folder: Path) -> Dataset:
-    """The set in a folder named as MNIST's: `train-...`, and `t10k-...` or `test-...` to test.
+    """The set in a folder named like MNIST's: `train-...`, and `t10k-...` or `test-...` for the test set.
 
-    A folder with one pair of other names is a set without test examples.
+    A folder with a single pair of files of any other name is a set without test examples.
     """
     train, test = folder_images(folder)
     test_set = None if test is None else dataset_from(f"{folder} (test)", read_pair(test))
@@ -134,7 +129,7 @@ def load_idx_folder(folder: Path) -> Dataset:
 
 
 def folder_images(folder: Path) -> tuple[Path, Path | None]:
-    """The files of the images to train on and, where there are some, to test on."""
+    """The images files of the training set and, if there is one, of the test set."""
     try:
         names = sorted(path.name for path in folder.iterdir())
     except OSError as error:
@@ -146,8 +141,8 @@ def folder_images(folder: Path) -> tuple[Path, Path | None]:
             found.setdefault(match["prefix"], folder / name)
     if not found:
         raise DataError(
-            f"{folder}: a folder without IDX files; put train-images-idx3-ubyte[.gz] and its labels there, or give "
-            "the path of a file; pictures of other kinds go into one .npz, as x (n, h, w) and y (n,)"
+            f"{folder}: a folder without IDX files; put train-images-idx3-ubyte[.gz] and its labels there, "
+            "or give the path of a file; save other kinds of pictures in one .npz, as x (n, h, w) and y (n,)"
         )
     train = [prefix for prefix in found if "train" in prefix]
     test = [prefix for prefix in found if "t10k" in prefix or "test" in prefix]
@@ -155,8 +150,7 @@ def folder_images(folder: Path) -> tuple[Path, Path | None]:
         train, test = list(found), []
     if len(train) != 1 or len(test) > 1:
         raise DataError(
-            f"{folder}: cannot tell the set to train on among "
-            f"{listed(p.name for p in found.values())}; "
+            f"{folder}: cannot tell which is the training set among {listed(p.name for p in found.values())}; "
             "give the path of one of them"
         )
     return found[train[0]], found[test[0]] if test else None

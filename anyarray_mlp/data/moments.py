@@ -1,10 +1,9 @@
 """Mean and scale of a column, with the same bits on every machine.
 
 NumPy's sum adds in an order that depends on the memory layout, the version and the processor's
-vector width, and each order rounds differently. `exact_sum` returns the exact sum, rounded once, so
-no order shows; the remaining steps (subtract, multiply, divide, root) are single IEEE operations,
-each correctly rounded everywhere. Weights trained on standardised columns can therefore be compared
-bit by bit between machines.
+vector width, and each order rounds differently. `exact_sum` returns the exact sum, rounded once, so the order makes
+no difference; the remaining steps (subtract, multiply, divide, root) are single IEEE operations, which are correctly
+rounded everywhere. So weights trained on standardised columns can be compared bit by bit between machines.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ import numpy as np
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.typing import Host
 
-#: Magnitudes between which `exact_sum` can cut: the powers of two that it adds neither overflow nor lose bits.
+#: Range of magnitudes that `exact_sum` can split: the powers of two that it adds neither overflow nor lose bits.
 LOWEST, HIGHEST = 2.0**-900, 2.0**900
-#: Cuts that most data need at most; what is left then is summed one by one.
+#: Splits that are enough for most data; what is left after them is summed one by one.
 CUTS = 4
 
 
 def mean_and_scale(values: Host, name: str) -> tuple[float, float]:
     """Mean and population standard deviation of `values` (n,); the scale of a constant is 1.
 
-    Raises `DataError` where squares overflow.
+    Raises `DataError` if squares overflow.
     """
     values = values.astype(np.float64, copy=False)
     if values.min() == values.max():
@@ -40,15 +39,16 @@ def mean_and_scale(values: Host, name: str) -> tuple[float, float]:
             f"{name}: values up to {np.abs(values).max():.3g} are too large to standardise; "
             "write them in a larger unit"
         ) from None
-    # Deviations under 1e-154 square to nothing: such a column is as good as constant.
+    # Deviations below 1e-154 square to zero: such a column counts as constant.
     return mean, scale or 1.0
 
 
 def exact_sum(values: Host) -> float:
-    """`math.fsum` of float64 values (n,), some ten times as fast.
+    """`math.fsum` of float64 values (n,), about ten times as fast.
 
-    Values are cut into a multiple of a power of two so large that the sum of the multiples is exact in any order, and
-    a rest that is cut in turn (Rump, Ogita and Oishi 2008, Accurate floating-point summation, part I).
+    Each value is split into a multiple of a power of two, large enough that the sum of these multiples is exact in
+    any order, and a remainder that is split in turn (Rump, Ogita and Oishi 2008, Accurate floating-point summation,
+    part I).
     """
     rest = values
     sums: list[float] = []
@@ -58,7 +58,7 @@ def exact_sum(values: Host) -> float:
             return math.fsum(sums)
         if not LOWEST < largest < HIGHEST:
             break
-        # Twice what the magnitudes can add up to: all sums of multiples of its 2**-53rd part fit 53 bits.
+        # Twice what the magnitudes can add up to: sums of multiples of 2**-53 times this fit in 53 bits.
         power = math.ldexp(1.0, math.frexp(largest)[1] + len(rest).bit_length() + 1)
         multiples = (rest + power) - power
         sums.append(float(multiples.sum()))

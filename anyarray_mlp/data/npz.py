@@ -1,7 +1,7 @@
 """`.npz` files: the arrays `x` (or `X`) and `y`, and optionally `x_test` and `y_test`.
 
-What an array declares is checked against its entry in the zip, and that against the size of the
-file, before anything is allocated; nothing is ever unpickled.
+Before anything is allocated, the size that an array declares is checked against its entry in the zip, and the entry
+against the size of the file. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ FEATURES = ("x", "X")
 TARGET = ("y", "Y")
 FEATURE_KINDS = "biuf"
 TARGET_KINDS = "biufU"
-# What zipfile, its decompressors and NumPy's header parser raise on bytes that are not what they
-# seem.
+# What zipfile, its decompressors and NumPy's header parser raise for damaged or forged files.
 DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
@@ -47,10 +46,10 @@ DAMAGED = (
 
 
 def load_npz(path: Path, *, task: Task | None = None) -> Dataset:
-    """The set in an `.npz`; images (n, h, w) become rows that remember their shape.
+    """The set in an `.npz`; images (n, h, w) become rows, and `image_shape` keeps their shape.
 
-    Raises `DataError` for a damaged archive, arrays of objects, a declared size out of proportion
-    to the file, missing arrays, or shapes that do not fit together.
+    Raises `DataError` for a damaged archive, arrays of objects, a declared size out of proportion to the file,
+    missing arrays, or shapes that do not fit together.
     """
     arrays = read_arrays(path)
     x, y = (pick(arrays, names, path) for names in (FEATURES, TARGET))
@@ -65,7 +64,7 @@ def load_npz(path: Path, *, task: Task | None = None) -> Dataset:
 
 
 def load_npz_features(path: Path) -> Host:
-    """The features alone, (n, i): of a file that need not hold a target."""
+    """The features only, (n, i); the file need not hold a target."""
     return flat(pick(read_arrays(path), FEATURES, path), str(path))
 
 
@@ -92,7 +91,7 @@ def flat(x: Host, name: str) -> Host:
         )
     if x.size == 0:
         raise DataError(
-            f"{name}: x has shape {x.shape}, so it holds no value; give at least one example"
+            f"{name}: x has shape {x.shape}, so it holds no values; give at least one example"
         )
     if x.dtype.kind not in FEATURE_KINDS:
         raise DataError(
@@ -101,9 +100,7 @@ def flat(x: Host, name: str) -> Host:
     if x.dtype.kind == "f" and np.isinf(x).any():
         place = tuple(int(index) for index in np.argwhere(np.isinf(x))[0])
         raise DataError(
-            f"{name}: x{list(place)} is {x[place]}; replace it by a finite number, or by nan "
-            "where the "
-            "value is missing"
+            f"{name}: x{list(place)} is {x[place]}; replace it by a finite number, or by nan if the value is missing"
         )
     return x.reshape(len(x), -1)
 
@@ -131,8 +128,7 @@ def read_arrays(path: Path) -> dict[str, Host]:
             if not used:
                 raise DataError(
                     f"{path}: holds {listed(entry.filename for entry in entries) or 'nothing'}, "
-                    "no arrays "
-                    "named x and y; save it with np.savez(path, x=..., y=...)"
+                    "no arrays named x and y; save it with np.savez(path, x=..., y=...)"
                 )
             check_expansion(path, sum(entry.file_size for entry in used), size)
             for entry in used:
@@ -148,7 +144,7 @@ def read_arrays(path: Path) -> dict[str, Host]:
 
 
 def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> Host:
-    """One array, after its header has been compared with its size in the archive."""
+    """One array, after checking its header against its size in the archive."""
     with archive.open(entry) as stream:
         version = npy.read_magic(stream)
         readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -160,8 +156,8 @@ def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> 
         header = stream.tell()
     if dtype.hasobject:
         raise DataError(
-            f"{path}: {entry.filename} holds objects, which are never read because unpickling them can "
-            "run code; save numbers or texts"
+            f"{path}: {entry.filename} holds objects, which are never read because unpickling them can run code; "
+            "save numbers or texts"
         )
     if dtype.kind not in TARGET_KINDS:
         raise DataError(
@@ -170,10 +166,10 @@ def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> 
     declared = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or declared != entry.file_size - header:
         raise DataError(
-            f"{path}: {entry.filename} declares shape {shape} of {dtype}, {declared:,} bytes, and "
-            f"{entry.file_size - header:,} follow; the file is damaged, save it again"
+            f"{path}: {entry.filename} declares shape {shape} of {dtype}, "
+            f"{declared:,} bytes, and {entry.file_size - header:,} follow; the file is damaged, save it again"
         )
     with archive.open(entry) as stream:
         values = npy.read_array(stream, allow_pickle=False)
-        stream.read(1)  # reaching the end makes zipfile compare the checksum
+        stream.read(1)  # reaching the end makes zipfile check the checksum
     return values

@@ -1,4 +1,4 @@
-"""`Preprocessor`: raw features as the numbers that a network takes; `Schema`: the encodings of a model."""
+"""`Preprocessor`: turns raw features into a network's inputs; `Schema`: the encodings that a model uses."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from anyarray_mlp.errors import DataError
 from anyarray_mlp.typing import Host
 
 PIXEL_LEVELS = 255.0
-#: Entries worked on at a time, so that what is in between stays in a cache.
+#: Entries processed at a time, so that intermediate results stay in the cache.
 CACHED_ENTRIES = 1 << 16
 
 
@@ -46,8 +46,8 @@ CACHED_ENTRIES = 1 << 16
 class Preprocessor:
     """Fitted encoding of the features; `Preprocessor.fit(features)` makes one.
 
-    Columns of numbers are standardised, columns of texts one-hot encoded; of two texts without a gap, one is 0
-    and the other 1, in one column. An array of uint8 is taken for pixels: they are divided by 255 and nothing else.
+    Columns of numbers are standardised and columns of texts are one-hot encoded; a column of two texts without gaps
+    becomes one column of 0 and 1. An array of uint8 is taken as pixels, which are only divided by 255.
     """
 
     columns: tuple[Column, ...]
@@ -65,8 +65,8 @@ class Preprocessor:
         """Learn medians, means, scales and categories from training rows.
 
         features: a DataFrame, or a numeric array (n, i) whose columns `names` may name.
-        vocabulary: more rows of the same columns, those of `features` among them, from which the categories (and
-            whether there are gaps among them, and nothing else) are learned.
+        vocabulary: more rows of the same columns, including those of `features`. Only the categories, and whether
+            there are gaps among them, come from these rows.
         Raises `DataError` for infinite values, a column without any value, more than 1,000
         categories, or types other than numbers and texts.
         """
@@ -89,12 +89,12 @@ class Preprocessor:
 
     @property
     def n_features_in(self) -> int:
-        """Columns that `transform` takes."""
+        """Number of columns that `transform` takes."""
         return len(self.columns)
 
     @property
     def n_features_out(self) -> int:
-        """Columns that `transform` gives."""
+        """Number of columns that `transform` returns."""
         return sum(column.width for column in self.columns)
 
     @property
@@ -104,12 +104,12 @@ class Preprocessor:
 
     @property
     def encoded_names(self) -> tuple[str, ...]:
-        """Names of the columns that `transform` gives; `name=category` where they stand for one."""
+        """Names of the columns that `transform` returns; `name=category` for those of categories."""
         return tuple(name for column in self.columns for name in column.encoded_names)
 
     @property
     def sources(self) -> tuple[int, ...]:
-        """Of each column that `transform` gives, the place of the column that it was made of."""
+        """For each column that `transform` returns, the index of the input column that it comes from."""
         return tuple(
             place for place, column in enumerate(self.columns) for _ in range(column.width)
         )
@@ -117,13 +117,13 @@ class Preprocessor:
     def transform(self, features: Features, *, dtype: Any = np.float64) -> Host:
         """The encoded features, (n, n_features_out), in C order.
 
-        Columns of a DataFrame are found by name, in any order, and others are ignored (a target
-        left in the file does no harm); by position where one side has no names and the counts
-        agree. Arithmetic is float64 and rounded once to `dtype`.
+        Columns of a DataFrame are found by name, in any order, and others are ignored (a target left in the file does
+        no harm). They are found by position if one side has no names and the counts agree. Arithmetic is float64,
+        rounded once to `dtype`.
 
         Raises `DataError` naming row and column for a missing column, a text among numbers, or a
-        value that is infinite (also in `dtype`); `UnknownCategoryError`, which is one too, for a
-        category that was not met in training (`without_unknown` makes gaps of them).
+        value that is infinite (also in `dtype`); `UnknownCategoryError`, a subclass of it, for a category that was
+        not seen in training (`without_unknown` turns these into gaps).
         """
         if features.ndim != 2:
             raise DataError(f"features of shape {features.shape}; give rows and columns, (n, i)")
@@ -151,14 +151,14 @@ class Preprocessor:
 
     @cached_property
     def moments(self) -> tuple[Host, Host] | None:
-        """Means and scales of all columns, where all hold numbers."""
+        """Means and scales of all columns, or None unless all hold numbers."""
         if self.pixels or any(column.categories for column in self.columns):
             return None
         means, scales = zip(*((column.mean, column.scale) for column in self.columns), strict=True)
         return np.array(means), np.array(scales)
 
     def transform_numbers(self, features: Features, dtype: Any) -> Host | None:
-        """All columns of an array at once, or None where one needs a closer look: a gap, a text, an overflow."""
+        """All columns of an array at once, or None if one needs separate handling: a gap, a text, an overflow."""
         if is_table(features) or features.dtype.kind not in "biuf" or self.moments is None:
             return None
         means, scales = self.moments
@@ -176,7 +176,7 @@ class Preprocessor:
         return encoded
 
     def numbers(self, column: Column, values: Host, places: Places, dtype: Any) -> Host:
-        """One column that becomes one, filled and scaled, rounded to `dtype`."""
+        """A column that stays a single column: gaps filled, scaled, rounded to `dtype`."""
         if column.kind == "binary":
             met = category_places(column, values, places)
             numbers = np.where(met < 0, np.nan, met)
@@ -189,10 +189,10 @@ class Preprocessor:
                 row = int(outside.argmax())
                 divided = np.nanmin(numbers) >= 0 and np.nanmax(numbers) <= 1
                 raise DataError(
-                    f"{places.at(row)}, column {shown(column.name)}: {numbers[row]} is no pixel; the model was "
-                    "trained on pixels, which are whole numbers from 0 to 255"
+                    f"{places.at(row)}, column {shown(column.name)}: {numbers[row]} is not a pixel; "
+                    "the model was trained on pixels, which are whole numbers from 0 to 255"
                     + (
-                        ", and these look divided by 255 already: give them undivided"
+                        ", and these look already divided by 255: give them undivided"
                         if divided
                         else ""
                     )
@@ -205,22 +205,21 @@ class Preprocessor:
         if overflow.any():
             row = int(overflow.argmax())
             raise DataError(
-                f"{places.at(row)}, column {shown(column.name)}: {filled[row]} is too large for "
-                f"{np.dtype(dtype)}; standardise the features, or write them in a larger unit"
+                f"{places.at(row)}, column {shown(column.name)}: {filled[row]} is too large for {np.dtype(dtype)}; "
+                "standardise the features, or write them in a larger unit"
             )
         return scaled
 
     def check_width(self, width: int) -> None:
-        """Refuse an array of another number of columns."""
+        """Raise `DataError` for an array with another number of columns."""
         if width != self.n_features_in:
             raise DataError(
-                f"the data has {width} feature(s) and the model was trained on "
-                f"{self.n_features_in}: "
+                f"the data has {width} feature(s) and the model was trained on {self.n_features_in}: "
                 f"{listed(self.names)}; give the same columns"
             )
 
     def select(self, features: Features) -> Features:
-        """The columns that were fitted, in their order."""
+        """The columns that were fitted, in the order of fitting."""
         if not is_table(features):
             self.check_width(features.shape[1])
             return features
@@ -232,16 +231,16 @@ class Preprocessor:
             return features
         if unnamed(present):
             raise DataError(
-                f"the table has {len(present)} columns without names and the model was trained on "
-                f"{self.n_features_in}: {listed(self.names)}; give these columns, or a header"
+                f"the table has {len(present)} columns without names and the "
+                f"model was trained on {self.n_features_in}: {listed(self.names)}; give these columns, or a header"
             )
         raise DataError(
-            f"{missing_columns(absent, [name for name in present if name not in self.names])}; the model was "
-            f"trained on {listed(self.names)} and the table has {listed(present)}"
+            f"{missing_columns(absent, [name for name in present if name not in self.names])}; "
+            f"the model was trained on {listed(self.names)} and the table has {listed(present)}"
         )
 
     def text_columns(self, present: Sequence[str]) -> list[str]:
-        """Those of a table's columns that hold categories, found as `transform` finds them."""
+        """The columns of a table that hold categories, matched as `transform` matches them."""
         named = all(name in present for name in self.names)
         by_place = len(present) == self.n_features_in and (unnamed(present) or unnamed(self.names))
         found = self.names if named or not by_place else present
@@ -249,7 +248,7 @@ class Preprocessor:
         return [name for column, name in pairs if column.categories and name in present]
 
     def to_json(self) -> dict[str, Any]:
-        """All that `from_json` needs, in types that JSON has (floats survive it bit by bit)."""
+        """All that `from_json` needs, in JSON types (floats keep every bit)."""
         columns = [asdict(column) for column in self.columns]
         for column in columns:
             column["categories"] = list(column["categories"])
@@ -257,9 +256,9 @@ class Preprocessor:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any], source: str = "the model") -> Preprocessor:
-        """The preprocessor that `to_json` described.
+        """The preprocessor that `to_json` describes.
 
-        Raises `ModelFileError`, which names `source`, the field and what it must be, for anything else.
+        Raises `ModelFileError`, which names `source`, the field and what it must be, for any other record.
         """
         with model_file(source):
             PREPROCESSING(record, "preprocessing")
@@ -276,7 +275,7 @@ PREPROCESSING = table({"pixels": TRUTH, "columns": list_of(COLUMN, least=1)})
 
 
 def missing_columns(absent: Sequence[str], spare: Sequence[str]) -> str:
-    """Which columns are missing, and which of the table's, that nothing else matches, each may be."""
+    """Which columns are missing, and which unmatched column of the table each may be."""
     meant = paired(absent, spare)
     if len(absent) == 1:
         likely = "".join(f" (did you mean {shown(name)}?)" for name in meant.values())
@@ -287,9 +286,9 @@ def missing_columns(absent: Sequence[str], spare: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Schema:
-    """The encodings of a model, after which another table is read.
+    """The encodings of a model, which decide how another table is read.
 
-    target_names: the columns that the model predicts; empty where they are not known.
+    target_names: the columns that the model predicts; empty if they are not known.
     """
 
     preprocessor: Preprocessor
@@ -297,7 +296,7 @@ class Schema:
     target_names: tuple[str, ...] = ()
 
     def text_columns(self, features: Sequence[str], targets: Sequence[str] = ()) -> list[str]:
-        """Which columns hold categories or labels that are texts, whatever their cells look like."""
+        """Which columns hold categories or text labels, whatever their cells look like."""
         texts = self.preprocessor.text_columns(features)
         if self.targets.classes is not None and self.targets.classes.dtype.kind == "U":
             texts += targets
@@ -307,11 +306,11 @@ class Schema:
 def without_unknown(
     preprocessor: Preprocessor, features: Features
 ) -> tuple[Features, dict[str, list[Any]]]:
-    """The features with gaps for categories that `preprocessor` has not met.
+    """The features with gaps in place of categories that `preprocessor` has not seen.
 
-    Returns the columns that `preprocessor.transform` takes, as it takes them, and the values left out of each column,
-    in the order of the rows; columns without any are not listed. `features` itself stays as it is. Raises `DataError`
-    for a column that is missing.
+    Returns the columns that `preprocessor.transform` takes, in the form that it takes, and the values removed from
+    each column in the order of the rows; columns without such values are not listed. `features` is not changed.
+    Raises `DataError` for a missing column.
     """
     chosen = preprocessor.select(features)
     unknown: dict[str, list[Any]] = {}

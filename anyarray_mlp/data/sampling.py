@@ -1,7 +1,7 @@
-"""Which rows count: random order, held-out rows, weights; with the same bits on every platform and NumPy version.
+"""Random order, held-out rows and class weights, with the same bits on every platform and NumPy version.
 
-NumPy promises stable streams for its bit generators, not for the distributions of `Generator`; so shuffles, splits and
-generated sets use raw integers alone, ordered by a stable sort.
+NumPy promises stable streams for its bit generators, not for the distributions of `Generator`; so shuffles, splits
+and generated sets use only raw integers, ordered by a stable sort.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def uniform(generator: np.random.PCG64, n: int) -> Host:
 
 
 def bell(generator: np.random.PCG64, n: int) -> Host:
-    """`n` numbers of mean 0 and variance 1, nearly normal: the sum of twelve uniforms, less six.
+    """`n` nearly normal numbers of mean 0 and variance 1: the sum of twelve uniforms, minus six.
 
     The sum runs over integers, so it is exact in any order.
     """
@@ -42,7 +42,7 @@ def bell(generator: np.random.PCG64, n: int) -> Host:
 
 @with_known_options
 class Shuffler:
-    """Draws a permutation for each epoch; the same seed gives the same ones everywhere.
+    """Draws a permutation for each epoch; the same seed gives the same permutations everywhere.
 
     >>> shuffler = Shuffler(7)
     >>> first = shuffler.permutation(1000)
@@ -63,14 +63,14 @@ class Shuffler:
         return permutation(self.generator, n)
 
     def state(self) -> dict[str, str]:
-        """Where the stream stands, fit for JSON (128-bit integers as hexadecimal text)."""
+        """The position in the stream, in JSON types (128-bit integers as hexadecimal text)."""
         state = self.generator.state["state"]
         return {"bit_generator": "PCG64", "state": hex(state["state"]), "inc": hex(state["inc"])}
 
     def restore(self, state: Mapping[str, str]) -> None:
-        """Go back (or on) to where `state()` was taken.
+        """Move back (or forward) to the position at which `state()` was taken.
 
-        Raises `ModelFileError` for anything but such a state.
+        Raises `ModelFileError` for anything that is not such a state.
         """
         try:
             if state["bit_generator"] != "PCG64":
@@ -101,23 +101,23 @@ def split_indices(
 ) -> tuple[Host, Host]:
     """Split rows 0..n-1 into those to train on and those held out; each (m,) int64, ascending.
 
-    `round(fraction * n)` rows are held out, at least one and at most n - 1. With `labels` (n,)
-    every class gives its share (by largest remainder) and keeps at least one row to train on. The
-    same arguments give the same rows on every platform and NumPy version. Rows to validate on, split
-    from those to train on, are drawn with stream="validation split": the same seed then does for both.
+    `round(fraction * n)` rows are held out, at least one and at most n - 1. With `labels` (n,) every class
+    contributes in proportion (by largest remainder) and keeps at least one training row. The same arguments give the
+    same rows on every platform and NumPy version. Use stream="validation split" to split validation rows from the
+    training rows: the same seed can then serve both splits.
 
-    Raises `UsageError` for a fraction outside (0, 1), `DataError` where nothing could be held out.
+    Raises `UsageError` for a fraction outside (0, 1), `DataError` if nothing could be held out.
     """
     if not (is_real(fraction) and 0.0 < fraction < 1.0):
-        raise UsageError(f"the held-out fraction is {shown(fraction)}; it must lie between 0 and 1")
+        raise UsageError(f"the held-out fraction is {shown(fraction)}; it must be between 0 and 1")
     n = check_whole("n", n, 0)
     if n < 2:
         raise DataError(f"{n} row(s) cannot be split; give at least two")
     generator = bit_generator(stream, seed)
     try:
         order = permutation(generator, n)
-    except (MemoryError, ValueError):  # the latter where no array can be so large
-        raise OutOfMemoryError(f"{n} rows are more than fit into memory; give fewer") from None
+    except (MemoryError, ValueError):  # ValueError if no array can be that large
+        raise OutOfMemoryError(f"{n} rows do not fit in memory; give fewer rows") from None
     wanted = min(max(round(fraction * n), 1), n - 1)
     if labels is None:
         held_out = order[:wanted]
@@ -129,12 +129,12 @@ def split_indices(
 
 
 def classes_of(labels: Host) -> tuple[Host, Host]:
-    """The distinct labels, and the place of each label (n,) among them; `DataError` where they do not compare."""
+    """The distinct labels, and the index of each label (n,) in them; `DataError` if they cannot be compared."""
     try:
         classes, codes = np.unique(labels, return_inverse=True)
     except TypeError:  # of mixed kinds
         raise DataError(
-            "the labels are of kinds that do not compare; make them all numbers, or all text"
+            "the labels mix types that cannot be compared; make them all numbers, or all text"
         ) from None
     return classes, codes
 
@@ -147,7 +147,7 @@ def stratified(labels: Host, order: Host, fraction: float, wanted: int) -> Host:
     _, codes = classes_of(labels)
     counts = np.bincount(codes)
     share = fraction * counts
-    # Every class keeps a row to train on, so a class of one row is never held out: a share is less than its class.
+    # Every class keeps a training row, so a class of one row is never held out: a share is smaller than its class.
     quota = np.floor(share).astype(np.int64)
     for code in np.argsort(quota - share, kind="stable"):
         if quota.sum() >= wanted:
@@ -155,7 +155,7 @@ def stratified(labels: Host, order: Host, fraction: float, wanted: int) -> Host:
         quota[code] += quota[code] < counts[code] - 1
     if quota.sum() == 0:
         raise DataError(
-            f"each of the {len(counts)} classes has a single row, so none can be held out; "
+            f"each of the {len(counts)} classes has a single row, so no row can be held out; "
             "give more rows of each class"
         )
     by_class = order[np.argsort(codes[order], kind="stable")]
@@ -167,15 +167,15 @@ def stratified(labels: Host, order: Host, fraction: float, wanted: int) -> Host:
 def class_weights(labels: Host, weights: Literal["balanced"] | Mapping[Any, float]) -> Host:
     """The weight of each example, (n,) float64.
 
-    `"balanced"` gives every class the same sum: n / (k * rows of the class), as scikit-learn does.
-    A mapping gives the weight of each label; a label that it leaves out weighs 1. Labels match by
-    value or by text, so that `{"1": 2.0}` read from a command line reaches the label 1.
+    `"balanced"` gives every class the same total: n / (k * rows of the class) per row, as scikit-learn does.
+    A mapping gives the weight of each label; a label that it leaves out has weight 1. Labels match by
+    value or by text, so that `{"1": 2.0}` from a command line applies to the label 1.
 
     Raises `UsageError` for an unknown label, a weight that is negative or not finite, or all zero.
     """
     labels = as_array("labels", labels)
     if labels.ndim != 1 or len(labels) == 0:
-        raise DataError(f"class weights need labels of shape (n,), n > 0, and got {labels.shape}")
+        raise DataError(f"class weights need labels of shape (n,), n > 0, got shape {labels.shape}")
     classes, codes = classes_of(labels)
     if not isinstance(weights, Mapping):
         if not isinstance(weights, str) or weights != "balanced":
@@ -190,14 +190,13 @@ def class_weights(labels: Host, weights: Literal["balanced"] | Mapping[Any, floa
 
 
 def weights_from(weights: Mapping[Any, float], classes: Host) -> Host:
-    """The weight of each of `classes`, 1 where the mapping is silent."""
+    """The weight of each of `classes`, 1 if the mapping does not name it."""
     by_class = np.ones(len(classes))
     positions = {str(label): position for position, label in enumerate(classes.tolist())}
     for label, weight in weights.items():
         if str(label) not in positions:
             raise UsageError(
-                f"class weight for {shown(label)}, which is not a "
-                f"label{suggestion(label, positions)}; "
+                f"there is a class weight for {shown(label)}, which is not a label{suggestion(label, positions)}; "
                 f"the labels are {listed(classes.tolist())}"
             )
         if isinstance(weight, bool) or not isinstance(weight, (int, float, np.number)):
@@ -206,8 +205,7 @@ def weights_from(weights: Mapping[Any, float], classes: Host) -> Host:
             )
         if not math.isfinite(weight) or weight < 0:
             raise UsageError(
-                f"the class weight of {shown(label)} is {weight}; it must be finite and not "
-                "negative"
+                f"the class weight of {shown(label)} is {weight}; it must be finite and not negative"
             )
         by_class[positions[str(label)]] = weight
     if not by_class.any():

@@ -1,4 +1,4 @@
-"""The layout of a text table: what separates its columns, and whether names come first."""
+"""The layout of a text table: its separator, and whether it has a header."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BLANKS = " "
 SAMPLE_RECORDS = 50
 HEADER_RECORDS = 1000
 
-# "None" is not among them: real tables use it as a category.
+# "None" is not included: real tables use it as a category.
 MISSING = frozenset(
     ["", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "-nan", "NULL", "null"]
 )
@@ -29,7 +29,7 @@ DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+")
 def records(source: Source, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Each record that is not blank, with the number of the line (from 1) where it starts.
 
-    Raises `DataError` for quotes that do not close and fields over 128 KiB (a sign of the same).
+    Raises `DataError` for unclosed quotes and for fields over 128 KiB (a sign of them).
     """
     end = 0
     try:
@@ -44,23 +44,22 @@ def records(source: Source, separator: str) -> Iterator[tuple[int, list[str]]]:
                     yield start, fields
     except csv.Error as error:
         raise DataError(
-            f"{source.path}: line {end + 1}: {error}; close the quotes that open there, and double those "
-            "inside"
+            f"{source.path}: line {end + 1}: {error}; close the quotes that open there, and double any quotes inside"
         ) from error
 
 
 def find_separator(source: Source, *, one_column: bool = False) -> str:
-    """The separator on which most of the first 50 records agree: `, ; tab |`, else blanks.
+    """The separator on which most of the first 50 records agree: one of `, ; tab |`, else blanks.
 
-    Where no candidate gives two columns it is the comma if `one_column` will do, else a `DataError`.
+    If no candidate gives two columns, returns the comma if `one_column` is true, else raises `DataError`.
     """
     agreement: dict[str, float] = {}
     for separator in (*SEPARATORS, BLANKS):
         try:
             sample = list(islice(records(source, separator), SAMPLE_RECORDS))
         except DataError:
-            # Quotes that close under one separator need not under another; reading the whole with
-            # the chosen one reports those that never do.
+            # Quotes that close under one separator may not close under another; reading the whole file with
+            # the chosen one reports those that never close.
             sample = list(islice(unquoted(source, separator), SAMPLE_RECORDS))
         widths = Counter(len(fields) for _, fields in sample)
         if not widths:
@@ -74,21 +73,21 @@ def find_separator(source: Source, *, one_column: bool = False) -> str:
             )
         agreement[separator] = agreeing / len(sample) if width > 1 else 0.0
     best = max(SEPARATORS, key=lambda separator: agreement[separator])
-    # Blanks also stand inside texts and dates, so they separate only where nothing else does.
+    # Blanks also occur inside texts and dates, so they are the separator only if nothing else is.
     if agreement[best] < 0.5 and agreement[BLANKS] > agreement[best]:
         best = BLANKS
     if one_column and agreement[best] < 0.5:
         return ","
     if agreement[best] == 0.0:
         raise DataError(
-            f"{source.path}: has one column only; give features beside the target, separated by "
-            "a comma, semicolon, tab, | or blanks"
+            f"{source.path}: has only one column; give features besides the target, "
+            "separated by a comma, semicolon, tab, | or blanks"
         )
     return best
 
 
 def unquoted(source: Source, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """The lines that are not blank, cut at every separator whatever the quotes say."""
+    """The lines that are not blank, split at every separator even within quotes."""
     with io.TextIOWrapper(source.open(), encoding="utf-8-sig", newline=None) as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
@@ -97,7 +96,7 @@ def unquoted(source: Source, separator: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def to_number(cell: str, decimal: str = ".") -> float | None:
-    """The number that a cell holds, or None; `1_000` is none, whatever Python says."""
+    """The number that a cell holds, or None; `1_000` is not a number here, though Python accepts it."""
     try:
         return None if "_" in cell else float(cell.replace(decimal, ".", 1))
     except ValueError:
@@ -112,10 +111,10 @@ def is_number(cell: str) -> bool:
 def has_header(sample: list[list[str]]) -> bool:
     """Whether the first record names the columns, judged from it and the records below.
 
-    It does where it counts them (0, 1, 2, ..., as pandas writes), names at the end aside (a named
-    target, say) that do not occur again below, and where none of its cells is a number or missing
-    (an unnamed first column aside) and either a column below holds numbers, or, in a table of texts
-    alone, none of its cells occurs again below.
+    It does in two cases. One: it numbers the columns (0, 1, 2, ..., as pandas writes), except perhaps for names at
+    the end (a named target, say) that do not occur again below. Two: none of its cells is a number or missing (apart
+    from an unnamed first column) and either some column below holds numbers or, in a table of texts only, none of its
+    cells occurs again below.
     """
     first, below = [cell.strip() for cell in sample[0]], sample[1:]
     named = first[1:] if first[0] == "" else first
@@ -135,7 +134,7 @@ def has_header(sample: list[list[str]]) -> bool:
 
 
 def counts_columns(named: list[str], below: list[list[str]]) -> bool:
-    """Whether a record counts the columns from 0, all of them or all but names at the end that occur once."""
+    """Whether a record numbers the columns from 0: all of them, or all but some names at the end that occur once."""
     counted = next((place for place, cell in enumerate(named) if cell != str(place)), len(named))
     if len(named) < 3 or counted < 2 or (counted < len(named) and not below):
         return False

@@ -61,12 +61,11 @@ def load(
     task: overrides what `infer_task` reads from the target.
     drop, header: for tables, columns to leave out, and whether the first line names the columns
         (detected by default).
-    schema: for tables that a model is to judge, what it knows of those it was trained on: which columns hold
-        texts, and the target's by default.
+    schema: for tables that go to a trained model, its `Schema`: which columns hold texts, and which one is the target
+        by default.
 
-    Raises `DataError` naming file, line, column, value and cure; `StorageError` where the file
-    cannot be read; `OutOfMemoryError` where it does not fit in memory; `UsageError` for options that do not fit the
-    source.
+    Raises `DataError` naming file, line, column, value and remedy; `StorageError` if the file cannot be read;
+    `OutOfMemoryError` if it does not fit in memory; `UsageError` for options that do not fit the source.
     """
     if task is not None and (not isinstance(task, str) or task not in TASKS):
         raise UsageError(f"task is {shown(task)}; it must be one of {listed(TASKS)}")
@@ -81,9 +80,7 @@ def load(
         )
     if target is not None or drop or header is not None:
         raise UsageError(
-            f"{source}: target, drop and header are for tables, and this source has its own "
-            "target; "
-            "leave them out"
+            f"{source}: target, drop and header are for tables, and this source has its own target; leave them out"
         )
     if str(source) in BUILTIN:
         return with_task(BUILTIN[str(source)](), task)
@@ -100,10 +97,10 @@ def load(
 def load_features(
     source: str | os.PathLike[str], *, header: bool | None = None, schema: Schema | None = None
 ) -> Features:
-    """The features of `source` to predict on; it need not hold a target.
+    """The features of `source` for prediction; it need not hold a target.
 
-    A table comes whole, its target column (if any) with it: `Preprocessor.transform` takes the
-    columns that it knows. Of a folder of IDX files come the images to train on.
+    A table is returned whole, including its target column if it has one: `Preprocessor.transform` picks the columns
+    that it knows. A folder of IDX files gives its training images.
     """
     check_header(header, schema)
     if is_table(source):
@@ -137,7 +134,7 @@ def load_frame(
 
 
 def check_header(header: bool | None, schema: Schema | None) -> None:
-    """Raise `UsageError` for what says nothing of a table."""
+    """Raise `UsageError` if `header` or `schema` has the wrong type."""
     if header is not None:
         check_boolean("header", header)
     if schema is not None:
@@ -145,7 +142,7 @@ def check_header(header: bool | None, schema: Schema | None) -> None:
 
 
 def is_table(source: str | os.PathLike[str]) -> bool:
-    """Whether `source` is a text table; raises `DataError` where it is nothing that can be read."""
+    """Whether `source` is a text table; raises `DataError` if it cannot be read at all."""
     if isinstance(source, (str, os.PathLike)) and ("\0" in str(source) or not str(source)):
         raise DataError(f"the data is {shown(str(source))}; give a built-in name or a path")
     check_path("source", source)
@@ -156,7 +153,7 @@ def is_table(source: str | os.PathLike[str]) -> bool:
         return False
     if not path.suffix and not os.path.lexists(path):
         raise DataError(
-            f"{path}: no such file and no built-in set{suggestion(path, BUILTIN_NAMES)}; "
+            f"{path}: no such file or built-in set{suggestion(path, BUILTIN_NAMES)}; "
             f"the built-in sets are {listed(BUILTIN_NAMES)}"
         )
     file_size(path)
@@ -166,10 +163,10 @@ def is_table(source: str | os.PathLike[str]) -> bool:
 
 
 def with_task(dataset: Dataset, task: Task | None) -> Dataset:
-    """The set with another task than its own, where its target allows it."""
+    """The set with another task than its own, if its target allows it."""
     if task is None or task == dataset.task:
         return dataset
     if task == "regression" and dataset.target.dtype.kind == "U":
-        raise DataError(f"{dataset.name}: the target is text; a regression needs numbers")
+        raise DataError(f"{dataset.name}: the target is text; regression needs numbers")
     test = None if dataset.test is None else with_task(dataset.test, task)
     return replace(dataset, task=task, target=target_for(dataset.target, task), test=test)

@@ -1,4 +1,4 @@
-"""`read_table`: a text table (CSV and its kin) as a DataFrame, checked cell by cell."""
+"""`read_table`: a text table (CSV and similar) as a DataFrame, checked cell by cell."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 MAX_COLUMNS = 100_000
 
-# A column of texts where nine cells of ten are numbers is taken for a numeric one with a slip in
-# it, unless the numbers are so few that they may be categories ("0", "1", "2", "3+").
+# A text column in which nine of ten cells are numbers is taken for a numeric column with a mistake, unless it has so
+# few different numbers that they may be categories ("0", "1", "2", "3+").
 NEARLY_NUMERIC = 0.9
 FEW_CATEGORIES = 20
 
 UNNAMED = "column_"
 
 
-# pandas' words where its C parser gets no memory; the second also where the file cannot be read.
+# pandas' messages if its C parser runs out of memory; the second also if the file cannot be read.
 NO_MEMORY = ("C error: out of memory", "C error: Calling read(nbytes) on source failed")
 
 TextColumns = Callable[[list[str]], Collection[str]]
@@ -60,12 +60,12 @@ def read_table(
     """Read a table of numbers and texts; the index holds each row's line in the file.
 
     Separator (`, ; tab |` or blanks), header, decimal comma and missing values (`?`, empty, NA,
-    nan, NULL) are detected; `header` overrides the second. Columns without a name are `column_1`,
-    `column_2`, ... Numeric columns are integers or floats (parsed to the nearest double, so the
-    same bits everywhere), texts are objects without surrounding blanks. `texts` says, given all
-    names, which columns are texts even where every cell is a number; `one_column` takes a table of one.
+    nan, NULL) are detected; `header` overrides the detection of a header. Columns without a name are `column_1`,
+    `column_2`, ... Numeric columns are integers or floats (parsed to the nearest double, so the same bits
+    everywhere), texts are objects without surrounding blanks. `texts` takes all names and returns the columns that
+    are texts even if every cell is a number; `one_column` allows a table with one column.
 
-    Raises `DataError` naming file, line, column and value; `OutOfMemoryError` where it does not fit in memory.
+    Raises `DataError` naming file, line, column and value; `OutOfMemoryError` if it does not fit in memory.
     """
     source = Source.of(path)
     try:
@@ -77,14 +77,14 @@ def read_table(
 
 
 def no_columns(names: list[str]) -> Collection[str]:
-    """None of the columns."""
+    """No text columns."""
     return ()
 
 
 def table_from(
     source: Source, header: bool | None, text_columns: TextColumns, one_column: bool
 ) -> pandas.DataFrame:
-    """The table in `source`, in passes that each stream it: its form first, then its values."""
+    """The table in `source`, streamed in several passes: first its layout, then its values."""
     import pandas
 
     check_text(source)
@@ -117,7 +117,7 @@ def table_from(
         table = parsed(source, texts + late, options)
     if len(table) != len(lines):
         raise DataError(
-            f"{source.path}: {len(lines)} rows by its line ends and {len(table)} by its quotes; "
+            f"{source.path}: has {len(lines)} rows by its line ends and {len(table)} by its quotes; "
             "remove the quotes from cells that do not need them"
         )
     table.index = pandas.Index(np.frombuffer(lines, dtype=np.int64), name="line")
@@ -131,7 +131,7 @@ def table_from(
 
 
 class Text(io.TextIOWrapper):
-    """Text that remembers why it could not be read: pandas says only that it could not."""
+    """A text stream that keeps the error that stopped it, because pandas reports only that it failed."""
 
     failure: OSError | None = None
 
@@ -145,14 +145,14 @@ class Text(io.TextIOWrapper):
 
 
 def parsed(source: Source, texts: list[str], options: dict[str, Any]) -> pandas.DataFrame:
-    """What pandas makes of the table, with these columns as texts.
+    """The table as pandas parses it, with the columns `texts` as text.
 
-    It parses in parts; a column of which only later parts hold texts comes out as objects, and the
-    caller asks again. Its warning of that case says nothing more.
+    pandas parses in chunks. A column with text only in later chunks comes out as objects, and the caller parses
+    again; pandas' warning of that case adds nothing.
     """
     import pandas
 
-    # Line ends are made alike first: pandas before 3 loses its way among bare carriage returns.
+    # Line ends are unified first: pandas before 3 misreads bare carriage returns.
     text = Text(source.open(), encoding="utf-8-sig", newline=None)
     with text as stream, warnings.catch_warnings():
         warnings.simplefilter("ignore", pandas.errors.DtypeWarning)
@@ -185,7 +185,7 @@ def exact_floats(version: str) -> dict[str, Any]:
 
 
 def check_text(source: Source) -> None:
-    """Raise `DataError` where the file is empty or no UTF-8 text."""
+    """Raise `DataError` if the file is empty or not UTF-8 text."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     offset, line, blank = 0, 1, True
     with source.open() as stream:
@@ -198,8 +198,8 @@ def check_text(source: Source) -> None:
             if zero >= 0:
                 line += chunk.count(b"\n", 0, zero)
                 raise DataError(
-                    f"{source.path}: line {line}, byte {offset + zero}: a NUL byte, so this is a binary "
-                    "file or UTF-16 text without a mark; save it as UTF-8 text"
+                    f"{source.path}: line {line}, byte {offset + zero}: "
+                    "a NUL byte, so this is a binary file or UTF-16 text without a mark; save it as UTF-8 text"
                 )
             check_utf8(decoder, chunk, False, source.path, line, offset)
             blank = blank and not chunk.removeprefix(codecs.BOM_UTF8).strip()
@@ -217,25 +217,24 @@ def check_utf8(
     line: int,
     offset: int,
 ) -> None:
-    """Decode `chunk`, which starts at byte `offset` in `line`; raises `DataError` where it cannot."""
+    """Decode `chunk`, which starts at byte `offset` in `line`; raises `DataError` if it cannot be decoded."""
     try:
         decoder.decode(chunk, final)
     except UnicodeDecodeError as error:
-        # A character begun in the chunk before is kept by the decoder and precedes this one.
+        # The decoder keeps the start of a character from the previous chunk and prepends it to this one.
         kept = len(error.object) - len(chunk)
         line += error.object.count(b"\n", 0, error.start)
         raise DataError(
-            f"{path}: line {line}, byte {offset + error.start - kept}: "
-            f"0x{error.object[error.start]:02x} is not UTF-8; "
-            "save the file as UTF-8 (from Latin-1: iconv -f latin1 -t utf-8)"
+            f"{path}: line {line}, byte {offset + error.start - kept}: 0x{error.object[error.start]:02x} "
+            "is not UTF-8; save the file as UTF-8 (from Latin-1: iconv -f latin1 -t utf-8)"
         ) from None
 
 
 def column_names(first: list[str], with_header: bool, path: Path) -> list[str]:
-    """The columns' names: those of the header, `column_N` where there is none."""
+    """The columns' names: from the header, or `column_N` for columns without one."""
     if len(first) > MAX_COLUMNS:
         raise DataError(
-            f"{path}: has {len(first):,} columns, more than {MAX_COLUMNS:,}; use an .npz"
+            f"{path}: has {len(first):,} columns, more than {MAX_COLUMNS:,}; save it as .npz"
         )
     unnamed = [f"{UNNAMED}{number}" for number in range(1, len(first) + 1)]
     if not with_header:
@@ -253,23 +252,23 @@ def column_names(first: list[str], with_header: bool, path: Path) -> list[str]:
 
 
 def line_numbers(source: Source, separator: str, width: int, with_header: bool) -> array[int]:
-    """The line where each row starts; raises `DataError` for a row of another width."""
+    """The line on which each row starts; raises `DataError` for a row with another number of columns."""
     lines = array("q")
     for line, fields in records(source, separator):
         if len(fields) != width:
             raise DataError(
-                f"{source.path}: line {line} has {len(fields)} column(s) and the first has {width}; "
+                f"{source.path}: line {line} has {len(fields)} column(s) and the first line has {width}; "
                 "give every line the same number"
             )
         lines.append(line)
     rows = lines[1:] if with_header else lines
     if not rows:
-        raise DataError(f"{source.path}: holds a header and no rows; give at least one row of data")
+        raise DataError(f"{source.path}: holds a header but no rows; give at least one row of data")
     return rows
 
 
 def check_finite(column: pandas.Series[Any], source: Source, separator: str, position: int) -> None:
-    """Raise `DataError` for an infinity, with its line and its text."""
+    """Raise `DataError` for an infinite value, with its line and text."""
     if column.dtype.kind != "f":
         return
     infinite = np.isinf(column.to_numpy())
@@ -279,13 +278,13 @@ def check_finite(column: pandas.Series[Any], source: Source, separator: str, pos
             fields[position] for start, fields in records(source, separator) if start == line
         )
         raise DataError(
-            f"{source.path}: line {line}, column {shown(column.name)}: {shown(cell.strip())} is not a "
-            "finite number; correct it, or write ? for a missing value"
+            f"{source.path}: line {line}, column {shown(column.name)}: {shown(cell.strip())} is not a finite number; "
+            "correct it, or write ? for a missing value"
         )
 
 
 def stripped(column: pandas.Series[Any]) -> pandas.Series[Any]:
-    """Texts without surrounding blanks; what is missing is nan."""
+    """Texts without surrounding blanks; missing cells are nan."""
     import pandas
 
     present = column.notna().to_numpy(dtype=bool)
@@ -296,7 +295,7 @@ def stripped(column: pandas.Series[Any]) -> pandas.Series[Any]:
 
 
 def numbers_or_texts(texts: pandas.Series[Any], decimal: str, path: Path) -> pandas.Series[Any]:
-    """A column of texts; numbers where all cells, bared of their blanks, are."""
+    """A column of texts, converted to numbers if every cell is a number once its blanks are stripped."""
     import pandas
 
     known = texts.dropna()
@@ -310,7 +309,7 @@ def numbers_or_texts(texts: pandas.Series[Any], decimal: str, path: Path) -> pan
     correct = len(known) - len(slips)
     if correct >= NEARLY_NUMERIC * len(known) and len(set(numbers)) > FEW_CATEGORIES:
         raise DataError(
-            f"{path}: line {slips[0]}, column {shown(texts.name)}: {shown(known[slips[0]])} is not a "
-            f"number and {correct} others are; correct it, or write ? for a missing value"
+            f"{path}: line {slips[0]}, column {shown(texts.name)}: {shown(known[slips[0]])} is not a number "
+            f"but {correct} others are; correct it, or write ? for a missing value"
         )
     return texts

@@ -1,4 +1,4 @@
-"""What a raw target asks for, classes or numbers, and `TargetEncoder`: the numbers that a network is fitted to."""
+"""Which task a raw target implies, and `TargetEncoder`: the numbers that a network is fitted to."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from anyarray_mlp.data.moments import mean_and_scale
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.typing import Host
 
-# Integers are read as classes where there are at most this many distinct ones, or where they number
-# the classes 0..k-1 with ten rows for each.
+# Integers are classes if there are at most this many distinct ones, or if they number the classes 0..k-1 with ten
+# rows for each.
 FEW_DISTINCT = 20
 ROWS_PER_CLASS = 10
 
@@ -35,7 +35,7 @@ ROWS_PER_CLASS = 10
 def tidy_target(target: Any, name: str = "target") -> Host:
     """`target` as an array of booleans, integers, floats or texts, (n,) or (n, k).
 
-    Arrays of Python objects become texts or numbers where all their values are.
+    Arrays of Python objects become texts or numbers if all their values are of that kind.
     Raises `DataError` for a missing value, a mixture, or values of another kind.
     """
     values = np.asarray(target)
@@ -63,13 +63,13 @@ def from_objects(values: Host, name: str) -> Host:
     if all(isinstance(cell, str) for cell in cells):
         return values.astype(str)
     if all(map(is_number, cells)):
-        # NumPy knows its own numbers and Python's; the rest (Decimal, Fraction) would stay objects.
+        # NumPy recognises its own numbers and Python's; others (Decimal, Fraction) would stay objects.
         known = (bool, int, float, np.generic)
         numbers = [cell if isinstance(cell, known) else float(cell) for cell in cells]
         return np.array(numbers).reshape(values.shape)
     first = next(cell for cell in cells if not isinstance(cell, str))
     raise DataError(
-        f"{name}: mixes texts and values such as {shown(first)}; give texts only or numbers only"
+        f"{name}: mixes texts and values such as {shown(first)}; give only texts or only numbers"
     )
 
 
@@ -83,12 +83,12 @@ def are_integers(values: Host) -> bool:
 
 
 def infer_task(target: Host) -> Task:
-    """The task for a tidy target.
+    """The task that a tidy target implies.
 
-    One column: texts and booleans are classes; so are whole numbers with at most 20 distinct values
-    (at least two rows for each on average), or numbering the classes 0..k-1 with ten rows for each.
-    Several columns of 0 and 1: classes where each row has exactly one 1 (one-hot), else multilabel.
-    Anything else is a regression. Raises `DataError` for a target without rows.
+    One column: texts and booleans are classes. So are whole numbers with at most 20 distinct values (and at least two
+    rows for each on average), and whole numbers 0..k-1 with at least ten rows for each on average. Several columns of
+    0 and 1: classification if each row has exactly one 1 (one-hot), else multilabel. Anything else is regression.
+    Raises `DataError` for a target without rows.
     """
     if target.size == 0:
         raise DataError("the target is empty; give at least one row")
@@ -108,7 +108,7 @@ def infer_task(target: Host) -> Task:
 
 
 def is_one_hot(target: Host) -> bool:
-    """Whether every row of 0 and 1 holds exactly one 1."""
+    """Whether every row of 0 and 1 has exactly one 1."""
     return target.ndim == 2 and bool(
         np.isin(target, (0, 1)).all() and (target.sum(axis=1) == 1).all()
     )
@@ -134,7 +134,7 @@ class TargetEncoder:
 
     classification: labels to codes 0..k-1 in sorted order.
     multilabel: columns of 0 and 1, unchanged.
-    regression: numbers (n, k), standardised where asked for.
+    regression: numbers (n, k), standardised on request.
     """
 
     task: Task
@@ -156,7 +156,7 @@ class TargetEncoder:
             raise UsageError(f"task is {task!r}; it must be one of {listed(TASKS)}")
         if scale_target and task != "regression":
             raise UsageError(
-                f"scale_target is for a regression target and the task is {task}; leave it out"
+                f"scale_target needs a regression target and the task is {task}; leave it out"
             )
         values = target_for(tidy_target(target), task)
         if values.size == 0:
@@ -165,7 +165,7 @@ class TargetEncoder:
             classes = np.unique(checked_labels(values))
             if len(classes) < 2:
                 raise DataError(
-                    f"the target holds one class only, {shown(classes[0])}; "
+                    f"the target holds only one class, {shown(classes[0])}; "
                     "give rows of at least two classes, or name another target"
                 )
             return cls(task, classes=classes)
@@ -183,7 +183,7 @@ class TargetEncoder:
 
     @property
     def width(self) -> int:
-        """Outputs that the network needs: the classes, labels or numbers."""
+        """Number of outputs that the network needs: one for each class, label or number."""
         return len(self.mean) if self.classes is None else len(self.classes)
 
     def encode(self, target: Any) -> Host:
@@ -198,8 +198,7 @@ class TargetEncoder:
         numbers = checked_numbers(values, self.task)
         if numbers.shape[1] != self.width:
             raise DataError(
-                f"the target has {numbers.shape[1]} column(s) and the model was trained on "
-                f"{self.width}; "
+                f"the target has {numbers.shape[1]} column(s) and the model was trained on {self.width}; "
                 "give the same ones"
             )
         if self.task == "multilabel":
@@ -208,16 +207,15 @@ class TargetEncoder:
         return scaled
 
     def codes(self, labels: Host) -> Host:
-        """The place of each label among the classes, (n,) int64."""
+        """The index of each label among the classes, (n,) int64."""
         classes: Any = self.classes
         if classes.dtype.kind == "U" and labels.dtype.kind != "U":
-            # A column that held "3+" in training may hold numbers alone in another file.
+            # A column that held "3+" in training may hold only numbers in another file.
             labels = labels.astype(str)
         if (classes.dtype.kind == "U") != (labels.dtype.kind == "U"):
             raise DataError(
-                f"the label {shown(labels[0])} is text and the model was trained on "
-                f"{listed(classes.tolist())}; "
-                "give labels of that kind"
+                f"the label {shown(labels[0])} is text and the model was trained on {listed(classes.tolist())}; "
+                "give labels of the same kind"
             )
         order = np.argsort(classes)  # an estimator's classes may have been set by hand
         found = np.searchsorted(classes, labels, sorter=order)
@@ -226,16 +224,16 @@ class TargetEncoder:
         if unseen.any():
             row = int(unseen.argmax())
             raise DataError(
-                f"the label {shown(labels[row])} in row {row} (from 0) was not seen in training"
-                f"{suggestion(labels[row], classes.tolist())}; "
+                f"the label {shown(labels[row])} in row {row} (from 0) "
+                f"was not seen in training{suggestion(labels[row], classes.tolist())}; "
                 f"the known labels are {listed(classes.tolist())}"
             )
         return codes.astype(np.int64)
 
     def decode(self, encoded: Any) -> Host:
-        """The inverse of `encode`: labels (n,), 0 and 1 (n, k) int64, or numbers in their own unit.
+        """The inverse of `encode`: labels (n,), 0 and 1 (n, k) int64, or numbers in the original unit.
 
-        Numbers are (n,) where the training target was. Raises `DataError` for codes out of range.
+        Numbers are (n,) if the training target was. Raises `DataError` for codes out of range.
         """
         values = np.asarray(encoded)
         if self.task == "multilabel":
@@ -257,7 +255,7 @@ class TargetEncoder:
         return labels
 
     def to_json(self) -> dict[str, Any]:
-        """All that `from_json` needs, in types that JSON has."""
+        """All that `from_json` needs, in JSON types."""
         return {
             "task": self.task,
             "classes": None if self.classes is None else self.classes.tolist(),
@@ -268,9 +266,9 @@ class TargetEncoder:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any], source: str = "the model") -> TargetEncoder:
-        """The encoder that `to_json` described.
+        """The encoder that `to_json` describes.
 
-        Raises `ModelFileError`, which names `source`, the field and what it must be, for anything else.
+        Raises `ModelFileError`, which names `source`, the field and what it must be, for any other record.
         """
         with model_file(source):
             return encoder_from(record)
@@ -307,7 +305,7 @@ def encoder_from(record: Mapping[str, Any]) -> TargetEncoder:
 
 
 def checked_labels(values: Host) -> Host:
-    """Labels (n,) without a missing one."""
+    """Labels (n,), checked to have no missing one."""
     if values.ndim != 1:
         raise DataError(
             f"a classification target of shape {values.shape}; give one label for each row, (n,), "
@@ -320,7 +318,7 @@ def checked_labels(values: Host) -> Host:
 
 
 def checked_numbers(values: Host, task: Task) -> Host:
-    """A regression or multilabel target as finite float64 (n, k), of 0 and 1 for the latter."""
+    """A regression or multilabel target as finite float64 (n, k), of 0 and 1 if multilabel."""
     if values.dtype.kind == "U":
         raise DataError(
             f"the target {shown(values.ravel()[0])} is text and the task is {task}; "
@@ -338,7 +336,6 @@ def checked_numbers(values: Host, task: Task) -> Host:
         row, column = (int(place) for place in np.argwhere(wrong)[0])
         demand = "be finite" if task == "regression" else "be 0 or 1"
         raise DataError(
-            f"the target in row {row}, column {column} (from 0) is {numbers[row, column]}; it "
-            f"must {demand}"
+            f"the target in row {row}, column {column} (from 0) is {numbers[row, column]}; it must {demand}"
         )
     return numbers

@@ -1,4 +1,4 @@
-"""scikit-learn estimators over `train`: the same parameters and results as its MLPs, on any device, and more.
+"""scikit-learn estimators over `train`: the same parameters and results as its MLPs, on any device, and more options.
 
 Importing this package imports scikit-learn; `anyarray_mlp` itself does not.
 """

@@ -1,4 +1,4 @@
-"""What both estimators share: validation, training with scikit-learn's bookkeeping, prediction."""
+"""What both estimators share: validation, training with scikit-learn's bookkeeping, and prediction."""
 
 from __future__ import annotations
 
@@ -83,37 +83,37 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     _progress: Progress
     _no_improvement_count: int
 
-    # --- what the two differ in ---
+    # --- differences between the two ---
 
     def _labelled(self, y: Any, first: bool, incremental: bool, classes: Any) -> Any:
-        """Check y against what was fitted before, and take note of it; y as `_targets` takes it."""
+        """Check y against what was fitted before and remember it; returns y in the form that `_targets` takes."""
         raise NotImplementedError
 
     def _targets(self, y: Any) -> Host:
-        """y as the loss takes it."""
+        """y in the form that the loss takes."""
         raise NotImplementedError
 
     def _outputs(self, y: Any) -> tuple[int, str, str]:
-        """The number of outputs, their function and the loss."""
+        """The number of outputs, the output function and the loss."""
         raise NotImplementedError
 
     def _weighted(self, y: Any, weight: Host | None) -> Host | None:
-        """Sample weights with class weights worked in."""
+        """Sample weights multiplied by class weights."""
         return weight
 
     def _score_outputs(self, outputs: Host, held_out: HeldOut) -> float:
-        """The score that early stopping watches by default."""
+        """The score that early stopping monitors by default."""
         raise NotImplementedError
 
     # --- parameters ---
 
     def set_params(self, **params: Any) -> Any:
-        """Set parameters by name, as in scikit-learn; `UnknownOptionError` for one that there is not."""
+        """Set parameters by name, as in scikit-learn; `UnknownOptionError` for an unknown one."""
         known = self._get_param_names()
         name = type(self).__name__
         try:
             refuse_unknown(name, [each.partition("__")[0] for each in params], known)
-        except UnknownOptionError as error:  # in scikit-learn's words, and more
+        except UnknownOptionError as error:  # scikit-learn's words, with more detail
             raise UnknownOptionError(f"Invalid parameter for estimator {name}: {error}") from None
         return super().set_params(**params)
 
@@ -128,10 +128,10 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         incremental: bool,
         classes: Any = None,
     ) -> None:
-        """Train; other threads find the estimator as it was before until it is fitted, then as it is after.
+        """Train; other threads see the estimator as it was before until it is fitted, and then as it is after.
 
-        Attributes are set one after another. So `_before` keeps all of them as they were, from which predictions and
-        copies are made (see `_now`), and its removal is the one step from the old to the new.
+        Attributes are set one after another. So `_before` keeps them all as they were; predictions and copies use it
+        (see `_now`), and removing it switches from old to new in a single step.
         """
         self._before = dict(vars(self))
         try:
@@ -155,7 +155,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         incremental: bool,
         classes: Any,
     ) -> tuple[Run, FitTask | None, Host]:
-        """Set the fitted attributes; the run, what callbacks know it as, and the parameters (p,) kept."""
+        """Set the fitted attributes; returns the run, its task for callbacks, and the parameters (p,) to keep."""
         name = type(self).__name__
         check_parameters(self)
         warn_of_unused_overrides(self)
@@ -168,7 +168,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         if not first:
             check_same_place(X, self.coefs_[0], name, "partial_fit" if incremental else "fit")
         weight = checked_weight(sample_weight, X.shape[0])
-        if first:  # should this fit fail, nothing of an earlier one is left to be mistaken for it
+        if first:  # if this fit fails, nothing of an earlier one must be left
             self.__dict__.pop("coefs_", None)
         y = self._labelled(y, first, incremental, classes)
         data = Data(X, y, self._targets(y), self._weighted(y, weight))
@@ -206,7 +206,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         return run, task, final
 
     def _validated(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
-        """X dense or CSR in a float dtype where it lives, y on the host."""
+        """X dense or CSR in a float dtype, on its device; y on the host."""
         X, y = validate_data(
             self,
             X,
@@ -233,7 +233,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         )
 
     def _begin(self, network: MLP, first: bool) -> Host:
-        """Set up what a first call starts from; the parameters (p,) to start with."""
+        """Set up the state of a first call; returns the parameters (p,) to start from."""
         if not first:
             self._check_goes_on(network)
         self.n_outputs_ = network.sizes[-1]
@@ -252,7 +252,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             self.__dict__.pop("best_loss_", None)  # lbfgs has none
         else:
             start = host_vector([*weights_of(self)])
-            self.__dict__.update({**empty_books(), **vars(self)})  # weights may come by hand
+            self.__dict__.update(
+                {**empty_books(), **vars(self)}
+            )  # weights may have been set by hand
             if progress.best is None and getattr(self, "validation_scores_", None):
                 progress.best = start
             latest, best = progress.latest, progress.best
@@ -263,27 +265,27 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         return start
 
     def _check_goes_on(self, network: MLP) -> None:
-        """Raise an error where the weights so far are not those of the network."""
+        """Raise an error if the present weights do not fit the network."""
         fitted = tuple(tuple(part.shape) for part in weights_of(self))
         n_outputs = fitted[-1][0]
         if n_outputs != network.sizes[-1]:
             raise DataError(
-                f"y has {network.sizes[-1]} column(s) and the estimator was fitted to {n_outputs}: give as many, or "
-                "fit anew with warm_start=False."
+                f"y has {network.sizes[-1]} column(s) and the estimator was fitted to {n_outputs}: "
+                "give as many, or fit again with warm_start=False."
             )
         if fitted != network.layout.shapes:
             raise UsageError(
-                f"Training goes on from weights of shapes {fitted} and hidden_layer_sizes="
-                f"{self.hidden_layer_sizes!r} gives {network.layout.shapes}: restore hidden_layer_sizes, or fit "
-                "anew with warm_start=False."
+                f"Training continues from weights of shapes {fitted}, "
+                f"but hidden_layer_sizes={self.hidden_layer_sizes!r} gives {network.layout.shapes}: "
+                "restore hidden_layer_sizes, or fit again with warm_start=False."
             )
 
     def _split(self, targets: Host, progress: Progress) -> tuple[Host, Host]:
-        """Rows to train on and rows held out; the same ones in a later call with as many rows."""
+        """Training rows and held-out rows; the same ones in a later call with as many rows."""
         if self.validation_fraction == 0:
             raise UsageError(
-                "early_stopping needs rows to watch and validation_fraction is 0: give a fraction between 0 and 1, or "
-                "pass X_val and y_val to fit."
+                "early_stopping needs held-out rows, but validation_fraction is 0: "
+                "give a fraction between 0 and 1, or pass X_val and y_val to fit."
             )
         n = len(targets)
         drawn, before = progress.split or (0, progress.random_state)
@@ -309,8 +311,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             ) from error
         if len(others) < 2:
             raise DataError(
-                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset, or pass "
-                "X_val and y_val."
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset, "
+                "or pass X_val and y_val."
             )
         progress.split = split
         return rows, others
@@ -318,14 +320,14 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     def _held_out(
         self, network: MLP, backend: Backend, trained: Any, X: Any, y: Any, sample_weight: Any
     ) -> HeldOut:
-        """A validation set of the user's own, whose y must be shaped as the y `trained` on."""
+        """The user's own validation set; its y must have the shape of the y used for training."""
         if y is None:
             raise UsageError("X_val was given without y_val: pass both.")
         X, y = self._validated(X, y, reset=False)
         y = self._rows_of_y(y)
         if y.shape[1:] != trained.shape[1:]:
             raise DataError(
-                f"y_val has shape {y.shape} and y has {trained.shape}: give y_val the columns that y has."
+                f"y_val has shape {y.shape} and y has shape {trained.shape}: give y_val the same columns as y."
             )
         weight = checked_weight(sample_weight, X.shape[0])
         return HeldOut(network, backend, X, self._targets(y), y, weight)
@@ -352,12 +354,12 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         return "coefs_" in vars(self._now())
 
     def _now(self) -> Any:
-        """A shallow copy to predict from, taken in one step; of an estimator that is being fitted, as it was before."""
+        """A shallow copy for predictions, taken in one step; during a fit, of the estimator as it was before."""
         attributes = dict(vars(self))
         return self._with(attributes.get("_before", attributes))
 
     def _in_training(self) -> Any:
-        """A shallow copy with the attributes as training has them now."""
+        """A shallow copy with the attributes as they are now in training."""
         copied = self._with(dict(vars(self)))
         copied.__dict__.pop("_before", None)
         return copied
@@ -368,7 +370,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         return new
 
     def _predicted(self, X: Any, method: str) -> tuple[Any, Backend, Array]:
-        """The estimator as it was when asked, the backend of the place where X lives, and outputs (n, k) there."""
+        """The estimator as it was at the call, the backend of the place where X is, and outputs (n, k) there."""
         now = self._now()
         if "coefs_" not in vars(now):
             check_is_fitted(now)
@@ -379,8 +381,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         network = present_network(now, leaves)
         if X.shape[1] != network.sizes[0]:
             raise DataError(
-                f"X has {X.shape[1]} features, but the weights of {type(self).__name__} take {network.sizes[0]}: give "
-                "X as many columns."
+                f"X has {X.shape[1]} features, but the weights of {type(self).__name__} take {network.sizes[0]}: "
+                "give X as many columns."
             )
         dtype = dtype_name(leaves[0])
         home = backend_at(place, dtype)
@@ -399,7 +401,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         return now, home, outputs
 
     def _prediction(self, backend: Backend, network: MLP) -> Callable[..., Array]:
-        """The function (leaves, x) -> outputs on a backend, made when first asked for."""
+        """The function (leaves, x) -> outputs on a backend, created on first use."""
         key = backend, network
         kept = PREDICTIONS.get(self)
         if kept is None or kept[0] != key:
@@ -408,7 +410,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         return kept[1]
 
     def _needs_no_validation(self, X: Any) -> bool:
-        """Whether validation would find nothing to do: it takes longer than a few rows of prediction."""
+        """Whether validation can be skipped: it takes longer than predicting a few rows."""
         return (
             type(X) is np.ndarray
             and X.dtype in FLOATS
@@ -419,10 +421,10 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             and sum_is_finite(X)
         )
 
-    # --- names of scikit-learn's that public code calls ---
+    # --- scikit-learn's private names that public code calls ---
 
     def _forward_pass(self, activations: list[Any]) -> list[Any]:
-        """Fill in what each layer gives for the inputs in `activations[0]`."""
+        """Fill in the outputs of each layer for the inputs in `activations[0]`."""
         activations[1:] = layer_outputs(self._now(), activations[0])
         return activations
 
@@ -430,10 +432,10 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         """Outputs (n, k) of X (n, i)."""
         return self._predicted(X, "predict")[2]
 
-    # --- keeping ---
+    # --- copies and pickles ---
 
     def __getstate__(self) -> dict[str, Any]:
-        """The state to pickle, parameters on a GPU brought to the host."""
+        """The state to pickle; parameters on a GPU are copied to the host."""
         now = self._now()
         state: dict[str, Any] = dict(super(BaseMLP, now).__getstate__())
         for name in ("coefs_", "intercepts_"):
@@ -442,11 +444,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         return state
 
     def __copy__(self) -> Any:
-        """A shallow copy, arrays shared where they are."""
+        """A shallow copy that shares arrays on their device."""
         return self._now()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        """A deep copy, arrays copied where they are: pickling would bring them to the host."""
+        """A deep copy; arrays are copied on their device, where pickling would copy them to the host."""
         new = self._now()
         memo[id(self)] = new
         new.__dict__.update(copy.deepcopy(vars(new), memo))
@@ -468,7 +470,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def empty_books() -> dict[str, Any]:
-    """Fitted attributes as they are before the first epoch."""
+    """The fitted attributes before the first epoch."""
     return {
         "n_iter_": 0,
         "t_": 0,
@@ -481,13 +483,13 @@ def empty_books() -> dict[str, Any]:
 
 
 def sum_is_finite(x: Host) -> bool:
-    """Whether the sum of x is finite, and with it every entry; the sum of large ones may not be."""
+    """Whether the sum of x is finite, which implies that every entry is; large finite entries may overflow it."""
     with np.errstate(all="ignore"):
         return bool(np.isfinite(np.sum(x)))
 
 
-#: What each estimator predicted with last. That holds on to the parameters, so it goes when the estimator goes;
-#: it is not kept in the estimator, which `predict` leaves as it is and which can be pickled.
+#: The function with which each estimator predicted last. It keeps the parameters alive, so it is dropped with the
+#: estimator. It is not stored in the estimator, because `predict` must not change that and it must be picklable.
 PREDICTIONS: WeakKeyDictionary[BaseMLP, tuple[tuple[Backend, MLP], Callable[..., Array]]] = (
     WeakKeyDictionary()
 )
@@ -495,7 +497,7 @@ PREDICTIONS: WeakKeyDictionary[BaseMLP, tuple[tuple[Backend, MLP], Callable[...,
 
 @functools.lru_cache(maxsize=16)
 def prediction(network: MLP) -> Callable[..., Array]:
-    """(xp, leaves, x) -> outputs of a network; one function, as JAX compiles each once."""
+    """(xp, leaves, x) -> outputs of a network; always the same function, because JAX compiles each function once."""
 
     def outputs(xp: Namespace, leaves: Any, x: Array) -> Array:
         return network.predict(xp, leaves, as_inputs(xp, x, leaves[0].dtype, None))
@@ -504,7 +506,7 @@ def prediction(network: MLP) -> Callable[..., Array]:
 
 
 def checked_weight(sample_weight: Any, n: int) -> Host | None:
-    """Sample weights (n,) on the host, or None where there are none."""
+    """Sample weights (n,) on the host, or None if there are none."""
     if sample_weight is None:
         return None
     if isinstance(sample_weight, Number):
@@ -522,8 +524,8 @@ def checked_weight(sample_weight: Any, n: int) -> Host | None:
         )
     if weight.ndim != 1:
         raise DataError(
-            f"Sample weights must be 1D array or scalar, got {weight.ndim}D array. Expected either a scalar value or "
-            f"a 1D array of length {n}."
+            f"Sample weights must be 1D array or scalar, got {weight.ndim}D array. "
+            f"Expected either a scalar value or a 1D array of length {n}."
         )
     if weight.shape != (n,):
         raise DataError(f"sample_weight.shape == {weight.shape}, expected {(n,)}!")

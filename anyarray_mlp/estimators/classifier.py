@@ -29,60 +29,61 @@ from anyarray_mlp.typing import Host
 
 @with_known_options
 class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
-    """Multilayer perceptron classifier: scikit-learn's, on any device, and with more to choose.
+    """Multilayer perceptron classifier: scikit-learn's, on any device, with more options.
 
-    The parameters down to `max_fun` are scikit-learn's, with its defaults and its results; those below it lacks.
+    The parameters down to `max_fun` are scikit-learn's, with its defaults and its results; those after it are
+    additions.
 
     Parameters
     ----------
-    hidden_layer_sizes : units of each hidden layer; an integer is one layer, () none.
-    activation : one name of `functional.ACTIVATIONS`, or a list of one for each hidden layer.
-    solver : "adam", "sgd" or "lbfgs"; the last looks at all samples in each iteration and suits small data.
+    hidden_layer_sizes : units of each hidden layer; an integer means one layer, () none.
+    activation : a name in `functional.ACTIVATIONS`, or a list with one for each hidden layer.
+    solver : "adam", "sgd" or "lbfgs"; lbfgs uses all samples in each iteration and suits small data.
     alpha : strength of the L2 penalty on the weights.
-    batch_size : samples of a step; "auto" is min(200, n), and lbfgs has none.
-    learning_rate : of sgd: "constant", "invscaling" (falls with the samples seen) or "adaptive" (a fifth whenever
-        training stops improving).
-    learning_rate_init : the rate to start with, of sgd and adam.
+    batch_size : samples per step; "auto" is min(200, n); lbfgs uses all samples.
+    learning_rate : for sgd: "constant", "invscaling" (decreases with the samples seen) or "adaptive" (divided by 5
+        whenever training stops improving).
+    learning_rate_init : the initial learning rate of sgd and adam.
     power_t : exponent of "invscaling".
-    max_iter : the most epochs, or iterations of lbfgs.
+    max_iter : maximum number of epochs, or of lbfgs iterations.
     shuffle : whether each epoch takes the samples in a new order.
     random_state : seed or generator of the initial weights, the shuffles, the held-out rows and dropout.
-    tol : what counts as an improvement of the loss or score; for lbfgs, the gradient to stop at.
+    tol : the least improvement of the loss or score that counts; for lbfgs, the gradient at which to stop.
     verbose : whether to print each epoch's loss.
-    warm_start : whether `fit` goes on from the weights, and the optimiser's state, of the call before.
-    momentum : of sgd, between 0 and 1.
-    nesterovs_momentum : whether that momentum is Nesterov's.
-    early_stopping : whether to stop by the score of held-out rows, and to keep the best weights by it.
-    validation_fraction : share of the rows to hold out.
-    beta_1, beta_2, epsilon : adam's decay rates of the two moments, and what its divisor is kept from zero by.
-    n_iter_no_change : epochs without improvement to wait for.
-    max_fun : the most evaluations of the loss by lbfgs.
+    warm_start : whether `fit` continues with the weights and the optimiser's state of the previous call.
+    momentum : for sgd, between 0 and 1.
+    nesterovs_momentum : whether to use Nesterov's momentum.
+    early_stopping : whether to stop when the score on held-out rows stops improving, and keep the best weights.
+    validation_fraction : fraction of the rows to hold out.
+    beta_1, beta_2, epsilon : adam's decay rates of the two moments, and the constant that keeps its divisor positive.
+    n_iter_no_change : number of epochs without improvement after which to stop.
+    max_fun : maximum number of loss evaluations by lbfgs.
     loss : "log_loss", or a loss of the probabilities: "squared_error", "absolute_error", "huber".
-    class_weight : "balanced", weights by label, or None; for label indicators as `compute_sample_weight`.
-    dropout : probability of dropping a hidden unit in training, one or a list of one for each hidden layer.
-    initializer : "scikit-learn" for its draws, "auto" for what fits each activation, a name of
+    class_weight : "balanced", weights by label, or None; for label indicators as in `compute_sample_weight`.
+    dropout : probability of dropping a hidden unit in training: one number, or a list with one for each hidden layer.
+    initializer : "scikit-learn" for the same draws as scikit-learn, "auto" to fit each activation, a name in
         `initializers.INITIALIZERS`, or a callable (generator, fan_in, fan_out) -> weights.
-    clip_norm : Euclidean norm that a longer gradient is scaled down to, by sgd and adam; None never.
-    scoring : what early stopping watches: None for accuracy, "loss" for the validation loss, the name of a
-        scikit-learn scorer, or a callable (estimator, X, y) -> float; more is better.
-    on_epoch : a function, or several, told each `training.Epoch`; True (or NumPy's) from one ends training, no other
-        answer does.
-    device : "cpu", "cuda", "cuda:1", "auto", or None for where X is. NumPy in, NumPy out, wherever it trains.
-    backend : "numpy", "cupy", "torch", "jax", or None for X's library, or the one at hand on `device`.
-    dtype : "float32" or "float64" to compute in; None for X's.
+    clip_norm : Euclidean norm to which sgd and adam scale down longer gradients; None for no clipping.
+    scoring : what early stopping monitors: None for accuracy, "loss" for the validation loss, the name of a
+        scikit-learn scorer, or a callable (estimator, X, y) -> float; higher is better.
+    on_epoch : a function, or a list of them, called with each `training.Epoch`; training stops if one returns True
+        (or NumPy's), and for no other value.
+    device : "cpu", "cuda", "cuda:1", "auto", or None for X's device. NumPy in, NumPy out, wherever it trains.
+    backend : "numpy", "cupy", "torch", "jax", or None for X's library, or the available one on `device`.
+    dtype : "float32" or "float64" to compute in; None for X's dtype.
     reproducible : compute the same bits on every backend.
 
     Attributes
     ----------
-    Those of scikit-learn's estimator, and
+    Those of scikit-learn's estimator, and:
 
-    validation_loss_curve_ : loss on the validation set after each epoch, where there is one.
+    validation_loss_curve_ : loss on the validation set after each epoch, if there is a validation set.
     converged_ : whether training ended because it had stopped improving.
 
     Warns
     -----
-    ConvergenceWarning : `max_iter` came before convergence.
-    CollapsedFitWarning : the fit ended predicting one class; says why, and what to change.
+    ConvergenceWarning : `max_iter` was reached before convergence.
+    CollapsedFitWarning : the fitted network predicts only one class; says why, and what to change.
     """
 
     _default_score: ClassVar = "accuracy"
@@ -175,8 +176,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     ) -> MLPClassifier:
         """Fit to X (n, i), dense or sparse, and labels y (n,) or label indicators (n, k).
 
-        `sample_weight` (n,) weighs samples in the loss. X_val, y_val and sample_weight_val are a validation set of
-        your own; without one, `early_stopping` holds out `validation_fraction` of X.
+        `sample_weight` (n,) weights samples in the loss. X_val, y_val and sample_weight_val are your own validation
+        set; without one, `early_stopping` holds out `validation_fraction` of X.
         """
         self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), incremental=False)
         return self
@@ -194,24 +195,24 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         y_val: Any = None,
         sample_weight_val: Any = None,
     ) -> MLPClassifier:
-        """One more epoch over X and y, from where the last call stopped; solvers sgd and adam only.
+        """Train one more epoch over X and y, continuing from the last call; solvers sgd and adam only.
 
         `classes` names all labels in the first call; label indicators need none.
 
         With `early_stopping`, each call keeps the parameters that validated best so far, and `converged_` says
-        when to stop calling. Where calls bring other rows, pass the same X_val and y_val each time: without them a
-        call compares the best parameters so far with the new ones on a few of its own rows, on which it does not
-        train.
+        when to stop calling. If calls bring different rows, pass the same X_val and y_val each time: without them a
+        call compares the best parameters so far with the new ones on a few of its own rows, which it holds out from
+        training.
         """
         if isinstance(self.class_weight, str) and self.class_weight == "balanced":
             raise UsageError(
-                "class_weight='balanced' is not supported by partial_fit, which does not see all samples: pass the "
-                "weights, from sklearn.utils.class_weight.compute_class_weight('balanced', classes=classes, y=y)."
+                "class_weight='balanced' is not supported by partial_fit, which does not see all samples: pass "
+                "the weights, from sklearn.utils.class_weight.compute_class_weight('balanced', classes=classes, y=y)."
             )
         if classes is None and not hasattr(self, "classes_") and names_labels(sample_weight, y):
             raise UsageError(
-                "classes must be passed on the first call to partial_fit, and by name: classes=labels; the third "
-                "argument is sample_weight."
+                "classes must be passed on the first call to partial_fit, and by name: classes=labels; "
+                "the third argument is sample_weight."
             )
         held_out = (X_val, y_val, sample_weight_val)
         self._fit(X, y, sample_weight, held_out, incremental=True, classes=to_host(classes))
@@ -245,8 +246,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         found = Labels.of(y, None)
         if found.kind == "multilabel" and self._labels.kind != "multilabel":
             raise DataError(
-                f"y has shape {y.shape} and the estimator was fitted to one label for each sample: give labels (n,), "
-                "or fit anew with warm_start=False."
+                f"y has shape {y.shape} and the estimator was fitted to one label for each sample: "
+                "give labels (n,), or fit again with warm_start=False."
             )
         if self.warm_start and set(found.classes) != set(self.classes_):
             raise DataError(
@@ -256,7 +257,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return y
 
     def _check_classes(self, y: Any, classes: Any) -> None:
-        """Take the classes of a first `partial_fit`; those of later ones must be the same."""
+        """Store the classes of a first `partial_fit`; those of later calls must be the same."""
         if not hasattr(self, "classes_"):
             labels = Labels.of(y)
             if labels.kind != "multilabel":
@@ -274,15 +275,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         self.classes_ = labels.classes
 
     def _known_labels(self) -> Labels:
-        """The labels of the last fit; where the weights came by hand, those of `classes_`.
+        """The labels of the last fit; if the weights were set by hand, those in `classes_`.
 
-        Raises `UsageError` where there is neither.
+        Raises `UsageError` if there is neither.
         """
         if hasattr(self, "_labels"):
             return self._labels
         if not hasattr(self, "classes_"):
             raise UsageError(
-                "coefs_ was set by hand and classes_ was not: set classes_ to the labels, in the order of the outputs."
+                "coefs_ was set by hand and classes_ was not: "
+                "set classes_ to the labels, in the order of the outputs."
             )
         classes = np.asarray(self.classes_)
         n_outputs = self.coefs_[-1].shape[1] if hasattr(self, "coefs_") else 1
@@ -290,7 +292,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     @property
     def _label_binarizer(self) -> LabelBinarizer:
-        """The labels as scikit-learn's classifier keeps them, which converters and serialisers read."""
+        """The labels in the form of scikit-learn's classifier, which converters and serialisers read."""
         now = self._now()
         if not (hasattr(now, "_labels") or hasattr(now, "classes_")):
             raise AttributeError(f"This {type(self).__name__} is not fitted and has no labels yet.")
@@ -306,7 +308,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         self._labels = Labels.among(np.asarray(binarizer.classes_), multilabel)
 
     def _rows_of_y(self, y: Any) -> Any:
-        """Labels (n,), of a column with a warning, or label indicators (n, k)."""
+        """Labels (n,) (from a column, with a warning) or label indicators (n, k)."""
         if getattr(y, "ndim", 1) == 2 and y.shape[1] == 1:
             return column_or_1d(y, warn=True)
         return y
@@ -351,7 +353,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
 
 def names_labels(sample_weight: Any, y: Any) -> bool:
-    """Whether what came as the weights of labels y (n,) are the labels' names."""
+    """Whether the weights given for labels y (n,) are really the names of the labels."""
     if not (np.ndim(sample_weight) == 1 and np.ndim(y) == 1):
         return False
     return len(sample_weight) != len(y) and set(np.unique(y)) <= set(np.unique(sample_weight))

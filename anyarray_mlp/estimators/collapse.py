@@ -1,4 +1,4 @@
-"""Whether a fit ended in silence: one answer for every input, and why."""
+"""Whether a fit collapsed to the same answer for every input, and why."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from anyarray_mlp.backends import select_backend
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.typing import Host
 
-# Diagnosis has rules for dead units, saturated units and one class too. They are not shared, as they ask otherwise:
-# they read a whole run's record, whose probe, a few figures off the device, tells mean shares of a layer before and
-# after training and may say "perhaps", ranked among other causes. Here only the final parameters are there, on the
-# host, and a warning that comes unasked after a fit must be sure: a unit counts that failed for every single row.
+# Diagnosis also has rules for dead units, saturated units and one class. They are not shared, because the question
+# differs: they read the record of a whole run, whose probe gives mean fractions of a layer before and after training,
+# and they may report a suspicion, ranked among other causes. Here there are only the final parameters, on the host,
+# and a warning that nobody asked for must be certain: a unit counts as failed only if it failed for every row.
 
-#: Rows looked at, evenly spread over the training data.
+#: Number of rows to examine, evenly spread over the training data.
 ROWS = 256
-#: Fewer rows than this say nothing.
+#: With fewer rows than this, no conclusion is drawn.
 FEW = 10
-#: Share of a layer's units that must have failed for the layer to be blamed.
+#: Fraction of a layer's units that must have failed for the layer to be blamed.
 MOST = 0.9
-#: Share of one class above which predicting it alone is no surprise.
+#: Fraction of one class above which predicting only that class is no surprise.
 IMBALANCE = 0.95
-#: A layer passes nothing on where its units vary by less than this across inputs, relative to their size.
+#: A layer passes no signal on if its units vary by less than this across inputs, relative to their size.
 FLAT = 1e-3
 
 BOUNDED = {"logistic": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 
 
 class CollapsedFitWarning(UserWarning):
-    """A fit ended with a network that gives the same answer to every input."""
+    """A fit ended with a network that gives the same answer for every input."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Cause:
 
 UNKNOWN = Cause(
     "No layer is dead or saturated, so training has learned only how frequent the answers are.",
-    "Standardise the inputs (StandardScaler), change learning_rate_init tenfold up or down, or train longer.",
+    "Standardise the inputs (StandardScaler), make learning_rate_init 10 times larger or smaller, or train longer.",
 )
 
 
@@ -56,10 +56,11 @@ def spread_rows(n: int) -> Host:
 def collapse(
     mlp: MLP, parameters: Host, x: Host, targets: Host, learning: bool = False
 ) -> str | None:
-    """One line on what is wrong and what to change, or None where the answers differ from input to input.
+    """One line on what is wrong and what to change, or None if the answers differ between inputs.
 
-    x (n, i) and targets, codes (n,) or values (n, k), are a sample of the training data. `learning` says that the last
-    epoch improved, and training ended as its time was up: what has only not been learned yet is then no collapse.
+    x (n, i) and targets, codes (n,) or values (n, k), are a sample of the training data. `learning` says that the
+    last epoch still improved when training reached its limit: a network that only needs more epochs has not
+    collapsed.
     """
     xp = select_backend("numpy", dtype="float64").xp
     theta = (np.asarray(parameters, dtype=np.float64),)
@@ -75,7 +76,7 @@ def collapse(
 
 
 def one_answer(mlp: MLP, outputs: Host, targets: Host) -> str | None:
-    """What all outputs (n, k) agree on although the targets do not, or None."""
+    """The one answer of all outputs (n, k) although the targets differ, or None."""
     if mlp.output in ("softmax", "logistic"):
         return one_class(mlp, outputs, targets)
     varies = np.std(targets, axis=0) > 0
@@ -89,14 +90,14 @@ def one_answer(mlp: MLP, outputs: Host, targets: Host) -> str | None:
 
 
 def one_class(mlp: MLP, outputs: Host, targets: Host) -> str | None:
-    """The class that is predicted for every input although others are common, in words."""
+    """The class that is predicted for every input although others are common, in words; else None."""
     if mlp.output == "softmax":
         truth = targets if targets.ndim == 1 else np.argmax(targets, axis=1)
         answers = np.argmax(outputs, axis=1)
     elif outputs.shape[1] == 1:
         truth, answers = targets[:, 0] > 0.5, outputs[:, 0] > 0.5
     else:
-        return None  # labels of their own, each of which may well be rare
+        return None  # independent labels, each of which may well be rare
     _, counts = np.unique(truth, return_counts=True)
     if (
         len(truth) < FEW
@@ -111,14 +112,14 @@ def one_class(mlp: MLP, outputs: Host, targets: Host) -> str | None:
 
 
 def first_cause(mlp: MLP, hidden: list[tuple[Host, Host]]) -> Cause:
-    """The first layer that fails, or what to try where none does."""
+    """The first layer that fails, or what to try if none does."""
     for layer, (z, a) in enumerate(hidden):
         name = mlp.activation[layer]
         where = f"hidden layer {layer + 1} of {len(hidden)} ({name})"
         dead = np.mean(np.all(z <= 0, axis=0)) if name == "relu" else 0.0
         if dead >= MOST:
             return Cause(
-                f"In {where} {dead:.0%} of the units are dead: they are 0 for every input and can learn no more.",
+                f"In {where} {dead:.0%} of the units are dead: they are 0 for every input and cannot learn any more.",
                 "Lower learning_rate_init, standardise the inputs (StandardScaler), or use activation='leaky_relu'.",
             )
         if name in BOUNDED:
@@ -127,17 +128,16 @@ def first_cause(mlp: MLP, hidden: list[tuple[Host, Host]]) -> Cause:
             saturated = np.mean(np.all((a < low + margin) | (a > high - margin), axis=0))
             if saturated >= MOST:
                 return Cause(
-                    f"In {where} {saturated:.0%} of the units are saturated: they sit at the ends of their range, "
-                    "where gradients vanish.",
+                    f"In {where} {saturated:.0%} of the units are saturated: "
+                    "they are at the ends of their range, where gradients vanish.",
                     "Standardise the inputs (StandardScaler), lower learning_rate_init, or use activation='relu'.",
                 )
     for layer, (_, a) in enumerate(hidden):
         spread, size = np.mean(np.std(a, axis=0)), np.mean(np.abs(a))
         if len(a) > 1 and spread <= FLAT * size:
             return Cause(
-                f"From hidden layer {layer + 1} of {len(hidden)} ({mlp.activation[layer]}) on, the units hardly "
-                "differ from input to input: the signal, and the gradient with it, fades on the way through the "
-                "layers.",
+                f"From hidden layer {layer + 1} of {len(hidden)} ({mlp.activation[layer]}) on, the units "
+                "hardly differ between inputs: the signal, and the gradient with it, fades from layer to layer.",
                 "Use fewer layers, activation='relu' or 'tanh' with initializer='auto', or solver='adam'.",
             )
     return UNKNOWN

@@ -1,6 +1,6 @@
-"""What each constructor parameter may be, checked when `fit` begins.
+"""The allowed values of each constructor parameter, checked when `fit` begins.
 
-The message follows scikit-learn's: the parameter, what it must be, what it is.
+Messages follow scikit-learn's: the parameter, what it must be, what it is.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from anyarray_mlp.network.initializers import INITIALIZERS
 
 @dataclass(frozen=True)
 class Constraint:
-    """A parameter's allowed values in words, the test of one, and a hint at what may have been meant by another."""
+    """A parameter's allowed values in words, the test of a value, and a hint at what a wrong value may have meant."""
 
     allowed: str
     holds: Callable[[Any], bool]
@@ -38,12 +38,12 @@ class Constraint:
 
 
 def integer(low: int) -> Constraint:
-    """An integer of at least `low`; True is none."""
+    """An integer of at least `low`; booleans are not integers."""
     return Constraint(f"an int in the range [{low}, inf)", lambda v: is_whole(v) and v >= low)
 
 
 def real(low: float, high: float = math.inf, ends: str = "[)") -> Constraint:
-    """A number between `low` and `high`; `ends` says which of the two belong to it."""
+    """A number between `low` and `high`; `ends` says which of the two are included, as in "[)"."""
 
     def holds(value: Any) -> bool:
         if not is_real(value):
@@ -67,7 +67,7 @@ def one_of(options: Iterable[str]) -> Constraint:
 
 
 def meant(value: Any, names: Sequence[str]) -> str:
-    """A question that names what a text may have been meant to be, or nothing."""
+    """A question that suggests what a text may have meant, or ""."""
     if not isinstance(value, str):
         return ""
     likely = [canonical(kind, value, names) for kind in ALIASES]
@@ -76,7 +76,7 @@ def meant(value: Any, names: Sequence[str]) -> str:
 
 
 def is_sequence(value: Any) -> bool:
-    """Whether a value is a list, a tuple, a range, an array or a table's column, and no text."""
+    """Whether a value is a list, a tuple, a range, an array or a table's column, and not text."""
     if isinstance(value, (str, bytes, Mapping, Set)):
         return False
     return isinstance(value, Collection) and getattr(value, "ndim", 1) > 0
@@ -86,13 +86,13 @@ BOOLEAN = Constraint("an instance of 'bool'", lambda v: isinstance(v, (bool, np.
 NONE = Constraint("None", lambda v: v is None)
 ACTIVATION = one_of(ACTIVATIONS)
 RATE = real(0, 1)
-#: Activations and dropout may be given for each hidden layer.
+#: Activation and dropout may be given for each hidden layer.
 PER_LAYER_ACTIVATION = Constraint(
-    "a list of one for each hidden layer",
+    "a list with one for each hidden layer",
     lambda v: is_sequence(v) and all(ACTIVATION.holds(name) for name in v),
 )
 PER_LAYER_RATE = Constraint(
-    "a list of one for each hidden layer", lambda v: is_sequence(v) and all(map(RATE.holds, v))
+    "a list with one for each hidden layer", lambda v: is_sequence(v) and all(map(RATE.holds, v))
 )
 
 CONSTRAINTS: dict[str, Constraint] = {
@@ -158,22 +158,22 @@ CONSTRAINTS: dict[str, Constraint] = {
 
 
 class InvalidParameterError(UsageError, TypeError):
-    """A constructor parameter that is not allowed: as in scikit-learn, a ValueError and a TypeError."""
+    """An invalid constructor parameter: as in scikit-learn, both a ValueError and a TypeError."""
 
 
 def check_parameters(estimator: Any) -> None:
     """Raise `InvalidParameterError` for the first parameter that is not allowed.
 
-    Reads attributes: a subclass's constructor may take other parameters than the estimator's own.
+    Reads the attributes, because a subclass's constructor may take other parameters than the estimator's own.
     """
     for name, constraint in {**CONSTRAINTS, **estimator.own_constraints}.items():
-        if not hasattr(estimator, name):  # the other estimator's alone
+        if not hasattr(estimator, name):  # only the other estimator has it
             continue
         value = getattr(estimator, name)
         if not constraint.holds(value):
             raise InvalidParameterError(
-                f"The {name!r} parameter of {type(estimator).__name__} must be {constraint.allowed}. Got "
-                f"{shown(value)} instead.{constraint.hint(value)}"
+                f"The {name!r} parameter of {type(estimator).__name__} must be {constraint.allowed}. "
+                f"Got {shown(value)} instead.{constraint.hint(value)}"
             )
     sizes = hidden_sizes(estimator.hidden_layer_sizes)
     if any(size <= 0 for size in sizes):
@@ -181,5 +181,5 @@ def check_parameters(estimator: Any) -> None:
 
 
 def hidden_sizes(value: Any) -> tuple[int, ...]:
-    """Units of each hidden layer, of an integer or a sequence."""
+    """Units of each hidden layer, from an integer or a sequence."""
     return tuple(int(size) for size in value) if is_sequence(value) else (int(value),)

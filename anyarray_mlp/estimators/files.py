@@ -1,8 +1,8 @@
-"""Fitted estimators in the project's model file, which the command line reads too.
+"""Fitted estimators in the project's model file, which the command line also reads.
 
 The file holds the network and its weights, the labels, and, as text in its metadata, the estimator's parameters and
-fitted figures. Nothing in it is code: callables, generators and the optimiser's state stay behind (pickle keeps the
-last two).
+fitted figures. The file contains no code: callables, generators and the optimiser's state are not saved (pickle keeps
+the last two).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ ESTIMATORS: dict[str, type[BaseMLP]] = {
     "MLPClassifier": MLPClassifier,
     "MLPRegressor": MLPRegressor,
 }
-#: Fitted attributes that are kept, and what each may be. An estimator whose weights came by hand lacks some.
+#: Fitted attributes that are saved, and their allowed values. An estimator whose weights were set by hand lacks some.
 FIGURES = {
     "n_features_in_": integer(1),
     "n_outputs_": integer(1),
@@ -81,7 +81,7 @@ FIGURES = {
     "converged_": TRUTH,
 }
 KINDS = ("binary", "multiclass", "multilabel")
-#: The types of labels, by the names that `str` gives them on any machine; texts are "<U" and their width besides.
+#: The dtypes of labels, by the names that `str` gives them on any machine; texts are "<U" with their width.
 LABEL_DTYPES = {
     str(dtype): dtype
     for name in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
@@ -112,10 +112,10 @@ RECORD = table(
     }
 )
 WEIGHT = number(0)
-#: What `packed` makes of numbers is within these bounds, which no seed, count or label exceeds.
+#: `packed` gives numbers within these bounds, which no seed, count or label exceeds.
 PACKED_INTEGER = integer(-(2**64), 2**64)
 PACKED_DEPTH = 8
-#: Hidden layers that an estimator's parameters may name, beyond those that its weights have.
+#: The most hidden layers that an estimator's parameters may give, apart from those that its weights have.
 MOST_LAYERS = 1000
 
 
@@ -123,19 +123,19 @@ MOST_LAYERS = 1000
 def save_model(
     estimator: MLPClassifier | MLPRegressor, path: str | os.PathLike[str], overwrite: bool = True
 ) -> None:
-    """Write a fitted estimator to a model file, whole and durable or not at all.
+    """Write a fitted estimator to a model file completely and durably, or not at all.
 
-    Parameters that are no data are left at their defaults: `random_state` where it is a generator, `initializer`
-    and `scoring` where they are callables, `on_epoch`.
+    Parameters that are not data are saved as their defaults: `random_state` if it is a generator, `initializer` and
+    `scoring` if they are callables, and `on_epoch`.
 
-    Raises NotFittedError for an estimator that is not fitted; UsageError for what could not be read again, such as
-    weights that are not finite; the errors of `persistence.save`.
+    Raises NotFittedError for an estimator that is not fitted; UsageError for what could not be loaded again, such as
+    non-finite weights; the errors of `persistence.save`.
     """
     name = type(estimator).__name__
     if ESTIMATORS.get(name) is not type(estimator):
         raise UsageError(
-            f"save_model keeps an MLPClassifier or an MLPRegressor, got {name}: name the estimator itself, "
-            "not what it is part of."
+            f"save_model saves an MLPClassifier or an MLPRegressor, got {name}: "
+            "give the estimator itself, not what contains it."
         )
     check_path("path", path)
     check_boolean("overwrite", overwrite)
@@ -168,27 +168,27 @@ def save_model(
     try:
         restored(record, model.mlp, model.mlp.layout.split(model.parameters))
     except RecordError as error:
-        raise UsageError(f"This {name} cannot be saved, as {error} in the file.") from None
+        raise UsageError(f"This {name} cannot be saved, because {error} in the file.") from None
     model.save(path, overwrite)
 
 
 @with_known_options
 @within_memory
 def load_model(path: str | os.PathLike[str]) -> MLPClassifier | MLPRegressor:
-    """The estimator of a file that `save_model` wrote, fitted, on the host.
+    """The fitted estimator, on the host, from a file that `save_model` wrote.
 
-    It predicts as the saved one did; `partial_fit` and a warm start go on from its weights with a fresh optimiser.
+    It predicts as the saved one did; `partial_fit` and a warm start continue from its weights with a fresh optimiser.
 
-    Raises `ModelFileError` for a file that is damaged, or holds a model that no estimator was saved with, and the
-    other errors of `persistence.load`.
+    Raises `ModelFileError` for a file that is damaged or holds a model that is not an estimator's, and the other
+    errors of `persistence.load`.
     """
     check_path("path", path)
     source = os.fspath(path)
     file = load(path)
     if "estimator" not in file.metadata:
         raise ModelFileError(
-            f"{source} holds a model of the command line, not an estimator: read it with TrainedModel.load, or use "
-            "anyarray-mlp predict."
+            f"{source} holds a model of the command line, not an estimator: "
+            "load it with TrainedModel.load, or use anyarray-mlp predict."
         )
     mlp, parts = network_of(file, source)
     with model_file(source):
@@ -202,10 +202,10 @@ def load_model(path: str | os.PathLike[str]) -> MLPClassifier | MLPRegressor:
 def restored(
     record: Mapping[str, Any], mlp: MLP, parts: Sequence[Host]
 ) -> MLPClassifier | MLPRegressor:
-    """The estimator of a record and of its weights and biases; `RecordError` where the record cannot be."""
+    """The estimator of a record with its weights and biases; `RecordError` if the record is invalid."""
     RECORD(record, "estimator")
     if not mlp.bias:
-        raise RecordError("config.bias is false and an estimator has intercepts")
+        raise RecordError("config.bias is false, but an estimator has intercepts")
     owner = ESTIMATORS[record["class"]]
     estimator = owner(**parameters_from(record["parameters"], owner, mlp))
     n = mlp.layout.n_layers
@@ -230,20 +230,19 @@ def restored(
 
 
 def is_counted(mlp: MLP, owner: type[BaseMLP]) -> bool:
-    """Whether the estimator counts the network's loss in another way than the network does."""
+    """Whether the estimator computes the loss value differently from the network."""
     return owner is MLPRegressor and counts_otherwise(mlp.output, mlp.loss, mlp.sizes[-1])
 
 
 def parameters_from(record: Mapping[str, Any], owner: type[BaseMLP], mlp: MLP) -> dict[str, Any]:
-    """The constructor's parameters of a record, each within its constraint and those that predictions are made with
-    as the network has them."""
+    """The constructor's parameters of a record, each checked, and those of the network checked against it."""
     defaults = owner().get_params(deep=False)
     constraints = {**CONSTRAINTS, **owner.own_constraints}
     values = {}
     for name, content in record.items():
         place = below("estimator.parameters", name)
         if name not in defaults:
-            raise RecordError(f"{place} is no parameter of {owner.__name__}")
+            raise RecordError(f"{place} is not a parameter of {owner.__name__}")
         values[name] = unpacked(content, place)
         Check(constraints[name].allowed, constraints[name].holds)(values[name], place)
     merged = {**defaults, **values}
@@ -267,13 +266,13 @@ def parameters_from(record: Mapping[str, Any], owner: type[BaseMLP], mlp: MLP) -
         check_choice(merged["backend"], device)
     except UsageError:
         raise RecordError(
-            "estimator.parameters.device and .backend name nothing that can compute"
+            "estimator.parameters.device and .backend name no possible backend"
         ) from None
     return values
 
 
 def check_class_weight(value: Any) -> None:
-    """Raise `RecordError` where weights by label, or those of several outputs, are none."""
+    """Raise `RecordError` for invalid weights by label, of one output or of several."""
     tables = value if isinstance(value, list) else [value] if isinstance(value, dict) else []
     for weights in tables:
         ANY_TABLE(weights, "estimator.parameters.class_weight")
@@ -283,12 +282,12 @@ def check_class_weight(value: Any) -> None:
 
 
 def figures_from(record: Mapping[str, Any], mlp: MLP) -> dict[str, Any]:
-    """The fitted attributes of a record; those that say what the network is, as the network has them."""
+    """The fitted attributes of a record; those that describe the network agree with it."""
     figures = {}
     for name, content in record.items():
         place = below("estimator.figures", name)
         if name not in FIGURES:
-            raise RecordError(f"{place} is no figure that an estimator keeps")
+            raise RecordError(f"{place} is not a figure that an estimator keeps")
         figures[name] = unpacked(content, place)
         FIGURES[name](figures[name], place)
     own = {
@@ -305,19 +304,19 @@ def figures_from(record: Mapping[str, Any], mlp: MLP) -> dict[str, Any]:
     scores, best = (figures.get(name) for name in ("validation_scores_", "best_validation_score_"))
     if (scores is None) != (best is None):
         raise RecordError(
-            "estimator.figures has one of validation_scores_ and best_validation_score_ and must have both or none"
+            "estimator.figures has one of validation_scores_ and best_validation_score_ and must have both or neither"
         )
     return figures
 
 
 def vars_of(mlp: Any) -> dict[str, Any]:
-    """The fields that make an equal network."""
+    """The fields from which an equal network can be made."""
     names = ("sizes", "activation", "output", "loss", "dropout", "bias")
     return {name: getattr(mlp, name) for name in names}
 
 
 def target_encoder(estimator: Any) -> TargetEncoder:
-    """How the command line turns the outputs into answers."""
+    """The encoder with which the command line turns outputs into answers."""
     labels = labels_of(estimator)
     if labels is None:
         k = estimator.coefs_[-1].shape[1]
@@ -341,7 +340,7 @@ def packed_labels(estimator: Any) -> dict[str, Any] | None:
     known = kind == "U" or str(labels.classes.dtype) in LABEL_DTYPES
     if not known and not all(isinstance(value, str) for value in values):
         raise UsageError(
-            f"classes_ of dtype {labels.classes.dtype} cannot be kept in a model file: use texts or numbers."
+            f"classes_ of dtype {labels.classes.dtype} cannot be saved in a model file: use texts or numbers."
         )
     return {
         "kind": labels.kind,
@@ -352,17 +351,17 @@ def packed_labels(estimator: Any) -> dict[str, Any] | None:
 
 
 def unpacked_labels(record: Mapping[str, Any], n_outputs: int) -> Labels:
-    """The labels of a record, which must fit the number of outputs; `RecordError` where they do not."""
+    """The labels of a record, which must fit the number of outputs; `RecordError` if they do not."""
     place, name = "estimator.labels", record["dtype"]
     texts = TEXT_DTYPE.fullmatch(name)
     classes = labels_from(record["values"], f"{place}.values", int(texts[1]) if texts else 0)
     if (classes.dtype.kind == "U") != (name == "object" or texts is not None):
-        raise RecordError(f"{place}.dtype is {name} and the labels are of another kind")
+        raise RecordError(f"{place}.dtype is {name}, but the labels are of another kind")
     dtype = np.dtype(object) if name == "object" else LABEL_DTYPES.get(name, classes.dtype)
     with np.errstate(over="ignore"):
         cast = classes.astype(dtype)
     if not np.array_equal(cast, classes):
-        raise RecordError(f"{place}.dtype is {name}, which does not hold the labels")
+        raise RecordError(f"{place}.dtype is {name}, which cannot hold the labels")
     if classes.dtype.kind == "f" and not np.all(are_whole(classes)):
         raise RecordError(
             f"{place}.values holds {classes[~are_whole(classes)][0]}: numbers must be whole, within 2^53"
@@ -376,12 +375,12 @@ def unpacked_labels(record: Mapping[str, Any], n_outputs: int) -> Labels:
 
 
 def are_whole(values: Host) -> Host:
-    """Which floats scikit-learn takes for labels, whose integers they must equal."""
+    """Which floats scikit-learn accepts as labels: those that equal integers."""
     return np.asarray((values % 1 == 0) & (np.abs(values) <= 2**53))
 
 
 def packed(value: Any) -> Any:
-    """A parameter or figure as JSON, from which `unpacked` makes an equal one."""
+    """A parameter or figure as JSON, from which `unpacked` restores an equal one."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
@@ -398,11 +397,11 @@ def packed(value: Any) -> Any:
         return [packed(item) for item in value]
     if isinstance(value, Mapping):
         return {"dict": [[packed(key), packed(item)] for key, item in value.items()]}
-    raise UsageError(f"A {type(value).__name__} cannot be kept in a model file: use plain values.")
+    raise UsageError(f"A {type(value).__name__} cannot be saved in a model file: use plain values.")
 
 
 def unpacked(value: Any, place: str, depth: int = PACKED_DEPTH) -> Any:
-    """The inverse of `packed`; `RecordError` for what it does not make."""
+    """The inverse of `packed`; `RecordError` for what it cannot produce."""
     if depth == 0:
         raise RecordError(f"{place} is nested too deeply")
     if isinstance(value, list):
@@ -419,7 +418,7 @@ def unpacked(value: Any, place: str, depth: int = PACKED_DEPTH) -> Any:
         pairs = [unpacked(pair, place, depth - 1) for pair in content]
         for pair in pairs:
             if not isinstance(pair, list) or len(pair) != 2:
-                raise RecordError(f"{place} has an entry that is no pair of label and weight")
+                raise RecordError(f"{place} has an entry that is not a pair of label and weight")
             LABEL(pair[0], f"a label of {place}")
         return dict(pairs)
     raise RecordError(

@@ -1,4 +1,4 @@
-"""One call of `fit` or `partial_fit`: the training run, and scikit-learn's books on it."""
+"""One call of `fit` or `partial_fit`: the training run and scikit-learn's bookkeeping."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ from anyarray_mlp.training.recipe import optimizer_of
 from anyarray_mlp.typing import Array, Host
 
 NON_FINITE = (
-    "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
-    "preprocessed."
+    "Solver produced non-finite parameter weights. "
+    "The input data may contain large values and need to be preprocessed."
 )
 INTERRUPTED = "Training interrupted by user."
-#: The rate below which an adaptive one ends training instead of falling.
+#: An adaptive learning rate below this ends training instead of decreasing further.
 SMALLEST_RATE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """One call's training data: x where it is, targets and weights on the host, y as validated."""
+    """The training data of a call: x on its device, targets and weights on the host, y as validated."""
 
     x: Array
     y: Any
@@ -54,13 +54,13 @@ class Data:
     weight: Host | None
 
     def rows(self, rows: Host) -> Data:
-        """Some of it."""
+        """Some rows of the data."""
         weight = None if self.weight is None else self.weight[rows]
         return Data(take_rows(self.x, rows), self.y[rows], self.targets[rows], weight)
 
 
 class Run:
-    """One call's training: feeds `train` or `minimize` and keeps scikit-learn's books on the estimator."""
+    """The training of a call: runs `train` or `minimize` and keeps the estimator's attributes up to date."""
 
     def __init__(
         self,
@@ -83,17 +83,17 @@ class Run:
         if estimator.scoring is not None and estimator.scoring != "loss":
             self.scorer = scorer_of(estimator.scoring, estimator)
         self.watchers = as_callbacks("on_epoch", estimator.on_epoch)
-        #: What to warn of once the estimator is fitted: a warning may be turned into an error.
+        #: Warnings to give once the estimator is fitted: a warning may be turned into an error.
         self.warnings: list[tuple[str, type[Warning]]] = []
 
     def attributes(self, parameters: Host) -> dict[str, Any]:
-        """`coefs_` and `intercepts_` of parameters (p,), where X lives."""
+        """`coefs_` and `intercepts_` of parameters (p,), on X's device."""
         parts = [self.home.asarray(part) for part in self.network.layout.split(parameters)]
         n = self.network.layout.n_layers
         return {"coefs_": parts[:n], "intercepts_": parts[n:]}
 
     def train(self, start: Host, task: FitTask | None, incremental: bool) -> Host:
-        """Epochs of steps, until the books say stop; the parameters (p,) to keep."""
+        """Epochs of steps until a stopping rule holds; returns the parameters (p,) to keep."""
         est, progress = self.estimator, self.progress
         n = self.data.x.shape[0]
         optimizer = self.optimizer()
@@ -135,7 +135,7 @@ class Run:
                         break
         except DivergedError as error:
             final = self.best_after(error)
-            progress.moments = ()  # they led here
+            progress.moments = ()  # they led to this divergence
             stopped = True
         else:
             snapshot = last.snapshot()
@@ -149,8 +149,8 @@ class Run:
         progress.rate, progress.rate_init = rate.value, est.learning_rate_init
         if not stopped and not incremental:
             message = (
-                f"Stochastic Optimizer: Maximum iterations ({est.max_iter}) reached and the optimization hasn't "
-                "converged yet."
+                f"Stochastic Optimizer: Maximum iterations ({est.max_iter}) "
+                "reached and the optimization hasn't converged yet."
             )
             self.warnings.append((message, ConvergenceWarning))
         progress.latest = None
@@ -183,19 +183,19 @@ class Run:
         return optimizer_of("nesterov" if est.nesterovs_momentum else "momentum", est.momentum)
 
     def inputs(self) -> Array:
-        """x on the backend's device, unless it lies on the host, from where `train` takes it."""
+        """x on the backend's device, unless it is on the host: `train` copies it from there."""
         x = self.data.x
         return x if place_of(x) == HOST else moved(self.backend, x)
 
     def state(self, start: Host, optimizer: Optimizer) -> TrainingState:
-        """The training state to go on from: the optimiser's too, where it is the same one."""
+        """The training state to start from, with the optimiser's state if the optimiser is the same."""
         progress = self.progress
         if progress.solver != optimizer.name or len(progress.moments) != optimizer.n_moments:
             return fresh_state(self.network, optimizer, start)
         return TrainingState(start, progress.moments, progress.step, progress.epoch)
 
     def batch_size(self, n: int) -> int:
-        """Samples of a step."""
+        """Samples per step."""
         size = self.estimator.batch_size
         if size == "auto":
             return min(200, n)
@@ -218,12 +218,12 @@ class Run:
     def scaled_rate(self) -> float:
         """The inverse scaling rate after the samples seen so far."""
         est = self.estimator
-        # In floats: with integers Python works out every digit of the power, which may take for ever.
+        # In floats: with integers Python computes every digit of the power, which may take forever.
         with np.errstate(over="ignore"):
             return float(est.learning_rate_init / np.float64(est.t_ + 1) ** np.float64(est.power_t))
 
     def keep_books(self, epoch: Epoch) -> Epoch:
-        """Note the losses and scores of one more epoch, and whether they are better; the epoch with all of them."""
+        """Record the losses and scores of an epoch and whether they improved; returns the epoch with all of them."""
         est = self.estimator
         est.loss_ = epoch.loss
         est.loss_curve_.append(epoch.loss)
@@ -250,14 +250,14 @@ class Run:
 
     @property
     def score_name(self) -> str:
-        """What callbacks find the validation score under."""
+        """The name under which callbacks find the validation score."""
         scoring = self.estimator.scoring
         if scoring is None:
             return str(self.estimator._default_score)
         return scoring if isinstance(scoring, str) else "score"
 
     def score(self, outputs: Host, loss: float, parameters: Callable[[], Host]) -> float:
-        """The validation score of parameters (p,), of which the outputs and the loss are known."""
+        """The validation score of parameters (p,), given their outputs and loss."""
         est, held_out = self.estimator, self.held_out
         assert held_out is not None
         if est.scoring == "loss":
@@ -269,9 +269,10 @@ class Run:
         return score_with(self.scorer, est, self.attributes(parameters()), held_out)
 
     def score_again(self, best: Host) -> float:
-        """The score of the best parameters (p,) so far on the rows held out now.
+        """The score of the best parameters (p,) so far on the rows that are held out now.
 
-        On the rows of the call before it is what it was; on others, scores of the two calls do not compare.
+        On the rows of the previous call it is unchanged; on other rows, the scores of the two calls are not
+        comparable.
         """
         assert self.held_out is not None
         leaves = to_leaves(self.network, self.backend, best)
@@ -279,7 +280,7 @@ class Run:
         return -math.inf if math.isnan(score) else score
 
     def keep_score(self, epoch: Epoch, score: float) -> None:
-        """Note a validation score; remember the parameters where it is the best so far."""
+        """Record a validation score, and the parameters if it is the best so far."""
         est = self.estimator
         est.validation_scores_.append(score)
         if est.verbose:
@@ -293,7 +294,7 @@ class Run:
             self.progress.best = epoch.snapshot().parameters
 
     def stops_or_lowers(self, rate: Rate) -> bool:
-        """Whether training is over now that patience is; an adaptive rate falls instead."""
+        """Whether training ends when patience has run out; an adaptive learning rate decreases instead."""
         est = self.estimator
         watched = "Validation score" if self.early else "Training loss"
         message = f"{watched} did not improve more than tol={est.tol:f} for {est.n_iter_no_change} consecutive epochs."
@@ -310,14 +311,14 @@ class Run:
         return ending.endswith("Stopping.")
 
     def tell(self, epoch: Epoch, task: FitTask | None) -> bool:
-        """Tell callbacks of an epoch; True where one asks to stop."""
+        """Report an epoch to the callbacks; True if one asks to stop."""
         asked = tell(self.watchers, epoch)
         if task is not None:
             asked |= task.epoch(lambda: self.attributes(epoch.snapshot().parameters))
         return asked
 
     def best_after(self, error: DivergedError) -> Host:
-        """What is left of a run that diverged: early stopping's best parameters (p,), or the error."""
+        """Early stopping's best parameters (p,) after a run that diverged; raises the error if there are none."""
         est = self.estimator
         best = self.progress.best
         if not self.early or best is None:
@@ -334,7 +335,7 @@ class Run:
         return best
 
     def minimize(self, start: Host, task: FitTask | None) -> Host:
-        """L-BFGS over all samples; the parameters (p,) it ends with."""
+        """L-BFGS over all samples; returns the final parameters (p,)."""
         est = self.estimator
         recipe = Recipe(
             optimizer="lbfgs",
@@ -364,7 +365,7 @@ class Run:
             try:
                 final, est.loss_, converged, _ = minimize(
                     self.network,
-                    moved(self.backend, dense(self.data.x)),  # every iteration looks at all of it
+                    moved(self.backend, dense(self.data.x)),  # every iteration uses all of it
                     self.data.targets,
                     recipe,
                     report=report,
@@ -379,9 +380,9 @@ class Run:
             self.warnings.append((INTERRUPTED, UserWarning))
         elif not converged and not stopped:
             message = (
-                f"lbfgs failed to converge after {est.n_iter_} iteration(s): max_iter={est.max_iter} or max_fun="
-                f"{est.max_fun} was reached, or no step lowered the loss. Increase them, raise tol, or scale the "
-                "data (StandardScaler)."
+                f"lbfgs failed to converge after {est.n_iter_} iteration(s): "
+                f"max_iter={est.max_iter} or max_fun={est.max_fun} was reached, or no step lowered the loss. "
+                "Increase them, raise tol, or scale the data (StandardScaler)."
             )
             self.warnings.append((message, ConvergenceWarning))
         return final.astype(self.backend.dtype)

@@ -1,4 +1,4 @@
-"""Networks that report the loss as scikit-learn counts it, and the initial weights it draws."""
+"""Networks that report the loss as scikit-learn computes it, and its initial weights."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from anyarray_mlp.network.initializers import Initializer, empty_vector
 from anyarray_mlp.network.mlp import MLP, batch_shares
 from anyarray_mlp.typing import Array, Host, Leaves, Namespace
 
-#: Below every count that is not zero, within float32's range: stands in for zero under a logarithm.
+#: Smaller than every nonzero count and within float32's range: replaces zero in a logarithm.
 TINY = 1e-30
 
 
 @dataclass(frozen=True)
 class CountedMLP(MLP):
-    """An `MLP` whose loss value follows scikit-learn's count, with the gradient unchanged.
+    """An `MLP` whose loss value is scikit-learn's, with the gradient unchanged.
 
-    Squared error over several outputs is averaged over them (the gradient belongs to the sum); Poisson's loss
-    includes log t! by t log t - t, its deviance.
+    The squared error of several outputs is averaged over them (the gradient is that of the sum); the Poisson loss is
+    the deviance, which adds t log t - t (for log t!).
     """
 
     def loss_and_grad(
@@ -34,7 +34,7 @@ class CountedMLP(MLP):
         sample_weight: Array | None = None,
         **options: Any,
     ) -> tuple[Array, Leaves]:
-        """As `MLP.loss_and_grad`."""
+        """As in `MLP.loss_and_grad`."""
         loss, grad = super().loss_and_grad(xp, leaves, x, targets, sample_weight, **options)
         share, decay = batch_shares(xp, x.shape[0], sample_weight, options.get("alpha", 0.0))
         if self.loss == "poisson":
@@ -47,7 +47,7 @@ class CountedMLP(MLP):
         return loss, grad
 
     def losses(self, xp: Namespace, leaves: Leaves, x: Array, targets: Array) -> Array:
-        """As `MLP.losses`."""
+        """As in `MLP.losses`."""
         losses = super().losses(xp, leaves, x, targets)
         if self.loss == "poisson":
             return losses + deviance_offset(xp, targets)
@@ -55,12 +55,12 @@ class CountedMLP(MLP):
 
 
 def deviance_offset(xp: Namespace, targets: Array) -> Array:
-    """sum_k (t log t - t) of each sample (n,), 0 log 0 being 0."""
+    """sum_k (t log t - t) of each sample (n,), with 0 log 0 = 0."""
     return xp.sum(targets * xp.log(xp.maximum(targets, TINY)) - targets, axis=1)
 
 
 def counts_otherwise(output: str, loss: str, n_outputs: int) -> bool:
-    """Whether scikit-learn counts this loss in another way than `MLP` does."""
+    """Whether scikit-learn computes this loss value differently from `MLP`."""
     return loss == "poisson" or (loss == "squared_error" and output == "identity" and n_outputs > 1)
 
 
@@ -72,10 +72,10 @@ def initial_parameters(
 ) -> Host:
     """The parameters (p,) that training starts from.
 
-    "scikit-learn" draws, layer by layer, weights and then biases uniformly within Glorot's bound, whose factor
-    is 2 for a logistic activation and 6 for others; the output's layer takes the last `activation`'s, be
-    there a hidden layer or not. Any other initialiser is the library's, its seed drawn from `random_state`; biases
-    are then zero.
+    "scikit-learn" draws, layer by layer, weights and then biases uniformly within Glorot's bound, whose
+    factor is 2 for a logistic activation and 6 for others; the output layer uses the factor of the last `activation`,
+    even without a hidden layer. Any other initialiser is this package's, with a seed drawn from `random_state` and
+    zero biases.
     """
     if initializer != "scikit-learn":
         return network.initialize(draw_seed(random_state), initializer)
@@ -92,5 +92,5 @@ def initial_parameters(
 
 
 def draw_seed(random_state: np.random.RandomState) -> int:
-    """A seed for the library's own generators."""
+    """A seed for this package's own generators."""
     return int(random_state.randint(2**31 - 1))

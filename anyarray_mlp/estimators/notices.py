@@ -1,8 +1,8 @@
-"""Warnings that point at the line that called the estimator, however many wrappers lie between.
+"""Warnings that point at the line that called the estimator, regardless of how many wrappers are in between.
 
-Among them that of subclasses, written for scikit-learn's MLPs, whose overridden methods training does not call here.
+One of them is for subclasses written for scikit-learn's MLPs that override methods which training does not call here.
 
-Those that scikit-learn gives too count as its own, so that filters with module="sklearn" go on to work.
+Warnings that scikit-learn also gives count as scikit-learn's own, so that filters with module="sklearn" keep working.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import warnings
 from types import FrameType
 from typing import Any
 
-#: Where scikit-learn's own warnings come from.
+#: The module of scikit-learn's own warnings.
 THEIRS = "sklearn.neural_network._multilayer_perceptron"
-#: Packages whose lines say nothing to whoever is warned.
+#: Packages whose lines mean nothing to the user.
 WRAPPERS = {"anyarray_mlp", "sklearn"}
 
 
 def warn(message: str, category: type[Warning] = UserWarning, module: str = THEIRS) -> None:
-    """Warn of the nearest line outside this library and scikit-learn, which wraps `fit` in decorators.
+    """Warn at the nearest line outside this package and scikit-learn, which wraps `fit` in decorators.
 
-    `module` is what filters take the warning to come from.
+    `module` is the module that warning filters see.
     """
     frame = sys._getframe(1)
     while frame.f_back is not None and package_of(frame) in WRAPPERS:
@@ -37,7 +37,7 @@ def package_of(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
-#: Private methods that scikit-learn's `fit` calls, and the parameters that do here what overriding them did.
+#: Private methods that scikit-learn's `fit` calls, and the parameters that replace overriding them here.
 INSTEAD = {
     "_init_coef": "initializer=function",
     "_initialize": "initializer=function",
@@ -54,7 +54,7 @@ INSTEAD = {
 
 
 def warn_of_unused_overrides(estimator: Any) -> None:
-    """Warn where a subclass's own method of one of these names would be passed over in silence."""
+    """Warn if a subclass overrides one of these methods, which would be ignored silently."""
     ours = [kind for kind in type(estimator).__mro__ if kind.__module__.startswith("anyarray_mlp.")]
     for name, instead in INSTEAD.items():
         method = getattr(type(estimator), name, None)

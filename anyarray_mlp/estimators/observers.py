@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks (new in 1.9), told of a fit and of each epoch; without them, nothing happens."""
+"""Support for scikit-learn's callbacks (new in 1.9) for fits and epochs; does nothing in older versions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Method = TypeVar("Method")
 
 
 def with_callbacks(method: Method) -> Method:
-    """Let scikit-learn tear callbacks down when the method ends, however it ends."""
+    """Let scikit-learn tear down callbacks when the method ends, in whatever way."""
     return cast(Method, managed(method))
 
 
@@ -38,9 +38,9 @@ class FitTask:
             self.context.call_on_fit_task_begin(estimator=estimator, **self.data)
 
     def epoch(self, attributes: Callable[[], dict[str, Any]]) -> bool:
-        """Tell of an epoch; True where a callback asks to stop.
+        """Report an epoch; True if a callback asks to stop.
 
-        `attributes` gives the fitted attributes as they are after it.
+        `attributes` gives the fitted attributes after the epoch.
         """
         if self.context is None:
             return False
@@ -49,7 +49,7 @@ class FitTask:
         return bool(
             task.call_on_fit_task_end(
                 estimator=self.estimator,
-                # scikit-learn copies the estimator, and a copy made now is of what it was before.
+                # scikit-learn copies the estimator, and during a fit a copy is of the earlier state.
                 reconstruction_attributes=lambda: (
                     vars(self.estimator._in_training()) | attributes()
                 ),
@@ -58,7 +58,7 @@ class FitTask:
         )
 
     def end(self, attributes: Callable[[], dict[str, Any]]) -> None:
-        """Tell of the end of the fit."""
+        """Report the end of the fit."""
         if self.context is not None:
             self.context.call_on_fit_task_end(
                 estimator=self.estimator, reconstruction_attributes=attributes, **self.data

@@ -1,6 +1,6 @@
 """Where arrays live, and which backend trains on them.
 
-With scikit-learn's array API dispatch on, everything follows X: its library, its device. Off, results are NumPy.
+With scikit-learn's array API dispatch on, everything follows X's library and device. With it off, results are NumPy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from anyarray_mlp.training import PREDICTION_ROWS, STREAM_BYTES
 from anyarray_mlp.training.predicting import dense
 from anyarray_mlp.typing import Array
 
-#: Rows of one forward pass of NumPy: measured, up to 2.7 times as fast as thousands at once.
+#: Rows of one forward pass in NumPy: up to 2.7 times as fast as thousands at once (measured).
 CACHED_ROWS = 1024
 
 
@@ -36,9 +36,9 @@ HOST = Place("numpy", "cpu")
 
 
 def place_of(array: Any) -> Place:
-    """Where an array lives; lists, tables and sparse matrices count as NumPy.
+    """The place of an array; lists, tables and sparse matrices count as NumPy.
 
-    Raises `UsageError` for a library that no backend serves.
+    Raises `UsageError` for a library without a backend.
     """
     if isinstance(array, np.ndarray):
         return HOST
@@ -63,12 +63,12 @@ def place_of(array: Any) -> Place:
 
 
 def followed_place(x: Any) -> Place:
-    """Where results belong: with X under array API dispatch, else on the host."""
+    """The place for results: X's under array API dispatch, else the host."""
     return place_of(x) if get_config()["array_api_dispatch"] else HOST
 
 
 def float_dtypes(x: Any) -> tuple[Any, Any]:
-    """float64 and float32 of the library that validation leaves X in."""
+    """float64 and float32 of the library that X has after validation."""
     if followed_place(x) == HOST:
         return np.float64, np.float32
     import array_api_compat as compat
@@ -85,13 +85,13 @@ def dtype_name(array: Any) -> str:
 
 @functools.cache
 def numpy_name(dtype: np.dtype[Any]) -> str:
-    """The name of NumPy's dtype, kept as it takes long to make."""
+    """The name of a NumPy dtype, cached because it is slow to compute."""
     return str(dtype)
 
 
 @functools.cache
 def backend_for(name: str | None, device: str, dtype: str, reproducible: bool = False) -> Backend:
-    """`select_backend`, one for each choice."""
+    """`select_backend`, with one cached backend for each choice."""
     return select_backend(name, device, dtype, reproducible)
 
 
@@ -103,7 +103,7 @@ def backend_at(place: Place, dtype: str) -> Backend:
 def computing_backend(
     place: Place, name: str | None, device: str | None, dtype: str, reproducible: bool
 ) -> Backend:
-    """The backend that computes for X at `place`: there, unless an estimator's parameters say otherwise."""
+    """The backend for X at `place`: the one there, unless the estimator's parameters say otherwise."""
     if name is None and device is None:
         return backend_for(place.library, place.device, dtype, reproducible)
     if name is None and place != HOST:
@@ -119,7 +119,7 @@ def computing_backend(
 
 
 def to_host(array: Any) -> Any:
-    """An array of any library as NumPy; whatever is no such array unchanged."""
+    """An array of any library as NumPy; anything else unchanged."""
     place = place_of(array)
     if place == HOST:
         return array
@@ -127,7 +127,7 @@ def to_host(array: Any) -> Any:
 
 
 def serves(backend: Backend, place: Place) -> bool:
-    """Whether arrays at a place are the backend's own; those of reproducible arithmetic are nobody else's."""
+    """Whether the backend can use arrays at a place directly; reproducible arithmetic has its own arrays."""
     return backend.arithmetic == "plain" and (backend.name, backend.device) == (
         place.library,
         place.device,
@@ -135,20 +135,20 @@ def serves(backend: Backend, place: Place) -> bool:
 
 
 def moved(backend: Backend, array: Array) -> Array:
-    """A dense array as the backend's own, to be read: unchanged where it is that already."""
+    """A dense array as one of the backend's, for reading; unchanged if it already is one."""
     if serves(backend, place_of(array)):
         return array
     return backend.share(to_host(array))
 
 
 def check_same_place(x: Any, fitted: Array, owner: str, method: str) -> Place:
-    """Where X lives; ValueError where, under dispatch, the fitted parameters live elsewhere."""
+    """The place of X; ValueError if, under dispatch, the fitted parameters are elsewhere."""
     place, home = followed_place(x), place_of(fitted)
     if place == home:
         return place
     raise UsageError(
-        f"Inputs passed to {owner}.{method}() must use the same namespace and the same device as those passed to "
-        f"fit(): it was fitted on {home.library} ({home.device}) and X is {place.library} ({place.device}). "
+        f"Inputs passed to {owner}.{method}() must use the same namespace and the same device as those passed "
+        f"to fit(): it was fitted on {home.library} ({home.device}) and X is {place.library} ({place.device}). "
         + (
             f"Convert X, or set config_context(array_api_dispatch=True) to keep {home.library} arrays as they are."
             if place == HOST
@@ -158,12 +158,12 @@ def check_same_place(x: Any, fitted: Array, owner: str, method: str) -> Place:
 
 
 def host_vector(parts: list[Array]) -> NDArray[Any]:
-    """Arrays of any library, raveled and joined in one host vector."""
+    """Arrays of any library, raveled and concatenated into one host vector."""
     return np.concatenate([np.reshape(to_host(part), -1) for part in parts])
 
 
 def take_rows(array: Any, rows: NDArray[np.int64]) -> Any:
-    """Rows of a NumPy, sparse or device array, where it is."""
+    """Rows of a NumPy, sparse or device array, on its device."""
     place = place_of(array)
     if place == HOST:
         return array[rows]
@@ -179,8 +179,7 @@ def dense_rows(array: Any, start: int, stop: int) -> Any:
 
 
 def row_spans(array: Any, backend: Backend) -> list[tuple[int, int]]:
-    """Spans of rows that one forward pass takes: few enough for NumPy to stay in the cache, and, of a sparse
-    matrix, to be made dense."""
+    """Spans of rows for one forward pass each: few enough for NumPy's cache, and for sparse rows made dense."""
     n, width = array.shape
     rows = CACHED_ROWS if backend.name == "numpy" else PREDICTION_ROWS
     if sparse.issparse(array):

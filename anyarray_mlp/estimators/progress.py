@@ -1,4 +1,4 @@
-"""What an estimator remembers between calls, so that training goes on as if it had never stopped."""
+"""What an estimator remembers between calls, so that training continues as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from anyarray_mlp.typing import Host
 
 
 class EpochOrder:
-    """scikit-learn's order of samples: each epoch shuffles the order of the epoch before."""
+    """scikit-learn's order of samples: each epoch shuffles the order of the previous epoch."""
 
     def __init__(self, random_state: np.random.RandomState) -> None:
         self.random_state = random_state
@@ -21,7 +21,7 @@ class EpochOrder:
     def permutation(self, n: int) -> NDArray[np.int64]:
         """The order of the next epoch."""
         if len(self.order) != n:
-            # As narrow as may be: pickles keep it.
+            # The narrowest dtype, because pickles contain it.
             self.order = np.arange(n, dtype=np.min_scalar_type(n))
         shuffled = np.arange(n)
         self.random_state.shuffle(shuffled)
@@ -29,23 +29,23 @@ class EpochOrder:
         return self.order.astype(np.int64)
 
     def state(self) -> dict[str, Any]:
-        """Nothing: the generator itself is kept."""
+        """Empty: the generator itself is kept."""
         return {}
 
 
 @dataclass
 class Progress:
-    """The hidden side of a fitted estimator, all of it on the host.
+    """The private state of a fitted estimator, all of it on the host.
 
     Attributes
     ----------
-    random_state, order : where the draws stand.
-    dropout_seed : what the dropped units are drawn with.
+    random_state, order : the state of the random draws.
+    dropout_seed : the seed of the dropped units.
     solver, moments, step, epoch : the optimiser's name and state.
-    rate, rate_init : the learning rate, and the parameter that it came from.
-    latest : parameters (p,) of the last epoch, where `coefs_` are an earlier and better epoch's.
-    best : those parameters (p,), the best so far on the validation set.
-    split : the number of rows that some were held out of, and the generator as it was before that draw.
+    rate, rate_init : the learning rate, and the parameter from which it started.
+    latest : parameters (p,) of the last epoch, if `coefs_` are those of an earlier and better epoch.
+    best : those better parameters (p,), the best so far on the validation set.
+    split : the number of rows from which some were held out, and the generator's state before that draw.
     """
 
     random_state: np.random.RandomState
@@ -63,11 +63,11 @@ class Progress:
 
 
 class Rate:
-    """The learning rate of the coming steps, set anew between epochs."""
+    """The learning rate of the next steps, set between epochs."""
 
     def __init__(self, value: float) -> None:
         self.value = value
 
     def __call__(self, step: int) -> float:
-        """The rate, whatever the step."""
+        """The rate, independent of the step."""
         return self.value

@@ -29,59 +29,60 @@ from anyarray_mlp.typing import Host
 
 @with_known_options
 class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
-    """Multilayer perceptron regressor: scikit-learn's, on any device, and with more to choose.
+    """Multilayer perceptron regressor: scikit-learn's, on any device, with more options.
 
-    The parameters down to `max_fun` are scikit-learn's, with its defaults and its results; those below it lacks.
+    The parameters down to `max_fun` are scikit-learn's, with its defaults and its results; those after it are
+    additions.
 
     Parameters
     ----------
     loss : "squared_error" or "poisson" as in scikit-learn, or "absolute_error", "huber".
-    hidden_layer_sizes : units of each hidden layer; an integer is one layer, () none.
-    activation : one name of `functional.ACTIVATIONS`, or a list of one for each hidden layer.
-    solver : "adam", "sgd" or "lbfgs"; the last looks at all samples in each iteration and suits small data.
+    hidden_layer_sizes : units of each hidden layer; an integer means one layer, () none.
+    activation : a name in `functional.ACTIVATIONS`, or a list with one for each hidden layer.
+    solver : "adam", "sgd" or "lbfgs"; lbfgs uses all samples in each iteration and suits small data.
     alpha : strength of the L2 penalty on the weights.
-    batch_size : samples of a step; "auto" is min(200, n), and lbfgs has none.
-    learning_rate : of sgd: "constant", "invscaling" (falls with the samples seen) or "adaptive" (a fifth whenever
-        training stops improving).
-    learning_rate_init : the rate to start with, of sgd and adam.
+    batch_size : samples per step; "auto" is min(200, n); lbfgs uses all samples.
+    learning_rate : for sgd: "constant", "invscaling" (decreases with the samples seen) or "adaptive" (divided by 5
+        whenever training stops improving).
+    learning_rate_init : the initial learning rate of sgd and adam.
     power_t : exponent of "invscaling".
-    max_iter : the most epochs, or iterations of lbfgs.
+    max_iter : maximum number of epochs, or of lbfgs iterations.
     shuffle : whether each epoch takes the samples in a new order.
     random_state : seed or generator of the initial weights, the shuffles, the held-out rows and dropout.
-    tol : what counts as an improvement of the loss or score; for lbfgs, the gradient to stop at.
+    tol : the least improvement of the loss or score that counts; for lbfgs, the gradient at which to stop.
     verbose : whether to print each epoch's loss.
-    warm_start : whether `fit` goes on from the weights, and the optimiser's state, of the call before.
-    momentum : of sgd, between 0 and 1.
-    nesterovs_momentum : whether that momentum is Nesterov's.
-    early_stopping : whether to stop by the score of held-out rows, and to keep the best weights by it.
-    validation_fraction : share of the rows to hold out.
-    beta_1, beta_2, epsilon : adam's decay rates of the two moments, and what its divisor is kept from zero by.
-    n_iter_no_change : epochs without improvement to wait for.
-    max_fun : the most evaluations of the loss by lbfgs.
-    dropout : probability of dropping a hidden unit in training, one or a list of one for each hidden layer.
-    initializer : "scikit-learn" for its draws, "auto" for what fits each activation, a name of
+    warm_start : whether `fit` continues with the weights and the optimiser's state of the previous call.
+    momentum : for sgd, between 0 and 1.
+    nesterovs_momentum : whether to use Nesterov's momentum.
+    early_stopping : whether to stop when the score on held-out rows stops improving, and keep the best weights.
+    validation_fraction : fraction of the rows to hold out.
+    beta_1, beta_2, epsilon : adam's decay rates of the two moments, and the constant that keeps its divisor positive.
+    n_iter_no_change : number of epochs without improvement after which to stop.
+    max_fun : maximum number of loss evaluations by lbfgs.
+    dropout : probability of dropping a hidden unit in training: one number, or a list with one for each hidden layer.
+    initializer : "scikit-learn" for the same draws as scikit-learn, "auto" to fit each activation, a name in
         `initializers.INITIALIZERS`, or a callable (generator, fan_in, fan_out) -> weights.
-    clip_norm : Euclidean norm that a longer gradient is scaled down to, by sgd and adam; None never.
-    scoring : what early stopping watches: None for R2, "loss" for the validation loss, the name of a scikit-learn
-        scorer, or a callable (estimator, X, y) -> float; more is better.
-    on_epoch : a function, or several, told each `training.Epoch`; True (or NumPy's) from one ends training, no other
-        answer does.
-    device : "cpu", "cuda", "cuda:1", "auto", or None for where X is. NumPy in, NumPy out, wherever it trains.
-    backend : "numpy", "cupy", "torch", "jax", or None for X's library, or the one at hand on `device`.
-    dtype : "float32" or "float64" to compute in; None for X's.
+    clip_norm : Euclidean norm to which sgd and adam scale down longer gradients; None for no clipping.
+    scoring : what early stopping monitors: None for R2, "loss" for the validation loss, the name of a scikit-learn
+        scorer, or a callable (estimator, X, y) -> float; higher is better.
+    on_epoch : a function, or a list of them, called with each `training.Epoch`; training stops if one returns True
+        (or NumPy's), and for no other value.
+    device : "cpu", "cuda", "cuda:1", "auto", or None for X's device. NumPy in, NumPy out, wherever it trains.
+    backend : "numpy", "cupy", "torch", "jax", or None for X's library, or the available one on `device`.
+    dtype : "float32" or "float64" to compute in; None for X's dtype.
     reproducible : compute the same bits on every backend.
 
     Attributes
     ----------
-    Those of scikit-learn's estimator, and
+    Those of scikit-learn's estimator, and:
 
-    validation_loss_curve_ : loss on the validation set after each epoch, where there is one.
+    validation_loss_curve_ : loss on the validation set after each epoch, if there is a validation set.
     converged_ : whether training ended because it had stopped improving.
 
     Warns
     -----
-    ConvergenceWarning : `max_iter` came before convergence.
-    CollapsedFitWarning : the fit ended predicting one value; says why, and what to change.
+    ConvergenceWarning : `max_iter` was reached before convergence.
+    CollapsedFitWarning : the fitted network predicts only one value; says why, and what to change.
     """
 
     _default_score: ClassVar = "r2"
@@ -182,8 +183,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     ) -> MLPRegressor:
         """Fit to X (n, i), dense or sparse, and targets y (n,) or (n, k).
 
-        `sample_weight` (n,) weighs samples in the loss. X_val, y_val and sample_weight_val are a validation set of
-        your own; without one, `early_stopping` holds out `validation_fraction` of X.
+        `sample_weight` (n,) weights samples in the loss. X_val, y_val and sample_weight_val are your own validation
+        set; without one, `early_stopping` holds out `validation_fraction` of X.
         """
         self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), incremental=False)
         return self
@@ -200,28 +201,28 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         y_val: Any = None,
         sample_weight_val: Any = None,
     ) -> MLPRegressor:
-        """One more epoch over X and y, from where the last call stopped; solvers sgd and adam only.
+        """Train one more epoch over X and y, continuing from the last call; solvers sgd and adam only.
 
         With `early_stopping`, each call keeps the parameters that validated best so far, and `converged_` says
-        when to stop calling. Where calls bring other rows, pass the same X_val and y_val each time: without them a
-        call compares the best parameters so far with the new ones on a few of its own rows, on which it does not
-        train.
+        when to stop calling. If calls bring different rows, pass the same X_val and y_val each time: without them a
+        call compares the best parameters so far with the new ones on a few of its own rows, which it holds out from
+        training.
         """
         self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), incremental=True)
         return self
 
     def predict(self, X: Any) -> Any:
-        """Values (n,), or (n, k) where there are several outputs, of X (n, i)."""
+        """Values (n,), or (n, k) if there are several outputs, for X (n, i)."""
         outputs = self._predicted(X, "predict")[2]
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
     def _validated(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
-        if place_of(y) == HOST:  # no other library holds text
+        if place_of(y) == HOST:  # no other library has text
             values = np.asarray(y)
             if values.size > 0 and isinstance(values.flat[0], str):
                 raise TargetTypeError(
-                    f"y holds text ({shown(str(values.flat[0]))}), and a regressor predicts numbers: convert y to "
-                    "float, or fit an MLPClassifier to labels."
+                    f"y holds text ({shown(str(values.flat[0]))}), but a regressor predicts numbers: "
+                    "convert y to float, or fit an MLPClassifier to the labels."
                 )
         return super()._validated(X, y, reset)
 
@@ -229,13 +230,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         y = self._rows_of_y(y)
         if self.loss == "poisson" and np.any(y < 0):
             raise DataError(
-                f"Some value(s) of y are out of the valid range of the loss 'poisson': the least is {np.min(y):.6g}, "
-                "and counts cannot be negative; use loss='squared_error'."
+                "Some value(s) of y are out of the valid range of the loss 'poisson': "
+                f"the minimum is {np.min(y):.6g}, and counts cannot be negative; use loss='squared_error'."
             )
         return y
 
     def _rows_of_y(self, y: Any) -> Any:
-        """Targets (n,) or (n, k), as predictions are; a single column warns."""
+        """Targets (n,) or (n, k), shaped like predictions; a single column gives a warning."""
         if y.ndim == 2 and y.shape[1] == 1:
             return column_or_1d(y, warn=True)
         return y

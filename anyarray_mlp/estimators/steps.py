@@ -1,4 +1,4 @@
-"""Methods that only a solver which goes in steps has."""
+"""Methods that exist only for solvers that train in steps."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Method = TypeVar("Method")
 
 
 def with_steps_only(method: Method) -> Method:
-    """Hide a method, as one that is not there, where the estimator's solver does not go in steps."""
+    """Hide a method, as if it did not exist, if the estimator's solver does not train in steps."""
     return cast(Method, available_if(has_steps)(method))
 
 
 def has_steps(estimator: Any) -> bool:
-    """True for a solver that goes in steps; AttributeError, which hides the method, otherwise."""
+    """True for a solver that trains in steps; otherwise AttributeError, which hides the method."""
     if estimator.solver in STEP_SOLVERS:
         return True
     raise AttributeError(

@@ -1,4 +1,4 @@
-"""A held-out set: what the network gives on it after each epoch, and how good that is."""
+"""A held-out set: the network's outputs on it after each epoch, and their score."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from anyarray_mlp.typing import Host, Leaves, Namespace
 
 
 class HeldOut:
-    """Validation rows: x (n, i), targets as the loss takes them, y as the user gave it, weights (n,) or None."""
+    """Validation rows: x (n, i), targets in the form of the loss, y as the user gave it, weights (n,) or None."""
 
     def __init__(
         self, network: MLP, backend: Backend, x: Any, targets: Host, y: Any, weight: Host | None
@@ -35,10 +35,10 @@ class HeldOut:
         self.targets = [moved(backend, targets[start:stop]) for start, stop in self.spans]
         if weight is not None and math.fsum(weight) == 0:
             raise DataError(
-                "The sample weights of the validation rows sum to zero, so that nothing can be measured on them: use "
-                "another random_state or a larger validation_fraction, or pass X_val with weights of its own."
+                "The sample weights of the validation rows sum to zero, so nothing can be measured on them: "
+                "use another random_state or a larger validation_fraction, or pass X_val with weights of its own."
             )
-        # Not shared with other fits: it may hold on to the parameters that it was last given.
+        # Not shared with other fits: it may keep the last parameters alive.
         self.run = backend.jit(measurement(network))
 
     def part(self, x: Any, span: tuple[int, int]) -> Any:
@@ -78,8 +78,8 @@ def scorer_of(scoring: Any, estimator: Any) -> Callable[..., float]:
 
     if scoring not in get_scorer_names():
         raise UsageError(
-            f"The 'scoring' parameter of {type(estimator).__name__} must be 'loss', one of scikit-learn's scorers "
-            f"(sklearn.metrics.get_scorer_names()), a callable or None. Got {shown(scoring)} instead."
+            f"The 'scoring' parameter of {type(estimator).__name__} must be 'loss', one of scikit-learn's "
+            f"scorers (sklearn.metrics.get_scorer_names()), a callable or None. Got {shown(scoring)} instead."
         )
     named: Callable[..., float] = get_scorer(scoring)
     return named
@@ -88,20 +88,20 @@ def scorer_of(scoring: Any, estimator: Any) -> Callable[..., float]:
 def score_with(
     scorer: Callable[..., float], estimator: Any, attributes: dict[str, Any], held_out: HeldOut
 ) -> float:
-    """What a scorer says of the estimator as it would be with other fitted attributes.
+    """The score of the estimator as it would be with other fitted attributes.
 
-    Raises `DataError` where the scorer fails and the rows lack a class.
+    Raises `DataError` if the scorer fails and the rows lack a class.
     """
     now = estimator._in_training()
     vars(now).update(attributes)
-    vars(now).pop("feature_names_in_", None)  # the rows were validated, and lost their names
+    vars(now).pop("feature_names_in_", None)  # validation has removed the rows' names
     weight = {}
     if held_out.weight is not None and takes_weight(scorer):
         weight = {"sample_weight": held_out.weight}
     try:
         score = scorer(now, held_out.x, held_out.y, **weight)
     except ValueError as error:
-        if not hasattr(scorer, "_score_func"):  # a function of the user's, whose errors are theirs
+        if not hasattr(scorer, "_score_func"):  # the user's own function: its errors pass through
             raise
         missing = np.setdiff1d(getattr(estimator, "classes_", ()), held_out.y)
         if np.ndim(held_out.y) != 1 or len(missing) == 0:
@@ -111,12 +111,12 @@ def score_with(
             f"{missing.tolist()}: {error} Use scoring='loss', or pass X_val and y_val with rows of every class."
         ) from error
     if not np.isscalar(score) or np.asarray(score).dtype.kind not in "fiub":
-        raise UsageError(f"scoring must give a number, got {shown(score)}.")
+        raise UsageError(f"scoring must return a number, got {shown(score)}.")
     return float(score)  # type: ignore[arg-type]
 
 
 def takes_weight(scorer: Callable[..., float]) -> bool:
-    """Whether a scorer, or the metric that it was made of, takes `sample_weight`."""
+    """Whether a scorer, or the metric it was made from, takes `sample_weight`."""
     try:
         parameters = inspect.signature(getattr(scorer, "_score_func", scorer)).parameters
     except ValueError:  # a built-in function may have no signature

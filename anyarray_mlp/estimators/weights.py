@@ -1,7 +1,7 @@
-"""The weights that an estimator has now, and the network that they are of.
+"""The present weights of an estimator, and the network that they describe.
 
-Fitting sets both. But `coefs_` and `intercepts_` may be set by hand as well, as in scikit-learn: read from a file,
-averaged over estimators, taken from another library, pruned. So predictions are made of what the public attributes say.
+Fitting sets both. But as in scikit-learn, `coefs_` and `intercepts_` may also be set by hand: read from a file,
+averaged over estimators, taken from another library, pruned. So predictions use the public attributes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from anyarray_mlp.typing import Array, Leaves
 
 
 def weights_of(estimator: Any) -> Leaves:
-    """`coefs_` and `intercepts_`, where they live, all of one dtype: float64 unless all are float32."""
+    """`coefs_` and `intercepts_` on their device, all in one dtype: float64 unless all are float32."""
     leaves = (*estimator.coefs_, *estimator.intercepts_)
     dtypes = {getattr(leaf, "dtype", None) for leaf in leaves}
     if len(dtypes) == 1 and dtype_name(leaves[0]) in ("float32", "float64"):
@@ -27,10 +27,10 @@ def weights_of(estimator: Any) -> Leaves:
 
 
 def present_network(estimator: Any, weights: Leaves) -> MLP:
-    """The network that an estimator's weights are of.
+    """The network that an estimator's weights describe.
 
-    That is the one it was fitted as, unless `coefs_`, `intercepts_`, `activation` or `out_activation_` say otherwise.
-    Raises `UsageError` where their shapes do not follow on one another.
+    It is the fitted one, unless `coefs_`, `intercepts_`, `activation` or `out_activation_` say otherwise.
+    Raises `UsageError` if the layers' shapes do not fit each other.
     """
     network: MLP | None = getattr(estimator, "_network", None)
     shapes = tuple(tuple(leaf.shape) for leaf in weights)
@@ -49,13 +49,13 @@ def present_network(estimator: Any, weights: Leaves) -> MLP:
         if made.layout.shapes == shapes:
             return made
     raise UsageError(
-        f"coefs_ and intercepts_ of shapes {shapes} are no network: each layer's weights must have shape (inputs, "
-        "units), its inputs being the units of the layer before, and its intercepts (units,)."
+        f"coefs_ and intercepts_ of shapes {shapes} do not form a network: each layer's weights must have "
+        "shape (inputs, units), with as many inputs as the previous layer has units, and its intercepts (units,)."
     )
 
 
 def layer_outputs(estimator: Any, x: Array) -> list[Array]:
-    """What each layer gives for x (n, i), the last one predictions: arrays (n, units) where the weights live."""
+    """The outputs of each layer for x (n, i), predictions last: arrays (n, units) on the weights' device."""
     weights = weights_of(estimator)
     network = present_network(estimator, weights)
     backend = backend_at(place_of(weights[0]), dtype_name(weights[0]))

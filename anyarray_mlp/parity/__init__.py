@@ -1,12 +1,9 @@
-"""Parity: the same gradients on every array library, proved against a float64 reference.
+"""Parity: the same gradients on every array library, checked against a float64 reference.
 
-    from anyarray_mlp.parity import compare
-    report = compare(["torch", "jax"])
-    assert report.ok, report.departures[0].message
-
-`roundoff` is the reference and the error bound, `tracing` the check of each operation on its own, `cases` what is
-run, `comparison` the comparison, `report` what comes of it, and `exact` the comparison of reproducible arithmetic, bit
-against bit. `gradcheck` compares gradients with finite differences.
+from anyarray_mlp.parity import compare report = compare(["torch", "jax"]) assert report.ok,
+report.departures[0].message `roundoff` is the reference with its error bound, `tracing` checks each operation
+separately, `cases` lists what is run, `comparison` compares, `report` holds the results, and `exact` compares
+reproducible arithmetic bit by bit. `gradcheck` compares gradients with finite differences.
 """
 
 from __future__ import annotations

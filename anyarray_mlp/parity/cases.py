@@ -1,4 +1,4 @@
-"""What parity runs: small networks and batches at the places where array libraries have been wrong."""
+"""What parity runs: small networks and batches, chosen where array libraries have been wrong before."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from anyarray_mlp.typing import Host
 #: Beyond the range of 16-bit counters, signed (32,767) and unsigned (65,535).
 MANY_ROWS = 65_537
 
-#: Rows at which an index of 8, 15 or 16 bits wraps.
+#: Rows at which 8-, 15- and 16-bit indices wrap.
 EDGES = (0, 1, 127, 128, 255, 256, 32_767, 32_768, 65_535, 65_536)
 
-#: The batches of two steps that hold them, in no order, one row twice: sorting or dropping duplicates shows.
+#: The batches of two steps with those rows, unordered and one row twice, so that sorting or deduplication is noticed.
 BATCHES = (
     (65_536, 127, 0, 32_768, 127, 256),
     (255, 65_535, 1, 32_767, 128, 65_536),
 )
 
-#: The weight of each of the rows EDGES among 65,537: one of them is then more of a sum than rounding may be.
+#: The weight of each of the rows EDGES among 65,537: each then changes a sum by more than rounding can.
 HEAVY = 5e3
 
 PAIRS = (*FUSED_LOSSES, *((output, loss) for output in OUTPUTS for loss in LOSSES))
@@ -34,14 +34,14 @@ PAIRS = (*FUSED_LOSSES, *((output, loss) for output in OUTPUTS for loss in LOSSE
 
 @dataclass(frozen=True)
 class Case:
-    """One network, its parameters and one batch, as host arrays in float64.
+    """A network, its parameters and a batch, as host arrays in float64.
 
     Attributes
     ----------
-    layout : how x lies in memory: "contiguous", "strided" (a slice with steps), "transposed" or "read-only".
+    layout : the memory layout of x: "contiguous", "strided" (a slice with steps), "transposed" or "read-only".
     dropout_keys : an int32 for each layer that drops.
-    gather : for each step, the rows of x that make its batch. Steps then run inside `Backend.compile`, as in
-        training; each takes the gradient of the one before for its parameters.
+    gather : for each step, the rows of x that form its batch. Steps then run inside `Backend.compile`, as in
+        training, and each uses the gradient of the previous step as its parameters.
     quick : whether `--quick` runs it.
     """
 
@@ -58,7 +58,7 @@ class Case:
     quick: bool = False
 
     def rounded(self, dtype: str) -> Case:
-        """The same case with numbers that `dtype` holds exactly, so that inputs carry no error."""
+        """The same case with numbers that `dtype` represents exactly, so that the inputs have no error."""
 
         def to_dtype(host: Host | None) -> Host | None:
             if host is None or host.dtype.kind != "f":
@@ -83,9 +83,9 @@ def make_case(
     logits: float | None = None,
     **options: Any,
 ) -> Case:
-    """A case with drawn parameters, biases included, and a drawn batch.
+    """A case with random parameters (including biases) and a random batch.
 
-    `labels` gives integer targets; `logits` scales the last layer so that its values reach that far.
+    `labels` makes targets integers; `logits` scales the last layer so that its largest magnitude is that.
     """
     generator = streams.generator("parity case", seed)
     parameters = mlp.initialize(seed)
@@ -119,7 +119,7 @@ def largest_logit(mlp: MLP, parameters: Host, x: Host) -> float:
 
 
 def draw_targets(generator: np.random.Generator, mlp: MLP, rows: int, labels: bool) -> Host:
-    """Targets that belong to the network's loss."""
+    """Targets that are valid for the network's loss."""
     k = mlp.sizes[-1]
     if labels:
         return generator.integers(0, k, rows)
@@ -133,7 +133,7 @@ def draw_targets(generator: np.random.Generator, mlp: MLP, rows: int, labels: bo
 
 
 def activation_cases() -> Iterator[Case]:
-    """Every activation: where it bends, far out and near zero."""
+    """Every activation: where it bends, far from zero and near it."""
     for name in ACTIVATIONS:
         yield make_case(f"activation {name}", MLP((5, 7, 3), name), quick=True)
         case = make_case(f"activation {name}, far and near", MLP((5, 7, 3), name), quick=True)
@@ -152,7 +152,7 @@ def pair_cases() -> Iterator[Case]:
 
 
 def size_cases() -> Iterator[Case]:
-    """Sizes that kernels, tilings and index types trip over."""
+    """Sizes that break kernels, tilings and index types."""
     yield make_case("odd sizes", MLP((13, 17, 11, 5), "tanh"), 33, quick=True)
     yield make_case("one row", MLP((5, 7, 3)), 1, quick=True)
     yield make_case("one row, square layers", MLP((5, 5, 5), "tanh"), 1, quick=True)
@@ -171,13 +171,13 @@ def size_cases() -> Iterator[Case]:
 
 
 def layout_cases() -> Iterator[Case]:
-    """Inputs that lie in memory as slices, transposes and read-only arrays do."""
+    """Inputs with the memory layouts of slices and transposes, and read-only inputs."""
     for layout in ("strided", "transposed", "read-only"):
         yield make_case(f"{layout} inputs", MLP((5, 7, 3), "silu"), layout=layout, quick=True)
 
 
 def extreme_cases() -> Iterator[Case]:
-    """Logits at which exp overflows unless the formula prevents it, and NaN, which nothing may hide."""
+    """Logits at which exp overflows unless the formula prevents it, and NaN, which must propagate."""
     for output, loss, logits in (
         ("softmax", "cross_entropy", 1e3),
         ("softmax", "squared_error", 1e3),
@@ -197,7 +197,7 @@ def extreme_cases() -> Iterator[Case]:
 
 
 def option_cases() -> Iterator[Case]:
-    """What the loss may carry beside the batch."""
+    """What else the loss can take besides the batch."""
     mlp = MLP((5, 7, 3), "tanh")
     yield make_case("integer labels", mlp, labels=True, quick=True)
     yield make_case("sample weights", mlp, weighted=True, quick=True)
@@ -216,7 +216,7 @@ def option_cases() -> Iterator[Case]:
 
 
 def all_cases(quick: bool = False) -> list[Case]:
-    """The sweep, or the part of it that `quick` keeps."""
+    """All cases, or with `quick` a part of them."""
     cases = [
         *activation_cases(),
         *pair_cases(),
@@ -229,7 +229,7 @@ def all_cases(quick: bool = False) -> list[Case]:
 
 
 def exact_cases(quick: bool = False) -> list[Case]:
-    """Cases for bits instead of bounds: few, as reproducible arithmetic is long to compile, and each covers much."""
+    """Cases for the exact comparison: few, because reproducible arithmetic compiles slowly, but each covers much."""
     activations = tuple(ACTIVATIONS)
     deep = MLP((5, *(4,) * len(activations), 3), activations)
     cases = [

@@ -29,14 +29,14 @@ from anyarray_mlp.typing import Host, Namespace
 
 @dataclass(frozen=True)
 class Quantity:
-    """A reference value with what the tested dtype may be off."""
+    """A reference value and its error bound in the tested dtype."""
 
     name: str
     value: Host
     bound: Host
 
 
-#: Values are judged, not the flags that the processor sets on the way to them, which NumPy would warn of.
+#: Only values are judged, not the processor's floating-point flags, of which NumPy would warn.
 without_flags = np.errstate(all="ignore")
 
 
@@ -52,23 +52,22 @@ def compare(
     trace: bool = True,
     progress: Callable[[str], None] = lambda message: None,
 ) -> Report:
-    """Compare outputs, loss and gradients with a float64 reference, on every backend asked for.
+    """Compare outputs, loss and gradients with a float64 reference on the given backends.
 
     Parameters
     ----------
-    backends : names, or `Backend` objects as they are; None takes every one that is present, unless namespaces
-        are given.
+    backends : names, or `Backend` objects; None takes every available one, or none if namespaces are given.
     namespaces : Array API namespaces, or their dotted names, on their default device.
-    device : "cpu", "cuda", "cuda:N"; None takes every kind of device that is present.
+    device : "cpu", "cuda", "cuda:N"; None takes every available kind of device.
     dtypes : "float32", "float64"; a `Backend` object keeps its own.
-    cases : what to run; None takes the whole sweep, or with `quick` a part of it.
-    trace : check every operation on its own as well.
-    progress : told what runs.
+    cases : what to run; None takes all cases, or with `quick` a part of them.
+    trace : also check every operation separately.
+    progress : called with what is about to run.
 
     Raises
     ------
-    BackendUnavailableError : a backend that is named, or a namespace, is absent, or none is left to compare.
-    UsageError : a name, a device or a dtype that cannot be.
+    BackendUnavailableError : a given backend or namespace is missing, or none is left to compare.
+    UsageError : an invalid name, device or dtype.
     """
     started = time.perf_counter()
     chosen = list(all_cases(quick) if cases is None else cases)
@@ -83,7 +82,7 @@ def compare(
 
 
 class References:
-    """The reference of each case and dtype, worked out once for all backends."""
+    """The reference of each case and dtype, computed once for all backends."""
 
     def __init__(self, cases: Sequence[Case]) -> None:
         self.cases = cases
@@ -119,7 +118,7 @@ def quantity(name: str, array: Bounded) -> Quantity:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The arrays of a case on some arithmetic: a library's own, traced ones, or those of the reference."""
+    """The arrays of a case in some arithmetic: a library's own, traced ones, or those of the reference."""
 
     leaves: tuple[Any, ...]
     x: Any
@@ -129,7 +128,7 @@ class Inputs:
     dropout_keys: tuple[Any, ...]
 
     def arrays(self) -> tuple[Any, ...]:
-        """All of them in a row, as a compiled function takes them."""
+        """All arrays in a flat tuple, as a compiled function takes them."""
         optional = [a for a in (self.sample_weight, self.index) if a is not None]
         return (*self.leaves, self.x, self.targets, *optional, *self.dropout_keys)
 
@@ -156,7 +155,7 @@ def inputs_of(case: Case, asarray: Callable[..., Any], flat: bool) -> Inputs:
 
 
 def evaluate(xp: Namespace, case: Case, inputs: Inputs) -> tuple[Any, Any, tuple[Any, ...]]:
-    """Outputs, loss and gradient of the batch; where the case has steps, of the last, with the losses of all."""
+    """Outputs, loss and gradient of the batch; if the case has steps, of the last step with the losses of all."""
     if inputs.index is not None:
         return evaluate_steps(xp, case, inputs, inputs.index)
     outputs = case.mlp.predict(xp, inputs.leaves, inputs.x)
@@ -175,7 +174,7 @@ def evaluate(xp: Namespace, case: Case, inputs: Inputs) -> tuple[Any, Any, tuple
 def evaluate_steps(
     xp: Namespace, case: Case, inputs: Inputs, index: Any
 ) -> tuple[Any, Any, tuple[Any, ...]]:
-    """What `gradient_step` does, step after step."""
+    """`gradient_step`, step after step in a plain loop."""
     losses = []
     grad = inputs.leaves
     for k in range(len(case.gather)):
@@ -187,7 +186,7 @@ def evaluate_steps(
 
 
 def inputs_on(backend: Backend, case: Case) -> Inputs:
-    """The arrays of a case on a backend, x lying in memory as the case says."""
+    """The arrays of a case on a backend, x with the memory layout of the case."""
 
     def asarray(host: Host) -> Any:
         return backend.asarray(host, dtype="int32" if host.dtype == np.int32 else None)
@@ -209,13 +208,13 @@ def inputs_on(backend: Backend, case: Case) -> Inputs:
 def compare_backend(
     backend: Backend, version: str | None, references: References, trace: bool
 ) -> Comparison:
-    """Run every case on a backend, compiled as a whole and, if asked, operation by operation."""
+    """Run every case on a backend, compiled as a whole and, on request, operation by operation."""
     started = time.perf_counter()
     differences: dict[str, Difference] = {}
     departures: list[Departure] = []
     unchecked: set[str] = set()
     passes = CompiledPasses(backend)
-    # Reproducible arithmetic makes its operations of others; what it promises, `parity.exact` checks.
+    # Reproducible arithmetic builds its operations from others; `parity.exact` checks its guarantees.
     traceable = not isinstance(backend, ReproducibleBackend)
     operations = cases = 0
     for case, expected in references.of(backend.dtype):
@@ -260,7 +259,7 @@ def compare_backend(
 
 
 class CompiledPasses:
-    """Compiled passes of a backend; cases of one network share theirs, so that they compile once for each shape."""
+    """Compiled passes of a backend; cases with equal networks share one, which compiles once for each shape."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
@@ -284,7 +283,7 @@ class CompiledPasses:
         return found
 
     def of(self, case: Case, inputs: Inputs) -> Callable[..., Any]:
-        """The compiled pass of a case's network, with the arrays that the case has."""
+        """The compiled pass of a case's network for the arrays that the case has."""
         key = (case.mlp, case.alpha, inputs.sample_weight is None, len(inputs.dropout_keys))
         if key not in self.known:
 
@@ -296,7 +295,7 @@ class CompiledPasses:
 
 
 def gradient_step(case: Case) -> Callable[..., Any]:
-    """A step whose new state is the gradient at the old one: what training compiles, less the update."""
+    """A step whose new state is the gradient at the old one: what training compiles, without the update."""
 
     def step(xp: Namespace, state: Any, data: Any, inputs: tuple[Any, ...]) -> Any:
         x, targets = (xp.take(array, inputs[0], axis=0) for array in data)
@@ -324,7 +323,7 @@ def trace_case(backend: Backend, case: Case) -> Tracer:
 def differences_of(
     found: dict[str, Host], expected: tuple[Quantity, ...], case: str, dtype: str
 ) -> Iterator[Difference]:
-    """How far each quantity is off; a wrong shape or a value that is not a number is infinitely far."""
+    """How far each quantity is off; a wrong shape or an unexpected NaN counts as infinitely far."""
     for wanted in expected:
         if wanted.name in found:
             yield difference_of(wanted, found[wanted.name], case, dtype)
@@ -337,13 +336,13 @@ def difference_of(wanted: Quantity, got: Host, case: str, dtype: str) -> Differe
         return Difference(wanted.name, far, far, far, far, 0.0, case)
     with np.errstate(all="ignore"):
         distance = np.abs(got.astype(np.float64) - wanted.value)
-        # NaN where NaN is right is no distance; NaN anywhere else is infinitely far.
+        # An expected NaN is at distance 0; any other NaN is infinitely far.
         agreed = np.isnan(got) & np.isnan(wanted.value)
         distance = np.where(agreed, 0.0, np.where(np.isnan(distance), np.inf, distance))
         scale = float(np.max(np.abs(wanted.value), initial=0.0, where=~agreed))
         place = np.spacing(np.abs(wanted.value).astype(dtype)).astype(np.float64)
         ulps = np.where(np.abs(wanted.value) > wanted.bound, distance / place, 0.0)
-        # No bound at all, where the reference itself is not finite, is no agreement.
+        # If the reference itself is not finite there is no bound, and that is not agreement.
         share = np.where(np.isfinite(wanted.bound), distance / wanted.bound, np.inf)
         share = np.where((distance == 0) & (agreed | np.isfinite(wanted.bound)), 0.0, share)
     worst = int(np.argmax(share))

@@ -1,4 +1,4 @@
-"""`compare_exactly`: reproducible arithmetic on every backend, bit against bit."""
+"""`compare_exactly`: reproducible arithmetic on every backend, compared bit by bit."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class ExactComparison:
 
     Attributes
     ----------
-    hash : SHA-256 of outputs, losses and gradients of all cases: equal where every bit is.
+    hash : SHA-256 of outputs, losses and gradients of all cases: equal if every bit is.
     numbers, different_numbers, different_bits : how many there are, and how many differ.
-    first : the case and the quantity in which the first difference is, or None.
+    first : the case and quantity of the first difference, or None.
     """
 
     backend: str
@@ -54,7 +54,7 @@ class ExactComparison:
 
 @dataclass(frozen=True)
 class ExactReport:
-    """All comparisons, and what was left out and why."""
+    """All comparisons, and what was left out with the reason."""
 
     comparisons: tuple[ExactComparison, ...]
     absent: Absent = ()
@@ -83,7 +83,7 @@ def compare_exactly(
 ) -> ExactReport:
     """Compare outputs, loss and gradients under reproducible arithmetic with NumPy's, bit for bit.
 
-    Arguments as `compare` takes them; a `Backend` object is taken as it is.
+    The arguments are those of `compare`; a `Backend` object is used unchanged.
     """
     started = time.perf_counter()
     chosen = list(exact_cases(quick) if cases is None else cases)
@@ -118,7 +118,7 @@ def compare_exactly(
 
 @contextmanager
 def failures_named(namespace: str | None) -> Iterator[None]:
-    """What a namespace raises within reproducible arithmetic as one line; what a backend of ours raises as it is."""
+    """Shortens a namespace's errors within reproducible arithmetic to one line; other errors pass through."""
     try:
         yield
     except AnyArrayMLPError:
@@ -134,7 +134,7 @@ def failures_named(namespace: str | None) -> Iterator[None]:
 
 @without_flags
 def bits_of(backend: Backend, cases: Sequence[Case]) -> Bits:
-    """Every number of every case, by case and quantity."""
+    """All numbers of all cases, by case and quantity."""
     passes = CompiledPasses(backend)
     return {
         (case.name, quantity): values
@@ -153,7 +153,7 @@ def digest(bits: Bits) -> str:
 
 
 def differences(found: Bits, wanted: Bits) -> dict[str, Any]:
-    """How many numbers and bits differ, and where first."""
+    """How many numbers and bits differ, and where the first difference is."""
     numbers = different_numbers = different_bits = 0
     first = None
     for key, right in wanted.items():

@@ -24,18 +24,18 @@ from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.typing import Array, Host, Namespace
 
-#: Tried in turn; a small one is needed where a larger one steps over a kink (relu at 0, |p - t| at t).
+#: Tried in turn; a small step is needed if a larger one crosses a kink (relu at 0, |p - t| at t).
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
-#: Largest relative error of a right gradient: the five-point formula is good to about 1e-9 at the first steps, and
-#: rounding costs 1e-8 at the last.
+#: Largest relative error of a correct gradient: the five-point formula is accurate to about 1e-9 at the first steps,
+#: and rounding costs 1e-8 at the last.
 TOLERANCE = 1e-7
 
 
 @dataclass(frozen=True)
 class ParameterCheck:
-    """How well one weight matrix or bias agrees.
+    """How well the gradient of one weight matrix or bias agrees.
 
-    `relative_error` is the largest difference over the parameter's largest gradient; `index` is where it is.
+    `relative_error` is the largest difference divided by the parameter's largest gradient; `index` is its place.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Gradcheck:
 
     @property
     def relative_error(self) -> float:
-        """The largest over the parameters."""
+        """The largest relative error of the parameters."""
         return max(check.relative_error for check in self.parameters)
 
     @property
@@ -68,7 +68,7 @@ class Gradcheck:
 
 
 def checked_keys(mlp: MLP, dropout_keys: Any) -> tuple[Array, ...]:
-    """The dropout keys; `UsageError` where they are not an integer for each layer that drops."""
+    """The dropout keys; `UsageError` if they are not one integer for each layer with dropout."""
     what = f"a 0-d int32 array for each of the {len(mlp.dropout_layers)} layers that drop units"
     keys = items("dropout_keys", dropout_keys, what)
     kinds = {getattr(getattr(key, "dtype", None), "kind", "") for key in keys}
@@ -96,10 +96,10 @@ def gradcheck(
 
     Parameters
     ----------
-    x, targets, sample_weight : float64 NumPy arrays of one batch, as `MLP.loss_and_grad` takes them.
+    x, targets, sample_weight : float64 NumPy arrays of a batch, as `MLP.loss_and_grad` takes them.
     xp : an arithmetic over NumPy, as `select_backend(dtype="float64").xp`.
     parameters : (p,) float64; None draws them with `seed`, biases away from zero.
-    per_parameter : check that many entries of each weight and bias, drawn with `seed`; None checks all.
+    per_parameter : check this many entries of each weight and bias, drawn with `seed`; None checks all.
 
     The difference quotient is (f(-2h) - 8 f(-h) + 8 f(h) - f(2h)) / 12 h (Abramowitz and Stegun 25.3.6).
     """
@@ -168,7 +168,7 @@ def check_inputs(mlp: MLP, x: Any, targets: Any, xp: Any) -> None:
     if x.dtype != np.float64:
         raise UsageError(f"gradcheck needs float64 inputs, got {x.dtype}.")
     if len(x) < 1:
-        raise DataError("gradcheck needs a batch of rows, and x has none.")
+        raise DataError("gradcheck needs a batch of rows, but x has none.")
     if not hasattr(xp, "linear") or not hasattr(xp, "asarray"):
         refuse("xp", "an arithmetic, as select_backend(dtype='float64').xp", xp)
 

@@ -10,15 +10,15 @@ from anyarray_mlp.errors import in_a_line
 #: Large enough for the kernels that use tensor cores.
 SIZE = 256
 
-#: Bits of fraction that reduced formats keep.
+#: Fraction bits that reduced formats keep.
 FORMATS = {7: "bfloat16", 10: "TF32 or half precision"}
 
 
 def matmul_bits(backend: Backend) -> int:
-    """Bits of fraction that a product of matrices keeps of its inputs: 23 in float32, 52 in float64, 10 in TF32.
+    """Fraction bits of its inputs that a matrix product keeps: 23 in float32, 52 in float64, 10 in TF32.
 
     Row i of the left matrix holds 1 + 2^-i on its diagonal and the right one is the identity: each product is a
-    single term, so any loss is a loss of the input's bits.
+    single term, so any loss is a loss of input bits.
     """
     digits = np.finfo(backend.dtype).nmant
     bits = np.arange(1, digits + 1)
@@ -29,15 +29,15 @@ def matmul_bits(backend: Backend) -> int:
     )
     host = backend.to_host(product)
     if host.shape != left.shape:
-        raise ValueError(f"matmul gave shape {host.shape} where {left.shape} is right")
+        raise ValueError(f"matmul gave shape {host.shape}, expected {left.shape}")
     kept = host[bits, bits].astype(np.float64) == left[bits, bits]
     return int(digits if np.all(kept) else np.argmin(kept))
 
 
 def reduced_precision(backend: Backend) -> tuple[str, ...]:
-    """What makes the backend's arithmetic coarser than its dtype: settings it knows of, and what is measured.
+    """What makes the backend's arithmetic less precise than its dtype: known settings, and what is measured.
 
-    A product that fails is said, not raised: what a library lacks must not cost the report on all the rest.
+    A product that fails is reported, not raised: a missing operation must not prevent the rest of the report.
     """
     digits = np.finfo(backend.dtype).nmant
     found = list(backend.reduced_precision())

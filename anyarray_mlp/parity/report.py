@@ -15,12 +15,12 @@ class Difference:
 
     Attributes
     ----------
-    absolute : the largest difference of an element.
-    relative : `absolute` over the largest magnitude of the quantity, where the bound tells that from zero.
-    ulp : the largest difference in units in the last place of the element itself, among the elements that the bound
-        tells from zero. Where a sum nearly cancels it is large, and right.
-    share : the largest difference as a share of what the error bound allows; above 1 is a departure.
-    tolerance : what the bound allows the element that takes the largest share of it.
+    absolute : the largest difference of any element.
+    relative : `absolute` divided by the largest magnitude of the quantity, if the bound distinguishes that from zero.
+    ulp : the largest difference in units in the last place of the element itself, among elements that the bound
+        distinguishes from zero. It is large, rightly, if a sum nearly cancels.
+    share : the largest difference as a fraction of what the error bound allows; above 1 is a departure.
+    tolerance : the bound of the element with the largest share.
     case : where that share was seen.
     """
 
@@ -33,7 +33,7 @@ class Difference:
     case: str
 
     def merged(self, other: Difference) -> Difference:
-        """The largest of both, with the tolerance and the case of the larger share."""
+        """The larger value of each field, with the tolerance and the case of the larger share."""
         worse = other if other.share > self.share else self
         return Difference(
             self.quantity,
@@ -48,10 +48,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Departure:
-    """A case in which a backend is not within the bound.
+    """A case in which a backend exceeds the bound.
 
-    `operation` is the first one that departs, None where every operation is right on its own and only the compiled
-    whole is wrong; `others` are the operations that depart after it; `message` is one sentence.
+    `operation` is the first one that departs, None if every operation is right on its own and only the compiled whole
+    is wrong; `others` are the operations that depart after it; `message` is one sentence.
     """
 
     case: str
@@ -64,7 +64,7 @@ class Departure:
     def from_faults(
         cls, case: str, faults: list[FaultyOperation], quantities: tuple[str, ...]
     ) -> Departure:
-        """The departure that faulty operations make."""
+        """The departure caused by faulty operations."""
         first = faults[0]
         others = dict.fromkeys(f.operation for f in faults if f.operation != first.operation)
         return cls(case, first.operation, str(first), quantities, tuple(others))
@@ -74,7 +74,7 @@ class Departure:
 class Comparison:
     """One backend on one device in one dtype, over all cases.
 
-    `reduced_precision` says in which ways its arithmetic was set, or was measured, to be coarser than the dtype;
+    `reduced_precision` lists the settings and measurements that make its arithmetic less precise than the dtype;
     `unchecked` are operations for which the op-by-op check has no rule; `operations` is how many it checked.
     """
 
@@ -98,7 +98,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Report:
-    """All comparisons, what was left out and why, and what the tolerance is."""
+    """All comparisons, what was left out with the reason, and what the tolerance is."""
 
     comparisons: tuple[Comparison, ...]
     absent: tuple[tuple[str, str], ...] = ()
@@ -111,11 +111,11 @@ class Report:
 
     @property
     def departures(self) -> tuple[Departure, ...]:
-        """All of them, in order."""
+        """All departures, in order."""
         return tuple(d for comparison in self.comparisons for d in comparison.departures)
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-able description; numbers that are not finite become null."""
+        """A JSON-able description; non-finite numbers become null."""
         description: dict[str, Any] = plain(
             {"ok": self.ok, "tolerance": TOLERANCE, **asdict(self)},
             "the report",
@@ -128,7 +128,7 @@ class Report:
 
 
 TOLERANCE = (
-    "a running error analysis: each operation of the same pass, done in float64, carries what rounding "
+    "a running error analysis: each operation of the same pass, computed in float64, carries what rounding "
     "in the tested dtype may change (sums and products over k terms k u / (1 - k u), in any order; functions 8 units "
     "in the last place, erf 16, division 2.5), through every layer, with the sizes and values of the case"
 )

@@ -1,17 +1,16 @@
-"""The reference: float64 values, each with a bound on what rounding in another dtype may have done to it.
+"""The reference: float64 values, each with a bound on its rounding error in another dtype.
 
-`MLP.loss_and_grad` runs on this arithmetic as on any other. Every operation carries, beside its float64 value, a
-bound on the distance of any value that a correct implementation in the tested dtype may give: a running error
-analysis (Wilkinson 1963; Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., section 3.3). What is
-taken as correct:
+`MLP.loss_and_grad` runs on this arithmetic as on any other. Besides its float64 value, every operation carries a
+bound on how far a correct implementation in the tested dtype may be from it: a running error analysis (Wilkinson 1963;
+Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., section 3.3). The following counts as correct:
 
-- +, -, * are good to half a unit in the last place; / to 2.5 and a square root to 3 (what OpenCL asks of a GPU);
-- a sum or a product of matrices over k terms, in any order, to gamma_k = k u / (1 - k u) times the sum of the
+- +, -, * to half a unit in the last place; / to 2.5 and a square root to 3 (as OpenCL requires of a GPU);
+- a sum or matrix product over k terms, in any order, to gamma_k = k u / (1 - k u) times the sum of the
   terms' magnitudes (Higham, section 3.1), u the dtype's unit roundoff;
 - exp, log, tanh, ... to `ULPS` units in the last place;
 - results below the smallest normal number may be flushed to zero.
 
-The reference is computed in float64 and rounds too, so u here is the tested dtype's plus float64's own.
+The reference itself is computed in float64 and rounds too, so u here is the tested dtype's plus float64's.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ import scipy.special
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.typing import Host
 
-#: Units in the last place to which a function must be right. OpenCL (table "ULP values for single precision")
-#: asks for 2 to 5, and 16 of erf; XLA's tanh was seen 6.5 off, its expm1 5.2, NumPy's float32 log 3.3.
+#: Allowed error of a function in units in the last place. OpenCL (table "ULP values for single precision") requires
+#: 2 to 5, and 16 for erf; XLA's tanh was seen 6.5 off, its expm1 5.2, NumPy's float32 log 3.3.
 ULPS = {"erf": 16.0, "divide": 2.5, "sqrt": 3.0}
 DEFAULT_ULPS = 8.0
 
@@ -38,7 +37,7 @@ DTYPES = ("bool", "uint8", "int32", "int64", "float32", "float64")
 class Bounded:
     """Float64 values (or exact integers, or booleans) with a bound on their error in the tested dtype.
 
-    `error` is zero where a value is exact. For booleans it is True where the comparison may go either way.
+    `error` is zero if a value is exact. For booleans it is True if the comparison may go either way.
     """
 
     __array_ufunc__ = None
@@ -56,12 +55,12 @@ class Bounded:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As an array's."""
+        """As of an array."""
         return self.value.shape
 
     @property
     def ndim(self) -> int:
-        """As an array's."""
+        """As of an array."""
         return self.value.ndim
 
     def __getitem__(self, key: Any) -> Bounded:
@@ -77,7 +76,7 @@ class Bounded:
 
 
 def binary(name: str, swap: bool = False) -> Callable[[Bounded, Any], Bounded]:
-    """An operator of `Bounded` as the library's function of that name."""
+    """An operator of `Bounded` that calls the library's function of that name."""
 
     def method(self: Bounded, other: Any) -> Bounded:
         left, right = (other, self) if swap else (self, other)
@@ -114,12 +113,12 @@ for symbol, function_name in OPERATORS.items():
 
 
 def error_dtype(value: Host) -> type:
-    """Booleans are certain or not; everything else has a distance."""
+    """The dtype of an error: bool for booleans (certain or not), float64 for everything else."""
     return np.bool_ if value.dtype == np.bool_ else np.float64
 
 
 class RoundoffLibrary:
-    """An Array API namespace of `Bounded` arrays, as far as the network's math needs one."""
+    """The part of an Array API namespace that the network's math needs, for `Bounded` arrays."""
 
     __name__ = "roundoff"
 
@@ -151,7 +150,7 @@ class RoundoffLibrary:
         return ku / (1.0 - ku) if ku < 1 else float("inf")
 
     def lift(self, x: Any) -> Bounded:
-        """An array as it is; a number with the error of writing it in the tested dtype."""
+        """An array unchanged; a number with the error of its representation in the tested dtype."""
         if isinstance(x, Bounded):
             return x
         value = np.asarray(x)
@@ -161,7 +160,7 @@ class RoundoffLibrary:
         return Bounded(self, value.astype(np.float64), np.asarray(error))
 
     def rounded(self, value: Host, propagated: Any, ulps: float = 0.5) -> Bounded:
-        """A value with the error of its inputs and its own rounding; integers are exact."""
+        """A value with the error of its inputs plus its own rounding; integers are exact."""
         value = np.asarray(value)
         if value.dtype.kind != "f":
             return Bounded(self, value)
@@ -223,7 +222,7 @@ class RoundoffLibrary:
         rounding = self.gamma(terms) * bulk + terms * self.tiny
         return Bounded(self, value, np.asarray(propagated + rounding))
 
-    # --- what selects: no rounding ---
+    # --- selection: no rounding ---
 
     def maximum(self, a: Any, b: Any) -> Bounded:
         """The larger of two."""
@@ -252,13 +251,13 @@ class RoundoffLibrary:
         return Bounded(self, np.abs(x.value), x.error)
 
     def sign(self, x: Bounded) -> Bounded:
-        """-1, 0 or 1; either way where zero is within the error."""
+        """-1, 0 or 1; may be any of them if zero is within the error."""
         value = np.sign(x.value)
         unsure = (np.abs(x.value) <= x.error) & (x.error > 0)
         return Bounded(self, value, np.where(unsure, 1.0 + np.abs(value), 0.0))
 
     def where(self, condition: Bounded, a: Any, b: Any) -> Bounded:
-        """a or b; where the condition may go either way, as far off as the other is."""
+        """a or b; if the condition may go either way, the error covers both."""
         a, b = self.lift(a), self.lift(b)
         value = np.where(condition.value, a.value, b.value)
         error = np.where(condition.value, a.error, b.error)
@@ -267,7 +266,7 @@ class RoundoffLibrary:
         return Bounded(self, value, np.where(condition.error, np.maximum(error, apart), error))
 
     def astype(self, x: Bounded, dtype: Any, copy: bool = True) -> Bounded:
-        """Another dtype; floats stay float64 and are rounded as the tested dtype is."""
+        """Another dtype; floats stay float64 with the rounding error of the tested dtype."""
         wanted = np.dtype(dtype)
         if wanted.kind != "f":
             return Bounded(self, x.value.astype(wanted))
@@ -277,12 +276,12 @@ class RoundoffLibrary:
 
 
 def is_exact(x: Any) -> bool:
-    """Whether arithmetic on it is exact: integers, which wrap alike everywhere, and booleans."""
+    """Whether arithmetic on it is exact: integers, which wrap the same everywhere, and booleans."""
     return x.value.dtype.kind != "f" if isinstance(x, Bounded) else isinstance(x, int)
 
 
 def infinite_product(a: Bounded, b: Bounded) -> Any:
-    """E_a E_b, zero where either is zero (an overflow times nothing)."""
+    """E_a E_b, zero if either is zero (also infinity times zero)."""
     with np.errstate(invalid="ignore"):
         return np.where((a.error == 0) | (b.error == 0), 0.0, a.error * b.error)
 
@@ -291,7 +290,7 @@ def infinite_product(a: Bounded, b: Bounded) -> Any:
 
 
 def move(library: RoundoffLibrary, function: Any, x: Any, *args: Any, **kwargs: Any) -> Bounded:
-    """A function that puts elements elsewhere."""
+    """A function that moves elements."""
     if isinstance(x, (list, tuple)):
         parts = [library.lift(part) for part in x]
         values, errors = [p.value for p in parts], [p.error for p in parts]
@@ -319,7 +318,7 @@ MOVES: dict[str, Callable[..., Any]] = {
 
 
 def compare_values(library: RoundoffLibrary, function: Any, a: Any, b: Any) -> Bounded:
-    """A comparison, unsure where the errors are wider than the gap."""
+    """A comparison, uncertain if the errors are larger than the gap."""
     a, b = library.lift(a), library.lift(b)
     value = np.asarray(function(a.value, b.value))
     if a.value.dtype.kind == b.value.dtype.kind == "b":
@@ -339,7 +338,7 @@ COMPARISONS: dict[str, Callable[..., Any]] = {
 
 
 def apply_monotone(library: RoundoffLibrary, name: str, x: Bounded) -> Bounded:
-    """A smooth function: the largest slope within the error times the error, and its own rounding."""
+    """A smooth function: the error times the largest slope within it, plus the function's own rounding."""
     function, slope = MONOTONE[name]
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         value = function(x.value)
@@ -353,13 +352,13 @@ def nearest_zero(x: Host, e: Host) -> Host:
 
 
 def logistic_slope(x: Host, e: Host) -> Host:
-    """s (1 - s) at its largest."""
+    """The largest s (1 - s) on [x - e, x + e]."""
     s = scipy.special.expit(nearest_zero(x, e))
     return np.asarray(s * scipy.special.expit(-nearest_zero(x, e)))
 
 
 def reciprocal_of(room: Host) -> Host:
-    """1 / room, infinite where there is none."""
+    """1 / room, infinite if room is not positive."""
     return np.asarray(np.where(room > 0, 1.0 / room, np.inf))
 
 
@@ -428,7 +427,7 @@ class RoundoffNamespace(PlainNamespace):
         super().__init__(library, overrides={name: getattr(library, name) for name in own})
 
     def exact(self, host: Host) -> Bounded:
-        """A host array taken as exact."""
+        """A host array, taken as exact."""
         host = np.asarray(host)
         library: RoundoffLibrary = self.library
         return Bounded(library, host.astype(np.float64) if host.dtype.kind == "f" else host)

@@ -1,4 +1,4 @@
-"""What to compare: the backends, devices and dtypes that were asked for, or all that are present."""
+"""What to compare: the given backends, devices and dtypes, or all that are available."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
 from anyarray_mlp.typing import ReproducibleLibrary, names_of
 
-#: What reproducible arithmetic asks for, beside what any `NamespaceBackend` needs.
+#: What reproducible arithmetic needs besides what any `NamespaceBackend` needs.
 NEEDED_EXACTLY = tuple(name for name in names_of(ReproducibleLibrary) if name not in CREATION)
 
 Absent = tuple[tuple[str, str], ...]
@@ -35,11 +35,11 @@ Absent = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Subject:
-    """One backend on one device in one dtype, made when its turn comes (JAX's float64 is a switch of the process)."""
+    """A backend on a device in a dtype, created when it is needed (JAX's float64 switches the whole process)."""
 
     make: Callable[[], Backend]
     version: str | None
-    #: The name of the namespace, where the package has no backend of its own for it.
+    #: The name of the namespace, if the package has no backend for it.
     namespace: str | None = None
 
     def title(self, backend: Backend) -> str:
@@ -55,9 +55,9 @@ def find_subjects(
     dtypes: Sequence[str],
     reproducible: bool = False,
 ) -> tuple[list[Subject], Absent]:
-    """The subjects, and what is absent with the reason; arguments as `compare` takes them.
+    """The subjects, and what is missing with the reason; the arguments are those of `compare`.
 
-    Raises `BackendUnavailableError` where something that is named is absent, or nothing is left to compare.
+    Raises `BackendUnavailableError` if something that was asked for is missing, or nothing is left to compare.
     """
     if device is not None:
         parse_device(device)
@@ -79,13 +79,13 @@ def find_subjects(
             continue
         status = statuses.get(entry)
         for place in devices_of(entry, status, device, backends is not None, absent):
-            # Raises here, before anything runs, where it cannot be had.
+            # Raises here, before anything runs, if it is not available.
             select_backend(entry, place, dtypes[0])
             for dtype in dtypes:
                 make = partial(select_backend, entry, place, dtype, reproducible)
                 subjects.append(Subject(make, statuses[entry].version))
     if not subjects:
-        # No comparison is no agreement: a check on a machine that lost its GPU must not pass.
+        # No comparison is not agreement: a check on a machine that lost its GPU must not pass.
         reasons = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in absent)
         raise BackendUnavailableError(
             f"There is nothing to compare{'' if device is None else f' on device {device}'}"
@@ -108,12 +108,12 @@ def subjects_of_namespace(
 
 
 def require_for_exact(namespace: ModuleType) -> None:
-    """Raise `UsageError` with what a namespace lacks of reproducible arithmetic's needs."""
+    """Raise `UsageError` with what a namespace lacks for reproducible arithmetic."""
     missing = [name for name in NEEDED_EXACTLY if not hasattr(namespace, name)]
     if missing:
         raise UsageError(
-            f"Reproducible arithmetic (--exact) needs {', '.join(missing)}, which the namespace "
-            f"{getattr(namespace, '__name__', namespace)} lacks: add them, or compare without --exact."
+            f"Reproducible arithmetic (--exact) needs {', '.join(missing)}, which "
+            f"the namespace {getattr(namespace, '__name__', namespace)} lacks: add them, or compare without --exact."
         )
 
 
@@ -123,7 +123,7 @@ def with_arithmetic(backend: Backend, reproducible: bool) -> Backend:
 
 
 def as_it_is(backend: Backend) -> Backend:
-    """A backend that the caller made."""
+    """A backend that the caller created."""
     return backend
 
 
@@ -134,7 +134,7 @@ def devices_of(
     named: bool,
     absent: list[tuple[str, str]],
 ) -> Iterator[str]:
-    """The devices on which to compare a backend: the one asked for, or each kind that is present."""
+    """The devices on which to compare a backend: the given one, or one of each available kind."""
     if named and device is not None:
         yield device
         return

@@ -1,8 +1,8 @@
-"""Op by op: every operation that a backend does in a pass, against the same operation on the reference.
+"""Op by op: every operation of a backend in a pass, compared with the same operation on the reference.
 
-The network's own math runs on a backend's arrays, wrapped. Each operation's inputs are copied to the host, the
-reference (`roundoff`) does the same operation on them in float64, and the result must lie within the bound of
-that one operation. So the first operation that departs is found where it happens, not where it shows.
+The network's own math runs on wrapped arrays of a backend. Each operation's inputs are copied to the host, the
+reference (`roundoff`) does the same operation on them in float64, and the result must be within the bound of that
+single operation. So the first operation that departs is found where it happens, not where it becomes visible.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from anyarray_mlp.errors import in_a_line
 from anyarray_mlp.parity.roundoff import DTYPES, OPERATORS, REFLECTED, Bounded, RoundoffNamespace
 from anyarray_mlp.typing import Array, Host
 
-#: What `PlainNamespace` makes of other operations, unless a backend has its own.
+#: Functions that `PlainNamespace` builds from other operations unless a backend has its own.
 COMPOSITES = ("logistic", "softplus", "erf")
 
 
 @dataclass(frozen=True)
 class FaultyOperation:
-    """An operation whose result is not what it must be.
+    """An operation with a wrong result.
 
     `where` is the pass, the layer and the formula; `what` says how the result differs, at its worst element.
     """
@@ -41,7 +41,7 @@ class FaultyOperation:
 
 
 class Traced:
-    """An array of the backend whose every operation is checked."""
+    """An array of the backend; every operation on it is checked."""
 
     __array_ufunc__ = None
     __slots__ = ("raw", "tracer")
@@ -52,17 +52,17 @@ class Traced:
 
     @property
     def dtype(self) -> Any:
-        """The backend's."""
+        """The backend array's dtype."""
         return self.raw.dtype
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As the backend's array has it."""
+        """As of the backend's array."""
         return tuple(self.raw.shape)
 
     @property
     def ndim(self) -> int:
-        """As the backend's array has it."""
+        """As of the backend's array."""
         return int(self.raw.ndim)
 
     def __getitem__(self, key: Any) -> Any:
@@ -110,8 +110,8 @@ class Tracer:
     Attributes
     ----------
     faults : operations that departed, in the order in which they ran.
-    unchecked : operations for which the reference has no rule; they ran, unchecked.
-    operations : how many were checked.
+    unchecked : operations for which the reference has no rule; they ran without a check.
+    operations : number of operations that were checked.
     """
 
     __name__ = "tracer"
@@ -130,7 +130,7 @@ class Tracer:
         try:
             attribute = getattr(self.backend.xp, name)
         except AttributeError:
-            self.fault(name, "the namespace lacks it")
+            self.fault(name, "the namespace does not have it")
             raise
         if name in DTYPES or not callable(attribute):
             return attribute
@@ -189,11 +189,11 @@ class Tracer:
         """Note a fault unless the result has the right shape, kind of type and, within the bound, values."""
         got = self.host(result)
         if got.shape != expected.shape:
-            self.fault(name, f"shape {got.shape} where {expected.shape} is right")
+            self.fault(name, f"shape {got.shape}, expected {expected.shape}")
             return
         wanted = expected.dtype
         if got.dtype.kind != wanted.kind or (wanted.kind == "f" and got.dtype != wanted):
-            self.fault(name, f"dtype {got.dtype} where {wanted} is right")
+            self.fault(name, f"dtype {got.dtype}, expected {wanted}")
             return
         if wanted.kind != "f":
             wrong = got != expected.value
@@ -201,15 +201,15 @@ class Tracer:
         else:
             distance = np.abs(got.astype(np.float64) - expected.value)
             bound = np.broadcast_to(expected.error, got.shape)
-            # Infinity and NaN are right where the reference has them: neither has a distance.
+            # Infinity and NaN are right if the reference has them too: neither has a distance.
             same = (got == expected.value) | (np.isnan(got) & np.isnan(expected.value))
             wrong = ~(same | (distance <= bound))
         if np.any(wrong):
             at = worst_element(distance, bound, wrong)
             self.fault(
                 name,
-                f"{number(got[at])} where {number(expected.value[at])} is right"
-                + (f" to {bound[at]:.2g}" if wanted.kind == "f" else "")
+                f"{number(got[at])}, expected {number(expected.value[at])}"
+                + (f" within {bound[at]:.2g}" if wanted.kind == "f" else "")
                 + (f", at {[int(i) for i in at]}" if at else "")
                 + f" of shape {list(got.shape)}; {int(np.sum(wrong))} of {got.size} wrong",
             )
@@ -226,7 +226,7 @@ class Tracer:
         return np.array(self.backend.to_host(raw))
 
     def host_dtype(self, value: Any) -> Any:
-        """A dtype of the backend as NumPy's; one that is not known unchanged."""
+        """A dtype of the backend as NumPy's; unknown dtypes unchanged."""
         return next((np.dtype(n) for n, dtype in self.dtypes.items() if value == dtype), value)
 
 
@@ -246,13 +246,13 @@ class TracedNamespace(PlainNamespace):
         return Traced(self.tracer, array)
 
     def linear(self, x: Array, w: Array, b: Array | None) -> Any:
-        """As `PlainNamespace`; the forward pass enters the next layer."""
+        """As in `PlainNamespace`; the forward pass enters the next layer."""
         self.tracer.direction = "forward"
         self.tracer.layer = (self.tracer.layer + 1) % self.n_layers
         return super().linear(x, w, b)
 
     def linear_vjp(self, residual: Any, dy: Array, need_dx: bool) -> Any:
-        """As `PlainNamespace`; the backward pass leaves a layer."""
+        """As in `PlainNamespace`; the backward pass leaves a layer."""
         self.tracer.direction = "backward"
         result = super().linear_vjp(residual, dy, need_dx)
         self.tracer.layer = max(self.tracer.layer - 1, 0)
@@ -278,7 +278,7 @@ def replace(nest: Any, function: Callable[[Traced], Any]) -> Any:
 
 
 def worst_element(distance: Host, bound: Host, wrong: Host) -> tuple[int, ...]:
-    """The index of the wrong element that is furthest beyond its bound; NaN is furthest."""
+    """The index of the wrong element that exceeds its bound the most; NaN exceeds it most."""
     excess = np.where(wrong, np.where(np.isnan(distance), np.inf, distance - bound), -np.inf)
     return tuple(int(i) for i in np.unravel_index(int(np.argmax(excess)), excess.shape))
 
@@ -301,5 +301,5 @@ def formula_name(qualname: str) -> str:
 
 
 def number(x: Any) -> str:
-    """An element as a person reads it."""
+    """An element, formatted for people."""
     return f"{float(x):.9g}" if np.asarray(x).dtype.kind == "f" else str(x)

@@ -1,6 +1,6 @@
-"""The suite's options and fixtures: a pytest plugin, which `-p anyarray_mlp.parity_suite.plugin` loads.
+"""The suite's options and fixtures: a pytest plugin, loaded by `-p anyarray_mlp.parity_suite.plugin`.
 
-Nobody's pytest has its options unasked. It imports nothing of the package until a test asks for it.
+Other runs of pytest do not get these options. It imports the package only when a test needs it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ DTYPES = ("float32", "float64")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Say which library to test."""
+    """Options that say which library to test."""
     group = parser.getgroup("parity", "gradients against a float64 reference (anyarray-mlp)")
     group.addoption(
         "--parity-namespace",
@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every case, in every dtype; what cannot be tested is said once, before any test."""
+    """Every case in every dtype; a library that cannot be tested is reported once, before any test."""
     config = metafunc.config
     if "parity_case" in metafunc.fixturenames:
         from anyarray_mlp.parity import all_cases
@@ -56,7 +56,7 @@ def parity_backend(request: pytest.FixtureRequest, parity_dtype: str) -> Backend
 
 
 def library_under_test(config: pytest.Config, dtype: str) -> Backend:
-    """What the options name; raises with one line where they name nothing that can be tested."""
+    """The library that the options name; raises with one line if it cannot be tested."""
     from anyarray_mlp.backends import select_backend
     from anyarray_mlp.backends.namespace_backend import NamespaceBackend, import_namespace
     from anyarray_mlp.errors import AnyArrayMLPError
@@ -68,7 +68,7 @@ def library_under_test(config: pytest.Config, dtype: str) -> Backend:
             return select_backend(name, config.getoption("--parity-device"), dtype)
         if namespace is not None:
             return NamespaceBackend(import_namespace(namespace), dtype)
-        problem = "Name what to test: --parity-namespace=MODULE, or --parity-backend=NAME."
+        problem = "Say what to test: --parity-namespace=MODULE, or --parity-backend=NAME."
     except AnyArrayMLPError as error:
         problem = str(error)
     raise pytest.Collector.CollectError(problem)

@@ -12,11 +12,11 @@ PLUGIN = "anyarray_mlp.parity_suite.plugin"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Without the plugin there is nothing to test, which is said before any test."""
+    """Without the plugin there is nothing to test, which is reported before any test."""
     if not metafunc.config.pluginmanager.has_plugin(PLUGIN):
         raise pytest.Collector.CollectError(
-            f"Load the suite's plugin, which names what to test: pytest -p {PLUGIN} "
-            "--pyargs anyarray_mlp.parity_suite --parity-namespace=MODULE"
+            "Load the suite's plugin, which names what to test: "
+            f"pytest -p {PLUGIN} --pyargs anyarray_mlp.parity_suite --parity-namespace=MODULE"
         )
 
 

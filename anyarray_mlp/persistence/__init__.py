@@ -1,4 +1,4 @@
-"""What a run leaves on disk: model files, checkpoints, the run's folder."""
+"""What a run writes to disk: model files, checkpoints and the run's folder."""
 
 from __future__ import annotations
 

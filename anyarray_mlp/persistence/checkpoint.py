@@ -1,4 +1,4 @@
-"""The state of a training run on disk, so that a run that was stopped goes on where it was."""
+"""The state of a training run on disk, so that a run that was stopped can resume."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ POSITION = table({"step": integer()})
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """Where a run is: `step` orders checkpoints (epoch or step number, not negative).
+    """The state of a run; `step` orders checkpoints (epoch or step number, not negative).
 
-    arrays: weights, optimiser moments and the like, NumPy arrays by name.
+    arrays: NumPy arrays by name: weights, optimiser moments and so on.
     state: the rest as JSON (epoch, generator state, early stopping, configuration, versions, ...).
     """
 
@@ -36,12 +36,12 @@ class Checkpoint:
 
 
 def checkpoint_path(folder: str | os.PathLike[str], step: int) -> Path:
-    """Where the checkpoint of a step lies in a folder."""
+    """The path of a step's checkpoint in a folder."""
     return real_path(folder) / f"checkpoint-{step:010d}.safetensors"
 
 
 def checkpoint_steps(folder: str | os.PathLike[str]) -> list[int]:
-    """Steps of the checkpoints in a folder, whole or not, oldest first."""
+    """Steps of the checkpoints in a folder, including damaged ones, oldest first."""
     found = (FILE_NAME.fullmatch(name) for name in names_in(real_path(folder)))
     return sorted(int(match[1]) for match in found if match)
 
@@ -49,10 +49,10 @@ def checkpoint_steps(folder: str | os.PathLike[str]) -> list[int]:
 def save_checkpoint(
     folder: str | os.PathLike[str], checkpoint: Checkpoint, *, keep: int = 2
 ) -> Path:
-    """Write a checkpoint and, once it is verified on the disk, remove all but the last `keep`.
+    """Write a checkpoint and, once it is verified on disk, remove all but the last `keep`.
 
-    Checkpoints of later steps are removed too: they belong to a past that the run went back on.
-    Only the holder of the folder's lock may call this. Raises as `save` of a model file does.
+    Checkpoints of later steps are removed too: the run went back to an earlier step and they are obsolete. Only the
+    holder of the folder's lock may call this. Raises the same errors as `model_file.save`.
     """
     if keep < 2:
         raise UsageError(f"keep={keep}: keep at least 2 checkpoints, in case the newest is lost")
@@ -72,7 +72,7 @@ def save_checkpoint(
 
 @within_memory
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """The checkpoint in one file. Raises as `load` of a model file does."""
+    """The checkpoint in a file. Raises the same errors as `model_file.load`."""
     source = os.fspath(path)
     content = read_file(path, follow_links=False)
     sections, arrays = decode(content, source, KIND, ("state", "position"))
@@ -81,15 +81,16 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     step = sections["position"]["step"]
     named = FILE_NAME.fullmatch(os.path.basename(source))
     if named and int(named[1]) != step:
-        raise ModelFileError(f"{source} does not hold the step of its name: use another checkpoint")
+        raise ModelFileError(
+            f"{source} holds another step than its name says: use another checkpoint"
+        )
     return Checkpoint(step, arrays, sections["state"])
 
 
 def load_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint | None:
-    """The newest checkpoint of a folder that is whole, or None where there is none at all.
+    """The newest undamaged checkpoint of a folder, or None if there are no checkpoints.
 
-    Warns (RuntimeWarning) of each damaged one that it passes over; raises ModelFileError where
-    all are damaged.
+    Warns (RuntimeWarning) about each damaged one that it skips; raises ModelFileError if all are damaged.
     """
     failure = None
     for step in reversed(checkpoint_steps(folder)):
@@ -97,7 +98,9 @@ def load_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint | None:
             return read_checkpoint(checkpoint_path(folder, step))
         except ModelFileError as error:
             failure = error
-            warnings.warn(f"{error}; trying the checkpoint before it", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"{error}; trying the previous checkpoint", RuntimeWarning, stacklevel=2)
     if failure is not None:
-        raise ModelFileError(f"{folder} has no whole checkpoint: start the run anew") from failure
+        raise ModelFileError(
+            f"{folder} has no undamaged checkpoint: start the run again"
+        ) from failure
     return None

@@ -1,10 +1,10 @@
-"""The bytes of a model file: a .safetensors file with one spelling, sealed by SHA-256.
+"""The bytes of a model file: a .safetensors file in a canonical form, sealed by SHA-256.
 
-docs/model-file.md is the specification. The container is written and read here, not by the
-safetensors library, which orders the metadata anew on each call (equal models would differ in their
-bytes), writes arrays that are not contiguous wrongly and accepts doubled keys and any name.
-Reading is strict in one step: from names, dtypes, shapes and metadata the header is spelled again
-and must be the same bytes, so that nothing else in it can lie.
+docs/model-file.md is the specification. The container is written and read here, not by the safetensors library, which
+changes the order of the metadata from call to call (so equal models would differ in their bytes), writes
+non-contiguous arrays incorrectly, and accepts duplicate keys and any name. Reading is strict in a single step: the
+header is rebuilt from the names, dtypes, shapes and metadata that were read and must give the same bytes, so nothing
+else in it can be wrong.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ FIRST_READER = "0.1.0"  # the first release of the package that reads this forma
 UNSEALED = "0" * 64
 METADATA = "__metadata__"
 
-# Parsed JSON takes up to 30 times its text where it is all brackets and 12 times otherwise, and the
-# spelling anew some more: these two limits keep reading any header within 64 MiB.
+# Parsed JSON takes up to 30 times the memory of its text if it is all brackets and 12 times otherwise, and rebuilding
+# the header takes some more: with these two limits, reading any header takes at most 64 MiB.
 MAX_HEADER_BYTES = 3 << 20
 MAX_BRACKETS = 1 << 16
 MAX_DIMENSIONS = 8
@@ -54,7 +54,7 @@ DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 @dataclass(frozen=True)
 class ArraySpec:
-    """Name, dtype and shape of an array as the header gives them."""
+    """Name, dtype and shape of an array, from the header."""
 
     name: str
     dtype: str
@@ -78,12 +78,12 @@ class ArraySpec:
 
 
 def layout(specs: list[ArraySpec]) -> list[ArraySpec]:
-    """The order of the arrays in the data: the widest dtype first, so that each lies aligned."""
+    """The order of the arrays in the data: the widest dtype first, so that all are aligned."""
     return sorted(specs, key=lambda spec: (-DTYPES[spec.dtype].itemsize, spec.name))
 
 
 def header_bytes(specs: list[ArraySpec], metadata: Mapping[str, str]) -> bytes:
-    """Length field and header, spelled in the one way that there is: names and keys sorted."""
+    """Length field and header in their canonical form: names and keys sorted."""
     header: dict[str, Any] = {METADATA: dict(sorted(metadata.items()))}
     start = 0
     for spec in layout(specs):
@@ -100,7 +100,7 @@ def header_bytes(specs: list[ArraySpec], metadata: Mapping[str, str]) -> bytes:
 
 
 def seal(specs: list[ArraySpec], metadata: Mapping[str, str], data: list[np.ndarray]) -> str:
-    """SHA-256 of the whole file, its own field read as 64 zeros."""
+    """SHA-256 of the whole file, with its own field taken as 64 zeros."""
     digest = hashlib.sha256(header_bytes(specs, {**metadata, "sha256": UNSEALED}))
     for block in data:
         digest.update(block.data)
@@ -110,7 +110,7 @@ def seal(specs: list[ArraySpec], metadata: Mapping[str, str], data: list[np.ndar
 def encode(kind: str, sections: Mapping[str, Any], arrays: Mapping[str, Any]) -> bytes:
     """The file that holds `sections` (JSON values by name) and `arrays` (NumPy arrays by name).
 
-    Raises UsageError for what the format does not hold, so that what is written can be read.
+    Raises UsageError for content that the format cannot hold, so that every written file can be read.
     """
     metadata = {
         "format": FORMAT,
@@ -122,16 +122,16 @@ def encode(kind: str, sections: Mapping[str, Any], arrays: Mapping[str, Any]) ->
         try:
             metadata[name] = encode_json(plain(section, name))
         except ValueError as error:  # an integer of thousands of digits
-            raise UsageError(f"{name} cannot be kept: {error}") from None
+            raise UsageError(f"{name} cannot be saved: {error}") from None
     specs, blocks = [], {}
     for name, value in arrays.items():
         if not isinstance(name, str):
-            raise UsageError(f"an array has the name {name!r}: make it text")
+            raise UsageError(f"an array has the name {name!r}: use a string")
         array = np.asarray(value)
         dtype = array.dtype.newbyteorder("<")
         spec = ArraySpec(name, DTYPE_NAMES.get(dtype, str(array.dtype)), array.shape)
         if problem := spec.problem():
-            raise UsageError(f"a model file does not hold {problem}: rename or convert the array")
+            raise UsageError(f"a model file cannot hold {problem}: rename or convert the array")
         specs.append(spec)
         blocks[name] = np.asarray(array, dtype, order="C").reshape(-1).view(np.uint8)
     data = [blocks[spec.name] for spec in layout(specs)]
@@ -143,7 +143,7 @@ def encode(kind: str, sections: Mapping[str, Any], arrays: Mapping[str, Any]) ->
 
 
 def oversize(head: bytes) -> str | None:
-    """Why a header is too large to be read within bounds, or None."""
+    """Why a header exceeds the limits for reading, or None."""
     if len(head) > MAX_HEADER_BYTES:
         return f"takes {len(head)} bytes of at most {MAX_HEADER_BYTES}"
     if (brackets := head.count(b"[") + head.count(b"{")) > MAX_BRACKETS:
@@ -154,10 +154,10 @@ def oversize(head: bytes) -> str | None:
 def decode(
     content: np.ndarray, source: str, kind: str, section_names: Sequence[str]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, np.ndarray]]:
-    """The named sections and the arrays of a file, checked whole. Arrays are views of `content`.
+    """The named sections and the arrays of a file, fully checked. Arrays are views of `content`.
 
     `content` is the file's bytes, uint8 of shape (size,); `source` names it in errors.
-    Raises ModelFileError, and only that, whatever the bytes are.
+    Raises ModelFileError, and nothing else, for any other bytes.
     """
     metadata, specs, data = open_header(content, source)
     blocks, start = {}, 0
@@ -170,8 +170,7 @@ def decode(
         raise damaged(source, "its content does not match its SHA-256")
     if metadata.get("kind") != kind:
         raise ModelFileError(
-            f"{source} holds a {metadata.get('kind', '')[:20]!a} where a {kind!r} is needed: "
-            "name another file"
+            f"{source} holds a {metadata.get('kind', '')[:20]!a}, but a {kind!r} is needed: give another file"
         )
     arrays = {}
     for spec, block in blocks.items():
@@ -185,14 +184,14 @@ def decode(
         except ValueError as error:
             raise damaged(source, f"its section {name} cannot be read: {error}"[:200]) from None
         if not isinstance(sections[name], dict):
-            raise damaged(source, f"its section {name} is no table")
+            raise damaged(source, f"its section {name} is not a table")
     return sections, dict(sorted(arrays.items()))
 
 
 def open_header(
     content: np.ndarray, source: str
 ) -> tuple[dict[str, str], list[ArraySpec], np.ndarray]:
-    """Metadata, array specifications and data, the header found to be spelled canonically."""
+    """Metadata, array specifications and data, after checking that the header is canonical."""
     head = content[:8].tobytes()
     length = int.from_bytes(head, "little")
     if len(head) < 8 or length > len(content) - 8:
@@ -205,34 +204,33 @@ def open_header(
     except ValueError as error:
         raise damaged(source, f"its header cannot be read: {error}"[:200]) from None
     if not isinstance(header, dict):
-        raise damaged(source, "its header is no table")
+        raise damaged(source, "its header is not a table")
     metadata = header.pop(METADATA, None)
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise ModelFileError(
-            f"{source} was not written by anyarray-mlp: name a model.safetensors that was"
+            f"{source} was not written by anyarray-mlp: give a model.safetensors that was"
         )
     check_version(metadata, source)
     if not all(isinstance(text, str) for text in metadata.values()):
         raise damaged(source, "its metadata is not all text")
     specs = [array_spec(name, entry, source) for name, entry in header.items()]
     if header_bytes(specs, metadata) != head:
-        raise damaged(source, "its header is not spelled as the format has it")
+        raise damaged(source, "its header is not in the canonical form")
     return metadata, specs, content[8 + length :]
 
 
 def check_version(metadata: Mapping[str, Any], source: str) -> None:
-    """Refuse what a newer version of the format wrote, and say what reads it."""
+    """Raise `ModelFileError` for a newer version of the format, and say which release reads it."""
     found = re.fullmatch(r"(\d{1,4})", str(metadata.get("format_version")), re.ASCII)
     version = int(found[1]) if found else 0
     if version > FORMAT_VERSION:
         needed = re.fullmatch(r"\d{1,4}(\.\d{1,4}){1,2}", str(metadata.get("requires")), re.ASCII)
         raise ModelFileError(
-            f"{source} has format version {version}, and anyarray-mlp {anyarray_mlp.__version__} "
-            f"reads up to {FORMAT_VERSION}: install anyarray-mlp >= "
-            f"{needed[0] if needed else 'the one that wrote it'}"
+            f"{source} has format version {version}, and anyarray-mlp {anyarray_mlp.__version__} reads "
+            f"up to {FORMAT_VERSION}: install anyarray-mlp >= {needed[0] if needed else 'the one that wrote it'}"
         )
     if version < 1:
-        raise damaged(source, "its format version cannot be")
+        raise damaged(source, "its format version is not a version number")
 
 
 def array_spec(name: str, entry: Any, source: str) -> ArraySpec:
@@ -243,10 +241,10 @@ def array_spec(name: str, entry: Any, source: str) -> ArraySpec:
         or not isinstance(shape, list)
         or any(type(size) is not int or size < 0 for size in shape)
     ):
-        raise damaged(source, f"the entry of the array {name[:60]!a} cannot be")
+        raise damaged(source, f"the entry of the array {name[:60]!a} is malformed")
     spec = ArraySpec(name, dtype, tuple(shape))
     if problem := spec.problem():
-        raise damaged(source, f"a model file does not hold {problem}")
+        raise damaged(source, f"a model file cannot hold {problem}")
     return spec
 
 

@@ -1,7 +1,7 @@
-"""Every file operation of the package's output: whole, verified and durable, or not there at all.
+"""All file operations on the package's output: a file is complete, verified and durable, or not there at all.
 
-`disk` is the one seam. Everything that is written goes through its methods, so a test can replace
-it by an object that fails, stops or forgets at any chosen operation.
+`disk` is the only access to the disk. Everything that is written goes through its methods, so a test can replace it
+with an object that fails, stops or forgets at any chosen operation.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ else:
 
 LOCK_NAME = ".lock"
 HOLDER_NAME = ".lock-holder"
-HOLDER_PATIENCE = 5.0  # seconds that a new holder is given to write its name
+HOLDER_PATIENCE = 5.0  # seconds to wait for a new holder to write its name
 TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")
-#: Signals that wait for a write to end. SIGINT is the last: it alone raises, once the others act as before.
+#: Signals deferred until a write has ended. SIGINT is last: only it raises, after the others' handlers are restored.
 HELD = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)]
 CHUNK_BYTES = 1 << 20
-# A model is no place for a pipe: without O_NONBLOCK opening one waits for a writer.
+# A pipe is never a model: without O_NONBLOCK, opening one would wait for a writer.
 READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
-# A run's folder may come from anybody: what lies in it is never taken for what it links to.
+# A run's folder may come from anybody: links in it are never followed.
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 CURES = {
@@ -60,7 +60,7 @@ CURES = {
     errno.EIO: "check the disk and write elsewhere",
     errno.ENOENT: "check the path, or create the folder first",
     errno.ENOTDIR: "a part of the path is a file: choose another path",
-    errno.EISDIR: "this is a folder: name a file in it",
+    errno.EISDIR: "this is a folder: give a file in it",
     errno.EEXIST: "choose another path",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ELOOP: "links are not followed in a run's folder: put the file itself there",
@@ -68,10 +68,10 @@ CURES = {
 
 
 class Files:
-    """The operating system's file operations, one method for each."""
+    """The operating system's file operations, one method each."""
 
     def open(self, path: Path, flags: int) -> int:
-        """Descriptor of the opened file; a new file gets 0666 less the umask."""
+        """Descriptor of the opened file; a new file gets mode 0666 minus the umask."""
         return os.open(path, flags, 0o666)
 
     def close(self, descriptor: int) -> None:
@@ -81,7 +81,7 @@ class Files:
         return os.fstat(descriptor)
 
     def lock(self, descriptor: int) -> None:
-        """Lock an open file until it is closed; BlockingIOError where another has it."""
+        """Lock an open file until it is closed; BlockingIOError if it is locked already."""
         if sys.platform == "win32":
             try:
                 msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -96,18 +96,18 @@ class Files:
             return stream.readinto(buffer) or 0
 
     def write(self, descriptor: int, data: memoryview) -> int:
-        """Number of bytes taken, which may be fewer than given."""
+        """Number of bytes written, which may be fewer than given."""
         return os.write(descriptor, data)
 
     def fsync(self, descriptor: int) -> None:
         os.fsync(descriptor)
 
     def replace(self, source: Path, target: Path) -> None:
-        """Give `source` the name `target`, in place of what has it."""
+        """Rename `source` to `target`, replacing what has that name."""
         os.replace(source, target)
 
     def link(self, source: Path, target: Path) -> None:
-        """A second name for `source`; FileExistsError where `target` is taken."""
+        """Create a second name for `source`; FileExistsError if `target` exists."""
         os.link(source, target)
 
     def unlink(self, path: Path) -> None:
@@ -121,14 +121,14 @@ class Files:
         os.rmdir(path)
 
     def fsync_dir(self, path: Path) -> None:
-        """Make the names in a directory durable, where the file system can."""
+        """Make the names in a directory durable, if the file system supports it."""
         if os.name == "nt":  # a directory cannot be opened there
             return
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         except OSError as error:
-            if error.errno != errno.EINVAL:  # some network file systems have no such operation
+            if error.errno != errno.EINVAL:  # some network file systems lack this operation
                 raise
         finally:
             os.close(descriptor)
@@ -145,7 +145,7 @@ def storage_error(code: int | None, message: str) -> StorageError:
 
 
 def refused(error: OSError, action: str, path: Path) -> StorageError:
-    """What the system refused, with the path and the cure."""
+    """The error for what the system refused, with the path and the remedy."""
     reason = error.strerror or str(error) or type(error).__name__
     cure = CURES.get(error.errno or 0, "check the path and the disk")
     if action == "read" and error.errno == errno.ENOENT:
@@ -155,7 +155,7 @@ def refused(error: OSError, action: str, path: Path) -> StorageError:
 
 @contextlib.contextmanager
 def storage_errors(action: str, path: Path) -> Iterator[None]:
-    """Turn any OSError into a StorageError that names the path and the cure."""
+    """Turn any OSError into a StorageError that names the path and the remedy."""
     try:
         yield
     except (StorageError, OutputExistsError):
@@ -166,7 +166,7 @@ def storage_errors(action: str, path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def signals_held() -> Iterator[None]:
-    """Let signals that would end the process wait for what is done here, so that it leaves nothing half done.
+    """Defer signals that would end the process until the block is done, so that nothing is left half done.
 
     Only the main thread can handle signals; in others nothing changes.
     """
@@ -194,27 +194,27 @@ def signals_held() -> Iterator[None]:
 def real_path(path: str | os.PathLike[str], *, follow_links: bool = True) -> Path:
     """Absolute path with links followed, so that a linked output stays a link.
 
-    Unless `follow_links`, the path of what has the name, in a folder whose links are followed.
+    If `follow_links` is false, links in the folder's path are followed, but the last name is kept, link or not.
     """
     if "\0" in os.fspath(path):
-        raise storage_error(errno.EINVAL, f"{os.fspath(path)!r} is no path: remove the NUL byte")
+        raise storage_error(errno.EINVAL, f"{os.fspath(path)!r} is not a path: remove the NUL byte")
     if not follow_links:
         return real_path(Path(path).parent) / Path(path).name
     return Path(os.path.realpath(path))
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write every byte, however many the system takes at a time."""
+    """Write all bytes, in as many calls as the system needs."""
     rest = memoryview(data)
     while rest:
         taken = disk.write(descriptor, rest[:CHUNK_BYTES])
         if taken <= 0:
-            raise OSError(errno.EIO, "the disk takes no more bytes")
+            raise OSError(errno.EIO, "the disk accepts no more bytes")
         rest = rest[taken:]
 
 
 def digest_of(path: Path) -> str:
-    """SHA-256 of what is in the file, read in pieces."""
+    """SHA-256 of the file's content, read in pieces."""
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(CHUNK_BYTES))
     descriptor = disk.open(path, READ_FLAGS)
@@ -227,7 +227,7 @@ def digest_of(path: Path) -> str:
 
 
 def write_verified(descriptor: int, path: Path, data: bytes) -> None:
-    """Write and close a file, flush it to the disk and check what the disk gives back."""
+    """Write and close a file, flush it to the disk, read it back and compare."""
     try:
         write_all(descriptor, data)
         disk.fsync(descriptor)
@@ -238,7 +238,7 @@ def write_verified(descriptor: int, path: Path, data: bytes) -> None:
 
 
 def publish_new(temporary: Path, target: Path) -> None:
-    """Give the temporary its name only where the name is free, in one step."""
+    """Rename the temporary file to `target` only if that name is free, in one step."""
     try:
         disk.link(temporary, target)
     except FileExistsError:
@@ -257,27 +257,25 @@ def publish_new(temporary: Path, target: Path) -> None:
 def output_exists(target: Path) -> OutputExistsError:
     """The error for a target that would be overwritten unasked."""
     return OutputExistsError(
-        f"{target} is there already: choose another path, or overwrite it (--overwrite, overwrite=True)"
+        f"{target} already exists: choose another path, or overwrite it (--overwrite, overwrite=True)"
     )
 
 
 def temporary_name(target: Path) -> Path:
-    """A new name beside a target: a rename within one folder is atomic."""
+    """A new name in the target's folder: a rename within one folder is atomic."""
     return target.with_name(f".{target.name[:100]}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
 
 
 def atomic_write(
     path: str | os.PathLike[str], data: bytes, *, overwrite: bool, follow_links: bool = True
 ) -> None:
-    """Put `data` at `path`: after a crash at any point the old content or the new is there, whole.
+    """Write `data` to `path` atomically: after a crash at any point, all of the old or of the new content is there.
 
-    On return the new content is on the disk. On an error or a signal no temporary is left, and the
-    old content is untouched, unless only the last step failed (flushing the folder): then the new
-    one is there. If `follow_links`, the file that a link stands for is written, else the file
-    takes the link's place.
+    On return the new content is on the disk. On an error or a signal no temporary file is left and the old content is
+    untouched, unless only the last step failed (flushing the folder): then the new content is there. If
+    `follow_links` is true, the target of a link is written, else the file replaces the link.
 
-    Raises OutputExistsError where the file is there and `overwrite` is false, StorageError where
-    the system refuses.
+    Raises OutputExistsError if the file exists and `overwrite` is false, StorageError if the system refuses.
     """
     target = real_path(path, follow_links=follow_links)
     temporary = temporary_name(target)
@@ -286,13 +284,15 @@ def atomic_write(
             raise output_exists(target)
         mode = os.lstat(target).st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
-            # A rename would put a file in the place of a device.
+            # A rename would replace the device with a file.
             raise storage_error(
                 errno.EINVAL,
-                f"cannot write {target}: it is a folder or a device; name a file in it",
+                f"cannot write {target}: it is a folder or a device; give a file in it",
             )
     with signals_held(), storage_errors("write", target):
-        descriptor = disk.open(temporary, WRITE_FLAGS | os.O_EXCL)  # never another's file or link
+        descriptor = disk.open(
+            temporary, WRITE_FLAGS | os.O_EXCL
+        )  # never somebody else's file or link
         try:
             write_verified(descriptor, temporary, data)
             if overwrite:
@@ -316,7 +316,7 @@ def read_file(path: str | os.PathLike[str], *, follow_links: bool = True) -> np.
             if stat.S_ISDIR(status.st_mode):
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             if not stat.S_ISREG(status.st_mode):
-                raise ModelFileError(f"{source} is not a regular file: name a file on a disk")
+                raise ModelFileError(f"{source} is not a regular file: give a file on a disk")
             try:
                 content = np.empty(status.st_size, np.uint8)
             except MemoryError:
@@ -334,7 +334,7 @@ def read_file(path: str | os.PathLike[str], *, follow_links: bool = True) -> np.
 
 
 def append(path: Path, data: bytes) -> None:
-    """Add `data` at the end of a file, made where it is not there. `flush` makes it durable."""
+    """Append `data` to a file, which is created if it does not exist. `flush` makes it durable."""
     with storage_errors("write", path):
         descriptor = disk.open(path, WRITE_FLAGS | os.O_APPEND | NO_LINK)
         try:
@@ -344,7 +344,7 @@ def append(path: Path, data: bytes) -> None:
 
 
 def flush(path: Path) -> None:
-    """Flush to the disk what was appended to a file, and its name, where it is there."""
+    """Flush a file's appended data and its name to the disk, if the file exists."""
     with storage_errors("write", path), contextlib.suppress(FileNotFoundError):
         descriptor = disk.open(path, os.O_RDWR | NO_LINK)
         try:
@@ -355,7 +355,7 @@ def flush(path: Path) -> None:
 
 
 def exists(path: Path) -> bool:
-    """Whether something has this name, be it a link that leads nowhere."""
+    """Whether something has this name, even a broken link."""
     with storage_errors("read", path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
         os.lstat(path)
         return True
@@ -363,23 +363,23 @@ def exists(path: Path) -> bool:
 
 
 def is_link(path: Path) -> bool:
-    """Whether a link has this name."""
+    """Whether the path is a link."""
     return exists(path) and stat.S_ISLNK(os.lstat(path).st_mode)
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder, and no link to one, has this name."""
+    """Whether the path is a folder, and not a link to one."""
     return exists(path) and stat.S_ISDIR(os.lstat(path).st_mode)
 
 
 def remove(path: Path) -> None:
-    """Remove a file, where it is there."""
+    """Remove a file if it exists."""
     with storage_errors("remove", path), contextlib.suppress(FileNotFoundError):
         disk.unlink(path)
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it; what is new is durable."""
+    """Create a folder and its parents, durably."""
     with storage_errors("create", path):
         if path.is_dir():
             return
@@ -387,33 +387,33 @@ def make_folder(path: Path) -> None:
         try:
             disk.make_directory(path)
         except FileExistsError:
-            if not path.is_dir():  # where it is one, another process was faster
+            if not path.is_dir():  # if it is one, another process was faster
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
         disk.fsync_dir(path.parent)
 
 
 def names_in(folder: Path) -> list[str]:
-    """Names in a folder, sorted; empty where the folder is not there."""
+    """Names in a folder, sorted; empty if the folder does not exist."""
     with storage_errors("read", folder), contextlib.suppress(FileNotFoundError):
         return sorted(os.listdir(folder))
     return []
 
 
 def move(source: Path, target: Path) -> None:
-    """Give a file or folder another name in the same folder, in one step that lasts."""
+    """Rename a file or folder within its folder, atomically and durably."""
     with storage_errors("rename", source):
         disk.replace(source, target)
         disk.fsync_dir(target.parent)
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder and the files in it: its name is gone in one step, whatever happens then."""
+    """Remove a folder and the files in it; its name is gone in one step, whatever happens afterwards."""
     with signals_held(), storage_errors("remove", folder):
         doomed = temporary_name(folder)
         try:
             move(folder, doomed)
         except OSError:
-            # Where only the flush after the renaming failed, the files are there by the other name.
+            # If only the flush after the rename failed, the files are there under the new name.
             with contextlib.suppress(OSError):
                 remove_files(doomed)
             raise
@@ -428,13 +428,13 @@ def remove_files(folder: Path) -> None:
 
 
 def remove_empty_folder(folder: Path) -> None:
-    """Remove a folder in which nothing is left."""
+    """Remove a folder if it is empty."""
     with storage_errors("remove", folder):
         disk.remove_directory(folder)
 
 
 def remove_stale_temporaries(folder: Path) -> None:
-    """Remove what killed writers left. Only who holds the folder's lock may call this."""
+    """Remove what killed writers left. Only the holder of the folder's lock may call this."""
     for name in names_in(folder):
         if TEMPORARY.fullmatch(name):
             path = folder / name
@@ -442,11 +442,11 @@ def remove_stale_temporaries(folder: Path) -> None:
 
 
 class FileLock:
-    """A file that is there for as long as it is locked. Raises BlockingIOError where another has it.
+    """A file that exists for as long as it is locked. Raises BlockingIOError if it is locked already.
 
-    The name is removed while the lock is held, so who opened the file before that may get the lock
-    of a file that has lost its name, while a third makes and locks a new one: a lock counts only
-    if its file still has the name.
+    The name is removed while the lock is held. So a process that opened the file earlier may lock a file that has
+    lost its name while a third process creates and locks a new one: a lock counts only if its file still has the
+    name.
     """
 
     def __init__(self, path: Path) -> None:
@@ -475,21 +475,20 @@ class FileLock:
             return False
 
     def release(self) -> None:
-        """Remove the file and free it, in this order; one that stays locks nobody out."""
+        """Remove the file, then release the lock; a file that stays behind locks nobody out."""
         with contextlib.suppress(OSError):
             disk.unlink(self.path)
         with contextlib.suppress(OSError):
             disk.close(self.descriptor)
-        if os.name == "nt":  # there no file is removed for as long as anybody has it open
+        if os.name == "nt":  # there, a file cannot be removed while anybody has it open
             with contextlib.suppress(OSError):
                 disk.unlink(self.path)
 
 
 class DirectoryLock:
-    """One writer to a folder. The system frees the lock when the process ends, however it ends.
+    """Allows one writer to a folder. The system releases the lock when the process ends, in whatever way.
 
-    Raises LockedError, which names the holder, where another process (or another lock in this
-    one) holds the folder.
+    Raises LockedError, which names the holder, if another process (or another lock in this process) holds the folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -510,12 +509,11 @@ class DirectoryLock:
                     raise
         if self.held is None:
             raise LockedError(
-                f"{self.folder} is in use by {self.holder()}: wait for it to end, stop it, "
-                "or choose another folder"
+                f"{self.folder} is in use by {self.holder()}: wait for it to end, stop it, or choose another folder"
             )
 
     def name_holder(self) -> None:
-        """Say who holds the lock; not in the lock file, which a hard link may share with any other file."""
+        """Record who holds the lock, but not in the lock file: a hard link may share that with any other file."""
         path = self.folder / HOLDER_NAME
         remove(path)
         descriptor = disk.open(path, WRITE_FLAGS | os.O_EXCL)
@@ -530,7 +528,7 @@ class DirectoryLock:
             return
         with signals_held():
             try:
-                with contextlib.suppress(OSError):  # a stale name is written over by the next
+                with contextlib.suppress(OSError):  # the next holder overwrites a stale name
                     disk.unlink(self.folder / HOLDER_NAME)
             finally:
                 self.held.release()

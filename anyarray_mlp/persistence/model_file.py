@@ -1,4 +1,4 @@
-"""A trained model as one file: all that prediction needs, checked to the last bit on loading."""
+"""A trained model in one file: all that prediction needs, checked to the last bit on loading."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class ModelFile:
     targets: how outputs become classes or values, JSON.
     metadata: versions, run hash, date, text by name.
 
-    JSON here is dicts with text keys, lists, text, finite numbers, booleans and None; tuples come
-    back as lists, dicts in their order. The JSON of one file is at most 3 MiB: keep large tables
-    as arrays. Arrays are loaded sorted by name.
+    JSON here means dicts with text keys, lists, text, finite numbers, booleans and None; tuples come back as lists,
+    and dicts keep their order. The JSON of a file may take 3 MiB: keep large tables as arrays. Arrays are loaded
+    sorted by name.
     """
 
     config: dict[str, Any]
@@ -46,16 +46,16 @@ def save(
     *,
     follow_links: bool = True,
 ) -> None:
-    """Write a model file, whole and durable or not at all. Equal models give equal bytes.
+    """Write a model file completely and durably, or not at all. Equal models give equal bytes.
 
-    `follow_links` as of `atomic_write`.
+    `follow_links` works as in `atomic_write`.
 
-    Raises OutputExistsError where the file is there and `overwrite` is false, StorageError where
-    the system refuses, UsageError for content that the format does not hold.
+    Raises OutputExistsError if the file exists and `overwrite` is false, StorageError if the system refuses,
+    UsageError for content that the format cannot hold.
     """
     for name, text in model_file.metadata.items():
         if not isinstance(text, str):
-            raise UsageError(f"metadata[{name!r}] is a {type(text).__name__}: make it text")
+            raise UsageError(f"metadata[{name!r}] is a {type(text).__name__}: use a string")
     sections = {name: getattr(model_file, name) for name in SECTIONS}
     content = encode(KIND, sections, model_file.arrays)
     atomic_write(path, content, overwrite=overwrite, follow_links=follow_links)
@@ -65,8 +65,8 @@ def save(
 def load(path: str | os.PathLike[str]) -> ModelFile:
     """Read a model file. The arrays are writable and share one block of memory.
 
-    Raises ModelFileError for a file that is damaged, altered, of a newer version or no model at
-    all; StorageError where the system cannot read it; OutOfMemoryError where it does not fit.
+    Raises ModelFileError for a file that is damaged, altered, of a newer version or not a model at all; StorageError
+    if the system cannot read it; OutOfMemoryError if it does not fit in memory.
     """
     source = os.fspath(path)
     sections, arrays = decode(read_file(path), source, KIND, SECTIONS)

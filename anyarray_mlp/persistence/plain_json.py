@@ -1,4 +1,4 @@
-"""Values as JSON keeps them: the one text for each value, and nothing that it would change."""
+"""Values that JSON preserves: one canonical text for each value, and an error for what JSON would change."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from anyarray_mlp.errors import UsageError
 
 
 def plain(value: Any, where: str, *, null_for_nonfinite: bool = False) -> Any:
-    """`value` in dict, list, str, int, float, bool and None, tuples and NumPy scalars converted.
+    """`value` as dict, list, str, int, float, bool and None; tuples and NumPy scalars are converted.
 
-    Raises UsageError, naming the place by `where`, for what would not come back the same: other
-    types, keys that are not text, NaN and infinity (which `null_for_nonfinite` turns to None).
+    Raises UsageError, which names the place as `where`, for what would not come back the same: other types, keys that
+    are not text, NaN and infinity (which `null_for_nonfinite` turns into None).
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -34,7 +34,7 @@ def plain(value: Any, where: str, *, null_for_nonfinite: bool = False) -> Any:
         if isinstance(value, dict):
             for key in value:
                 if not isinstance(key, str):
-                    raise UsageError(f"{where} has the key {key!r}: make it text")
+                    raise UsageError(f"{where} has the key {key!r}: use a string")
             return {
                 key: plain(item, f"{where}.{key}", null_for_nonfinite=null_for_nonfinite)
                 for key, item in value.items()
@@ -42,13 +42,12 @@ def plain(value: Any, where: str, *, null_for_nonfinite: bool = False) -> Any:
     except RecursionError:
         raise UsageError(f"{where:.60} is nested too deeply: flatten it") from None
     raise UsageError(
-        f"{where} is a {type(value).__name__}: give text, numbers, lists or dicts "
-        "(a NumPy array goes with the arrays)"
+        f"{where} is a {type(value).__name__}: give text, numbers, lists or dicts (NumPy arrays go with the arrays)"
     )
 
 
 def encode_json(value: Any) -> str:
-    """The one JSON text of a plain value: ASCII, keys in their order, no spaces."""
+    """The canonical JSON text of a plain value: ASCII, keys in their order, no spaces."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
@@ -56,7 +55,7 @@ def decode_json(text: str) -> Any:
     """The value of a text that `encode_json` wrote; ValueError for any other text."""
     try:
         value = json.loads(text)
-        # Doubled keys, NaN, 1e999, spaces and other spellings do not survive the way back.
+        # Duplicate keys, NaN, 1e999, spaces and other spellings do not survive encoding again.
         if encode_json(value) != text:
             raise ValueError("it is not the canonical text of its value")
     except RecursionError:
@@ -65,7 +64,7 @@ def decode_json(text: str) -> Any:
 
 
 def any_json(text: str) -> Any:
-    """The value of JSON in any spelling; ValueError for other text, a key twice, and numbers that are not finite."""
+    """The value of JSON in any spelling; ValueError for other text, duplicate keys and non-finite numbers."""
     try:
         value = json.loads(text, object_pairs_hook=distinct)
         json.dumps(value, allow_nan=False)  # NaN, Infinity and 1e999 are read as floats
@@ -75,8 +74,8 @@ def any_json(text: str) -> Any:
 
 
 def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The table of these pairs."""
+    """A dict of these pairs; ValueError for a duplicate key."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("it has a key twice")
+        raise ValueError("it has a duplicate key")
     return found

@@ -1,9 +1,9 @@
 """The folder of a training run: its model, a line of metrics per epoch, its configuration.
 
-A run that is started in the folder of another is written to a folder within, `.new-run`, and takes
-the other's place when it has something to put there. In one step `.new-run` is then renamed to
-`.whole-run`: for as long as that is there it is the run, and the files around it, which are replaced
-one by one, are none. So at any moment there is one whole run, the old one or the new one.
+A run that is started in the folder of another run is first written to a folder within it, `.new-run`, and replaces
+the other once it has results. To do so, `.new-run` is renamed to `.whole-run` in one step: as long as `.whole-run`
+exists, it is the run, and the files around it, which are replaced one by one, do not count. So at any moment there is
+exactly one complete run, the old one or the new one.
 """
 
 from __future__ import annotations
@@ -58,46 +58,46 @@ MODEL_NAME = "model.safetensors"
 METRICS_NAME = "metrics.jsonl"
 CONFIG_NAME = "config.toml"
 DIAGNOSIS_NAME = "diagnosis.json"
-#: A key of so many parts takes `tomllib` a time that grows with their square; no configuration has one.
+#: A key of this many parts or more: `tomllib`'s time grows with their square, and no configuration has such a key.
 LONG_KEY = re.compile(r"""(?<!["'\w-])(?:["'\w-]++[ \t]*+\.[ \t]*+){32}""")
-#: What a run leaves beside its model and its checkpoints.
+#: What a run leaves besides its model and its checkpoints.
 RECORD_NAMES = (METRICS_NAME, CONFIG_NAME, DIAGNOSIS_NAME)
-#: Where a run is until it takes the place of an older one, and while it does so.
+#: The folders of a run until it replaces an older one, and while it does so.
 NEW_NAME = ".new-run"
 WHOLE_NAME = ".whole-run"
-#: The first line of every configuration: it tells a run's from other files of that name.
+#: The first line of every configuration: it distinguishes a run's file from others of that name.
 CONFIG_HEADER = (
     "# What this run of anyarray-mlp was started with: it cannot change when the run goes on.\n"
 )
 
 
 def home_of(folder: Path) -> Path:
-    """Where the files of the run in a folder are: there, or where it is taking another's place, within."""
+    """The folder that holds the run's files: `folder`, or one within it while the run is replacing another."""
     whole = folder / WHOLE_NAME
     return whole if is_folder(whole) else folder
 
 
 def files_of_run(folder: Path) -> list[Path]:
-    """The files of a run that lie in a folder, be they links."""
+    """The files of a run in a folder, including links."""
     names = [name for name in (MODEL_NAME, *RECORD_NAMES) if exists(folder / name)]
     paths = [folder / name for name in names]
     return paths + [checkpoint_path(folder, step) for step in checkpoint_steps(folder)]
 
 
 def holds_results(folder: Path) -> bool:
-    """Whether a run left something to keep: a model or a checkpoint."""
+    """Whether a run left something worth keeping: a model or a checkpoint."""
     return exists(folder / MODEL_NAME) or bool(checkpoint_steps(folder))
 
 
 def model_in(path: str | os.PathLike[str]) -> Path:
-    """The path of the model of a run's folder; `StorageError` where the run there has none."""
+    """The path of the model in a run's folder; `StorageError` if the run has none."""
     run = RunFolder(path)
     if exists(run.model_path) or not run.holds_a_run():
         return run.model_path
     named = shlex.quote(os.fspath(path))
     if checkpoint_steps(run.home):
         command = f"anyarray-mlp train --resume --out {named}"
-        reason = f"its training was cut before its end: go on with it ({command})"
+        reason = f"its training was interrupted: resume it ({command})"
     elif exists(run.home / DIAGNOSIS_NAME):
         command = f"anyarray-mlp diagnose {named}"
         reason = f"its training learned nothing: {command} says why; train it again"
@@ -107,7 +107,7 @@ def model_in(path: str | os.PathLike[str]) -> Path:
 
 
 class RunFolder:
-    """A run's folder. `RunFolder(path)` reads; `create` and `resume` lock it to write.
+    """A run's folder. `RunFolder(path)` reads it; `create` and `resume` lock it for writing.
 
     with RunFolder.create("runs/digits") as run:
         run.write_config({"hidden_layer_sizes": [64]})
@@ -115,12 +115,12 @@ class RunFolder:
         run.save_model(model_file)
         run.take_over()
 
-    Within the folder no link is followed: what is written takes a link's place.
+    Links within the folder are not followed: what is written replaces a link.
 
     Attributes
     ----------
     path : the folder.
-    home : where the files of this run are: `path`, or a folder within for as long as an older run is there.
+    home : the folder with the files of this run: `path`, or a folder within it as long as an older run is there.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -131,10 +131,11 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], *, overwrite: bool = False) -> RunFolder:
-        """Start a run: make the folder and lock it. An older run in it stays until `take_over`.
+        """Start a run: create the folder and lock it. An older run in it stays until `take_over`.
 
-        Raises OutputExistsError where a model or checkpoint is there and `overwrite` is false, or files of these
-        names that no run made, LockedError where another process writes there, StorageError where the system refuses.
+        Raises OutputExistsError if the folder holds a model or checkpoint and `overwrite` is false, or holds files
+        with the names of a run's files that no run wrote; LockedError if another process writes there; StorageError
+        if the system refuses.
         """
         run = cls(path)
         run.is_new = not exists(run.path)
@@ -144,14 +145,14 @@ class RunFolder:
             foreign = [file.name for file in files_of_run(run.path)]
             if foreign and not run.holds_a_run():
                 raise OutputExistsError(
-                    f"{run.path} holds {foreign[0]}, which no run of this program made: give another --out, or move "
-                    "that file away"
+                    f"{run.path} holds {foreign[0]}, which no run of this program wrote: "
+                    "give another --out, or move that file away"
                 )
             kept, begun = holds_results(run.path), run.path / NEW_NAME
             if (kept or is_folder(begun)) and not overwrite:
                 raise OutputExistsError(
-                    f"{run.path} holds a run already: give --overwrite to replace it, --resume to "
-                    "go on with it, or another --out"
+                    f"{run.path} already holds a run: give --overwrite to replace it, "
+                    "--resume to continue it, or another --out"
                 )
             if exists(begun):
                 remove_folder(begun) if is_folder(begun) else remove(begun)
@@ -168,16 +169,16 @@ class RunFolder:
 
     @classmethod
     def resume(cls, path: str | os.PathLike[str]) -> RunFolder:
-        """Go on with the run that was started last in a folder: lock it.
+        """Resume the run that was started last in a folder: lock it.
 
-        Raises StorageError where there is no such folder, no run in it, or a link among its files, LockedError where
-        it is in use.
+        Raises StorageError if there is no such folder, no run in it, or a link among its files; LockedError if it is
+        in use.
         """
         run = cls(path)
         if not exists(run.path):
-            raise StorageError(f"{run.path} is not there: name the folder of a run to resume")
+            raise StorageError(f"{run.path} does not exist: give the folder of a run to resume")
         if not is_folder(run.path):
-            raise StorageError(f"{run.path} is a file: name the folder of a run to resume")
+            raise StorageError(f"{run.path} is a file: give the folder of a run to resume")
         try:
             run.acquire()
             if exists(run.path / NEW_NAME / CONFIG_NAME):
@@ -185,18 +186,18 @@ class RunFolder:
             for file in (run.home, *files_of_run(run.home)):
                 if is_link(file):
                     raise StorageError(
-                        f"{file} is a link, which is not followed when a run goes on: put the file itself there"
+                        f"{file} is a link, and links are not followed when a run resumes: put the file itself there"
                     )
             remove_stale_temporaries(run.home)
             if not run.holds_a_run():
-                raise StorageError(f"{run.path} holds no run to resume: name the folder of one")
+                raise StorageError(f"{run.path} holds no run to resume: give the folder of a run")
         except BaseException:
             run.close()
             raise
         return run
 
     def holds_a_run(self) -> bool:
-        """Whether a run made what is here: its configuration, a checkpoint or a model tell."""
+        """Whether a run wrote this folder, judged by its configuration, a checkpoint or a model."""
         if checkpoint_steps(self.home):
             return True
         with contextlib.suppress(ModelFileError, StorageError):
@@ -210,11 +211,11 @@ class RunFolder:
 
     @property
     def replaces(self) -> bool:
-        """Whether an older run is in the folder until this one takes its place."""
+        """Whether the folder still holds an older run that this one will replace."""
         return self.home != self.path
 
     def take_over(self) -> None:
-        """Put this run in the place of the older one that is in the folder, where there is one."""
+        """Replace the older run in the folder with this one, if there is one."""
         self.require_lock()
         if self.replaces:
             with signals_held():
@@ -224,7 +225,7 @@ class RunFolder:
             self.home = self.path
 
     def settle(self) -> None:
-        """Bring the files of a run that has taken over to where they belong, also after a crash."""
+        """Move the files of a run that has taken over to their final place, also after a crash."""
         whole = self.path / WHOLE_NAME
         if not is_folder(whole):
             remove(whole)
@@ -254,15 +255,15 @@ class RunFolder:
         return self.home / CONFIG_NAME
 
     def log(self, record: dict[str, Any]) -> None:
-        """Append one line of JSON to the metrics; NaN and infinity become null."""
+        """Append a line of JSON to the metrics; NaN and infinity become null."""
         self.require_lock()
         line = json.dumps(plain(record, "record", null_for_nonfinite=True)) + "\n"
         append(self.metrics_path, line.encode("ascii"))
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Records that were logged; a last line without its end was torn by a crash and dropped.
+        """The logged records; an incomplete last line was cut off by a crash and is dropped.
 
-        Raises DataError, naming file and line, for a line that is no JSON table.
+        Raises DataError, which names file and line, for a line that is not a JSON table.
         """
         if not exists(self.metrics_path):
             return []
@@ -270,22 +271,22 @@ class RunFolder:
         return [self.metrics_record(line, number) for number, line in enumerate(lines, start=1)]
 
     def metrics_record(self, line: bytes, number: int) -> dict[str, Any]:
-        """The record of a line; DataError, naming file and line, where it is no JSON table."""
+        """The record of a line; DataError, which names file and line, if it is not a JSON table."""
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict):
             raise DataError(
-                f"{self.metrics_path}, line {number} is no JSON table: mend the line, or move the file away"
+                f"{self.metrics_path}, line {number} is not a JSON table: fix the line, or move the file away"
             )
         return record
 
     def rewind_metrics(self, epoch: int) -> int:
-        """Keep the records up to the epoch of the checkpoint that a run goes on from; the last epoch that is told.
+        """Keep the records up to the epoch of the checkpoint from which a run resumes; returns the last one.
 
-        What comes after is dropped unread: a crash may have trashed it. Where a record has no "epoch", its number
-        counts. Raises DataError for a damaged line before it.
+        What comes after is dropped unread: a crash may have damaged it. If a record has no "epoch", its line number
+        counts. Raises DataError for a damaged line before that epoch.
         """
         self.require_lock()
         kept: list[bytes] = []
@@ -298,8 +299,8 @@ class RunFolder:
                 told = self.metrics_record(line, number).get("epoch", number)
                 if type(told) is not int or not last < told <= epoch:
                     raise DataError(
-                        f"{self.metrics_path}, line {number} is not of the epoch after {last}: mend the line, or move "
-                        "the file away"
+                        f"{self.metrics_path}, line {number} is not of the epoch after {last}: "
+                        "fix the line, or move the file away"
                     )
                 kept.append(line + b"\n")
                 last = told
@@ -313,7 +314,7 @@ class RunFolder:
         atomic_write(self.config_path, text.encode(), overwrite=True, follow_links=False)
 
     def read_config(self) -> dict[str, Any]:
-        """The configuration. Raises DataError where it is no TOML."""
+        """The configuration. Raises DataError if it is not TOML."""
         try:
             text = read_file(self.config_path).tobytes().decode()
             if LONG_KEY.search(text):
@@ -321,30 +322,30 @@ class RunFolder:
             return tomllib.loads(text)
         except (ValueError, RecursionError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise DataError(f"{self.config_path} is no TOML: {reason}; mend the line") from None
+            raise DataError(f"{self.config_path} is not TOML: {reason}; fix the line") from None
 
     def save_model(self, model_file: ModelFile) -> None:
-        """Write the model, replacing an earlier one whole. Raises as `save` does."""
+        """Write the model, replacing an earlier one as a whole. Raises the same errors as `save`."""
         self.require_lock()
         flush(self.metrics_path)
         save(self.model_path, model_file, follow_links=False)
 
     def load_model(self) -> ModelFile:
-        """The model. Raises as `load` does."""
+        """The model. Raises the same errors as `load`."""
         return load(self.model_path)
 
     def save_checkpoint(self, checkpoint: Checkpoint, *, keep: int = 2) -> None:
         """Write the state of the run and remove all but the last `keep` checkpoints."""
         self.require_lock()
-        flush(self.metrics_path)  # no checkpoint is ahead of its metrics
+        flush(self.metrics_path)  # so that no checkpoint is ahead of its metrics
         save_checkpoint(self.home, checkpoint, keep=keep)
 
     def load_checkpoint(self) -> Checkpoint | None:
-        """The newest whole checkpoint, or None where there is none. Raises as the function does."""
+        """The newest undamaged checkpoint, or None if there are none. Raises the same errors as the function."""
         return load_checkpoint(self.home)
 
     def acquire(self) -> None:
-        """Lock the folder and clear what killed writers left."""
+        """Lock the folder and remove what killed writers left."""
         lock = DirectoryLock(self.path)
         lock.acquire()
         self.lock = lock
@@ -358,7 +359,7 @@ class RunFolder:
             raise UsageError(f"{self.path} is open for reading: use RunFolder.create or .resume")
 
     def discard_unless_begun(self) -> None:
-        """Remove what this run made and left before its first epoch: its folder, with the configuration in it."""
+        """Remove what this run wrote if it ended before its first epoch: its folder and configuration."""
         if self.lock is None:
             return
         left = {file.name for file in files_of_run(self.home)}
@@ -372,7 +373,7 @@ class RunFolder:
                 remove_empty_folder(self.path)
 
     def close(self) -> None:
-        """Free the folder for other processes."""
+        """Release the folder for other processes."""
         if self.lock is not None:
             self.lock.release()
             self.lock = None

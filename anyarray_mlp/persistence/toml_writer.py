@@ -1,4 +1,4 @@
-"""TOML text of a nested dict, so that a run's configuration can be read, by people and by `tomllib`."""
+"""TOML text of a nested dict: a run's configuration, readable for people and for `tomllib`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def to_toml(table: dict[str, Any]) -> str:
 
 
 def table_lines(table: dict[str, Any], path: tuple[str, ...]) -> list[str]:
-    """Lines of a table: its own values first, for they end where a sub-table begins."""
+    """Lines of a table: its own values first, because a sub-table ends them."""
     present = {key: value for key, value in table.items() if value is not None}
     lines = ["", f"[{'.'.join(key_text(key) for key in path)}]"] if path else []
     lines += [
@@ -41,14 +41,14 @@ def table_lines(table: dict[str, Any], path: tuple[str, ...]) -> list[str]:
 def key_text(key: Any) -> str:
     """A key: bare if TOML allows it, else quoted."""
     if not isinstance(key, str):
-        raise UsageError(f"the configuration has the key {key!r}: make it text")
+        raise UsageError(f"the configuration has the key {key!r}: use a string")
     return key if BARE_KEY.fullmatch(key) else string_text(key)
 
 
 def string_text(text: str) -> str:
     """A basic string, control characters escaped."""
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise UsageError(f"the text {text[:60]!a} is no Unicode: remove the lone surrogate")
+        raise UsageError(f"the text {text[:60]!a} is not valid Unicode: remove the lone surrogate")
     return '"' + "".join(ESCAPES.get(character, escaped(character)) for character in text) + '"'
 
 
@@ -82,6 +82,5 @@ def value_text(value: Any, key: str) -> str:
         )
         return "{" + ", ".join(pairs) + "}"
     raise UsageError(
-        f"the configuration's {key!r} holds a {type(value).__name__}: "
-        "give text, numbers, booleans, lists or dicts"
+        f"the configuration's {key!r} holds a {type(value).__name__}: give text, numbers, booleans, lists or dicts"
     )

@@ -156,7 +156,7 @@ class RunFolders:
 
 def no_run_left(ended: Ended) -> bool:
     """Whether a folder was refused because a fault hit before there was a run in it."""
-    return bool(re.search(r"is not there|holds no run|no readable config", ended.err))
+    return bool(re.search(r"does not exist|holds no run|no readable config", ended.err))
 
 
 def operations(commands: Commands, arguments: Sequence[str]) -> list[str]:

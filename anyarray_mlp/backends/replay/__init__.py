@@ -1,1 +1,1 @@
-"""A compiled step for libraries whose arrays can be written: record it once, plan its buffers, replay the calls."""
+"""Compiled steps for libraries with writable arrays: record a step once, plan its buffers, replay the calls."""

@@ -1,7 +1,7 @@
 """Replay: a recorded step as a flat list of calls into buffers that are allocated once.
 
 `Replay` binds a plan (`backends.replay.planning`) to arrays and runs it. Each operation is the library's own,
-on operands of the same layout as in the plain loop, so on NumPy the results are the plain loop's to the bit.
+on operands of the same layout as in the plain loop, so on NumPy the results equal the plain loop's bit for bit.
 """
 
 from __future__ import annotations
@@ -35,17 +35,18 @@ from anyarray_mlp.backends.replay.recording import (
     substitute,
 )
 
-#: Shapes of arguments for which `ReplayedCall` keeps buffers at most.
+#: The most shapes of arguments for which `ReplayedCall` keeps buffers.
 MOST_BINDINGS = 16
-#: Entries of the arguments, but the first, up to which a call is replayed: beyond, its operations outweigh the rest.
+#: A call is replayed if its arguments (except the first) have at most this many entries: for larger ones, the
+#: operations dominate and replay gains nothing.
 SMALL_CALL = 1 << 20
 
 
 class Binding:
     """A plan bound to the arrays of a state and of data: buffers allocated, calls ready.
 
-    `inputs` and `outputs` have an axis of `steps` steps in front. A run of n <= `steps` steps is: fill the first n
-    of `inputs`, make the calls of `ahead`, those of `steps_calls[:n]`, and read the first n of `outputs`.
+    `inputs` and `outputs` have an axis of `steps` steps in front. A run of n <= `steps` steps fills the first n of
+    `inputs`, makes the calls of `ahead` and of `steps_calls[:n]`, and reads the first n of `outputs`.
     """
 
     def __init__(
@@ -69,17 +70,17 @@ class Binding:
         self.shared_calls: dict[int, list[Call]] = {}
         self.step_calls = [self.step(position) for position in range(steps)]
         calls = [*self.ahead, *(call for calls in self.step_calls for call in calls)]
-        #: All steps in one call, where the library can.
+        #: All steps in one call, if the library can capture them.
         self.captured = self.capture(calls) if library.captures else None
 
     def capture(self, calls: list[Call]) -> Call | None:
-        """One call for all steps, or None; the state is left as it is."""
+        """One call for all steps, or None; the state is not changed."""
         before = [self.library.copied(leaf) for leaf in self.state]
         try:
             return self.library.capture(calls)
         except (
             Exception
-        ) as error:  # whatever a driver or a library raises, the calls themselves still work
+        ) as error:  # whatever the driver or the library raises, the calls themselves still work
             warnings.warn(f"No CUDA graph ({error}): steps run one by one.", stacklevel=2)
             return None
         finally:
@@ -89,7 +90,7 @@ class Binding:
     # --- for several steps at once ---
 
     def prepare(self, node: Node) -> list[Call]:
-        """The calls that do a node for all steps at once; a view needs none."""
+        """The calls that compute a node for all steps at once; a view needs none."""
         rank = len(node.out.spec.shape)
         if node.out.base is not None:
             array = self.prepared[node.operands[0]]
@@ -121,7 +122,7 @@ class Binding:
     # --- one step ---
 
     def step(self, position: int) -> list[Call]:
-        """The calls of the step at a position among those prepared together."""
+        """The calls of one step, given its position among the steps prepared together."""
         local = {v: a[position, ...] for v, a in self.prepared.items()}
         local |= {v: self.outputs[i][position, ...] for v, i in self.plan.direct.items()}
         calls: list[Call] = []
@@ -147,7 +148,7 @@ class Binding:
         return calls
 
     def group(self, group: list[Node], local: dict[Value, Any]) -> list[Call]:  # noqa: C901 - a group is emitted in three ways, each in a few lines
-        """The calls of a group of nodes, block by block where it has more than one."""
+        """The calls of a group of nodes, block by block if the group has more than one node."""
         calls: list[Call] = []
         if group[0] in self.plan.vanished:
             return calls
@@ -223,7 +224,7 @@ class Binding:
 class Replay:
     """A step as `Backend.compile` returns it: recorded once for each set of shapes, then replayed.
 
-    Where a step cannot be recorded, `plain` runs it. `recordings` counts the programs recorded so far.
+    If a step cannot be recorded, `plain` runs it. `recordings` counts the programs recorded so far.
     """
 
     def __init__(self, step: Step, xp: PlainNamespace, library: Library, plain: Run) -> None:
@@ -237,7 +238,7 @@ class Replay:
         self.lock = threading.Lock()
 
     def __call__(self, state: Any, data: Any, inputs: Arrays) -> tuple[Any, Arrays]:
-        """Run the steps of `inputs`; one call at a time, as they share buffers."""
+        """Run the steps of `inputs`; one call at a time, because calls share buffers."""
         with self.lock:
             return self.run(state, data, inputs)
 
@@ -270,13 +271,13 @@ class Replay:
         return substitute(state, lambda _: next(final)), tuple(outputs)
 
     def signature(self, *nests: Any) -> Any:
-        """What a plan holds for: the nesting and the specs of all arrays, less the axis of steps of the inputs."""
+        """The key of a plan: the nesting and specs of all arrays, without the inputs' axis of steps."""
         return tuple(
             (repr(structure(nest)), *map(self.library.spec, leaves(nest))) for nest in nests
         )
 
     def make_plan(self, state: Any, data: Any, inputs: Arrays) -> Plan | None:
-        """The plan of the step for arrays like these, or None where it cannot be recorded."""
+        """The plan of the step for arrays like these, or None if it cannot be recorded."""
         self.recordings += 1
         try:
             return plan(record(self.step, self.xp, self.library, state, data, inputs), self.library)
@@ -284,7 +285,7 @@ class Replay:
             return None
 
     def own(self, state: list[Any]) -> list[Any]:
-        """The leaves of the state, which is used up; those that cannot be written to are copied."""
+        """The leaves of the state, which is consumed; read-only leaves are copied."""
         owned: list[Any] = []
         for leaf in state:
             shared = any(self.library.share_memory(leaf, other) for other in owned)
@@ -313,10 +314,10 @@ class Replay:
 
 
 class ReplayedCall:
-    """A function as `Backend.jit` returns it: calls with few rows are replayed, others run as they are.
+    """A function as `Backend.jit` returns it: calls with few rows are replayed, others run unchanged.
 
-    The arrays of the first argument (the parameters) are used where they lie, the others are copied into buffers,
-    and so are the results out of them. A call beside another in a second thread runs as it is.
+    The arrays of the first argument (the parameters) are used in place; the others are copied into buffers, and the
+    results are copied out. A call concurrent with another thread's runs without replay.
     """
 
     def __init__(self, function: Callable[..., Any], xp: PlainNamespace, library: Library) -> None:
@@ -341,7 +342,7 @@ class ReplayedCall:
         return self.library.is_array(array) and math.prod(array.shape) <= SMALL_CALL
 
     def replay(self, first: Any, others: Arrays) -> Any:
-        """Replay the call where one like it has been bound; bind it where its parameters come a second time."""
+        """Replay the call if it has been bound; bind it if its parameters come a second time."""
         key = tuple([(array.shape, array.dtype) for array in others])
         fixed = leaves(first)
         bound, call = self.bindings.get(key, ([], None))
@@ -356,7 +357,7 @@ class ReplayedCall:
         return call(others)
 
     def bind(self, key: Any, first: Any, fixed: list[Any], others: Arrays) -> BoundCall | None:
-        """The call, bound to parameters, or None where the function cannot be recorded."""
+        """The call, bound to parameters, or None if the function cannot be recorded."""
         if len(self.bindings) > MOST_BINDINGS:
             self.bindings.clear()
         nest: Any = None

@@ -1,7 +1,7 @@
 """Matrix products into given memory on a cuBLAS handle of our own, which a CUDA graph can capture.
 
 CuPy refuses its own matrix products while a stream is captured. Not yet run on a device; `benchmarks/gpu_graphs.py`
-is the proof to run there.
+is the test to run there.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-#: Bytes of cuBLAS's workspace, as NVIDIA advises for Hopper. Set beforehand, as a capture may not allocate.
+#: Bytes of cuBLAS's workspace, as NVIDIA recommends for Hopper. Set in advance, because a capture must not allocate.
 WORKSPACE = 32 << 20
 NO_TRANSPOSE, TRANSPOSE = 0, 1
 
 
 def load_cublas() -> ctypes.CDLL:
-    """The cuBLAS library that CuPy uses. `ImportError` where there is none."""
+    """The cuBLAS library that CuPy uses. Raises `ImportError` if there is none."""
     try:
         from cuda.pathfinder import load_nvidia_dynamic_lib
 
         return ctypes.CDLL(load_nvidia_dynamic_lib("cublas").abs_path)
-    except (ImportError, RuntimeError, OSError) as error:  # no pathfinder, or it finds nothing
+    except (ImportError, RuntimeError, OSError) as error:  # no pathfinder, or it found nothing
         for name in ("libcublas.so.13", "libcublas.so.12"):
             try:
                 return ctypes.CDLL(name)
@@ -49,7 +49,7 @@ class Cublas:
         self.workspace = workspace
         self.handle = ctypes.c_void_p()
         self.check("cublasCreate_v2", ctypes.byref(self.handle))
-        # Not at exit: the CUDA driver may be gone by then, and takes the handle with it.
+        # Not at exit: the CUDA driver may already be gone, and the handle with it.
         weakref.finalize(self, self.library.cublasDestroy_v2, self.handle).atexit = False
         self.check("cublasSetStream_v2", self.handle, ctypes.c_void_p(stream))
         self.check(
@@ -60,7 +60,7 @@ class Cublas:
         )
 
     def check(self, name: str, *arguments: Any) -> None:
-        """Call a function of the library; `RuntimeError` with its status where it fails."""
+        """Call a function of the library; `RuntimeError` with its status if it fails."""
         status = getattr(self.library, name)(*arguments)
         if status:
             raise RuntimeError(f"{name} failed with status {status}.")

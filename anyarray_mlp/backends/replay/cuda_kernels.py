@@ -21,7 +21,7 @@ TYPES = {
     "int64": "long long",
     "uint8": "unsigned char",
 }
-#: C expressions of the standard's functions, {0}, {1}, ... their operands, {type} the result's.
+#: C expressions of the standard's functions: {0}, {1}, ... are the operands, {type} is the result's type.
 EXPRESSIONS = {
     "abs": "abs({0})",
     "add": "({0} + {1})",
@@ -62,7 +62,7 @@ WRAPPING = {"add": "+", "subtract": "-", "multiply": "*"}
 
 @dataclass(frozen=True)
 class Kernel:
-    """Source of one kernel and the values that are its operands and results, in order."""
+    """Source of one kernel, and its operands and results in order."""
 
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
@@ -72,7 +72,7 @@ class Kernel:
 
 
 def kernel(nodes: list[Node], outputs: list[Value]) -> Kernel:
-    """The kernel that computes a group of nodes, of which `outputs` are wanted."""
+    """The kernel that computes a group of nodes and stores `outputs`."""
     names: dict[Value, str] = {}
     inputs: list[Value] = []
     lines: list[str] = []
@@ -112,7 +112,7 @@ def expression(node: Node, operands: list[str], kind: str) -> str:
 
 
 def literal(number: Any, node: Node) -> str:
-    """A Python number, which takes the dtype of the operation's array operands."""
+    """A Python number as C, with the dtype of the operation's array operands."""
     dtype = next(
         (dtype_name(a) for a in reversed(node.args) if isinstance(a, Value)), dtype_name(node.out)
     )

@@ -1,8 +1,8 @@
 """How CuPy computes into given buffers, for `anyarray_mlp.backends.replay.binding`, and captures steps in a CUDA graph.
 
-Everything works on one stream of its own. Elementwise operations that follow one another are one kernel; products
-go through `anyarray_mlp.backends.replay.cublas`, as CuPy's own cannot be captured. Not yet run on a device;
-`benchmarks/gpu_graphs.py` is the proof to run there.
+Everything runs on a stream of its own. Consecutive elementwise operations become one kernel; matrix products go
+through `anyarray_mlp.backends.replay.cublas`, because CuPy's own cannot be captured. Not yet run on a device;
+`benchmarks/gpu_graphs.py` is the test to run there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from anyarray_mlp.backends.replay.recording import Node, Value
 Call = Callable[[], Any]
 
 REDUCTIONS = ("sum", "max", "min", "all", "any")
-#: Runs before a capture: they compile the kernels and fill the pool.
+#: Warm-up runs before a capture: they compile the kernels and fill the memory pool.
 WARM_UPS = 3
 
 
@@ -33,7 +33,7 @@ class CupyLibrary(NumpyBuffers):
     module = cupy
 
     elementwise = frozenset({*EXPRESSIONS, "astype"})
-    #: A kernel goes over an array of any size; what a group keeps for itself is never stored.
+    #: A kernel covers an array of any size; intermediate results of a group are never stored.
     fuses_groups = True
     captures = True
     block = 1 << 62
@@ -64,7 +64,7 @@ class CupyLibrary(NumpyBuffers):
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """On the stream, after what was asked for before and before what is asked for after."""
+        """On the stream, after all work queued before it and before all work queued after it."""
         outside = cupy.cuda.get_current_stream()
         self.stream.wait_event(outside.record())
         try:
@@ -74,11 +74,11 @@ class CupyLibrary(NumpyBuffers):
             outside.wait_event(self.stream.record())
 
     def is_writable(self, array: Any) -> bool:
-        """CuPy's arrays are."""
+        """CuPy's arrays always are."""
         return True
 
     def out_of_range(self, index: Any, n: int) -> bool:
-        """Not looked at, which would wait for the device: `train` makes its indices on the host."""
+        """Not checked, because that would wait for the device: `train` makes its indices on the host."""
         return False
 
     def emit(

@@ -1,4 +1,4 @@
-"""Buffers for `anyarray_mlp.backends.replay.binding`, made by NumPy or by CuPy, which speaks like it."""
+"""Buffers for `anyarray_mlp.backends.replay.binding`, made by NumPy or by CuPy, which has the same interface."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ Call = Callable[[], Any]
 
 
 class NumpyBuffers:
-    """The part of `planning.Library` that NumPy and CuPy do alike; `module` is the one or the other."""
+    """The part of `planning.Library` that NumPy and CuPy share; `module` is either of them."""
 
     module: Any
 
     def spec(self, array: Any) -> Spec:
-        """Shape, dtype and strides, counted in entries."""
+        """Shape, dtype and strides in entries."""
         return Spec(array.shape, array.dtype, tuple(s // array.itemsize for s in array.strides))
 
     def fuse(self, node: Node, only_use: Callable[[Any], Node | None]) -> None:
-        """Neither has an operation that does several at once."""
+        """Neither has fused operations."""
 
     def empty(self, spec: Spec, steps: int | None = None) -> Any:
-        """Zeros, so that an index that is not yet filled in is in range."""
+        """Zeros, so that an index that has not been filled in yet is in range."""
         return self.module.zeros(spec.shape if steps is None else (steps, *spec.shape), spec.dtype)
 
     def memory(self, size: int, dtype: Any) -> Any:
@@ -49,7 +49,7 @@ class NumpyBuffers:
         return array.copy()
 
     def kernel_length(self, nodes: list[Node]) -> int:
-        """No kernel does several of these."""
+        """There are no kernels for several nodes."""
         return 0
 
     def emit_whole(

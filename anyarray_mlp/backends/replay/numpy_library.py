@@ -31,7 +31,7 @@ REDUCTIONS: dict[str, np.ufunc] = {
     "all": np.logical_and,
     "any": np.logical_or,
 }
-#: Ufuncs that are slow with one number for an operand: it is spread out to an array.
+#: Ufuncs that are slow with a single number as an operand: the number is expanded to an array.
 SLOW_WITH_NUMBERS = frozenset({"maximum", "minimum"})
 #: Integers as wide as a float, and the smallest integer with the same bytes as a boolean.
 AS_INTEGER = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
@@ -63,13 +63,13 @@ class NumpyLibrary(NumpyBuffers):
         return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.may_share_memory(a, b)
 
     def stand_in(self, array: Host) -> Host:
-        """Zeros, which the system hands out without touching memory."""
+        """Zeros, which the system provides without touching memory."""
         if isinstance(array, np.ndarray) and not array.flags.c_contiguous:
             return np.empty_like(array)
         return np.zeros(array.shape, array.dtype)
 
     def quietly(self) -> AbstractContextManager[Any]:
-        """A context in which arithmetic on stand-ins warns of nothing."""
+        """A context in which arithmetic on stand-ins does not warn."""
         return np.errstate(all="ignore")
 
     def running(self) -> AbstractContextManager[Any]:
@@ -89,7 +89,7 @@ class NumpyLibrary(NumpyBuffers):
         raise NotImplementedError
 
     def capture(self, calls: list[Call]) -> Call:
-        """There is nothing to capture with."""
+        """NumPy cannot capture calls."""
         raise NotImplementedError
 
     def emit(
@@ -122,20 +122,20 @@ class NumpyLibrary(NumpyBuffers):
         return partial(function, *args, out)
 
     def ready(self, op: str, number: Any, other: Host) -> Any:
-        """A Python number as an array of the dtype that it would take: NumPy need not make one in every call."""
+        """A Python number as an array of the dtype it would get, so that NumPy need not convert it in every call."""
         if is_number(number) and isinstance(other, np.ndarray) and other.dtype.kind == "f":
             shape = other.shape if op in SLOW_WITH_NUMBERS else ()
             return self.filled(shape, other.dtype, number)
         return number
 
     def can_select(self, args: Any, out: Host) -> bool:
-        """Whether `select` gives what `np.where` does: all of one float dtype."""
+        """Whether `select` gives the same as `np.where`: all operands have one float dtype."""
         return out.dtype in AS_INTEGER and all(
             is_number(a) or getattr(a, "dtype", None) == out.dtype for a in args[1:]
         )
 
     def select(self, args: Any, out: Host) -> list[Call]:
-        """x where the condition holds and else y, by bits: some five times as fast as `np.where`."""
+        """x where the condition holds, else y, with bit operations: about five times as fast as `np.where`."""
         condition, x, y = args
         integer = AS_INTEGER[out.dtype]
         bits = out.view(integer)
@@ -161,7 +161,7 @@ class NumpyLibrary(NumpyBuffers):
         return self.constants[key]
 
     def scratch(self, index: int, shape: tuple[int, ...], dtype: Any) -> Host:
-        """Memory that one operation uses between its own calls."""
+        """Memory that an operation uses between its own calls."""
         key = (index, shape, dtype)
         if key not in self.scratches:
             self.scratches[key] = np.empty(shape, dtype)
@@ -169,5 +169,5 @@ class NumpyLibrary(NumpyBuffers):
 
 
 def is_number(value: Any) -> bool:
-    """Whether an operand is a Python number, which takes the dtype of the other operand."""
+    """Whether an operand is a Python number, which gets the dtype of the other operand."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,12 +1,12 @@
-"""Planning: where every value of a recorded program lies, and when each operation runs.
+"""Planning: where every value of a recorded program is stored, and when each operation runs.
 
 `plan` decides, from the program alone:
 
-- a result takes the buffer of an operand that it is the last to use, or one that is free again;
-- the new state is written over the old;
-- the parts of a concatenation are computed in their places, so that it vanishes;
-- elementwise operations on large arrays that follow one another run block by block, within the cache, or, where the
-  library can, as one kernel;
+- a result reuses the buffer of an operand that has no later use, or another free buffer;
+- the new state overwrites the old one;
+- the parts of a concatenation are computed in place, so that no concatenation is left to do;
+- consecutive elementwise operations on large arrays run block by block within the cache, or as one kernel if the
+  library can;
 - what depends on the data and the inputs of a step but not on the state (gathering a batch, one-hot rows) is done
   for several steps at once.
 """
@@ -30,21 +30,21 @@ from anyarray_mlp.backends.replay.recording import (
 
 Call = Callable[[], Any]
 
-#: Elementwise operations of more than this many blocks are done block by block.
+#: Elementwise operations of more than this many blocks run block by block.
 LARGE = 4
-#: Steps prepared at once at most.
+#: The most steps prepared at once.
 MOST_AHEAD = 64
 
 
 class Library(recording.Library, Protocol):
     """What a replay needs of an array library, beyond what recording needs."""
 
-    #: Operations that are elementwise and broadcast, by the names of the standard.
+    #: Operations that are elementwise and broadcast, by their names in the standard.
     elementwise: frozenset[str]
 
-    #: Whether elementwise operations of any size that follow one another are one kernel, by `emit_group`.
+    #: Whether consecutive elementwise operations of any size become one kernel, by `emit_group`.
     fuses_groups: bool
-    #: Bytes of what is prepared for several steps at once.
+    #: The most bytes to prepare for several steps at once.
     ahead_bytes: int
 
     @property
@@ -54,9 +54,9 @@ class Library(recording.Library, Protocol):
     def fuse(
         self, node: Node, only_use: Callable[[Any], Node | None]
     ) -> tuple[str, tuple[Any, ...]] | None:
-        """The operation and operands that do a node and others before it at once, where the library has one.
+        """The fused operation, with its operands, for a node and others before it, if the library has one.
 
-        `only_use(value)` is the node of a value that nothing else uses, else None.
+        `only_use(value)` is the node that computes a value if nothing else uses the value, else None.
         """
 
     def empty(self, spec: Spec, steps: int | None = None) -> Any:
@@ -66,7 +66,7 @@ class Library(recording.Library, Protocol):
         """A flat array (size,)."""
 
     def lay_out(self, memory: Any, offset: int, spec: Spec) -> Any:
-        """The view of a flat array that has a spec, from an entry on."""
+        """The view of a flat array with a spec, from an entry on."""
 
     def emit(
         self, op: str, function: Callable[..., Any], args: Any, kwargs: Any, out: Any
@@ -76,15 +76,15 @@ class Library(recording.Library, Protocol):
     def emit_group(
         self, nodes: list[Node], outputs: list[Value], array: Callable[[Value], Any]
     ) -> list[Call]:
-        """Calls that compute a group of elementwise nodes, where the library fuses groups."""
+        """Calls that compute a group of elementwise nodes, if the library fuses groups."""
 
     def kernel_length(self, nodes: list[Node]) -> int:
-        """How many of the last of some nodes, all elementwise, the library has one kernel for; 0 if none."""
+        """How many of the last nodes, all elementwise, the library computes with one kernel; 0 if none."""
 
     def emit_whole(
         self, nodes: list[Node], outputs: list[Value], array: Callable[[Value], Any]
     ) -> list[Call] | None:
-        """Calls that compute a group in one pass, where the library has a kernel for it: instead of block by block."""
+        """Calls that compute a group in one pass instead of block by block, if the library has a kernel for it."""
 
     #: Whether `capture` does anything.
     captures: bool
@@ -128,7 +128,7 @@ class Slot(Memory):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a result lies: from an entry of a memory on. `block`: only the current block of it does."""
+    """Where a result is stored: from an entry of a memory on. `block`: only its current block is stored."""
 
     memory: Memory
     offset: int = 0
@@ -137,21 +137,21 @@ class Place:
 
 @dataclass
 class Plan:
-    """When each node of a program runs, and where its result lies."""
+    """When each node of a program runs, and where its result is stored."""
 
     program: Program
     #: Entries of one block.
     block: int
-    #: Nodes that are done for several steps at once.
+    #: Nodes that are computed for several steps at once.
     ahead: list[Node] = field(default_factory=list)
-    #: The other nodes, in groups; a group of more than one is run in blocks of `rows` rows.
+    #: The other nodes, in groups; a group of more than one runs in blocks of `rows` rows.
     groups: list[list[Node]] = field(default_factory=list)
     places: dict[Value, Place] = field(default_factory=dict)
-    #: Concatenations whose parts are all computed in their places.
+    #: Concatenations whose parts are all computed in place.
     vanished: set[Node] = field(default_factory=set)
     #: Values that only the group that computes them uses.
     inner: set[Value] = field(default_factory=set)
-    #: Values prepared ahead that share the array of another.
+    #: Values prepared ahead that share another value's array.
     shared: dict[Value, Value] = field(default_factory=dict)
     #: The output that a result is written to directly.
     direct: dict[Value, int] = field(default_factory=dict)
@@ -161,12 +161,12 @@ class Plan:
 
 
 def plan(program: Program, library: Library) -> Plan:
-    """Plan the replay of a program. Raises `NotRecordableError` where the new state is a mere alias of the old."""
+    """Plan the replay of a program. Raises `NotRecordableError` if the new state is only an alias of the old one."""
     return Planner(program, library).plan
 
 
 class Planner:
-    """Makes one plan; the attributes are what is known so far."""
+    """Makes one plan; the attributes hold what is known so far."""
 
     def __init__(self, program: Program, library: Library) -> None:
         self.program = program
@@ -192,11 +192,11 @@ class Planner:
         self.place()
 
     def is_elementwise(self, node: Node) -> bool:
-        """Whether a node may be computed in blocks and over its operands."""
+        """Whether a node may be computed in blocks and may overwrite its operands."""
         return node.op in self.library.elementwise and not node.kwargs and node.out.base is None
 
     def fuse(self) -> None:
-        """Replace operations by those that do several at once."""
+        """Replace operations by fused ones."""
         users = count_users(self.nodes, self.program)
 
         def only_use(value: Any) -> Node | None:
@@ -269,7 +269,7 @@ class Planner:
     # --- parts of a concatenation ---
 
     def find_parts(self) -> None:
-        """Parts that can be computed where the concatenation wants them: value -> (concatenation, entry)."""
+        """Parts that can be computed in place in a concatenation: value -> (concatenation, entry)."""
         self.within: dict[Value, tuple[Value, int]] = {}
         users = count_users(self.nodes, self.program)
         for node in self.computed:
@@ -295,7 +295,7 @@ class Planner:
                 self.plan.vanished.add(node)
 
     def take_in(self, value: Value, where: tuple[Value, int], users: dict[Value, int]) -> None:
-        """Place a part, and the operands that it can be computed over, in the concatenation."""
+        """Place a part, and the operands that it can overwrite, in the concatenation."""
         self.within[value] = where
         if value.node is not None and self.is_elementwise(value.node):
             for operand in value.node.operands:
@@ -310,7 +310,7 @@ class Planner:
                     return
 
     def owner(self, value: Value) -> Value:
-        """The value whose memory a value lies in, parts of a concatenation included."""
+        """The value whose memory holds this value; the concatenation for its parts."""
         root = value.root
         return self.within[root][0] if root in self.within else root
 
@@ -373,7 +373,7 @@ class Planner:
             if alone and value.node in self.computed and value not in self.plan.direct:
                 self.plan.direct[value] = i
 
-    # --- where every value lies ---
+    # --- where every value is stored ---
 
     def place(self) -> None:
         self.destination = self.find_destinations()
@@ -417,7 +417,7 @@ class Planner:
             free += [m for m in dict.fromkeys(released) if m not in free]
 
     def find_destinations(self) -> dict[Value, int]:
-        """Values on the way to a leaf of the new state, which may be computed over the old."""
+        """Values on the way to a leaf of the new state, which may overwrite the old one."""
         destination: dict[Value, int] = {}
         for slot, new in enumerate(self.program.state):
             value = new
@@ -435,7 +435,7 @@ class Planner:
     def operand_to_overwrite(
         self, node: Node, time: int, group: list[Node], inner: set[Value]
     ) -> Place | None:
-        """The place of an operand that this node is the last to use and that its result fits."""
+        """The place of an operand that fits the result and has no use after this node."""
         if not self.is_elementwise(node):
             return None
         for operand in node.operands:
@@ -463,7 +463,7 @@ class Planner:
         return None
 
     def inner_values(self, group: list[Node], time: int) -> set[Value]:
-        """Results that only nodes of the same group use: a block of them is enough."""
+        """Results used only within the same group: storing one block of them is enough."""
         if len(group) == 1:
             return set()
         end = time + len(group)
@@ -514,7 +514,7 @@ def nbytes(spec: Spec) -> int:
 
 
 def is_contiguous(spec: Spec) -> bool:
-    """Whether entries lie in C order without gaps."""
+    """Whether the entries are in C order without gaps."""
     step = 1
     for n, stride in zip(reversed(spec.shape), reversed(spec.strides), strict=True):
         if n > 1 and stride != step:

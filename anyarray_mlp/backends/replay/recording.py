@@ -1,9 +1,9 @@
-"""Recording: run a step once on stand-ins for its arrays and write down what it does, as a `Program`.
+"""Recording: run a step once on stand-ins for its arrays and record what it does, as a `Program`.
 
-A step is pure and the shapes of its arrays do not change from one call to the next, so the operations it asks
-for are the same each time. Recorded, they can be replayed with every buffer allocated beforehand
-(`anyarray_mlp.backends.replay.binding`). A step that looks at a value (`if loss > 1`, `float(x)`) cannot be recorded:
-`NotRecordableError`, and whoever asked runs the step as it is.
+A step is pure and the shapes of its arrays do not change from one call to the next, so its operations are the same
+each time. Once recorded, they can be replayed with every buffer allocated in advance
+(`anyarray_mlp.backends.replay.binding`). A step that reads a value (`if loss > 1`, `float(x)`) cannot be recorded: it
+raises `NotRecordableError`, and the caller runs the step without replay.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class NotRecordableError(Exception):
 
 @dataclass(frozen=True)
 class Spec:
-    """Shape, dtype and strides, counted in entries, of an array."""
+    """Shape, dtype and strides (in entries) of an array."""
 
     shape: tuple[int, ...]
     dtype: Any
@@ -32,9 +32,9 @@ class Spec:
 
 @dataclass(eq=False, repr=False)
 class Value:
-    """An array of a program: an argument, a constant, or what a node computes.
+    """An array of a program: an argument, a constant, or the result of a node.
 
-    `base` is the value that this one is a view of. `source` says where an argument comes from: ("state", 0) is
+    `base` is the value of which this one is a view. `source` says where an argument comes from: ("state", 0) is
     the first leaf of the state, and so on for "data" and "inputs".
     """
 
@@ -46,13 +46,13 @@ class Value:
 
     @property
     def root(self) -> Value:
-        """The value whose memory this one lies in."""
+        """The value whose memory holds this one."""
         return self if self.base is None else self.base.root
 
 
 @dataclass(eq=False, repr=False)
 class Node:
-    """One operation. `args` and `kwargs` hold values where the call had arrays, also within lists."""
+    """One operation. `args` and `kwargs` hold values in place of the call's arrays, also within lists."""
 
     op: str
     function: Callable[..., Any]
@@ -62,7 +62,7 @@ class Node:
 
     @property
     def operands(self) -> list[Value]:
-        """Every value among the arguments."""
+        """All values among the arguments."""
         return [leaf for leaf in leaves((self.args, self.kwargs)) if isinstance(leaf, Value)]
 
 
@@ -77,10 +77,10 @@ class Program:
 
 
 class Library(Protocol):
-    """What recording needs to know of an array library."""
+    """What recording needs from an array library."""
 
     def is_array(self, value: Any) -> bool:
-        """Whether a result is an array; NumPy's scalars are."""
+        """Whether a result is an array; NumPy scalars count as arrays."""
 
     def spec(self, array: Any) -> Spec:
         """Its shape, dtype and strides."""
@@ -92,23 +92,23 @@ class Library(Protocol):
         """An array of the same spec whose values do not matter and whose memory is not yet touched."""
 
     def quietly(self) -> AbstractContextManager[Any]:
-        """A context in which arithmetic on stand-ins warns of nothing."""
+        """A context in which arithmetic on stand-ins does not warn."""
 
 
-#: Functions whose results have a shape that depends on values.
+#: Functions whose result shapes depend on values.
 DATA_DEPENDENT = frozenset(
     {"nonzero", "unique_all", "unique_counts", "unique_inverse", "unique_values", "argwhere"}
 )
-#: Functions that tell about dtypes and shapes and compute nothing.
+#: Functions that query dtypes and shapes and compute nothing.
 ABOUT_TYPES = frozenset(
     {"result_type", "can_cast", "isdtype", "finfo", "iinfo", "broadcast_shapes"}
 )
-#: Results above this many bytes give way to stand-ins, so that recording takes no memory to speak of.
+#: Results larger than this many bytes are replaced by stand-ins, so that recording takes little memory.
 STAND_IN_BYTES = 1 << 20
 
 
 class Recorder:
-    """Records the calls that a namespace and arrays of its own pass on to it."""
+    """Records the calls that its namespace and its arrays pass on to it."""
 
     def __init__(self, library: Library) -> None:
         self.library = library
@@ -126,7 +126,7 @@ class Recorder:
     def call(
         self, op: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """Call a function of the library and write it down; what does not touch an argument is a constant."""
+        """Call a function of the library and record it; results that depend on no argument are constants."""
         inputs = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, Recorded)]
         result = function(*substitute(args, concrete), **substitute(kwargs, concrete))
         if not self.library.is_array(result):
@@ -134,7 +134,7 @@ class Recorder:
                 return result
             raise NotRecordableError(f"{op} returned {type(result).__name__}, not an array.")
         if op in DATA_DEPENDENT and inputs:
-            raise NotRecordableError(f"The shape of what {op} returns depends on values.")
+            raise NotRecordableError(f"The shape of the result of {op} depends on values.")
         if all(i.value.constant is not None for i in inputs):
             return self.constant(result)
         base = next((i for i in inputs if self.library.share_memory(result, i.array)), None)
@@ -147,7 +147,7 @@ class Recorder:
         return Recorded(self, result, out)
 
     def value(self, leaf: Any) -> Any:
-        """The value of an array among the arguments of a call; other arguments as they are."""
+        """The value for an array among a call's arguments; other arguments unchanged."""
         if isinstance(leaf, Recorded):
             return leaf.value
         return self.constant(leaf).value if self.library.is_array(leaf) else leaf
@@ -185,21 +185,21 @@ class Recorded:
             isinstance(leaf, Recorded) or self.recorder.library.is_array(leaf)
             for leaf in leaves(key)
         ):
-            raise NotRecordableError("Indexing by an array is not recorded; use take.")
+            raise NotRecordableError("Indexing by an array cannot be recorded; use take.")
         return self.recorder.call("getitem", operator.getitem, (self, key), {})
 
     def __len__(self) -> int:
         return int(self.shape[0])
 
     def refuse(self, *_: Any) -> Any:
-        """Anything that needs the values."""
-        raise NotRecordableError("The step looks at the value of an array.")
+        """For anything that needs the values."""
+        raise NotRecordableError("The step reads the value of an array.")
 
     __bool__ = __float__ = __int__ = __index__ = __complex__ = __array__ = __iter__ = refuse
     __setitem__ = __dlpack__ = refuse
 
 
-#: Operators and the functions of the standard that they are.
+#: Operators, and the corresponding functions of the standard.
 OPERATORS = {
     "add": "add",
     "sub": "subtract",
@@ -258,7 +258,7 @@ _add_operators()
 
 
 class RecordingLibrary:
-    """A library's namespace whose functions record; what is not a function (dtypes, constants) is passed on."""
+    """A library's namespace whose functions record; everything else (dtypes, constants) is passed through."""
 
     def __init__(self, recorder: Recorder, module: Any) -> None:
         self.recorder = recorder
@@ -288,7 +288,7 @@ def record(
     data: Any,
     inputs: Any,
 ) -> Program:
-    """The program of `step(xp, state, data, inputs)`, which is run once on stand-ins.
+    """The program of `step(xp, state, data, inputs)`, recorded by running it once on stand-ins.
 
     Raises `NotRecordableError`, or whatever the step raises.
     """
@@ -314,7 +314,7 @@ def record(
             stand_ins("inputs", inputs),
         )
     if structure(new_state) != structure(state):
-        raise NotRecordableError("The new state is nested otherwise than the old.")
+        raise NotRecordableError("The new state is nested differently from the old one.")
     program = Program(arguments, recorder.nodes)
     for values, nest in ((program.state, new_state), (program.outputs, outputs)):
         for leaf in leaves(nest):
@@ -325,7 +325,7 @@ def record(
         (new.spec.shape, new.spec.dtype) != (old.spec.shape, old.spec.dtype)
         for new, old in zip(program.state, arguments["state"], strict=True)
     ):
-        raise NotRecordableError("The new state has other shapes or dtypes than the old.")
+        raise NotRecordableError("The new state has other shapes or dtypes than the old one.")
     return program
 
 
@@ -335,7 +335,7 @@ def concrete(leaf: Any) -> Any:
 
 
 def leaves(nest: Any) -> list[Any]:
-    """What lies in a nest of tuples, lists and dicts, in order."""
+    """The leaves of a nest of tuples, lists and dicts, in order."""
     if isinstance(nest, (tuple, list)):
         return [leaf for part in nest for leaf in leaves(part)]
     if isinstance(nest, dict):
@@ -344,7 +344,7 @@ def leaves(nest: Any) -> list[Any]:
 
 
 def substitute(nest: Any, f: Callable[[Any], Any]) -> Any:
-    """The same nest with f of every leaf."""
+    """The same nest with f applied to every leaf."""
     if isinstance(nest, (tuple, list)):
         parts = [substitute(part, f) for part in nest]
         return parts if isinstance(nest, list) else tuple(parts)
@@ -354,5 +354,5 @@ def substitute(nest: Any, f: Callable[[Any], Any]) -> Any:
 
 
 def structure(nest: Any) -> Any:
-    """The nest with nothing in it."""
+    """The nest without its leaves."""
     return substitute(nest, lambda leaf: None)

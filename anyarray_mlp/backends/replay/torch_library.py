@@ -17,7 +17,7 @@ from anyarray_mlp.backends.replay.recording import Node, Spec, Value
 
 Call = Callable[[], Any]
 
-#: Functions of the standard, and others that PyTorch has, that take `out=`.
+#: Functions of the standard, and others of PyTorch, that take `out=`.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": torch.abs,
     "add": torch.add,
@@ -51,21 +51,21 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "where": torch.where,
 }
 REDUCTIONS: dict[str, Callable[..., Any]] = {"sum": torch.sum, "max": torch.amax, "min": torch.amin}
-#: Operations that do several at once; see `TorchLibrary.fuse`.
+#: Fused operations; see `TorchLibrary.fuse`.
 FUSED = ("relu_vjp", "add_scaled", "add_product")
-#: Runs before a capture, which make the libraries allocate what they need.
+#: Warm-up runs before a capture, so that the libraries allocate what they need.
 WARM_UPS = 3
-#: Entries of a block for each thread: PyTorch splits no operation of fewer.
+#: Entries of a block per thread: PyTorch does not split smaller operations.
 GRAIN = 32_768
-#: MKL is slow at products with fewer columns than this; the transposed product, with as many rows, is not:
-#: 1.4 ms and 0.45 ms for (1024, 1024) @ (1024, 10), 3.3 ms and 0.45 ms where the first operand is transposed.
+#: MKL is slow at products with fewer columns than this, but not at the transposed product with as few rows: 1.4 ms
+#: against 0.45 ms for (1024, 1024) @ (1024, 10), and 3.3 ms against 0.45 ms if the first operand is transposed.
 NARROW = 16
-#: Multiplications below which the extra call outweighs that.
+#: Below this many multiplications the extra call costs more than that saves.
 NARROW_WORK = 32_768
-#: Parameters from which one pass of Adam's kernel makes up for its call, which costs some 20 us more than the eight
-#: operations that it stands for.
+#: From this many parameters on, one pass of Adam's kernel makes up for its call, which costs about 20 us more than
+#: the eight operations that it replaces.
 FEW_PARAMETERS = 65_536
-#: A number of steps after which the bias corrections of PyTorch's Adam are 1: ours are in the learning rate.
+#: A number of steps after which the bias corrections of PyTorch's Adam are 1: ours are part of the learning rate.
 MANY_STEPS = 2.0**60
 
 
@@ -101,9 +101,9 @@ class TorchLibrary:
         return bool(a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr() and a.numel())
 
     def stand_in(self, array: Any) -> Any:
-        """Zeros where they may be indices; else what memory holds.
+        """Zeros if they may be indices, else uninitialised memory.
 
-        On the CPU they are NumPy's, which the system hands out without touching memory.
+        On the CPU the zeros are NumPy's, which the system provides without touching memory.
         """
         if not array.dtype.is_floating_point:
             if array.device.type == "cpu":
@@ -120,12 +120,12 @@ class TorchLibrary:
         return nullcontext()
 
     def running(self) -> AbstractContextManager[Any]:
-        """Without autograd's bookkeeping, a tenth of the time of a small operation."""
+        """Without autograd's bookkeeping, which takes a tenth of the time of a small operation."""
         context: AbstractContextManager[Any] = torch.inference_mode()
         return context
 
     def is_writable(self, array: Any) -> bool:
-        """Whether a tensor may be written to: one that autograd watches may not."""
+        """Whether a tensor may be written to; one that requires gradients may not."""
         return not array.requires_grad
 
     def out_of_range(self, index: Any, n: int) -> bool:
@@ -135,7 +135,7 @@ class TorchLibrary:
     def fuse(
         self, node: Node, only_use: Callable[[Any], Node | None]
     ) -> tuple[str, tuple[Any, ...]] | None:
-        """relu's derivative; a + b c with a number c; a + b c number. All save passes over memory."""
+        """relu's derivative; a + b c with a number c; a + b c number. All of them save passes over memory."""
         if node.op == "where" and is_zero(node.args[2]):
             mask = only_use(node.args[0])
             if mask is not None and mask.op == "greater" and is_zero(mask.args[1]):
@@ -185,7 +185,7 @@ class TorchLibrary:
         raise NotImplementedError
 
     def kernel_length(self, nodes: list[Node]) -> int:
-        """The length of Adam, where the nodes end with it and there are enough parameters to make up for the call."""
+        """The length of Adam if the nodes end with it and it has enough parameters to pay for the call, else 0."""
         if self.device.type != "cpu" or math.prod(nodes[-1].out.spec.shape) < FEW_PARAMETERS:
             return 0
         step = AdamStep.ending(nodes)
@@ -194,7 +194,7 @@ class TorchLibrary:
     def emit_whole(
         self, nodes: list[Node], outputs: list[Value], array: Callable[[Value], Any]
     ) -> list[Call] | None:
-        """Adam in one pass where it is the whole group and works in place, else None."""
+        """Adam in one pass if it is the whole group and works in place, else None."""
         if self.kernel_length(nodes) != len(nodes):
             return None
         step = AdamStep.ending(nodes)
@@ -246,7 +246,7 @@ class TorchLibrary:
     ) -> list[Call]:
         """Calls that compute function(*args, **kwargs) into `out`."""
         if op == "divide" and is_number(args[0]):
-            # PyTorch divides a number by a tensor so; a division would round otherwise.
+            # PyTorch divides a number by a tensor like this; a real division would round differently.
             inverse = partial(torch.reciprocal, args[1], out=out)
             return [inverse] if args[0] == 1 else [inverse, partial(out.mul_, args[0])]
         if op == "relu_vjp":
@@ -280,7 +280,7 @@ class TorchLibrary:
         return [lambda: out.copy_(function(*args, **kwargs))]
 
     def is_narrow(self, x: Any, out: Any) -> bool:
-        """Whether a product x @ w is one of few columns that is worth turning round."""
+        """Whether a product x @ w has so few columns that the transposed product is faster."""
         columns, work = int(out.shape[1]), int(x.shape[1] * out.numel())
         return self.device.type == "cpu" and 1 < columns < NARROW and work >= NARROW_WORK
 
@@ -297,7 +297,7 @@ class TorchLibrary:
         return [self.number(a, dtype) if is_number(a) else a for a in args]
 
     def number(self, value: float, dtype: Any) -> Any:
-        """A number as a 0-d tensor, made once; left as it is among integers that cannot hold it."""
+        """A number as a 0-d tensor, made once; unchanged if the dtype is an integer that cannot hold it."""
         if not dtype.is_floating_point and isinstance(value, float):
             return value
         key = (value, str(value), dtype)
@@ -308,7 +308,7 @@ class TorchLibrary:
 
 @dataclass(frozen=True)
 class AdamStep:
-    """What `optimizers.adam` was recorded as: p, m and v before and after, and what they change by."""
+    """`optimizers.adam` as it was recorded: p, m and v before and after, and the numbers in their updates."""
 
     nodes: tuple[Node, ...]
     before: tuple[Value, Value, Value]
@@ -321,7 +321,7 @@ class AdamStep:
 
     @classmethod
     def ending(cls, group: list[Node]) -> AdamStep | None:
-        """The step that the last nodes of a group are, or None."""
+        """The Adam step that the last nodes of a group form, or None."""
         size = len(ADAM)
         nodes = group[-size:]
         if tuple(node.op for node in nodes) != ADAM:
@@ -363,7 +363,7 @@ relu_vjp = torch.ops.aten.threshold_backward.grad_input
 
 
 def can_reduce(op: str, args: Any, kwargs: Any, out: Any) -> bool:
-    """Whether PyTorch's reduction gives what the standard's does: no change of dtype, and an axis to maximise over."""
+    """Whether PyTorch's reduction equals the standard's: no change of dtype, and max needs an axis."""
     plain = len(args) == 1 and set(kwargs) <= {"axis", "keepdims"}
     return plain and args[0].dtype == out.dtype and (op == "sum" or kwargs.get("axis") is not None)
 
