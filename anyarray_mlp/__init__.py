@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from anyarray_mlp.backends import Backend, backend_statuses, select_backend
     from anyarray_mlp.backprop import check_backprop
+    from anyarray_mlp.diagnosis import fit
     from anyarray_mlp.errors import AnyArrayMLPError
     from anyarray_mlp.estimators import (
         CollapsedFitWarning,
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
         sgd,
     )
     from anyarray_mlp.parity import gradcheck
-    from anyarray_mlp.pipeline import TrainedModel
-    from anyarray_mlp.training import EarlyStopping, Epoch, Fit, fit, predict, train
+    from anyarray_mlp.pipeline import TrainedModel, train_table
+    from anyarray_mlp.training import EarlyStopping, Epoch, Fit, Recipe, predict, train
 
 __version__ = "0.1.0"
 
@@ -48,12 +49,13 @@ HOMES = {
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "Optimizer": "network",
+    "Recipe": "training",
     "TrainedModel": "pipeline",
     "adam": "network",
     "adamw": "network",
     "backend_statuses": "backends",
     "check_backprop": "backprop",
-    "fit": "training",
+    "fit": "diagnosis",
     "gradcheck": "parity",
     "load_model": "estimators",
     "momentum": "network",
@@ -64,6 +66,7 @@ HOMES = {
     "select_backend": "backends",
     "sgd": "network",
     "train": "training",
+    "train_table": "pipeline",
 }
 
 __all__ = [
@@ -77,6 +80,7 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "Optimizer",
+    "Recipe",
     "TrainedModel",
     "adam",
     "adamw",
@@ -93,6 +97,7 @@ __all__ = [
     "select_backend",
     "sgd",
     "train",
+    "train_table",
 ]
 
 

@@ -54,11 +54,12 @@ class UsageError(AnyArrayMLPError, ValueError):
 class DivergedError(AnyArrayMLPError, ArithmeticError, ValueError):
     """Training produced a loss or weights that are not finite.
 
-    `parameters` holds the last finite ones as a flat host vector (p,), or None; `step_losses` holds the losses of the
-    epoch that diverged, or None.
+    `parameters` holds the last finite ones as a flat host vector (p,), or None; `step_losses` the losses of the
+    epoch that broke, or None; `diagnosis` what `fit(..., diagnose=True)` found, or None.
     """
 
     exit_code = 3
+    diagnosis: Any = None
 
     def __init__(self, message: str, parameters: Any = None, step_losses: Any = None) -> None:
         super().__init__(message)

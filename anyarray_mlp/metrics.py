@@ -265,12 +265,12 @@ def mean_recall(counts: Counts) -> float:
 
 
 def macro_f1(counts: Counts) -> float:
-    """The mean over classes of F1, 0 where a class is neither there nor predicted."""
+    """The mean over classes of F1, 0 if a class is neither present nor predicted."""
     return float(np.mean(shares(2.0 * counts.right, 1.0 * counts.true + counts.predicted)))
 
 
 def shares(part: Host, whole: Host) -> Host:
-    """part / whole; 0 where there is none."""
+    """part / whole; 0 if whole is 0."""
     return np.divide(part, whole, out=np.zeros(len(part)), where=whole != 0)
 
 

@@ -34,9 +34,7 @@ def anyarray(backend_name: str) -> Callable[[Data], Callable[[], Iterator[Any]]]
     """This project, `train` epoch by epoch."""
 
     def make(data: Data) -> Callable[[], Iterator[Any]]:
-        from anyarray_mlp import MLP, adam, select_backend, train
-        from anyarray_mlp.data import Shuffler
-        from anyarray_mlp.network.schedules import make_schedule
+        from anyarray_mlp import MLP, select_backend, train
         from anyarray_mlp.training.predicting import Predictor
 
         x, y, test, _ = data
@@ -48,11 +46,9 @@ def anyarray(backend_name: str) -> Callable[[Data], Callable[[], Iterator[Any]]]
                 x,
                 y,
                 backend=backend,
-                optimizer=adam(),
-                schedule=make_schedule("constant", RATE, steps_per_epoch=1, epochs=1),
+                learning_rate_init=RATE,
                 epochs=MOST_EPOCHS,
                 batch_size=BATCH,
-                shuffles=Shuffler(0),
             ):
                 yield np.argmax(Predictor(mlp, epoch.snapshot().parameters, backend)(test), axis=1)
 

@@ -16,7 +16,6 @@ import numpy as np
 
 from anyarray_mlp import MLP, fit, predict, select_backend
 from anyarray_mlp.backprop import check_backprop
-from anyarray_mlp.diagnosis import diagnosed_fit
 from examples.common import (
     BLUE,
     PERCENT,
@@ -117,14 +116,15 @@ def main(options: Options, report: Report) -> None:
     report.figure("hand-written: test accuracy", stuck, PERCENT, at_most=0.2)
     report.figure("hand-written: different answers given", len(set(hand_labels.tolist())), "{:.0f}")
 
-    _, diagnosis = diagnosed_fit(
+    diagnosis = fit(
         mlp,
         images.x[:5000],
         images.y[:5000],
         epochs=3,
         initializer=lambda generator, fan_in, fan_out: generator.random((fan_in, fan_out)),
         **settings,
-    )
+        diagnose=True,
+    ).diagnosis
     report.finding(
         "this library, started from weights between 0 and 1", diagnosis, ["bad_initial_scale"]
     )

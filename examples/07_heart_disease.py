@@ -22,7 +22,6 @@ from sklearn.model_selection import StratifiedKFold
 from anyarray_mlp import MLP, fit, predict, select_backend
 from anyarray_mlp.backprop import check_backprop
 from anyarray_mlp.data import Dataset, Preprocessor, load
-from anyarray_mlp.diagnosis import diagnosed_fit
 from examples.common import BLUE, GREY, ORANGE, PERCENT, Options, Report, data_folder, drawing, run
 
 Array = Any
@@ -156,13 +155,14 @@ def main(options: Options, report: Report) -> None:
         at_least=0.9,
     )
     report.figure("hand-written: mean output", outputs.mean(), "{:.3f}")
-    _, diagnosis = diagnosed_fit(
+    diagnosis = fit(
         MLP((13, HIDDEN, 1), "logistic", output="logistic", loss="squared_error"),
         x,
         y,
         learning_rate_init=0.01,
         epochs=epochs,
-    )
+        diagnose=True,
+    ).diagnosis
     report.finding(
         "this library, with the same targets", diagnosis, ["output_cannot_reach_targets"]
     )

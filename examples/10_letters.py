@@ -18,7 +18,6 @@ import numpy as np
 from anyarray_mlp import MLP, fit, predict, select_backend
 from anyarray_mlp.backprop import check_backprop
 from anyarray_mlp.data import Preprocessor, TargetEncoder, load, split_indices
-from anyarray_mlp.diagnosis import diagnosed_fit
 from examples.common import (
     BLUE,
     GREEN,
@@ -167,7 +166,7 @@ def main(options: Options, report: Report) -> None:
         train_step="update",
     )
     report.finding("hand-written", finding, ["derivative_on_fused"])
-    _, diagnosis = diagnosed_fit(
+    diagnosis = fit(
         MLP((x.shape[1], HIDDEN, classes), "relu", output="softmax"),
         x,
         images.y[order],
@@ -176,7 +175,8 @@ def main(options: Options, report: Report) -> None:
         batch_size=10,
         epochs=3,
         shuffle=False,
-    )
+        diagnose=True,
+    ).diagnosis
     report.finding(
         "this library, on the same pixels in the same order",
         diagnosis,

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from anyarray_mlp.checking import values
+from anyarray_mlp.checking.messages import NEAR, nearest, nearest_spelling, suggestion
 from anyarray_mlp.errors import DataError, UsageError
 
 NAN, INF = math.nan, math.inf
@@ -183,3 +184,15 @@ def test_arrays_of_lists() -> None:
     assert values.as_array("labels", [[1, 2], [3, 4]]).tolist() == [[1, 2], [3, 4]]
     with pytest.raises(DataError, match=r"^labels must be an array, got rows of different length"):
         values.as_array("labels", [[1, 2], [3]])
+
+
+def test_the_nearest_name() -> None:
+    assert nearest("alhpa", ["alpha", "beta"]) == "alpha"
+    assert nearest("Batch-Size", {"batch_size": 1}) == "batch_size"  # a name, though it has a value
+    assert nearest_spelling("sigmiod", {"sigmoid": "logistic"}) == "logistic"
+    assert nearest("soft", ["softplus"]) is None
+    assert nearest("soft", ["softplus"], NEAR) == "softplus"
+    assert nearest("%%", ["%%%", "a"]) == "%%%"  # of no letters
+    assert nearest("x", []) is None
+    assert suggestion("rde", {"red": 0, "blue": 1}) == " (did you mean 'red'?)"
+    assert suggestion("green", ["red"]) == ""

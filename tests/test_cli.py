@@ -837,12 +837,12 @@ def test_a_warm_up_that_never_ends_is_a_warning(cli):
 
 
 def test_a_run_that_is_interrupted_before_its_first_epoch_leaves_nothing(cli, here, monkeypatch):
-    from anyarray_mlp.cli import train
+    from anyarray_mlp.pipeline.run import Run
 
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "fit_plan", interrupted)
+    monkeypatch.setattr(Run, "fit", interrupted)
     (here / "mine").mkdir()
     for out in ("new", "mine"):
         assert cli("train", "iris", "--epochs", 1, "--quiet", "--out", out)[0] == 130

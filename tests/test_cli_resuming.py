@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anyarray_mlp.cli import resuming, run
+from anyarray_mlp.cli import run
 from anyarray_mlp.persistence import DirectoryLock, load, load_checkpoint, save_checkpoint
 from anyarray_mlp.persistence.checkpoint import checkpoint_path
+from anyarray_mlp.pipeline import checkpoints as of_runs
 from anyarray_mlp.pipeline.environment import environment as whole_environment
 from anyarray_mlp.pipeline.environment import versions as own_versions
 
@@ -458,7 +459,7 @@ def test_a_checkpoint_under_the_name_of_another_is_passed_over(cli, trained_run)
 
 
 def test_a_damaged_checkpoint_is_a_warning_in_one_line(cli, monkeypatch):
-    monkeypatch.setattr(resuming, "SECONDS_BETWEEN_CHECKPOINTS", 0)
+    monkeypatch.setattr(of_runs, "SECONDS_BETWEEN_CHECKPOINTS", 0)
     assert cli(*TRAIN, 3)[0] == 0
     path = Path("run/checkpoint-0000000003.safetensors")
     path.write_bytes(path.read_bytes()[:-1])
@@ -480,7 +481,7 @@ def test_other_versions_and_threads_are_told_in_a_line(cli, trained_run, monkeyp
         return here_and_now(backend, metadata) | {"numpy": "9.9", "threads": 77, "machine": "vax"}
 
     assert "warning" not in cli(*RESUME, "--epochs", 4)[2]
-    monkeypatch.setattr(resuming, "environment", elsewhere)
+    monkeypatch.setattr(of_runs, "environment", elsewhere)
     code, _, err = cli(*RESUME, "--epochs", 5)
     assert code == 0
     (warning,) = [line for line in err.splitlines() if line.startswith("warning")]
@@ -496,7 +497,7 @@ def test_a_reproducible_run_depends_on_the_arithmetic_alone(cli, monkeypatch):
     here_and_now = whole_environment
     for changed, warned in ({"numpy": "9.9", "threads": 77}, False), ({"arithmetic": "x"}, True):
         monkeypatch.setattr(
-            resuming, "environment", lambda *given, changed=changed: here_and_now(*given) | changed
+            of_runs, "environment", lambda *given, changed=changed: here_and_now(*given) | changed
         )
         code, _, err = cli(*RESUME, "--epochs", 2)
         assert code == 0
@@ -505,7 +506,7 @@ def test_a_reproducible_run_depends_on_the_arithmetic_alone(cli, monkeypatch):
 
 def test_versions_that_make_another_run_are_refused(cli, trained_run, monkeypatch):
     put(trained_run["plain"])
-    monkeypatch.setattr(resuming, "versions", lambda: own_versions() | {"state": 9})
+    monkeypatch.setattr(of_runs, "versions", lambda: own_versions() | {"state": 9})
     error = refused(cli)
     assert "checkpoint-0000000003.safetensors" in error
     assert "state was 1 and is 9" in error
@@ -569,7 +570,7 @@ def test_an_abort_leaves_the_old_run_until_the_new_one_has_ended(cli, moment):
     assert cli(*TRAIN, 2)[0] == 0
     old = contents()
     later = moment == "in a later one"
-    call = resuming.Checkpoints.__call__
+    call = of_runs.Checkpoints.__call__
 
     def abort(checkpoints, epoch):
         call(checkpoints, epoch)
@@ -578,8 +579,8 @@ def test_an_abort_leaves_the_old_run_until_the_new_one_has_ended(cli, moment):
 
     with pytest.MonkeyPatch.context() as patch:
         if later:
-            patch.setattr(resuming, "SECONDS_BETWEEN_CHECKPOINTS", 0)
-        patch.setattr(resuming.Checkpoints, "__call__", abort)
+            patch.setattr(of_runs, "SECONDS_BETWEEN_CHECKPOINTS", 0)
+        patch.setattr(of_runs.Checkpoints, "__call__", abort)
         code, _, err = cli(*TRAIN, 5, "--overwrite", "--seed", 5)
     assert code == 130
     assert ("go on with: anyarray-mlp train --resume --out run\n" in err) == later

@@ -7,8 +7,9 @@ import json
 import numpy as np
 import pytest
 
+from anyarray_mlp.checking.messages import memory
 from anyarray_mlp.cli import run
-from anyarray_mlp.cli.figures import figure, memory, shortest
+from anyarray_mlp.cli.figures import figure, shortest
 
 
 @pytest.fixture(scope="module")

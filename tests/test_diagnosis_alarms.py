@@ -11,12 +11,13 @@ import pytest
 
 from anyarray_mlp import MLP, EarlyStopping
 from anyarray_mlp.data import Preprocessor
-from anyarray_mlp.diagnosis import Diagnosis, diagnosed_fit
+from anyarray_mlp.diagnosis import Diagnosis
 from anyarray_mlp.diagnosis.data_summary import DataSummary, summarize_data
 from anyarray_mlp.diagnosis.held_out import shift_between
 from anyarray_mlp.diagnosis.record import RunRecord
 from anyarray_mlp.diagnosis.report import diagnose_run
 from anyarray_mlp.errors import UsageError
+from tests.diagnosed import diagnosed_fit
 
 RNG = np.random.default_rng(11)
 N = 600

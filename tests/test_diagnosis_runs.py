@@ -15,13 +15,14 @@ from sklearn.datasets import load_iris
 from anyarray_mlp import MLP, EarlyStopping, fit, select_backend
 from anyarray_mlp.cli import run as command_line
 from anyarray_mlp.data import Preprocessor, class_weights, load
-from anyarray_mlp.diagnosis import Diagnosis, RunMonitor, diagnosed_fit, load_diagnosis
+from anyarray_mlp.diagnosis import Diagnosis, RunMonitor, load_diagnosis
 from anyarray_mlp.diagnosis.data_summary import summarize_data
 from anyarray_mlp.diagnosis.held_out import skill
 from anyarray_mlp.diagnosis.probe import gradient_norms
 from anyarray_mlp.diagnosis.report import diagnose_run
 from anyarray_mlp.errors import DataError, StorageError
 from benchmarks.diagnosis.planted_faults import FAULTS, Plan, healthy, planted
+from tests.diagnosed import diagnosed_fit
 
 
 def diagnosis_of(plan: Plan, **options: Any) -> Diagnosis:

@@ -18,9 +18,9 @@ from anyarray_mlp.network.optimizers import adam, sgd
 from anyarray_mlp.network.schedules import ReduceOnPlateau, constant
 from anyarray_mlp.training import (
     EarlyStopping,
+    Recipe,
     batches,
     dropout_keys,
-    find_optimizer,
     fit,
     interruption,
     predict,
@@ -75,7 +75,7 @@ def test_every_optimizer_learns_moons(optimizer):
 
 
 def test_train_and_predict_take_a_backend_by_name():
-    options = {"optimizer": adam(), "schedule": constant(0.01), "epochs": 1}
+    options = {"optimizer": adam(), "learning_rate": constant(0.01), "epochs": 1}
     (named,) = train(NETWORK, X, Y, backend="numpy", **options)
     (selected,) = train(NETWORK, X, Y, backend=select_backend("numpy"), **options)
     assert named.loss == selected.loss
@@ -109,7 +109,7 @@ def test_training_goes_on_as_if_it_had_never_stopped():
     options = {
         "backend": NUMPY,
         "optimizer": adam(),
-        "schedule": constant(0.01),
+        "learning_rate": constant(0.01),
         "batch_size": 16,
         "seed": 4,
     }
@@ -126,7 +126,9 @@ def test_training_goes_on_as_if_it_had_never_stopped():
 
 
 def test_a_snapshot_that_comes_too_late_is_refused():
-    epochs = train(NETWORK, X, Y, backend=NUMPY, optimizer=sgd(), schedule=constant(0.1), epochs=2)
+    epochs = train(
+        NETWORK, X, Y, backend=NUMPY, optimizer=sgd(), learning_rate=constant(0.1), epochs=2
+    )
     first = next(epochs)
     next(epochs)
     with pytest.raises(UsageError, match="take it before the next epoch runs"):
@@ -264,7 +266,7 @@ def test_a_stop_after_the_last_step_of_an_epoch_leaves_it_complete():
     options = {
         "backend": NUMPY,
         "optimizer": adam(),
-        "schedule": constant(0.01),
+        "learning_rate": constant(0.01),
         "epochs": 3,
         "batch_size": 50,
     }
@@ -434,7 +436,7 @@ def test_a_named_schedule_spans_the_epochs_done_and_to_come():
 
 
 def test_a_step_of_a_named_optimizer_is_compiled_once():
-    assert find_optimizer("adam") is find_optimizer("adam")
+    assert Recipe().step_optimizer() is Recipe(epochs=3).step_optimizer()
 
 
 def test_what_does_not_fit_the_network_is_not_predicted_with():

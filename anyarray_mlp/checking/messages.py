@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 SHOWN_CHARACTERS = 60
 SHOWN_NAMES = 12
-#: How similar a name must be to be suggested; 1 means equal.
-NEAR = 0.6
+#: How near a name must be to be suggested, where 1 is the same: among a user's few, and among the package's many.
+NEAR, NEAR_OURS = 0.6, 0.7
 
 
 def shown(value: object) -> str:
@@ -40,6 +43,16 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def memory(size: float) -> str:
+    """Bytes in the unit that suits them: 5,960 GiB, 1.5 MiB."""
+    unit = "bytes"
+    for larger in ("KiB", "MiB", "GiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:.1f} {unit}" if size < 10 and unit != "bytes" else f"{size:,.0f} {unit}"
+
+
 def shown_path(path: str | os.PathLike[str]) -> str:
     """A path as text that every encoding and JSON can keep: bytes that are not UTF-8 are written \\xff."""
     return os.fsencode(path).decode(errors="backslashreplace")
@@ -54,16 +67,29 @@ def from_here(path: Path) -> str:
 
 
 def suggestion(name: object, names: Iterable[object]) -> str:
-    """`" (did you mean 'x'?)"` for the name most similar to `name`, or ""."""
-    near = nearest(name, names)
-    return f" (did you mean {shown(near[0])}?)" if near else ""
+    """`" (did you mean 'x'?)"` for the name that is nearest to `name`, or nothing."""
+    near = nearest(name, names, NEAR)
+    return "" if near is None else f" (did you mean {shown(near)}?)"
 
 
-def nearest(name: object, names: Iterable[object]) -> list[object]:
-    """The name most similar to `name`, if any is similar enough; case is ignored."""
-    by_text = {str(candidate).casefold(): candidate for candidate in names}
-    near = difflib.get_close_matches(str(name).casefold()[:200], by_text, n=1, cutoff=NEAR)
-    return [by_text[text] for text in near]
+def nearest(name: object, names: Iterable[T], near: float = NEAR_OURS) -> T | None:
+    """The one of some names that `name` may be a misspelling of, or None."""
+    return nearest_spelling(name, {str(each): each for each in names}, near)
+
+
+def nearest_spelling(name: object, spellings: Mapping[str, T], near: float = NEAR_OURS) -> T | None:
+    """What the spelling that is nearest to `name` stands for, or None if none is near.
+
+    Capitals and what stands between words count for nothing.
+    """
+    by_text = {plain(spelling): value for spelling, value in spellings.items()}
+    found = difflib.get_close_matches(plain(str(name))[:200], by_text, n=1, cutoff=near)
+    return by_text[found[0]] if found else None
+
+
+def plain(name: str) -> str:
+    """A name's letters and digits, or all of it if it has none."""
+    return letters(name) or name
 
 
 def paired(missing: Sequence[str], spare: Sequence[str]) -> dict[str, str]:

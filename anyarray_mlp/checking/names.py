@@ -7,12 +7,11 @@ substituted: the error suggests it.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from anyarray_mlp.checking.messages import letters, shown
+from anyarray_mlp.checking.messages import letters, nearest_spelling, shown
 from anyarray_mlp.errors import UsageError
 
 #: By kind: the canonical name, and other names of the same thing.
@@ -175,18 +174,10 @@ def meant(kind: str, value: Any, known: Iterable[str]) -> str:
     instead = alike(kind).get(folded(value))
     if instead in names:
         return f"; the nearest is {instead!r}"
-    near = misspelt(kind, value, names)
+    spellings = {letters(name): name for name in names}
+    spellings |= {text: name for text, name in other_names(kind).items() if name in names}
+    near = nearest_spelling(folded(value), spellings)
     return f" (did you mean {near!r}?)" if near else ""
-
-
-def misspelt(kind: str, value: str, known: Iterable[str]) -> str | None:
-    """The name among `known` that `value` may misspell, directly or through one of its other names."""
-    spellings = {letters(name): name for name in known}
-    spellings |= {
-        text: name for text, name in other_names(kind).items() if name in spellings.values()
-    }
-    near = difflib.get_close_matches(folded(value)[:200], spellings, n=1, cutoff=0.75)
-    return spellings[near[0]] if near else None
 
 
 def folded(name: str) -> str:

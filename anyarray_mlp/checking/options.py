@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Collection, Iterable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from anyarray_mlp.checking.messages import shown
+from anyarray_mlp.checking.messages import nearest, shown
 from anyarray_mlp.errors import UsageError
 
 Called = TypeVar("Called", bound=Callable[..., Any])
@@ -262,19 +261,13 @@ def meant_by(function: str, name: str, known: Collection[str]) -> str:
         for word in advised.split():
             if word in words and (not places or not here.isdisjoint(places.split())):
                 return advice.format(word=word)
-    return did_you_mean(last, known)
+    near = nearest(last, known)
+    return f"did you mean {near!r}?" if near else ""
 
 
 def is_question(hint: str) -> bool:
     """Whether a hint suggests one of the function's own options."""
     return hint.startswith("did you mean")
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`did you mean 'x'?` for the known name with the most similar spelling, or ""."""
-    plain = {own.replace("_", "").lower(): own for own in known}
-    near = difflib.get_close_matches(name.replace("_", "").lower(), plain, n=1, cutoff=0.7)
-    return f"did you mean {plain[near[0]]!r}?" if near else ""
 
 
 def options_of(function: Callable[..., Any]) -> dict[str, Any]:

@@ -44,7 +44,8 @@ def within_memory(function: F) -> F:
         except MemoryError:
             # Not kept as the cause: dropping its frames frees what was read so far.
             given = (*arguments, *options.values())
-            path = next(each for each in given if isinstance(each, (str, os.PathLike)))
+            paths = (each for each in given if isinstance(each, (str, os.PathLike)))
+            path = next(paths, "the table")
         raise OutOfMemoryError(
             f"{path}: out of memory while reading it; give a smaller file, close other programs or use a "
             "larger machine"

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from anyarray_mlp.cli.flags import flag
+from anyarray_mlp.errors import UsageError
 
 SIZES = r"\([\d, ]+\)"
 ASSIGNMENT = re.compile(
     rf"\bhidden_layer_sizes=({SIZES}(?: or {SIZES})*)"
     r"|\b(learning_rate_init|learning_rate|clip_norm|batch_size|class_weight|alpha|output|activation|initializer|loss"
-    r"|dropout|epochs|patience)=('[^']*'|[\w.+-]*\w)"
+    r"|dropout|epochs|patience|monitor)=('[^']*'|[\w.+-]*\w)"
     # Not in quotes, where it is the name of a column.
-    r"|(?<!')\b(learning_rate_init|clip_norm|batch_size|class_weight|early_stopping)\b"
+    r"|(?<!')\b(learning_rate_init|clip_norm|batch_size|class_weight|early_stopping|validation_fraction)\b"
     r"|(?<=\()(alpha)(?=\))"
 )
 
@@ -20,6 +23,15 @@ ASSIGNMENT = re.compile(
 def as_flags(text: str) -> str:
     """`learning_rate_init=0.01` as `--learning-rate-init 0.01`, and so on."""
     return ASSIGNMENT.sub(in_flags, text)
+
+
+@contextmanager
+def in_words_of_flags() -> Iterator[None]:
+    """Where a setting is refused, name it as the flag that it was given by."""
+    try:
+        yield
+    except UsageError as error:
+        raise type(error)(as_flags(str(error))) from None
 
 
 def in_flags(found: re.Match[str]) -> str:

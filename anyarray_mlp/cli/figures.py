@@ -19,16 +19,6 @@ def figure(value: float) -> str:
     return f"{value:.3e}"
 
 
-def memory(size: float) -> str:
-    """Bytes in the unit that suits them: 5,960 GiB, 1.5 MiB."""
-    unit = "bytes"
-    for larger in ("KiB", "MiB", "GiB"):
-        if size < 1024:
-            break
-        size, unit = size / 1024, larger
-    return f"{size:.1f} {unit}" if size < 10 and unit != "bytes" else f"{size:,.0f} {unit}"
-
-
 def shortest(values: Host, outputs: Host, mean: float = 0.0, scale: float = 1.0) -> Host:
     """float64 `values` (n,) with no more digits than the network's `outputs` (n,) in its own dtype tell apart.
 

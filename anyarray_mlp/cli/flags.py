@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from typing import Any
 
@@ -22,26 +21,14 @@ def refuse_idle_flags(settings: dict[str, Any], given: Collection[str]) -> None:
         for name in OF_STEPS:
             if name in given:
                 raise UsageError(f"--solver lbfgs finds its own steps: leave {flag(name)} out.")
+        if settings["dropout"] or settings["clip_norm"] is not None:
+            raise UsageError(
+                "--solver lbfgs takes neither --dropout nor --clip-norm: its loss must be the same each time."
+            )
     elif "momentum" in given and solver not in ("momentum", "nesterov"):
         raise UsageError(
             f"--momentum is for --solver momentum and nesterov, and this is {solver}: leave it out."
         )
-
-
-def to_keep(value: Any) -> Any:
-    """A setting as TOML keeps it: a list for a tuple, and for a path that is no Unicode the list of its bytes."""
-    if isinstance(value, tuple):
-        return list(value)
-    if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
-        return list(os.fsencode(value))
-    return value
-
-
-def kept_path(value: Any) -> Any:
-    """The path that `to_keep` made a list of bytes of; other values as they are."""
-    if isinstance(value, list) and all(isinstance(byte, int) and 0 <= byte < 256 for byte in value):
-        return os.fsdecode(bytes(value))
-    return value
 
 
 def flag(name: str) -> str:

@@ -7,48 +7,10 @@ from typing import Any
 import click
 
 from anyarray_mlp.checking.messages import suggestion
-from anyarray_mlp.cli.flags import kept_path, to_keep
 from anyarray_mlp.cli.options import Names, Sizes
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.persistence import RunFolder
-
-#: What a command line says of this call alone.
-OF_THE_CALL = ("out", "overwrite", "resume", "as_json", "quiet")
-#: Settings that say where to compute, for how long and on which file, rather than what to compute.
-CIRCUMSTANCES = ("device", "backend", "epochs", "data")
-MOST_CHANGES = 8
-
-
-def configuration(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings as `config.toml` keeps them; those that are None are left out."""
-    return {
-        name: to_keep(value)
-        for name, value in settings.items()
-        if name not in OF_THE_CALL and value is not None
-    }
-
-
-def deciding(settings: dict[str, Any]) -> dict[str, Any]:
-    """Those of the settings, as they are kept, that decide what is computed."""
-    kept = configuration(settings)
-    return {name: value for name, value in kept.items() if name not in CIRCUMSTANCES}
-
-
-def changes(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """Which values differ and how, in words; empty where none does."""
-    differing = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
-    said = [
-        f"{in_words(name)} was {in_words(before.get(name))} and is {in_words(now.get(name))}"
-        for name in differing[:MOST_CHANGES]
-    ]
-    if len(differing) > MOST_CHANGES:
-        said.append(f"{len(differing) - MOST_CHANGES} more")
-    return "; ".join(said)
-
-
-def in_words(value: Any) -> str:
-    """A value, of a file that anybody may have written, on one short line."""
-    return "not given" if value is None else ascii(value)[:60].strip("'")
+from anyarray_mlp.pipeline.kept import OF_THE_CALL, in_words, kept_path
 
 
 def read_settings(run: RunFolder, context: click.Context) -> dict[str, Any]:

@@ -7,19 +7,16 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any
 
 import click
 
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.cli.flags import flag
-from anyarray_mlp.errors import UsageError
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 BACKEND_NAMES = ("numpy", "cupy", "torch", "jax", "array_api_strict")
-SCHEDULE_NAMES = ("constant", "step", "exponential", "cosine", "invscaling", "plateau")
-SOLVERS = ("sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "lbfgs")
 
 #: Where the names of a kind are listed; imported when one is checked.
 TABLES = {
@@ -153,19 +150,21 @@ class Names(Checked):
 
 
 class Kind(Checked):
-    """A name of one kind, such as "activation", ours or another library's; `more` are known beside the table's."""
+    """A name of one kind, such as "activation", ours or another library's: of its table, or of those `given`."""
 
     name = "name"
 
-    def __init__(self, kind: str, more: Iterable[str] = ()) -> None:
+    def __init__(self, kind: str, given: Iterable[str] = ()) -> None:
         self.kind = kind
-        self.more = tuple(more)
+        self.given = tuple(given)
 
     @property
     def known(self) -> tuple[str, ...]:
-        """Every name of the kind."""
+        """Every name."""
+        if self.given:
+            return self.given
         module, table = TABLES[self.kind]
-        return (*getattr(import_module(f"anyarray_mlp.{module}"), table), *self.more)
+        return tuple(getattr(import_module(f"anyarray_mlp.{module}"), table))
 
     @property
     def example(self) -> str:  # type: ignore[override]
@@ -291,55 +290,12 @@ MODEL = PathName("a model file or a run's folder")
 COLUMN = Text("the name of a column, or its place from 0")
 
 
-def class_weight(text: str | None) -> Literal["balanced"] | dict[str, float] | None:
-    """What "balanced" or LABEL=WEIGHT,... means; `UsageError` for another text."""
-    if text is None:
-        return None
-    if text.strip().casefold() == "balanced":
-        return "balanced"
-    weights: dict[str, float] = {}
-    for entry in text.split(","):
-        label, separator, weight = entry.rpartition("=")
-        try:
-            number = NON_NEGATIVE.parse(weight)
-        except ValueError:
-            separator = ""
-        if not separator:
-            raise UsageError(
-                f"--class-weight {shown(text)} is neither 'balanced' nor LABEL=WEIGHT,... with weights of at "
-                f"least 0: mend {shown(entry)}."
-            )
-        if label in weights:
-            raise UsageError(f"--class-weight gives {shown(label)} two weights: give one.")
-        weights[label] = number
-    return weights
-
-
 def backend_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """--device, --backend and --dtype."""
-    for option in (
-        click.option(
-            "--dtype",
-            type=OneOf("dtype", ["float32", "float64"]),
-            default="float32",
-            show_default=True,
-        ),
-        click.option(
-            "--backend",
-            type=OneOf("backend", BACKEND_NAMES),
-            help="Array library; the best one for the device by default.",
-        ),
-        click.option(
-            "--device",
-            type=DEVICE,
-            default="cpu",
-            show_default=True,
-            metavar="cpu|cuda|cuda:N|auto",
-            help="Where to compute.",
-        ),
-    ):
-        function = option(function)
-    return function
+    from anyarray_mlp.backends.placement import Placement
+    from anyarray_mlp.cli.sections import section_options
+
+    return section_options(Placement, but=("reproducible",))(function)
 
 
 def target_option(default: str) -> Decorator:

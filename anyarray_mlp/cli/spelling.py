@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 
 import click
 
-from anyarray_mlp.checking.messages import letters, shown, suggestion
+from anyarray_mlp.checking.messages import letters, nearest_spelling, shown, suggestion
 
 #: By what is here: how other programs call it. Without dashes and underscores.
 OTHER_FLAGS = {
@@ -103,8 +102,7 @@ def meant_option(option: str, command: click.Command) -> str | None:
             part = "".join(words[start : start + length])
             if len(part) > 1 and part in spellings:
                 return spellings[part]
-    near = difflib.get_close_matches(spelt[:100], spellings, n=1, cutoff=0.7)
-    return spellings[near[0]] if near else None
+    return nearest_spelling(spelt, spellings)
 
 
 def whole_option(option: str, arguments: Iterable[str]) -> str:

@@ -3,197 +3,52 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from anyarray_mlp.backends.placement import Placement
 from anyarray_mlp.checking.messages import counted, from_here, shown_path
-from anyarray_mlp.cli.advice import as_flags
-from anyarray_mlp.cli.figures import figure, memory
-from anyarray_mlp.cli.options import (
-    COUNT,
-    DATA,
-    FRACTION,
-    NAMES,
-    NATURAL,
-    NON_NEGATIVE,
-    POSITIVE,
-    SCHEDULE_NAMES,
-    SIZES,
-    SOLVERS,
-    Kind,
-    Kinds,
-    OneOf,
-    PathName,
-    Text,
-    backend_options,
-    class_weight,
-    json_option,
-    target_option,
-)
+from anyarray_mlp.cli.advice import as_flags, in_words_of_flags
+from anyarray_mlp.cli.figures import figure
+from anyarray_mlp.cli.options import DATA, NAMES, SIZES, PathName, Text, json_option, target_option
 from anyarray_mlp.cli.output import announce, tell
+from anyarray_mlp.cli.sections import section_options
 from anyarray_mlp.cli.spelling import Command
+from anyarray_mlp.pipeline.settings import Shape, Table
+from anyarray_mlp.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from anyarray_mlp.backends import Backend
-    from anyarray_mlp.cli.resuming import Checkpoints
-    from anyarray_mlp.diagnosis import RunMonitor
     from anyarray_mlp.errors import DivergedError
-    from anyarray_mlp.network.mlp import MLP
-    from anyarray_mlp.network.optimizers import Optimizer
-    from anyarray_mlp.network.schedules import Schedule
     from anyarray_mlp.persistence import RunFolder
-    from anyarray_mlp.pipeline.preparation import Prepared
+    from anyarray_mlp.pipeline.checkpoints import Checkpoints
+    from anyarray_mlp.pipeline.run import Plan
     from anyarray_mlp.pipeline.trained_model import TrainedModel
-    from anyarray_mlp.training import Callback, EarlyStopping, Fit, TrainingState
+    from anyarray_mlp.training import Fit
+
+#: What `click` is told of flags whose values have a form of their own.
+OF_TABLE: dict[str, dict[str, Any]] = {
+    "drop": {"type": NAMES},
+    "class_weight": {
+        "type": Text("balanced or LABEL=WEIGHT,..."),
+        "metavar": "balanced|LABEL=W,...",
+    },
+}
+OF_SHAPE: dict[str, dict[str, Any]] = {
+    "hidden": {"type": SIZES, "names": ("--hidden-layer-sizes",)},
+}
 
 
 @click.command(cls=Command)
 @click.argument("data", type=DATA, default="digits")
 @target_option("the last")
-@click.option(
-    "--task",
-    type=OneOf("task", ["classification", "regression", "multilabel"]),
-    help="What the target is; found out where left out.",
-)
-@click.option("--drop", type=NAMES, help="Columns of a table to leave out.")
-@click.option(
-    "--header/--no-header", default=None, help="Whether a table's first line names columns."
-)
-@click.option(
-    "--standardize/--no-standardize",
-    default=True,
-    show_default=True,
-    help="Bring columns of numbers to mean 0 and deviation 1; pixels are divided by 255.",
-)
-@click.option(
-    "--scale-target/--no-scale-target",
-    default=None,
-    help="Standardise the target of a regression; by default where the output is identity.",
-)
-@click.option(
-    "--test-fraction",
-    type=FRACTION,
-    default=0.2,
-    show_default=True,
-    help="Share of the rows to score the final model on.",
-)
-@click.option(
-    "--validation-fraction",
-    type=FRACTION,
-    default=0.1,
-    show_default=True,
-    help="Share of the rest to score each epoch on.",
-)
-@click.option(
-    "--class-weight",
-    type=Text("balanced or LABEL=WEIGHT,..."),
-    metavar="balanced|LABEL=W,...",
-    help="Weights of the classes.",
-)
-@click.option(
-    "--hidden",
-    "--hidden-layer-sizes",
-    "hidden",
-    type=SIZES,
-    default="100",
-    show_default=True,
-    help="Units of the hidden layers, as 300,75; none for no hidden layer.",
-)
-@click.option(
-    "--activation",
-    type=Kinds("activation"),
-    default="relu",
-    show_default=True,
-    help="identity, logistic, tanh, relu, leaky_relu, elu, gelu, gelu_tanh, silu or softplus; one, or one a layer.",
-)
-@click.option(
-    "--output",
-    type=Kind("output"),
-    help="identity, logistic, softmax or exp; what fits the task by default.",
-)
-@click.option(
-    "--loss",
-    type=Kind("loss", ("auto",)),
-    default="auto",
-    show_default=True,
-    help="cross_entropy, binary_cross_entropy, poisson, squared_error, absolute_error or huber; auto takes what "
-    "belongs to the output.",
-)
-@click.option(
-    "--dropout",
-    type=FRACTION,
-    default=0.0,
-    show_default=True,
-    help="Probability of dropping a hidden unit in training.",
-)
-@click.option(
-    "--initializer",
-    type=Kind("initializer", ("auto",)),
-    default="auto",
-    show_default=True,
-    help="How weights are drawn: auto fits each activation; he_normal, glorot_uniform and others by name.",
-)
-@click.option(
-    "--solver",
-    type=OneOf("solver", SOLVERS),
-    default="adam",
-    show_default=True,
-)
-@click.option("--learning-rate-init", type=POSITIVE, default=0.001, show_default=True)
-@click.option(
-    "--learning-rate",
-    type=OneOf("learning_rate", SCHEDULE_NAMES),
-    default="constant",
-    show_default=True,
-    help="How the rate changes over the run, from --learning-rate-init; plateau lowers it where the validation loss, "
-    "or without a validation set the training loss, no longer falls.",
-)
-@click.option("--warm-up", type=NATURAL, default=0, help="Epochs of rising rate at first.")
-@click.option(
-    "--momentum", type=FRACTION, default=0.9, show_default=True, help="Of momentum and nesterov."
-)
-@click.option("--alpha", type=NON_NEGATIVE, default=0.0, show_default=True, help="L2 penalty.")
-@click.option("--clip-norm", type=POSITIVE, help="Scale gradients down to this norm.")
-@click.option("--batch-size", type=COUNT, help="4 to 128, after the number of rows, by default.")
-@click.option("--epochs", type=COUNT, default=50, show_default=True)
-@click.option(
-    "--early-stopping/--no-early-stopping",
-    default=False,
-    show_default=True,
-    help="Stop where --monitor no longer improves, and keep the best epoch.",
-)
-@click.option(
-    "--monitor",
-    type=Kind("metric", ("validation_loss", "loss")),
-    default="validation_loss",
-    show_default=True,
-    help="What early stopping watches: validation_loss, loss, or of the validation rows accuracy, balanced_accuracy, "
-    "f1, roc_auc, r2, mean_squared_error or mean_absolute_error.",
-)
-@click.option(
-    "--patience",
-    type=COUNT,
-    default=10,
-    show_default=True,
-    help="Epochs without improvement to wait for.",
-)
-@click.option(
-    "--seed",
-    type=NATURAL,
-    default=0,
-    show_default=True,
-    help="Of the split, the initial weights, the shuffles and dropout.",
-)
-@backend_options
-@click.option("--reproducible", is_flag=True, help="The same bits on every backend and machine.")
+@section_options(Recipe, only=("task",))
+@section_options(Table, but=("target",), further=OF_TABLE)
+@section_options(Shape, further=OF_SHAPE)
+@section_options(Recipe, but=("task",))
+@section_options(Placement)
 @click.option(
     "--diagnose/--no-diagnose", default=True, show_default=True, help="Say what went wrong."
 )
@@ -229,6 +84,8 @@ def command(**settings: Any) -> int:
     from anyarray_mlp.errors import UsageError
     from anyarray_mlp.persistence import RunFolder
     from anyarray_mlp.persistence.checkpoint import checkpoint_steps
+    from anyarray_mlp.pipeline.run import default_folder, make_plan
+    from anyarray_mlp.pipeline.settings import Settings
 
     with ExitStack() as stack:
         run = None
@@ -238,7 +95,9 @@ def command(**settings: Any) -> int:
             run = stack.enter_context(RunFolder.resume(settings["out"]))
             settings = resumed_settings(run, settings, click.get_current_context())
         refuse_idle_flags(settings, explicit_flags(click.get_current_context()))
-        plan = make_plan(settings)
+        with in_words_of_flags():
+            plan = make_plan(settings["data"], Settings.from_keys(settings))
+        settings = settings | {"batch_size": plan.settings.recipe.batch_size}
         if 0 < settings["epochs"] <= settings["warm_up"]:
             epochs = counted(settings["epochs"], "epoch")
             tell(f"warning: --warm-up {settings['warm_up']} lasts for the whole run, of {epochs}")
@@ -248,7 +107,7 @@ def command(**settings: Any) -> int:
             folder = settings["out"] or default_folder(settings["data"], overwrite)
             run = stack.enter_context(RunFolder.create(folder, overwrite=overwrite))
         try:
-            return train_in(run, plan)
+            return train_and_tell(run, plan, settings)
         except BaseException as error:
             goes_on = isinstance(error, KeyboardInterrupt) and checkpoint_steps(run.home)
             run.discard_unless_begun()
@@ -257,126 +116,43 @@ def command(**settings: Any) -> int:
             raise
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a run will do; `settings` have their defaults filled in."""
-
-    backend: Backend
-    prepared: Prepared
-    model: TrainedModel
-    targets: NDArray[Any]
-    validation: tuple[NDArray[Any], NDArray[Any]] | None
-    test_targets: NDArray[Any]
-    optimizer: str | Optimizer
-    schedule: Schedule
-    stopping: EarlyStopping | None
-    settings: dict[str, Any]
-
-
-def make_plan(settings: dict[str, Any]) -> Plan:
-    """Backend, data, untrained model and the rest that the settings name; raises for what cannot be."""
-    from anyarray_mlp.backends import select_backend
-    from anyarray_mlp.pipeline.preparation import prepare
-    from anyarray_mlp.pipeline.trained_model import TrainedModel, encode_targets
-
-    backend = select_backend(
-        settings["backend"],
-        settings["device"],
-        settings["dtype"],
-        reproducible=settings["reproducible"],
-    )
-    prepared = prepare(settings, class_weight(settings["class_weight"]))
-    if settings["batch_size"] is None:
-        settings = settings | {"batch_size": default_batch_size(len(prepared.training))}
-    mlp = network(prepared, settings)
-    targets, test_targets = (
-        encode_targets(mlp, prepared.targets, part.y) for part in (prepared.training, prepared.test)
-    )
-    mlp.check_batch(prepared.training.x, targets)
-    validation = None
-    if prepared.validation is not None:
-        held_out = prepared.validation
-        validation = (held_out.x, encode_targets(mlp, prepared.targets, held_out.y))
-    return Plan(
-        backend,
-        prepared,
-        TrainedModel(
-            mlp,
-            initial_parameters(mlp, settings),
-            prepared.preprocessor,
-            prepared.targets,
-            metadata(backend, prepared.target_names),
-        ),
-        targets,
-        validation,
-        test_targets,
-        optimizer(mlp, settings),
-        schedule(prepared, settings),
-        early_stopping(prepared, settings),
-        settings,
-    )
-
-
-def train_in(run: RunFolder, plan: Plan) -> int:
-    """Train as planned and leave the results in an open run folder; the exit code."""
+def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> int:
+    """Train as planned in an open run folder and say what came of it; the exit code."""
     from dataclasses import replace
 
-    from anyarray_mlp.cli.kept_settings import configuration
-    from anyarray_mlp.cli.resuming import Checkpoints
-    from anyarray_mlp.diagnosis import RunMonitor
+    from anyarray_mlp.cli.progress import Progress
     from anyarray_mlp.errors import DivergedError
+    from anyarray_mlp.pipeline.checkpoints import Checkpoints
+    from anyarray_mlp.pipeline.kept import configuration
+    from anyarray_mlp.pipeline.training import train_in
 
-    settings, model = plan.settings, plan.model
-    checkpoints = Checkpoints(run, plan)
+    quiet = settings["quiet"]
+    kept = configuration(settings)
+    checkpoints = Checkpoints(run, plan, kept, tell)
     start = None
     if settings["resume"]:
         start = checkpoints.restore()
         ending = checkpoints.ending(settings["epochs"])
         if ending is not None:
-            return leave_ended(run, plan, checkpoints, ending)
+            return leave_ended(run, plan, settings, checkpoints, ending)
         checkpoints.rewind_metrics()
-    run.write_config(configuration(settings))
-    if not settings["quiet"]:
-        if run.replaces:
-            tell(f"{shown_path(run.path)} keeps its run until this one has ended")
-        tell(describe(plan.prepared, model.mlp, plan.backend, settings))
-        for warning in identifiers(plan.prepared):
-            tell(warning)
-    options = fit_options(plan, start)
-    monitor = None
-    if settings["diagnose"]:
-        monitor = RunMonitor(
-            model.mlp,
-            plan.prepared.training.x,
-            plan.targets,
-            learning_rate_init=settings["learning_rate_init"],
-            column_names=model.preprocessor.names,
-            sources=model.preprocessor.sources,
-            held_out=(plan.prepared.test.x,) if plan.prepared.has_test else (),
-            class_names=() if model.targets.classes is None else model.targets.classes.tolist(),
-            **options,
-        )
+    run.write_config(kept)
+    if not quiet:
+        tell_plan(run, plan, settings)
     try:
-        result = fit_plan(plan, checkpoints, monitor, options)
+        with Progress(settings["epochs"], quiet=quiet) as progress:
+            result, diagnosis, is_kept = train_in(
+                run, plan, checkpoints, start, [progress], settings["diagnose"]
+            )
     except DivergedError as error:
-        raise leave_diverged(run, plan, checkpoints, monitor, error) from None
-    interrupted = result.stopped == "interrupted"
-    if interrupted and not checkpoints.epochs and (run.replaces or not result.history):
+        raise diverged(run, checkpoints, error, quiet) from None
+    if not is_kept:
         tell("interrupted before the first epoch was done; nothing is kept")
-        run.discard_unless_begun()
         return exit_code(result)
-    model = replace(model, parameters=result.parameters)
-    run.save_model(model.to_file())
     # Everything is kept before anything is printed, which may fail.
-    diagnosis = None if monitor is None else monitor.finish(result)
-    if diagnosis is not None:
-        diagnosis.save(run.home)
-    if not interrupted:
-        # Only now: a run whose model was not saved has not ended.
-        checkpoints.save_last("early" if result.stopped == "callback" else result.stopped)
-    run.take_over()
-    report(run, plan, model, result, checkpoints)
-    if diagnosis is not None and not settings["quiet"]:
+    model = replace(plan.model, parameters=result.parameters)
+    report(run, plan, settings, model, result, checkpoints)
+    if diagnosis is not None and not quiet:
         tell(as_flags(diagnosis.summary()))
     return exit_code(result)
 
@@ -386,38 +162,25 @@ def exit_code(result: Fit) -> int:
     return 0 if result.signal is None else 128 + result.signal
 
 
-def leave_diverged(
-    run: RunFolder,
-    plan: Plan,
-    checkpoints: Checkpoints,
-    monitor: RunMonitor | None,
-    error: DivergedError,
+def diverged(
+    run: RunFolder, checkpoints: Checkpoints, error: DivergedError, quiet: bool
 ) -> DivergedError:
-    """Keep the last epoch's parameters and say what went wrong; the error to end with."""
-    from dataclasses import replace
-
+    """Say what went wrong with a run that diverged; the error to end with."""
     from anyarray_mlp.errors import DivergedError
 
-    last = checkpoints.last
-    if last is not None:
-        model = replace(plan.model, parameters=last.arrays["parameters"])
-        run.save_model(model.to_file())
-    said = None if monitor is None else monitor.finish(error)
-    if said is not None and (last is not None or not run.replaces):
-        said.save(run.home)
-    kept = "Nothing was learned, so no model is saved"
-    kept += "." if not run.replaces else f": {run.path} keeps the run that was there."
-    if last is not None:
-        checkpoints.save_last("diverged")
-        run.take_over()
-        kept = f"The parameters of the epoch before are in {run.model_path}."
-    if said is not None and not plan.settings["quiet"]:
-        tell(as_flags(said.summary()))
+    kept = f"The parameters of the epoch before are in {run.model_path}."
+    if checkpoints.last is None:
+        kept = "Nothing was learned, so no model is saved"
+        kept += "." if not run.replaces else f": {run.path} keeps the run that was there."
+    if error.diagnosis is not None and not quiet:
+        tell(as_flags(error.diagnosis.summary()))
     message = f"{as_flags(str(error))} {kept}"
     return DivergedError(message, error.parameters, error.step_losses)
 
 
-def leave_ended(run: RunFolder, plan: Plan, checkpoints: Checkpoints, ending: str) -> int:
+def leave_ended(
+    run: RunFolder, plan: Plan, settings: dict[str, Any], checkpoints: Checkpoints, ending: str
+) -> int:
     """Say that a run that is to go on has ended already and leave it as it is; the exit code."""
     from dataclasses import replace
 
@@ -456,149 +219,14 @@ def leave_ended(run: RunFolder, plan: Plan, checkpoints: Checkpoints, ending: st
     }
     tell(f"{said[ending]}; {left}")
     model = TrainedModel.from_file(run.load_model(), str(run.model_path))
-    report(run, plan, model, Fit(model.parameters, (), ending), checkpoints)
+    report(run, plan, settings, model, Fit(model.parameters, (), ending), checkpoints)
     return 0
-
-
-def default_batch_size(n: int) -> int:
-    """Small enough for some forty steps an epoch on little data, large enough to be quick on much."""
-    return 128 if n >= 20_000 else min(32, max(4, n // 40))
-
-
-def network(prepared: Prepared, settings: dict[str, Any]) -> MLP:
-    """The network that the settings describe, its ends fitted to the data."""
-    from anyarray_mlp.network.mlp import MLP
-
-    task = prepared.targets.task
-    output = settings["output"]
-    if output is None:
-        output = {"classification": "softmax", "multilabel": "logistic"}.get(task, "identity")
-    outputs = prepared.targets.width
-    if task == "classification" and outputs == 2 and output != "softmax":
-        outputs = 1
-    sizes = (prepared.preprocessor.n_features_out, *settings["hidden"], outputs)
-    return MLP(sizes, settings["activation"], output, settings["loss"], settings["dropout"])
-
-
-def initial_parameters(mlp: MLP, settings: dict[str, Any]) -> NDArray[Any]:
-    """Initial parameters (p,); `OutOfMemoryError` where they alone are too many."""
-    from anyarray_mlp.errors import OutOfMemoryError
-
-    size = mlp.layout.size
-    if size <= sys.maxsize // 8:
-        with suppress(MemoryError):
-            return mlp.initialize(settings["seed"], settings["initializer"])
-    raise OutOfMemoryError(
-        f"The network has {size:,} parameters, {memory(8 * size)}, which do not fit in memory: give fewer or "
-        "smaller layers with --hidden."
-    )
-
-
-def optimizer(mlp: MLP, settings: dict[str, Any]) -> str | Optimizer:
-    """The optimiser of --solver; momentum goes to those that have it."""
-    from anyarray_mlp.errors import UsageError
-    from anyarray_mlp.network.optimizers import OPTIMIZERS
-
-    name: str = settings["solver"]
-    if name in ("momentum", "nesterov"):
-        return OPTIMIZERS[name](settings["momentum"])
-    if name == "lbfgs" and (mlp.dropout_layers or settings["clip_norm"] is not None):
-        raise UsageError(
-            "--solver lbfgs takes neither --dropout nor --clip-norm: its loss must be the same each time."
-        )
-    return name
-
-
-def schedule(prepared: Prepared, settings: dict[str, Any]) -> Schedule:
-    """The learning rate as a function of the step."""
-    from anyarray_mlp.network.schedules import make_schedule
-
-    n = len(prepared.training)
-    return make_schedule(
-        settings["learning_rate"],
-        settings["learning_rate_init"],
-        steps_per_epoch=-(-n // min(settings["batch_size"], n)),
-        epochs=settings["epochs"],
-        warm_up_epochs=settings["warm_up"],
-    )
-
-
-def early_stopping(prepared: Prepared, settings: dict[str, Any]) -> EarlyStopping | None:
-    """What --early-stopping asks for."""
-    from anyarray_mlp.errors import UsageError
-    from anyarray_mlp.metrics import find_score
-    from anyarray_mlp.training import EarlyStopping
-
-    if not settings["early_stopping"]:
-        return None
-    monitor = settings["monitor"]
-    if monitor not in ("loss", "validation_loss"):
-        find_score(monitor, prepared.targets.task)
-    if monitor != "loss" and prepared.validation is None:
-        raise UsageError(
-            f"--early-stopping watches {monitor} on a validation set: raise --validation-fraction, or "
-            "use --monitor loss."
-        )
-    return EarlyStopping(monitor, settings["patience"])
-
-
-def fit_options(plan: Plan, start: TrainingState | None) -> dict[str, Any]:
-    """What `fit` and the diagnosis are told alike; `start` is where a run goes on."""
-    settings, prepared = plan.settings, plan.prepared
-    metrics = ["accuracy"] if prepared.targets.task == "classification" else []
-    if plan.stopping and plan.stopping.monitor not in (*metrics, "loss", "validation_loss"):
-        metrics.append(plan.stopping.monitor)
-    options: dict[str, Any] = {
-        "backend": plan.backend,
-        "optimizer": plan.optimizer,
-        "epochs": max(0, settings["epochs"] - (0 if start is None else start.epoch)),
-        "batch_size": settings["batch_size"],
-        "seed": settings["seed"],
-        "initial": plan.model.parameters if start is None else start,
-        "early_stopping": plan.stopping,
-        "alpha": settings["alpha"],
-        "sample_weight": prepared.sample_weight,
-        "input_scale": prepared.training.input_scale,
-        "metrics": metrics,
-        "task": prepared.targets.task,
-    }
-    if plan.validation is not None:
-        options["validation"] = plan.validation
-    if settings["clip_norm"] is not None:
-        options["clip_norm"] = settings["clip_norm"]
-    return options
-
-
-def fit_plan(
-    plan: Plan, checkpoints: Checkpoints, monitor: RunMonitor | None, options: dict[str, Any]
-) -> Fit:
-    """Train the planned network on the prepared rows."""
-    from anyarray_mlp.cli.progress import Progress
-    from anyarray_mlp.training import fit
-
-    settings = plan.settings
-    with Progress(settings["epochs"], quiet=settings["quiet"]) as progress:
-        callbacks: list[Callback] = [lambda epoch: checkpoints.run.log(epoch.record())]
-        callbacks += [progress, checkpoints]
-        if monitor is not None:
-            callbacks.append(monitor)
-            if monitor.statistics is not None:
-                options = options | {"statistics": monitor.statistics}
-        result = fit(
-            plan.model.mlp,
-            plan.prepared.training.x,
-            plan.targets,
-            learning_rate=plan.schedule,
-            callbacks=callbacks,
-            **options,
-        )
-    checkpoints.save_last()
-    return result
 
 
 def report(
     run: RunFolder,
     plan: Plan,
+    settings: dict[str, Any],
     model: TrainedModel,
     result: Fit,
     checkpoints: Checkpoints,
@@ -607,10 +235,10 @@ def report(
     from anyarray_mlp import streams
     from anyarray_mlp.cli.resuming import resume_command
     from anyarray_mlp.persistence.plain_json import plain
+    from anyarray_mlp.pipeline.run import scores_of
 
-    prepared, backend, settings = plan.prepared, plan.backend, plan.settings
-    test = prepared.test
-    scores = model.scores_of_inputs(test.x, test.input_scale, plan.test_targets, backend)
+    prepared, backend, test = plan.prepared, plan.backend, plan.prepared.test
+    scores = scores_of(plan, model)
     held_out = "test" if prepared.has_test else "training"
     reproducible = backend.arithmetic != "plain"
     if settings["as_json"]:
@@ -672,20 +300,24 @@ def predict_command(run: RunFolder, data: str) -> str:
     return shlex.join(["anyarray-mlp", "predict", from_here(run.path), new])
 
 
-def identifiers(prepared: Prepared) -> Iterator[str]:
-    """A warning for each column of texts most of which occur once, as names do: nothing is learned of them."""
-    rows = len(prepared.training)
-    for column in prepared.preprocessor.columns:
-        if len(column.categories) > max(20, rows // 2):
-            yield (
-                f"warning: column {column.name!r} has {len(column.categories):,} different texts, each an input of its "
-                f"own, for {counted(rows, 'row')} to train on: leave it out with --drop {column.name!r}, unless they "
-                "recur"
-            )
+def tell_plan(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> None:
+    """Say what is to be trained, and what looks odd about it."""
+    from anyarray_mlp.pipeline.run import identifiers
+
+    if run.replaces:
+        tell(f"{shown_path(run.path)} keeps its run until this one has ended")
+    tell(describe(plan, settings))
+    rows = counted(len(plan.prepared.training), "row")
+    for column, texts in identifiers(plan.prepared):
+        tell(
+            f"warning: column {column!r} has {texts:,} different texts, each an input of its own, for {rows} to train "
+            f"on: leave it out with --drop {column!r}, unless they recur"
+        )
 
 
-def describe(prepared: Prepared, mlp: MLP, backend: Backend, settings: dict[str, Any]) -> str:
+def describe(plan: Plan, settings: dict[str, Any]) -> str:
     """Data, network and backend in three lines."""
+    prepared, mlp, backend = plan.prepared, plan.model.mlp, plan.backend
     kinds = "-".join(str(size) for size in mlp.sizes)
     activations = "/".join(sorted(set(mlp.activation))) or "no hidden layer"
     held_out = [f"{len(prepared.training):,} to train on"]
@@ -705,36 +337,3 @@ def describe(prepared: Prepared, mlp: MLP, backend: Backend, settings: dict[str,
         f"network {kinds}, {activations}, {mlp.output}, {mlp.loss}; {counted(mlp.layout.size, 'parameter')}\n"
         f"{solver}; {backend.name} on {backend.device}, {backend.dtype}{arithmetic}"
     )
-
-
-def metadata(backend: Backend, target_names: tuple[str, ...]) -> dict[str, str]:
-    """What the model was made with, and a table's columns that it predicts."""
-    from anyarray_mlp import __version__, streams
-    from anyarray_mlp.backends import BACKENDS, distribution_version
-
-    found = {
-        "anyarray_mlp": __version__,
-        "backend": backend.name,
-        "device": backend.device,
-        "dtype": backend.dtype,
-        "arithmetic": backend.arithmetic,
-        "random_streams": streams.VERSION,
-        "python": sys.version.split()[0],
-    }
-    if target_names:
-        found["target"] = json.dumps(target_names)
-    for distribution in BACKENDS[backend.name].distributions:
-        if version := distribution_version(distribution):
-            found[distribution] = version
-    return found
-
-
-def default_folder(data: str, overwrite: bool) -> Path:
-    """runs/NAME; or runs/NAME-2, ... where that holds a run already which is not to be replaced."""
-    name = Path(data).resolve().name if Path(data).exists() else data
-    name = name.removesuffix(".gz").rsplit(".", 1)[0] or "data"
-    folder, number = Path("runs") / name, 1
-    while folder.exists() and not overwrite:
-        number += 1
-        folder = Path("runs") / f"{name}-{number}"
-    return folder

@@ -43,7 +43,20 @@ def load_table(
             [] if schema is None else schema.text_columns(*cut(columns, wanted, drop, schema, path))
         )
 
-    table = read_table(path, header=header, texts=texts)
+    return dataset_of(
+        read_table(path, header=header, texts=texts), path, wanted, task, drop, schema
+    )
+
+
+def dataset_of(
+    table: pandas.DataFrame,
+    path: Path,
+    wanted: Sequence[Column],
+    task: Task | None,
+    drop: Sequence[Column],
+    schema: Schema | None = None,
+) -> Dataset:
+    """The set in a table; `path` is what messages call it."""
     kept, names = cut(list(table.columns), wanted, drop, schema, path)
     values = target_values(table, names, task, path)
     features = table[kept]

@@ -6,13 +6,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from anyarray_mlp.checking.messages import listed, shown, suggestion
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.out_of_memory import within_memory
 from anyarray_mlp.checking.values import check_boolean, check_instance, check_path, items
 from anyarray_mlp.data.builtin import BUILTIN, BUILTIN_NAMES
-from anyarray_mlp.data.columns import Column, load_table
+from anyarray_mlp.data.columns import Column, dataset_of, load_table
 from anyarray_mlp.data.dataset import TASKS, Dataset, Features, Task
 from anyarray_mlp.data.files import file_size
 from anyarray_mlp.data.idx import is_idx_name, load_idx_features, load_idx_file, load_idx_folder
@@ -21,6 +22,9 @@ from anyarray_mlp.data.preprocessing import Schema
 from anyarray_mlp.data.tables import read_table
 from anyarray_mlp.data.targets import target_for
 from anyarray_mlp.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    import pandas
 
 UNREAD = {
     ".npy": "one array without its target; save both with np.savez(path, x=..., y=...)",
@@ -40,7 +44,7 @@ UNREAD = {
 @with_known_options
 @within_memory
 def load(
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | pandas.DataFrame,
     *,
     target: Column | Sequence[Column] | None = None,
     task: Task | None = None,
@@ -50,7 +54,7 @@ def load(
 ) -> Dataset:
     """Read a data set.
 
-    source: a built-in name (`BUILTIN_NAMES`), or the path of a text table (CSV, TSV, `.data`; gzip
+    source: a pandas DataFrame, a built-in name (`BUILTIN_NAMES`), or the path of a text table (CSV, TSV, `.data`; gzip
         allowed), an `.npz` with `x` and `y`, a folder of IDX files, or an IDX images file.
     target: for tables, the target column's name or its place from 0 (negative from the end), or
         several of them; the last column by default.
@@ -67,6 +71,9 @@ def load(
         raise UsageError(f"task is {shown(task)}; it must be one of {listed(TASKS)}")
     check_header(header, schema)
     drop = items("drop", drop, "a list of columns")
+    if not isinstance(source, (str, os.PathLike)) and hasattr(source, "iloc"):
+        return load_frame(source, header, target=target, task=task, drop=drop)
+    source = cast("str | os.PathLike[str]", source)
     if is_table(source):
         return load_table(
             Path(source), target=target, task=task, drop=drop, header=header, schema=schema
@@ -105,6 +112,25 @@ def load_features(
     if path.is_dir() or is_idx_name(path.name):
         return load_idx_features(path)
     return load_npz_features(path)
+
+
+def load_frame(
+    frame: pandas.DataFrame,
+    header: bool | None,
+    *,
+    target: Column | Sequence[Column] | None,
+    task: Task | None,
+    drop: Sequence[Column],
+) -> Dataset:
+    """The set in a DataFrame, whose columns are called by their names as texts."""
+    if header is not None:
+        raise UsageError("header is for files, and a DataFrame names its columns: leave it out.")
+    table = frame.set_axis([str(name) for name in frame.columns], axis=1)
+    if not table.columns.is_unique:
+        twice = table.columns[table.columns.duplicated()][0]
+        raise DataError(f"The DataFrame has two columns {shown(twice)}: rename one.")
+    wanted = [target] if isinstance(target, (str, int)) else list(target or ())
+    return dataset_of(table, Path("DataFrame"), wanted, task, drop)
 
 
 def check_header(header: bool | None, schema: Schema | None) -> None:

@@ -1,4 +1,4 @@
-"""Why a training run failed: `RunMonitor`, and `Diagnosis`, what it found."""
+"""Why a training run failed: `fit` that says so, `RunMonitor`, and `Diagnosis`, what it found."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anyarray_mlp.diagnosis.monitor import RunMonitor, diagnosed_fit
+    from anyarray_mlp.diagnosis.fitting import fit
+    from anyarray_mlp.diagnosis.monitor import Details, RunMonitor
     from anyarray_mlp.diagnosis.report import Diagnosis, load_diagnosis
     from anyarray_mlp.diagnosis.rules.findings import Finding
 
 #: Where each public name lives.
 HOMES = {
+    "Details": "monitor",
     "Diagnosis": "report",
     "Finding": "rules.findings",
     "RunMonitor": "monitor",
-    "diagnosed_fit": "monitor",
+    "fit": "fitting",
     "load_diagnosis": "report",
 }
 
-__all__ = ["Diagnosis", "Finding", "RunMonitor", "diagnosed_fit", "load_diagnosis"]
+__all__ = ["Details", "Diagnosis", "Finding", "RunMonitor", "fit", "load_diagnosis"]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ it would take longer than fetching the parameters.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.checking.messages import shown
-from anyarray_mlp.checking.options import with_known_options
+from anyarray_mlp.checking.options import options_of, with_known_options
 from anyarray_mlp.checking.values import (
     check_boolean,
     check_callable,
     check_instance,
-    check_positive,
     check_whole,
     checked_weight,
     items,
@@ -46,28 +45,20 @@ from anyarray_mlp.diagnosis.report import Diagnosis, diagnose_run
 from anyarray_mlp.diagnosis.rows import HostRows, evenly
 from anyarray_mlp.errors import DataError, DivergedError
 from anyarray_mlp.network.mlp import MLP, check_network
-from anyarray_mlp.network.optimizers import Optimizer, State, gradient_norm, sgd
+from anyarray_mlp.network.optimizers import State, gradient_norm, sgd
 from anyarray_mlp.training import (
-    EarlyStopping,
     Epoch,
     Fit,
+    Recipe,
     StepStatistics,
     TrainingState,
-    as_callbacks,
-    checked_options,
-    find_optimizer,
-    fit,
     fresh_state,
-    is_lbfgs,
     on_device,
+    recipe_of,
     to_leaves,
 )
-from anyarray_mlp.training.batches import (
-    check_penalties,
-    check_scale,
-    checked_batch_size,
-    checked_validation,
-)
+from anyarray_mlp.training.batches import check_scale, checked_batch_size, checked_validation
+from anyarray_mlp.training.recipe import BATCH_SIZE, EPOCHS
 from anyarray_mlp.typing import Array, Host, Leaves
 
 #: Rows of a probe.
@@ -77,19 +68,53 @@ FETCHED = 1_000_000
 
 
 @with_known_options
+@dataclass(frozen=True, eq=False)
+class Details:
+    """What a diagnosis may be told beside what `fit` is told.
+
+    Attributes
+    ----------
+    column_names : what the findings call the columns of x, or those that `sources` points to.
+    sources : if a table was encoded, the place of its column that each column of x was made of; without, each column
+        of x stands for itself.
+    class_names : what the findings call the classes.
+    held_out : more rows of the same columns, which are only asked whether a column varies (those of the validation
+        set are as well).
+    probe_on_device : overrules where probes run.
+    """
+
+    column_names: Sequence[str] = ()
+    sources: Sequence[int] = ()
+    class_names: Sequence[Any] = ()
+    held_out: Sequence[Host] = ()
+    probe_on_device: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.probe_on_device is not None:
+            check_boolean("probe_on_device", self.probe_on_device)
+        places = items("sources", self.sources, "a list of the place of each column's raw column")
+        for name, value in (
+            (
+                "column_names",
+                items("column_names", self.column_names, "a list of the columns' names"),
+            ),
+            ("sources", tuple(check_whole("sources", place, 0) for place in places)),
+            ("class_names", items("class_names", self.class_names, "a list of the classes' names")),
+            ("held_out", items("held_out", self.held_out, "a list of arrays of more rows")),
+        ):
+            object.__setattr__(self, name, value)
+
+
+@with_known_options
 class RunMonitor:
-    """Watches one run: pass it to `fit` as a callback with the same options, then call `finish`.
+    """Watches one run: pass it to `fit` as a callback with the same recipe and data, then call `finish`.
 
-    options = {"backend": backend, "optimizer": "adam", "epochs": 50, "validation": (xv, tv)}
-    monitor = RunMonitor(mlp, x, targets, **options)
-    print(monitor.finish(fit(mlp, x, targets, callbacks=[monitor], **options)).summary())
+    recipe, data = Recipe(epochs=50), {"backend": backend, "validation": (xv, tv)}
+    monitor = RunMonitor(mlp, x, targets, recipe, **data)
+    print(monitor.finish(fit(mlp, x, targets, recipe, callbacks=[monitor], **data)).summary())
 
-    It takes the parameters of `training.fit` and uses those named here; what `fit` does not take is refused.
-    `probe_on_device` overrides where probes run. If `statistics` are gathered for something else, the share of clipped
-    gradients is unknown. `class_names` are the names of the classes in findings. If a table was encoded, `sources` has
-    the place of the table's column that each column of `x` was made from, and `column_names` names the table's columns;
-    without it, each column of `x` stands for itself. `held_out` are more rows of the same columns, used only to see
-    whether a column varies (as the validation rows are).
+    `fit(..., diagnose=True)` does just that. Parameters are those of `training.fit`. If `statistics` are gathered for
+    another, it is not known how many gradients were clipped. `details` are what it may be told beside.
     """
 
     def __init__(
@@ -97,119 +122,112 @@ class RunMonitor:
         mlp: MLP,
         x: Host,
         targets: Host,
+        recipe: Recipe | None = None,
         *,
         backend: str | Backend | None = None,
-        optimizer: str | Optimizer = "adam",
-        learning_rate_init: float = 1e-3,
-        batch_size: int = 32,
-        epochs: int = 100,
-        seed: int = 0,
-        initial: Host | TrainingState | None = None,
-        initializer: Any = "auto",
-        early_stopping: Any = None,
         validation: tuple[Host, Host] | None = None,
-        alpha: float = 0.0,
-        clip_norm: float | None = None,
-        input_scale: float | None = None,
-        probe_on_device: bool | None = None,
-        column_names: Sequence[str] = (),
-        sources: Sequence[int] = (),
-        held_out: Sequence[Host] = (),
-        class_names: Sequence[Any] = (),
-        statistics: StepStatistics | None = None,
         sample_weight: Host | None = None,
-        shuffle: bool = True,
-        **others: Any,
+        input_scale: float | None = None,
+        initial: Host | TrainingState | None = None,
+        statistics: StepStatistics | None = None,
+        details: Details | None = None,
+        **options: Any,
     ) -> None:
-        given = {**others, "clip_norm": clip_norm, "statistics": statistics}
-        checked_options("RunMonitor", optimizer, given)
+        recipe = recipe_of("RunMonitor", recipe, options, OWN)
         if not isinstance(backend, Backend):
             backend = select_backend(backend)
         check_network(mlp)
-        mlp.check_shapes(x, targets)  # training itself checks the values
+        mlp.check_shapes(x, targets)  # the values are looked at where training begins
+        check_scale(input_scale)
+        validation = checked_validation(mlp, validation, MLP.check_shapes)
+        if statistics is not None:
+            check_callable("statistics", statistics)
+        if details is None:
+            details = Details()
+        check_instance("details", details, Details, "diagnosis.Details(column_names=...) or None")
         self.mlp = mlp
         self.backend = backend
         self.input_scale = input_scale
-        self.column_names = items("column_names", column_names, "a list of the columns' names")
-        places = items("sources", sources, "a list of the place of each column's raw column")
-        self.sources = tuple(check_whole("sources", place, 0) for place in places)
-        self.class_names = items("class_names", class_names, "a list of the classes' names")
-        n = x.shape[0]
-        batch_size = checked_batch_size(batch_size, n)
-        epochs = check_whole("epochs", epochs, 0)
-        seed = check_whole("seed", seed, 0)
-        check_positive("learning_rate_init", learning_rate_init)
-        check_penalties(alpha, clip_norm)
-        check_scale(input_scale)
-        sample_weight = checked_weight(sample_weight, n)
-        validation = checked_validation(mlp, validation, MLP.check_shapes)
-        check_boolean("shuffle", shuffle)
-        if probe_on_device is not None:
-            check_boolean("probe_on_device", probe_on_device)
-        if statistics is not None:
-            check_callable("statistics", statistics)
-        if early_stopping is not None:
-            what = "an EarlyStopping(monitor, patience, tol), or None"
-            check_instance("early_stopping", early_stopping, EarlyStopping, what)
-        self.by_steps = not is_lbfgs(optimizer)
-        self.optimizer = find_optimizer(optimizer) if self.by_steps else sgd()
-        self.settings = Settings(
+        self.column_names = details.column_names
+        self.class_names = tuple(details.class_names)
+        self.sources = tuple(details.sources)
+        self.other_statistics = statistics
+        self.by_steps = not recipe.by_lbfgs
+        self.optimizer = recipe.step_optimizer() if self.by_steps else sgd()
+        self.weight: Host | None = None
+        weight = checked_weight(sample_weight, x.shape[0])
+        if weight is not None:
+            self.weight = np.asarray(HostRows(backend, weight).whole(), dtype=np.float64)
+        self.settings = self.settings_of(recipe, x.shape[0])
+        self.keep_rows(x, targets, validation, details.held_out)
+        if initial is None:
+            initial = mlp.initialize(recipe.seed, recipe.initializer)
+        of_steps = self.optimizer if self.by_steps else None
+        self.initial = fresh_state(mlp, of_steps, initial).parameters
+        moments = tuple(np.zeros_like(self.initial) for _ in range(self.optimizer.n_moments))
+        state = initial if isinstance(initial, TrainingState) else None
+        self.start = state or TrainingState(self.initial, moments, 0, 0)
+        self.prepare_probe(details.probe_on_device)
+        self.probes: list[Probe] = []
+        self.look(*self.moved(self.start), self.start.epoch, self.start.step, None)
+        self.epochs: list[Epoch] = []
+        self.clipped: list[NDArray[np.bool_]] = []
+
+    def settings_of(self, recipe: Recipe, n: int) -> Settings:
+        """What findings may go by of the network and the recipe."""
+        mlp = self.mlp
+        batch_size = BATCH_SIZE if recipe.batch_size is None else recipe.batch_size
+        return Settings(
             sizes=tuple(mlp.sizes),
             activation=tuple(mlp.activation),
             output=mlp.output,
             loss=mlp.loss,
             dropout=tuple(mlp.dropout),  # type: ignore[arg-type]
-            alpha=alpha,
+            alpha=recipe.alpha,
             optimizer=self.optimizer.name if self.by_steps else "lbfgs",
-            learning_rate_init=learning_rate_init,
-            batch_size=batch_size if self.by_steps else n,
-            epochs=epochs,
-            clip_norm=clip_norm,
-            early_stopping=early_stopping is not None,
-            shuffle=shuffle or not self.by_steps,
-            weighted=sample_weight is not None,
+            learning_rate_init=recipe.learning_rate_init,
+            batch_size=checked_batch_size(batch_size, n) if self.by_steps else n,
+            epochs=EPOCHS if recipe.epochs is None else recipe.epochs,
+            clip_norm=recipe.clip_norm,
+            early_stopping=bool(recipe.early_stopping),
+            shuffle=recipe.shuffle or not self.by_steps,
+            weighted=self.weight is not None,
         )
-        decay = alpha / self.settings.batch_size
-        parts = mlp, self.optimizer, decay, clip_norm, input_scale
+
+    def keep_rows(
+        self,
+        x: Host,
+        targets: Host,
+        validation: tuple[Host, Host] | None,
+        held_out: Sequence[Host],
+    ) -> None:
+        """Remember where the rows are; `DataError` or `UsageError` for those that do not fit together."""
+        backend = self.backend
         self.x, self.targets = HostRows(backend, x), HostRows(backend, targets)
-        self.weight: Host | None = None
-        if sample_weight is not None:
-            self.weight = np.asarray(HostRows(backend, sample_weight).whole(), dtype=np.float64)
         self.validation = None
         if validation:
             self.validation = HostRows(backend, validation[0]), HostRows(backend, validation[1])
         RawColumns(self.sources, x.shape[1])  # refuses what does not fit, before training
-        self.held_out = [
-            HostRows(backend, checked_rows(part, x.shape[1]))
-            for part in items("held_out", held_out, "a list of arrays of more rows")
-        ]
+        self.held_out = [HostRows(backend, checked_rows(part, x.shape[1])) for part in held_out]
         if self.validation:
             self.held_out.append(self.validation[0])
-        if initial is None:
-            initial = mlp.initialize(seed, initializer)
-        state = initial if isinstance(initial, TrainingState) else None
-        self.initial = fresh_state(
-            mlp, self.optimizer if self.by_steps else None, initial
-        ).parameters
 
-        rows = evenly(n, PROBE_ROWS)
+    def prepare_probe(self, on_device_too: bool | None) -> None:
+        """Choose where probes run, take their rows there and compile the probe."""
+        mlp, backend, settings = self.mlp, self.backend, self.settings
+        rows = evenly(self.x.n, PROBE_ROWS)
         probe_rows = [self.x.take(rows), self.targets.take(rows)]
         if self.weight is not None:
             probe_rows.append(self.weight[rows])
-        if probe_on_device is None:
-            # Reproducible arithmetic has only the operations that training needs; a probe needs more.
+        if on_device_too is None:
+            # Reproducible arithmetic has only the operations that training needs; a probe needs others.
             large = mlp.layout.size > FETCHED
-            probe_on_device = backend.arithmetic == "plain" and (backend.name != "jax" or large)
-        self.prober = backend if probe_on_device else select_backend("numpy", dtype=backend.dtype)
+            on_device_too = backend.arithmetic == "plain" and (backend.name != "jax" or large)
+        self.prober = backend if on_device_too else select_backend("numpy", dtype=backend.dtype)
         self.probe_data = tuple(on_device(self.prober, a) for a in probe_rows)
+        decay = settings.alpha / settings.batch_size
+        parts = mlp, self.optimizer, decay, settings.clip_norm, self.input_scale
         self.run = self.prober.jit(probe_function(*parts, weighted=self.weight is not None))
-        moments = tuple(np.zeros_like(self.initial) for _ in range(self.optimizer.n_moments))
-        self.start = state or TrainingState(self.initial, moments, 0, 0)
-        self.probes: list[Probe] = []
-        self.look(*self.moved(self.start), self.start.epoch, self.start.step, None)
-        self.epochs: list[Epoch] = []
-        self.clipped: list[NDArray[np.bool_]] = []
-        self.other_statistics = statistics
 
     @property
     def statistics(self) -> StepStatistics | None:
@@ -372,24 +390,5 @@ def checked_rows(rows: Any, columns: int) -> Any:
     return rows
 
 
-#: What the monitor takes besides the options of `fit`.
-OF_MONITOR = ("probe_on_device", "column_names", "sources", "held_out", "class_names")
-
-
-@with_known_options
-def diagnosed_fit(
-    mlp: MLP, x: Host, targets: Host, *, callbacks: Sequence[Any] = (), **options: Any
-) -> tuple[Fit | None, Diagnosis]:
-    """`fit` with a `RunMonitor`: the result, None if it diverged, and the diagnosis."""
-    checked_options("diagnosed_fit", options.get("optimizer"), options, *OF_MONITOR)
-    watchers = as_callbacks("callbacks", callbacks)
-    monitor = RunMonitor(mlp, x, targets, **options)
-    if monitor.statistics is not None:
-        options["statistics"] = monitor.statistics
-    for name in OF_MONITOR:
-        options.pop(name, None)
-    try:
-        result = fit(mlp, x, targets, callbacks=[monitor, *watchers], **options)
-    except DivergedError as error:
-        return None, monitor.finish(error)
-    return result, monitor.finish(result)
+#: What `RunMonitor` takes itself.
+OWN = options_of(RunMonitor)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp.backends import BACKENDS
-from anyarray_mlp.checking.messages import shown
-from anyarray_mlp.checking.names import ALIASES, canonical, misspelt
+from anyarray_mlp.checking.messages import nearest, shown
+from anyarray_mlp.checking.names import ALIASES, canonical
 from anyarray_mlp.checking.values import is_real, is_whole
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network.functional import ACTIVATIONS
@@ -71,7 +71,7 @@ def meant(value: Any, names: Sequence[str]) -> str:
     if not isinstance(value, str):
         return ""
     likely = [canonical(kind, value, names) for kind in ALIASES]
-    likely += [misspelt("", value, names)]
+    likely += [nearest(value, names)]
     return next((f" Did you mean {name!r}?" for name in likely if name in names), "")
 
 

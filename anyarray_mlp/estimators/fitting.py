@@ -6,7 +6,6 @@ import math
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,10 @@ from anyarray_mlp.estimators.placement import HOST, Place, backend_at, moved, pl
 from anyarray_mlp.estimators.progress import Progress, Rate
 from anyarray_mlp.estimators.validation import HeldOut, score_with, scorer_of
 from anyarray_mlp.network.mlp import MLP
-from anyarray_mlp.network.optimizers import OPTIMIZERS, Optimizer
+from anyarray_mlp.network.optimizers import Optimizer
 from anyarray_mlp.training import (
     Epoch,
+    Recipe,
     TrainingState,
     as_callbacks,
     fresh_state,
@@ -32,6 +32,7 @@ from anyarray_mlp.training import (
     train,
 )
 from anyarray_mlp.training.predicting import dense, to_leaves
+from anyarray_mlp.training.recipe import optimizer_of
 from anyarray_mlp.typing import Array, Host
 
 NON_FINITE = (
@@ -98,15 +99,7 @@ class Run:
         optimizer = self.optimizer()
         state = self.state(start, optimizer)
         rate = Rate(self.starting_rate())
-        options = {
-            "epochs": 1 if incremental else est.max_iter,
-            "batch_size": self.batch_size(n),
-            "sample_weight": self.data.weight,
-            "seed": progress.dropout_seed,
-            "shuffles": progress.order if est.shuffle else None,
-            "alpha": est.alpha,
-            "clip_norm": est.clip_norm,
-        }
+        recipe = self.recipe(optimizer, rate, 1 if incremental else est.max_iter)
         if self.early and progress.best is not None:
             est.best_validation_score_ = self.score_again(progress.best)
         final = start
@@ -118,12 +111,12 @@ class Run:
                     self.network,
                     self.inputs(),
                     self.data.targets,
+                    recipe,
                     backend=self.backend,
-                    optimizer=optimizer,
-                    schedule=rate,
+                    sample_weight=self.data.weight,
                     initial=state,
+                    shuffles=progress.order if est.shuffle else None,
                     stop_requested=interrupted.is_set,
-                    **options,
                 ):
                     last = epoch
                     if epoch.complete:
@@ -164,6 +157,20 @@ class Run:
             progress.latest = final
             return progress.best
         return final
+
+    def recipe(self, optimizer: Optimizer, rate: Rate, epochs: int) -> Recipe:
+        """How the steps are taken, by the estimator's parameters."""
+        est = self.estimator
+        return Recipe(
+            optimizer=optimizer,
+            learning_rate=rate,
+            epochs=epochs,
+            batch_size=self.batch_size(self.data.x.shape[0]),
+            seed=self.progress.dropout_seed,
+            shuffle=est.shuffle,
+            alpha=est.alpha,
+            clip_norm=est.clip_norm,
+        )
 
     def optimizer(self) -> Optimizer:
         """The optimiser that the estimator's parameters describe."""
@@ -335,6 +342,13 @@ class Run:
     def minimize(self, start: Host, task: FitTask | None) -> Host:
         """L-BFGS over all samples; returns the final parameters (p,)."""
         est = self.estimator
+        recipe = Recipe(
+            optimizer="lbfgs",
+            epochs=est.max_iter,
+            alpha=est.alpha,
+            gradient_tol=est.tol,
+            max_evaluations=est.max_fun,
+        )
         stopped = False
         est.n_iter_ = 0
 
@@ -350,14 +364,11 @@ class Run:
                     self.network,
                     moved(self.backend, dense(self.data.x)),  # every iteration uses all of it
                     self.data.targets,
-                    backend=self.backend,
-                    epochs=est.max_iter,
-                    initial=start,
+                    recipe,
                     report=report,
+                    backend=self.backend,
                     sample_weight=self.data.weight,
-                    alpha=est.alpha,
-                    gradient_tol=est.tol,
-                    max_evaluations=est.max_fun,
+                    initial=start,
                 )
             except DivergedError as error:
                 raise DivergedError(f"{NON_FINITE} {error}", error.parameters) from None
@@ -372,9 +383,3 @@ class Run:
             )
             self.warnings.append((message, ConvergenceWarning))
         return final.astype(self.backend.dtype)
-
-
-@lru_cache(maxsize=64)
-def optimizer_of(name: str, *settings: float) -> Optimizer:
-    """One optimiser for each name and its settings, so that a step with it is compiled only once."""
-    return OPTIMIZERS[name](*settings)

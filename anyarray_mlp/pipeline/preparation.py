@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +17,9 @@ from anyarray_mlp.data import (
     split_indices,
 )
 from anyarray_mlp.errors import UsageError
+from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.trained_model import inputs
 from anyarray_mlp.typing import Host
-
-Weights = Literal["balanced"] | Mapping[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,40 +53,42 @@ class Prepared:
     sample_weight: Host | None
 
 
-def prepare(settings: dict[str, Any], class_weight: Weights | None) -> Prepared:
-    """Load, split and encode what the settings of `train` name; `class_weight` is what theirs means.
+def prepare(data: Any, settings: Settings) -> Prepared:
+    """Load, split and encode data: a path, a DataFrame or the name of a built-in set.
 
     Statistics are learned from the training rows alone, so the scores on the others are honest; the categories of a
     table from all rows that are split here, so that no seed leaves one out.
     """
-    options = {name: settings[name] for name in ("task", "header")}
-    options["target"] = settings["target"] or None
-    drop = settings["drop"] or ()
-    options["drop"] = (drop,) if isinstance(drop, str) else drop
-    dataset = load(settings["data"], **options)
+    table, seed = settings.table, settings.recipe.seed
+    dataset = load(
+        data,
+        task=settings.recipe.task,  # type: ignore[arg-type]
+        header=table.header,
+        target=table.target or None,
+        drop=table.drop,
+    )
 
-    rest, seed = np.arange(len(dataset)), settings["seed"]
+    rest = np.arange(len(dataset))
     test = dataset.test
     if test is None:
-        rest, held_out = hold_out(dataset, rest, settings["test_fraction"], seed, "test split")
+        rest, held_out = hold_out(dataset, rest, table.test_fraction, seed, "test split")
         test = rows(dataset, held_out) if len(held_out) else None
-    kept, held_out = hold_out(
-        dataset, rest, settings["validation_fraction"], seed, "validation split"
-    )
+    kept, held_out = hold_out(dataset, rest, table.validation_fraction, seed, "validation split")
     training = rows(dataset, kept)
 
     is_table = hasattr(dataset.features, "iloc")
     preprocessor = Preprocessor.fit(
         training.features,
-        standardize=settings["standardize"],
+        standardize=table.standardize,
         names=None if is_table else dataset.feature_names,
         vocabulary=dataset.features if is_table else None,
     )
     names = dataset.target_name
     target_names = (names,) if isinstance(names, str) else names
-    scale_target = settings["scale_target"]
+    scale_target = table.scale_target
     if scale_target is None:
-        scale_target = dataset.task == "regression" and settings["output"] in (None, "identity")
+        of_values = settings.shape.output in (None, "identity")
+        scale_target = dataset.task == "regression" and of_values
     targets = TargetEncoder.fit(training.target, dataset.task, scale_target=scale_target)
     encoded = encode(preprocessor, training)
     return Prepared(
@@ -100,7 +100,7 @@ def prepare(settings: dict[str, Any], class_weight: Weights | None) -> Prepared:
         validation=encode(preprocessor, rows(dataset, held_out)) if len(held_out) else None,
         test=encoded if test is None else encode(preprocessor, test),
         has_test=test is not None,
-        sample_weight=sample_weights(training, class_weight),
+        sample_weight=sample_weights(training, table.class_weight),
     )
 
 
@@ -130,10 +130,10 @@ def hold_out(
     return index[kept], index[held_out]
 
 
-def sample_weights(training: Dataset, class_weight: Weights | None) -> Host | None:
+def sample_weights(training: Dataset, class_weight: Any) -> Host | None:
     """Weights (n,) from "balanced" or a weight for each class; None without."""
     if class_weight is None:
         return None
     if training.task != "classification":
-        raise UsageError(f"--class-weight is for classification, and this is {training.task}.")
+        raise UsageError(f"class_weight is for classification, and this is {training.task}.")
     return np.asarray(class_weights(training.target, class_weight))

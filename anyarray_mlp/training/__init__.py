@@ -6,13 +6,7 @@ from anyarray_mlp.training.batches import batches
 from anyarray_mlp.training.callbacks import Callback, as_callbacks, tell
 from anyarray_mlp.training.early_stopping import EarlyStopping
 from anyarray_mlp.training.evaluation import Evaluation
-from anyarray_mlp.training.fitting import (
-    checked_options,
-    find_optimizer,
-    find_schedule,
-    fit,
-    is_lbfgs,
-)
+from anyarray_mlp.training.fitting import Observer, fit
 from anyarray_mlp.training.lbfgs import minimize
 from anyarray_mlp.training.loop import train
 from anyarray_mlp.training.predicting import (
@@ -21,6 +15,7 @@ from anyarray_mlp.training.predicting import (
     predict,
     to_leaves,
 )
+from anyarray_mlp.training.recipe import Recipe, recipe_of
 from anyarray_mlp.training.records import Epoch, Fit, TrainingState, run_hash
 from anyarray_mlp.training.signals import interruption
 from anyarray_mlp.training.state import fresh_state, to_vector
@@ -32,22 +27,21 @@ __all__ = [
     "Epoch",
     "Evaluation",
     "Fit",
+    "Observer",
+    "Recipe",
     "StepStatistics",
     "TrainingState",
     "as_callbacks",
     "as_inputs",
     "batches",
-    "checked_options",
     "dropout_keys",
-    "find_optimizer",
-    "find_schedule",
     "fit",
     "fresh_state",
     "interruption",
-    "is_lbfgs",
     "minimize",
     "on_device",
     "predict",
+    "recipe_of",
     "run_hash",
     "step_inputs",
     "tell",

@@ -10,39 +10,29 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from anyarray_mlp.backends import Backend, select_backend
+from anyarray_mlp.backends import Backend
 from anyarray_mlp.checking.messages import shown
-from anyarray_mlp.checking.options import with_known_options
-from anyarray_mlp.checking.values import (
-    check_callable,
-    check_instance,
-    check_whole,
-    checked_weight,
-    is_true,
-)
+from anyarray_mlp.checking.options import options_of, with_known_options
+from anyarray_mlp.checking.values import check_callable, is_true
+from anyarray_mlp.data import Shuffler
 from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.network.mlp import MLP, is_finite
-from anyarray_mlp.network.optimizers import Optimizer
 from anyarray_mlp.network.schedules import Schedule
 from anyarray_mlp.training.batches import (
     STEPS_PER_RUN,
     Shuffles,
     batches,
-    check_host_batch,
-    check_penalties,
-    check_scale,
-    checked_batch_size,
-    checked_metrics,
     checked_order,
     checked_rates,
-    checked_validation,
 )
-from anyarray_mlp.training.evaluation import Evaluation
-from anyarray_mlp.training.predicting import STREAM_BYTES, is_sparse, on_device
+from anyarray_mlp.training.job import Job, checked_job
+from anyarray_mlp.training.predicting import STREAM_BYTES, is_sparse
+from anyarray_mlp.training.recipe import Recipe, recipe_of
 from anyarray_mlp.training.records import Epoch, TrainingState
 from anyarray_mlp.training.state import Progress, fresh_state, to_vector
 from anyarray_mlp.training.steps import StepStatistics, gathered, step_inputs, training_step
@@ -58,24 +48,17 @@ def train(
     mlp: MLP,
     x: Any,
     targets: Array,
+    recipe: Recipe | None = None,
     *,
     backend: str | Backend | None = None,
-    optimizer: Optimizer,
-    schedule: Schedule,
-    epochs: int,
-    batch_size: int = 32,
-    sample_weight: Array | None = None,
     validation: tuple[Array, Array] | None = None,
-    metrics: str | Sequence[str] = (),
-    task: str | None = None,
-    initial: Host | TrainingState | None = None,
-    seed: int = 0,
-    shuffles: Shuffles | None = None,
-    alpha: float = 0.0,
-    clip_norm: float | None = None,
+    sample_weight: Array | None = None,
     input_scale: float | None = None,
+    initial: Host | TrainingState | None = None,
+    shuffles: Shuffles | None = None,
     stop_requested: Callable[[], bool] = lambda: False,
     statistics: StepStatistics | None = None,
+    **options: Any,
 ) -> Iterator[Epoch]:
     """Train and yield an `Epoch` after each pass over the data.
 
@@ -85,19 +68,16 @@ def train(
         CSR matrix stays on the host, and its batches are made dense as their turn comes; so do large data of which
         JAX would need a copy on the CPU.
     targets : (n, k), or integer labels (n,) with cross_entropy.
+    recipe : how to train, by steps; of its settings, early stopping is left to the caller.
     backend : a name, or what `select_backend` gives.
-    optimizer : `optimizers.adam()`, `sgd()` and so on.
-    schedule : the learning rate as a function of the steps taken so far, of `schedules` or your own.
+    validation : (x, targets) to measure the loss and the recipe's metrics on after each epoch, x as above.
     sample_weight : (n,) or None.
-    validation : (x, targets) to measure the loss and `metrics` on after each epoch, x as above.
-    task : what the metrics take the targets for, "classification", "multilabel" or "regression"; None for what the
-        output is made for: softmax and a single logistic output are classes, several logistic outputs labels.
-    initial : parameters (p,) to start from, or the `TrainingState` to go on from; None draws them with `seed`.
-    shuffles : the order of the samples in each epoch; None keeps theirs.
-    alpha, clip_norm : L2 penalty, not negative; Euclidean norm that a gradient is scaled down to, positive.
     input_scale : what a batch is multiplied by in the step (1/255 for images).
+    initial : parameters (p,) to start from, or the `TrainingState` to go on from; None draws them with the seed.
+    shuffles : the order of the samples in each epoch; None: what the recipe says.
     stop_requested : asked after each run of steps; True ends training there.
     statistics : figures of each step to gather on the device, read once an epoch with the losses.
+    options : settings of a `Recipe`, in place of those of `recipe`.
 
     Raises
     ------
@@ -105,82 +85,111 @@ def train(
     DivergedError : the loss or a parameter is no longer finite; its `parameters` are those of the epoch before,
         its `step_losses` those of the epoch that broke.
     """
-    if not isinstance(backend, Backend):
-        backend = select_backend(backend)
-    check_host_batch(mlp, x, targets)
-    n = x.shape[0]
-    batch_size = checked_batch_size(batch_size, n)
-    check_instance("optimizer", optimizer, Optimizer, "an Optimizer, such as optimizers.adam()")
-    check_callable("schedule", schedule, "a function of the step, such as lambda step: 0.001")
-    epochs = check_whole("epochs", epochs, 0)
-    validation = checked_validation(mlp, validation)
-    metrics = checked_metrics(mlp, metrics, task)
-    seed = check_whole("seed", seed, 0)
-    check_penalties(alpha, clip_norm)
-    check_scale(input_scale)
+    recipe = recipe_of("train", recipe, options, OWN)
+    recipe.step_optimizer()
+    data = {"validation": validation, "sample_weight": sample_weight, "input_scale": input_scale}
+    job = checked_job(mlp, x, targets, recipe, backend, **data)
     check_callable("stop_requested", stop_requested)
     if statistics is not None:
         check_callable("statistics", statistics)
-    if shuffles is not None and not (
-        hasattr(shuffles, "permutation") and hasattr(shuffles, "state")
-    ):
+    done = initial.epoch if isinstance(initial, TrainingState) else 0
+    if shuffles is None and recipe.shuffle:
+        shuffles = Shuffler(recipe.seed)
+        if isinstance(initial, TrainingState) and initial.order:
+            shuffles.restore(initial.order)
+    elif shuffles is not None:
+        check_shuffles(shuffles)
+    if initial is None:
+        initial = mlp.initialize(recipe.seed, recipe.initializer)
+    stepper = Stepper(job, recipe.schedule(x.shape[0], done), initial, statistics)
+    return epochs_of(stepper, shuffles, stop_requested)
+
+
+#: The options that `train` takes itself, each with its default.
+OWN = options_of(train)
+
+
+def check_shuffles(shuffles: Any) -> None:
+    """Raise `UsageError` for what gives no order of the samples."""
+    if not (hasattr(shuffles, "permutation") and hasattr(shuffles, "state")):
         raise UsageError(
             f"shuffles must have permutation(n) and state(), as data.Shuffler has, got {shown(shuffles)}."
         )
-    sample_weight = checked_weight(sample_weight, n)
-    started = time.perf_counter()
 
-    sparse = is_sparse(x)
-    if sparse:
-        x = x.tocsr()
-    streamed = sparse or (isinstance(x, np.ndarray) and backend.streams(x))
-    resident = (targets, sample_weight) if streamed else (x, targets, sample_weight)
-    data = tuple(on_device(backend, a) for a in resident if a is not None)
-    most = STEPS_PER_RUN
-    if streamed:
-        room = STREAM_BYTES if sparse else GATHER_BYTES
-        most = max(1, min(most, room // (8 * batch_size * x.shape[1])))
-    start = fresh_state(mlp, optimizer, mlp.initialize(seed) if initial is None else initial)
-    now = Progress(mlp, backend, start)
-    # The host's copies are as large as the device's: let them go.
-    start = initial = None  # type: ignore[assignment]
-    run = backend.compile(
-        training_step(
-            mlp,
-            optimizer,
-            alpha=alpha,
-            clip_norm=clip_norm,
-            weighted=sample_weight is not None,
-            input_scale=input_scale,
-            statistics=statistics,
-            streamed=streamed,
-        ),
-        steps=epochs * -(-n // batch_size),
-    )
-    evaluate = None
-    if validation:
-        evaluate = Evaluation(mlp, backend, validation, metrics, input_scale, task)
-    finite = to_vector(mlp, backend, now.theta)
 
-    for _ in range(epochs):
-        order = np.arange(n) if shuffles is None else checked_order(shuffles.permutation(n), n)
+class Pass(NamedTuple):
+    """One pass over the data, or its beginning: the steps' losses, their mean over the samples, the steps' figures,
+    the last rate, and whether it came to its end."""
+
+    step_losses: Host
+    loss: float
+    figures: tuple[Host, ...]
+    rate: float
+    complete: bool
+
+
+class Stepper:
+    """The compiled step of a job, the data that it runs on, and where training stands."""
+
+    def __init__(
+        self,
+        job: Job,
+        schedule: Schedule,
+        initial: Host | TrainingState,
+        statistics: StepStatistics | None,
+    ) -> None:
+        mlp, backend, recipe = job.mlp, job.backend, job.recipe
+        self.job = job
+        self.schedule = schedule
+        self.optimizer = recipe.step_optimizer()
+        self.started = time.perf_counter()
+        sparse = is_sparse(job.x)
+        self.x = job.x.tocsr() if sparse else job.x
+        self.streamed = sparse or (isinstance(job.x, np.ndarray) and backend.streams(job.x))
+        rest = job.targets, job.sample_weight
+        self.data = job.on_device(*rest) if self.streamed else job.on_device(self.x, *rest)
+        self.most = STEPS_PER_RUN
+        if self.streamed:
+            room = STREAM_BYTES if sparse else GATHER_BYTES
+            self.most = max(1, min(self.most, room // (8 * job.batch_size * job.x.shape[1])))
+        self.now = Progress(mlp, backend, fresh_state(mlp, self.optimizer, initial))
+        self.run = backend.compile(
+            training_step(
+                mlp,
+                self.optimizer,
+                alpha=recipe.alpha,
+                clip_norm=recipe.clip_norm,
+                weighted=job.sample_weight is not None,
+                input_scale=job.input_scale,
+                statistics=statistics,
+                streamed=self.streamed,
+            ),
+            steps=job.epochs * -(-job.x.shape[0] // job.batch_size),
+        )
+
+    def pass_over(self, order: NDArray[np.int64], stop_requested: Callable[[], bool]) -> Pass:
+        """Take the steps of an epoch, until a stop is asked for."""
+        job, now, backend = self.job, self.now, self.job.backend
         runs: list[tuple[tuple[Array, ...], int]] = []
         rate, complete = 0.0, True
-        for indices in batches(order, batch_size, most):
+        for indices in batches(order, job.batch_size, self.most):
             if runs and is_true(stop_requested()):
                 complete = False
                 break
-            rates = checked_rates(schedule, now.step, indices.shape[0])
+            rates = checked_rates(self.schedule, now.step, indices.shape[0])
             rate = float(rates[-1])
-            inputs = step_inputs(mlp, optimizer, backend, indices, now.step, rates, seed)
-            if streamed:
-                inputs = (gathered(backend, x, indices), *inputs)
+            inputs = step_inputs(
+                job.mlp, self.optimizer, backend, indices, now.step, rates, job.recipe.seed
+            )
+            if self.streamed:
+                inputs = (gathered(backend, self.x, indices), *inputs)
             with np.errstate(all="ignore"):  # a loss that is not finite is reported below
-                (now.theta, now.moments), outputs = run((now.theta, now.moments), data, inputs)
-            if streamed and runs:
-                backend.to_host(
-                    runs[-1][0][0]
-                )  # waits, or the host gathers far ahead of the device
+                (now.theta, now.moments), outputs = self.run(
+                    (now.theta, now.moments), self.data, inputs
+                )
+            if self.streamed and runs:
+                # Waits, or the host gathers far ahead of the device.
+                backend.to_host(runs[-1][0][0])
             runs.append((outputs, indices.shape[1]))
             now.step += indices.shape[0]
         step_losses, *figures = (
@@ -188,42 +197,56 @@ def train(
             for column in zip(*(outputs for outputs, _ in runs), strict=True)
         )
         rows = np.concatenate([np.full(outputs[0].shape[0], size) for outputs, size in runs])
-        leaves = tuple(backend.to_host(leaf) for leaf in now.theta)
-        what = divergence(step_losses, leaves, now.step - len(step_losses))
+        loss = math.fsum(step_losses * rows) / int(rows.sum())
+        return Pass(step_losses, loss, tuple(figures), rate, complete)
+
+
+def epochs_of(
+    stepper: Stepper, shuffles: Shuffles | None, stop_requested: Callable[[], bool]
+) -> Iterator[Epoch]:
+    """The epochs of a job, each as it is done."""
+    job, now = stepper.job, stepper.now
+    n = job.x.shape[0]
+    evaluate = job.evaluation()
+    observe = getattr(stepper.schedule, "observe", None)
+    finite = to_vector(job.mlp, job.backend, now.theta)
+    for _ in range(job.epochs):
+        order = np.arange(n) if shuffles is None else checked_order(shuffles.permutation(n), n)
+        passed = stepper.pass_over(order, stop_requested)
+        leaves = tuple(job.backend.to_host(leaf) for leaf in now.theta)
+        what = divergence(passed.step_losses, leaves, now.step - len(passed.step_losses))
         if what:
             raise DivergedError(
-                f"{what}, in epoch {now.epoch + 1}: lower learning_rate_init (now {rate:.3g}), standardise the "
-                "inputs, or clip the gradient with clip_norm.",
+                f"{what}, in epoch {now.epoch + 1}: lower learning_rate_init (now {passed.rate:.3g}), standardise "
+                "the inputs, or clip the gradient with clip_norm.",
                 parameters=finite,
-                step_losses=step_losses,
+                step_losses=passed.step_losses,
             )
         finite = np.empty(0)  # as large as the parameters: it goes before the next copy comes
-        finite = mlp.layout.to_vector(leaves)
+        finite = job.mlp.layout.to_vector(leaves)
         leaves = ()
-        now.epoch += complete
+        now.epoch += passed.complete
         validation_loss, scores = evaluate(now.theta) if evaluate else (None, {})
-        mean_loss = math.fsum(step_losses * rows) / int(rows.sum())
-        observe = getattr(schedule, "observe", None)
-        if complete and observe is not None:
+        if passed.complete and observe is not None:
             # Before the record goes out: who keeps the schedule's state beside the parameters' keeps the same epoch's.
-            observe(mean_loss if validation_loss is None else validation_loss)
+            observe(passed.loss if validation_loss is None else validation_loss)
         yield Epoch(
             epoch=now.epoch,
             step=now.step,
-            loss=mean_loss,
-            learning_rate=rate,
-            seconds=time.perf_counter() - started,
+            loss=passed.loss,
+            learning_rate=passed.rate,
+            seconds=time.perf_counter() - stepper.started,
             validation_loss=validation_loss,
             scores=scores,
-            complete=complete,
+            complete=passed.complete,
             snapshot=partial(
                 now.snapshot, now.step, now.epoch, shuffles.state() if shuffles else {}
             ),
             on_device=partial(now.on_device, now.step),
-            step_losses=step_losses,
-            statistics=tuple(figures),
+            step_losses=passed.step_losses,
+            statistics=passed.figures,
         )
-        if not complete or is_true(stop_requested()):
+        if not passed.complete or is_true(stop_requested()):
             return
 
 

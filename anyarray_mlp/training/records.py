@@ -93,13 +93,14 @@ class Fit:
     """What `fit` came to: final parameters (p,), one record per epoch, and why it stopped.
 
     `stopped` is "finished", "converged" or "stalled" (L-BFGS), "early", "callback" or "interrupted"; in the
-    last case `signal` is the number of the signal.
+    last case `signal` is the number of the signal. `diagnosis` is the `Diagnosis` of `fit(..., diagnose=True)`.
     """
 
     parameters: Host
     history: tuple[Epoch, ...]
     stopped: str
     signal: int | None = None
+    diagnosis: Any = field(default=None, repr=False, compare=False)
 
     @property
     def loss_curve(self) -> list[float]:

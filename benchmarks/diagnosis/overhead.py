@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp import MLP, fit, select_backend
-from anyarray_mlp.diagnosis import diagnosed_fit
 from benchmarks.diagnosis.runs import machine
 
 Array = NDArray[Any]
@@ -70,7 +69,7 @@ def compare(problem: Problem, backend_name: str, repeats: int) -> list[float]:
         fit(mlp, x, targets, **options)
 
     def watched() -> None:
-        diagnosed_fit(mlp, x, targets, **options)[1].to_json()
+        fit(mlp, x, targets, diagnose=True, **options).diagnosis.to_json()
 
     without(), watched()  # imports and caches
     pairs = []

@@ -20,7 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from anyarray_mlp.diagnosis import Diagnosis, diagnosed_fit
+from anyarray_mlp import fit
+from anyarray_mlp.diagnosis import Diagnosis
+from anyarray_mlp.errors import DivergedError
 from benchmarks.diagnosis.data_sets import present
 from benchmarks.diagnosis.mild_faults import HARM, MILD, mildly_planted
 from benchmarks.diagnosis.planted_faults import FAULTS, Plan, generator, healthy, planted, varied
@@ -57,10 +59,19 @@ class Result:
         return self.data_set in HELD_OUT
 
 
+def diagnosis_of(plan: Plan) -> Diagnosis:
+    """What is said of a plan's run, however it ends."""
+    try:
+        result = fit(plan.network(), plan.x, plan.targets, diagnose=True, **plan.fit_options())
+    except DivergedError as error:
+        return error.diagnosis
+    return result.diagnosis
+
+
 def judge(plan: Plan, seed: int) -> Result:
     """Run a plan and note what was said."""
     with np.errstate(all="ignore"):
-        _, diagnosis = diagnosed_fit(plan.network(), plan.x, plan.targets, **plan.fit_options())
+        diagnosis = diagnosis_of(plan)
     return Result(
         plan.fault,
         plan.data_set,

@@ -36,7 +36,7 @@ def writing_in_place() -> Iterator[None]:
 @contextmanager
 def forgotten_moments() -> Iterator[None]:
     """A run that goes on starts its optimiser afresh."""
-    from anyarray_mlp.cli.resuming import Checkpoints
+    from anyarray_mlp.pipeline.checkpoints import Checkpoints
 
     plain = Checkpoints.restore
 

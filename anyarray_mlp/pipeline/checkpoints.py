@@ -1,0 +1,276 @@
+"""`Checkpoints`: the state of a run, saved now and then, so that it can go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from anyarray_mlp.data import Shuffler
+from anyarray_mlp.errors import DataError, ModelFileError, StorageError
+from anyarray_mlp.network.schedules import restore_schedule, schedule_state
+from anyarray_mlp.persistence import Checkpoint, RunFolder
+from anyarray_mlp.persistence.checkpoint import checkpoint_path
+from anyarray_mlp.persistence.files import exists
+from anyarray_mlp.pipeline.environment import environment, that_matter, versions
+from anyarray_mlp.pipeline.kept import changes, deciding, in_words
+from anyarray_mlp.pipeline.preparation import Part
+from anyarray_mlp.pipeline.run import Plan
+from anyarray_mlp.training import Epoch, TrainingState
+
+SECONDS_BETWEEN_CHECKPOINTS = 30.0
+
+#: Why a run ended for good; None where it goes on.
+ENDINGS = (None, "finished", "early", "converged", "stalled", "diverged")
+
+#: Says a line of what happens on the way.
+Tell = Callable[[str], object]
+
+
+class Checkpoints:
+    """Saves the state of training now and then, and brings it back.
+
+    `configuration` holds the settings of the run as `config.toml` keeps them. `tell` is called with warnings.
+    `last` is the state after the last complete epoch: None for a run that has none.
+    """
+
+    def __init__(
+        self, run: RunFolder, plan: Plan, configuration: dict[str, Any], tell: Tell
+    ) -> None:
+        self.run = run
+        self.plan = plan
+        self.tell = tell
+        self.identity: dict[str, Any] = {
+            "versions": versions(),
+            "environment": environment(plan.backend, plan.model.metadata),
+            "settings": deciding(configuration),
+            "data": fingerprint(plan.prepared.training),
+        }
+        self.last: Checkpoint | None = None
+        self.saved_at = time.monotonic()
+
+    @property
+    def epochs(self) -> int:
+        """The number of complete epochs."""
+        return 0 if self.last is None else self.last.step
+
+    def __call__(self, epoch: Epoch) -> None:
+        """Save when it is time; a run that was cut within an epoch goes on from the epoch before."""
+        if not epoch.complete:
+            return
+        self.last = self.checkpoint(epoch.snapshot())
+        if time.monotonic() - self.saved_at >= SECONDS_BETWEEN_CHECKPOINTS:
+            self.save_last()
+
+    def save_last(self, stopped: str | None = None) -> None:
+        """Save the last complete epoch's state; `stopped` says why the run ended for good."""
+        if self.last is not None:
+            state = self.last.state | {"stopped": stopped}
+            self.run.save_checkpoint(replace(self.last, state=state))
+            self.saved_at = time.monotonic()
+
+    def checkpoint(self, state: TrainingState) -> Checkpoint:
+        """The state of training, and what early stopping and schedule remember at the same epoch."""
+        stopping = self.plan.stopping
+        arrays = {"parameters": state.parameters}
+        arrays |= {f"moments.{i}": moment for i, moment in enumerate(state.moments)}
+        if stopping is not None and stopping.best_parameters is not None:
+            arrays["best_parameters"] = stopping.best_parameters
+        record = self.identity | {
+            "step": state.step,
+            "epoch": state.epoch,
+            "order": state.order,
+            "schedule": schedule_state(self.plan.schedule),
+            "early_stopping": None if stopping is None else stopping.state(),
+            "stopped": None,
+        }
+        return Checkpoint(state.epoch, arrays, record)
+
+    def restore(self) -> TrainingState | None:
+        """The state of the newest whole checkpoint, with early stopping and schedule as they were."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                self.last = self.run.load_checkpoint()
+            finally:
+                for warning in caught:
+                    self.tell(f"warning: {warning.message}")
+        if self.last is None:
+            if exists(self.run.model_path):
+                raise StorageError(
+                    f"{self.run.path} has a model and no checkpoint, without which a run cannot go on: start a new run "
+                    "with another --out, or give --overwrite instead of --resume"
+                )
+            self.tell("the run has no checkpoint: it starts from its beginning")
+            return None
+        state, arrays = self.last.state, self.last.arrays
+        source = str(checkpoint_path(self.run.home, self.last.step))
+        self.check_identity(state, source)
+        check_state(self.last, source, self.plan)
+        if self.plan.stopping is not None:
+            self.plan.stopping.restore(state["early_stopping"], arrays.get("best_parameters"))
+        restore_schedule(self.plan.schedule, state["schedule"])
+        n_moments = sum(name.startswith("moments.") for name in arrays)
+        return TrainingState(
+            arrays["parameters"],
+            tuple(arrays[f"moments.{i}"] for i in range(n_moments)),
+            state["step"],
+            state["epoch"],
+            state["order"],
+        )
+
+    def check_identity(self, state: dict[str, Any], source: str) -> None:
+        """Refuse the checkpoint of another run, and warn of what its bits may differ by."""
+        if "versions" not in state:
+            raise ModelFileError(
+                f"{source} was written by another version of anyarray-mlp, which did not keep what a run needs to go "
+                "on: start a new run with another --out"
+            )
+        for name, mine in self.identity.items():
+            if type(state.get(name)) is not type(mine):
+                raise unusable(source, f"its state holds no {name!r}")
+        if difference := changes(state["versions"], self.identity["versions"]):
+            raise ModelFileError(
+                f"{source} was written by another version of anyarray-mlp, of which a run would go on as another one "
+                f"({difference}): use that version, or start a new run with another --out"
+            )
+        if difference := changes(state["settings"], self.identity["settings"]):
+            raise DataError(
+                f"{self.run.config_path} is not what the run was started with: {difference}. Put it back, or start a "
+                "new run with another --out."
+            )
+        if state["data"] != self.identity["data"]:
+            raise DataError(
+                f"The data are not those that the run in {self.run.path} was trained on: give the same file, or "
+                "start a new run with another --out."
+            )
+        kept, mine = (
+            that_matter(found, self.plan.backend)
+            for found in (state["environment"], self.identity["environment"])
+        )
+        if difference := changes(kept, mine):
+            self.tell(f"warning: {difference}: bits may differ from a run in one go")
+
+    def ending(self, epochs: int) -> str | None:
+        """Why there is nothing left to do for a run that is asked for so many epochs; None where there is."""
+        if self.last is None:
+            return None
+        stopped: str | None = self.last.state["stopped"]
+        if stopped not in (None, "finished"):
+            return stopped
+        if self.plan.stopping is not None and self.plan.stopping.is_over:
+            return "early"
+        return "finished" if self.epochs >= epochs else None
+
+    def rewind_metrics(self) -> None:
+        """Drop the metrics of the epochs after the checkpoint, which come anew."""
+        told = self.run.rewind_metrics(self.epochs)
+        if told < self.epochs:
+            self.tell(
+                f"warning: {self.run.metrics_path} lacks the epochs from {told + 1} to {self.epochs}: the run goes on "
+                "without them"
+            )
+
+
+def unusable(source: str, what: str) -> ModelFileError:
+    """The error for a checkpoint that cannot be resumed."""
+    return ModelFileError(
+        f"{source} cannot be gone on from: {what}; use the checkpoint before it, or start a new run with another --out"
+    )
+
+
+def check_state(checkpoint: Checkpoint, source: str, plan: Plan) -> None:
+    """Raise ModelFileError, naming the file, for a state that this run cannot have been in."""
+    state, epoch = checkpoint.state, checkpoint.step
+    n = len(plan.prepared.training)
+    recipe = plan.settings.recipe
+    is_lbfgs = recipe.by_lbfgs
+    assert recipe.batch_size is not None
+    steps = 1 if is_lbfgs else -(-n // min(recipe.batch_size, n))
+
+    def require(condition: bool, what: str) -> None:
+        if not condition:
+            raise unusable(source, what)
+
+    known = {"versions", "environment", "settings", "data", "step", "epoch", "order", "schedule"}
+    known |= {"early_stopping", "stopped"}
+    require(state.keys() == known, f"its state has other keys ({names(state.keys() ^ known)})")
+    require(is_integer(state["epoch"], epoch, epoch) and epoch > 0, f"it is not of epoch {epoch}")
+    require(
+        is_integer(state["step"], steps * epoch, steps * epoch),
+        f"epoch {epoch} ends with step {steps * epoch}, and its step is {in_words(state['step'])}",
+    )
+    if is_lbfgs:
+        require(state["order"] == {}, "lbfgs has no order of rows")
+    else:
+        try:
+            Shuffler(0).restore(state["order"])
+        except ModelFileError as error:
+            raise unusable(source, str(error)[:200]) from None
+    for what, kept, mine in (
+        ("schedule", state["schedule"], schedule_state(plan.schedule)),
+        ("early stopping", state["early_stopping"], plan.stopping and plan.stopping.state()),
+    ):
+        require(is_like(kept, mine, epoch), f"its state of {what} cannot be")
+    if "rate" in state["schedule"]:
+        rate = state["schedule"]["rate"]
+        require(0 < rate <= recipe.learning_rate_init, "its learning rate cannot be")
+    require(state["stopped"] in ENDINGS, "its reason to end is unknown")
+    expected = {"parameters"}
+    if not is_lbfgs:
+        expected |= {f"moments.{i}" for i in range(recipe.step_optimizer().n_moments)}
+    if state["early_stopping"] and state["early_stopping"]["best"] is not None:
+        expected.add("best_parameters")
+    arrays = checkpoint.arrays
+    require(arrays.keys() == expected, f"it has other arrays ({names(arrays.keys() ^ expected)})")
+    size = plan.model.mlp.layout.size
+    for name, array in arrays.items():
+        require(
+            array.shape == (size,), f"{name} is {array.shape} and the network has {size} parameters"
+        )
+        require(array.dtype in (np.float32, np.float64), f"{name} is {array.dtype}")
+        require(bool(np.all(np.isfinite(array))), f"{name} is not finite")
+
+
+def names(found: set[str]) -> str:
+    """Some names of a file that anybody may have written."""
+    return ", ".join(in_words(name) for name in sorted(found)[:4])
+
+
+def is_integer(value: Any, low: int, high: int) -> bool:
+    """Whether a value is an int, and no bool, within bounds."""
+    return type(value) is int and low <= value <= high
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number."""
+    return (type(value) is float and math.isfinite(value)) or is_integer(value, -(2**53), 2**53)
+
+
+def is_like(kept: Any, mine: Any, epoch: int) -> bool:
+    """Whether what a schedule or early stopping keeps can be of this run: the same keys, finite numbers, counts of
+    epochs; what is None before the first epoch may be a number."""
+    if not isinstance(mine, dict):
+        return kept is None
+    if not isinstance(kept, dict) or kept.keys() != mine.keys():
+        return False
+    return all(
+        is_integer(kept[name], 0, epoch)
+        if type(value) is int
+        else is_number(kept[name]) or kept[name] is value is None
+        for name, value in mine.items()
+    )
+
+
+def fingerprint(training: Part) -> str:
+    """A digest of the training rows as the network sees them."""
+    digest = hashlib.sha256(np.ascontiguousarray(training.x).data)
+    digest.update(repr(training.x.shape).encode())
+    digest.update("\n".join(map(str, training.y.ravel().tolist())).encode())
+    return digest.hexdigest()

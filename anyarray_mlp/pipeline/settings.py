@@ -1,0 +1,288 @@
+"""`Settings`: all that decides what becomes of raw data, each declared once, and how it is kept in `config.toml`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from anyarray_mlp.backends.placement import Placement
+from anyarray_mlp.checking.messages import shown
+from anyarray_mlp.checking.options import refuse_unknown
+from anyarray_mlp.checking.settings import (
+    Name,
+    Names,
+    Number,
+    Truth,
+    check_settings,
+    chosen,
+    names_of,
+    setting,
+    settings_of,
+)
+from anyarray_mlp.checking.values import (
+    check_instance,
+    check_not_negative,
+    check_whole,
+    is_whole,
+    items,
+    refuse,
+)
+from anyarray_mlp.errors import UsageError
+from anyarray_mlp.network.functional import ACTIVATIONS, LOSS_NAMES, OUTPUTS
+from anyarray_mlp.training.recipe import Recipe, with_options
+
+Column = str | int
+
+
+@dataclass(frozen=True)
+class Columns:
+    """One column of a table, by name or place, or several; `flat`: the command line gives them in one text."""
+
+    flat: bool = False
+
+    def check(self, name: str, value: Any) -> tuple[Column, ...]:
+        """The columns."""
+        alone = isinstance(value, str) or is_whole(value)
+        columns = (value,) if alone else items(name, value, "a column's name or place, or several")
+        for column in columns:
+            if not isinstance(column, str) and not is_whole(column):
+                refuse(name, "a column's name or place, or several", column)
+        twice = next((column for column in columns if columns.count(column) > 1), None)
+        if twice is not None:
+            raise UsageError(f"{name} has {shown(twice)} twice: give it once.")
+        return columns
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Units of the hidden layers."""
+
+    def check(self, name: str, value: Any) -> tuple[int, ...]:
+        """The numbers, of which one may come alone."""
+        given = (value,) if is_whole(value) else items(name, value, "units of layers as (300, 75)")
+        return tuple(check_whole(name, units, 1) for units in given)
+
+
+@dataclass(frozen=True)
+class ClassWeight:
+    """ "balanced", or a weight for each label."""
+
+    def check(self, name: str, value: Any) -> Any:
+        """A mapping for a text such as "a=2,b=1"."""
+        if isinstance(value, str):
+            return class_weight(name, value)
+        if not isinstance(value, Mapping):
+            refuse(name, "'balanced' or a weight for each label", value)
+        return {label: check_not_negative(name, weight) for label, weight in value.items()}
+
+
+def class_weight(name: str, text: str) -> str | dict[str, float]:
+    """What "balanced" or LABEL=WEIGHT,... means; `UsageError` for another text."""
+    if text.strip().casefold() == "balanced":
+        return "balanced"
+    weights: dict[str, float] = {}
+    for entry in text.split(","):
+        label, separator, weight = entry.rpartition("=")
+        try:
+            number = check_not_negative(name, float(weight))
+        except (UsageError, ValueError):
+            separator = ""
+        if not separator:
+            raise UsageError(
+                f"{name} {shown(text)} is neither 'balanced' nor LABEL=WEIGHT,... with weights of at "
+                f"least 0: mend {shown(entry)}."
+            )
+        if label in weights:
+            raise UsageError(f"{name} gives {shown(label)} two weights: give one.")
+        weights[label] = number + 0.0
+    return weights
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is made of the data: the columns, the encoding and the parts that they are split in.
+
+    Attributes
+    ----------
+    target : the target's column, by name or place from 0, or several; the last one by default.
+    drop : columns to leave out.
+    header : whether a table's first line names columns; None finds out.
+    standardize : bring columns of numbers to mean 0 and deviation 1; pixels are divided by 255 in any case.
+    scale_target : standardise the target of a regression; None: if the output is identity.
+    test_fraction, validation_fraction : share of the rows to score the final model on, and of the rest to score each
+        epoch on.
+    class_weight : "balanced", or a weight for each label.
+    """
+
+    target: tuple[Column, ...] = setting(
+        (),
+        Columns(),
+        "Target column of a table: its name or its place; the last by default. Again for each further one.",
+        show_default=False,
+    )
+    drop: tuple[Column, ...] = setting(
+        (), Columns(flat=True), "Columns of a table to leave out.", flag_default=None
+    )
+    header: bool | None = setting(None, Truth(), "Whether a table's first line names columns.")
+    standardize: bool = setting(
+        True,
+        Truth(),
+        "Bring columns of numbers to mean 0 and deviation 1; pixels are divided by 255.",
+    )
+    scale_target: bool | None = setting(
+        None,
+        Truth(),
+        "Standardise the target of a regression; by default where the output is identity.",
+    )
+    test_fraction: float = setting(
+        0.2, Number(high=1.0), "Share of the rows to score the final model on."
+    )
+    validation_fraction: float = setting(
+        0.1, Number(high=1.0), "Share of the rest to score each epoch on."
+    )
+    class_weight: str | Mapping[str, float] | None = setting(
+        None, ClassWeight(), "Weights of the classes."
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("target", "drop"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, ())
+        check_settings(self)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The network between the inputs and the outputs that the data have, as the arguments of `MLP`.
+
+    Attributes
+    ----------
+    hidden_layer_sizes : units of the hidden layers.
+    activation : one name, or one for each hidden layer.
+    output : None: softmax for classes, logistic for labels, identity for numbers.
+    loss : "auto" takes what belongs to the output.
+    dropout : probability of dropping a hidden unit in training.
+    """
+
+    hidden_layer_sizes: tuple[int, ...] = setting(
+        (100,),
+        Sizes(),
+        "Units of the hidden layers, as 300,75; none for no hidden layer.",
+        key="hidden",
+    )
+    activation: str | Sequence[str] = setting(
+        "relu",
+        Names("activation", tuple(ACTIVATIONS), alone=True),
+        "identity, logistic, tanh, relu, leaky_relu, elu, gelu, gelu_tanh, silu or softplus; one, or one a layer.",
+    )
+    output: str | None = setting(
+        None,
+        Name("output", tuple(OUTPUTS)),
+        "identity, logistic, softmax or exp; what fits the task by default.",
+    )
+    loss: str = setting(
+        "auto",
+        Name("loss", ("auto", *LOSS_NAMES)),
+        "cross_entropy, binary_cross_entropy, poisson, squared_error, absolute_error or huber; auto takes what "
+        "belongs to the output.",
+    )
+    dropout: float = setting(
+        0.0, Number(high=1.0), "Probability of dropping a hidden unit in training."
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides what a run from raw data comes to; a recipe without epochs has those of a table."""
+
+    table: Table = field(default_factory=Table)
+    shape: Shape = field(default_factory=Shape)
+    recipe: Recipe = field(default_factory=Recipe)
+    placement: Placement = field(default_factory=Placement)
+
+    def __post_init__(self) -> None:
+        if self.recipe.epochs is None:
+            default = next(each for each in settings_of(Recipe) if each.field == "epochs").default
+            object.__setattr__(self, "recipe", replace(self.recipe, epochs=default))
+
+    @classmethod
+    def of(cls, function: str, recipe: Recipe | None, options: dict[str, Any]) -> Settings:
+        """The settings of a recipe and of options by name; `UnknownOptionError`, in a function's name, for others."""
+        refuse_unknown(function, options, [*OWN, *names_of(*SECTIONS.values())])
+        parts = {
+            name: kind(**chosen(options, names_of(kind)))
+            for name, kind in SECTIONS.items()
+            if name != "recipe"
+        }
+        if recipe is None:
+            recipe = Recipe(**chosen(options, names_of(Recipe)))
+        else:
+            check_instance("recipe", recipe, Recipe, "a Recipe, such as Recipe(epochs=50)")
+            recipe = with_options(recipe, chosen(options, names_of(Recipe)))
+        return cls(recipe=recipe, **parts)
+
+    @classmethod
+    def from_keys(cls, kept: Mapping[str, Any]) -> Settings:
+        """The settings by the keys that the command line and `config.toml` have for them."""
+        parts = {
+            name: kind(
+                **{each.field: kept[each.key] for each in settings_of(kind) if each.key in kept}
+            )
+            for name, kind in SECTIONS.items()
+        }
+        return cls(**parts)
+
+    def to_keys(self) -> dict[str, Any]:
+        """The settings as the command line has them; `UsageError` for what it has no words for."""
+        found: dict[str, Any] = {}
+        for section in fields(self):
+            part = getattr(self, section.name)
+            for each in settings_of(part):
+                value = getattr(part, each.field)
+                if each.key:
+                    found[each.key] = as_text(each.field, value, each.kind)
+                elif value != each.default and each.field != "metrics":
+                    raise without_words(each.field, value)
+        return found
+
+
+SECTIONS: dict[str, Any] = {
+    "table": Table,
+    "shape": Shape,
+    "recipe": Recipe,
+    "placement": Placement,
+}
+#: What `train_table` takes beside settings.
+OWN = ("data", "recipe", "diagnose", "out", "overwrite", "callbacks")
+
+
+def as_text(name: str, value: Any, kind: Any) -> Any:
+    """A setting as a flag gives it; `UsageError` for one that no flag can give."""
+    if isinstance(kind, Truth):
+        if isinstance(value, str):
+            raise without_words(name, value)
+        return value if value is None else bool(value)
+    if isinstance(kind, ClassWeight) and isinstance(value, Mapping):
+        if any("," in str(label) for label in value):
+            raise without_words(name, value)
+        return ",".join(f"{label}={weight}" for label, weight in value.items())
+    if isinstance(kind, Columns):
+        columns = tuple(map(str, value))
+        if not kind.flat:
+            return columns
+        return columns[0] if len(columns) == 1 else columns or None
+    if isinstance(kind, Name) and not isinstance(value, (str, type(None))):
+        raise without_words(name, value)
+    return value
+
+
+def without_words(name: str, value: Any) -> UsageError:
+    """The error for a setting that a run's folder cannot keep."""
+    return UsageError(
+        f"A run's folder keeps settings as the command line has them, and that has no words for {name}="
+        f"{shown(value)}: leave out= away, and save the result's model."
+    )

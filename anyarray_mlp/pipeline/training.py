@@ -1,0 +1,206 @@
+"""`train_table`: from raw data to a trained model in one call; and a run that leaves all it came to in a folder."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from anyarray_mlp.checking.messages import counted, shown
+from anyarray_mlp.checking.options import with_known_options
+from anyarray_mlp.checking.values import check_boolean, check_path
+from anyarray_mlp.diagnosis import Diagnosis, RunMonitor
+from anyarray_mlp.errors import DivergedError
+from anyarray_mlp.persistence import RunFolder
+from anyarray_mlp.pipeline.checkpoints import Checkpoints
+from anyarray_mlp.pipeline.kept import configuration
+from anyarray_mlp.pipeline.run import Plan, Run, identifiers, make_plan, scores_of
+from anyarray_mlp.pipeline.settings import Settings
+from anyarray_mlp.pipeline.trained_model import TrainedModel
+from anyarray_mlp.training import Callback, Fit, Recipe, TrainingState, as_callbacks
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedTable:
+    """What came of `train_table`.
+
+    Attributes
+    ----------
+    model : predicts from raw features, and saves itself.
+    scores : loss and the metrics that suit the task, on the rows that `scored_on` names: "test", or "training" if
+        none were held out.
+    diagnosis : what went wrong, or None if nobody asked.
+    fit : the epochs, and why training stopped.
+    path : the run's folder, or None.
+    """
+
+    model: TrainedModel
+    scores: dict[str, float]
+    scored_on: str
+    diagnosis: Diagnosis | None
+    fit: Fit
+    path: Path | None = None
+
+
+@with_known_options
+def train_table(
+    data: Any,
+    *,
+    target: str | int | Sequence[str | int] | None = None,
+    recipe: Recipe | None = None,
+    diagnose: bool = True,
+    out: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    callbacks: Callback | Sequence[Callback] | None = (),
+    **options: Any,
+) -> TrainedTable:
+    """Train a network on raw data: read, split, encode, train, score on rows that were held out, diagnose.
+
+    With the same settings the model has the same bits as that of `anyarray-mlp train`.
+
+    Parameters
+    ----------
+    data : the path of a table, an .npz or a folder of IDX images, a pandas DataFrame, or the name of a built-in set.
+    target : the column to predict, by name or place, or several; the last one by default.
+    recipe : how to train; of a table, 50 epochs in batches of 4 to 128 rows unless it says otherwise.
+    diagnose : whether to look for what went wrong.
+    out : a folder to keep the run in, as `anyarray-mlp train --out` does; `overwrite` replaces one that is there.
+    callbacks : as those of `fit`.
+    options : by name, settings of the network (`hidden_layer_sizes`, `activation`, `output`, `loss`, `dropout`), of
+        the data (`drop`, `header`, `standardize`, `scale_target`, `test_fraction`, `validation_fraction`,
+        `class_weight`), of where to compute (`device`, `backend`, `dtype`, `reproducible`), and of a `Recipe`, in
+        place of its own.
+
+    Raises `DataError`, `UsageError` and the like for what cannot be, and `DivergedError`, which has the diagnosis,
+    if the loss is no longer finite.
+    """
+    settings = Settings.of("train_table", recipe, {"target": target, **options})
+    if not hasattr(data, "iloc"):
+        check_path("data", data)
+    watchers = as_callbacks("callbacks", callbacks)
+    check_boolean("diagnose", diagnose)
+    check_boolean("overwrite", overwrite)
+    if out is not None:
+        check_path("out", out)
+        settings.to_keys()
+    plan = make_plan(data, settings)
+    for column, texts in identifiers(plan.prepared):
+        warnings.warn(
+            f"Column {shown(column)} has {texts:,} different texts, each an input of its own, for "
+            f"{counted(len(plan.prepared.training), 'row')} to train on: leave it out with drop, unless they recur.",
+            stacklevel=3,
+        )
+    if out is None:
+        return trained(plan, *fit_and_diagnose(plan, watchers, diagnose))
+    kept = configuration({"data": name_of(data), **plan.settings.to_keys(), "diagnose": diagnose})
+    with RunFolder.create(out, overwrite=overwrite) as folder:
+        try:
+            folder.write_config(kept)
+            checkpoints = Checkpoints(folder, plan, kept, tell=warnings.warn)
+            ended = train_in(folder, plan, checkpoints, None, watchers, diagnose)
+        except BaseException:
+            folder.discard_unless_begun()
+            raise
+        result = trained(plan, ended.fit, ended.diagnosis)
+        return replace(result, path=folder.path if ended.is_kept else None)
+
+
+def name_of(data: Any) -> str:
+    """What a run's folder calls its data."""
+    return "DataFrame" if hasattr(data, "iloc") else os.fspath(data)
+
+
+def trained(plan: Plan, result: Fit, diagnosis: Diagnosis | None) -> TrainedTable:
+    """What a run came to."""
+    model = replace(plan.model, parameters=result.parameters)
+    scored_on = "test" if plan.prepared.has_test else "training"
+    return TrainedTable(model, scores_of(plan, model), scored_on, diagnosis, result)
+
+
+def fit_and_diagnose(
+    plan: Plan, callbacks: Sequence[Callback], diagnose: bool
+) -> tuple[Fit, Diagnosis | None]:
+    """Train as planned; a `DivergedError` has the diagnosis."""
+    run = Run.of(plan)
+    monitor = run.monitor() if diagnose else None
+    try:
+        result = run.fit(callbacks, monitor)
+    except DivergedError as error:
+        error.diagnosis = None if monitor is None else monitor.finish(error)
+        raise
+    return result, None if monitor is None else monitor.finish(result)
+
+
+class Ended(NamedTuple):
+    """What came of a run in a folder, and whether the folder keeps it."""
+
+    fit: Fit
+    diagnosis: Diagnosis | None
+    is_kept: bool
+
+
+def train_in(
+    folder: RunFolder,
+    plan: Plan,
+    checkpoints: Checkpoints,
+    start: TrainingState | None,
+    callbacks: Sequence[Callback],
+    diagnose: bool,
+) -> Ended:
+    """Train as planned, from where a run goes on, and leave the results in an open run folder.
+
+    A run that was interrupted before its first epoch had ended leaves nothing. A `DivergedError` has the diagnosis,
+    and the folder the parameters of the epoch before.
+    """
+    run = Run.of(plan, start)
+    monitor = run.monitor() if diagnose else None
+    try:
+        result = run.fit(
+            [lambda epoch: folder.log(epoch.record()), *callbacks, checkpoints], monitor
+        )
+    except DivergedError as error:
+        keep_diverged(folder, plan, checkpoints, monitor, error)
+        raise
+    checkpoints.save_last()
+    if learned_nothing(folder, checkpoints, result):
+        folder.discard_unless_begun()
+        return Ended(result, None, is_kept=False)
+    folder.save_model(replace(plan.model, parameters=result.parameters).to_file())
+    diagnosis = None if monitor is None else monitor.finish(result)
+    if diagnosis is not None:
+        diagnosis.save(folder.home)
+    if result.stopped != "interrupted":
+        # Only now: a run whose model was not saved has not ended.
+        checkpoints.save_last("early" if result.stopped == "callback" else result.stopped)
+    folder.take_over()
+    return Ended(result, diagnosis, is_kept=True)
+
+
+def learned_nothing(folder: RunFolder, checkpoints: Checkpoints, result: Fit) -> bool:
+    """Whether a run was interrupted before there was anything to keep."""
+    interrupted = result.stopped == "interrupted" and not checkpoints.epochs
+    return interrupted and (folder.replaces or not result.history)
+
+
+def keep_diverged(
+    folder: RunFolder,
+    plan: Plan,
+    checkpoints: Checkpoints,
+    monitor: RunMonitor | None,
+    error: DivergedError,
+) -> None:
+    """Keep the last epoch's parameters, if there is one, and what went wrong, which the error has from here on."""
+    last = checkpoints.last
+    if last is not None:
+        model = replace(plan.model, parameters=last.arrays["parameters"])
+        folder.save_model(model.to_file())
+    if monitor is not None:
+        error.diagnosis = monitor.finish(error)
+        if last is not None or not folder.replaces:
+            error.diagnosis.save(folder.home)
+    if last is not None:
+        checkpoints.save_last("diverged")
+        folder.take_over()

@@ -1,0 +1,241 @@
+"""`Recipe`: how a network is trained, declared once for `fit`, `train`, tables, the command line and the estimators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Any
+
+from anyarray_mlp.checking.options import (
+    UnknownOptionError,
+    refuse_unknown,
+    with_known_options,
+)
+from anyarray_mlp.checking.settings import (
+    Name,
+    Names,
+    Number,
+    Truth,
+    Whole,
+    check_settings,
+    names_of,
+    setting,
+)
+from anyarray_mlp.checking.values import check_instance
+from anyarray_mlp.errors import UsageError
+from anyarray_mlp.metrics import METRICS, TASKS
+from anyarray_mlp.network.initializers import INITIALIZERS, Initializer
+from anyarray_mlp.network.optimizers import OPTIMIZERS, Optimizer
+from anyarray_mlp.network.schedules import SCHEDULES, Schedule, WarmUp, make_schedule
+from anyarray_mlp.training.early_stopping import MONITORED_LOSSES, EarlyStopping
+
+#: What stands for None where arrays are trained on.
+EPOCHS, BATCH_SIZE = 100, 32
+#: Optimisers that have a momentum.
+WITH_MOMENTUM = ("momentum", "nesterov")
+#: What only one kind of training has a use for; the other refuses it unless it says no more than its default.
+OF_STEPS = ("clip_norm", "warm_up")
+OF_LBFGS = ("gradient_tol", "max_evaluations")
+#: What early stopping goes by, and an `EarlyStopping` has itself.
+OF_STOPPING = ("monitor", "patience", "tol")
+#: What makes others idle.
+DECIDING = ("optimizer", "early_stopping")
+
+
+def is_function(value: Any) -> bool:
+    """Whether a value is a function, and no class."""
+    return callable(value) and not isinstance(value, type)
+
+
+@with_known_options
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: everything but the network, the data and where it is computed.
+
+    Attributes
+    ----------
+    initializer : how weights are drawn: a name of `initializers.INITIALIZERS`, "auto", which fits each activation, or
+        a function.
+    optimizer : a name of `optimizers.OPTIMIZERS`, "lbfgs", or an `Optimizer`.
+    learning_rate_init : the rate that a named schedule starts from.
+    learning_rate : a name of `schedules.SCHEDULES`, or a function of the steps taken so far.
+    warm_up : epochs of rising rate at first.
+    momentum : of the optimisers "momentum" and "nesterov".
+    alpha, clip_norm : L2 penalty; Euclidean norm that a gradient is scaled down to.
+    batch_size : samples of a step; None: 32, and for a table 4 to 128, after the number of its rows.
+    epochs : passes over the data; None: 100, and for a table 50.
+    early_stopping : whether to stop if `monitor` has not improved by `tol` for `patience` epochs, and keep the best
+        parameters; or an `EarlyStopping` of your own, which has these three itself.
+    monitor : "loss", "validation_loss" or the name of a metric.
+    seed : of the initial weights, the shuffles and dropout, and of the split of a table.
+    shuffle : whether samples come in a new order each epoch.
+    task : "classification", "multilabel" or "regression"; None finds out, from the network's output or from a table.
+    metrics : names of metrics to measure on the validation set after each epoch.
+    gradient_tol, max_evaluations : of L-BFGS: it has converged if the gradient's largest entry fell to this; how often
+        it may evaluate the loss.
+
+    Raises `UsageError`, naming the parameter, for what cannot be, and for an option that the others make idle.
+    """
+
+    initializer: str | Initializer = setting(
+        "auto",
+        Name(
+            "initializer", ("auto", *INITIALIZERS), is_function, "a name or a function, got {value}"
+        ),
+        "How weights are drawn: auto fits each activation; he_normal, glorot_uniform and others by name.",
+    )
+    optimizer: str | Optimizer = setting(
+        "adam",
+        Name(
+            "solver",
+            (*OPTIMIZERS, "lbfgs"),
+            lambda value: isinstance(value, Optimizer),
+            "a name or an Optimizer, such as optimizers.adam(), got {value}",
+            listed=True,
+        ),
+        key="solver",
+    )
+    learning_rate_init: float = setting(1e-3, Number(open_low=True))
+    learning_rate: str | Schedule = setting(
+        "constant",
+        Name(
+            "learning_rate",
+            SCHEDULES,
+            is_function,
+            "a schedule's name or a function of the step, got {value}: a rate is given as learning_rate_init",
+            listed=True,
+        ),
+        "How the rate changes over the run, from --learning-rate-init; plateau lowers it where the validation loss, "
+        "or without a validation set the training loss, no longer falls.",
+    )
+    warm_up: int = setting(0, Whole(), "Epochs of rising rate at first.", show_default=False)
+    momentum: float = setting(0.9, Number(high=1.0), "Of momentum and nesterov.")
+    alpha: float = setting(0.0, Number(), "L2 penalty.")
+    clip_norm: float | None = setting(
+        None, Number(open_low=True), "Scale gradients down to this norm."
+    )
+    batch_size: int | None = setting(
+        None, Whole(1), "4 to 128, after the number of rows, by default."
+    )
+    epochs: int | None = setting(None, Whole(), flag_default=50, flag_kind=Whole(1))
+    early_stopping: bool | EarlyStopping = setting(
+        False,
+        Truth(EarlyStopping, "an EarlyStopping(monitor, patience, tol), True or False"),
+        "Stop where --monitor no longer improves, and keep the best epoch.",
+    )
+    monitor: str = setting(
+        "validation_loss",
+        Name("metric", (*MONITORED_LOSSES, *METRICS)),
+        "What early stopping watches: validation_loss, loss, or of the validation rows accuracy, balanced_accuracy, "
+        "f1, roc_auc, r2, mean_squared_error or mean_absolute_error.",
+    )
+    patience: int = setting(10, Whole(1), "Epochs without improvement to wait for.")
+    tol: float = setting(1e-4, Number(), key=None)
+    seed: int = setting(0, Whole(), "Of the split, the initial weights, the shuffles and dropout.")
+    shuffle: bool = setting(True, Truth(), key=None)
+    task: str | None = setting(
+        None,
+        Name("task", TASKS, listed=True),
+        "What the target is; found out where left out.",
+    )
+    metrics: str | Iterable[str] = setting((), Names("metric", tuple(METRICS)), key=None)
+    gradient_tol: float = setting(1e-4, Number(), key=None)
+    max_evaluations: int = setting(15000, Whole(1), key=None)
+
+    def __post_init__(self) -> None:
+        if self.early_stopping is None:
+            object.__setattr__(self, "early_stopping", False)
+        check_settings(self)
+        own = self.early_stopping if isinstance(self.early_stopping, EarlyStopping) else None
+        idle = self.idle()
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if own is not None and each.name in OF_STOPPING:
+                object.__setattr__(self, each.name, getattr(own, each.name))
+                if value == getattr(own, each.name):
+                    continue
+            if each.name in idle and value != each.default:
+                raise UnknownOptionError(f"{each.name} is {idle[each.name]}.")
+
+    def idle(self) -> dict[str, str]:
+        """The settings that do nothing beside this optimizer and this early stopping, each with the reason."""
+        unused, place = OF_LBFGS, "lbfgs alone"
+        if self.by_lbfgs:
+            unused, place = OF_STEPS, "training by steps, and lbfgs has none"
+        idle = dict.fromkeys(
+            unused, f"an option of {place}: leave it out, or choose another optimizer"
+        )
+        if self.optimizer not in WITH_MOMENTUM:
+            idle["momentum"] = (
+                "for optimizer='momentum' and 'nesterov' by name, and an Optimizer has its own: leave it out, or "
+                "choose one of these"
+            )
+        if self.early_stopping is not True:
+            of_its_own = "for early_stopping=True, and an EarlyStopping has its own: leave it out"
+            idle |= dict.fromkeys(OF_STOPPING, of_its_own)
+        return idle
+
+    @property
+    def by_lbfgs(self) -> bool:
+        """Whether L-BFGS is asked for."""
+        return self.optimizer == "lbfgs"
+
+    def step_optimizer(self) -> Optimizer:
+        """The optimiser of the steps; `UsageError` if that is L-BFGS, which takes none."""
+        if isinstance(self.optimizer, Optimizer):
+            return self.optimizer
+        if self.by_lbfgs:
+            raise UsageError("optimizer is lbfgs, which takes no steps: use fit or minimize.")
+        settings = (self.momentum,) if self.optimizer in WITH_MOMENTUM else ()
+        return optimizer_of(self.optimizer, *settings)
+
+    def schedule(self, n: int, done: int = 0) -> Schedule:
+        """The learning rate as a function of the steps, of `done` epochs of n samples and those to come."""
+        batch_size = BATCH_SIZE if self.batch_size is None else self.batch_size
+        steps_per_epoch = -(-n // min(batch_size, n))
+        if callable(self.learning_rate):
+            steps = self.warm_up * steps_per_epoch
+            return WarmUp(self.learning_rate, steps) if steps else self.learning_rate
+        return make_schedule(
+            self.learning_rate,
+            self.learning_rate_init,
+            steps_per_epoch=steps_per_epoch,
+            epochs=done + (EPOCHS if self.epochs is None else self.epochs),
+            warm_up_epochs=self.warm_up,
+        )
+
+    def stopping(self) -> EarlyStopping | None:
+        """What ends training early: that of the user, a new one, or None."""
+        if isinstance(self.early_stopping, EarlyStopping):
+            return self.early_stopping
+        return EarlyStopping(self.monitor, self.patience, self.tol) if self.early_stopping else None
+
+
+def recipe_of(
+    function: str, recipe: Recipe | None, options: dict[str, Any], own: Iterable[str] = ()
+) -> Recipe:
+    """The recipe that a function is given, with the options beside it in place of its own.
+
+    own: what else the function takes. Raises `UnknownOptionError`, in the function's name, for other options.
+    """
+    refuse_unknown(function, options, [*own, *names_of(Recipe)])
+    if recipe is None:
+        return Recipe(**options)
+    check_instance("recipe", recipe, Recipe, "a Recipe, such as Recipe(epochs=50)")
+    return with_options(recipe, options) if options else recipe
+
+
+def with_options(recipe: Recipe, options: dict[str, Any]) -> Recipe:
+    """A recipe with some settings in place of its own; those of its own that these make idle go."""
+    deciding = {name: options.get(name, getattr(recipe, name)) for name in DECIDING}
+    idle = Recipe(**deciding).idle()
+    kept = {name: getattr(recipe, name) for name in names_of(Recipe) if name not in idle}
+    return Recipe(**{**kept, **options})
+
+
+@lru_cache(maxsize=64)
+def optimizer_of(name: str, *settings: float) -> Optimizer:
+    """One optimiser for each name and settings, so that a step with it is compiled once."""
+    make: Callable[..., Optimizer] = OPTIMIZERS[name]
+    return make(*settings)
