@@ -26,6 +26,7 @@ from anyarray_mlp.training import (
     predict,
     train,
 )
+from anyarray_mlp.training.signals import ENDINGS, ending_on
 
 NUMPY = select_backend("numpy", dtype="float64")
 
@@ -199,8 +200,9 @@ def test_divergence_names_the_step_and_gives_the_parameters_of_the_epoch_before(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_training_and_keeps_what_was_learned(number):
     before = signal.getsignal(number)
-    result = fit(NETWORK, X, Y, backend=NUMPY, epochs=10_000,
-                 callbacks=[lambda epoch: epoch.epoch == 3 and signal.raise_signal(number) and None])  # fmt: skip
+    with ending_on(ENDINGS):
+        result = fit(NETWORK, X, Y, backend=NUMPY, epochs=10_000,
+                     callbacks=[lambda epoch: epoch.epoch == 3 and signal.raise_signal(number) and None])  # fmt: skip
     assert result.stopped == "interrupted"
     assert result.signal == number
     assert len(result.history) == 3
@@ -212,7 +214,7 @@ def test_a_signal_ends_training_and_keeps_what_was_learned(number):
 def test_a_signal_that_is_ignored_stays_ignored():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with interruption() as asked:
+        with ending_on(ENDINGS), interruption() as asked:
             signal.raise_signal(signal.SIGINT)
             assert not asked.is_set()
             signal.raise_signal(signal.SIGTERM)
@@ -220,6 +222,24 @@ def test_a_signal_that_is_ignored_stays_ignored():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_script_that_is_asked_to_end_is_not_left_with_a_network_cut_short():
+    """`timeout` and `kill` end the process: a fit that caught the signal let the script run on."""
+
+    class Ended(Exception):
+        pass
+
+    def end(*_):
+        raise Ended
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with pytest.raises(Ended):
+            fit(NETWORK, X, Y, backend=NUMPY, epochs=10_000,
+                callbacks=[lambda epoch: signal.raise_signal(signal.SIGTERM)])  # fmt: skip
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def interrupted_twice():

@@ -86,8 +86,10 @@ def command(**settings: Any) -> int:
     from anyarray_mlp.persistence.checkpoint import checkpoint_steps
     from anyarray_mlp.pipeline.run import default_folder, make_plan
     from anyarray_mlp.pipeline.settings import Settings
+    from anyarray_mlp.training.signals import ENDINGS, ending_on
 
     with ExitStack() as stack:
+        stack.enter_context(ending_on(ENDINGS))
         run = None
         if settings["resume"]:
             if settings["out"] is None:

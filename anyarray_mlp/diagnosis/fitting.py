@@ -41,8 +41,8 @@ def fit(
     callbacks : one function that is told each `Epoch`, or several; one that returns True (or NumPy's True) ends
         training, no other answer does.
 
-    Ctrl-C (or SIGTERM, SIGHUP) ends training after the steps already running, and what was learned is kept; a second
-    one aborts. lbfgs has no use for the learning rates, `batch_size` and `shuffle`. Errors are those of `train`.
+    Ctrl-C ends training after the steps already running, and what was learned is kept; a second one aborts.
+    lbfgs has no use for the learning rates, `batch_size` and `shuffle`. Errors are those of `train`.
     """
     refuse_unknown("fit", options, [*OWN, *names_of(Recipe)])
     if diagnose is False:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -106,7 +105,7 @@ class Run:
         est.n_iter_ = 0
         est.converged_ = stopped = False
         try:
-            with interruption((signal.SIGINT,)) as interrupted:
+            with interruption() as interrupted:
                 for epoch in train(
                     self.network,
                     self.inputs(),
@@ -358,7 +357,7 @@ class Run:
             stopped = self.tell(epoch, task) or interrupted.is_set()
             return stopped
 
-        with interruption((signal.SIGINT,)) as interrupted:
+        with interruption() as interrupted:
             try:
                 final, est.loss_, converged, _ = minimize(
                     self.network,

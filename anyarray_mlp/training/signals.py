@@ -1,4 +1,4 @@
-"""`interruption`: the first Ctrl-C asks training to stop."""
+"""`interruption`: the first Ctrl-C asks training to stop; `ending_on`: other signals that do."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 
 #: What asks a process to end: Ctrl-C, `kill`, and a terminal that closes (which Windows does not tell).
 ENDINGS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
+#: The signals that end training and let the program continue. Only Ctrl-C unless `ending_on` says otherwise: a script
+#: that is asked to end (`kill`, `timeout`, a batch system) must end, not run on with one network cut short.
+CAUGHT: ContextVar[Sequence[signal.Signals]] = ContextVar("caught", default=(signal.SIGINT,))
 
 
 class Interrupted(threading.Event):
@@ -21,9 +25,17 @@ class Interrupted(threading.Event):
 
 
 @contextmanager
-def interruption(
-    numbers: Sequence[signal.Signals] = ENDINGS,
-) -> Iterator[Interrupted]:
+def ending_on(numbers: Sequence[signal.Signals]) -> Iterator[None]:
+    """Within it, training ends on any of these signals; for a program that then saves what was learned and exits."""
+    token = CAUGHT.set(numbers)
+    try:
+        yield
+    finally:
+        CAUGHT.reset(token)
+
+
+@contextmanager
+def interruption() -> Iterator[Interrupted]:
     """Catch the first of the signals as a request to stop; a second acts as it did before.
 
     Only the main thread can handle signals; elsewhere nothing changes. A signal that the process was started to
@@ -33,7 +45,7 @@ def interruption(
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.getsignal(number) for number in CAUGHT.get()}
     before = {n: handler for n, handler in before.items() if handler not in (signal.SIG_IGN, None)}
 
     def handle(number: int, frame: FrameType | None) -> None:
