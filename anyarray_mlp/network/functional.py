@@ -1,11 +1,11 @@
-"""Dense layer, activations, outputs, losses and dropout, each with its derivative beside its formula.
+"""Activations, outputs, losses and dropout, each with its derivative beside its formula.
 
 Every function takes the namespace `xp` it computes with and returns its value together with its vjp: the
 function that pulls a gradient with respect to the value back to a gradient with respect to the input.
 A vjp may overwrite the gradient it is given; it is used once. `xp` is an arithmetic (`anyarray_mlp.arithmetic`):
 the Array API namespace of some library, rounding as that library does or the same everywhere.
 
-Shapes: `x` (n, i), `w` (i, o), `b` (o,), `z` and activations (n, o); losses (n,), one for each sample.
+Shapes: `z` and activations (n, o); losses (n,), one for each sample.
 """
 
 from __future__ import annotations
@@ -19,22 +19,6 @@ from anyarray_mlp.typing import Array, Namespace
 Vjp = Callable[[Array], Array]
 Activation = Callable[[Namespace, Array], tuple[Array, Vjp]]
 Loss = Callable[[Namespace, Array, Array], tuple[Array, Vjp]]
-
-
-def dense(
-    xp: Namespace, x: Array, w: Array, b: Array | None
-) -> tuple[Array, Callable[..., tuple[Array | None, Array, Array | None]]]:
-    """Return `x @ w + b` (n, o) and its vjp, which maps dy to (dx, dw, db).
-
-    `vjp(dy, need_dx=False)` leaves out dx, which the first layer has no use for.
-    """
-    y, residual = xp.linear(x, w, b)
-
-    def vjp(dy: Array, need_dx: bool = True) -> tuple[Array | None, Array, Array | None]:
-        dx, dw, db = xp.linear_vjp(residual, dy, need_dx)
-        return dx, dw, db
-
-    return y, vjp
 
 
 # --- activations ---------------------------------------------------------------------------------

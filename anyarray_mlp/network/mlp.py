@@ -6,9 +6,9 @@ The passes are pure functions of (namespace, leaves, batch) and run on any arith
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from numbers import Real
 from typing import Any
 
@@ -29,21 +29,24 @@ from anyarray_mlp.checking.records import (
     table,
 )
 from anyarray_mlp.checking.values import check_boolean, is_real, is_whole, items, refuse
-from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.errors import UsageError
+from anyarray_mlp.network.checks import check_batch, check_shapes
 from anyarray_mlp.network.functional import (
     ACTIVATIONS,
     FUSED_LOSSES,
     LOSS_NAMES,
     LOSSES,
     OUTPUTS,
-    dense,
+    Activation,
+    Vjp,
     dropout,
     one_hot,
     output_loss,
 )
 from anyarray_mlp.network.initializers import Initializer, initialize
-from anyarray_mlp.network.layout import Layout, is_flat
-from anyarray_mlp.typing import Array, Leaves, Namespace
+from anyarray_mlp.network.layout import Layout
+from anyarray_mlp.network.passes import Part, forward, logits, loss_and_grad
+from anyarray_mlp.typing import Array, Host, Leaves, Namespace
 
 #: Why a loss that is defined through its output accepts no other.
 REFUSALS = {
@@ -136,24 +139,26 @@ class MLP:
             self.layout, (*self.activation, self.output), seed=seed, initializer=initializer
         )
 
+    def after(self, layer: int, keys: Mapping[int, Array], row: int = 0) -> Iterator[Activation]:
+        """What follows a hidden layer's dense layer, one function (xp, values) -> (value, vjp) after the other.
+
+        `keys` says which layers drop units, and with which key; `row` is where the values begin in their batch. Nothing
+        follows the last layer: the output's function belongs to the loss.
+        """
+        if layer < len(self.activation):
+            yield ACTIVATIONS[self.activation[layer]]
+        if layer in keys:
+            yield partial(dropout, rate=self.dropout[layer], key=keys[layer], row=row)  # type: ignore[index]
+
     def layers(self, xp: Namespace, leaves: Leaves, x: Array) -> Iterator[tuple[Array, Array]]:
         """Each layer's values (n, units) before and after its function, without dropout."""
-        weights, biases = self.layout.unpack(xp, leaves)
-        functions = [*(ACTIVATIONS[name] for name in self.activation), OUTPUTS[self.output]]
-        a = x
-        for function, w, b in zip(functions, weights, biases, strict=True):
-            z, _ = dense(xp, a, w, b)
-            a, _ = function(xp, z)
-            yield z, a
+        for layer, (z, a) in enumerate(forward(self, xp, self.layout.unpack(xp, leaves), x)):
+            last = layer == len(self.activation)
+            yield z, OUTPUTS[self.output](xp, z)[0] if last else a
 
     def logits(self, xp: Namespace, leaves: Leaves, x: Array) -> Array:
         """The last layer's values (n, k) before the output function, without dropout."""
-        weights, biases = self.layout.unpack(xp, leaves)
-        a = x
-        for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
-            z, _ = dense(xp, a, w, b)
-            a = ACTIVATIONS[self.activation[layer]](xp, z)[0] if layer < len(self.activation) else z
-        return a
+        return logits(self, xp, self.layout.unpack(xp, leaves), x)
 
     def predict(self, xp: Namespace, leaves: Leaves, x: Array) -> Array:
         """Outputs (n, k): probabilities under softmax and logistic, values otherwise."""
@@ -161,8 +166,11 @@ class MLP:
 
     def losses(self, xp: Namespace, leaves: Leaves, x: Array, targets: Array) -> Array:
         """The loss of each sample (n,), without penalty or dropout."""
-        z = self.logits(xp, leaves, x)
-        return output_loss(xp, self.output, self.loss, z, self.encode(xp, targets, z.dtype))[0]
+        return self.output_loss(xp, self.logits(xp, leaves, x), targets)[0]
+
+    def output_loss(self, xp: Namespace, z: Array, targets: Array) -> tuple[Array, Vjp]:
+        """Losses (n,) of logits z (n, k), and the vjp down to z."""
+        return output_loss(xp, self.output, self.loss, z, self.encode(xp, targets, z.dtype))
 
     def loss_and_grad(
         self,
@@ -178,7 +186,7 @@ class MLP:
         """The batch's mean loss (0-d) and its gradient, in leaves like those given.
 
         The loss is sum_i w_i loss_i / W + alpha / (2 W) sum of squared weights (biases are spared), where w_i are
-        the sample weights (one where there are none) and W their sum: scikit-learn's objective. Where W is zero it
+        the sample weights (one where there are none) and W their sum: scikit-learn's objective. If W is zero it
         counts as one, without the penalty: a batch whose weights are all zero has no loss and no gradient.
 
         Parameters
@@ -191,113 +199,30 @@ class MLP:
         alpha : strength of the L2 penalty.
         dropout_keys : a 0-d int32 array for each of `dropout_layers`; None trains without dropout.
         """
-        weights, biases = self.layout.unpack(xp, leaves)
-        share, decay = batch_shares(xp, x.shape[0], sample_weight, alpha)
-        keys = dict(zip(self.dropout_layers, dropout_keys or (), strict=dropout_keys is not None))
+        return loss_and_grad(self, xp, leaves, [(x, targets, sample_weight)], alpha, dropout_keys)
 
-        pullbacks = []
-        a = x
-        for layer, name in enumerate(self.activation):
-            z, dense_vjp = dense(xp, a, weights[layer], biases[layer])
-            a, activation_vjp = ACTIVATIONS[name](xp, z)
-            layer_vjps = [activation_vjp]
-            if layer in keys:
-                a, drop_vjp = dropout(xp, a, self.dropout[layer], keys[layer])  # type: ignore[index]
-                layer_vjps.append(drop_vjp)
-            pullbacks.append((dense_vjp, layer_vjps))
-        z, dense_vjp = dense(xp, a, weights[-1], biases[-1])
-        losses, loss_vjp = output_loss(
-            xp, self.output, self.loss, z, self.encode(xp, targets, z.dtype)
-        )
+    def loss_and_grad_in_parts(
+        self,
+        xp: Namespace,
+        leaves: Leaves,
+        parts: Sequence[Part],
+        *,
+        alpha: float = 0.0,
+        dropout_keys: Sequence[Array] | None = None,
+    ) -> tuple[Array, Leaves]:
+        """`loss_and_grad` of the batch that the parts (x, targets, sample_weight), one under the other, make up.
 
-        if sample_weight is None:
-            loss = xp.sum(losses) / x.shape[0]
-            dz = loss_vjp(share)
-        else:
-            loss = xp.sum(losses * share)
-            dz = loss_vjp(share[:, None])
+        The whole batch's to rounding, and to the bit under reproducible arithmetic, however it is cut.
+        """
+        return loss_and_grad(self, xp, leaves, parts, alpha, dropout_keys)
 
-        weight_grads: list[Array] = [None] * len(weights)
-        bias_grads: list[Array] = [None] * len(weights)
-        for layer in range(len(weights) - 1, -1, -1):
-            da, weight_grads[layer], bias_grads[layer] = dense_vjp(dz, need_dx=layer > 0)
-            if layer > 0:
-                dense_vjp, layer_vjps = pullbacks[layer - 1]
-                for vjp in reversed(layer_vjps):
-                    da = vjp(da)
-                dz = da
-
-        if alpha:
-            loss, weight_grads = penalised(xp, weights, loss, weight_grads, decay)
-        grad = self.layout.pack(
-            xp, weight_grads, bias_grads if self.bias else [], flat=is_flat(leaves)
-        )
-        return loss, grad
-
-    def check_batch(self, x: NDArray[Any], targets: NDArray[Any]) -> None:
+    def check_batch(self, x: Host, targets: Host) -> None:
         """Raise `DataError` where host arrays are not what the network and its loss take."""
-        self.check_shapes(x, targets)
-        k = self.sizes[-1]
-        if x.dtype.kind == "f" and not is_finite(x):
-            row, column = np.argwhere(~np.isfinite(x))[0]
-            raise DataError(
-                f"x holds {x[row, column]} in row {row}, column {column}: give finite numbers."
-            )
-        if targets.ndim == 1 and self.loss == "cross_entropy":
-            if targets.dtype.kind not in "iu":
-                raise DataError(f"Labels must be integers from 0 to {k - 1}, got {targets.dtype}.")
-            if targets.size and not (targets.min() >= 0 and targets.max() < k):
-                raise DataError(
-                    f"Labels must lie from 0 to {k - 1} for {k} outputs, got {targets.min()} to {targets.max()}."
-                )
-        else:
-            self._check_values(targets)
+        check_batch(self.sizes, self.loss, x, targets)
 
     def check_shapes(self, x: Array, targets: Array) -> None:
         """Raise `DataError` where the shapes of arrays, of any library, are not what the network and its loss take."""
-        for name, array in (("x", x), ("targets", targets)):
-            if not hasattr(array, "shape"):
-                raise DataError(f"{name} must be an array, got {type(array).__name__}.")
-            if isinstance(array, np.ndarray) and array.dtype.kind not in "fiub":
-                raise DataError(f"{name} must hold numbers, got dtype {array.dtype}.")
-        k, shape = self.sizes[-1], tuple(targets.shape)
-        if len(x.shape) != 2 or x.shape[1] != self.sizes[0]:
-            raise DataError(
-                f"x must have shape (n, {self.sizes[0]}) for a network {self.sizes}, got {tuple(x.shape)}."
-            )
-        labels = self.loss == "cross_entropy"
-        if not (len(shape) == 1 and labels) and (len(shape) != 2 or shape[1] != k):
-            either = ", or integer labels (n,)" if labels else ""
-            raise DataError(f"targets must have shape (n, {k}){either}, got {shape}.")
-        if shape[0] != x.shape[0]:
-            raise DataError(
-                f"x has {x.shape[0]} rows and targets has {shape[0]}: give one target for each row."
-            )
-
-    def _check_values(self, targets: NDArray[Any]) -> None:
-        if not np.all(np.isfinite(targets)):
-            row, column = np.argwhere(~np.isfinite(targets))[0]
-            raise DataError(
-                f"targets holds {targets[row, column]} in row {row}: give finite numbers."
-            )
-        low, high = (float(targets.min()), float(targets.max())) if targets.size else (0.0, 0.0)
-        if self.loss == "poisson" and low < 0:
-            raise DataError(
-                f"poisson counts events and a target is negative, {low:g}: use squared_error."
-            )
-        if self.loss == "binary_cross_entropy" and not (low >= 0 and high <= 1):
-            raise DataError(
-                f"binary_cross_entropy needs targets from 0 to 1, got {low:g} to {high:g}: scale them, or use "
-                "squared_error with output='identity'."
-            )
-        if self.loss == "cross_entropy":
-            sums = targets.sum(axis=1)
-            if low < 0 or np.any(np.abs(sums - 1.0) > 1e-4):
-                row = int(np.argmax(np.abs(sums - 1.0)))
-                raise DataError(
-                    f"cross_entropy needs rows of probabilities and row {row} sums to {sums[row]:g}: give one-hot "
-                    "rows or integer labels, or use binary_cross_entropy with output='logistic'."
-                )
+        check_shapes(self.sizes, self.loss, x, targets)
 
     def to_config(self) -> dict[str, Any]:
         """A JSON-able description, from which `from_config` makes an equal network."""
@@ -332,33 +257,6 @@ class MLP:
         if targets.ndim == 1 and self.loss == "cross_entropy":
             return one_hot(xp, targets, self.sizes[-1], dtype)
         return targets
-
-
-def batch_shares(
-    xp: Namespace, n: int, sample_weight: Array | None, alpha: float
-) -> tuple[Array, Array]:
-    """What each sample's loss, 0-d or (n,), and half the squared weights, 0-d, count for in the batch's mean."""
-    if sample_weight is None:
-        return 1.0 / n, alpha / n
-    total = xp.sum(sample_weight)
-    # A batch may hold nothing but weights of zero: nothing counts then, nor does the penalty.
-    empty = total == 0
-    total = xp.where(empty, 1.0, total)
-    return sample_weight / total, xp.where(empty, 0.0, alpha / total) if alpha else 0.0
-
-
-def penalised(
-    xp: Namespace, weights: Sequence[Array], loss: Array, weight_grads: list[Array], decay: Array
-) -> tuple[Array, list[Array]]:
-    """A loss and its gradients with decay / 2 times the sum of squared weights added to the loss."""
-    for w in weights:
-        loss = loss + xp.sum(w * w) * (decay * 0.5)
-    return loss, [dw + w * decay for w, dw in zip(weights, weight_grads, strict=True)]
-
-
-def is_finite(x: NDArray[Any], rows: int = 1024) -> bool:
-    """Whether every entry is finite; some rows at a time, so that the answers do not take memory beside x."""
-    return all(np.all(np.isfinite(x[start : start + rows])) for start in range(0, len(x), rows))
 
 
 def default_loss(output: str) -> str:

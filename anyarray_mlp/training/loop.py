@@ -24,7 +24,8 @@ from anyarray_mlp.checking.values import (
     is_true,
 )
 from anyarray_mlp.errors import DivergedError, UsageError
-from anyarray_mlp.network.mlp import MLP, is_finite
+from anyarray_mlp.network.checks import is_finite
+from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.optimizers import Optimizer
 from anyarray_mlp.network.schedules import Schedule
 from anyarray_mlp.training.batches import (
