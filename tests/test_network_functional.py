@@ -35,6 +35,7 @@ CLOSED_FORMS = {
     "gelu_tanh": lambda z: 0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))),
     "silu": lambda z: z * scipy.special.expit(z),
     "softplus": lambda z: np.logaddexp(z, 0),
+    "mish": lambda z: z * np.tanh(np.logaddexp(z, 0)),
 }
 
 
@@ -70,6 +71,11 @@ LOSS_FORMS = {
     ("identity", "squared_error"): lambda z, t: 0.5 * np.sum((z - t) ** 2, 1),
     ("identity", "absolute_error"): lambda z, t: np.sum(np.abs(z - t), 1),
     ("identity", "huber"): lambda z, t: np.sum(scipy.special.huber(1.0, z - t), 1),
+    ("identity", "huber:2.5"): lambda z, t: np.sum(scipy.special.huber(2.5, z - t), 1),
+    ("identity", "quantile"): lambda z, t: np.sum(np.abs(z - t), 1) / 2,
+    ("identity", "quantile:0.9"): lambda z, t: np.sum(
+        np.where(t > z, 0.9 * (t - z), 0.1 * (z - t)), 1
+    ),
     ("logistic", "squared_error"): lambda z, t: 0.5 * np.sum((scipy.special.expit(z) - t) ** 2, 1),
 }
 
@@ -181,6 +187,7 @@ EXACT = {
     ),
     "silu": lambda z: z / (1 + mpmath.exp(-z)),
     "softplus": lambda z: mpmath.log1p(mpmath.exp(z)),
+    "mish": lambda z: z * mpmath.tanh(mpmath.log1p(mpmath.exp(z))),
 }
 
 
@@ -213,6 +220,7 @@ def test_derivatives_of_activations(backend, name):
         ("gelu_tanh", 0.0, 0.5),
         ("silu", 0.0, 0.5),
         ("softplus", np.log(2), 0.5),
+        ("mish", 0.0, 0.6),
     ],
 )
 def test_values_and_derivatives_at_zero(backend, name, value, slope):
@@ -240,6 +248,14 @@ EXACT_LOSSES = {
         (a - b) ** 2 / 2 if abs(a - b) < 1 else abs(a - b) - mpmath.mpf(0.5)
         for a, b in zip(y, t, strict=True)
     ),
+    "huber:0.5": lambda y, t: mpmath.fsum(
+        (a - b) ** 2 / 2 if abs(a - b) < 0.5 else abs(a - b) / 2 - mpmath.mpf(0.125)
+        for a, b in zip(y, t, strict=True)
+    ),
+    "quantile": lambda y, t: mpmath.fsum(abs(a - b) for a, b in zip(y, t, strict=True)) / 2,
+    "quantile:0.25": lambda y, t: mpmath.fsum(
+        (b - a) / 4 if b > a else (a - b) * 3 / 4 for a, b in zip(y, t, strict=True)
+    ),
     "cross_entropy": lambda y, t: (
         -mpmath.fsum(b * mpmath.log(a) for a, b in zip(y, t, strict=True))
     ),
@@ -253,7 +269,9 @@ EXACT_LOSSES = {
 
 
 @pytest.mark.on("numpy")
-@pytest.mark.parametrize(("output", "loss"), PAIRS)
+@pytest.mark.parametrize(
+    ("output", "loss"), [*PAIRS, ("softmax", "huber:0.5"), ("exp", "quantile:0.25")]
+)
 def test_losses_and_their_derivatives(backend, output, loss):
     z = np.array([[-2.0, 0.3, 1.4], [3.0, -0.7, 0.1]])
     targets = np.array([[0.2, 0.5, 0.3], [0.1, 0.0, 0.9]])
@@ -278,7 +296,7 @@ def test_losses_and_their_derivatives(backend, output, loss):
 @pytest.mark.on("numpy")
 def test_derivatives_of_errors_where_the_target_is_met(backend):
     y = np.array([[1.0, 2.0, 0.0]])
-    for loss in ("squared_error", "absolute_error", "huber"):
+    for loss in ("squared_error", "absolute_error", "huber", "quantile:0.9"):
         losses, vjp = output_loss(backend.xp, "identity", loss, y, y.copy())
         assert losses.tolist() == [0.0]
         assert vjp(1.0).tolist() == [[0.0, 0.0, 0.0]]
@@ -293,6 +311,7 @@ def test_derivatives_of_errors_where_the_target_is_met(backend):
 def test_names():
     assert LOSS_NAMES == (
         "cross_entropy", "binary_cross_entropy", "poisson", "squared_error", "absolute_error", "huber",
+        "quantile",
     )  # fmt: skip
     assert list(OUTPUTS) == ["identity", "logistic", "softmax", "exp"]
     assert ACTIVATIONS.keys() == EXACT.keys()

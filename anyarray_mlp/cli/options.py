@@ -25,7 +25,7 @@ SOLVERS = ("sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "lbfgs")
 TABLES = {
     "activation": ("network.functional", "ACTIVATIONS"),
     "output": ("network.functional", "OUTPUTS"),
-    "loss": ("network.functional", "LOSS_NAMES"),
+    "loss": ("network.registry", "loss_names"),
     "initializer": ("network.initializers", "INITIALIZERS"),
     "metric": ("metrics", "METRICS"),
     "backend": ("backends", "BACKENDS"),
@@ -165,13 +165,18 @@ class Kind(Checked):
     def known(self) -> tuple[str, ...]:
         """Every name of the kind."""
         module, table = TABLES[self.kind]
-        return (*getattr(import_module(f"anyarray_mlp.{module}"), table), *self.more)
+        names = getattr(import_module(f"anyarray_mlp.{module}"), table)
+        return (*(names() if callable(names) else names), *self.more)
 
     @property
     def example(self) -> str:  # type: ignore[override]
         return f"one of {', '.join(self.known)}"
 
     def parse(self, text: str) -> str:
+        if self.kind == "loss" and ":" in text:
+            from anyarray_mlp.network.registry import find_loss
+
+            return find_loss(text)
         return one_of(self.kind, text, self.known)
 
 

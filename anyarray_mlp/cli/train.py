@@ -112,7 +112,8 @@ if TYPE_CHECKING:
     type=Kinds("activation"),
     default="relu",
     show_default=True,
-    help="identity, logistic, tanh, relu, leaky_relu, elu, gelu, gelu_tanh, silu or softplus; one, or one a layer.",
+    help="identity, logistic, tanh, relu, leaky_relu, elu, gelu, gelu_tanh, silu, softplus or mish; one, or one for "
+    "each layer.",
 )
 @click.option(
     "--output",
@@ -124,8 +125,8 @@ if TYPE_CHECKING:
     type=Kind("loss", ("auto",)),
     default="auto",
     show_default=True,
-    help="cross_entropy, binary_cross_entropy, poisson, squared_error, absolute_error or huber; auto takes what "
-    "belongs to the output.",
+    help="cross_entropy, binary_cross_entropy, poisson, squared_error, absolute_error, huber or quantile, "
+    "the last two also as huber:DELTA and quantile:LEVEL; auto takes what belongs to the output.",
 )
 @click.option(
     "--dropout",

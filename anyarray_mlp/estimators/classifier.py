@@ -15,13 +15,13 @@ from sklearn.utils.multiclass import unique_labels
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.errors import DataError, UsageError, in_a_line
 from anyarray_mlp.estimators.base import BaseMLP
-from anyarray_mlp.estimators.constraints import one_of
+from anyarray_mlp.estimators.constraints import function_of
 from anyarray_mlp.estimators.labels import Labels
 from anyarray_mlp.estimators.observers import with_callbacks
 from anyarray_mlp.estimators.placement import to_host
 from anyarray_mlp.estimators.steps import with_steps_only
 from anyarray_mlp.estimators.validation import HeldOut
-from anyarray_mlp.network.functional import LOSSES
+from anyarray_mlp.network.functional import FUSED_LOSSES, LOSSES
 from anyarray_mlp.network.initializers import Initializer
 from anyarray_mlp.training import Callback
 from anyarray_mlp.typing import Host
@@ -36,7 +36,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     Parameters
     ----------
     hidden_layer_sizes : units of each hidden layer; an integer is one layer, () none.
-    activation : one name of `functional.ACTIVATIONS`, or a list of one for each hidden layer.
+    activation : one name of `functional.ACTIVATIONS` or of `register_activation`, or a list of one for each hidden
+        layer.
     solver : "adam", "sgd" or "lbfgs"; the last looks at all samples in each iteration and suits small data.
     alpha : strength of the L2 penalty on the weights.
     batch_size : samples of a step; "auto" is min(200, n), and lbfgs has none.
@@ -57,7 +58,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     beta_1, beta_2, epsilon : adam's decay rates of the two moments, and what its divisor is kept from zero by.
     n_iter_no_change : epochs without improvement to wait for.
     max_fun : the most evaluations of the loss by lbfgs.
-    loss : "log_loss", or a loss of the probabilities: "squared_error", "absolute_error", "huber".
+    loss : "log_loss", or a loss of the probabilities: "squared_error", "absolute_error", "huber", "quantile",
+        or what `register_loss` gave.
     class_weight : "balanced", weights by label, or None; for label indicators as `compute_sample_weight`.
     dropout : probability of dropping a hidden unit in training, one or a list of one for each hidden layer.
     initializer : "scikit-learn" for its draws, "auto" for what fits each activation, a name of
@@ -86,7 +88,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     """
 
     _default_score: ClassVar = "accuracy"
-    own_constraints: ClassVar = {"loss": one_of(("log_loss", *LOSSES))}
+    own_constraints: ClassVar = {
+        "loss": function_of("loss", ("log_loss", *LOSSES), [loss for _, loss in FUSED_LOSSES])
+    }
 
     def __init__(
         self,

@@ -17,8 +17,8 @@ from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.names import ALIASES, canonical, misspelt
 from anyarray_mlp.checking.values import is_real, is_whole
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.network.functional import ACTIVATIONS
 from anyarray_mlp.network.initializers import INITIALIZERS
+from anyarray_mlp.network.registry import BUILT_IN, is_known
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,14 @@ def one_of(options: Iterable[str]) -> Constraint:
     )
 
 
+def function_of(kind: str, names: Iterable[str], others: Iterable[str] = ()) -> Constraint:
+    """One of the names of activations or losses, or a registered one; not one of `others`."""
+    not_these = (*others, "auto")
+    return replace(
+        one_of(names), holds=lambda v: v in names or (is_known(kind, v) and v not in not_these)
+    )
+
+
 def meant(value: Any, names: Sequence[str]) -> str:
     """A question that names what a text may have been meant to be, or nothing."""
     if not isinstance(value, str):
@@ -84,7 +92,7 @@ def is_sequence(value: Any) -> bool:
 
 BOOLEAN = Constraint("an instance of 'bool'", lambda v: isinstance(v, (bool, np.bool_)))
 NONE = Constraint("None", lambda v: v is None)
-ACTIVATION = one_of(ACTIVATIONS)
+ACTIVATION = function_of("activation", BUILT_IN["activation"])
 RATE = real(0, 1)
 #: Activations and dropout may be given for each hidden layer.
 PER_LAYER_ACTIVATION = Constraint(

@@ -32,13 +32,10 @@ from anyarray_mlp.checking.values import check_boolean, is_real, is_whole, items
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network.checks import check_batch, check_shapes
 from anyarray_mlp.network.functional import (
-    ACTIVATIONS,
-    FUSED_LOSSES,
-    LOSS_NAMES,
-    LOSSES,
     OUTPUTS,
     Activation,
     Vjp,
+    activation_function,
     dropout,
     one_hot,
     output_loss,
@@ -46,23 +43,23 @@ from anyarray_mlp.network.functional import (
 from anyarray_mlp.network.initializers import Initializer, initialize
 from anyarray_mlp.network.layout import Layout
 from anyarray_mlp.network.passes import Part, forward, logits, loss_and_grad
+from anyarray_mlp.network.registry import (
+    check_pair,
+    default_loss,
+    find_activation,
+    find_loss,
+    name_of,
+)
 from anyarray_mlp.typing import Array, Host, Leaves, Namespace
 
-#: Why a loss that is defined through its output accepts no other.
-REFUSALS = {
-    "cross_entropy": "it needs probabilities that sum to one over the classes, which only softmax gives",
-    "binary_cross_entropy": "it treats every output as a probability of its own, which only logistic gives",
-    "poisson": "it needs a rate that is positive and unbounded, which only exp gives",
-}
-
-ACTIVATION = one_of(ACTIVATIONS)
+ACTIVATION = name_of("activation")
 RATE = number(0, 1, "[)")
 #: What a description holds.
 CONFIG_FIELDS = {
     "sizes": list_of(integer(1), least=2),
     "activation": ACTIVATION | list_of(ACTIVATION),
     "output": one_of(OUTPUTS),
-    "loss": one_of(("auto", *LOSS_NAMES)),
+    "loss": name_of("loss"),
     "dropout": RATE | list_of(RATE),
     "bias": TRUTH,
 }
@@ -77,9 +74,11 @@ class MLP:
     Parameters
     ----------
     sizes : units of every layer, inputs first and outputs last: (784, 300, 10).
-    activation : a name of `functional.ACTIVATIONS` for all hidden layers, or one for each.
+    activation : a name of `functional.ACTIVATIONS` for all hidden layers, or one for each; your own comes from
+        `register_activation`.
     output : "identity", "logistic", "softmax" or "exp".
-    loss : a name of `functional.LOSS_NAMES`; "auto" takes the one that belongs to the output.
+    loss : a name of `functional.LOSS_NAMES`, "huber:DELTA", "quantile:LEVEL", or what `register_loss` gave; "auto"
+        takes the one that belongs to the output.
         Names may be those of other libraries ("sigmoid", "ReLU", "mse"; see `names.ALIASES`); what is kept is ours.
     dropout : probability of dropping a hidden unit in training, one for all hidden layers or one for each.
     bias : whether dense layers have biases.
@@ -100,11 +99,11 @@ class MLP:
         if len(sizes) < 2 or not all(is_whole(size) and size >= 1 for size in sizes):
             refuse("sizes", what, sizes)
         hidden = len(sizes) - 2
-        activation = _per_layer("activation", self.activation, hidden, _activation)
+        activation = _per_layer("activation", self.activation, hidden, find_activation)
         rates = _per_layer("dropout", self.dropout, hidden, _rate)
         output = find_name("output", self.output, OUTPUTS)
         check_boolean("bias", self.bias)
-        loss = find_name("loss", self.loss, (*LOSS_NAMES, "auto"))
+        loss = find_loss(self.loss)
         loss = default_loss(output) if loss == "auto" else loss
         check_pair(output, loss)
         if output == "softmax" and sizes[-1] < 2:
@@ -146,7 +145,7 @@ class MLP:
         follows the last layer: the output's function belongs to the loss.
         """
         if layer < len(self.activation):
-            yield ACTIVATIONS[self.activation[layer]]
+            yield activation_function(self.activation[layer])
         if layer in keys:
             yield partial(dropout, rate=self.dropout[layer], key=keys[layer], row=row)  # type: ignore[index]
 
@@ -227,7 +226,7 @@ class MLP:
     def to_config(self) -> dict[str, Any]:
         """A JSON-able description, from which `from_config` makes an equal network."""
         return {
-            name: list(value) if isinstance(value, tuple) else value
+            name: [*map(plain, value)] if isinstance(value, tuple) else plain(value)
             for name, value in asdict(self).items()
         }
 
@@ -259,25 +258,6 @@ class MLP:
         return targets
 
 
-def default_loss(output: str) -> str:
-    """The loss that belongs to an output: cross-entropy to softmax, squared error to identity, ..."""
-    for fused_output, loss in FUSED_LOSSES:
-        if fused_output == output:
-            return loss
-    return "squared_error"
-
-
-def check_pair(output: str, loss: str) -> None:
-    """Raise `UsageError` with the reason where an output and a loss, of canonical names, do not go together."""
-    if loss in LOSSES or (output, loss) in FUSED_LOSSES:
-        return
-    needed = next(name for name, fused in FUSED_LOSSES if fused == loss)
-    raise UsageError(
-        f"loss={loss!r} cannot be used with output={output!r}: {REFUSALS[loss]}. "
-        f"Use output={needed!r}, or one of the losses {', '.join(dict.fromkeys([default_loss(output), *LOSSES]))}."
-    )
-
-
 def _per_layer(name: str, value: Any, n: int, checked: Callable[[Any], Any]) -> tuple[Any, ...]:
     one_for_all = isinstance(value, (str, Real))
     if not one_for_all and (isinstance(value, type) or not hasattr(value, "__iter__")):
@@ -295,14 +275,15 @@ def _per_layer(name: str, value: Any, n: int, checked: Callable[[Any], Any]) -> 
     return values
 
 
-def _activation(name: Any) -> str:
-    return find_name("activation", name, ACTIVATIONS)
-
-
 def _rate(rate: Any) -> float:
     if not (is_real(rate) and 0 <= float(rate) < 1):
         raise UsageError(f"dropout must lie in [0, 1), got {shown(rate)}.")
     return float(rate)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: a name without the function that it may carry."""
+    return str(value) if isinstance(value, str) else value
 
 
 def check_network(mlp: Any) -> None:
