@@ -222,7 +222,8 @@ def test_a_pickle_registers_what_a_fresh_process_does_not_know(run_python):
     content = pickle.dumps(mlp)
     done = run_python(
         f"import pickle, sys; sys.path.insert(0, 'tests'); mlp = pickle.loads({content!r}); "
-        "from anyarray_mlp import MLP; assert MLP((4, 5, 1), 'swoosh', 'identity', 'log_cosh') == mlp; print(mlp.activation, mlp.loss)"
+        "from anyarray_mlp import MLP; "
+        "assert MLP((4, 5, 1), 'swoosh', 'identity', 'log_cosh') == mlp; print(mlp.activation, mlp.loss)"
     )
     assert done.stdout == "('swoosh',) log_cosh\n", done.stderr
 

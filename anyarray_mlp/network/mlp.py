@@ -42,7 +42,14 @@ from anyarray_mlp.network.functional import (
 )
 from anyarray_mlp.network.initializers import Initializer, initialize
 from anyarray_mlp.network.layout import Layout
-from anyarray_mlp.network.passes import Part, forward, logits, loss_and_grad
+from anyarray_mlp.network.passes import (
+    Part,
+    forward,
+    gradients_by_sample,
+    input_gradient,
+    logits,
+    loss_and_grad,
+)
 from anyarray_mlp.network.registry import (
     check_pair,
     default_loss,
@@ -153,7 +160,7 @@ class MLP:
         """Each layer's values (n, units) before and after its function, without dropout."""
         for layer, (z, a) in enumerate(forward(self, xp, self.layout.unpack(xp, leaves), x)):
             last = layer == len(self.activation)
-            yield z, OUTPUTS[self.output](xp, z)[0] if last else a
+            yield z, self.outputs(xp, z)[0] if last else a
 
     def logits(self, xp: Namespace, leaves: Leaves, x: Array) -> Array:
         """The last layer's values (n, k) before the output function, without dropout."""
@@ -161,11 +168,15 @@ class MLP:
 
     def predict(self, xp: Namespace, leaves: Leaves, x: Array) -> Array:
         """Outputs (n, k): probabilities under softmax and logistic, values otherwise."""
-        return OUTPUTS[self.output](xp, self.logits(xp, leaves, x))[0]
+        return self.outputs(xp, self.logits(xp, leaves, x))[0]
 
     def losses(self, xp: Namespace, leaves: Leaves, x: Array, targets: Array) -> Array:
         """The loss of each sample (n,), without penalty or dropout."""
         return self.output_loss(xp, self.logits(xp, leaves, x), targets)[0]
+
+    def outputs(self, xp: Namespace, z: Array) -> tuple[Array, Vjp]:
+        """Outputs (n, k) of logits z (n, k), and the vjp down to z."""
+        return OUTPUTS[self.output](xp, z)
 
     def output_loss(self, xp: Namespace, z: Array, targets: Array) -> tuple[Array, Vjp]:
         """Losses (n,) of logits z (n, k), and the vjp down to z."""
@@ -214,6 +225,35 @@ class MLP:
         The whole batch's to rounding, and to the bit under reproducible arithmetic, however it is cut.
         """
         return loss_and_grad(self, xp, leaves, parts, alpha, dropout_keys)
+
+    def input_gradient(self, xp: Namespace, leaves: Leaves, x: Array, targets: Array) -> Array:
+        """The gradient (n, i) of each sample's loss with respect to its inputs, without penalty or dropout."""
+        return input_gradient(self, xp, leaves, x, targets, None)
+
+    def output_gradient(
+        self, xp: Namespace, leaves: Leaves, x: Array, output: int | Array
+    ) -> Array:
+        """The gradient (n, i) of an output with respect to the inputs, as for a saliency map.
+
+        `output` is the output's place from 0, or an integer array (n,) of one for each sample, such as its label.
+        """
+        k, places = self.sizes[-1], output
+        what = f"a place from 0 to {k - 1}, or an integer array (n,) of one for each sample"
+        if is_whole(places):
+            if not 0 <= places < k:
+                refuse("output", what, output)
+            places = xp.full((x.shape[0],), int(places), dtype=xp.int32)
+        elif tuple(getattr(places, "shape", ())) != (x.shape[0],):
+            refuse("output", what, output)
+        return input_gradient(self, xp, leaves, x, None, one_hot(xp, places, k, x.dtype))
+
+    def gradients_by_sample(self, xp: Namespace, leaves: Leaves, x: Array, targets: Array) -> Array:
+        """The gradient (n, p) of each sample's loss, without penalty or dropout; parameters as in a flat vector.
+
+        Their mean over the samples is the gradient of `loss_and_grad`. They are worked out some rows at a time and
+        take n times the memory of the parameters.
+        """
+        return gradients_by_sample(self, xp, leaves, x, targets)
 
     def check_batch(self, x: Host, targets: Host) -> None:
         """Raise `DataError` where host arrays are not what the network and its loss take."""

@@ -43,6 +43,9 @@ class Network(Protocol):
     def after(self, layer: int, keys: Mapping[int, Array], row: int) -> Iterator[Activation]:
         """The functions that follow a layer's dense layer; see `MLP.after`."""
 
+    def outputs(self, xp: Namespace, z: Array) -> tuple[Array, Vjp]:
+        """Outputs (n, k) of logits, and the vjp down to these."""
+
     def output_loss(self, xp: Namespace, z: Array, targets: Array) -> tuple[Array, Vjp]:
         """Losses (n,) of logits, and the vjp down to these."""
 
@@ -149,6 +152,59 @@ def loss_and_grad(
     return loss, grad
 
 
+# --- gradients of single samples ------------------------------------------------------------------------
+
+#: Numbers of a block of single samples' gradients.
+BLOCK = 1 << 22
+
+
+def input_gradient(
+    mlp: Network, xp: Namespace, leaves: Leaves, x: Array, targets: Array | None, dy: Array | None
+) -> Array:
+    """The gradient (n, i) with respect to the inputs: of each sample's loss, or of sum_k dy y_k of its outputs y."""
+    traces: list[Trace] = []
+    z = logits(mlp, xp, mlp.layout.unpack(xp, leaves), x, None, 0, traces)
+    dz = mlp.output_loss(xp, z, targets)[1](1.0) if dy is None else mlp.outputs(xp, z)[1](dy)
+    return backward(traces, dz, lambda _, residual, dz: xp.linear_input_gradient(residual, dz))
+
+
+def gradients_by_sample(
+    mlp: Network, xp: Namespace, leaves: Leaves, x: Array, targets: Array
+) -> Array:
+    """The gradient (n, p) of each sample's loss, some rows at a time."""
+    parameters = mlp.layout.unpack(xp, leaves)
+    n, rows = x.shape[0], max(1, BLOCK // mlp.layout.size)
+    spans = ((start, min(start + rows, n)) for start in range(0, max(n, 1), rows))
+    blocks = [
+        block_by_sample(mlp, xp, parameters, x[start:stop, ...], targets[start:stop, ...])
+        for start, stop in spans
+    ]
+    return joined(xp, blocks)
+
+
+def block_by_sample(
+    mlp: Network, xp: Namespace, parameters: Parameters, x: Array, targets: Array
+) -> Array:
+    """The gradient (n, p) of each of a few samples' losses."""
+    n, inputs = x.shape[0], [x]
+    traces: list[Trace] = []
+    for _, a in forward(mlp, xp, parameters, x, traces=traces):
+        inputs.append(a)
+    gradients: list[Array] = [None] * (2 * len(traces))
+
+    def pull(layer: int, residual: Any, dz: Array) -> Array:
+        outer = inputs[layer][:, :, None] * dz[:, None, :]
+        gradients[layer] = xp.reshape(outer, (n, outer.shape[1] * outer.shape[2]))
+        gradients[len(traces) + layer] = dz
+        return xp.linear_input_gradient(residual, dz) if layer > 0 else None
+
+    backward(traces, mlp.output_loss(xp, inputs[-1], targets)[1](1.0), pull)
+    return xp.concat(gradients if mlp.layout.bias else gradients[: len(traces)], axis=1)
+
+
+# --- what a batch is made of ----------------------------------------------------------------------------
+
+
 def batch_shares(
     xp: Namespace, n: int, sample_weight: Array | None, alpha: float
 ) -> tuple[Array, Array]:
@@ -172,5 +228,5 @@ def penalised(
 
 
 def joined(xp: Namespace, arrays: list[Any]) -> Array:
-    """Vectors one after the other."""
+    """Arrays one under the other."""
     return arrays[0] if len(arrays) == 1 else xp.concat(arrays)
