@@ -20,7 +20,7 @@ from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.names import canonical, find_name, misspelt
 from anyarray_mlp.checking.records import Check, RecordError
-from anyarray_mlp.checking.values import check_callable
+from anyarray_mlp.checking.values import check_callable, check_whole
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network.functional import (
     ACTIVATIONS,
@@ -112,7 +112,7 @@ def register_activation(name: str, function: Activation) -> str:
     return known_as(OwnFunction(name, "activation", function, None))
 
 
-def register_loss(name: str, function: Loss, output: str | None = None) -> str:
+def register_loss(name: str, function: Loss, output: str | None = None, columns: int = 3) -> str:
     """Make `function` known as the loss `name`, and return that name for `MLP(loss=...)`.
 
     Parameters
@@ -121,6 +121,7 @@ def register_loss(name: str, function: Loss, output: str | None = None) -> str:
     function : `function(xp, y, targets)` -> (losses, vjp) for outputs y and targets, both (n, k): losses (n,) of each
         sample, and `vjp(g)`, their gradient with respect to y (n, k) times g, a column (n, 1) or a number.
     output : the only output that the loss goes with ("softmax", "logistic", ...); None for any.
+    columns : how many outputs k the function is tried with here, for one that needs a number of them.
 
     Raises `UsageError` for a name that is taken and a function that does not give this.
     """
@@ -128,7 +129,8 @@ def register_loss(name: str, function: Loss, output: str | None = None) -> str:
     check_callable("function", function)
     if output is not None:
         output = find_name("output", output, OUTPUTS)
-    try_loss(name, function, output)
+    columns = check_whole("columns", columns, 1)
+    try_loss(name, function, output, columns)
     LOSSES[str(name)] = function
     return known_as(OwnFunction(name, "loss", function, output))
 
@@ -307,12 +309,13 @@ def try_activation(name: str, function: Activation) -> None:
     check_array(f"{how} gave a vjp whose gradient is", gradient(how, vjp, np.ones_like(z)), z)
 
 
-def try_loss(name: str, function: Loss, output: str | None) -> None:
+def try_loss(name: str, function: Loss, output: str | None, columns: int) -> None:
     """Raise `UsageError` where a function does not give the losses and the vjp of a loss."""
-    z = np.array([[-1.5, -0.5, 0.25], [0.5, 1.25, 2.0]], np.float32)
+    z = np.linspace(-1.5, 2.0, 2 * columns, dtype=np.float32).reshape(2, columns)
     y, _ = OUTPUTS[output or "identity"](PlainNamespace(np), z)
+    targets = np.eye(2, columns, dtype=np.float32)
     how = f"the loss {name!r}: function(xp, y, targets)"
-    losses, vjp = tried(how, "(losses, vjp)", function, y.copy(), np.eye(3, dtype=np.float32)[:2])
+    losses, vjp = tried(how, "(losses, vjp)", function, y.copy(), targets)
     check_array(f"{how} gave for the losses", losses, y[:, 0])
     for g in (np.ones((2, 1), np.float32), 0.5):
         check_array(f"{how} gave a vjp whose gradient is", gradient(how, vjp, g), y)
