@@ -14,6 +14,8 @@ from anyarray_mlp.network.functional import (
     ACTIVATIONS,
     LOSS_NAMES,
     OUTPUTS,
+    dense,
+    dense_vjp,
     dropout,
     dropout_mask,
     hash32,
@@ -315,6 +317,24 @@ def test_names():
     )  # fmt: skip
     assert list(OUTPUTS) == ["identity", "logistic", "softmax", "exp"]
     assert ACTIVATIONS.keys() == EXACT.keys()
+
+
+@pytest.mark.on("numpy")
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_dense_layer_by_hand(backend, bias):
+    x, w = np.array([[1.0, 2.0], [3.0, -1.0]]), np.array([[1.0, 0.0, 2.0], [-1.0, 1.0, 0.5]])
+    b = np.array([10.0, 20.0, 30.0])
+    y, residual = dense(backend.xp, x, w, b if bias else None)
+    product = np.array([[-1.0, 2.0, 3.0], [4.0, -1.0, 5.5]])
+    np.testing.assert_array_equal(y, product + b if bias else product)
+    dy = np.array([[1.0, 2.0, 0.0], [0.0, -1.0, 4.0]])
+    dx, dw, db = dense_vjp(backend.xp, residual, dy)
+    np.testing.assert_array_equal(dx, [[1.0, 1.0], [8.0, 1.0]])
+    np.testing.assert_array_equal(dw, [[1.0, -1.0, 12.0], [2.0, 5.0, -4.0]])
+    assert (db.tolist() if bias else db) == ([1.0, 1.0, 4.0] if bias else None)
+    without, same, _ = dense_vjp(backend.xp, residual, dy, need_dx=False)
+    assert without is None
+    np.testing.assert_array_equal(same, dw)
 
 
 @pytest.mark.on("numpy")

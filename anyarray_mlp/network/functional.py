@@ -1,11 +1,11 @@
-"""Activations, outputs, losses and dropout, each with its derivative beside its formula.
+"""Dense layer, activations, outputs, losses and dropout, each with its derivative beside its formula.
 
 Every function takes the namespace `xp` it computes with and returns its value together with its vjp: the
 function that pulls a gradient with respect to the value back to a gradient with respect to the input.
 A vjp may overwrite the gradient it is given; it is used once. `xp` is an arithmetic (`anyarray_mlp.arithmetic`):
 the Array API namespace of some library, rounding as that library does or the same everywhere.
 
-Shapes: `z` and activations (n, o); losses (n,), one for each sample.
+Shapes: `x` (n, i), `w` (i, o), `b` (o,), `z` and activations (n, o); losses (n,), one for each sample.
 """
 
 from __future__ import annotations
@@ -20,6 +20,20 @@ from anyarray_mlp.typing import Array, Namespace
 Vjp = Callable[[Array], Array]
 Activation = Callable[[Namespace, Array], tuple[Array, Vjp]]
 Loss = Callable[[Namespace, Array, Array], tuple[Array, Vjp]]
+
+
+def dense(xp: Namespace, x: Array, w: Array, b: Array | None) -> tuple[Array, Any]:
+    """x @ w + b (n, o), and the residual that `dense_vjp` needs: the one vjp whose sums may be taken over parts."""
+    y, residual = xp.linear(x, w, b)
+    return y, residual
+
+
+def dense_vjp(
+    xp: Namespace, residual: Any, dy: Array, need_dx: bool = True
+) -> tuple[Array | None, Array, Array | None]:
+    """Gradients with respect to x, w and b. Without `need_dx` there is none of x: the first layer has no use for it."""
+    dx, dw, db = xp.linear_vjp(residual, dy, need_dx)
+    return dx, dw, db
 
 
 # --- activations ---------------------------------------------------------------------------------

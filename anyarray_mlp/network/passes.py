@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from anyarray_mlp.network.functional import Activation, Vjp
+from anyarray_mlp.network.functional import Activation, Vjp, dense, dense_vjp
 from anyarray_mlp.network.layout import Layout, is_flat
 from anyarray_mlp.typing import Array, Leaves, Namespace
 
@@ -70,7 +70,7 @@ def forward(
     """
     a = x
     for layer, (w, b) in enumerate(zip(*parameters, strict=True)):
-        z, residual = xp.linear(a, w, b)
+        z, residual = dense(xp, a, w, b)
         a, vjps = z, []
         for function in mlp.after(layer, keys or {}, row):
             a, vjp = function(xp, a)
@@ -120,7 +120,7 @@ def loss_and_grad(
     contributions: list[list[tuple[Any, Array]]] = [[] for _ in weights]
 
     def pull_whole(layer: int, residual: Any, dz: Array) -> Array:
-        dx, *gradients[layer] = xp.linear_vjp(residual, dz, layer > 0)
+        dx, *gradients[layer] = dense_vjp(xp, residual, dz, layer > 0)
         return dx
 
     def pull_part(layer: int, residual: Any, dz: Array) -> Array:
