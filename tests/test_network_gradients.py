@@ -181,7 +181,11 @@ def test_fit_takes_a_frozen_optimizer():
         (lambda: frozen(adam(), DEEP, [0, 1, 2]), "are all that the network has: leave one to train"),
         (
             lambda: after(select_backend(), frozen(adam(), MLP((4, 6, 3)), [0]), None),
-            r"frozen for a network \(4, 6, 3\), and this one has 83 parameters",
+            r"frozen for a network \(4, 6, 3\) and trains another, .* shapes \(\(83,\),\): give frozen the network",
+        ),
+        (
+            lambda: frozen(adam(), DEEP, [0]).followed(np, (np.zeros((4, 6)), np.zeros(6))),
+            r"frozen for a network \(4, 6, 5, 3\) and trains another, .* shapes \(\(4, 6\), \(6,\)\)",
         ),
     ],
 )  # fmt: skip

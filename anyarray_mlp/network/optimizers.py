@@ -110,13 +110,15 @@ class Frozen(Optimizer):
 
     def pieces(self, leaves: Leaves) -> list[tuple[Array, bool]]:
         """The leaves in pieces, and whether each stays."""
-        if not is_flat(leaves):
-            return list(zip(leaves, self.stays, strict=True))
-        if leaves[0].shape != (self.layout.size,):
+        flat, layout = is_flat(leaves), self.layout
+        shapes = tuple(tuple(leaf.shape) for leaf in leaves)
+        if shapes != (((layout.size,),) if flat else layout.shapes):
             raise UsageError(
-                f"The optimizer was frozen for a network {self.layout.sizes}, and this one has {leaves[0].shape[0]} "
-                "parameters: give frozen the network that is trained."
+                f"The optimizer was frozen for a network {layout.sizes} and trains another, whose parameters are of "
+                f"shapes {shown(shapes)}: give frozen the network that is trained."
             )
+        if not flat:
+            return list(zip(leaves, self.stays, strict=True))
         return [(leaves[0][span], stays) for span, stays in self.spans]
 
     def update(
