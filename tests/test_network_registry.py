@@ -29,8 +29,9 @@ from anyarray_mlp import (
 )
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.backends.numpy_backend import NumpyBackend
+from anyarray_mlp.diagnosis.data_summary import baseline_loss
 from anyarray_mlp.errors import ModelFileError, UsageError
-from anyarray_mlp.network import registry
+from anyarray_mlp.network import functional, registry
 from anyarray_mlp.network.functional import (
     ACTIVATIONS,
     LOSSES,
@@ -358,3 +359,12 @@ def test_the_quantile_is_what_is_learned(cli):
     assert TrainedModel.load("r").mlp.loss == "quantile:0.9"
     code, _, err = cli("train", "abs_sine", "--loss", "quantile:9", "--out", "q")
     assert (code, "level must be a number above 0 and below 1" in err) == (2, True)
+
+
+@pytest.mark.parametrize(("loss", "constant"), [("quantile:0.9", 0.9), ("huber:0.01", 0.5)])
+def test_the_best_constant_of_a_loss_counts_its_number(loss, constant):
+    t = np.random.default_rng(0).exponential(size=(101, 1))
+    mlp = MLP((1, 1), output="identity", loss=loss)
+    best = np.full_like(t, np.quantile(t, constant))
+    losses = functional.loss_function(mlp.loss)(PlainNamespace(np), best, t)[0]
+    assert baseline_loss(mlp, t) == pytest.approx(losses.mean(), rel=1e-12)
