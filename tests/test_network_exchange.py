@@ -198,8 +198,8 @@ STATE = to_pytorch_state(SMALL, vector(SMALL))
         (lambda: to_sklearn(MLP((4, 6, 3), "gelu"), vector(SMALL)), "one activation for all hidden.*network has gelu"),
         (lambda: to_sklearn(MLP((4, 5, 5, 3), ("relu", "tanh")), vector(MLP((4, 5, 5, 3)))), "has relu, tanh"),
         (lambda: to_sklearn(MLP((4, 6, 3), output="exp"), vector(SMALL)), "the network has exp"),
-        (lambda: to_sklearn(SMALL, vector(SMALL), ["a", "b"]), "^classes must be 3 different labels"),
-        (lambda: to_sklearn(SMALL, vector(SMALL), ["b", "a", "c"]), "^classes must be sorted"),
+        (lambda: to_sklearn(SMALL, vector(SMALL), ["a", "b"]), "^classes must be 3 different labels, sorted"),
+        (lambda: to_sklearn(SMALL, vector(SMALL), ["b", "a", "c"]), "^classes must be 3 different labels, sorted"),
         (lambda: to_sklearn(MLP((4, 6, 3), output="identity"), vector(SMALL), [0, 1, 2]), "this one is identity"),
     ],
 )  # fmt: skip

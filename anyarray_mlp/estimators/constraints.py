@@ -68,10 +68,14 @@ def one_of(options: Iterable[str]) -> Constraint:
 
 def function_of(kind: str, names: Iterable[str], others: Iterable[str] = ()) -> Constraint:
     """One of the names of activations or losses, or a registered one; not one of `others`."""
-    not_these = (*others, "auto")
-    return replace(
-        one_of(names), holds=lambda v: v in names or (is_known(kind, v) and v not in not_these)
-    )
+    known, not_these = tuple(names), (*others, "auto")
+
+    def holds(value: Any) -> bool:
+        if not isinstance(value, str):
+            return False
+        return value in known or (is_known(kind, value) and value not in not_these)
+
+    return replace(one_of(known), holds=holds)
 
 
 def meant(value: Any, names: Sequence[str]) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.checking.messages import counted, shown
-from anyarray_mlp.checking.values import items, refuse
+from anyarray_mlp.checking.messages import counted
+from anyarray_mlp.checking.values import is_real, items, refuse
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.typing import Host
@@ -144,17 +144,22 @@ def to_sklearn(mlp: MLP, parameters: Host, classes: Sequence[Any] | None = None)
             )
         return estimator
     n_classes = 2 if (mlp.output, k) == ("logistic", 1) else k
-    labels = np.asarray(range(n_classes) if classes is None else classes)
-    if labels.shape != (n_classes,) or len(np.unique(labels)) != n_classes:
-        raise UsageError(f"classes must be {n_classes} different labels, got {shown(classes)}.")
-    if np.any(np.unique(labels) != labels):
-        raise UsageError(
-            f"classes must be sorted, as scikit-learn keeps them, got {shown(classes)}."
-        )
+    labels = np.arange(n_classes) if classes is None else checked_classes(classes, n_classes)
     several = mlp.output == "logistic" and k > 1
     binarizer = LabelBinarizer().fit(np.eye(k, dtype=int) if several else labels)
     vars(estimator).update(classes_=labels, _label_binarizer=binarizer)
     return estimator
+
+
+def checked_classes(classes: Any, n: int) -> Host:
+    """Labels (n,), different and sorted, as scikit-learn keeps them; `UsageError` for others."""
+    what = f"{n} different labels, sorted as scikit-learn keeps them"
+    given = items("classes", classes, what)
+    kinds = {str if isinstance(label, str) else is_real(label) for label in given}
+    labels = np.asarray(given) if kinds in ({str}, {True}) else np.zeros(0)
+    if labels.shape != (n,) or not np.all(labels[1:] > labels[:-1]):
+        refuse("classes", what, classes)
+    return labels
 
 
 def from_sklearn(estimator: Any) -> tuple[MLP, Host]:
@@ -209,7 +214,10 @@ def as_host(name: str, array: Any) -> Host:
     for to_host in ("detach", "cpu", "get"):  # of a graph (PyTorch), of a device (PyTorch, CuPy)
         if not isinstance(array, np.ndarray) and hasattr(array, to_host):
             array = getattr(array, to_host)()
-    host = np.asarray(array)
+    try:
+        host = np.asarray(array)
+    except (TypeError, ValueError):
+        refuse(str(name), "an array of numbers", array)
     if host.dtype.kind not in "fiu":
         refuse(str(name), "an array of numbers", array)
     return host if host.dtype in (np.float32, np.float64) else host.astype(np.float64)

@@ -129,7 +129,7 @@ def register_loss(name: str, function: Loss, output: str | None = None, columns:
     check_callable("function", function)
     if output is not None:
         output = find_name("output", output, OUTPUTS)
-    columns = check_whole("columns", columns, 1)
+    columns = check_whole("columns", columns, 1, 10_000)
     try_loss(name, function, output, columns)
     LOSSES[str(name)] = function
     return known_as(OwnFunction(name, "loss", function, output))
