@@ -50,7 +50,7 @@ OWN_TESTS = {
     "streams": ("stream_bits",),
     "network.functional": ("network_functional",),
     "network.layout": ("network_layout",),
-    "network.mlp": ("network_mlp", "network_gradients"),
+    "network.mlp": ("network_mlp", "network_passes", "network_gradients"),
     "network.passes": ("network_passes", "network_mlp", "network_gradients"),
     "network.checks": ("network_mlp",),
     "network.initializers": ("network_initializers",),

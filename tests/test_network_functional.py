@@ -14,13 +14,19 @@ from anyarray_mlp.network.functional import (
     ACTIVATIONS,
     LOSS_NAMES,
     OUTPUTS,
+    PARAMETERS,
+    activation_function,
     dense,
     dense_vjp,
     dropout,
     dropout_mask,
     hash32,
+    huber,
+    loss_function,
     one_hot,
     output_loss,
+    quantile,
+    with_parameter,
 )
 from tests.problems import PAIRS
 
@@ -317,6 +323,28 @@ def test_names():
     )  # fmt: skip
     assert list(OUTPUTS) == ["identity", "logistic", "softmax", "exp"]
     assert ACTIVATIONS.keys() == EXACT.keys()
+
+
+def test_losses_with_a_number_have_bounds_a_default_and_an_example():
+    assert {
+        "huber": ("delta", 1.0, 0.0, np.inf, "huber:2.0"),
+        "quantile": ("level", 0.5, 0.0, 1.0, "quantile:0.9"),
+    } == PARAMETERS
+    xp, y, t = PlainNamespace(np), np.array([[3.0], [-0.5]]), np.zeros((2, 1))
+    for name, loss in (("huber", huber), ("quantile", quantile)):
+        np.testing.assert_array_equal(loss(xp, y, t)[0], loss_function(name)(xp, y, t)[0])
+    assert with_parameter("huber:2.5") == ("huber", 2.5)
+    assert with_parameter("huber") == ("huber", 1.0)
+    assert np.isnan(with_parameter("squared_error")[1])
+
+
+def test_a_name_that_carries_a_function_means_that_function():
+    class Name(str):
+        function = len
+
+    assert activation_function(Name("tanh")) is len
+    assert loss_function(Name("huber")) is len
+    assert activation_function("tanh") is ACTIVATIONS["tanh"]
 
 
 @pytest.mark.on("numpy")

@@ -145,7 +145,7 @@ class MLP:
             self.layout, (*self.activation, self.output), seed=seed, initializer=initializer
         )
 
-    def after(self, layer: int, keys: Mapping[int, Array], row: int = 0) -> Iterator[Activation]:
+    def after(self, layer: int, keys: Mapping[int, Array], row: int) -> Iterator[Activation]:
         """What follows a hidden layer's dense layer, one function (xp, values) -> (value, vjp) after the other.
 
         `keys` says which layers drop units, and with which key; `row` is where the values begin in their batch. Nothing

@@ -82,9 +82,9 @@ def forward(
         yield z, a
 
 
-def logits(mlp: Network, xp: Namespace, parameters: Parameters, x: Array, *training: Any) -> Array:
+def logits(mlp: Network, xp: Namespace, parameters: Parameters, x: Array, **training: Any) -> Array:
     """The last layer's values (n, k) before the output's function; `training` as for `forward`."""
-    for _, last in forward(mlp, xp, parameters, x, *training):
+    for _, last in forward(mlp, xp, parameters, x, **training):
         a = last
     return a
 
@@ -131,7 +131,7 @@ def loss_and_grad(
     row = 0
     for x, targets, _ in parts:
         traces: list[Trace] = []
-        z = logits(mlp, xp, parameters, x, keys, row, traces)
+        z = logits(mlp, xp, parameters, x, keys=keys, row=row, traces=traces)
         part_losses, loss_vjp = mlp.output_loss(xp, z, targets)
         share = shares[row : row + x.shape[0]] if weighted else shares
         losses.append(part_losses * share if weighted else part_losses)
@@ -163,7 +163,7 @@ def input_gradient(
 ) -> Array:
     """The gradient (n, i) with respect to the inputs: of each sample's loss, or of sum_k dy y_k of its outputs y."""
     traces: list[Trace] = []
-    z = logits(mlp, xp, mlp.layout.unpack(xp, leaves), x, None, 0, traces)
+    z = logits(mlp, xp, mlp.layout.unpack(xp, leaves), x, traces=traces)
     dz = mlp.output_loss(xp, z, targets)[1](1.0) if dy is None else mlp.outputs(xp, z)[1](dy)
     return backward(traces, dz, lambda _, residual, dz: xp.linear_input_gradient(residual, dz))
 
