@@ -144,6 +144,7 @@ def test_estimators_predict_the_same_and_come_back(kind, ours):
     classes = getattr(fitted, "classes_", None)
     again = to_sklearn(mlp, theta, classes)
     assert type(again) is kinds[name]
+    assert again.hidden_layer_sizes == (5,)
     np.testing.assert_array_equal(again.predict(X), fitted.predict(X))
     np.testing.assert_array_equal(from_sklearn(again)[1], theta)
 
