@@ -134,7 +134,6 @@ def xla(flags: str) -> dict[str, str]:
 
 def in_parts(count: int) -> Callable[[Any], Any]:
     """Networks that take each batch in so many uneven parts."""
-    from anyarray_mlp.network.accumulation import loss_and_grad_in_parts
     from anyarray_mlp.network.mlp import MLP
 
     class CutMLP(MLP):
@@ -150,7 +149,7 @@ def in_parts(count: int) -> Callable[[Any], Any]:
             n = x.shape[0]
             cuts = sorted({0, n, *(n * k * k // count**2 for k in range(1, count))})
             parts = [(x[a:b, ...], targets[a:b, ...], None) for a, b in pairwise(cuts)]
-            return loss_and_grad_in_parts(self, xp, leaves, parts, **options)
+            return self.loss_and_grad_in_parts(xp, leaves, parts, **options)
 
     return lambda mlp: CutMLP.from_config(mlp.to_config())
 

@@ -44,7 +44,7 @@ from anyarray_mlp.checking.options import UnknownOptionError
 from anyarray_mlp.checking.values import is_true, shown
 from anyarray_mlp.errors import AnyArrayMLPError, DataError, UsageError
 from anyarray_mlp.estimators.constraints import check_parameters
-from anyarray_mlp.network import initializers, optimizers, schedules
+from anyarray_mlp.network import exchange, functional, initializers, optimizers, registry, schedules
 from anyarray_mlp.parity import finite_differences
 from anyarray_mlp.pipeline.settings import Shape, Table
 from anyarray_mlp.training import predicting
@@ -121,6 +121,18 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
             "scalars": lambda t, rate: (rate,),
         },
     ),
+    (optimizers.frozen, {"optimizer": optimizers.adam(), "mlp": NETWORK, "layers": [0]}),
+    (exchange.to_pytorch_state, {"mlp": NETWORK, "parameters": START}),
+    (exchange.to_keras_weights, {"mlp": NETWORK, "parameters": START}),
+    (exchange.to_sklearn, {"mlp": NETWORK, "parameters": START}),
+    *(
+        (function, {"mlp": NETWORK, name: to(NETWORK, START)})
+        for function, name, to in (
+            (exchange.from_pytorch_state, "state", exchange.to_pytorch_state),
+            (exchange.from_keras_weights, "weights", exchange.to_keras_weights),
+        )
+    ),
+    (exchange.from_sklearn, {"estimator": exchange.to_sklearn(NETWORK, START)}),
     (schedules.constant, {"rate": 0.1}),
     (schedules.step_decay, {"rate": 0.1, "every": 3}),
     (schedules.exponential, {"rate": 0.1, "every": 3}),
@@ -263,6 +275,15 @@ def test_absurd_values_are_refused_in_one_line(
     monkeypatch.chdir(tmp_path)
     with np.errstate(all="ignore"):
         sweep(function, right)
+
+
+def test_functions_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (functional, registry):  # some of the names are right, and stay in no table
+        for table in ("ACTIVATIONS", "LOSSES", "OWN"):
+            if hasattr(module, table):
+                monkeypatch.setattr(module, table, dict(getattr(registry, table)))
+    sweep(registry.register_activation, {"name": "own", "function": functional.tanh})
+    sweep(registry.register_loss, {"name": "own", "function": functional.squared_error})
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -98,7 +98,7 @@ def test_each_hidden_layer_may_have_its_own_activation() -> None:
 
 
 @pytest.mark.parametrize(
-    "activation", ["leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "softplus"]
+    "activation", ["leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "softplus", "mish"]
 )
 def test_further_activations_learn(activation: str) -> None:
     estimator = MLPClassifier(

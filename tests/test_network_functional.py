@@ -14,12 +14,19 @@ from anyarray_mlp.network.functional import (
     ACTIVATIONS,
     LOSS_NAMES,
     OUTPUTS,
+    PARAMETERS,
+    activation_function,
     dense,
+    dense_vjp,
     dropout,
     dropout_mask,
     hash32,
+    huber,
+    loss_function,
     one_hot,
     output_loss,
+    quantile,
+    with_parameter,
 )
 from tests.problems import PAIRS
 
@@ -36,6 +43,7 @@ CLOSED_FORMS = {
     "gelu_tanh": lambda z: 0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))),
     "silu": lambda z: z * scipy.special.expit(z),
     "softplus": lambda z: np.logaddexp(z, 0),
+    "mish": lambda z: z * np.tanh(np.logaddexp(z, 0)),
 }
 
 
@@ -71,6 +79,11 @@ LOSS_FORMS = {
     ("identity", "squared_error"): lambda z, t: 0.5 * np.sum((z - t) ** 2, 1),
     ("identity", "absolute_error"): lambda z, t: np.sum(np.abs(z - t), 1),
     ("identity", "huber"): lambda z, t: np.sum(scipy.special.huber(1.0, z - t), 1),
+    ("identity", "huber:2.5"): lambda z, t: np.sum(scipy.special.huber(2.5, z - t), 1),
+    ("identity", "quantile"): lambda z, t: np.sum(np.abs(z - t), 1) / 2,
+    ("identity", "quantile:0.9"): lambda z, t: np.sum(
+        np.where(t > z, 0.9 * (t - z), 0.1 * (z - t)), 1
+    ),
     ("logistic", "squared_error"): lambda z, t: 0.5 * np.sum((scipy.special.expit(z) - t) ** 2, 1),
 }
 
@@ -182,6 +195,7 @@ EXACT = {
     ),
     "silu": lambda z: z / (1 + mpmath.exp(-z)),
     "softplus": lambda z: mpmath.log1p(mpmath.exp(z)),
+    "mish": lambda z: z * mpmath.tanh(mpmath.log1p(mpmath.exp(z))),
 }
 
 
@@ -214,6 +228,7 @@ def test_derivatives_of_activations(backend, name):
         ("gelu_tanh", 0.0, 0.5),
         ("silu", 0.0, 0.5),
         ("softplus", np.log(2), 0.5),
+        ("mish", 0.0, 0.6),
     ],
 )
 def test_values_and_derivatives_at_zero(backend, name, value, slope):
@@ -241,6 +256,14 @@ EXACT_LOSSES = {
         (a - b) ** 2 / 2 if abs(a - b) < 1 else abs(a - b) - mpmath.mpf(0.5)
         for a, b in zip(y, t, strict=True)
     ),
+    "huber:0.5": lambda y, t: mpmath.fsum(
+        (a - b) ** 2 / 2 if abs(a - b) < 0.5 else abs(a - b) / 2 - mpmath.mpf(0.125)
+        for a, b in zip(y, t, strict=True)
+    ),
+    "quantile": lambda y, t: mpmath.fsum(abs(a - b) for a, b in zip(y, t, strict=True)) / 2,
+    "quantile:0.25": lambda y, t: mpmath.fsum(
+        (b - a) / 4 if b > a else (a - b) * 3 / 4 for a, b in zip(y, t, strict=True)
+    ),
     "cross_entropy": lambda y, t: (
         -mpmath.fsum(b * mpmath.log(a) for a, b in zip(y, t, strict=True))
     ),
@@ -254,7 +277,9 @@ EXACT_LOSSES = {
 
 
 @pytest.mark.on("numpy")
-@pytest.mark.parametrize(("output", "loss"), PAIRS)
+@pytest.mark.parametrize(
+    ("output", "loss"), [*PAIRS, ("softmax", "huber:0.5"), ("exp", "quantile:0.25")]
+)
 def test_losses_and_their_derivatives(backend, output, loss):
     z = np.array([[-2.0, 0.3, 1.4], [3.0, -0.7, 0.1]])
     targets = np.array([[0.2, 0.5, 0.3], [0.1, 0.0, 0.9]])
@@ -279,7 +304,7 @@ def test_losses_and_their_derivatives(backend, output, loss):
 @pytest.mark.on("numpy")
 def test_derivatives_of_errors_where_the_target_is_met(backend):
     y = np.array([[1.0, 2.0, 0.0]])
-    for loss in ("squared_error", "absolute_error", "huber"):
+    for loss in ("squared_error", "absolute_error", "huber", "quantile:0.9"):
         losses, vjp = output_loss(backend.xp, "identity", loss, y, y.copy())
         assert losses.tolist() == [0.0]
         assert vjp(1.0).tolist() == [[0.0, 0.0, 0.0]]
@@ -294,9 +319,32 @@ def test_derivatives_of_errors_where_the_target_is_met(backend):
 def test_names():
     assert LOSS_NAMES == (
         "cross_entropy", "binary_cross_entropy", "poisson", "squared_error", "absolute_error", "huber",
+        "quantile",
     )  # fmt: skip
     assert list(OUTPUTS) == ["identity", "logistic", "softmax", "exp"]
     assert ACTIVATIONS.keys() == EXACT.keys()
+
+
+def test_losses_with_a_number_have_bounds_a_default_and_an_example():
+    assert {
+        "huber": ("delta", 1.0, 0.0, np.inf, "huber:2.0"),
+        "quantile": ("level", 0.5, 0.0, 1.0, "quantile:0.9"),
+    } == PARAMETERS
+    xp, y, t = PlainNamespace(np), np.array([[3.0], [-0.5]]), np.zeros((2, 1))
+    for name, loss in (("huber", huber), ("quantile", quantile)):
+        np.testing.assert_array_equal(loss(xp, y, t)[0], loss_function(name)(xp, y, t)[0])
+    assert with_parameter("huber:2.5") == ("huber", 2.5)
+    assert with_parameter("huber") == ("huber", 1.0)
+    assert np.isnan(with_parameter("squared_error")[1])
+
+
+def test_a_name_that_carries_a_function_means_that_function():
+    class Name(str):
+        function = len
+
+    assert activation_function(Name("tanh")) is len
+    assert loss_function(Name("huber")) is len
+    assert activation_function("tanh") is ACTIVATIONS["tanh"]
 
 
 @pytest.mark.on("numpy")
@@ -304,15 +352,15 @@ def test_names():
 def test_a_dense_layer_by_hand(backend, bias):
     x, w = np.array([[1.0, 2.0], [3.0, -1.0]]), np.array([[1.0, 0.0, 2.0], [-1.0, 1.0, 0.5]])
     b = np.array([10.0, 20.0, 30.0])
-    y, vjp = dense(backend.xp, x, w, b if bias else None)
+    y, residual = dense(backend.xp, x, w, b if bias else None)
     product = np.array([[-1.0, 2.0, 3.0], [4.0, -1.0, 5.5]])
     np.testing.assert_array_equal(y, product + b if bias else product)
     dy = np.array([[1.0, 2.0, 0.0], [0.0, -1.0, 4.0]])
-    dx, dw, db = vjp(dy)
+    dx, dw, db = dense_vjp(backend.xp, residual, dy)
     np.testing.assert_array_equal(dx, [[1.0, 1.0], [8.0, 1.0]])
     np.testing.assert_array_equal(dw, [[1.0, -1.0, 12.0], [2.0, 5.0, -4.0]])
     assert (db.tolist() if bias else db) == ([1.0, 1.0, 4.0] if bias else None)
-    without, same, _ = vjp(dy, need_dx=False)
+    without, same, _ = dense_vjp(backend.xp, residual, dy, need_dx=False)
     assert without is None
     np.testing.assert_array_equal(same, dw)
 

@@ -11,8 +11,11 @@ import scipy.special
 
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.errors import DataError, ModelFileError, UsageError
+from anyarray_mlp.network.checks import is_finite
 from anyarray_mlp.network.functional import LOSS_NAMES, OUTPUTS, dropout_mask
-from anyarray_mlp.network.mlp import MLP, batch_shares, check_network, check_pair, is_finite
+from anyarray_mlp.network.mlp import MLP, check_network
+from anyarray_mlp.network.passes import batch_shares
+from anyarray_mlp.network.registry import check_pair
 from anyarray_mlp.training import to_leaves, to_vector
 from tests.problems import COVER, PAIRS, batch
 

@@ -162,7 +162,7 @@ def test_a_mistake_in_an_activation_is_caught(mistake, monkeypatch):
     mlp = MLP((4, 5, 3), name)
     x, t, _ = batch(mlp)
     assert gradcheck(mlp, x, t, xp=XP).ok
-    monkeypatch.setitem(model.ACTIVATIONS, name, activation)
+    monkeypatch.setitem(functional.ACTIVATIONS, name, activation)
     assert not gradcheck(mlp, x, t, xp=XP).ok
 
 

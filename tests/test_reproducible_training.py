@@ -20,7 +20,6 @@ from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.backends.numpy_backend import NumpyBackend
 from anyarray_mlp.backends.reproducible import PROBED, ReproducibleBackend
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
-from anyarray_mlp.network.accumulation import loss_and_grad_in_parts
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.training import Fit, fit
 
@@ -68,7 +67,7 @@ class CutMLP(MLP):
     ) -> Any:
         cuts = [0, 1, 40, 43, x.shape[0]]
         parts = [(x[a:b, ...], targets[a:b, ...], None) for a, b in pairwise(cuts)]
-        return loss_and_grad_in_parts(self, xp, leaves, parts, **options)
+        return self.loss_and_grad_in_parts(xp, leaves, parts, **options)
 
 
 @pytest.mark.parametrize(("dtype", "reproducible"), MODES)

@@ -41,6 +41,7 @@ ALIASES: dict[str, dict[str, str]] = {
         "squared_error": "mse mean_squared_error l2 squared quadratic sum_squared_error sse mean_square",
         "absolute_error": "mae mean_absolute_error l1 absolute",
         "huber": "smooth_l1",
+        "quantile": "pinball quantile_regression",
         "auto": "default",
     },
     "solver": {
@@ -100,7 +101,7 @@ INSTEAD: dict[str, dict[str, str]] = {
         "elu": "selu celu",
         "relu": "relu6 crelu",
         "leaky_relu": "prelu rrelu",
-        "silu": "mish hard_swish",
+        "silu": "hard_swish",
         "tanh": "hard_tanh softsign lecun_tanh",
         "logistic": "hard_sigmoid",
     },
@@ -108,7 +109,7 @@ INSTEAD: dict[str, dict[str, str]] = {
     "loss": {
         "cross_entropy": "hinge kl_div kl_divergence focal categorical_hinge multi_margin",
         "squared_error": "rmse root_mean_squared_error msle",
-        "absolute_error": "mape quantile pinball",
+        "absolute_error": "mape",
         "huber": "log_cosh",
     },
     "solver": {

@@ -25,7 +25,14 @@ NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 class RecordError(ValueError):
-    """A value that is not allowed in its place: names the place, the value and what is allowed there."""
+    """A value that is not allowed in its place: names the place, the value and what is allowed there.
+
+    `remedy` is what to do about it, where there is something else to do than about a broken file.
+    """
+
+    def __init__(self, problem: str, remedy: str | None = None) -> None:
+        super().__init__(problem)
+        self.remedy = remedy
 
 
 def below(place: str, key: str) -> str:
@@ -42,7 +49,9 @@ def model_file(
     try:
         yield
     except RecordError as error:
-        raise ModelFileError(f"{source} cannot be used: {error}; {remedy}") from None
+        raise ModelFileError(
+            f"{source} cannot be used: {error}; {error.remedy or remedy}"
+        ) from None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -87,6 +87,7 @@ class Name:
     """One name of a table, or what `own` finds to be an object of the user's.
 
     kind: what the names are called in `checking.names`. listed: whether help lists them as choices.
+    find: the canonical name of a value, if there are more names than those of the table.
     """
 
     kind: str
@@ -94,9 +95,12 @@ class Name:
     own: Callable[[Any], bool] | None = None
     what: str = ""
     listed: bool = False
+    find: Callable[[Any], str] | None = None
 
     def check(self, name: str, value: Any) -> Any:
         """The canonical name, or the object."""
+        if self.find is not None:
+            return self.find(value)
         if self.own is None or isinstance(value, str):
             return find_name(name, value, self.names, self.kind)
         if not self.own(value):
@@ -106,19 +110,24 @@ class Name:
 
 @dataclass(frozen=True)
 class Names:
-    """One name of a table or several."""
+    """One name of a table or several; `find` as for `Name`."""
 
     kind: str
     names: tuple[str, ...]
     alone: bool = False
+    find: Callable[[Any], str] | None = None
 
     def check(self, name: str, value: Any) -> Any:
         """The canonical names; one that comes alone stays so if `alone`."""
         if isinstance(value, str):
-            found = find_name(name, value, self.names, self.kind)
+            found = self.found(name, value)
             return found if self.alone else (found,)
         given = items(name, value, f"a list of names among {', '.join(self.names)}")
-        return tuple(find_name(name, each, self.names, self.kind) for each in given)
+        return tuple(self.found(name, each) for each in given)
+
+    def found(self, name: str, value: Any) -> str:
+        """The canonical name."""
+        return self.find(value) if self.find else find_name(name, value, self.names, self.kind)
 
 
 @dataclass(frozen=True)

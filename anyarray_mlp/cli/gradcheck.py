@@ -54,8 +54,9 @@ def command(
     """
     from anyarray_mlp.backends import select_backend
     from anyarray_mlp.errors import UsageError
-    from anyarray_mlp.network.functional import ACTIVATIONS, LOSS_NAMES, OUTPUTS
-    from anyarray_mlp.network.mlp import MLP, check_pair
+    from anyarray_mlp.network.functional import ACTIVATIONS, OUTPUTS
+    from anyarray_mlp.network.mlp import MLP
+    from anyarray_mlp.network.registry import check_pair, loss_names
 
     sizes = (inputs, *hidden, outputs)
     if output is not None and loss is not None:
@@ -65,7 +66,7 @@ def command(
     networks: list[MLP] = []
     for each_activation in [activation] if activation else list(ACTIVATIONS):
         for each_output in [output] if output else fitting_outputs:
-            for each_loss in [loss] if loss else list(LOSS_NAMES):
+            for each_loss in [loss] if loss else list(loss_names()):
                 try:
                     check_pair(each_output, each_loss)
                 except UsageError:

@@ -22,7 +22,7 @@ BACKEND_NAMES = ("numpy", "cupy", "torch", "jax", "array_api_strict")
 TABLES = {
     "activation": ("network.functional", "ACTIVATIONS"),
     "output": ("network.functional", "OUTPUTS"),
-    "loss": ("network.functional", "LOSS_NAMES"),
+    "loss": ("network.registry", "loss_names"),
     "initializer": ("network.initializers", "INITIALIZERS"),
     "metric": ("metrics", "METRICS"),
     "backend": ("backends", "BACKENDS"),
@@ -164,13 +164,18 @@ class Kind(Checked):
         if self.given:
             return self.given
         module, table = TABLES[self.kind]
-        return tuple(getattr(import_module(f"anyarray_mlp.{module}"), table))
+        names = getattr(import_module(f"anyarray_mlp.{module}"), table)
+        return tuple(names() if callable(names) else names)
 
     @property
     def example(self) -> str:  # type: ignore[override]
         return f"one of {', '.join(self.known)}"
 
     def parse(self, text: str) -> str:
+        if self.kind == "loss" and ":" in text:
+            from anyarray_mlp.network.registry import find_loss
+
+            return find_loss(text)
         return one_of(self.kind, text, self.known)
 
 

@@ -153,7 +153,7 @@ def next_theta(
 ) -> Leaves:
     """The parameters after one optimiser step, made on copies: the arguments do not change."""
     if clip_norm is not None:
-        grad = clip_by_norm(xp, grad, clip_norm)
+        grad = clip_by_norm(xp, optimizer.followed(xp, grad), clip_norm)
     copies = tuple(xp.asarray(leaf, copy=True) for leaf in theta)
     state = tuple(tuple(xp.asarray(leaf, copy=True) for leaf in moment) for moment in moments)
     grad = tuple(xp.asarray(leaf, copy=True) for leaf in grad)

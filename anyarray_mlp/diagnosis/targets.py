@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.diagnosis.columns import correlation
+from anyarray_mlp.network.functional import with_parameter
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.typing import Host
 
@@ -76,7 +77,8 @@ def baseline_loss(mlp: MLP, targets: Host, weight: Host | None = None) -> float 
         return None
     mean = np.average(values, axis=0, weights=weight)
     loss: float | None
-    match mlp.loss:
+    name, parameter = with_parameter(mlp.loss)
+    match name:
         case "cross_entropy":
             loss = entropy(mean)
         case "binary_cross_entropy":
@@ -88,8 +90,12 @@ def baseline_loss(mlp: MLP, targets: Host, weight: Host | None = None) -> float 
             loss = float(np.abs(values - np.median(values, axis=0)).mean(axis=0).sum())
         case "huber":
             distance = np.abs(values - np.median(values, axis=0))
-            near = np.minimum(distance, 1.0)
+            near = np.minimum(distance, parameter)
             loss = float((near * (distance - 0.5 * near)).mean(axis=0).sum())
+        case "quantile":
+            error = values - np.quantile(values, parameter, axis=0)
+            pinball = np.maximum(parameter * error, (parameter - 1.0) * error)
+            loss = float(pinball.mean(axis=0).sum())
         case _:
             loss = None  # Poisson's loss has no scale: its zero is arbitrary
     return loss if loss is not None and np.isfinite(loss) and loss > 0 else None

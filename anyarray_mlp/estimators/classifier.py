@@ -15,13 +15,13 @@ from sklearn.utils.multiclass import unique_labels
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.errors import DataError, UsageError, in_a_line
 from anyarray_mlp.estimators.base import BaseMLP
-from anyarray_mlp.estimators.constraints import one_of
+from anyarray_mlp.estimators.constraints import function_of
 from anyarray_mlp.estimators.labels import Labels
 from anyarray_mlp.estimators.observers import with_callbacks
 from anyarray_mlp.estimators.placement import to_host
 from anyarray_mlp.estimators.steps import with_steps_only
 from anyarray_mlp.estimators.validation import HeldOut
-from anyarray_mlp.network.functional import LOSSES
+from anyarray_mlp.network.functional import FUSED_LOSSES, LOSSES
 from anyarray_mlp.network.initializers import Initializer
 from anyarray_mlp.training import Callback
 from anyarray_mlp.typing import Host
@@ -37,7 +37,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     Parameters
     ----------
     hidden_layer_sizes : units of each hidden layer; an integer means one layer, () none.
-    activation : a name in `functional.ACTIVATIONS`, or a list with one for each hidden layer.
+    activation : a name in `functional.ACTIVATIONS` or of `register_activation`, or a list with one for each hidden
+        layer.
     solver : "adam", "sgd" or "lbfgs"; lbfgs uses all samples in each iteration and suits small data.
     alpha : strength of the L2 penalty on the weights.
     batch_size : samples per step; "auto" is min(200, n); lbfgs uses all samples.
@@ -58,7 +59,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     beta_1, beta_2, epsilon : adam's decay rates of the two moments, and the constant that keeps its divisor positive.
     n_iter_no_change : number of epochs without improvement after which to stop.
     max_fun : maximum number of loss evaluations by lbfgs.
-    loss : "log_loss", or a loss of the probabilities: "squared_error", "absolute_error", "huber".
+    loss : "log_loss", or a loss of the probabilities: "squared_error", "absolute_error", "huber", "quantile",
+        or what `register_loss` gave.
     class_weight : "balanced", weights by label, or None; for label indicators as in `compute_sample_weight`.
     dropout : probability of dropping a hidden unit in training: one number, or a list with one for each hidden layer.
     initializer : "scikit-learn" for the same draws as scikit-learn, "auto" to fit each activation, a name in
@@ -87,7 +89,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     """
 
     _default_score: ClassVar = "accuracy"
-    own_constraints: ClassVar = {"loss": one_of(("log_loss", *LOSSES))}
+    own_constraints: ClassVar = {
+        "loss": function_of("loss", ("log_loss", *LOSSES), [loss for _, loss in FUSED_LOSSES])
+    }
 
     def __init__(
         self,

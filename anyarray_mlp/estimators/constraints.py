@@ -17,8 +17,8 @@ from anyarray_mlp.checking.messages import nearest, shown
 from anyarray_mlp.checking.names import ALIASES, canonical
 from anyarray_mlp.checking.values import is_real, is_whole
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.network.functional import ACTIVATIONS
 from anyarray_mlp.network.initializers import INITIALIZERS
+from anyarray_mlp.network.registry import BUILT_IN, is_known
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,18 @@ def one_of(options: Iterable[str]) -> Constraint:
     )
 
 
+def function_of(kind: str, names: Iterable[str], others: Iterable[str] = ()) -> Constraint:
+    """One of the names of activations or losses, or a registered one; not one of `others`."""
+    known, not_these = tuple(names), (*others, "auto")
+
+    def holds(value: Any) -> bool:
+        if not isinstance(value, str):
+            return False
+        return value in known or (is_known(kind, value) and value not in not_these)
+
+    return replace(one_of(known), holds=holds)
+
+
 def meant(value: Any, names: Sequence[str]) -> str:
     """A question that suggests what a text may have meant, or ""."""
     if not isinstance(value, str):
@@ -84,7 +96,7 @@ def is_sequence(value: Any) -> bool:
 
 BOOLEAN = Constraint("an instance of 'bool'", lambda v: isinstance(v, (bool, np.bool_)))
 NONE = Constraint("None", lambda v: v is None)
-ACTIVATION = one_of(ACTIVATIONS)
+ACTIVATION = function_of("activation", BUILT_IN["activation"])
 RATE = real(0, 1)
 #: Activation and dropout may be given for each hidden layer.
 PER_LAYER_ACTIVATION = Constraint(

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp.network.initializers import Initializer, empty_vector
-from anyarray_mlp.network.mlp import MLP, batch_shares
+from anyarray_mlp.network.mlp import MLP
+from anyarray_mlp.network.passes import batch_shares
 from anyarray_mlp.typing import Array, Host, Leaves, Namespace
 
 #: Smaller than every nonzero count and within float32's range: replaces zero in a logarithm.

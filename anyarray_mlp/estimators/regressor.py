@@ -15,7 +15,7 @@ from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.estimators.base import BaseMLP
-from anyarray_mlp.estimators.constraints import meant, one_of
+from anyarray_mlp.estimators.constraints import function_of, meant
 from anyarray_mlp.estimators.labels import TargetTypeError
 from anyarray_mlp.estimators.observers import with_callbacks
 from anyarray_mlp.estimators.placement import HOST, place_of
@@ -25,6 +25,10 @@ from anyarray_mlp.network.functional import LOSSES
 from anyarray_mlp.network.initializers import Initializer
 from anyarray_mlp.training import Callback
 from anyarray_mlp.typing import Host
+
+#: Losses of values, and those that only a classifier has.
+LOSS_NAMES = ("poisson", *LOSSES)
+PROBABLE = ("cross_entropy", "binary_cross_entropy")
 
 
 @with_known_options
@@ -36,9 +40,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
     Parameters
     ----------
-    loss : "squared_error" or "poisson" as in scikit-learn, or "absolute_error", "huber".
+    loss : "squared_error" or "poisson" as in scikit-learn, or "absolute_error", "huber" (also "huber:DELTA"),
+        "quantile:LEVEL", or what `register_loss` gave.
     hidden_layer_sizes : units of each hidden layer; an integer means one layer, () none.
-    activation : a name in `functional.ACTIVATIONS`, or a list with one for each hidden layer.
+    activation : a name in `functional.ACTIVATIONS` or of `register_activation`, or a list with one for each hidden
+        layer.
     solver : "adam", "sgd" or "lbfgs"; lbfgs uses all samples in each iteration and suits small data.
     alpha : strength of the L2 penalty on the weights.
     batch_size : samples per step; "auto" is min(200, n); lbfgs uses all samples.
@@ -88,9 +94,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     _default_score: ClassVar = "r2"
     own_constraints: ClassVar = {
         "loss": replace(
-            one_of(("poisson", *LOSSES)),
+            function_of("loss", LOSS_NAMES, PROBABLE),
             hint=lambda v: (
-                meant(v, ("poisson", *LOSSES))
+                meant(v, LOSS_NAMES)
                 if isinstance(v, str)
                 else " loss comes first: give hidden_layer_sizes by name."
             ),

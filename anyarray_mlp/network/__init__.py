@@ -5,6 +5,14 @@
 
 from __future__ import annotations
 
+from anyarray_mlp.network.exchange import (
+    from_keras_weights,
+    from_pytorch_state,
+    from_sklearn,
+    to_keras_weights,
+    to_pytorch_state,
+    to_sklearn,
+)
 from anyarray_mlp.network.initializers import (
     glorot_normal,
     glorot_uniform,
@@ -23,11 +31,13 @@ from anyarray_mlp.network.optimizers import (
     Optimizer,
     adam,
     adamw,
+    frozen,
     momentum,
     nesterov,
     rmsprop,
     sgd,
 )
+from anyarray_mlp.network.registry import register_activation, register_loss
 from anyarray_mlp.network.schedules import (
     ReduceOnPlateau,
     WarmUp,
@@ -50,6 +60,10 @@ __all__ = [
     "constant",
     "cosine",
     "exponential",
+    "from_keras_weights",
+    "from_pytorch_state",
+    "from_sklearn",
+    "frozen",
     "glorot_normal",
     "glorot_uniform",
     "he_normal",
@@ -62,9 +76,14 @@ __all__ = [
     "nesterov",
     "normal",
     "orthogonal",
+    "register_activation",
+    "register_loss",
     "rmsprop",
     "sgd",
     "step_decay",
+    "to_keras_weights",
+    "to_pytorch_state",
+    "to_sklearn",
     "uniform",
     "zeros",
 ]

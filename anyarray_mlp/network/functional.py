@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from anyarray_mlp.typing import Array, Namespace
 
@@ -21,20 +22,18 @@ Activation = Callable[[Namespace, Array], tuple[Array, Vjp]]
 Loss = Callable[[Namespace, Array, Array], tuple[Array, Vjp]]
 
 
-def dense(
-    xp: Namespace, x: Array, w: Array, b: Array | None
-) -> tuple[Array, Callable[..., tuple[Any, Array, Array | None]]]:
-    """Return `x @ w + b` (n, o) and its vjp, which maps dy to (dx, dw, db).
-
-    `vjp(dy, need_dx=False)` leaves out dx, which the first layer has no use for.
-    """
+def dense(xp: Namespace, x: Array, w: Array, b: Array | None) -> tuple[Array, Any]:
+    """x @ w + b (n, o), and the residual that `dense_vjp` needs: the one vjp whose sums may be taken over parts."""
     y, residual = xp.linear(x, w, b)
+    return y, residual
 
-    def vjp(dy: Array, need_dx: bool = True) -> tuple[Any, Array, Array | None]:
-        dx, dw, db = xp.linear_vjp(residual, dy, need_dx)
-        return dx, dw, db
 
-    return y, vjp
+def dense_vjp(
+    xp: Namespace, residual: Any, dy: Array, need_dx: bool = True
+) -> tuple[Array | None, Array, Array | None]:
+    """Gradients with respect to x, w and b. Without `need_dx` there is none of x: the first layer has no use for it."""
+    dx, dw, db = xp.linear_vjp(residual, dy, need_dx)
+    return dx, dw, db
 
 
 # --- activations ---------------------------------------------------------------------------------
@@ -128,6 +127,13 @@ def softplus(xp: Namespace, z: Array) -> tuple[Array, Vjp]:
     return xp.softplus(z), lambda da: da * xp.logistic(z)
 
 
+def mish(xp: Namespace, z: Array) -> tuple[Array, Vjp]:
+    """z tanh(log(1 + exp(z))) (Misra 2019)."""
+    t = xp.tanh(xp.softplus(z))
+    return z * t, lambda da: da * (t + z * (1.0 - t * t) * xp.logistic(z))
+
+
+#: By name, those registered included (`network.registry`).
 ACTIVATIONS: dict[str, Activation] = {
     "identity": identity,
     "logistic": logistic,
@@ -139,7 +145,13 @@ ACTIVATIONS: dict[str, Activation] = {
     "gelu_tanh": gelu_tanh,
     "silu": silu,
     "softplus": softplus,
+    "mish": mish,
 }
+
+
+def activation_function(name: str) -> Activation:
+    """The function of an activation's name; a name of one's own carries it."""
+    return getattr(name, "function", None) or ACTIVATIONS[name]
 
 
 # --- outputs -------------------------------------------------------------------------------------
@@ -190,19 +202,31 @@ def absolute_error(xp: Namespace, y: Array, targets: Array) -> tuple[Array, Vjp]
     return xp.sum(xp.abs(d), axis=1), lambda g: xp.sign(d) * g
 
 
-HUBER_DELTA = 1.0
-
-
-def huber(xp: Namespace, y: Array, targets: Array) -> tuple[Array, Vjp]:
-    """Squared error within 1 of the target, absolute error beyond (Huber 1964)."""
+def huber(xp: Namespace, y: Array, targets: Array, delta: float = 1.0) -> tuple[Array, Vjp]:
+    """Squared error within delta of the target, absolute error times delta beyond (Huber 1964)."""
     d = y - targets
-    near = xp.minimum(xp.maximum(d, -HUBER_DELTA), HUBER_DELTA)
+    near = xp.minimum(xp.maximum(d, -delta), delta)
     return xp.sum(near * (d - near * 0.5), axis=1), lambda g: near * g
 
 
 def surprise(xp: Namespace, shifted: Array, total: Array, targets: Array) -> Array:
     """-sum_k t log softmax (n,) of what `exponentials` gives."""
     return xp.log(total[:, 0]) - xp.sum(shifted * targets, axis=1)
+
+
+def quantile(xp: Namespace, y: Array, targets: Array, level: float = 0.5) -> tuple[Array, Vjp]:
+    """sum_k max(q (t - y), (q - 1) (t - y)), least where y is the q-quantile of t (Koenker and Bassett 1978).
+
+    The derivative where they are equal is taken as 0.
+    """
+    d = y - targets
+    losses = xp.sum(xp.maximum(d * (1.0 - level), d * -level), axis=1)
+
+    def vjp(g: Array) -> Array:
+        side = xp.sign(d)
+        return (xp.maximum(side, 0.0) * (1.0 - level) + xp.minimum(side, 0.0) * level) * g
+
+    return losses, vjp
 
 
 def softmax_cross_entropy(xp: Namespace, z: Array, targets: Array) -> tuple[Array, Vjp]:
@@ -238,11 +262,29 @@ def exponential_poisson(xp: Namespace, z: Array, targets: Array) -> tuple[Array,
     return xp.sum(rate - z * targets, axis=1), lambda g: (rate - targets) * g
 
 
-#: Losses of an output's value; any output composes with them by vjp.
+#: Losses of an output's value, those registered included (`network.registry`); outputs compose with them by vjp.
 LOSSES: dict[str, Loss] = {
     "squared_error": squared_error,
     "absolute_error": absolute_error,
     "huber": huber,
+    "quantile": quantile,
+}
+
+
+class Parameter(NamedTuple):
+    """The number that a loss may be given behind its name: its name, its bounds, and an example."""
+
+    name: str
+    default: float
+    low: float
+    high: float
+    example: str
+
+
+#: As in "huber:2.0" and "quantile:0.9".
+PARAMETERS = {
+    "huber": Parameter("delta", 1.0, 0.0, math.inf, "huber:2.0"),
+    "quantile": Parameter("level", 0.5, 0.0, 1.0, "quantile:0.9"),
 }
 
 #: Losses that are defined through their output, fused with it on the logits.
@@ -252,7 +294,27 @@ FUSED_LOSSES: dict[tuple[str, str], Loss] = {
     ("exp", "poisson"): exponential_poisson,
 }
 
+#: The losses that come with the package.
 LOSS_NAMES = (*(loss for _, loss in FUSED_LOSSES), *LOSSES)
+
+
+def with_parameter(loss: str) -> tuple[str, float]:
+    """A loss's name and its parameter: ("huber", 2.0) of "huber:2.0"; NaN of a loss that has none."""
+    name, _, number = loss.partition(":")
+    if number:
+        return name, float(number)
+    return name, PARAMETERS[name].default if name in PARAMETERS else math.nan
+
+
+def loss_function(loss: str) -> Loss:
+    """The function of a name in `LOSSES`, with its parameter; a name of one's own carries it."""
+    own: Loss | None = getattr(loss, "function", None)
+    if own is not None:
+        return own
+    name, parameter = with_parameter(loss)
+    if name not in PARAMETERS:
+        return LOSSES[name]
+    return partial(LOSSES[name], **{PARAMETERS[name].name: parameter})
 
 
 def output_loss(
@@ -263,7 +325,7 @@ def output_loss(
     if fused is not None:
         return fused(xp, z, targets)
     y, output_vjp = OUTPUTS[output](xp, z)
-    losses, loss_vjp = LOSSES[loss](xp, y, targets)
+    losses, loss_vjp = loss_function(loss)(xp, y, targets)
     return losses, lambda g: output_vjp(loss_vjp(g))
 
 
@@ -280,7 +342,7 @@ def output_and_losses(
         return e / total, surprise(xp, shifted, total, targets)
     y, _ = OUTPUTS[output](xp, z)
     fused = FUSED_LOSSES.get((output, loss))
-    losses, _ = LOSSES[loss](xp, y, targets) if fused is None else fused(xp, z, targets)
+    losses, _ = fused(xp, z, targets) if fused else loss_function(loss)(xp, y, targets)
     return y, losses
 
 

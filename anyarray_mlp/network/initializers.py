@@ -95,7 +95,9 @@ INITIALIZERS: dict[str, Initializer] = {
     "zeros": zeros,
 }
 
-RECTIFIERS = frozenset({"relu", "leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "softplus"})
+RECTIFIERS = frozenset(
+    {"relu", "leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "softplus", "mish"}
+)
 
 
 def fitting(activation: str) -> Initializer:

@@ -6,9 +6,9 @@ The passes are pure functions of (namespace, leaves, batch) and run on any arith
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from numbers import Real
 from typing import Any
 
@@ -29,38 +29,45 @@ from anyarray_mlp.checking.records import (
     table,
 )
 from anyarray_mlp.checking.values import check_boolean, is_real, is_whole, items, refuse
-from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.errors import UsageError
+from anyarray_mlp.network.checks import check_batch, check_shapes
 from anyarray_mlp.network.functional import (
-    ACTIVATIONS,
-    FUSED_LOSSES,
-    LOSS_NAMES,
-    LOSSES,
     OUTPUTS,
-    dense,
+    Activation,
+    Vjp,
+    activation_function,
     dropout,
     one_hot,
     output_and_losses,
     output_loss,
 )
 from anyarray_mlp.network.initializers import Initializer, initialize
-from anyarray_mlp.network.layout import Layout, is_flat
-from anyarray_mlp.typing import Array, Leaves, Namespace
+from anyarray_mlp.network.layout import Layout
+from anyarray_mlp.network.passes import (
+    Part,
+    forward,
+    gradients_by_sample,
+    input_gradient,
+    logits,
+    loss_and_grad,
+)
+from anyarray_mlp.network.registry import (
+    check_pair,
+    default_loss,
+    find_activation,
+    find_loss,
+    name_of,
+)
+from anyarray_mlp.typing import Array, Host, Leaves, Namespace
 
-#: Why a loss that is defined through its output accepts no other.
-REFUSALS = {
-    "cross_entropy": "it needs probabilities that sum to one over the classes, which only softmax gives",
-    "binary_cross_entropy": "it treats every output as a probability of its own, which only logistic gives",
-    "poisson": "it needs a rate that is positive and unbounded, which only exp gives",
-}
-
-ACTIVATION = one_of(ACTIVATIONS)
+ACTIVATION = name_of("activation")
 RATE = number(0, 1, "[)")
 #: What a description holds.
 CONFIG_FIELDS = {
     "sizes": list_of(integer(1), least=2),
     "activation": ACTIVATION | list_of(ACTIVATION),
     "output": one_of(OUTPUTS),
-    "loss": one_of(("auto", *LOSS_NAMES)),
+    "loss": name_of("loss"),
     "dropout": RATE | list_of(RATE),
     "bias": TRUTH,
 }
@@ -75,9 +82,11 @@ class MLP:
     Parameters
     ----------
     sizes : units of every layer, inputs first and outputs last: (784, 300, 10).
-    activation : a name of `functional.ACTIVATIONS` for all hidden layers, or one for each.
+    activation : a name of `functional.ACTIVATIONS` for all hidden layers, or one for each; your own comes from
+        `register_activation`.
     output : "identity", "logistic", "softmax" or "exp".
-    loss : a name of `functional.LOSS_NAMES`; "auto" takes the one that belongs to the output.
+    loss : a name of `functional.LOSS_NAMES`, "huber:DELTA", "quantile:LEVEL", or what `register_loss` gave; "auto"
+        takes the one that belongs to the output.
         Names may be those of other libraries ("sigmoid", "ReLU", "mse"; see `names.ALIASES`); what is kept is ours.
     dropout : probability of dropping a hidden unit in training, one for all hidden layers or one for each.
     bias : whether dense layers have biases.
@@ -98,11 +107,11 @@ class MLP:
         if len(sizes) < 2 or not all(is_whole(size) and size >= 1 for size in sizes):
             refuse("sizes", what, sizes)
         hidden = len(sizes) - 2
-        activation = _per_layer("activation", self.activation, hidden, _activation)
+        activation = _per_layer("activation", self.activation, hidden, find_activation)
         rates = _per_layer("dropout", self.dropout, hidden, _rate)
         output = find_name("output", self.output, OUTPUTS)
         check_boolean("bias", self.bias)
-        loss = find_name("loss", self.loss, (*LOSS_NAMES, "auto"))
+        loss = find_loss(self.loss)
         loss = default_loss(output) if loss == "auto" else loss
         check_pair(output, loss)
         if output == "softmax" and sizes[-1] < 2:
@@ -137,33 +146,42 @@ class MLP:
             self.layout, (*self.activation, self.output), seed=seed, initializer=initializer
         )
 
+    def after(self, layer: int, keys: Mapping[int, Array], row: int) -> Iterator[Activation]:
+        """What follows a hidden layer's dense layer, one function (xp, values) -> (value, vjp) after the other.
+
+        `keys` says which layers drop units, and with which key; `row` is where the values begin in their batch. Nothing
+        follows the last layer: the output's function belongs to the loss.
+        """
+        if layer < len(self.activation):
+            yield activation_function(self.activation[layer])
+        if layer in keys:
+            yield partial(dropout, rate=self.dropout[layer], key=keys[layer], row=row)  # type: ignore[index]
+
     def layers(self, xp: Namespace, leaves: Leaves, x: Array) -> Iterator[tuple[Array, Array]]:
         """Each layer's values (n, units) before and after its function, without dropout."""
-        weights, biases = self.layout.unpack(xp, leaves)
-        functions = [*(ACTIVATIONS[name] for name in self.activation), OUTPUTS[self.output]]
-        a = x
-        for function, w, b in zip(functions, weights, biases, strict=True):
-            z, _ = dense(xp, a, w, b)
-            a, _ = function(xp, z)
-            yield z, a
+        for layer, (z, a) in enumerate(forward(self, xp, self.layout.unpack(xp, leaves), x)):
+            last = layer == len(self.activation)
+            yield z, self.outputs(xp, z)[0] if last else a
 
     def logits(self, xp: Namespace, leaves: Leaves, x: Array) -> Array:
         """The last layer's values (n, k) before the output function, without dropout."""
-        weights, biases = self.layout.unpack(xp, leaves)
-        a = x
-        for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
-            z, _ = dense(xp, a, w, b)
-            a = ACTIVATIONS[self.activation[layer]](xp, z)[0] if layer < len(self.activation) else z
-        return a
+        return logits(self, xp, self.layout.unpack(xp, leaves), x)
 
     def predict(self, xp: Namespace, leaves: Leaves, x: Array) -> Array:
         """Outputs (n, k): probabilities under softmax and logistic, values otherwise."""
-        return OUTPUTS[self.output](xp, self.logits(xp, leaves, x))[0]
+        return self.outputs(xp, self.logits(xp, leaves, x))[0]
 
     def losses(self, xp: Namespace, leaves: Leaves, x: Array, targets: Array) -> Array:
         """The loss of each sample (n,), without penalty or dropout."""
-        z = self.logits(xp, leaves, x)
-        return output_loss(xp, self.output, self.loss, z, self.encode(xp, targets, z.dtype))[0]
+        return self.output_loss(xp, self.logits(xp, leaves, x), targets)[0]
+
+    def outputs(self, xp: Namespace, z: Array) -> tuple[Array, Vjp]:
+        """Outputs (n, k) of logits z (n, k), and the vjp down to z."""
+        return OUTPUTS[self.output](xp, z)
+
+    def output_loss(self, xp: Namespace, z: Array, targets: Array) -> tuple[Array, Vjp]:
+        """Losses (n,) of logits z (n, k), and the vjp down to z."""
+        return output_loss(xp, self.output, self.loss, z, self.encode(xp, targets, z.dtype))
 
     def outputs_and_losses(
         self, xp: Namespace, leaves: Leaves, x: Array, targets: Array
@@ -187,7 +205,7 @@ class MLP:
         """The batch's mean loss (0-d) and its gradient, in leaves like those given.
 
         The loss is sum_i w_i loss_i / W + alpha / (2 W) sum of squared weights (biases are spared), where w_i are
-        the sample weights (one where there are none) and W their sum: scikit-learn's objective. Where W is zero it
+        the sample weights (one where there are none) and W their sum: scikit-learn's objective. If W is zero it
         counts as one, without the penalty: a batch whose weights are all zero has no loss and no gradient.
 
         Parameters
@@ -200,118 +218,65 @@ class MLP:
         alpha : strength of the L2 penalty.
         dropout_keys : a 0-d int32 array for each of `dropout_layers`; None trains without dropout.
         """
-        weights, biases = self.layout.unpack(xp, leaves)
-        share, decay = batch_shares(xp, x.shape[0], sample_weight, alpha)
-        keys = dict(zip(self.dropout_layers, dropout_keys or (), strict=dropout_keys is not None))
+        return loss_and_grad(self, xp, leaves, [(x, targets, sample_weight)], alpha, dropout_keys)
 
-        pullbacks = []
-        a = x
-        for layer, name in enumerate(self.activation):
-            z, dense_vjp = dense(xp, a, weights[layer], biases[layer])
-            a, activation_vjp = ACTIVATIONS[name](xp, z)
-            layer_vjps = [activation_vjp]
-            if layer in keys:
-                a, drop_vjp = dropout(xp, a, self.dropout[layer], keys[layer])  # type: ignore[index]
-                layer_vjps.append(drop_vjp)
-            pullbacks.append((dense_vjp, layer_vjps))
-        z, dense_vjp = dense(xp, a, weights[-1], biases[-1])
-        losses, loss_vjp = output_loss(
-            xp, self.output, self.loss, z, self.encode(xp, targets, z.dtype)
-        )
+    def loss_and_grad_in_parts(
+        self,
+        xp: Namespace,
+        leaves: Leaves,
+        parts: Sequence[Part],
+        *,
+        alpha: float = 0.0,
+        dropout_keys: Sequence[Array] | None = None,
+    ) -> tuple[Array, Leaves]:
+        """`loss_and_grad` of the batch that the parts (x, targets, sample_weight), one under the other, make up.
 
-        if sample_weight is None:
-            loss = xp.sum(losses) / x.shape[0]
-            dz = loss_vjp(share)
-        else:
-            loss = xp.sum(losses * share)
-            dz = loss_vjp(share[:, None])
+        The whole batch's to rounding, and to the bit under reproducible arithmetic, however it is cut.
+        """
+        return loss_and_grad(self, xp, leaves, parts, alpha, dropout_keys)
 
-        weight_grads: list[Any] = [None] * len(weights)
-        bias_grads: list[Any] = [None] * len(weights)
-        for layer in range(len(weights) - 1, -1, -1):
-            da, weight_grads[layer], bias_grads[layer] = dense_vjp(dz, need_dx=layer > 0)
-            if layer > 0:
-                dense_vjp, layer_vjps = pullbacks[layer - 1]
-                for vjp in reversed(layer_vjps):
-                    da = vjp(da)
-                dz = da
+    def input_gradient(self, xp: Namespace, leaves: Leaves, x: Array, targets: Array) -> Array:
+        """The gradient (n, i) of each sample's loss with respect to its inputs, without penalty or dropout."""
+        return input_gradient(self, xp, leaves, x, targets, None)
 
-        if alpha:
-            loss, weight_grads = penalised(xp, weights, loss, weight_grads, decay)
-        grad = self.layout.pack(
-            xp, weight_grads, bias_grads if self.bias else [], flat=is_flat(leaves)
-        )
-        return loss, grad
+    def output_gradient(
+        self, xp: Namespace, leaves: Leaves, x: Array, output: int | Array
+    ) -> Array:
+        """The gradient (n, i) of an output with respect to the inputs, as for a saliency map.
 
-    def check_batch(self, x: NDArray[Any], targets: NDArray[Any]) -> None:
-        """Raise `DataError` where host arrays are not what the network and its loss take."""
-        self.check_shapes(x, targets)
+        `output` is the output's place from 0, or an integer array (n,) of one for each sample, such as its label.
+        """
         k = self.sizes[-1]
-        if x.dtype.kind == "f" and not is_finite(x):
-            row, column = np.argwhere(~np.isfinite(x))[0]
-            raise DataError(
-                f"x holds {x[row, column]} in row {row}, column {column}: give finite numbers."
-            )
-        if targets.ndim == 1 and self.loss == "cross_entropy":
-            if targets.dtype.kind not in "iu":
-                raise DataError(f"Labels must be integers from 0 to {k - 1}, got {targets.dtype}.")
-            if targets.size and not (targets.min() >= 0 and targets.max() < k):
-                raise DataError(
-                    f"Labels must lie from 0 to {k - 1} for {k} outputs, got {targets.min()} to {targets.max()}."
-                )
-        else:
-            self._check_values(targets)
+        places: Any = output
+        what = f"a place from 0 to {k - 1}, or an integer array (n,) of one for each sample"
+        if is_whole(places):
+            if not 0 <= places < k:
+                refuse("output", what, output)
+            places = xp.full((x.shape[0],), int(places), dtype=xp.int32)
+        elif tuple(getattr(places, "shape", ())) != (x.shape[0],):
+            refuse("output", what, output)
+        return input_gradient(self, xp, leaves, x, None, one_hot(xp, places, k, x.dtype))
+
+    def gradients_by_sample(self, xp: Namespace, leaves: Leaves, x: Array, targets: Array) -> Array:
+        """The gradient (n, p) of each sample's loss, without penalty or dropout; parameters as in a flat vector.
+
+        Their mean over the samples is the gradient of `loss_and_grad`. They are worked out some rows at a time and
+        take n times the memory of the parameters.
+        """
+        return gradients_by_sample(self, xp, leaves, x, targets)
+
+    def check_batch(self, x: Host, targets: Host) -> None:
+        """Raise `DataError` where host arrays are not what the network and its loss take."""
+        check_batch(self.sizes, self.loss, x, targets)
 
     def check_shapes(self, x: Array, targets: Array) -> None:
         """Raise `DataError` where the shapes of arrays, of any library, are not what the network and its loss take."""
-        for name, array in (("x", x), ("targets", targets)):
-            if not hasattr(array, "shape"):
-                raise DataError(f"{name} must be an array, got {type(array).__name__}.")
-            if isinstance(array, np.ndarray) and array.dtype.kind not in "fiub":
-                raise DataError(f"{name} must hold numbers, got dtype {array.dtype}.")
-        k, shape = self.sizes[-1], tuple(targets.shape)
-        if len(x.shape) != 2 or x.shape[1] != self.sizes[0]:
-            raise DataError(
-                f"x must have shape (n, {self.sizes[0]}) for a network {self.sizes}, got {tuple(x.shape)}."
-            )
-        labels = self.loss == "cross_entropy"
-        if not (len(shape) == 1 and labels) and (len(shape) != 2 or shape[1] != k):
-            either = ", or integer labels (n,)" if labels else ""
-            raise DataError(f"targets must have shape (n, {k}){either}, got {shape}.")
-        if shape[0] != x.shape[0]:
-            raise DataError(
-                f"x has {x.shape[0]} rows and targets has {shape[0]}: give one target for each row."
-            )
-
-    def _check_values(self, targets: NDArray[Any]) -> None:
-        if not np.all(np.isfinite(targets)):
-            row, column = np.argwhere(~np.isfinite(targets))[0]
-            raise DataError(
-                f"targets holds {targets[row, column]} in row {row}: give finite numbers."
-            )
-        low, high = (float(targets.min()), float(targets.max())) if targets.size else (0.0, 0.0)
-        if self.loss == "poisson" and low < 0:
-            raise DataError(
-                f"poisson counts events and a target is negative, {low:g}: use squared_error."
-            )
-        if self.loss == "binary_cross_entropy" and not (low >= 0 and high <= 1):
-            raise DataError(
-                f"binary_cross_entropy needs targets from 0 to 1, got {low:g} to {high:g}: scale them, or use "
-                "squared_error with output='identity'."
-            )
-        if self.loss == "cross_entropy":
-            sums = targets.sum(axis=1)
-            if low < 0 or np.any(np.abs(sums - 1.0) > 1e-4):
-                row = int(np.argmax(np.abs(sums - 1.0)))
-                raise DataError(
-                    f"cross_entropy needs rows of probabilities and row {row} sums to {sums[row]:g}: give one-hot "
-                    "rows or integer labels, or use binary_cross_entropy with output='logistic'."
-                )
+        check_shapes(self.sizes, self.loss, x, targets)
 
     def to_config(self) -> dict[str, Any]:
         """A JSON-able description, from which `from_config` makes an equal network."""
         return {
-            name: list(value) if isinstance(value, tuple) else value
+            name: [*map(plain, value)] if isinstance(value, tuple) else plain(value)
             for name, value in asdict(self).items()
         }
 
@@ -343,52 +308,6 @@ class MLP:
         return targets
 
 
-def batch_shares(
-    xp: Namespace, n: int, sample_weight: Array | None, alpha: float
-) -> tuple[Any, Any]:
-    """What each sample's loss, 0-d or (n,), and half the squared weights, 0-d, count for in the batch's mean."""
-    if sample_weight is None:
-        return 1.0 / n, alpha / n
-    total = xp.sum(sample_weight)
-    # A batch may hold nothing but weights of zero: nothing counts then, nor does the penalty.
-    empty = total == 0
-    total = xp.where(empty, 1.0, total)
-    return sample_weight / total, xp.where(empty, 0.0, alpha / total) if alpha else 0.0
-
-
-def penalised(
-    xp: Namespace, weights: Sequence[Array], loss: Array, weight_grads: list[Array], decay: Any
-) -> tuple[Array, list[Array]]:
-    """A loss and its gradients with decay / 2 times the sum of squared weights added to the loss."""
-    for w in weights:
-        loss = loss + xp.sum(w * w) * (decay * 0.5)
-    return loss, [dw + w * decay for w, dw in zip(weights, weight_grads, strict=True)]
-
-
-def is_finite(x: NDArray[Any], rows: int = 1024) -> bool:
-    """Whether every entry is finite; some rows at a time, so that the answers do not take memory beside x."""
-    return all(np.all(np.isfinite(x[start : start + rows])) for start in range(0, len(x), rows))
-
-
-def default_loss(output: str) -> str:
-    """The loss that belongs to an output: cross-entropy to softmax, squared error to identity, ..."""
-    for fused_output, loss in FUSED_LOSSES:
-        if fused_output == output:
-            return loss
-    return "squared_error"
-
-
-def check_pair(output: str, loss: str) -> None:
-    """Raise `UsageError` with the reason where an output and a loss, of canonical names, do not go together."""
-    if loss in LOSSES or (output, loss) in FUSED_LOSSES:
-        return
-    needed = next(name for name, fused in FUSED_LOSSES if fused == loss)
-    raise UsageError(
-        f"loss={loss!r} cannot be used with output={output!r}: {REFUSALS[loss]}. "
-        f"Use output={needed!r}, or one of the losses {', '.join(dict.fromkeys([default_loss(output), *LOSSES]))}."
-    )
-
-
 def _per_layer(name: str, value: Any, n: int, checked: Callable[[Any], Any]) -> tuple[Any, ...]:
     one_for_all = isinstance(value, (str, Real))
     if not one_for_all and (isinstance(value, type) or not hasattr(value, "__iter__")):
@@ -406,14 +325,15 @@ def _per_layer(name: str, value: Any, n: int, checked: Callable[[Any], Any]) -> 
     return values
 
 
-def _activation(name: Any) -> str:
-    return find_name("activation", name, ACTIVATIONS)
-
-
 def _rate(rate: Any) -> float:
     if not (is_real(rate) and 0 <= float(rate) < 1):
         raise UsageError(f"dropout must lie in [0, 1), got {shown(rate)}.")
     return float(rate)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: a name without the function that it may carry."""
+    return str(value) if isinstance(value, str) else value
 
 
 def check_network(mlp: Any) -> None:

@@ -9,22 +9,30 @@ can; the returned arrays are the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from anyarray_mlp.arithmetic.scalar import integer_power, integer_powers
+from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import (
     check_callable,
+    check_instance,
     check_not_negative,
     check_positive,
     check_real,
     check_whole,
+    is_whole,
+    items,
     refuse,
 )
+from anyarray_mlp.errors import UsageError
+from anyarray_mlp.network.layout import Layout, is_flat
+from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.typing import Array, Leaves, Namespace
 
 State = tuple[Leaves, ...]
@@ -70,6 +78,98 @@ class Optimizer:
         ]
         columns = tuple(zip(*results, strict=True))
         return columns[0], columns[1:]
+
+    def followed(self, xp: Namespace, grad: Leaves) -> Leaves:
+        """The gradient as far as it is followed: all of it."""
+        return grad
+
+
+@dataclass(frozen=True)
+class Frozen(Optimizer):
+    """An optimiser that leaves the parameters of some layers, and their moments, as they are to the bit."""
+
+    base: Optimizer
+    layout: Layout
+    layers: tuple[int, ...]
+
+    @cached_property
+    def stays(self) -> tuple[bool, ...]:
+        """Of each parameter of the layout, whether it stays as it is."""
+        names = (name.partition(".")[2] for name in self.layout.names)
+        return tuple(int(layer) in self.layers for layer in names)
+
+    @cached_property
+    def spans(self) -> tuple[tuple[slice, bool], ...]:
+        """The flat vector in pieces that stay or are trained, as long as can be."""
+        pieces: list[tuple[slice, bool]] = []
+        for (start, stop), stays in zip(self.layout.bounds, self.stays, strict=True):
+            if pieces and pieces[-1][1] == stays:
+                start = pieces.pop()[0].start
+            pieces.append((slice(start, stop), stays))
+        return tuple(pieces)
+
+    def pieces(self, leaves: Leaves) -> list[tuple[Array, bool]]:
+        """The leaves in pieces, and whether each stays."""
+        flat, layout = is_flat(leaves), self.layout
+        shapes = tuple(tuple(leaf.shape) for leaf in leaves)
+        if shapes != (((layout.size,),) if flat else layout.shapes):
+            raise UsageError(
+                f"The optimizer was frozen for a network {layout.sizes} and trains another, whose parameters are of "
+                f"shapes {shown(shapes)}: give frozen the network that is trained."
+            )
+        if not flat:
+            return list(zip(leaves, self.stays, strict=True))
+        return [(leaves[0][span], stays) for span, stays in self.spans]
+
+    def update(
+        self, xp: Namespace, theta: Leaves, grad: Leaves, state: State, scalars: tuple[Array, ...]
+    ) -> tuple[Leaves, State]:
+        """As `Optimizer.update`."""
+        flat = is_flat(theta)
+        columns = [[piece for piece, _ in self.pieces(leaves)] for leaves in (theta, grad, *state)]
+        results = []
+        for (_, stays), p, g, *moments in zip(self.pieces(theta), *columns, strict=True):
+            if stays:
+                results.append((p, *moments))
+                continue
+            (new,), news = self.base.update(
+                xp, (p,), (g,), tuple((moment,) for moment in moments), scalars
+            )
+            results.append((new, *(moment for (moment,) in news)))
+        joined = [(xp.concat(column),) if flat else column for column in zip(*results, strict=True)]
+        return joined[0], tuple(joined[1:])
+
+    def followed(self, xp: Namespace, grad: Leaves) -> Leaves:
+        """The gradient, zero where parameters stay as they are."""
+        pieces = tuple(
+            xp.zeros_like(piece) if stays else piece for piece, stays in self.pieces(grad)
+        )
+        return (xp.concat(pieces),) if is_flat(grad) else pieces
+
+
+@with_known_options
+def frozen(optimizer: Optimizer, mlp: MLP, layers: Sequence[int]) -> Optimizer:
+    """The optimiser with some layers of a network frozen: their weights and biases stay as they are, to the bit.
+
+    `layers` are places of dense layers from 0, the first hidden layer's. Raises `UsageError` where the network has no
+    such layer, or none would be left to train.
+    """
+    check_instance("optimizer", optimizer, Optimizer, "an Optimizer, such as adam()")
+    check_network(mlp)
+    n = mlp.layout.n_layers
+    what = f"a list of places of layers from 0 to {n - 1}"
+    given = items("layers", layers, what)
+    if not all(is_whole(layer) and 0 <= layer < n for layer in given):
+        refuse("layers", what, layers)
+    places = tuple(sorted({int(layer) for layer in given}))
+    if len(places) == n:
+        raise UsageError(
+            f"layers {shown(layers)} are all that the network has: leave one to train."
+        )
+    names = {field.name: getattr(optimizer, field.name) for field in fields(Optimizer)}
+    return (
+        Frozen(**names, base=optimizer, layout=mlp.layout, layers=places) if places else optimizer
+    )
 
 
 @with_known_options

@@ -10,8 +10,9 @@ import numpy as np
 
 from anyarray_mlp import streams
 from anyarray_mlp.arithmetic import PlainNamespace
-from anyarray_mlp.network.functional import ACTIVATIONS, FUSED_LOSSES, LOSSES, OUTPUTS
+from anyarray_mlp.network.functional import ACTIVATIONS
 from anyarray_mlp.network.mlp import MLP
+from anyarray_mlp.network.registry import pairs
 from anyarray_mlp.typing import Host
 
 #: Beyond the range of 16-bit counters, signed (32,767) and unsigned (65,535).
@@ -28,8 +29,6 @@ BATCHES = (
 
 #: The weight of each of the rows EDGES among 65,537: each then changes a sum by more than rounding can.
 HEAVY = 5e3
-
-PAIRS = (*FUSED_LOSSES, *((output, loss) for output in OUTPUTS for loss in LOSSES))
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def activation_cases() -> Iterator[Case]:
 
 def pair_cases() -> Iterator[Case]:
     """Every output with every loss that goes with it."""
-    for output, loss in PAIRS:
+    for output, loss in pairs():
         mlp = MLP((5, 3), output=output, loss=loss)
         yield make_case(f"{output} + {loss}", mlp, quick=True)
 

@@ -23,6 +23,8 @@ from anyarray_mlp.typing import Array, Host
 
 #: Functions that `PlainNamespace` builds from other operations unless a backend has its own.
 COMPOSITES = ("logistic", "softplus", "erf")
+#: Where the network's math stands, beside functions of a user's own.
+MATH = tuple(f"anyarray_mlp.network.{module}" for module in ("functional", "passes", "mlp"))
 
 
 @dataclass(frozen=True)
@@ -284,20 +286,21 @@ def worst_element(distance: Host, bound: Host, wrong: Host) -> tuple[int, ...]:
 
 
 def running_formula() -> str:
-    """The function of the network's math that is running: "tanh", "derivative of tanh", ..."""
-    frame = sys._getframe()
+    """The function of the network's math that is running: "tanh", "derivative of tanh", ...; a user's own, too."""
+    frame, own = sys._getframe(), None
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if module in ("anyarray_mlp.network.functional", "anyarray_mlp.network.mlp"):
-            return formula_name(frame.f_code.co_qualname)
+        if module in MATH:
+            return formula_name(own or frame.f_code.co_qualname)
+        own = None if module.startswith("anyarray_mlp.") else frame.f_code.co_qualname
         frame = frame.f_back  # type: ignore[assignment]
     return "outside the network's math"
 
 
 def formula_name(qualname: str) -> str:
-    """`tanh.<locals>.vjp` as "derivative of tanh"."""
+    """`tanh.<locals>.vjp` and `tanh_vjp` as "derivative of tanh"."""
     name, _, inner = qualname.partition(".<locals>.")
-    return f"derivative of {name}" if inner else name
+    return f"derivative of {name.removesuffix('_vjp')}" if inner or name.endswith("_vjp") else name
 
 
 def number(x: Any) -> str:

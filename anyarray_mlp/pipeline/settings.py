@@ -29,7 +29,8 @@ from anyarray_mlp.checking.values import (
     refuse,
 )
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.network.functional import ACTIVATIONS, LOSS_NAMES, OUTPUTS
+from anyarray_mlp.network.functional import ACTIVATIONS, OUTPUTS
+from anyarray_mlp.network.registry import find_activation, find_loss, loss_names
 from anyarray_mlp.training.recipe import Recipe, with_options
 
 Column = str | int
@@ -173,8 +174,9 @@ class Shape:
     )
     activation: str | Sequence[str] = setting(
         "relu",
-        Names("activation", tuple(ACTIVATIONS), alone=True),
-        "identity, logistic, tanh, relu, leaky_relu, elu, gelu, gelu_tanh, silu or softplus; one, or one a layer.",
+        Names("activation", tuple(ACTIVATIONS), alone=True, find=find_activation),
+        "identity, logistic, tanh, relu, leaky_relu, elu, gelu, gelu_tanh, silu, softplus or mish; one, or one for "
+        "each layer.",
     )
     output: str | None = setting(
         None,
@@ -183,9 +185,9 @@ class Shape:
     )
     loss: str = setting(
         "auto",
-        Name("loss", ("auto", *LOSS_NAMES)),
-        "cross_entropy, binary_cross_entropy, poisson, squared_error, absolute_error or huber; auto takes what "
-        "belongs to the output.",
+        Name("loss", ("auto", *loss_names()), find=find_loss),
+        "cross_entropy, binary_cross_entropy, poisson, squared_error, absolute_error, huber or quantile, the last two "
+        "also as huber:DELTA and quantile:LEVEL; auto takes what belongs to the output.",
     )
     dropout: float = setting(
         0.0, Number(high=1.0), "Probability of dropping a hidden unit in training."

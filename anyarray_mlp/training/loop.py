@@ -21,7 +21,8 @@ from anyarray_mlp.checking.options import options_of, with_known_options
 from anyarray_mlp.checking.values import check_callable, is_true
 from anyarray_mlp.data import Shuffler
 from anyarray_mlp.errors import DivergedError, UsageError
-from anyarray_mlp.network.mlp import MLP, is_finite
+from anyarray_mlp.network.checks import is_finite
+from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.schedules import Schedule
 from anyarray_mlp.training.batches import (
     STEPS_PER_RUN,

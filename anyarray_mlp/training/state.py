@@ -9,7 +9,8 @@ import numpy as np
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.checking.values import refuse
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.network.mlp import MLP, is_finite
+from anyarray_mlp.network.checks import is_finite
+from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.optimizers import Optimizer, State
 from anyarray_mlp.training.predicting import to_leaves
 from anyarray_mlp.training.records import TrainingState

@@ -58,7 +58,7 @@ def training_step(
         )
         figures = () if statistics is None else statistics(xp, theta, grad)
         if clip_norm is not None:
-            grad = clip_by_norm(xp, grad, clip_norm)
+            grad = clip_by_norm(xp, optimizer.followed(xp, grad), clip_norm)
         theta, moments = optimizer.update(xp, theta, grad, moments, scalars)
         return (theta, moments), (loss, *figures)
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from anyarray_mlp.backends import Backend, select_backend
-from anyarray_mlp.network.accumulation import joined, loss_and_grad_in_parts
 from anyarray_mlp.network.mlp import MLP
+from anyarray_mlp.network.passes import joined
 from anyarray_mlp.training import dropout_keys, to_leaves
 
 CUTS = [(0, 30), (0, 1, 30), (0, 7, 9, 22, 30)]
@@ -41,7 +41,7 @@ def gradients(backend: Backend, mlp: MLP, weighted: bool, alpha: float) -> Any:
             (x[a:b, ...], targets[a:b, ...], None if weight is None else weight[a:b])
             for a, b in pairwise(cuts)
         ]
-        loss, grad = loss_and_grad_in_parts(mlp, xp, leaves, parts, **options)
+        loss, grad = mlp.loss_and_grad_in_parts(xp, leaves, parts, **options)
         yield np.append(backend.to_host(grad[0]), backend.to_host(loss))
 
 
@@ -68,7 +68,7 @@ def test_parts_of_no_weight_count_nothing() -> None:
     x, labels = backend.asarray(np.ones((6, 4))), np.zeros(6, int)
     parts = [(x[a:b], labels[a:b], np.zeros(3)) for a, b in ((0, 3), (3, 6))]
     leaves = to_leaves(mlp, backend, mlp.initialize(0))
-    loss, (grad,) = loss_and_grad_in_parts(mlp, backend.xp, leaves, parts, alpha=1.0)
+    loss, (grad,) = mlp.loss_and_grad_in_parts(backend.xp, leaves, parts, alpha=1.0)
     assert loss == 0
     assert not np.any(grad)
 
@@ -79,13 +79,13 @@ def test_what_is_not_given_is_left_out_and_keys_are_for_every_layer_that_drops()
     rng = np.random.default_rng(0)
     x, labels, theta = rng.standard_normal((6, 4)), rng.integers(0, 3, 6), (mlp.initialize(0),)
     parts = [(x[:2], labels[:2], None), (x[2:], labels[2:], None)]
-    loss, (grad,) = loss_and_grad_in_parts(mlp, xp, theta, parts)
+    loss, (grad,) = mlp.loss_and_grad_in_parts(xp, theta, parts)
     whole, (whole_grad,) = mlp.loss_and_grad(xp, theta, x, labels, alpha=0.0)
     assert loss == pytest.approx(whole, rel=1e-14)
     np.testing.assert_allclose(grad, whole_grad, rtol=1e-12, atol=1e-16)
     for keys in ([], [np.int32(1), np.int32(2)]):
         with pytest.raises(ValueError, match="zip"):
-            loss_and_grad_in_parts(mlp, xp, theta, parts, dropout_keys=keys)
+            mlp.loss_and_grad_in_parts(xp, theta, parts, dropout_keys=keys)
 
 
 def test_vectors_are_joined_and_one_alone_is_not_copied() -> None:
