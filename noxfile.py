@@ -39,6 +39,8 @@ DOCUMENTS = (
     "tests/test_examples.py",
     "tests/test_backends.py",
     "tests/test_backprop_mistakes.py",
+    "tests/test_network_page.py",
+    "tests/test_pipeline.py",
     "tests/test_parity_command.py",
     "tests/test_parity_exact.py",
     "tests/test_project_files.py",

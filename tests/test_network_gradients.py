@@ -108,7 +108,7 @@ def after(backend: Backend, optimizer: Optimizer, start: Any, **options: Any) ->
     rng = np.random.default_rng(0)
     x, labels = rng.standard_normal((50, 4)), rng.integers(0, 3, 50)
     *_, last = train(
-        DEEP, x, labels, backend=backend, optimizer=optimizer, schedule=lambda step: 0.01,
+        DEEP, x, labels, backend=backend, optimizer=optimizer, learning_rate=lambda step: 0.01, shuffle=False,
         epochs=2, batch_size=5, alpha=0.1, initial=start, **options,
     )  # fmt: skip
     return last.snapshot()

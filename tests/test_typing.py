@@ -17,7 +17,6 @@ from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.backends.namespace_backend import NamespaceBackend
 from anyarray_mlp.backends.replay.recording import Recorded
 from anyarray_mlp.backends.reproducible import PROBED
-from anyarray_mlp.network.accumulation import loss_and_grad_in_parts
 from anyarray_mlp.network.optimizers import OPTIMIZERS
 from anyarray_mlp.parity import all_cases, compare, compare_exactly, make_case
 from anyarray_mlp.parity.cases import exact_cases
@@ -167,7 +166,7 @@ def gradient_in_parts(mlp: MLP, backend: Backend, x: Host, labels: Host) -> Host
         for rows in (slice(7), slice(7, 20))
     ]
     leaves = to_leaves(mlp, backend, mlp.initialize())
-    _, (gradient,) = loss_and_grad_in_parts(mlp, backend.xp, leaves, parts)
+    _, (gradient,) = mlp.loss_and_grad_in_parts(backend.xp, leaves, parts)
     return backend.to_host(gradient)
 
 

@@ -7,7 +7,7 @@ substituted: the error suggests it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -175,10 +175,15 @@ def meant(kind: str, value: Any, known: Iterable[str]) -> str:
     instead = alike(kind).get(folded(value))
     if instead in names:
         return f"; the nearest is {instead!r}"
+    near = misspelt(kind, value, names)
+    return f" (did you mean {near!r}?)" if near else ""
+
+
+def misspelt(kind: str, value: str, names: Sequence[str]) -> str | None:
+    """The one of some names that `value` may be a misspelling of, or of what else it is called; None if there is none."""
     spellings = {letters(name): name for name in names}
     spellings |= {text: name for text, name in other_names(kind).items() if name in names}
-    near = nearest_spelling(folded(value), spellings)
-    return f" (did you mean {near!r}?)" if near else ""
+    return nearest_spelling(folded(value), spellings)
 
 
 def folded(name: str) -> str:

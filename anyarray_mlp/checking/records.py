@@ -27,7 +27,7 @@ NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 class RecordError(ValueError):
     """A value that is not allowed in its place: names the place, the value and what is allowed there.
 
-    `remedy` is what to do about it, where there is something else to do than about a broken file.
+    `remedy` is what to do about it, if that is not what one does about a broken file.
     """
 
     def __init__(self, problem: str, remedy: str | None = None) -> None:

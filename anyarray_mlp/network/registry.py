@@ -18,7 +18,7 @@ import numpy as np
 
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.checking.messages import shown
-from anyarray_mlp.checking.names import canonical, find_name, meant
+from anyarray_mlp.checking.names import canonical, find_name, misspelt
 from anyarray_mlp.checking.records import Check, RecordError
 from anyarray_mlp.checking.values import check_callable, check_whole
 from anyarray_mlp.errors import UsageError
@@ -232,7 +232,7 @@ def name_of(kind: str) -> Check:
             return
         known = ACTIVATIONS if kind == "activation" else (*loss_names(), "auto")
         remedy = None
-        if NAME.fullmatch(value) and not meant(kind, value, BUILT_IN[kind]):
+        if NAME.fullmatch(value) and not misspelt(kind, value, tuple(BUILT_IN[kind])):
             remedy = (
                 "if it is a function of your own, register it before loading: "
                 f"register_{kind}({value!r}, function)"
