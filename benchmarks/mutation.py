@@ -159,7 +159,7 @@ def libcst_module(module: str) -> Any:
 def changes(tree: Any) -> Iterator[tuple[str, Any, Any]]:
     """(place, node, changed node) for each change.
 
-    Left alone is what no run depends on (types, what a decorator is given, texts of several words: the wording of
+    Left alone is what no run depends on (types, `__all__`, what a decorator is given, texts of several words: the wording of
     messages) and `strict=True` of a `zip`, which asserts what holds anyway.
     """
     import libcst as cst
@@ -169,7 +169,7 @@ def changes(tree: Any) -> Iterator[tuple[str, Any, Any]]:
     stack: list[tuple[Any, tuple[str, ...]]] = [(tree, ())]
     while stack:
         node, place = stack.pop()
-        if isinstance(node, left_alone) or is_type_alias(node) or is_wording(node):
+        if isinstance(node, left_alone) or is_declaration(node) or is_wording(node):
             continue
         if callee(node) in ("len", "isinstance") or is_strict(node):  # the first as mutmut does
             continue
@@ -191,11 +191,11 @@ def callee(node: Any) -> str:
     return node.func.value if named else ""
 
 
-def is_type_alias(node: Any) -> bool:
-    """Whether a statement only names a type, as `Array = Any` does: annotations are not evaluated."""
+def is_declaration(node: Any) -> bool:
+    """Whether a statement only names a type, as `Array = Any` does, or what is public: no run depends on either."""
     import libcst.matchers as m
 
-    target = m.AssignTarget(m.Name(m.MatchRegex(r"[A-Z]\w*[a-z]\w*")))
+    target = m.AssignTarget(m.Name(m.MatchRegex(r"[A-Z]\w*[a-z]\w*|__all__")))
     return m.matches(node, m.SimpleStatementLine([m.Assign([target])]))
 
 

@@ -343,24 +343,14 @@ def test_train_scores_a_table_drawn_with_its_own_seed(
 
 
 def test_train_holds_out_test_and_validation_rows_by_two_streams(tmp_path: Path) -> None:
+    from anyarray_mlp import Recipe
     from anyarray_mlp.pipeline.preparation import prepare
+    from anyarray_mlp.pipeline.settings import Settings, Table
 
     table = tmp_path / "rows.csv"
     table.write_text("x,row\n" + "".join(f"{(7 * i) % 100}.5,{i}.25\n" for i in range(ROWS)))
-    settings = {
-        "data": str(table),
-        "task": "regression",
-        "header": None,
-        "target": None,
-        "drop": None,
-        "seed": 3,
-        "test_fraction": 0.2,
-        "validation_fraction": 0.2,
-        "standardize": True,
-        "scale_target": None,
-        "output": None,
-    }
-    prepared = prepare(settings, None)
+    split = Table(test_fraction=0.2, validation_fraction=0.2)
+    prepared = prepare(table, Settings(table=split, recipe=Recipe(seed=3, task="regression")))
     assert prepared.validation is not None
     parts = (prepared.training, prepared.validation, prepared.test)
     for part, rows in zip(parts, splits(3), strict=True):

@@ -7,11 +7,11 @@ substituted: the error suggests it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from anyarray_mlp.checking.messages import letters, nearest_spelling, shown
+from anyarray_mlp.checking.messages import NEAR_OURS, letters, nearest_spelling, shown
 from anyarray_mlp.errors import UsageError
 
 #: By kind: the canonical name, and other names of the same thing.
@@ -179,11 +179,12 @@ def meant(kind: str, value: Any, known: Iterable[str]) -> str:
     return f" (did you mean {near!r}?)" if near else ""
 
 
-def misspelt(kind: str, value: str, names: Sequence[str]) -> str | None:
-    """The one of some names that `value` may be a misspelling of, or of what else it is called; None if there is none."""
+def misspelt(kind: str, value: str, known: Iterable[str], near: float = NEAR_OURS) -> str | None:
+    """The name in `known` that `value` may be a misspelling of, or of another name of it; None if there is none."""
+    names = list(known)
     spellings = {letters(name): name for name in names}
     spellings |= {text: name for text, name in other_names(kind).items() if name in names}
-    return nearest_spelling(folded(value), spellings)
+    return nearest_spelling(folded(value), spellings, near)
 
 
 def folded(name: str) -> str:
