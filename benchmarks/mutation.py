@@ -159,8 +159,8 @@ def libcst_module(module: str) -> Any:
 def changes(tree: Any) -> Iterator[tuple[str, Any, Any]]:
     """(place, node, changed node) for each change.
 
-    Left alone is what no run depends on (types, `__all__`, what a decorator is given, texts of several words: the wording of
-    messages) and `strict=True` of a `zip`, which asserts what holds anyway.
+    Left alone is what no run depends on (types, `__all__`, what a decorator is given, texts of several words: the
+    wording of messages) and `strict=True` of a `zip`, which asserts what holds anyway.
     """
     import libcst as cst
     from mutmut.mutation.mutators import mutation_operators

@@ -17,7 +17,7 @@ from anyarray_mlp.backends.numpy_backend import NumpyBackend
 from anyarray_mlp.data import Dataset, Preprocessor, TargetEncoder
 from anyarray_mlp.estimators import MLPClassifier
 from anyarray_mlp.estimators.networks import CountedMLP
-from anyarray_mlp.network import mlp as model
+from anyarray_mlp.network import passes
 from anyarray_mlp.pipeline.trained_model import TrainedModel
 from anyarray_mlp.training import Evaluation, fit, predicting, to_leaves
 from anyarray_mlp.training.predicting import ForwardPass, LabelledRows, Predictor, rows_at_once
@@ -33,7 +33,7 @@ NETWORK = MLP((6, 5, 3))
 def passed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The rows of each pass through a first layer of 6 inputs, NumPy's replays turned off."""
     seen: list[int] = []
-    plain = model.dense
+    plain = passes.dense
 
     def counted(xp: Any, x: Any, w: Any, b: Any) -> Any:
         if w.shape[0] == 6:
@@ -41,7 +41,7 @@ def passed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return plain(xp, x, w, b)
 
     monkeypatch.setattr(NumpyBackend, "jit", Backend.jit)
-    monkeypatch.setattr(model, "dense", counted)
+    monkeypatch.setattr(passes, "dense", counted)
     return seen
 
 
