@@ -241,6 +241,16 @@ def test_division_and_root_are_ieee() -> None:
         assert_same_bits(np.sqrt(np.abs(x)), s, dtype)
 
 
+@pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_quotients_of_zeros_infinities_and_nan_are_those_of_ieee(dtype: str) -> None:
+    ends = np.array([0.0, 0.5, 1.0, -3.0, math.inf, -math.inf, math.nan], dtype)
+    a, b = np.repeat(ends, len(ends)), np.tile(ends, len(ends))
+    backend = make("numpy", dtype)
+    found = backend.to_host(backend.asarray(a) / backend.asarray(b))
+    np.testing.assert_array_equal(found, a / b)
+
+
 @pytest.mark.parametrize("units", [-2, -1, 1, 2])
 def test_roots_are_corrected_where_the_librarys_are_off(units: int) -> None:
     altered = types.SimpleNamespace(

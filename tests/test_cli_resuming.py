@@ -583,7 +583,7 @@ def test_an_abort_leaves_the_old_run_until_the_new_one_has_ended(cli, moment):
         patch.setattr(of_runs.Checkpoints, "__call__", abort)
         code, _, err = cli(*TRAIN, 5, "--overwrite", "--seed", 5)
     assert code == 130
-    assert ("go on with: anyarray-mlp train --resume --out run\n" in err) == later
+    assert ("resume with: anyarray-mlp train --resume --out run\n" in err) == later
     kept = contents()
     assert {path: kept[path] for path in old} == old
     assert cli("predict", "run", "iris")[0] == 0
@@ -758,7 +758,7 @@ def test_a_terminal_that_closes_ends_a_run_as_a_kill_does(started):
     assert process.returncode == 129, err
     assert "test accuracy" in out
     said = re.search(
-        r"interrupted after epoch (\d+); what was learned is kept; go on with: (.*)\n", err
+        r"interrupted after epoch (\d+); what was learned is kept; resume with: (.*)\n", err
     )
     assert said, err
     epochs = int(said[1])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import grimp
 import pytest
+from sklearn.datasets import load_digits
 
 import anyarray_mlp
 from tools import architecture, public_names
@@ -220,10 +221,12 @@ TRANSLATED = (
 )
 #: Rooms and modules of the package, and pages, that have been read for it.
 PLAIN_ENGLISH = (
-    *("arithmetic", "backends", "checking", "data", "estimators", "parity", "parity_suite"),
-    *("persistence", "errors.py", "metrics.py", "streams.py"),
+    *("arithmetic", "backends", "backprop", "checking", "cli", "data", "diagnosis", "estimators"),
+    *("network", "parity", "parity_suite", "persistence", "pipeline", "training"),
+    *("errors.py", "metrics.py", "streams.py", "typing.py"),
     *("README.md", "docs/backends.md", "docs/data.md", "docs/model-file.md", "docs/parity.md"),
     *("docs/reliability.md", "docs/reproducible.md", "docs/scikit-learn.md"),
+    *("docs/check-backprop.md", "docs/diagnose.md", "docs/network.md", "docs/design.md"),
 )
 
 
@@ -276,6 +279,54 @@ def test_the_guide_to_diagnose_quotes_what_its_snippet_prints(capsys):
         return re.sub(r"-?\d[\d.]*", "#", output)
 
     assert words(capsys.readouterr().out) == words(printed)
+
+
+#: A network as a beginner writes it, whose hidden layer's gradient lacks the derivative of tanh.
+MY_NETWORK = """
+import numpy as np
+
+rng = np.random.default_rng(0)
+x, y = rng.normal(size=(12, 3)), rng.normal(size=(12, 1))
+
+class Net:
+    def __init__(self):
+        self.W1, self.W2 = rng.normal(size=(3, 4)), rng.normal(size=(4, 1))
+        self.b1, self.b2 = np.zeros((1, 4)), np.zeros((1, 1))
+
+    def forward(self, x):
+        self.a1 = np.tanh(x @ self.W1 + self.b1)
+        return self.a1 @ self.W2 + self.b2
+
+    def loss(self, output, y):
+        return np.mean((output - y) ** 2)
+
+    def backward(self, x, y, output):
+        d2 = 2 * (output - y) / len(x)
+        d1 = d2 @ self.W2.T
+        return x.T @ d1, self.a1.T @ d2, d1.sum(0, keepdims=True), d2.sum(0, keepdims=True)
+
+net = Net()
+"""
+
+
+def test_each_capability_is_at_most_five_lines_of_the_readme(tmp_path, monkeypatch, capsys):
+    """A table (run in test_pipeline.py), an estimator, and a network of one's own."""
+    blocks = {
+        name: next(block for block in readme_blocks("python") if f"{name}(" in block)
+        for name in ("train_table", "MLPClassifier", "check_backprop")
+    }
+    for block in blocks.values():
+        assert sum(bool(line.strip()) for line in block.splitlines()) <= 5
+    x, y = load_digits(return_X_y=True)
+    exec(compile(blocks["MLPClassifier"], "README.md", "exec"), {"x": x / 16.0, "y": y})
+    assert float(capsys.readouterr().out) > 0.88
+    (tmp_path / "my_network.py").write_text(MY_NETWORK)
+    monkeypatch.syspath_prepend(tmp_path)
+    names: dict[str, object] = {}
+    exec(compile(blocks["check_backprop"], "README.md", "exec"), names)
+    assert "tanh" in capsys.readouterr().out
+    assert names["report"].causes[0] == "derivative_missing"
+    del sys.modules["my_network"]
 
 
 def test_the_readme_commands_exist():

@@ -238,19 +238,19 @@ class Understanding:
         if {raw.shape, given} != {vector, column} and not lies_across:
             return
         y = samples.y if hasattr(samples.y, "reshape") else np.asarray(samples.y)
-        mended = replace(samples, y=y.reshape(raw.shape))
+        corrected = replace(samples, y=y.reshape(raw.shape))
         told: list[str] = []
         for call, name in ((self.user_loss, "loss"), (self.user_arrays, "gradient")):
-            as_given, right = attempt(call, samples), attempt(call, mended)
+            as_given, right = attempt(call, samples), attempt(call, corrected)
             if right is None or (
                 as_given is not None and same_arrays(as_given, right, self.tolerance * 100)
             ):
                 continue
             told.append(name if as_given is not None else f"{name} (it fails)")
             if name == "loss":
-                self.loss_samples = mended
+                self.loss_samples = corrected
             else:
-                self.samples = mended
+                self.samples = corrected
         if told:
             detail = f"y has shape {given}, the output {raw.shape}: this changes the {' and the '.join(told)}"
             self.findings.append(BackpropFinding("label_shape_broadcast", detail=detail))

@@ -255,7 +255,7 @@ class Integer(Checked):
 
 
 def integer(text: str) -> int:
-    """The number of some digits; `ValueError` where there are too many for any use."""
+    """The number of some digits; `ValueError` if there are too many for any use."""
     if len(text.strip()) > 1000:
         raise ValueError(f"{shown(text)} is too long for a number: give a smaller one.")
     return int(text)

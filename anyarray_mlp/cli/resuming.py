@@ -48,5 +48,5 @@ def resumed_settings(
 
 
 def resume_command(run: RunFolder) -> str:
-    """What to type, in this folder, to go on with a run."""
+    """What to type, in this folder, to resume a run."""
     return shlex.join(["anyarray-mlp", "train", "--resume", "--out", from_here(run.path)])

@@ -67,7 +67,7 @@ OF_SHAPE: dict[str, dict[str, Any]] = {
     is_flag=True,
     help="Go on with the run in the folder of --out, as if it had not stopped; of its settings, only --epochs, "
     "--device and --backend may change. With a new --epochs, step, exponential and cosine rates are those of a run "
-    "of that length; lbfgs learns the curvature anew. A run that stopped early, converged, stalled or diverged "
+    "of that length; lbfgs estimates the curvature again. A run that stopped early, converged, stalled or diverged "
     "has ended.",
 )
 @click.option("--quiet", is_flag=True, help="No progress.")
@@ -93,7 +93,7 @@ def command(**settings: Any) -> int:
         run = None
         if settings["resume"]:
             if settings["out"] is None:
-                raise UsageError("--resume needs --out DIR, the folder of the run to go on with.")
+                raise UsageError("--resume needs --out DIR, the folder of the run to resume.")
             run = stack.enter_context(RunFolder.resume(settings["out"]))
             settings = resumed_settings(run, settings, click.get_current_context())
         refuse_idle_flags(settings, explicit_flags(click.get_current_context()))
@@ -114,7 +114,7 @@ def command(**settings: Any) -> int:
             goes_on = isinstance(error, KeyboardInterrupt) and checkpoint_steps(run.home)
             run.discard_unless_begun()
             if goes_on:
-                tell(f"go on with: {resume_command(run)}")
+                tell(f"resume with: {resume_command(run)}")
             raise
 
 
@@ -269,7 +269,7 @@ def report(
         announce("\n".join(lines), shown_path(run.path))
     epochs = checkpoints.epochs
     if result.stopped == "interrupted":
-        done, way_on = f"after epoch {epochs}", f"go on with: {resume_command(run)}"
+        done, way_on = f"after epoch {epochs}", f"resume with: {resume_command(run)}"
         if not epochs:
             done, way_on = "within the first epoch", "to train it whole, start it with --overwrite"
         tell(f"interrupted {done}; what was learned is kept; {way_on}")

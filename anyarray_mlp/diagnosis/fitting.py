@@ -36,8 +36,8 @@ def fit(
         with a `DivergedError`, that of the error does. `diagnosis.Details(column_names=...)` tells it more of the data.
     backend : a name, or what `select_backend` gives.
     validation, sample_weight, input_scale, initial, statistics : as those of `train`. If `initial` is a
-        `TrainingState` to go on from, `epochs` more are run, a named schedule spans those done and those to come, and
-        an `EarlyStopping` goes on; else it begins afresh.
+        `TrainingState` to continue from, `epochs` more are run, a named schedule spans those done and those to come,
+        and an `EarlyStopping` continues; otherwise it starts again.
     callbacks : one function that is told each `Epoch`, or several; one that returns True (or NumPy's True) ends
         training, no other answer does.
 

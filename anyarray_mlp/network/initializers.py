@@ -128,7 +128,7 @@ def initialize(
 
 
 def empty_vector(layout: Layout) -> NDArray[np.float64]:
-    """Parameters (p,) of zero; `OutOfMemoryError` where there are too many."""
+    """Parameters (p,) of zero; `OutOfMemoryError` if there are too many."""
     try:
         return np.zeros(layout.size)
     except (MemoryError, ValueError):  # the latter where no array can be so large

@@ -205,7 +205,7 @@ class MLP:
         """The batch's mean loss (0-d) and its gradient, in leaves like those given.
 
         The loss is sum_i w_i loss_i / W + alpha / (2 W) sum of squared weights (biases are spared), where w_i are
-        the sample weights (one where there are none) and W their sum: scikit-learn's objective. If W is zero it
+        the sample weights (one if there are none) and W their sum: scikit-learn's objective. If W is zero it
         counts as one, without the penalty: a batch whose weights are all zero has no loss and no gradient.
 
         Parameters

@@ -160,7 +160,7 @@ def loss_names() -> tuple[str, ...]:
 
 
 def find_activation(value: Any) -> str:
-    """The canonical name of an activation; `UsageError` where there is none."""
+    """The canonical name of an activation; `UsageError` if there is none."""
     return _found("activation", value, ACTIVATIONS)
 
 

@@ -26,7 +26,7 @@ from anyarray_mlp.training import Epoch, TrainingState
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
-#: Why a run ended for good; None where it goes on.
+#: Why a run ended for good; None if it continues.
 ENDINGS = (None, "finished", "early", "converged", "stalled", "diverged")
 
 #: Says a line of what happens on the way.
@@ -61,7 +61,7 @@ class Checkpoints:
         return 0 if self.last is None else self.last.step
 
     def __call__(self, epoch: Epoch) -> None:
-        """Save when it is time; a run that was cut within an epoch goes on from the epoch before."""
+        """Save when it is time; a run that was cut within an epoch is resumed from the epoch before."""
         if not epoch.complete:
             return
         self.last = self.checkpoint(epoch.snapshot())
@@ -158,7 +158,7 @@ class Checkpoints:
             self.tell(f"warning: {difference}: bits may differ from a run in one go")
 
     def ending(self, epochs: int) -> str | None:
-        """Why there is nothing left to do for a run that is asked for so many epochs; None where there is."""
+        """Why there is nothing left to do for a run that is asked for so many epochs; None if there is something."""
         if self.last is None:
             return None
         stopped: str | None = self.last.state["stopped"]
@@ -169,7 +169,7 @@ class Checkpoints:
         return "finished" if self.epochs >= epochs else None
 
     def rewind_metrics(self) -> None:
-        """Drop the metrics of the epochs after the checkpoint, which come anew."""
+        """Drop the metrics of the epochs after the checkpoint, which come again."""
         told = self.run.rewind_metrics(self.epochs)
         if told < self.epochs:
             self.tell(
@@ -181,7 +181,7 @@ class Checkpoints:
 def unusable(source: str, what: str) -> ModelFileError:
     """The error for a checkpoint that cannot be resumed."""
     return ModelFileError(
-        f"{source} cannot be gone on from: {what}; use the checkpoint before it, or start a new run with another --out"
+        f"{source} cannot be resumed from: {what}; use the checkpoint before it, or start a new run with another --out"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -92,7 +92,7 @@ def class_weight(name: str, text: str) -> str | dict[str, float]:
         if not separator:
             raise UsageError(
                 f"{name} {shown(text)} is neither 'balanced' nor LABEL=WEIGHT,... with weights of at "
-                f"least 0: mend {shown(entry)}."
+                f"least 0: fix {shown(entry)}."
             )
         if label in weights:
             raise UsageError(f"{name} gives {shown(label)} two weights: give one.")
@@ -153,6 +153,12 @@ class Table:
         check_settings(self)
 
 
+def one_of(names: Iterable[str]) -> str:
+    """Names as a help text lists them: a, b or c."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}"
+
+
 @dataclass(frozen=True)
 class Shape:
     """The network between the inputs and the outputs that the data have, as the arguments of `MLP`.
@@ -175,19 +181,17 @@ class Shape:
     activation: str | Sequence[str] = setting(
         "relu",
         Names("activation", tuple(ACTIVATIONS), alone=True, find=find_activation),
-        "identity, logistic, tanh, relu, leaky_relu, elu, gelu, gelu_tanh, silu, softplus or mish; one, or one for "
-        "each layer.",
+        f"{one_of(ACTIVATIONS)}; one, or one for each layer.",
     )
     output: str | None = setting(
         None,
         Name("output", tuple(OUTPUTS)),
-        "identity, logistic, softmax or exp; what fits the task by default.",
+        f"{one_of(OUTPUTS)}; what fits the task by default.",
     )
     loss: str = setting(
         "auto",
         Name("loss", ("auto", *loss_names()), find=find_loss),
-        "cross_entropy, binary_cross_entropy, poisson, squared_error, absolute_error, huber or quantile, the last two "
-        "also as huber:DELTA and quantile:LEVEL; auto takes what belongs to the output.",
+        f"{one_of(loss_names())}; huber:DELTA and quantile:LEVEL; auto takes what belongs to the output.",
     )
     dropout: float = setting(
         0.0, Number(high=1.0), "Probability of dropping a hidden unit in training."

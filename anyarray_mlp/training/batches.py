@@ -35,7 +35,7 @@ class Shuffles(Protocol):
         """A new order of n samples."""
 
     def state(self) -> dict[str, Any]:
-        """What `restore` needs to go on from here, JSON-able."""
+        """What `restore` needs to continue from here, JSON-able."""
 
 
 def batches(
@@ -103,7 +103,7 @@ def check_scale(input_scale: float | None) -> None:
 
 
 def checked_batch_size(batch_size: int, n: int) -> int:
-    """The size of a full batch of n samples, at most n; `UsageError` where there is none."""
+    """The size of a full batch of n samples, at most n; `UsageError` if there is none."""
     if n < 1:
         raise UsageError("There is nothing to train on: x has no rows.")
     return min(check_whole("batch_size", batch_size, 1), n)

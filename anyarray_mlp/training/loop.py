@@ -74,7 +74,7 @@ def train(
     validation : (x, targets) to measure the loss and the recipe's metrics on after each epoch, x as above.
     sample_weight : (n,) or None.
     input_scale : what a batch is multiplied by in the step (1/255 for images).
-    initial : parameters (p,) to start from, or the `TrainingState` to go on from; None draws them with the seed.
+    initial : parameters (p,) to start from, or the `TrainingState` to continue from; None draws them with the seed.
     shuffles : the order of the samples in each epoch; None: what the recipe says.
     stop_requested : asked after each run of steps; True ends training there.
     statistics : figures of each step to gather on the device, read once an epoch with the losses.

@@ -239,6 +239,6 @@ def rows_at_once(mlp: MLP, backend: Backend, sparse: bool = False) -> int:
 
 
 def spans(n: int, rows: int) -> Iterator[tuple[int, int]]:
-    """Starts and stops of parts of at most `rows` of n rows; one part where there are none."""
+    """Starts and stops of parts of at most `rows` of n rows; one part if there are none."""
     for start in range(0, max(n, 1), rows):
         yield start, min(start + rows, n)

@@ -30,7 +30,7 @@ from anyarray_mlp.network.optimizers import OPTIMIZERS, Optimizer
 from anyarray_mlp.network.schedules import SCHEDULES, Schedule, WarmUp, make_schedule
 from anyarray_mlp.training.early_stopping import MONITORED_LOSSES, EarlyStopping
 
-#: What stands for None where arrays are trained on.
+#: What stands for None if arrays are trained on.
 EPOCHS, BATCH_SIZE = 100, 32
 #: Optimisers that have a momentum.
 WITH_MOMENTUM = ("momentum", "nesterov")

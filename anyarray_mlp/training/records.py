@@ -1,4 +1,4 @@
-"""What training tells: the state that it can go on from, a record of each epoch, and what came of it all."""
+"""What training tells: the state that it can continue from, a record of each epoch, and what came of it all."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def left_behind() -> Any:
 
 
 def run_hash(losses: list[float], validation_losses: list[float], parameters: Host) -> str:
-    """`Fit.hash` of a run whose epochs are told by their losses, and validation losses where there are any."""
+    """`Fit.hash` of a run whose epochs are told by their losses, and validation losses if there are any."""
     digest = hashlib.sha256()
     for values in (losses, validation_losses, parameters):
         array = np.ascontiguousarray(values)

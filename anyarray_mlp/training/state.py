@@ -26,9 +26,9 @@ def fresh_state(
         shapes = {part.shape for part in (initial.parameters, *initial.moments)}
         if shapes != {(mlp.layout.size,)} or len(initial.moments) != n_moments:
             raise UsageError(
-                f"The training state to go on from, with {len(initial.moments)} moments of shapes {shapes}, is not of "
-                f"{n_moments} moments for the {mlp.layout.size} parameters of sizes {mlp.sizes}: go on with "
-                "the same network and optimizer."
+                f"The training state to continue from has {len(initial.moments)} moments of shapes {shapes}, but this "
+                f"training needs {n_moments} moments for the {mlp.layout.size} parameters of sizes {mlp.sizes}: "
+                "continue with the same network and optimizer."
             )
         return initial
     if not isinstance(initial, np.ndarray) or initial.dtype.kind not in "fiu":

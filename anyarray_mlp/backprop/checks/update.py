@@ -232,7 +232,7 @@ class StepObserver:
         else:
             afters = [self.user.step(self.samples.x, self.samples.y, half_rate)]
         near = max(20 * self.known.tolerance, 1e-3)
-        mended: list[Host | None] = []
+        corrected: list[Host | None] = []
         layers: dict[str, set[tuple[int, str]]] = {
             "learning_rate_missing": set(),
             "learning_rate_twice": set(),
@@ -241,19 +241,19 @@ class StepObserver:
         for parameter, value, whole, half, rounding in zip(
             self.user.parameters, self.values, arrays, self.changes(afters), noise, strict=True
         ):
-            mended.append(whole)
+            corrected.append(whole)
             size = 0.0 if whole is None else float(np.linalg.norm(whole))
             if whole is None or half is None or size <= 50 * rounding:
                 continue
             sizes.append(np.abs(whole[whole != 0]).ravel())
             if np.linalg.norm(whole - half) <= near * size:
                 layers["learning_rate_missing"].add((parameter.layer + 1, parameter.kind))
-                mended[-1] = whole * self.rate
+                corrected[-1] = whole * self.rate
             elif np.linalg.norm(whole - 4 * half) <= near * size:
                 layers["learning_rate_twice"].add((parameter.layer + 1, parameter.kind))
-                mended[-1] = whole / self.rate
+                corrected[-1] = whole / self.rate
             else:
-                mended[-1] = whole - self.unscaled_part(
+                corrected[-1] = whole - self.unscaled_part(
                     parameter.layer, value, 2 * half - whole, len(afters), near * size
                 )
         every = np.concatenate(sizes) if sizes else np.empty(0)
@@ -268,7 +268,7 @@ class StepObserver:
                 numbers = tuple(sorted({layer for layer, _ in where}))
                 found = BackpropFinding(cause, numbers, of, evidence=evidence)
                 self.findings.append(found)
-        return mended
+        return corrected
 
     def unscaled_part(
         self, layer: int, value: Host, rest: Host, steps: int, negligible: float
