@@ -8,13 +8,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 if sys.platform != "linux":
     pytest.skip("needs Linux's signals, limits and /proc", allow_module_level=True)
 
+from anyarray_mlp.cli import cli
+from anyarray_mlp.cli.options import Text
 from benchmarks.reliability.campaign import Campaign, Result, Trial, keep_lines, run_row
 from benchmarks.reliability.command import main, run
+from benchmarks.reliability.parameters import refused_values
 from benchmarks.reliability.processes import Commands, close_servers
 from benchmarks.reliability.rows import CAMPAIGNS, chosen, numbers
 from benchmarks.reliability.sabotage import HERE, SABOTAGES
@@ -116,3 +120,16 @@ def test_the_command_lists_rows_and_keeps_the_table(
     assert "| so far (" in table.read_text()
     with pytest.raises(SystemExit):
         main(["--only", "F99"])
+
+
+def test_every_option_of_numbers_or_names_is_given_ten_wrong_values() -> None:
+    """F14 goes by the types of options: one that it does not know would be passed over in silence."""
+    context = click.Context(cli)
+    free = [
+        (name, option.name)
+        for name in cli.list_commands(context)
+        for option in cli.get_command(context, name).params
+        if isinstance(option, click.Option) and not option.is_flag
+        if not isinstance(option.type, Text) and len(refused_values(option)) < 10
+    ]
+    assert free == [("train", "drop"), ("evaluate", "drop")]

@@ -16,8 +16,6 @@ from anyarray_mlp.cli.flags import flag
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-BACKEND_NAMES = ("numpy", "cupy", "torch", "jax", "array_api_strict")
-
 #: Where the names of a kind are listed; imported when one is checked.
 TABLES = {
     "activation": ("network.functional", "ACTIVATIONS"),
@@ -284,9 +282,6 @@ def misplaced(kind: str, text: str) -> str:
 
 SIZES = Sizes()
 NAMES = Names()
-POSITIVE = Number(0.0, open_low=True)
-NON_NEGATIVE = Number(0.0)
-FRACTION = Number(0.0, 1.0)
 COUNT = Integer(1)
 NATURAL = Integer(0)
 DEVICE = Text("cpu, cuda, cuda:N or auto")

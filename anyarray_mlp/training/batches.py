@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.names import find_name
 from anyarray_mlp.checking.values import (
-    check_not_negative,
     check_positive,
     check_whole,
     is_real,
@@ -87,13 +86,6 @@ def checked_metrics(mlp: MLP, metrics: Any, task: str | None) -> tuple[str, ...]
     for name in names:
         find_score(name, task or default_task(mlp), "metrics")
     return tuple(find_name("metrics", name, METRICS, "metric") for name in names)
-
-
-def check_penalties(alpha: float, clip_norm: float | None) -> None:
-    """Raise `UsageError` where the L2 penalty or the largest norm of a gradient cannot be."""
-    check_not_negative("alpha", alpha)
-    if clip_norm is not None:
-        check_positive("clip_norm", clip_norm)
 
 
 def check_scale(input_scale: float | None) -> None:

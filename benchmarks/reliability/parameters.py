@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from anyarray_mlp import MLPClassifier
 from anyarray_mlp.cli import cli
+from anyarray_mlp.cli.options import Integer, Kind, Kinds, Number, Sizes
 from benchmarks.reliability.campaign import Campaign, Trial, one_line_problem
 from benchmarks.reliability.processes import Commands
 from benchmarks.reliability.runs import write_tables
@@ -37,7 +39,7 @@ NO_NUMBER = (
     "inf",
     "-inf",
 )
-WRONG_COUNTS = ("0", "-1", "1.5", "1e3", "-9" * 12)
+WRONG_COUNTS = ("-1", "1.5", "1e3", "-9" * 12)
 WRONG_SIZES = (
     "",
     "0",
@@ -54,8 +56,9 @@ WRONG_SIZES = (
     "[a]",
     "inf",
 )
-WRONG_FRACTIONS = ("1", "1.5", "-0.1", "2", "-1e-9", "1e999")
-WRONG_POSITIVE = ("0", "-1", "-0.001", "-1e-300", "1e999")
+NEGATIVE = ("-1", "-0.1", "-0.001", "-1e-9", "-1e-300", "1e999")
+#: Above a share.
+LARGE = ("1", "1.5", "2")
 #: Words for options that take names.
 NO_NAME = (
     "",
@@ -75,36 +78,23 @@ NO_NAME = (
 
 
 def refused_values(option: click.Option) -> tuple[str, ...]:
-    """Texts that an option must refuse, by what it takes; none where it takes any text or no value."""
-    kind, name = option.type, option.name or ""
+    """Texts that an option must refuse, by what it takes; none if it takes any text or no value."""
+    kind = option.type
     if option.is_flag:
         return ()
-    if name in ("out", "drop", "target"):
+    if option.name in ("out", "drop", "target"):
         return ("",)
-    if isinstance(kind, click.Choice):
+    if isinstance(kind, (click.Choice, Kind, Kinds)):
         return NO_NAME
-    if name == "hidden":
+    if isinstance(kind, Sizes):
         return WRONG_SIZES
-    if isinstance(kind, click.IntRange):
-        least = kind.min or 0
-        return (*NO_NUMBER, "1.5", "1e3", str(least - 1), str(least - 10**20), "-0.0")
-    wrong = {
-        "FRACTION": WRONG_FRACTIONS,
-        "POSITIVE": WRONG_POSITIVE,
-        "NON_NEGATIVE": ("-1", "-1e-300", "1e999"),
-    }
-    from anyarray_mlp.cli import options
-
-    for known, values in wrong.items():
-        if kind is getattr(options, known, None):
-            return (*NO_NUMBER, *values)
-    if kind is getattr(options, "COUNT", None):
-        return (*NO_NUMBER, *WRONG_COUNTS)
-    return (
-        NO_NAME
-        if name in ("activation", "output", "loss", "initializer", "backend", "dtype")
-        else ()
-    )
+    if isinstance(kind, Integer):
+        return (*NO_NUMBER, *WRONG_COUNTS, str(kind.low - 1), str(kind.low - 10**20), "-0.0")
+    if isinstance(kind, Number):
+        assert kind.low == 0
+        too_large = LARGE if kind.high < math.inf else ()
+        return (*NO_NUMBER, *NEGATIVE, *too_large, *(("0",) if kind.open_low else ()))
+    return ()
 
 
 def option_cases() -> Iterator[tuple[str, str, str]]:
