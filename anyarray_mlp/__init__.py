@@ -6,8 +6,9 @@ neither scikit-learn nor pandas.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from anyarray_mlp.checking.lazy import lazy
 
 if TYPE_CHECKING:
     from anyarray_mlp.backends import Backend, backend_statuses, select_backend
@@ -100,16 +101,4 @@ __all__ = [
     "train_table",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    try:
-        home = HOMES[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    value = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *HOMES})
+__getattr__, __dir__ = lazy(__name__, HOMES)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from anyarray_mlp.checking.lazy import lazy
 
 if TYPE_CHECKING:
     from anyarray_mlp.diagnosis.fitting import fit
@@ -23,12 +24,4 @@ HOMES = {
 
 __all__ = ["Details", "Diagnosis", "Finding", "RunMonitor", "fit", "load_diagnosis"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in HOMES:
-        return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *HOMES})
+__getattr__, __dir__ = lazy(__name__, HOMES)

@@ -58,7 +58,7 @@ from anyarray_mlp.training import (
     to_leaves,
 )
 from anyarray_mlp.training.batches import check_scale, checked_batch_size, checked_validation
-from anyarray_mlp.training.recipe import BATCH_SIZE, EPOCHS
+from anyarray_mlp.training.recipe import batch_size_of, epochs_of
 from anyarray_mlp.typing import Array, Host, Leaves
 
 #: Rows of a probe.
@@ -176,7 +176,6 @@ class RunMonitor:
     def settings_of(self, recipe: Recipe, n: int) -> Settings:
         """What findings may go by of the network and the recipe."""
         mlp = self.mlp
-        batch_size = BATCH_SIZE if recipe.batch_size is None else recipe.batch_size
         return Settings(
             sizes=tuple(mlp.sizes),
             activation=tuple(mlp.activation),
@@ -186,8 +185,8 @@ class RunMonitor:
             alpha=recipe.alpha,
             optimizer=self.optimizer.name if self.by_steps else "lbfgs",
             learning_rate_init=recipe.learning_rate_init,
-            batch_size=checked_batch_size(batch_size, n) if self.by_steps else n,
-            epochs=EPOCHS if recipe.epochs is None else recipe.epochs,
+            batch_size=checked_batch_size(batch_size_of(recipe), n) if self.by_steps else n,
+            epochs=epochs_of(recipe),
             clip_norm=recipe.clip_norm,
             early_stopping=bool(recipe.early_stopping),
             shuffle=recipe.shuffle or not self.by_steps,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from anyarray_mlp.checking.lazy import lazy
 
 if TYPE_CHECKING:
     from anyarray_mlp.pipeline.trained_model import TrainedModel
@@ -18,12 +19,4 @@ HOMES = {
 
 __all__ = ["TrainedModel", "TrainedTable", "train_table"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in HOMES:
-        return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *HOMES})
+__getattr__, __dir__ = lazy(__name__, HOMES)

@@ -17,7 +17,7 @@ from anyarray_mlp.training.batches import (
 )
 from anyarray_mlp.training.evaluation import Evaluation
 from anyarray_mlp.training.predicting import on_device
-from anyarray_mlp.training.recipe import BATCH_SIZE, EPOCHS, Recipe
+from anyarray_mlp.training.recipe import Recipe, batch_size_of, epochs_of
 from anyarray_mlp.typing import Array
 
 
@@ -85,8 +85,8 @@ def checked_job(
         x,
         targets,
         recipe,
-        EPOCHS if recipe.epochs is None else recipe.epochs,
-        checked_batch_size(BATCH_SIZE if recipe.batch_size is None else recipe.batch_size, n),
+        epochs_of(recipe),
+        checked_batch_size(batch_size_of(recipe), n),
         checked_validation(mlp, validation),
         checked_metrics(mlp, recipe.metrics, recipe.task),
         checked_weight(sample_weight, n),

@@ -192,8 +192,7 @@ class Recipe:
 
     def schedule(self, n: int, done: int = 0) -> Schedule:
         """The learning rate as a function of the steps, of `done` epochs of n samples and those to come."""
-        batch_size = BATCH_SIZE if self.batch_size is None else self.batch_size
-        steps_per_epoch = -(-n // min(batch_size, n))
+        steps_per_epoch = -(-n // min(batch_size_of(self), n))
         if callable(self.learning_rate):
             steps = self.warm_up * steps_per_epoch
             return WarmUp(self.learning_rate, steps) if steps else self.learning_rate
@@ -201,7 +200,7 @@ class Recipe:
             self.learning_rate,
             self.learning_rate_init,
             steps_per_epoch=steps_per_epoch,
-            epochs=done + (EPOCHS if self.epochs is None else self.epochs),
+            epochs=done + epochs_of(self),
             warm_up_epochs=self.warm_up,
         )
 
@@ -210,6 +209,16 @@ class Recipe:
         if isinstance(self.early_stopping, EarlyStopping):
             return self.early_stopping
         return EarlyStopping(self.monitor, self.patience, self.tol) if self.early_stopping else None
+
+
+def epochs_of(recipe: Recipe) -> int:
+    """The epochs of a recipe, or what stands for None if arrays are trained on."""
+    return EPOCHS if recipe.epochs is None else recipe.epochs
+
+
+def batch_size_of(recipe: Recipe) -> int:
+    """The batch size of a recipe, or what stands for None if arrays are trained on."""
+    return BATCH_SIZE if recipe.batch_size is None else recipe.batch_size
 
 
 def recipe_of(
