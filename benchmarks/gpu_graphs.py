@@ -22,6 +22,9 @@ from anyarray_mlp.training import fresh_state, on_device, step_inputs, to_leaves
 from benchmarks.workloads import GPU, LEARNING_RATE
 
 ROWS, BATCH, STEPS = 6_000, 128, 200
+#: Losses of the first steps are compared. Later, what a last bit changed has grown: on a CPU too, PyTorch's fused
+#: operations are 4e-3 away from its plain loop after 400 steps.
+NEAR, NEAR_ENOUGH = 20, 1e-5
 
 
 def start(backend: Backend, mlp: MLP) -> Any:
@@ -42,32 +45,42 @@ def check(name: str) -> bool:
     step = training_step(mlp, rule)
     indices = rng.integers(0, ROWS, (STEPS, BATCH))
     inputs = step_inputs(mlp, rule, backend, indices, 0, [LEARNING_RATE] * STEPS, 0)
+    plain = Backend.compile(backend, step)
+
+    def difference(state: Any) -> tuple[Any, float]:
+        """The state after all steps, and how far losses of the first steps are from the plain loop's."""
+        with backend.on_device():
+            _, expected = plain(copied(backend, state), data, inputs)
+        state, losses = captured(state, data, inputs)
+        far = backend.to_host(losses[0])[:NEAR] - backend.to_host(expected[0])[:NEAR]
+        return state, float(np.max(np.abs(far)))
+
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         captured = backend.compile(step)
-        ours, losses = captured(start(backend, mlp), data, inputs)
+        state, first = difference(start(backend, mlp))
     for warning in caught:
         print(f"{name}: {warning.message}")
-    plain = Backend.compile(backend, step)
-    with backend.on_device():
-        theirs, expected = plain(start(backend, mlp), data, inputs)
-    ours, losses = captured(start(backend, mlp), data, inputs)  # bound and captured again
     filler = [backend.asarray(np.full(1 << 26, np.nan, np.float32)) for _ in range(4)]
-    ours, losses = captured(ours, data, inputs)
-    with backend.on_device():
-        theirs, expected = plain(theirs, data, inputs)
-    error = np.max(np.abs(backend.to_host(losses[0]) - backend.to_host(expected[0])))
+    state, second = difference(state)
     backend.synchronize()
     started = time.perf_counter()
-    captured(ours, data, inputs)
+    captured(state, data, inputs)
     asked = time.perf_counter() - started
     backend.synchronize()
     done = time.perf_counter() - started
     print(
-        f"{name}: {'graph' if not caught else 'NO GRAPH'}, largest difference of a loss {error:.2e}, "
+        f"{name}: {'graph' if not caught else 'NO GRAPH'}, largest difference of a loss {max(first, second):.2e}, "
         f"{done / STEPS * 1e6:.1f} us a step, host busy for {asked / done:.0%} of it, {len(filler)} fillers"
     )
-    return not caught and bool(error < 1e-3)
+    return not caught and max(first, second) < NEAR_ENOUGH
+
+
+def copied(backend: Backend, state: Any) -> Any:
+    """The same numbers in memory of their own."""
+    if isinstance(state, tuple):
+        return tuple(copied(backend, part) for part in state)
+    return backend.asarray(backend.to_host(state))
 
 
 def share_of_peak(name: str) -> float:

@@ -9,8 +9,8 @@
 # PYTHON   the interpreter that has the libraries; python3 by default.
 #
 # Libraries: CuPy, and CUDA builds of PyTorch and JAX as far as they can be had, with what the package itself and its
-# tests need: numpy, scipy, array-api-compat, scikit-learn, pandas, threadpoolctl, click; pytest, hypothesis,
-# array-api-strict, matplotlib. Where there is no network, carry those that are missing as wheels:
+# tests need: numpy, scipy, array-api-compat, scikit-learn, pandas, threadpoolctl, click; pytest, pytest-xdist,
+# hypothesis, array-api-strict, import-linter, libcst, matplotlib. Where there is no network, carry those that are missing as wheels:
 #
 #     pip download --no-deps -d .whl array-api-compat array-api-strict                         # where there is one
 #     python3 -m pip install -q --no-index --no-deps --target /tmp/site .whl/*.whl             # there
@@ -26,7 +26,7 @@ PYTHON=${PYTHON:-python3}
 DEVICE=${DEVICE:-cuda}
 mkdir -p "$OUT" || exit 1
 LOGS=$(mktemp -d)
-export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
+export PYTHON PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
 # JAX takes three quarters of the GPU's memory for itself otherwise, and several processes share it here.
 export XLA_PYTHON_CLIENT_PREALLOCATE=false
 # Steps run side by side; more threads than cores would slow the CPU's part of each.
@@ -40,7 +40,7 @@ step() {
         printf '%-24s left out: no time\n' "$name" | tee -a "$OUT/steps.txt"
         return
     fi
-    timeout -k 5 "$((limit < left ? limit : left))" "$@" >"$LOGS/$name" 2>&1
+    timeout -s INT -k 10 "$((limit < left ? limit : left))" "$@" >"$LOGS/$name" 2>&1
     code=$?
     (
         flock 9
@@ -75,8 +75,13 @@ done
 CUPY_TF32=1 parity 100 parity-cupy-tf32 --backends cupy --dtype float32 --no-trace &
 TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1 parity 100 parity-torch-tf32 --backends torch --dtype float32 --no-trace &
 JAX_DEFAULT_MATMUL_PRECISION=tensorfloat32 parity 100 parity-jax-tf32 --backends jax --dtype float32 --no-trace &
+# What a user types: train, evaluate and predict on the GPU.
+for library in cupy torch jax; do
+    step 150 "walk-$library" bash benchmarks/gpu_walk.sh "$LOGS/walk-of-$library" --device "$DEVICE" --backend "$library" &
+done
 # Warnings of newer libraries are no failures here.
-step 200 tests-gpu "$PYTHON" -m pytest -q -m gpu -o filterwarnings=default -p no:cacheprovider tests/test_backends.py tests/test_parity.py &
+tests() { step "$1" "$2" "$PYTHON" -m pytest -q -o filterwarnings=default -p no:cacheprovider --tb=short "${@:3}"; }
+tests 240 tests-gpu -m gpu -n 4 &
 wait
 
 # --- speed, on a quiet machine: the three small workloads, on which the goals are, then the others ---
@@ -91,6 +96,8 @@ done
 
 # --- the whole of parity's exact comparison, if there is time left ---
 parity 60 parity-exact --exact
+# The tests of the CPU, on a machine that has a GPU.
+tests 250 tests-cpu -m "not gpu" -n 12
 
 cat "$OUT/steps.txt"
 rm -rf "$LOGS"

@@ -116,7 +116,8 @@ def library(name: str = "fake") -> Any:
 def test_new_arrays_are_put_on_the_device() -> None:
     for function in ("arange", "asarray", "empty", "eye", "full", "linspace", "ones", "zeros"):
         on_device = getattr(PlainNamespace(library(), "gpu"), function)
-        assert on_device(3) == (function, (3,), {"device": "gpu"})
+        assert on_device(3) == on_device(3, device=None) == (function, (3,), {"device": "gpu"})
+        assert on_device(3, device="cpu") == (function, (3,), {"device": "cpu"})
         assert getattr(PlainNamespace(library()), function)(3) == (function, (3,), {})
 
 

@@ -311,6 +311,8 @@ def test_torch_without_a_usable_gpu(
 ) -> None:
     stand_in_torch(monkeypatch, built_for)
     monkeypatch.setattr(cuda, "driver", lambda: state)
+    # Not what was counted, and kept, on a machine with a GPU.
+    monkeypatch.setattr(cuda, "torch_device_count", cuda.torch_device_count.__wrapped__)
     with pytest.raises(BackendUnavailableError) as caught:
         select_backend("torch", "cuda")
     assert says in str(caught.value)
@@ -339,6 +341,7 @@ def test_jax_without_a_usable_gpu(
     jax.__spec__ = types.SimpleNamespace(name="jax")  # type: ignore[assignment]
     monkeypatch.setitem(sys.modules, "jax", jax)
     monkeypatch.setattr(cuda, "driver", lambda: state)
+    monkeypatch.setattr(cuda, "jax_device_count", cuda.jax_device_count.__wrapped__)
     monkeypatch.setattr(
         "importlib.util.find_spec",
         lambda name: object() if plugin or "plugin" not in name else None,

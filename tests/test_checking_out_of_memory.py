@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 import anyarray_mlp.cli
-from anyarray_mlp.checking.out_of_memory import out_of_memory
+from anyarray_mlp import MLP, Recipe
+from anyarray_mlp.checking.out_of_memory import exceeds_memory, out_of_memory
+from anyarray_mlp.data import split_indices
 from anyarray_mlp.errors import OutOfMemoryError
+from anyarray_mlp.pipeline.run import initial_parameters
 
 CUDA_MESSAGE = (
     "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.25 GiB of which 9.25 GiB is "
@@ -24,7 +27,8 @@ def torch_tensor():
 
 
 def jax_array():
-    pytest.importorskip("jax.numpy").zeros(2**48)
+    # On a GPU an allocation fails only when its result is asked for.
+    pytest.importorskip("jax.numpy").zeros(2**48).block_until_ready()
 
 
 def torch_on_cuda():
@@ -62,3 +66,25 @@ def test_a_memory_error_without_a_word_still_has_a_cure():
     assert str(out_of_memory(MemoryError())) == (
         "Out of memory: use a smaller --batch-size or fewer rows."
     )
+
+
+def test_what_is_larger_than_the_machine_is_refused_before_the_system_kills_the_process(
+    monkeypatch,
+):
+    assert not exceeds_memory(1)
+    assert exceeds_memory(10**18)
+    monkeypatch.setattr(
+        "os.sysconf", lambda name: 8
+    )  # a machine of 64 bytes that would lend any amount
+    with pytest.raises(OutOfMemoryError, match="9 rows do not fit in memory"):
+        split_indices(9, fraction=0.5, seed=0)
+    with pytest.raises(
+        OutOfMemoryError, match="14 parameters, 112 bytes, which do not fit in memory"
+    ):
+        initial_parameters(MLP((3, 2, 2)), Recipe(epochs=1))
+    split_indices(8, fraction=0.5, seed=0)
+
+
+def test_a_system_that_does_not_tell_its_memory(monkeypatch):
+    monkeypatch.delattr("os.sysconf")
+    assert not exceeds_memory(10**18)

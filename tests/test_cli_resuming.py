@@ -60,21 +60,21 @@ def test_a_run_that_stopped_early_does_not_go_on(cli, more):
 
 
 @pytest.mark.parametrize("more", [(), ("--epochs", 999)])
-@pytest.mark.parametrize(
-    ("dtype", "stopped", "said"),
-    [
-        ("float64", "converged", "lbfgs had converged after epoch"),
-        ("float32", "stalled", "lbfgs found no lower loss after epoch"),
-    ],
-)
-def test_lbfgs_that_can_go_no_further_does_not_go_on(cli, dtype, stopped, said, more):
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_lbfgs_that_can_go_no_further_does_not_go_on(cli, dtype, more):
     assert cli(*TRAIN, 500, "--solver", "lbfgs", "--alpha", 1, "--dtype", dtype)[0] == 0
     before = contents()
     assert epochs_told()[-1] < 500
     code, out, err = cli(*RESUME, *more, "--json")
     assert code == 0
-    assert said in err
-    assert json.loads(out)["stopped"] == stopped
+    stopped = json.loads(out)["stopped"]
+    # In float32, the last bits of the machine's products decide which of the two it is.
+    assert stopped == "converged" or (dtype, stopped) == ("float32", "stalled")
+    assert (
+        "lbfgs had converged after epoch"
+        if stopped == "converged"
+        else "lbfgs found no lower loss after epoch"
+    ) in err
     assert json.loads(out)["epochs"] == epochs_told()[-1]
     assert contents() == before
 

@@ -205,6 +205,29 @@ def test_what_is_on_a_gpu_is_pickled_on_the_host(monkeypatch: pytest.MonkeyPatch
     assert set(restored.predict(X_IRIS)) <= {0, 1, 2}
 
 
+def test_what_jax_unpickles_onto_a_gpu_goes_back_to_the_cpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A stand-in for a machine with a GPU, where that is JAX's default device: its arrays are said to be there.
+    jax = pytest.importorskip("jax")
+    from anyarray_mlp.estimators import base
+
+    with config_context(array_api_dispatch=True):
+        x = jax.numpy.asarray(X_IRIS, dtype="float32")
+        estimator = MLPClassifier(**QUICK).fit(x, IRIS)
+        state = pickle.dumps(estimator)
+        moved = []
+        monkeypatch.setattr(base, "place_of", lambda array: Place("jax", "cuda:0"))
+        monkeypatch.setattr(base, "to_host", lambda part: moved.append(part) or np.asarray(part))
+        restored = pickle.loads(state)
+        monkeypatch.undo()
+        assert len(moved) == len(restored.coefs_ + restored.intercepts_) == 4
+        for part, given in zip(restored.coefs_ + restored.intercepts_, moved, strict=True):
+            assert part.device == jax.devices("cpu")[0]
+            assert part.dtype == given.dtype
+        np.testing.assert_array_equal(restored.predict_proba(x), estimator.predict_proba(x))
+
+
 def test_without_dispatch_results_are_numpy() -> None:
     torch = pytest.importorskip("torch")
     estimator = MLPClassifier(**QUICK).fit(torch.tensor(X_IRIS), torch.tensor(IRIS))

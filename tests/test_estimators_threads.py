@@ -104,6 +104,8 @@ def looking(look: Callable[[], None]) -> Iterator[None]:
         return trace
 
     earlier = sys.gettrace()
+    # Python 3.12 looks for instructions only if a frame asked for them before this call.
+    sys._getframe().f_trace_opcodes = True
     sys.settrace(trace)
     try:
         yield

@@ -28,7 +28,9 @@ def test_no_bit_differs(name: str) -> None:
     require_library(name)
     report = compare_exactly(["numpy", name], cases=CASES)
     assert report.ok
-    assert [c.different_bits for c in report.comparisons] == [0] * 4
+    # Two dtypes on each; PyTorch also on a GPU, if there is one.
+    assert len(report.comparisons) >= 4
+    assert {c.different_bits for c in report.comparisons} == {0}
     hashes = {(c.dtype, c.hash) for c in report.comparisons}
     assert len(hashes) == 2, "one hash for each dtype"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from anyarray_mlp.typing import Array, Creation, PlainLibrary, names_of
@@ -28,7 +27,7 @@ class PlainNamespace:
         self.overrides = dict(overrides or {})
         for name in CREATION:
             function = getattr(xp, name)
-            setattr(self, name, function if device is None else partial(function, device=device))
+            setattr(self, name, function if device is None else created_on(device, function))
         for name, override in self.overrides.items():
             setattr(self, name, override)
 
@@ -101,6 +100,16 @@ class PlainNamespace:
     def elementwise(self, f: Callable[..., tuple[Array, ...]], *arrays: Array) -> tuple[Array, ...]:
         """f(*arrays) for an elementwise f that may overwrite its arguments."""
         return f(*arrays)
+
+
+def created_on(device: Any, function: Callable[..., Array]) -> Callable[..., Array]:
+    """A creation function whose default device, also where it is told device=None, is `device`."""
+    default = device
+
+    def create(*args: Any, device: Any = None, **kwargs: Any) -> Array:
+        return function(*args, device=default if device is None else device, **kwargs)
+
+    return create
 
 
 # erf(x) = x sum_k TAYLOR_k x^2k for |x| < 1, from its power series.

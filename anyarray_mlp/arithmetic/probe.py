@@ -294,15 +294,17 @@ def probe(
         return tuple(p.compute(xp, *group) for p, group in zip(asked, groups, strict=True))
 
     groups = [tuple(asarray(a, a.dtype.name) for a in p.inputs) for p in asked]
+    broken = []
     for p, result in zip(asked, jit(compute_all)(*groups), strict=True):
         found = to_host(result)
         if found.dtype != p.expected.dtype or not np.array_equal(found, p.expected):
             wrong = int(np.sum(found != p.expected))
-            raise BackendUnavailableError(
-                f"{xp.library.xp.__name__} cannot be used for reproducible arithmetic here: "
-                f"{p.name} does not hold ({wrong} of {p.expected.size} results differ). "
-                "Use another backend, or leave out reproducible."
-            )
+            broken.append(f"{p.name} does not hold ({wrong} of {p.expected.size} results differ)")
+    if broken:
+        raise BackendUnavailableError(
+            f"{xp.library.xp.__name__} cannot be used for reproducible arithmetic here: "
+            f"{'; '.join(broken)}. Use another backend, or leave out reproducible."
+        )
     key = (VERSION, dtype, xp.slices if dtype == "float32" else 2)
     found_hash = sample_hash(xp, dtype, asarray, to_host, jit)
     if found_hash != GOLDEN[key]:

@@ -10,6 +10,7 @@ import importlib.util
 import os
 import sys
 import traceback
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields, replace
 from typing import Any
 
@@ -62,7 +63,8 @@ def check_backprop(
         raise UsageError("x and y are needed: give some samples and their targets")
     user = UserNetwork(adapter)
     try:
-        return Check(user, x, y).run()
+        with full_precision():
+            return Check(user, x, y).run()
     except AnyArrayMLPError:
         raise
     except Exception as error:
@@ -75,6 +77,15 @@ def check_backprop(
         ) from error
     finally:
         user.restore()
+
+
+def full_precision() -> AbstractContextManager[Any]:
+    """JAX multiplies float32 matrices in full precision inside.
+
+    On a GPU it uses TF32 unless told otherwise, whose rounding would look like a small mistake in every product.
+    """
+    jax = sys.modules.get("jax")
+    return nullcontext() if jax is None else jax.default_matmul_precision("highest")
 
 
 def place_in_own_code(error: BaseException) -> str | None:

@@ -20,6 +20,18 @@ RAN_OUT = re.compile(
 )
 
 
+def exceeds_memory(size: int) -> bool:
+    """Whether `size` bytes are more than this machine has.
+
+    A system that lends more memory than it has (Linux with overcommit_memory=1, as in many virtual machines) does not
+    refuse such an array: it kills the process that fills it.
+    """
+    try:
+        return size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # a system that does not tell
+        return False
+
+
 def out_of_memory(error: BaseException) -> OutOfMemoryError | None:
     """A one-line error with the remedy if a library's error means out of memory, else None."""
     text = str(error).strip()

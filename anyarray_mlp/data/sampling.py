@@ -14,6 +14,7 @@ import numpy as np
 
 from anyarray_mlp.checking.messages import listed, shown, suggestion
 from anyarray_mlp.checking.options import with_known_options
+from anyarray_mlp.checking.out_of_memory import exceeds_memory
 from anyarray_mlp.checking.values import as_array, check_whole, is_real
 from anyarray_mlp.errors import DataError, ModelFileError, OutOfMemoryError, UsageError
 from anyarray_mlp.streams import bit_generator
@@ -115,9 +116,11 @@ def split_indices(
         raise DataError(f"{n} row(s) cannot be split; give at least two")
     generator = bit_generator(stream, seed)
     try:
-        order = permutation(generator, n)
+        order = None if exceeds_memory(8 * n) else permutation(generator, n)
     except (MemoryError, ValueError):  # ValueError if no array can be that large
-        raise OutOfMemoryError(f"{n} rows do not fit in memory; give fewer rows") from None
+        order = None
+    if order is None:
+        raise OutOfMemoryError(f"{n} rows do not fit in memory; give fewer rows")
     wanted = min(max(round(fraction * n), 1), n - 1)
     if labels is None:
         held_out = order[:wanted]

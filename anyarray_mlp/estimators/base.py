@@ -31,6 +31,8 @@ from anyarray_mlp.estimators.networks import (
 from anyarray_mlp.estimators.notices import warn, warn_of_unused_overrides
 from anyarray_mlp.estimators.observers import CallbackSupportMixin, FitTask
 from anyarray_mlp.estimators.placement import (
+    HOST,
+    Place,
     backend_at,
     check_same_place,
     computing_backend,
@@ -437,6 +439,18 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             if name in state and place_of(state[name][0]).device.startswith("cuda"):
                 state[name] = [to_host(part) for part in state[name]]
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a pickled state; parameters that JAX has put on its first GPU go back to the CPU.
+
+        They were not pickled from a GPU (see `__getstate__`).
+        """
+        super().__setstate__(state)
+        for name in ("coefs_", "intercepts_"):
+            place = place_of(state[name][0]) if name in state else HOST
+            if place.device.startswith("cuda"):
+                cpu = backend_at(Place(place.library, "cpu"), dtype_name(state[name][0]))
+                setattr(self, name, [cpu.asarray(to_host(part)) for part in state[name]])
 
     def __copy__(self) -> Any:
         """A shallow copy that shares arrays on their device."""

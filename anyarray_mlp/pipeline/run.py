@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from anyarray_mlp import streams
 from anyarray_mlp.backends import BACKENDS, Backend, distribution_version
 from anyarray_mlp.checking.messages import memory
+from anyarray_mlp.checking.out_of_memory import exceeds_memory
 from anyarray_mlp.diagnosis import Details, RunMonitor
 from anyarray_mlp.errors import OutOfMemoryError, UsageError
 from anyarray_mlp.metrics import find_score
@@ -145,7 +146,7 @@ def network(prepared: Prepared, settings: Settings) -> MLP:
 def initial_parameters(mlp: MLP, recipe: Recipe) -> Host:
     """Initial parameters (p,); `OutOfMemoryError` where they alone are too many."""
     size = mlp.layout.size
-    if size <= sys.maxsize // 8:
+    if not exceeds_memory(8 * size):
         with suppress(MemoryError):
             return mlp.initialize(recipe.seed, recipe.initializer)
     raise OutOfMemoryError(

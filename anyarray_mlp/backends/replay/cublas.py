@@ -1,7 +1,6 @@
 """Matrix products into given memory on a cuBLAS handle of our own, which a CUDA graph can capture.
 
-CuPy refuses its own matrix products while a stream is captured. Not yet run on a device; `benchmarks/gpu_graphs.py`
-is the test to run there.
+CuPy refuses its own matrix products while a stream is captured. `benchmarks/gpu_graphs.py` tests it on a GPU.
 """
 
 from __future__ import annotations

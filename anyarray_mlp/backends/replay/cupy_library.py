@@ -1,8 +1,8 @@
 """How CuPy computes into given buffers, for `anyarray_mlp.backends.replay.binding`, and captures steps in a CUDA graph.
 
 Everything runs on a stream of its own. Consecutive elementwise operations become one kernel; matrix products go
-through `anyarray_mlp.backends.replay.cublas`, because CuPy's own cannot be captured. Not yet run on a device;
-`benchmarks/gpu_graphs.py` is the test to run there.
+through `anyarray_mlp.backends.replay.cublas`, because CuPy's own cannot be captured.
+`benchmarks/gpu_graphs.py` tests it on a GPU.
 """
 
 from __future__ import annotations

@@ -225,7 +225,7 @@ class TorchLibrary:
         ]
 
     def capture(self, calls: list[Call]) -> Call:
-        """A CUDA graph of the calls. Not yet run on a device: see `benchmarks/gpu_graphs.py`."""
+        """A CUDA graph of the calls; `benchmarks/gpu_graphs.py` tests it on a GPU."""
         with torch.cuda.device(self.device):
             stream = torch.cuda.Stream()
             stream.wait_stream(torch.cuda.current_stream())
