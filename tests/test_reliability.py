@@ -107,7 +107,7 @@ def test_a_row_that_is_run_again_replaces_its_line(tmp_path: Path) -> None:
         ("| F1", "0", "yes"),
         ("| F8, F9", "8", "NO"),
     ]
-    assert {len(line) for line in lines} == {10}
+    assert {len(line) for line in lines} == {11}
 
 
 def test_the_command_lists_rows_and_keeps_the_table(

@@ -6,6 +6,7 @@ import datetime
 import platform
 import random
 import re
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -131,6 +132,7 @@ class Result:
             self.met,
             f"{self.seconds:.0f} s",
             f"{datetime.date.today()}",
+            commit(),
             "; ".join(" ".join(text.split())[:300] for text in said if text),
         ]
         return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
@@ -161,8 +163,8 @@ HEADING = """# Reliability
 often as there is time for, `--only F1,F3` some rows. A row that is run again replaces its line here; the others stay.
 "so far" is no finding in fewer checks than the goal asks for. Seed {seed}; {machine}.
 
-| row | fault | what is checked each time | checks | goal | findings | met | time | date | remarks |
-|---|---|---|---|---|---|---|---|---|---|
+| row | fault | what is checked each time | checks | goal | findings | met | time | date | commit | remarks |
+|---|---|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -174,6 +176,16 @@ def machine() -> str:
         names = re.findall(r"model name\s*: (.+)", cpuinfo.read_text())
         model = f"{names[0]}, {len(names)} cores" if names else model
     return f"{model}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+
+
+def commit() -> str:
+    """The commit that ran, with + if something was changed since; empty outside a clone."""
+    command = ["git", "describe", "--always", "--dirty=+"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()
 
 
 def keep_lines(path: Path, results: Sequence[Result], order: Sequence[str], seed: int) -> None:
