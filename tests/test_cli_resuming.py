@@ -633,25 +633,61 @@ def test_a_run_without_a_checkpoint_does_not_start_again_in_silence(cli):
         assert f"{name} is a file: give the folder of a run to resume" in err
 
 
-def test_an_interrupt_within_the_first_epoch_replaces_nothing(cli, monkeypatch):
+@pytest.fixture
+def cut_in_first_epoch(monkeypatch):
+    """Inside, Ctrl-C comes at the first step of a run."""
     from anyarray_mlp.training import signals
 
-    monkeypatch.setattr("anyarray_mlp.training.loop.STEPS_PER_RUN", 1)
     handled = signals.Interrupted.is_set
-    monkeypatch.setattr(
-        signals.Interrupted,
-        "is_set",
-        lambda self: setattr(self, "signal", signal.SIGINT) or not handled(self),
-    )
-    code, _, err = cli(*TRAIN, 9)
-    assert code == 130
-    assert "interrupted within the first epoch; what was learned is kept" in err
-    assert cli("predict", "run", "iris")[0] == 0
-    before = contents()
-    code, _, err = cli(*TRAIN, 9, "--seed", 5, "--overwrite")
-    assert code == 130
-    assert "interrupted before the first epoch was done; nothing is kept" in err
-    assert contents() == before
+
+    @contextlib.contextmanager
+    def inside():
+        with monkeypatch.context() as patched:
+            patched.setattr("anyarray_mlp.training.loop.STEPS_PER_RUN", 1)
+            patched.setattr(
+                signals.Interrupted,
+                "is_set",
+                lambda self: setattr(self, "signal", signal.SIGINT) or not handled(self),
+            )
+            yield
+
+    return inside
+
+
+def test_an_interrupt_within_the_first_epoch_replaces_nothing(cli, cut_in_first_epoch):
+    with cut_in_first_epoch():
+        code, _, err = cli(*TRAIN, 9)
+        assert code == 130
+        assert "interrupted within the first epoch; what was learned is kept; resume with" in err
+        assert cli("predict", "run", "iris")[0] == 0
+        before = contents()
+        code, _, err = cli(*TRAIN, 9, "--seed", 5, "--overwrite")
+        assert code == 130
+        assert "interrupted before the first epoch was done; nothing is kept" in err
+        assert contents() == before
+
+
+def out_of_memory(*arguments):
+    raise MemoryError
+
+
+def test_a_run_cut_in_its_first_epoch_is_resumed_from_its_beginning(cli, cut_in_first_epoch):
+    model = Path("run/model.safetensors")
+    assert cli(*TRAIN, 3)[0] == 0
+    undisturbed = model.read_bytes()
+    with cut_in_first_epoch():
+        assert cli(*TRAIN[:-3], "--epochs", 3, "--out", "cut")[0] == 130
+    cut = ("train", "--resume", "--out", "cut")
+    with pytest.MonkeyPatch.context() as patched:
+        # What dies as it starts again leaves no model that would keep the next attempt from the same.
+        patched.setattr("anyarray_mlp.pipeline.run.Run.fit", out_of_memory)
+        assert cli(*cut)[0] == 71
+    assert not Path("cut/model.safetensors").exists()
+    code, _, err = cli(*cut)
+    assert code == 0
+    assert "the run has no checkpoint: it starts from its beginning" in err
+    assert Path("cut/model.safetensors").read_bytes() == undisturbed
+    assert epochs_told("cut") == [1, 2, 3]
 
 
 def test_a_run_that_is_replaced_keeps_what_no_run_made(cli):

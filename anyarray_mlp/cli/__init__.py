@@ -88,6 +88,14 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit code. Errors become one line on stderr."""
     try:
+        return answered(arguments)
+    except KeyboardInterrupt:  # another, while the line about the first was being made
+        return EXIT_INTERRUPTED
+
+
+def answered(arguments: list[str] | None) -> int:
+    """Run the command line and say in one line what went wrong; the exit code."""
+    try:
         code: Any = cli.main(arguments, prog_name="anyarray-mlp", standalone_mode=False)
     except AnyArrayMLPError as error:
         return fail(str(error), error.exit_code)

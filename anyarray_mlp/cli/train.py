@@ -269,10 +269,8 @@ def report(
         announce("\n".join(lines), shown_path(run.path))
     epochs = checkpoints.epochs
     if result.stopped == "interrupted":
-        done, way_on = f"after epoch {epochs}", f"resume with: {resume_command(run)}"
-        if not epochs:
-            done, way_on = "within the first epoch", "to train it whole, start it with --overwrite"
-        tell(f"interrupted {done}; what was learned is kept; {way_on}")
+        done = f"after epoch {epochs}" if epochs else "within the first epoch"
+        tell(f"interrupted {done}; what was learned is kept; resume with: {resume_command(run)}")
     elif result.stopped == "early" and result.history:
         tell(f"stopped early after epoch {epochs}; the best one is kept")
     if not settings["as_json"]:

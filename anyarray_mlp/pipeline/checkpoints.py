@@ -17,7 +17,7 @@ from anyarray_mlp.errors import DataError, ModelFileError, StorageError
 from anyarray_mlp.network.schedules import restore_schedule, schedule_state
 from anyarray_mlp.persistence import Checkpoint, RunFolder
 from anyarray_mlp.persistence.checkpoint import checkpoint_path
-from anyarray_mlp.persistence.files import exists
+from anyarray_mlp.persistence.files import exists, remove
 from anyarray_mlp.pipeline.environment import environment, that_matter, versions
 from anyarray_mlp.pipeline.kept import changes, deciding, in_words
 from anyarray_mlp.pipeline.preparation import Part
@@ -102,6 +102,9 @@ class Checkpoints:
                 for warning in caught:
                     self.tell(f"warning: {warning.message}")
         if self.last is None:
+            if self.cut_in_first_epoch():
+                # It would outlive the steps that are made anew if they, too, were cut.
+                remove(self.run.model_path)
             if exists(self.run.model_path):
                 raise StorageError(
                     f"{self.run.path} has a model and no checkpoint, without which a run cannot go on: start a new run "
@@ -124,6 +127,12 @@ class Checkpoints:
             state["epoch"],
             state["order"],
         )
+
+    def cut_in_first_epoch(self) -> bool:
+        """Whether the run left metrics, but of no complete epoch: its model is that of an interruption."""
+        if not exists(self.run.metrics_path):
+            return False
+        return all(record.get("epoch") == 0 for record in self.run.read_metrics())
 
     def check_identity(self, state: dict[str, Any], source: str) -> None:
         """Refuse the checkpoint of another run, and warn of what its bits may differ by."""
