@@ -6,6 +6,7 @@ names (see `seams`), then runs the command.
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import json
 import os
@@ -41,7 +42,7 @@ class Ended:
         if "Traceback" in self.err or "Traceback" in self.out:
             return f"a traceback, exit {self.code}: {self.err[-700:]}"
         if self.code == -signal.SIGALRM:
-            return f"hung for {PATIENCE} s: {self.err[-300:]}"
+            return f"hung for {PATIENCE} s: {self.err[-1200:]}"
         if self.code not in codes:
             return f"exit {self.code} instead of {' or '.join(map(str, codes))}: {self.err[-400:]}"
         errors = [line for line in self.err.splitlines() if line.startswith("error: ")]
@@ -199,6 +200,8 @@ def started(request: dict[str, Any]) -> int:
         os.chdir(request["folder"])
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.alarm(PATIENCE)
+        # What it was doing, if it hangs.
+        faulthandler.dump_traceback_later(PATIENCE - 10, file=sys.__stderr__)
         from anyarray_mlp import cli
         from benchmarks.reliability import seams
 
