@@ -539,6 +539,7 @@ WRONG = {
     "lbfgs with a rate": (NOTHING, "train iris --solver lbfgs --learning-rate-init 1", 2, "--learning-rate-init out"),
     "lbfgs with a schedule": (NOTHING, "train iris --solver lbfgs --learning-rate step", 2, "--learning-rate out"),
     "lbfgs with momentum": (NOTHING, "train iris --solver lbfgs --momentum 0.5", 2, "leave --momentum out"),
+    "lbfgs with clipping": (NOTHING, "train iris --solver lbfgs --clip-norm 1", 2, "leave --clip-norm out"),
     "momentum of adam": (NOTHING, "train iris --momentum 0.5", 2, "this is adam"),
     "a layer beyond memory": (
         NOTHING, "train iris --hidden 100000000000", 71, "5,960 GiB, which do not fit in memory: give fewer",
