@@ -37,7 +37,6 @@ FAST = (
 DOCUMENTS = (
     "tests/test_package.py",
     "tests/test_examples.py",
-    "tests/test_backends.py",
     "tests/test_backprop_mistakes.py",
     "tests/test_network_page.py",
     "tests/test_pipeline.py",

@@ -15,6 +15,7 @@ and skips follow from it (`@pytest.mark.needs`). What each bed catches:
 | torch | types that do not mix, integer indices of the wrong width |
 | torch-meta | anything that reads a value: there are none |
 | cupy, torch-cuda, jax-cuda | the real thing, where there is a GPU |
+| any other library of `BACKENDS` | what it does on the CPU |
 """
 
 from __future__ import annotations
@@ -38,7 +39,6 @@ from anyarray_mlp.backends import BACKENDS, Backend, select_backend
 from anyarray_mlp.backends.cupy_backend import CupyBackend
 from anyarray_mlp.backends.jax_backend import JaxBackend
 from anyarray_mlp.backends.numpy_backend import NumpyBackend
-from anyarray_mlp.backends.selection import with_cuda
 from anyarray_mlp.backends.strict_backend import StrictBackend
 from anyarray_mlp.backends.torch_backend import TorchBackend
 from anyarray_mlp.errors import BackendUnavailableError
@@ -315,37 +315,43 @@ def no_transfers() -> Any:
     return jax.transfer_guard("disallow")
 
 
-BEDS = {
-    bed.name: bed
-    for bed in (
-        Bed("numpy", "numpy", lambda dtype: NumpyBackend("cpu", dtype)),
-        Bed(
-            "numpy-readonly",
-            "numpy",
-            lambda dtype: ReadOnlyNumpyBackend("cpu", dtype),
-            lacks=frozenset({"writable"}),
-        ),
-        Bed("strict", "array_api_strict", lambda dtype: TripwireStrictBackend("device1", dtype)),
-        Bed("cupy-like", "array_api_strict", CupyLikeBackend, lacks=frozenset({"eager"})),
-        Bed("jax-eager", "jax", lambda dtype: EagerJaxBackend("cpu", dtype)),
-        Bed("jax", "jax", lambda dtype: GuardedJaxBackend("cpu", dtype)),
-        Bed("jax-device2", "jax", lambda dtype: JaxBackend("cpu:2", dtype)),
-        Bed("torch", "torch", lambda dtype: TorchBackend("cpu", dtype)),
-        Bed(
-            "torch-meta",
-            "torch",
-            lambda dtype: TorchBackend("meta", dtype),
-            lacks=frozenset({"values"}),
-        ),
-        *(
-            Bed(
-                "cupy" if name == "cupy" else f"{name}-cuda",
+#: The beds of this file's own making.
+MADE = (
+    Bed("numpy", "numpy", lambda dtype: NumpyBackend("cpu", dtype)),
+    Bed(
+        "numpy-readonly",
+        "numpy",
+        lambda dtype: ReadOnlyNumpyBackend("cpu", dtype),
+        lacks=frozenset({"writable"}),
+    ),
+    Bed("strict", "array_api_strict", lambda dtype: TripwireStrictBackend("device1", dtype)),
+    Bed("cupy-like", "array_api_strict", CupyLikeBackend, lacks=frozenset({"eager"})),
+    Bed("jax-eager", "jax", lambda dtype: EagerJaxBackend("cpu", dtype)),
+    Bed("jax", "jax", lambda dtype: GuardedJaxBackend("cpu", dtype)),
+    Bed("jax-device2", "jax", lambda dtype: JaxBackend("cpu:2", dtype)),
+    Bed("torch", "torch", lambda dtype: TorchBackend("cpu", dtype)),
+    Bed(
+        "torch-meta",
+        "torch",
+        lambda dtype: TorchBackend("meta", dtype),
+        lacks=frozenset({"values"}),
+    ),
+)
+
+
+def plain_beds() -> Iterator[Bed]:
+    """Libraries as they are: each on a GPU if it computes there, and on the CPU if no bed above has it."""
+    for name, library in BACKENDS.items():
+        if library.cpu and name not in {bed.library for bed in MADE}:
+            yield Bed(name, name, lambda dtype, name=name: select_backend(name, "cpu", dtype))
+        if library.cuda:
+            yield Bed(
+                f"{name}-cuda" if library.cpu else name,
                 name,
                 lambda dtype, name=name: select_backend(name, "cuda", dtype),
                 lacks=frozenset({"eager"} if name == "cupy" else ()),
                 device="cuda",
             )
-            for name in with_cuda()
-        ),
-    )
-}
+
+
+BEDS = {bed.name: bed for bed in (*MADE, *plain_beds())}

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ import pytest
 
 from anyarray_mlp import MLP
 from anyarray_mlp.backends import BACKENDS, Backend, backend_statuses, parse_device, select_backend
-from anyarray_mlp.backends.cuda import driver_problem
 from anyarray_mlp.backends.numpy_backend import NumpyBackend
 from anyarray_mlp.backends.reproducible import ReproducibleBackend
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
@@ -364,50 +362,6 @@ def test_statuses_cover_every_backend() -> None:
     assert statuses["numpy"].devices == ("cpu",)
     assert statuses["numpy"].version == np.__version__
     assert statuses["numpy"].problem is None
-
-
-# --- docs/backends.md ---
-
-PAGE = Path(__file__).parent.parent / "docs" / "backends.md"
-
-
-def capability_table() -> str:
-    """The table of backends, from what is declared."""
-    yes_no = {True: "yes", False: "no"}
-    rows = [
-        "| backend | CPU | NVIDIA GPU | writable | compiled | to install |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, library in BACKENDS.items():
-        can = (library.cpu, library.cuda, library.writable, library.jit)
-        cells = [f"`{name}`", *(yes_no[each] for each in can), install_cell(library.install)]
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)
-
-
-def install_cell(command: str) -> str:
-    """A command as code, what is said about it as text."""
-    code, bracket, rest = command.partition(" (")
-    return f"`{code}`{bracket}{rest}"
-
-
-def state_table() -> str:
-    """What each state of the driver is answered with."""
-    states = {
-        "no driver": (35, 0),
-        "driver too old": (35, 12040),
-        "no device visible": (100, 13000),
-        **{f"cuInit answers {status}": (status, 13000) for status in (3, 34, 802, 803, 804, 999)},
-    }
-    return "\n".join(
-        f"| {state} | {driver_problem(status, version, 13000, 'CuPy')} |"
-        for state, (status, version) in states.items()
-    )
-
-
-@pytest.mark.parametrize("table", [capability_table, state_table])
-def test_the_page_on_backends_says_what_is_declared(table: Callable[[], str]) -> None:
-    assert table() in PAGE.read_text(), f"put this into docs/backends.md:\n{table()}"
 
 
 def test_declared_capabilities_are_true() -> None:

@@ -9,6 +9,7 @@ import importlib.util
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,6 +93,31 @@ def test_train_leaves_a_folder_that_predict_and_evaluate_take(cli, here):
     assert json.loads(out) == [{"prediction": "c"}, {"prediction": "a"}]
     code, out, _ = cli("evaluate", "runs/flowers/model.safetensors", "flowers.csv", "--json")
     assert json.loads(out)["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize("name", ["flowers.data", "v1.flowers.csv", "flowers.csv.gz"])
+def test_the_next_command_names_a_file_of_the_same_kind(cli, here, name):
+    write_flowers(here / "flowers.csv")
+    raw = (here / "flowers.csv").read_bytes()
+    (here / name).write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
+    _, _, err = cli("train", name, "--epochs", 1, "--out", "run")
+    ending = name.removeprefix("v1.").removeprefix("flowers")
+    assert f"next: anyarray-mlp predict run new{ending}\n" in err
+
+
+def test_evaluate_says_if_rows_were_trained_on(cli, here):
+    write_flowers(here / "flowers.csv")
+    cli("train", "flowers.csv", "--epochs", 1, "--out", "run")
+    shutil.copy(here / "flowers.csv", here / "others.csv")
+    for model in ("run", "run/model.safetensors"):
+        for data in ("flowers.csv", here / "flowers.csv"):
+            code, out, err = cli("evaluate", model, data, "--json")
+            assert code == 0
+            assert json.loads(out)["rows"] == 90
+            assert f"note: {model} was trained on rows of" in err
+        assert cli("evaluate", model, "others.csv")[2] == ""
+    shutil.copy(here / "run" / "model.safetensors", here / "alone")
+    assert cli("evaluate", "alone", "flowers.csv")[2] == ""
 
 
 def test_the_first_command_of_the_readme_reaches_97_percent(cli):
@@ -539,6 +565,7 @@ WRONG = {
     "lbfgs with a rate": (NOTHING, "train iris --solver lbfgs --learning-rate-init 1", 2, "--learning-rate-init out"),
     "lbfgs with a schedule": (NOTHING, "train iris --solver lbfgs --learning-rate step", 2, "--learning-rate out"),
     "lbfgs with momentum": (NOTHING, "train iris --solver lbfgs --momentum 0.5", 2, "leave --momentum out"),
+    "lbfgs with clipping": (NOTHING, "train iris --solver lbfgs --clip-norm 1", 2, "leave --clip-norm out"),
     "momentum of adam": (NOTHING, "train iris --momentum 0.5", 2, "this is adam"),
     "a layer beyond memory": (
         NOTHING, "train iris --hidden 100000000000", 71, "5,960 GiB, which do not fit in memory: give fewer",

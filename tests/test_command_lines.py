@@ -106,7 +106,7 @@ ANSWERED = {
     "train d.csv --hidden 0": "or none for no hidden layer",
     "train epochs=5": "give --epochs 5 instead",
     "train d.csv --solver nadam": "the nearest is 'adam'",
-    "train d.csv --activation selu": "the nearest is 'elu'",
+    "train d.csv --activation crelu": "the nearest is 'relu'",
     "train d.csv --loss rmse": "the nearest is 'squared_error'",
     "train d.csv --initializer xavier": "the nearest is 'glorot_uniform'",
     "train d.csv --learning-rate adaptive": "the nearest is 'plateau'",

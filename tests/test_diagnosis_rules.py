@@ -94,10 +94,15 @@ def test_every_file_of_the_folder_is_read() -> None:
 
 def test_every_cause_is_planted_and_documented_in_its_order() -> None:
     """`diverged` and `non_finite_data` have tests of their own."""
-    assert set(FAULTS) == set(CAUSES) - {"diverged", "non_finite_data"}
+    absent = set(CAUSES) - set(FAULTS) - {"diverged", "non_finite_data"}
+    assert not absent, f"plant {absent} in benchmarks/diagnosis/planted_faults.py"
+    assert set(FAULTS) <= set(CAUSES)
     lines = (ROOT / "docs/diagnose.md").read_text().splitlines()
     rows = [line.split("`")[1] for line in lines if line.startswith("| `")]
-    assert rows == list(CAUSES)
+    assert sorted(set(CAUSES) - set(rows)) == [], (
+        "docs/diagnose.md: add a row to the table of causes"
+    )
+    assert rows == list(CAUSES), "docs/diagnose.md: rows stand in the order of causation"
 
 
 def test_a_title_is_part_of_a_sentence() -> None:

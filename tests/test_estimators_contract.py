@@ -38,9 +38,11 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 IS_1_9 = sklearn.__version__.startswith("1.9.")
-#: What this machine may lack; every other array API check has to run.
+#: What this machine may lack; every other array API check has to run. ("float64 on device cuda" is what is said of a
+#: PyTorch that was built for CUDA, as pip installs it, where there is no GPU.)
 ABSENT = re.compile(
-    "cupy is not|requires cuda|XPU|MPS|dpnp is not|no decision_function|does not have a decision"
+    "cupy is not|requires cuda|float64 on device cuda|XPU|MPS|dpnp is not|no decision_function|"
+    "does not have a decision"
 )
 #: CuPy is installed and there is no GPU: the check asks the driver where it would skip without CuPy.
 NO_GPU = re.compile("cudaErrorInsufficientDriver|cudaErrorNoDevice")

@@ -18,6 +18,8 @@ from sklearn.metrics import balanced_accuracy_score, log_loss
 from sklearn.utils.class_weight import compute_sample_weight
 
 from anyarray_mlp import Epoch, MLPClassifier, MLPRegressor
+from anyarray_mlp.network.exchange import SKLEARN_ACTIVATIONS
+from anyarray_mlp.network.functional import ACTIVATIONS
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning",
@@ -97,9 +99,7 @@ def test_each_hidden_layer_may_have_its_own_activation() -> None:
     assert not np.array_equal(uniform.coefs_[0], mixed.coefs_[0])
 
 
-@pytest.mark.parametrize(
-    "activation", ["leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "softplus", "mish"]
-)
+@pytest.mark.parametrize("activation", [a for a in ACTIVATIONS if a not in SKLEARN_ACTIVATIONS])
 def test_further_activations_learn(activation: str) -> None:
     estimator = MLPClassifier(
         16, activation, max_iter=60, learning_rate_init=0.02, random_state=0

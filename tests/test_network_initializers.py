@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.network.functional import ACTIVATIONS
+from anyarray_mlp.network.functional import ACTIVATIONS, RECTIFIERS
 from anyarray_mlp.network.initializers import (
     INITIALIZERS,
     checked_weights,
@@ -172,10 +173,18 @@ def test_uniform_weights_reach_their_limits(name):
     )
 
 
+def rectifies(activation):
+    """Whether an activation follows its argument from 10 to 20 and hardly moves from -20 to -10."""
+    a, _ = ACTIVATIONS[activation](PlainNamespace(np), np.array([-20.0, -10.0, 10.0, 20.0]))
+    return abs(a[3] - a[2]) > 9 and abs(a[1] - a[0]) < 1
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_the_initializer_that_fits(activation):
-    smooth = {"identity", "logistic", "tanh"}
-    expected = "glorot_uniform" if activation in smooth else "he_uniform"
+    assert (activation in RECTIFIERS) == rectifies(activation), (
+        "RECTIFIERS of network/functional.py are those that follow z on the positive side only"
+    )
+    expected = "he_uniform" if rectifies(activation) else "glorot_uniform"
     assert fitting(activation) is INITIALIZERS[expected]
     assert resolve("auto", activation) is INITIALIZERS[expected]
     assert resolve("lecun_normal", activation) is INITIALIZERS["lecun_normal"]

@@ -15,7 +15,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import anyarray_mlp
-from tools import architecture, public_names
+from tools import architecture, documents, public_names
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ("sklearn", "pandas", "torch", "jax", "cupy", "scipy", "matplotlib", "rich", "click")
@@ -156,6 +156,12 @@ def test_documents_and_examples_import_public_names_only():
     assert {where: names for where, names in imported.items() if names} == {}
 
 
+@pytest.mark.parametrize("page", documents.PARTS)
+def test_what_documents_list_is_what_there_is(page):
+    hint = f"run `python -m tools` to rewrite it: {page} lists other things than the code has"
+    assert (ROOT / page).read_text(encoding="utf-8") == documents.written(page), hint
+
+
 def drawn():
     """The layers and the arrows of the picture in docs/design.md."""
     (block,) = blocks(ROOT / "docs" / "design.md", "mermaid")
@@ -166,8 +172,6 @@ def drawn():
 
 
 def test_the_picture_of_the_architecture_is_that_of_the_contract_and_the_imports():
-    hint = "run `python -m tools` to draw it anew"
-    assert (ROOT / "docs" / "design.md").read_text() == architecture.drawn(), hint
     layers, arrows = drawn()
     assert layers == architecture.layers()
     rooms = [room for layer in layers for room in layer]

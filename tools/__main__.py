@@ -1,9 +1,9 @@
-"""`python -m tools`: writes `docs/api.txt` and the picture in `docs/design.md` anew from the code."""
+"""`python -m tools`: writes `docs/api.txt` and the parts of the documents that say what the code has."""
 
 from __future__ import annotations
 
-from tools import architecture, public_names
+from tools import documents, public_names
 
 if __name__ == "__main__":
-    for written in (public_names.write(), architecture.write()):
+    for written in (public_names.write(), *documents.write()):
         print(f"wrote {written}")

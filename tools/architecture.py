@@ -13,9 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 CLONE = Path(__file__).parent.parent
-DESIGN = CLONE / "docs" / "design.md"
 PACKAGE = CLONE / "anyarray_mlp"
-BEGIN, END = "<!-- drawn by `python -m tools` -->\n", "<!-- end of the drawing -->\n"
 
 Arrows = Mapping[str, set[str]]
 
@@ -80,7 +78,7 @@ def thinned(arrows: Arrows) -> Arrows:
 
 def picture() -> str:
     """The picture as a Mermaid block."""
-    lines = ["```mermaid", "flowchart TB"]
+    lines = ["", "```mermaid", "flowchart TB"]
     for number, layer in enumerate(layers(), 1):
         lines.append(f'  subgraph layer{number}[" "]')
         lines += [f"    {room}" for room in layer]
@@ -89,15 +87,3 @@ def picture() -> str:
     arrows = thinned(imports())
     lines += [f"  {room} --> {other}" for room in arrows for other in sorted(arrows[room])]
     return "\n".join([*lines, "```", ""])
-
-
-def drawn() -> str:
-    """`docs/design.md` with the picture as it should be."""
-    before, rest = DESIGN.read_text(encoding="utf-8").split(BEGIN)
-    return before + BEGIN + picture() + END + rest.split(END)[1]
-
-
-def write() -> Path:
-    """Draw the picture in `docs/design.md` anew."""
-    DESIGN.write_text(drawn(), encoding="utf-8")
-    return DESIGN

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,7 +20,7 @@ from anyarray_mlp.cli.options import (
     json_option,
     target_option,
 )
-from anyarray_mlp.cli.output import result
+from anyarray_mlp.cli.output import result, tell
 from anyarray_mlp.cli.spelling import Command
 from anyarray_mlp.cli.unknown_categories import (
     option_named,
@@ -79,6 +81,11 @@ def command(
     with option_named(), np.errstate(over="ignore", invalid="ignore"):
         scores = trained.scores(scored, select_backend(backend, device, dtype))
     which = "all" if dataset.test is None else "test"
+    if which == "all" and was_trained_on(model, data):
+        tell(
+            f"note: {shown_path(model)} was trained on rows of {shown_path(dataset.name)}, which score better than "
+            "new ones: train printed the score of the rows that it held out"
+        )
     if as_json:
         about = {"data": shown_path(dataset.name), "scored_on": which, "rows": len(scored)}
         result(json.dumps(about | plain(scores, "scores", null_for_nonfinite=True), indent=2))
@@ -87,3 +94,16 @@ def command(
     lines = [f"{counted(len(scored), 'row')}, {whose} of {shown_path(dataset.name)}"]
     lines += [f"  {name.replace('_', ' '):<20}{figure(value)}" for name, value in scores.items()]
     result("\n".join(lines))
+
+
+def was_trained_on(model: str, data: str) -> bool:
+    """Whether the `config.toml` beside a model names this data."""
+    from anyarray_mlp.errors import AnyArrayMLPError
+    from anyarray_mlp.persistence import RunFolder
+
+    folder = model if os.path.isdir(model) else Path(model).parent
+    try:
+        kept = str(RunFolder(folder).read_config().get("data"))
+        return kept == data or os.path.samefile(kept, data)
+    except (AnyArrayMLPError, OSError, ValueError):
+        return False

@@ -7,23 +7,25 @@ from typing import Any
 
 from anyarray_mlp.errors import UsageError
 
-#: What lbfgs, which finds its own steps on all rows at once, has no use for.
-OF_STEPS = ("learning_rate", "learning_rate_init", "warm_up", "momentum", "batch_size")
+#: What lbfgs, which finds its own steps on all rows at once, has no use for, beside what a recipe refuses with it.
+OF_STEPS = ("learning_rate", "learning_rate_init", "momentum", "batch_size")
 
 
 def refuse_idle_flags(settings: dict[str, Any], given: Collection[str]) -> None:
     """Raise `UsageError` for a flag among those that were `given` which the other settings make idle."""
+    from anyarray_mlp.training import recipe
+
     solver = settings["solver"]
     for name in ("monitor", "patience"):
         if name in given and not settings["early_stopping"]:
             raise UsageError(f"{flag(name)} is for --early-stopping: add that, or leave it out.")
     if solver == "lbfgs":
-        for name in OF_STEPS:
+        for name in (*OF_STEPS, *recipe.OF_STEPS):
             if name in given:
                 raise UsageError(f"--solver lbfgs finds its own steps: leave {flag(name)} out.")
-        if settings["dropout"] or settings["clip_norm"] is not None:
+        if settings["dropout"]:
             raise UsageError(
-                "--solver lbfgs takes neither --dropout nor --clip-norm: its loss must be the same each time."
+                "--solver lbfgs takes no --dropout: its loss must be the same each time."
             )
     elif "momentum" in given and solver not in ("momentum", "nesterov"):
         raise UsageError(

@@ -295,8 +295,9 @@ def predict_command(run: RunFolder, data: str) -> str:
     """What to type for predictions of rows in the form of the data."""
     import shlex
 
-    suffixes = "".join(Path(data).suffixes[-2:]) if Path(data).is_file() else ".csv"
-    new = "IMAGES" if Path(data).is_dir() else f"new{suffixes}"
+    path = Path(data)
+    suffix = path.suffix if path.suffix != ".gz" else "".join(path.suffixes[-2:])
+    new = "IMAGES" if path.is_dir() else f"new{suffix if path.is_file() else '.csv'}"
     return shlex.join(["anyarray-mlp", "predict", from_here(run.path), new])
 
 

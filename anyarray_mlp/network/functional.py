@@ -148,6 +148,12 @@ ACTIVATIONS: dict[str, Activation] = {
     "mish": mish,
 }
 
+#: Those that follow z on the positive side only: weights before them are drawn wider (`initializers.fitting`), and a
+#: unit that is negative for every row is dead.
+RECTIFIERS = frozenset(
+    {"relu", "leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "softplus", "mish"}
+)
+
 
 def activation_function(name: str) -> Activation:
     """The function of an activation's name; a name of one's own carries it."""

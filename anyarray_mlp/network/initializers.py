@@ -20,6 +20,7 @@ from anyarray_mlp.checking.names import find_name
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import check_not_negative
 from anyarray_mlp.errors import OutOfMemoryError, UsageError
+from anyarray_mlp.network.functional import RECTIFIERS
 from anyarray_mlp.network.layout import Layout
 
 Matrix = NDArray[np.float64]
@@ -94,10 +95,6 @@ INITIALIZERS: dict[str, Initializer] = {
     "normal": normal(),
     "zeros": zeros,
 }
-
-RECTIFIERS = frozenset(
-    {"relu", "leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "softplus", "mish"}
-)
 
 
 def fitting(activation: str) -> Initializer:

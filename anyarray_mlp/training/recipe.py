@@ -160,7 +160,8 @@ class Recipe:
 
     def idle(self) -> dict[str, str]:
         """The settings that do nothing beside this optimizer and this early stopping, each with the reason."""
-        unused, place = OF_LBFGS, "lbfgs alone"
+        unused: tuple[str, ...] = OF_LBFGS
+        place = "lbfgs alone"
         if self.by_lbfgs:
             unused, place = OF_STEPS, "training by steps, and lbfgs has none"
         idle = dict.fromkeys(

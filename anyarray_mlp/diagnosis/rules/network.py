@@ -23,7 +23,7 @@ from anyarray_mlp.diagnosis.symptoms import (
     starts_trained,
     unfinished,
 )
-from anyarray_mlp.network.initializers import RECTIFIERS
+from anyarray_mlp.network.functional import RECTIFIERS
 
 
 @rule("the initial weights have a bad scale", order=80, explains=(TRAINING,))

@@ -19,7 +19,7 @@ from anyarray_mlp.diagnosis.symptoms import (
     relative_losses,
     unfinished,
 )
-from anyarray_mlp.network.initializers import RECTIFIERS
+from anyarray_mlp.network.functional import RECTIFIERS
 
 
 @rule("the rows are sorted and not shuffled", order=150)
