@@ -80,7 +80,7 @@ def quotients_near_a_middle(one: int) -> Iterator[tuple[int, int]]:
                 yield (a if a < 2 * one else a // 2), b
 
 
-#: Such quotients, found among a million, for which a reciprocal that is a unit too small proposes too large a one.
+#: Such quotients, found among 400,000, for which a reciprocal that is a unit too small proposes too large a one.
 FROM_ABOVE = [
     (6509662322544131, 6511231419779805),
     (6048924660782778, 6374863699234669),
