@@ -60,7 +60,11 @@ OWN_TESTS = {
     "arithmetic.plain": ("arithmetic_plain",),
     "arithmetic.scalar": ("arithmetic_scalar",),
     "arithmetic.tables": ("arithmetic_tables",),
-    "arithmetic.elementary": ("arithmetic_probe", "arithmetic_reproducible"),
+    "arithmetic.elementary": (
+        "arithmetic_elementary",
+        "arithmetic_probe",
+        "arithmetic_reproducible",
+    ),
     "arithmetic.library": ("arithmetic_library", "arithmetic_probe"),
     "arithmetic.exact_sum": ("arithmetic_exact", "arithmetic_probe"),
     "arithmetic.exact_matmul": ("arithmetic_exact", "arithmetic_probe"),

@@ -118,6 +118,7 @@ def test_new_arrays_are_put_on_the_device() -> None:
         on_device = getattr(PlainNamespace(library(), "gpu"), function)
         assert on_device(3) == on_device(3, device=None) == (function, (3,), {"device": "gpu"})
         assert on_device(3, device="cpu") == (function, (3,), {"device": "cpu"})
+        assert on_device(3, dtype="int8")[2] == {"device": "gpu", "dtype": "int8"}
         assert getattr(PlainNamespace(library()), function)(3) == (function, (3,), {})
 
 

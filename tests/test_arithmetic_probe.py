@@ -204,6 +204,10 @@ def test_inputs_reach_what_each_property_is_about() -> None:
         for values in inputs[f"no contraction to a fused multiply-add in {name}"][:2]:
             fills(values.astype(np.float64), bits)
 
+    (x,) = inputs["rounding ties to even"]
+    halves = x[(np.abs(x) < 2.0) & (x % 1.0 == 0.5)]
+    assert {-1.5, -0.5, 0.5, 1.5} == set(halves)  # above even and odd numbers, of both signs
+
     x = inputs["rounding float64 to float32"][0]
     low = x[:4].astype(np.float32)
     ties = [(np.nextafter(f, np.float32(9)), np.nextafter(f, np.float32(0))) for f in low]

@@ -8,7 +8,7 @@ import pytest
 from anyarray_mlp import MLP
 from anyarray_mlp.backends import BACKENDS, select_backend
 from anyarray_mlp.checking.messages import counted, paired, shown, shown_path
-from anyarray_mlp.checking.names import ALIASES, INSTEAD, canonical, find_name, meant
+from anyarray_mlp.checking.names import ALIASES, INSTEAD, canonical, find_name, meant, misspelt
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.metrics import METRICS
 from anyarray_mlp.network.functional import ACTIVATIONS, LOSS_NAMES, OUTPUTS
@@ -216,3 +216,12 @@ def test_values_counts_and_paths_are_shown_in_one_way():
     assert counted(2000, "row") == "2,000 rows"
     assert counted(2, "class", "classes") == "2 classes"
     assert shown_path("é.csv") == "é.csv"
+
+
+def test_how_near_a_misspelt_name_must_be_is_for_the_caller_to_say():
+    # 3 letters of 4 are the same, in "sigmoyd" for another name of logistic 6 of 7.
+    names = ["relu", "logistic"]
+    assert misspelt("activation", "rely", names) == "relu"
+    assert misspelt("activation", "rely", names, 0.8) is None
+    assert misspelt("activation", "nn.Sigmoyd()", names, 0.8) == "logistic"
+    assert misspelt("activation", "nn.Sigmoyd()", names, 0.9) is None

@@ -24,6 +24,7 @@ from anyarray_mlp.network.functional import (
     huber,
     loss_function,
     one_hot,
+    output_and_losses,
     output_loss,
     quantile,
     with_parameter,
@@ -274,6 +275,30 @@ EXACT_LOSSES = {
     ),
     "poisson": lambda y, t: mpmath.fsum(a - b * mpmath.log(a) for a, b in zip(y, t, strict=True)),
 }
+
+
+@pytest.mark.needs("values")
+@pytest.mark.parametrize(("output", "loss"), PAIRS)
+def test_an_output_and_its_losses_have_the_bits_of_either_alone(backend, output, loss):
+    xp, z = backend.xp, backend.asarray(np.array([[-2.0, 0.3, 1.4], [3.0, -0.7, 0.1]]))
+    targets = backend.asarray(np.array([[0.2, 0.5, 0.3], [0.1, 0.0, 0.9]]))
+    value, losses = output_and_losses(xp, output, loss, z, targets)
+    alone = OUTPUTS[output](xp, z)[0], output_loss(xp, output, loss, z, targets)[0]
+    np.testing.assert_array_equal(backend.to_host(value), backend.to_host(alone[0]))
+    np.testing.assert_array_equal(backend.to_host(losses), backend.to_host(alone[1]))
+
+
+def test_softmax_and_its_cross_entropy_share_their_exponentials():
+    class Counting(PlainNamespace):
+        count = 0
+
+        def exp(self, z):
+            self.count += 1
+            return np.exp(z)
+
+    xp = Counting(np)
+    output_and_losses(xp, "softmax", "cross_entropy", Z, np.eye(3))
+    assert xp.count == 1
 
 
 @pytest.mark.on("numpy")

@@ -12,10 +12,16 @@ import scipy.special
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.errors import DataError, ModelFileError, UsageError
 from anyarray_mlp.network.checks import is_finite
-from anyarray_mlp.network.functional import LOSS_NAMES, OUTPUTS, dropout_mask
+from anyarray_mlp.network.functional import (
+    LOSS_NAMES,
+    OUTPUTS,
+    dropout_mask,
+    relu,
+    squared_error,
+)
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.network.passes import batch_shares
-from anyarray_mlp.network.registry import check_pair
+from anyarray_mlp.network.registry import OwnFunction, check_pair
 from anyarray_mlp.training import to_leaves, to_vector
 from tests.problems import COVER, PAIRS, batch
 
@@ -149,6 +155,20 @@ def test_losses_of_labels_are_those_of_one_hot_rows():
     assert MLP((3, 1), output="identity").encode(XP, column[:, 0], np.float64).ndim == 1
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("output", "loss"), [(None, None), ("identity", "squared_error")])
+def test_outputs_and_losses_in_one_pass_have_the_bits_of_each(output, loss, dtype):
+    mlp = MLP((3, 4, 2), output=output or "softmax", loss=loss or "auto")
+    x, targets, _ = batch(mlp)
+    x, leaves = x.astype(dtype), (mlp.initialize(0).astype(dtype),)
+    labels = np.array([0, 1, 1, 0, 1, 0])
+    for t in (targets.astype(dtype), labels) if loss is None else (targets.astype(dtype),):
+        outputs, losses = mlp.outputs_and_losses(XP, leaves, x, t)
+        assert outputs.dtype == losses.dtype == dtype
+        np.testing.assert_array_equal(outputs, mlp.predict(XP, leaves, x))
+        np.testing.assert_array_equal(losses, mlp.losses(XP, leaves, x, t))
+
+
 def test_the_gradient_is_that_of_the_objective_to_finite_differences():
     """Two hidden layers, of which the second drops units; penalty and weights of samples."""
     mlp = MLP((3, 4, 5, 2), ("tanh", "softplus"), "identity", dropout=(0.0, 0.4))
@@ -254,6 +274,16 @@ def test_a_description_has_every_field():
     assert MLP.from_config(mlp.to_config()) == mlp
     with pytest.raises(ModelFileError, match=r"config\.activation is missing"):
         MLP.from_config({"sizes": [3, 4, 2]})
+
+
+def test_a_description_holds_names_and_no_functions():
+    own = [
+        OwnFunction("bent", "activation", relu, None),
+        OwnFunction("far", "loss", squared_error, None),
+    ]
+    config = MLP((3, 4, 2), own[0], "identity", own[1]).to_config()
+    assert (config["activation"], config["loss"]) == (["bent"], "far")
+    assert {type(name) for name in (*config["activation"], config["loss"])} == {str}
 
 
 @pytest.mark.parametrize(

@@ -265,7 +265,7 @@ class Elementary:
         high = e * self.ln2_high + lib.pick(self.log_high, n)
         low = e * self.ln2_low + lib.pick(self.log_low, n)
         total = lib.fence(high + f)
-        lost = xp.where(high == 0.0, xp.zeros_like(f), f - (total - high))
+        lost = f - (total - high)
         tail = self._polynomial(f, 1 / 9, -1 / 8, 1 / 7, -1 / 6, 1 / 5, -1 / 4, 1 / 3, -1 / 2)
         return total + (lost + (low + lib.fence(lib.fence(f * f) * tail)))
 
@@ -319,7 +319,8 @@ class Elementary:
         t = t - (q_high * d_low + q_low * d_high)
         below = q_low * d_low
         step = xp.round(((t * 2.0**27 - below) * inverse) * 2.0**-52)
-        rest = (t * 2.0**27 - step * divisor) - below
+        # step times the whole divisor would have more bits than a float64
+        rest = (t - step * d_high) * 2.0**27 - (below + step * d_low)
         q = q + step
         q = xp.where(rest * 2.0 > divisor, q + 1.0, xp.where(rest * 2.0 < -divisor, q - 1.0, q))
         e = self._clip(e, -1000.0, 1024.0)
@@ -332,8 +333,7 @@ class Elementary:
         xp = self.xp
         sign = xp.where((a < 0.0) != (b < 0.0), -xp.ones_like(a + b), xp.ones_like(a + b))
         infinite, nan = sign * math.inf, xp.full_like(sign, math.nan)
-        zero = xp.zeros_like(sign)
-        y = xp.where(xp.isfinite(a), xp.where(xp.isfinite(b), zero, zero), infinite)
+        y = xp.where(xp.isfinite(a), xp.zeros_like(sign), infinite)
         y = xp.where((b == 0.0) & (a != 0.0), infinite, y)
         undefined = ((a == 0.0) & (b == 0.0)) | (~xp.isfinite(a) & ~xp.isfinite(b))
         return xp.where(undefined | (a != a) | (b != b), nan, y)
