@@ -8,7 +8,8 @@ from anyarray_mlp.persistence.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
-from anyarray_mlp.persistence.files import DirectoryLock, atomic_write
+from anyarray_mlp.persistence.files import atomic_write
+from anyarray_mlp.persistence.locks import DirectoryLock
 from anyarray_mlp.persistence.model_file import ModelFile, load, save
 from anyarray_mlp.persistence.run_folder import DIAGNOSIS_NAME, RunFolder, home_of, model_in
 from anyarray_mlp.persistence.toml_writer import to_toml

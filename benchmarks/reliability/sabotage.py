@@ -74,7 +74,7 @@ def signals_ignored() -> Iterator[None]:
 @contextmanager
 def no_lock() -> Iterator[None]:
     """Anybody gets the folder."""
-    from anyarray_mlp.persistence.files import DirectoryLock
+    from anyarray_mlp.persistence.locks import DirectoryLock
 
     with mock.patch.object(DirectoryLock, "acquire", return_value=None):
         yield
