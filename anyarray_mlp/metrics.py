@@ -26,16 +26,12 @@ from anyarray_mlp.typing import Host
 
 __all__ = [
     "METRICS",
-    "TASKS",
     "Metric",
     "Score",
     "accuracy",
     "balanced_accuracy",
-    "default_task",
     "exact_match",
     "f1",
-    "find_metric",
-    "find_score",
     "mean_absolute_error",
     "mean_squared_error",
     "multilabel_f1",

@@ -27,9 +27,7 @@ from anyarray_mlp.errors import (
 )
 from anyarray_mlp.persistence import (
     Checkpoint,
-    DirectoryLock,
     ModelFile,
-    atomic_write,
     files,
     load,
     load_checkpoint,
@@ -37,7 +35,8 @@ from anyarray_mlp.persistence import (
     save,
     save_checkpoint,
 )
-from anyarray_mlp.persistence.files import make_folder, remove_stale_temporaries
+from anyarray_mlp.persistence.files import atomic_write, make_folder, remove_stale_temporaries
+from anyarray_mlp.persistence.locks import DirectoryLock
 
 ROOT = Path(__file__).parents[1]
 posix = pytest.mark.skipif(os.name != "posix", reason="needs fork, signals and limits")
@@ -584,12 +583,12 @@ RACING_CHILD = """
 import os, sys
 from pathlib import Path
 from anyarray_mlp.errors import LockedError
-from anyarray_mlp.persistence import DirectoryLock, locks
+from anyarray_mlp.persistence import locks
 locks.HOLDER_PATIENCE = 0
 folder, held = Path(sys.argv[1]), 0
 while held < 300:
     try:
-        with DirectoryLock(folder):
+        with locks.DirectoryLock(folder):
             os.close(os.open(folder / "one", os.O_CREAT | os.O_EXCL))
             os.unlink(folder / "one")
             held += 1

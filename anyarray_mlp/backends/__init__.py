@@ -9,25 +9,17 @@ from __future__ import annotations
 from anyarray_mlp.backends.base import Backend, Run, Step
 from anyarray_mlp.backends.selection import (
     BACKENDS,
-    DTYPES,
     BackendStatus,
     backend_statuses,
-    check_choice,
-    distribution_version,
-    parse_device,
     select_backend,
 )
 
 __all__ = [
     "BACKENDS",
-    "DTYPES",
     "Backend",
     "BackendStatus",
     "Run",
     "Step",
     "backend_statuses",
-    "check_choice",
-    "distribution_version",
-    "parse_device",
     "select_backend",
 ]

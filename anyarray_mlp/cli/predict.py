@@ -60,7 +60,7 @@ def command(
     from anyarray_mlp.backends import select_backend
     from anyarray_mlp.data import load_features
     from anyarray_mlp.errors import UsageError
-    from anyarray_mlp.persistence import atomic_write
+    from anyarray_mlp.persistence.files import atomic_write
     from anyarray_mlp.pipeline.trained_model import TrainedModel
 
     trained = TrainedModel.load(model)

@@ -19,19 +19,12 @@ from anyarray_mlp.estimators.progress import Progress, Rate
 from anyarray_mlp.estimators.validation import HeldOut, score_with, scorer_of
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.optimizers import Optimizer
-from anyarray_mlp.training import (
-    Epoch,
-    Recipe,
-    TrainingState,
-    as_callbacks,
-    fresh_state,
-    interruption,
-    minimize,
-    tell,
-    train,
-)
+from anyarray_mlp.training import Epoch, Recipe, TrainingState, minimize, train
+from anyarray_mlp.training.callbacks import as_callbacks, tell
 from anyarray_mlp.training.predicting import dense, to_leaves
 from anyarray_mlp.training.recipe import optimizer_of
+from anyarray_mlp.training.signals import interruption
+from anyarray_mlp.training.state import fresh_state
 from anyarray_mlp.typing import Array, Host
 
 NON_FINITE = (

@@ -45,7 +45,6 @@ from anyarray_mlp.network.schedules import (
     cosine,
     exponential,
     inverse_scaling,
-    make_schedule,
     step_decay,
 )
 
@@ -71,7 +70,6 @@ __all__ = [
     "inverse_scaling",
     "lecun_normal",
     "lecun_uniform",
-    "make_schedule",
     "momentum",
     "nesterov",
     "normal",

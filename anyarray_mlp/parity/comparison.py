@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.backends import DTYPES, Backend
+from anyarray_mlp.backends import Backend
 from anyarray_mlp.backends.reproducible import ReproducibleBackend
+from anyarray_mlp.backends.selection import DTYPES
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.errors import in_a_line
 from anyarray_mlp.parity.bounded import Bounded
