@@ -8,13 +8,23 @@ import pytest
 from anyarray_mlp import MLP
 from anyarray_mlp.backends import BACKENDS, select_backend
 from anyarray_mlp.checking.messages import counted, paired, shown, shown_path
-from anyarray_mlp.checking.names import ALIASES, INSTEAD, canonical, find_name, meant
+from anyarray_mlp.checking.names import (
+    ALIASES,
+    INSTEAD,
+    SCHEDULES,
+    SOLVERS,
+    TASKS,
+    canonical,
+    find_name,
+    meant,
+)
+from anyarray_mlp.data.dataset import TASKS as DATA_TASKS
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.metrics import METRICS
 from anyarray_mlp.network.functional import ACTIVATIONS, LOSS_NAMES, OUTPUTS
 from anyarray_mlp.network.initializers import INITIALIZERS
 from anyarray_mlp.network.optimizers import OPTIMIZERS
-from anyarray_mlp.network.schedules import SCHEDULES, make_schedule
+from anyarray_mlp.network.schedules import make_schedule
 from anyarray_mlp.training import EarlyStopping, fit
 
 KNOWN = {
@@ -25,11 +35,20 @@ KNOWN = {
     "learning_rate": SCHEDULES,
     "initializer": (*INITIALIZERS, "auto"),
     "metric": (*METRICS, "loss", "validation_loss"),
-    "task": ("classification", "regression", "multilabel"),
+    "task": TASKS,
     "dtype": ("float32", "float64"),
     "backend": tuple(BACKENDS),
     "unknown_categories": ("refuse", "gap"),
 }
+
+
+def test_the_names_that_help_lists_are_those_that_there_are():
+    """They stand apart from what bears them, so that help need not load that."""
+    assert (*OPTIMIZERS, "lbfgs") == SOLVERS
+    assert {task for metric in METRICS.values() for task in metric.scores} == set(TASKS)
+    assert sorted(DATA_TASKS) == sorted(TASKS)
+    for name in SCHEDULES:
+        assert make_schedule(name, 0.5, steps_per_epoch=2, epochs=3)(0) > 0
 
 
 @pytest.mark.parametrize("kind", ALIASES)

@@ -14,6 +14,11 @@ from typing import Any
 from anyarray_mlp.checking.messages import NEAR_OURS, letters, nearest_spelling, shown
 from anyarray_mlp.errors import UsageError
 
+#: Canonical names that help lists: here, so that help need not load what bears them (tests compare the two).
+SOLVERS = ("sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "lbfgs")
+SCHEDULES = ("constant", "step", "exponential", "cosine", "invscaling", "plateau")
+TASKS = ("classification", "multilabel", "regression")
+
 #: By kind: the canonical name, and other names of the same thing.
 ALIASES: dict[str, dict[str, str]] = {
     "activation": {

@@ -8,7 +8,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from anyarray_mlp.cli.figures import shortest
 from anyarray_mlp.cli.options import DATA, MODEL, FileName, backend_options, json_option
@@ -86,6 +85,8 @@ def in_few_digits(trained: TrainedModel, answers: Any, outputs: Any) -> Any:
     if trained.targets.task != "regression":
         return answers
     columns = answers.reshape(outputs.shape).T
+    import numpy as np
+
     units = zip(trained.targets.mean, trained.targets.scale, strict=True)
     rounded = [
         shortest(column, output, *unit)

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
-from anyarray_mlp.training.callbacks import Callback
-from anyarray_mlp.training.early_stopping import EarlyStopping
-from anyarray_mlp.training.fitting import Observer, fit
-from anyarray_mlp.training.lbfgs import minimize
-from anyarray_mlp.training.loop import train
-from anyarray_mlp.training.predicting import (
-    predict,
-    to_leaves,
-)
-from anyarray_mlp.training.recipe import Recipe
-from anyarray_mlp.training.records import Epoch, Fit, TrainingState
-from anyarray_mlp.training.state import to_vector
-from anyarray_mlp.training.steps import StepStatistics
+from typing import TYPE_CHECKING
+
+from anyarray_mlp.checking.lazy import lazy
+
+if TYPE_CHECKING:
+    from anyarray_mlp.training.callbacks import Callback
+    from anyarray_mlp.training.early_stopping import EarlyStopping
+    from anyarray_mlp.training.fitting import Observer, fit
+    from anyarray_mlp.training.lbfgs import minimize
+    from anyarray_mlp.training.loop import train
+    from anyarray_mlp.training.predicting import (
+        predict,
+        to_leaves,
+    )
+    from anyarray_mlp.training.recipe import Recipe
+    from anyarray_mlp.training.records import Epoch, Fit, TrainingState
+    from anyarray_mlp.training.state import to_vector
+    from anyarray_mlp.training.steps import StepStatistics
+
+#: Where each public name lives.
+HOMES = {
+    "Callback": "callbacks",
+    "EarlyStopping": "early_stopping",
+    "Epoch": "records",
+    "Fit": "records",
+    "Observer": "fitting",
+    "Recipe": "recipe",
+    "StepStatistics": "steps",
+    "TrainingState": "records",
+    "fit": "fitting",
+    "minimize": "lbfgs",
+    "predict": "predicting",
+    "to_leaves": "predicting",
+    "to_vector": "state",
+    "train": "loop",
+}
 
 __all__ = [
     "Callback",
@@ -32,3 +55,5 @@ __all__ = [
     "to_vector",
     "train",
 ]
+
+__getattr__, __dir__ = lazy(__name__, HOMES)
