@@ -7,7 +7,7 @@ import pytest
 
 from anyarray_mlp import MLP
 from anyarray_mlp.backends import BACKENDS, select_backend
-from anyarray_mlp.checking.messages import counted, paired, shown, shown_path
+from anyarray_mlp.checking.messages import counted, nearest, paired, shown, shown_path
 from anyarray_mlp.checking.names import (
     ALIASES,
     INSTEAD,
@@ -17,7 +17,10 @@ from anyarray_mlp.checking.names import (
     canonical,
     find_name,
     meant,
+    misspelt,
 )
+from anyarray_mlp.checking.settings import names_of
+from anyarray_mlp.cli import COMMANDS
 from anyarray_mlp.data.dataset import TASKS as DATA_TASKS
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.metrics import METRICS
@@ -25,7 +28,8 @@ from anyarray_mlp.network.functional import ACTIVATIONS, LOSS_NAMES, OUTPUTS
 from anyarray_mlp.network.initializers import INITIALIZERS
 from anyarray_mlp.network.optimizers import OPTIMIZERS
 from anyarray_mlp.network.schedules import make_schedule
-from anyarray_mlp.training import EarlyStopping, fit
+from anyarray_mlp.pipeline.settings import Shape, Table
+from anyarray_mlp.training import EarlyStopping, Recipe, fit
 
 KNOWN = {
     "activation": tuple(ACTIVATIONS),
@@ -234,3 +238,90 @@ def test_values_counts_and_paths_are_shown_in_one_way():
     assert counted(2000, "row") == "2,000 rows"
     assert counted(2, "class", "classes") == "2 classes"
     assert shown_path("é.csv") == "é.csv"
+
+
+#: Names of one table each: options of `fit`, commands, and columns and labels as users have them.
+TABLES = {
+    **KNOWN,
+    "option": names_of(Recipe, Table, Shape),
+    "command": tuple(COMMANDS),
+    "column": ("age", "colour", "sepal length", "petal width", "species", "ptratio", "lstat", "medv"),
+    "label": ("dog", "cat", "red", "blue", "yes", "no"),
+}  # fmt: skip
+
+#: As people type them: most are in public code.
+MISSPELT = {
+    "option": {
+        "learing_rate": "learning_rate", "learnig_rate": "learning_rate", "optmizer": "optimizer",
+        "optimzer": "optimizer", "optimiser": "optimizer", "activaiton": "activation", "batch_szie": "batch_size",
+        "bacth_size": "batch_size", "intializer": "initializer", "initalizer": "initializer",
+        "validation_fracton": "validation_fraction", "patiance": "patience", "momentom": "momentum",
+        "drouput": "dropout", "epohcs": "epochs", "shuflle": "shuffle", "metircs": "metrics", "alhpa": "alpha",
+        "early_stoping": "early_stopping", "clip_nrom": "clip_norm", "warmup": "warm_up", "moniter": "monitor",
+        "hiden_layer_sizes": "hidden_layer_sizes", "standarize": "standardize", "traget": "target",
+    },
+    "activation": {
+        "sigmod": "logistic", "sigmoidd": "logistic", "reul": "relu", "rleu": "relu", "lekay_relu": "leaky_relu",
+        "tahn": "tanh", "sofplus": "softplus", "mishh": "mish",
+    },
+    "output": {"softamx": "softmax", "sofmax": "softmax", "identitiy": "identity"},
+    "loss": {
+        "cross_entorpy": "cross_entropy", "croscentropy": "cross_entropy", "bianry_crossentropy":
+        "binary_cross_entropy", "squared_eror": "squared_error", "hubber": "huber", "poison": "poisson",
+    },
+    "solver": {"adaam": "adam", "adm": "adam", "rmsporp": "rmsprop", "nestrov": "nesterov", "lbgfs": "lbfgs"},
+    "learning_rate": {"exponental": "exponential", "consine": "cosine", "platau": "plateau", "constat": "constant"},
+    "metric": {"acuracy": "accuracy", "accuray": "accuracy", "mean_sqared_error": "mean_squared_error"},
+    "task": {"regresion": "regression", "classifcation": "classification", "multilable": "multilabel"},
+    "initializer": {"glorot_unifrom": "glorot_uniform", "ortogonal": "orthogonal"},
+    "backend": {"nummpy": "numpy", "pytroch": "torch"},
+    "command": {
+        "trian": "train", "predcit": "predict", "evalute": "evaluate", "gradchek": "gradcheck",
+        "diagnos": "diagnose", "inf": "info",
+    },
+    "column": {
+        "agee": "age", "color": "colour", "sepal_lenght": "sepal length", "petalwidth": "petal width",
+        "specie": "species", "pt_ratio": "ptratio", "mdev": "medv",
+    },
+    "label": {"dgo": "dog", "rde": "red", "yess": "yes", "bleu": "blue"},
+}  # fmt: skip
+
+#: Names of other things, which no table has, under whatever name.
+NOT_GUESSED = {
+    "option": "pretrained num_workers checkpoint tree_method max_depth subsample pin_memory gradient_accumulation "
+    "n_neighbors kernel degree mixup save_steps tokenizer stride padding",
+    "activation": "maxout gaussian sine threshold step radbas bent cube",
+    "output": "argmax tanh sparsemax cloglog",
+    "loss": "triplet ctc dice hinge_embedding wasserstein margin_ranking kld tversky gaussian",
+    "solver": "sag saga liblinear newton shampoo adafactor ranger sophia yogi",
+    "learning_rate": "sqrt noam lambda triangular",
+    "metric": "kappa hamming jaccard brier perplexity iou specificity gini",
+    "task": "ranking clustering forecasting segmentation survival",
+    "initializer": "variance_scaling constant identity dirac ones",
+    "backend": "mxnet dask theano onnx openvino",
+    "command": "serve export compare plot clean list version",
+    "column": "price id target income rooms tract month",
+    "label": "cow bird fox god green maybe",
+}
+
+
+def guessed(kind: str, name: str) -> str | None:
+    """What a name may be a misspelling of."""
+    if kind in KNOWN:
+        return misspelt(kind, name, KNOWN[kind])
+    return nearest(name, TABLES[kind])
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_what_people_mistype_is_found_and_nothing_else_is_guessed(kind: str) -> None:
+    mistyped = MISSPELT.get(kind, {})
+    assert {name: guessed(kind, name) for name in mistyped} == mistyped
+    others = NOT_GUESSED.get(kind, "").split()
+    assert {name: guessed(kind, name) for name in others} == dict.fromkeys(others)
+
+
+def test_a_swap_counts_where_it_is_the_only_difference() -> None:
+    assert nearest("dgo", ["dog"]) == "dog"
+    assert nearest("god", ["dog"]) is None  # not neighbours
+    assert nearest("dgx", ["dog"]) is None
+    assert nearest("dg", ["gdx"]) is None

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from anyarray_mlp.checking.messages import NEAR_OURS, letters, nearest_spelling, shown
+from anyarray_mlp.checking.messages import letters, nearest_spelling, shown
 from anyarray_mlp.errors import UsageError
 
 #: Canonical names that help lists: here, so that help need not load what bears them (tests compare the two).
@@ -184,12 +184,12 @@ def meant(kind: str, value: Any, known: Iterable[str]) -> str:
     return f" (did you mean {near!r}?)" if near else ""
 
 
-def misspelt(kind: str, value: str, known: Iterable[str], near: float = NEAR_OURS) -> str | None:
+def misspelt(kind: str, value: str, known: Iterable[str]) -> str | None:
     """The name in `known` that `value` may be a misspelling of, or of another name of it; None if there is none."""
     names = list(known)
     spellings = {letters(name): name for name in names}
     spellings |= {text: name for text, name in other_names(kind).items() if name in names}
-    return nearest_spelling(folded(value), spellings, near)
+    return nearest_spelling(folded(value), spellings)
 
 
 def folded(name: str) -> str:
