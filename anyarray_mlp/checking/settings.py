@@ -83,12 +83,12 @@ class Truth:
 
 
 #: The names of a table, or a function that gives them when a value is checked: the table may take long to load.
-Table = Iterable[str] | Callable[[], Iterable[str]]
+Known = Iterable[str] | Callable[[], Iterable[str]]
 
 
-def names_in(table: Table) -> tuple[str, ...]:
+def names_in(known: Known) -> tuple[str, ...]:
     """The names of a table."""
-    return tuple(table() if callable(table) else table)
+    return tuple(known() if callable(known) else known)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Name:
     """
 
     kind: str
-    names: Table
+    names: Known
     own: Callable[[Any], bool] | None = None
     what: str = ""
     listed: bool = False
@@ -122,7 +122,7 @@ class Names:
     """One name of a table or several; `find` as for `Name`."""
 
     kind: str
-    names: Table
+    names: Known
     alone: bool = False
     find: Callable[[Any], str] | None = None
 

@@ -7,13 +7,15 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from anyarray_mlp.checking.messages import shown
-from anyarray_mlp.checking.settings import Table, names_in
 from anyarray_mlp.cli.flags import flag
+
+if TYPE_CHECKING:
+    from anyarray_mlp.checking.settings import Known
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -153,13 +155,15 @@ class Kind(Checked):
 
     name = "name"
 
-    def __init__(self, kind: str, given: Table = ()) -> None:
+    def __init__(self, kind: str, given: Known = ()) -> None:
         self.kind = kind
         self.given = given
 
     @property
     def known(self) -> tuple[str, ...]:
         """Every name."""
+        from anyarray_mlp.checking.settings import names_in
+
         if self.given:
             return names_in(self.given)
         module, table = TABLES[self.kind]
