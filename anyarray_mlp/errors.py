@@ -19,7 +19,6 @@ from __future__ import annotations
 from typing import Any, Literal
 
 __all__ = [
-    "SEVERITIES",
     "AnyArrayMLPError",
     "BackendUnavailableError",
     "DataError",

@@ -17,7 +17,7 @@ import numpy as np
 
 from anyarray_mlp.arithmetic import host_sum
 from anyarray_mlp.checking.messages import shown
-from anyarray_mlp.checking.names import find_name
+from anyarray_mlp.checking.names import TASKS, find_name
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import checked_weight
 from anyarray_mlp.errors import DataError, UsageError
@@ -26,16 +26,12 @@ from anyarray_mlp.typing import Host
 
 __all__ = [
     "METRICS",
-    "TASKS",
     "Metric",
     "Score",
     "accuracy",
     "balanced_accuracy",
-    "default_task",
     "exact_match",
     "f1",
-    "find_metric",
-    "find_score",
     "mean_absolute_error",
     "mean_squared_error",
     "multilabel_f1",
@@ -44,7 +40,6 @@ __all__ = [
     "roc_auc",
 ]
 
-TASKS = ("classification", "multilabel", "regression")
 #: (outputs (n, k), targets, sample_weight (n,) or None) to a float.
 Score = Callable[[Host, Host, Host | None], float]
 

@@ -10,12 +10,23 @@ Protocols are for type checkers and for `names_of`: no array and no namespace in
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-#: A NumPy array.
-Host: TypeAlias = NDArray[Any]
+    #: A NumPy array.
+    Host: TypeAlias = NDArray[Any]
+
+
+def __getattr__(name: str) -> Any:
+    """`Host`, made when it is first asked for: NumPy takes longer to load than a help text to print."""
+    if name != "Host":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from numpy.typing import NDArray
+
+    globals()["Host"] = NDArray[Any]
+    return globals()["Host"]
 
 
 class Array(Protocol):

@@ -43,7 +43,8 @@ def forward_pass_with_losses(name: str, x: Any, labels: Any) -> Callable[[], obj
 def validation(name: str, x: Any, labels: Any) -> Callable[[], object]:
     """What `fit` and the command line do after an epoch: loss and accuracy."""
     from anyarray_mlp import select_backend
-    from anyarray_mlp.training import Evaluation, to_leaves
+    from anyarray_mlp.training import to_leaves
+    from anyarray_mlp.training.evaluation import Evaluation
 
     backend, mlp = select_backend(name), network(x)
     evaluation = Evaluation(mlp, backend, (x, labels), ["accuracy"])

@@ -18,7 +18,10 @@ import numpy as np
 
 from anyarray_mlp import MLP, adam, select_backend
 from anyarray_mlp.backends import Backend
-from anyarray_mlp.training import fresh_state, on_device, step_inputs, to_leaves, training_step
+from anyarray_mlp.training import to_leaves
+from anyarray_mlp.training.predicting import on_device
+from anyarray_mlp.training.state import fresh_state
+from anyarray_mlp.training.steps import step_inputs, training_step
 from benchmarks.workloads import GPU, LEARNING_RATE
 
 ROWS, BATCH, STEPS = 6_000, 128, 200

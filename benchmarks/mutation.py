@@ -69,6 +69,7 @@ OWN_TESTS = {
     "arithmetic.exact_sum": ("arithmetic_exact", "arithmetic_probe"),
     "arithmetic.exact_matmul": ("arithmetic_exact", "arithmetic_probe"),
     "arithmetic.reproducible": ("arithmetic_namespace",),
+    "arithmetic.reproducible_array": ("arithmetic_namespace",),
     "arithmetic.probe": ("arithmetic_probe",),
     "data.sampling": ("data_sampling",),
 }

@@ -30,13 +30,10 @@ def anyarray(name: str, device: str = "cpu") -> Callable[[Workload], Round]:
 
     def make(workload: Workload) -> Round:
         from anyarray_mlp import MLP, adam, select_backend
-        from anyarray_mlp.training import (
-            fresh_state,
-            on_device,
-            step_inputs,
-            to_leaves,
-            training_step,
-        )
+        from anyarray_mlp.training import to_leaves
+        from anyarray_mlp.training.predicting import on_device
+        from anyarray_mlp.training.state import fresh_state
+        from anyarray_mlp.training.steps import step_inputs, training_step
 
         backend = select_backend(name, device=device)
         mlp, optimizer = MLP(workload.sizes, activation=workload.activation), adam()

@@ -22,7 +22,10 @@ ROUNDS = 5
 def microseconds(run: Any, backend: Any, workload: Workload, steps: int) -> float:
     """Least CPU time of a step."""
     from anyarray_mlp import MLP, adam
-    from anyarray_mlp.training import fresh_state, on_device, step_inputs, to_leaves
+    from anyarray_mlp.training import to_leaves
+    from anyarray_mlp.training.predicting import on_device
+    from anyarray_mlp.training.state import fresh_state
+    from anyarray_mlp.training.steps import step_inputs
 
     mlp, rule = MLP(workload.sizes, activation=workload.activation), adam()
     data = tuple(on_device(backend, a) for a in workload.data())
@@ -68,7 +71,7 @@ def main() -> None:
     """Print the table."""
     from anyarray_mlp import MLP, adam, select_backend
     from anyarray_mlp.backends import Backend
-    from anyarray_mlp.training import training_step
+    from anyarray_mlp.training.steps import training_step
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("backends", nargs="*", default=["numpy", "torch"])

@@ -35,7 +35,9 @@ def measure(library: str, network: str, mode: str, dtype: str, width: int, batch
     from anyarray_mlp.backends import select_backend
     from anyarray_mlp.network.mlp import MLP
     from anyarray_mlp.network.optimizers import OPTIMIZERS
-    from anyarray_mlp.training import fresh_state, step_inputs, to_leaves, training_step
+    from anyarray_mlp.training import to_leaves
+    from anyarray_mlp.training.state import fresh_state
+    from anyarray_mlp.training.steps import step_inputs, training_step
 
     activation, solver = NETWORKS[network]
     backend = select_backend(library, dtype=dtype, reproducible=MODES[mode])  # type: ignore[arg-type]

@@ -158,7 +158,7 @@ def torch_compiled(mlp: Any) -> Any:
     """A network whose forward and backward passes are one torch.compile graph."""
     import torch
 
-    from anyarray_mlp.arithmetic.reproducible import unwrap
+    from anyarray_mlp.arithmetic.reproducible_array import unwrap
     from anyarray_mlp.network.mlp import MLP
 
     graphs: dict[Any, Any] = {}

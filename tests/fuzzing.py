@@ -33,7 +33,8 @@ from anyarray_mlp.errors import (
     UsageError,
 )
 from anyarray_mlp.network.mlp import MLP
-from anyarray_mlp.persistence import Checkpoint, read_checkpoint, save_checkpoint
+from anyarray_mlp.persistence import Checkpoint, save_checkpoint
+from anyarray_mlp.persistence.checkpoint import read_checkpoint
 from anyarray_mlp.persistence.container import DTYPES
 from anyarray_mlp.pipeline.trained_model import TrainedModel
 from anyarray_mlp.training.predicting import dense

@@ -15,11 +15,10 @@ from anyarray_mlp.arithmetic.probe import GOLDEN
 from anyarray_mlp.arithmetic.reproducible import (
     EXACT,
     VERSION,
-    Array,
     ReproducibleNamespace,
     rounded,
-    unwrap,
 )
+from anyarray_mlp.arithmetic.reproducible_array import Array, unwrap
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
 
 XP = ReproducibleNamespace(np)

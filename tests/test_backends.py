@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 
 from anyarray_mlp import MLP
-from anyarray_mlp.backends import BACKENDS, Backend, backend_statuses, parse_device, select_backend
+from anyarray_mlp.backends import BACKENDS, Backend, backend_statuses, select_backend
 from anyarray_mlp.backends.numpy_backend import NumpyBackend
 from anyarray_mlp.backends.reproducible import ReproducibleBackend
+from anyarray_mlp.backends.selection import parse_device
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
 from anyarray_mlp.network.optimizers import OPTIMIZERS
-from anyarray_mlp.training import fit, fresh_state, loop, step_inputs, to_leaves, training_step
+from anyarray_mlp.training import fit, loop, to_leaves
+from anyarray_mlp.training.state import fresh_state
+from anyarray_mlp.training.steps import step_inputs, training_step
 from tests.beds import BEDS, tripwire
 
 #: Bytes: where memory has to start for JAX to use it as it lies.

@@ -17,18 +17,13 @@ import pytest
 
 from anyarray_mlp import MLP
 from anyarray_mlp.backends import Backend, select_backend
-from anyarray_mlp.backends.replay.binding import Replay
+from anyarray_mlp.backends.replay.replaying import Replay
 from anyarray_mlp.network.functional import ACTIVATIONS, FUSED_LOSSES, LOSSES, OUTPUTS
 from anyarray_mlp.network.optimizers import OPTIMIZERS, gradient_norm
-from anyarray_mlp.training import (
-    fit,
-    fresh_state,
-    on_device,
-    step_inputs,
-    to_leaves,
-    training_step,
-)
-from anyarray_mlp.training.predicting import Predictor
+from anyarray_mlp.training import fit, to_leaves
+from anyarray_mlp.training.predicting import Predictor, on_device
+from anyarray_mlp.training.state import fresh_state
+from anyarray_mlp.training.steps import step_inputs, training_step
 from tests.beds import require_library
 
 BACKENDS = ["numpy", "torch"]

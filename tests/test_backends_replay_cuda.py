@@ -21,13 +21,14 @@ import pytest
 
 from anyarray_mlp import MLP
 from anyarray_mlp.backends import Backend, select_backend
-from anyarray_mlp.backends.replay.binding import Replay
 from anyarray_mlp.backends.replay.cublas import Cublas, layout, load_cublas
 from anyarray_mlp.backends.replay.cuda_kernels import EXPRESSIONS, TYPES, Kernel, kernel
 from anyarray_mlp.backends.replay.numpy_library import NumpyLibrary
+from anyarray_mlp.backends.replay.replaying import Replay
 from anyarray_mlp.network.functional import ACTIVATIONS
 from anyarray_mlp.network.optimizers import OPTIMIZERS
-from anyarray_mlp.training import on_device, step_inputs, training_step
+from anyarray_mlp.training.predicting import on_device
+from anyarray_mlp.training.steps import step_inputs, training_step
 from tests.test_backends_replay import host, problem, start
 
 needs_compiler = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")

@@ -7,15 +7,29 @@ import pytest
 
 from anyarray_mlp import MLP
 from anyarray_mlp.backends import BACKENDS, select_backend
-from anyarray_mlp.checking.messages import counted, paired, shown, shown_path
-from anyarray_mlp.checking.names import ALIASES, INSTEAD, canonical, find_name, meant, misspelt
+from anyarray_mlp.checking.messages import counted, nearest, paired, shown, shown_path
+from anyarray_mlp.checking.names import (
+    ALIASES,
+    INSTEAD,
+    SCHEDULES,
+    SOLVERS,
+    TASKS,
+    canonical,
+    find_name,
+    meant,
+    misspelt,
+)
+from anyarray_mlp.checking.settings import names_of
+from anyarray_mlp.cli import COMMANDS
+from anyarray_mlp.data.dataset import TASKS as DATA_TASKS
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.metrics import METRICS
 from anyarray_mlp.network.functional import ACTIVATIONS, LOSS_NAMES, OUTPUTS
 from anyarray_mlp.network.initializers import INITIALIZERS
 from anyarray_mlp.network.optimizers import OPTIMIZERS
-from anyarray_mlp.network.schedules import SCHEDULES, make_schedule
-from anyarray_mlp.training import EarlyStopping, fit
+from anyarray_mlp.network.schedules import make_schedule
+from anyarray_mlp.pipeline.settings import Shape, Table
+from anyarray_mlp.training import EarlyStopping, Recipe, fit
 
 KNOWN = {
     "activation": tuple(ACTIVATIONS),
@@ -25,11 +39,20 @@ KNOWN = {
     "learning_rate": SCHEDULES,
     "initializer": (*INITIALIZERS, "auto"),
     "metric": (*METRICS, "loss", "validation_loss"),
-    "task": ("classification", "regression", "multilabel"),
+    "task": TASKS,
     "dtype": ("float32", "float64"),
     "backend": tuple(BACKENDS),
     "unknown_categories": ("refuse", "gap"),
 }
+
+
+def test_the_names_that_help_lists_are_those_that_there_are():
+    """They stand apart from what bears them, so that help need not load that."""
+    assert (*OPTIMIZERS, "lbfgs") == SOLVERS
+    assert {task for metric in METRICS.values() for task in metric.scores} == set(TASKS)
+    assert sorted(DATA_TASKS) == sorted(TASKS)
+    for name in SCHEDULES:
+        assert make_schedule(name, 0.5, steps_per_epoch=2, epochs=3)(0) > 0
 
 
 @pytest.mark.parametrize("kind", ALIASES)
@@ -218,10 +241,88 @@ def test_values_counts_and_paths_are_shown_in_one_way():
     assert shown_path("é.csv") == "é.csv"
 
 
-def test_how_near_a_misspelt_name_must_be_is_for_the_caller_to_say():
-    # 3 letters of 4 are the same, in "sigmoyd" for another name of logistic 6 of 7.
-    names = ["relu", "logistic"]
-    assert misspelt("activation", "rely", names) == "relu"
-    assert misspelt("activation", "rely", names, 0.8) is None
-    assert misspelt("activation", "nn.Sigmoyd()", names, 0.8) == "logistic"
-    assert misspelt("activation", "nn.Sigmoyd()", names, 0.9) is None
+#: Names of one table each: options of `fit`, commands, and columns and labels as users have them.
+TABLES = {
+    **KNOWN,
+    "option": names_of(Recipe, Table, Shape),
+    "command": tuple(COMMANDS),
+    "column": ("age", "colour", "sepal length", "petal width", "species", "ptratio", "lstat", "medv"),
+    "label": ("dog", "cat", "red", "blue", "yes", "no"),
+}  # fmt: skip
+
+#: As people type them.
+MISSPELT = {
+    "option": {
+        "learing_rate": "learning_rate", "learnig_rate": "learning_rate", "optmizer": "optimizer",
+        "optimzer": "optimizer", "optimiser": "optimizer", "activaiton": "activation", "batch_szie": "batch_size",
+        "bacth_size": "batch_size", "intializer": "initializer", "initalizer": "initializer",
+        "validation_fracton": "validation_fraction", "patiance": "patience", "momentom": "momentum",
+        "drouput": "dropout", "epohcs": "epochs", "shuflle": "shuffle", "metircs": "metrics", "alhpa": "alpha",
+        "early_stoping": "early_stopping", "clip_nrom": "clip_norm", "warmup": "warm_up", "moniter": "monitor",
+        "hiden_layer_sizes": "hidden_layer_sizes", "standarize": "standardize", "traget": "target",
+    },
+    "activation": {
+        "sigmod": "logistic", "sigmoidd": "logistic", "reul": "relu", "rleu": "relu", "lekay_relu": "leaky_relu",
+        "tahn": "tanh", "sofplus": "softplus", "mishh": "mish",
+    },
+    "output": {"softamx": "softmax", "sofmax": "softmax", "identitiy": "identity"},
+    "loss": {
+        "cross_entorpy": "cross_entropy", "croscentropy": "cross_entropy", "bianry_crossentropy":
+        "binary_cross_entropy", "squared_eror": "squared_error", "hubber": "huber", "poison": "poisson",
+    },
+    "solver": {"adaam": "adam", "adm": "adam", "rmsporp": "rmsprop", "nestrov": "nesterov", "lbgfs": "lbfgs"},
+    "learning_rate": {"exponental": "exponential", "consine": "cosine", "platau": "plateau", "constat": "constant"},
+    "metric": {"acuracy": "accuracy", "accuray": "accuracy", "mean_sqared_error": "mean_squared_error"},
+    "task": {"regresion": "regression", "classifcation": "classification", "multilable": "multilabel"},
+    "initializer": {"glorot_unifrom": "glorot_uniform", "ortogonal": "orthogonal"},
+    "backend": {"nummpy": "numpy", "pytroch": "torch"},
+    "command": {
+        "trian": "train", "predcit": "predict", "evalute": "evaluate", "gradchek": "gradcheck",
+        "diagnos": "diagnose", "inf": "info",
+    },
+    "column": {
+        "agee": "age", "color": "colour", "sepal_lenght": "sepal length", "petalwidth": "petal width",
+        "specie": "species", "pt_ratio": "ptratio", "mdev": "medv",
+    },
+    "label": {"dgo": "dog", "rde": "red", "yess": "yes", "bleu": "blue"},
+}  # fmt: skip
+
+#: Names of other things, which no table has, under whatever name.
+NOT_GUESSED = {
+    "option": "pretrained num_workers checkpoint tree_method max_depth subsample pin_memory gradient_accumulation "
+    "n_neighbors kernel degree mixup save_steps tokenizer stride padding",
+    "activation": "maxout gaussian sine threshold step radbas bent cube",
+    "output": "argmax tanh sparsemax cloglog",
+    "loss": "triplet ctc dice hinge_embedding wasserstein margin_ranking kld tversky gaussian",
+    "solver": "sag saga liblinear newton shampoo adafactor ranger sophia yogi",
+    "learning_rate": "sqrt noam lambda triangular",
+    "metric": "kappa hamming jaccard brier perplexity iou specificity gini",
+    "task": "ranking clustering forecasting segmentation survival",
+    "initializer": "variance_scaling constant identity dirac ones",
+    "backend": "mxnet dask theano onnx openvino",
+    "command": "serve export compare plot clean list version",
+    "column": "price id target income rooms tract month",
+    "label": "cow bird fox god green maybe",
+}
+
+
+def guessed(kind: str, name: str) -> str | None:
+    """What a name may be a misspelling of."""
+    if kind in KNOWN:
+        return misspelt(kind, name, KNOWN[kind])
+    return nearest(name, TABLES[kind])
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_what_people_mistype_is_found_and_nothing_else_is_guessed(kind: str) -> None:
+    mistyped = MISSPELT.get(kind, {})
+    assert {name: guessed(kind, name) for name in mistyped} == mistyped
+    others = NOT_GUESSED.get(kind, "").split()
+    assert {name: guessed(kind, name) for name in others} == dict.fromkeys(others)
+
+
+def test_a_swap_counts_where_it_is_the_only_difference() -> None:
+    assert nearest("dgo", ["dog"]) == "dog"
+    assert nearest("god", ["dog"]) is None  # not neighbours
+    assert nearest("dgx", ["dog"]) is None
+    assert nearest("dg", ["gdx"]) is None

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from anyarray_mlp.checking import values
-from anyarray_mlp.checking.messages import NEAR, nearest, nearest_spelling, suggestion
+from anyarray_mlp.checking.messages import nearest, nearest_spelling, suggestion
 from anyarray_mlp.errors import DataError, UsageError
 
 NAN, INF = math.nan, math.inf
@@ -191,7 +191,6 @@ def test_the_nearest_name() -> None:
     assert nearest("Batch-Size", {"batch_size": 1}) == "batch_size"  # a name, though it has a value
     assert nearest_spelling("sigmiod", {"sigmoid": "logistic"}) == "logistic"
     assert nearest("soft", ["softplus"]) is None
-    assert nearest("soft", ["softplus"], NEAR) == "softplus"
     assert nearest("%%", ["%%%", "a"]) == "%%%"  # of no letters
     assert nearest("x", []) is None
     assert suggestion("rde", {"red": 0, "blue": 1}) == " (did you mean 'red'?)"

@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 
 from anyarray_mlp.cli import run
-from anyarray_mlp.persistence import DirectoryLock, load, load_checkpoint, save_checkpoint
+from anyarray_mlp.persistence import load, load_checkpoint, save_checkpoint
 from anyarray_mlp.persistence.checkpoint import checkpoint_path
+from anyarray_mlp.persistence.locks import DirectoryLock
 from anyarray_mlp.pipeline import checkpoints as of_runs
 from anyarray_mlp.pipeline.environment import environment as whole_environment
 from anyarray_mlp.pipeline.environment import versions as own_versions

@@ -118,6 +118,8 @@ ANSWERED = {
     "train --csv-path d.csv": "give the data as the argument DATA",
     "predict --model_path m d.csv": "give the model as the argument MODEL",
     "trian d.csv": "did you mean 'train'?",
+    "fit d.csv": "did you mean 'train'?",
+    "eval m d.csv": "did you mean 'evaluate'?",
     "pred m d.csv": "did you mean 'predict'?",
     "predict --model m d.csv": "give the model as the argument MODEL",
     "predict m d.csv --output p.csv": "give --out",

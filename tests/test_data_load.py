@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anyarray_mlp.data import BUILTIN_NAMES, Dataset, infer_task, load, load_features
+from anyarray_mlp.data import Dataset, load, load_features
+from anyarray_mlp.data.builtin import BUILTIN_NAMES
+from anyarray_mlp.data.targets import infer_task
 from anyarray_mlp.errors import DataError
 from tests.datasets import shared_data
 from tests.test_data_bad_input import IMAGES, LABELS, idx, idx_folder, npz

@@ -195,9 +195,9 @@ def test_what_is_on_a_gpu_is_pickled_on_the_host(monkeypatch: pytest.MonkeyPatch
     torch = pytest.importorskip("torch")
     with config_context(array_api_dispatch=True):
         estimator = MLPClassifier(**QUICK).fit(torch.tensor(X_IRIS), IRIS)
-        from anyarray_mlp.estimators import base
+        from anyarray_mlp.estimators import fitted
 
-        monkeypatch.setattr(base, "place_of", lambda array: Place("torch", "cuda:0"))
+        monkeypatch.setattr(fitted, "place_of", lambda array: Place("torch", "cuda:0"))
         state = pickle.dumps(estimator)
     monkeypatch.undo()
     restored = pickle.loads(state)
@@ -210,15 +210,15 @@ def test_what_jax_unpickles_onto_a_gpu_goes_back_to_the_cpu(
 ) -> None:
     # A stand-in for a machine with a GPU, where that is JAX's default device: its arrays are said to be there.
     jax = pytest.importorskip("jax")
-    from anyarray_mlp.estimators import base
+    from anyarray_mlp.estimators import fitted
 
     with config_context(array_api_dispatch=True):
         x = jax.numpy.asarray(X_IRIS, dtype="float32")
         estimator = MLPClassifier(**QUICK).fit(x, IRIS)
         state = pickle.dumps(estimator)
         moved = []
-        monkeypatch.setattr(base, "place_of", lambda array: Place("jax", "cuda:0"))
-        monkeypatch.setattr(base, "to_host", lambda part: moved.append(part) or np.asarray(part))
+        monkeypatch.setattr(fitted, "place_of", lambda array: Place("jax", "cuda:0"))
+        monkeypatch.setattr(fitted, "to_host", lambda part: moved.append(part) or np.asarray(part))
         restored = pickle.loads(state)
         monkeypatch.undo()
         assert len(moved) == len(restored.coefs_ + restored.intercepts_) == 4

@@ -20,7 +20,8 @@ from anyarray_mlp.data.labels import MAX_CHARACTERS
 from anyarray_mlp.diagnosis.report import load_diagnosis
 from anyarray_mlp.errors import DataError, ModelFileError, OutOfMemoryError, UsageError
 from anyarray_mlp.network.mlp import MLP
-from anyarray_mlp.persistence import RunFolder, read_checkpoint
+from anyarray_mlp.persistence import RunFolder
+from anyarray_mlp.persistence.checkpoint import read_checkpoint
 from anyarray_mlp.pipeline.trained_model import TrainedModel
 from tests import fuzzing, malformed_reports
 

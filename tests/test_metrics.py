@@ -24,7 +24,8 @@ from anyarray_mlp.metrics import (
     predicted_labels,
     r2,
 )
-from anyarray_mlp.training import Evaluation, fit
+from anyarray_mlp.training import fit
+from anyarray_mlp.training.evaluation import Evaluation
 from anyarray_mlp.training.predicting import to_leaves
 
 GENERATOR = np.random.default_rng(0)

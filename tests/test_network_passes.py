@@ -11,7 +11,8 @@ import pytest
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.passes import joined
-from anyarray_mlp.training import dropout_keys, to_leaves
+from anyarray_mlp.training import to_leaves
+from anyarray_mlp.training.steps import dropout_keys
 
 CUTS = [(0, 30), (0, 1, 30), (0, 7, 9, 22, 30)]
 NETWORKS = [

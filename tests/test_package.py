@@ -8,13 +8,16 @@ import json
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import grimp
 import pytest
 from sklearn.datasets import load_digits
 
 import anyarray_mlp
+from anyarray_mlp.cli import COMMANDS
 from tools import architecture, documents, public_names
 
 ROOT = Path(__file__).parent.parent
@@ -44,8 +47,9 @@ def test_no_array_library_beyond_numpy_is_loaded(code, allowed):
     assert modules_after(code) & set(HEAVY) <= allowed
 
 
-def test_help_loads_nothing_slow():
-    code = "from anyarray_mlp.cli import run; run(['--help'])"
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=str)
+def test_help_loads_nothing_slow(command):
+    code = f"from anyarray_mlp.cli import run; run([*{command}, '--help'])"
     assert modules_after(code) & {"numpy", *HEAVY} <= {"click"}
 
 
@@ -58,17 +62,27 @@ def test_every_public_name_is_there_and_listed():
         _ = anyarray_mlp.nonsense
 
 
-def test_type_checkers_see_the_names_that_are_loaded_lazily():
-    tree = ast.parse(Path(anyarray_mlp.__file__).read_text())
+def lazy_packages():
+    """The packages whose names are loaded when first used."""
+    packages = [import_module(public_names.module_name(name)) for name in public_names.PACKAGES]
+    return [package for package in packages if hasattr(package, "HOMES")]
+
+
+@pytest.mark.parametrize("package", lazy_packages(), ids=lambda package: package.__name__)
+def test_type_checkers_see_the_names_that_are_loaded_lazily(package):
+    tree = ast.parse(Path(package.__file__).read_text())
     (for_checkers,) = (node for node in tree.body if isinstance(node, ast.If))
     assert ast.unparse(for_checkers.test) == "TYPE_CHECKING"
     imported = {
-        alias.name: node.module.removeprefix("anyarray_mlp.")
+        alias.name: node.module.removeprefix(f"{package.__name__}.")
         for node in ast.walk(for_checkers)
-        if isinstance(node, ast.ImportFrom) and node.module.startswith("anyarray_mlp.")
+        if isinstance(node, ast.ImportFrom) and node.module.startswith(f"{package.__name__}.")
         for alias in node.names
     }
-    assert imported == anyarray_mlp.HOMES
+    assert imported == package.HOMES
+    assert sorted(package.__all__) == sorted(package.HOMES)
+    # A module of the same name would take the name's place once it is imported.
+    assert not {module.name for module in iter_modules(package.__path__)} & set(package.HOMES)
 
 
 def test_the_layers_hold():

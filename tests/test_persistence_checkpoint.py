@@ -9,14 +9,8 @@ import numpy as np
 import pytest
 
 from anyarray_mlp.errors import ModelFileError, StorageError, UsageError
-from anyarray_mlp.persistence import (
-    Checkpoint,
-    files,
-    load_checkpoint,
-    read_checkpoint,
-    save_checkpoint,
-)
-from anyarray_mlp.persistence.checkpoint import checkpoint_path, checkpoint_steps
+from anyarray_mlp.persistence import Checkpoint, files, load_checkpoint, save_checkpoint
+from anyarray_mlp.persistence.checkpoint import checkpoint_path, checkpoint_steps, read_checkpoint
 
 
 def checkpoint(step: int) -> Checkpoint:

@@ -31,15 +31,8 @@ from anyarray_mlp.errors import (
     OutputExistsError,
     UsageError,
 )
-from anyarray_mlp.persistence import (
-    Checkpoint,
-    ModelFile,
-    files,
-    load,
-    read_checkpoint,
-    save,
-    save_checkpoint,
-)
+from anyarray_mlp.persistence import Checkpoint, ModelFile, files, load, save, save_checkpoint
+from anyarray_mlp.persistence.checkpoint import read_checkpoint
 from anyarray_mlp.persistence.container import DTYPES, decode, encode
 from anyarray_mlp.persistence.model_file import KIND, SECTIONS
 from anyarray_mlp.pipeline.trained_model import TrainedModel

@@ -31,7 +31,8 @@ from anyarray_mlp.errors import (
     StorageError,
     UsageError,
 )
-from anyarray_mlp.persistence import Checkpoint, ModelFile, RunFolder, files, to_toml
+from anyarray_mlp.persistence import Checkpoint, ModelFile, RunFolder, files
+from anyarray_mlp.persistence.toml_writer import to_toml
 
 MODEL = ModelFile({"sizes": [1, 1]}, {"w": np.ones(1)})
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from anyarray_mlp.arithmetic.probe import probe
-from anyarray_mlp.arithmetic.reproducible import Array, ReproducibleNamespace
+from anyarray_mlp.arithmetic.reproducible import ReproducibleNamespace
+from anyarray_mlp.arithmetic.reproducible_array import Array
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.backends.numpy_backend import NumpyBackend
 from anyarray_mlp.backends.reproducible import PROBED, ReproducibleBackend
@@ -220,7 +221,7 @@ class Product(Array):
 
 def fused(xp: ReproducibleNamespace) -> None:
     """Products that feed a difference are not rounded first, as a compiler's contraction has it."""
-    multiply, subtract = xp._multiply, xp._subtract
+    multiply, subtract = xp.multiply, xp.subtract
 
     def product(a: Any, b: Any) -> Any:
         result = multiply(a, b)
@@ -240,7 +241,7 @@ def fused(xp: ReproducibleNamespace) -> None:
         dtype = a.dtype if isinstance(a, Array) else b.dtype
         return xp.wrap((unrounded(a) - unrounded(b)).astype(dtype))
 
-    xp._multiply, xp._subtract = product, difference  # type: ignore[method-assign]
+    xp.multiply, xp.subtract = product, difference  # type: ignore[method-assign]
 
 
 def library_exp(xp: ReproducibleNamespace) -> None:

@@ -11,7 +11,7 @@ from anyarray_mlp import streams
 from anyarray_mlp.data import split_indices
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network.mlp import MLP
-from anyarray_mlp.training import dropout_keys
+from anyarray_mlp.training.steps import dropout_keys
 
 #: The first 64 bits of each stream for seed 0 (of "dropout", its layer 1). Other bits are another version.
 FIRST = {

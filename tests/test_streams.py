@@ -24,7 +24,7 @@ from anyarray_mlp.cli import run
 from anyarray_mlp.data import Shuffler, split_indices
 from anyarray_mlp.network.functional import dropout_mask
 from anyarray_mlp.network.mlp import MLP
-from anyarray_mlp.training import dropout_keys
+from anyarray_mlp.training.steps import dropout_keys
 from tests.beds import require_library
 
 Array = Any

@@ -16,17 +16,10 @@ from anyarray_mlp.errors import DataError, DivergedError, UsageError
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.optimizers import adam, sgd
 from anyarray_mlp.network.schedules import ReduceOnPlateau, constant
-from anyarray_mlp.training import (
-    EarlyStopping,
-    Recipe,
-    batches,
-    dropout_keys,
-    fit,
-    interruption,
-    predict,
-    train,
-)
-from anyarray_mlp.training.signals import ENDINGS, ending_on
+from anyarray_mlp.training import EarlyStopping, Recipe, fit, predict, train
+from anyarray_mlp.training.batches import batches
+from anyarray_mlp.training.signals import ENDINGS, ending_on, interruption
+from anyarray_mlp.training.steps import dropout_keys
 
 NUMPY = select_backend("numpy", dtype="float64")
 

@@ -19,7 +19,8 @@ from anyarray_mlp.estimators import MLPClassifier
 from anyarray_mlp.estimators.networks import CountedMLP
 from anyarray_mlp.network import passes
 from anyarray_mlp.pipeline.trained_model import TrainedModel
-from anyarray_mlp.training import Evaluation, fit, predicting, to_leaves
+from anyarray_mlp.training import fit, predicting, to_leaves
+from anyarray_mlp.training.evaluation import Evaluation
 from anyarray_mlp.training.predicting import ForwardPass, LabelledRows, Predictor, rows_at_once
 from tests.problems import PAIRS
 

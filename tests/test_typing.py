@@ -12,15 +12,15 @@ import pytest
 
 from anyarray_mlp import MLP
 from anyarray_mlp.arithmetic.plain import CREATION
-from anyarray_mlp.arithmetic.reproducible import Array as ReproducibleArray
+from anyarray_mlp.arithmetic.reproducible_array import Array as ReproducibleArray
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.backends.namespace_backend import NamespaceBackend
 from anyarray_mlp.backends.replay.recording import Recorded
 from anyarray_mlp.backends.reproducible import PROBED
 from anyarray_mlp.network.optimizers import OPTIMIZERS
 from anyarray_mlp.parity import all_cases, compare, compare_exactly, make_case
+from anyarray_mlp.parity.bounded import Bounded
 from anyarray_mlp.parity.cases import exact_cases
-from anyarray_mlp.parity.roundoff import Bounded
 from anyarray_mlp.parity.tracing import Traced, TracedNamespace
 from anyarray_mlp.training import fit, to_leaves
 from anyarray_mlp.typing import Array, Host, Namespace, PlainLibrary, ReproducibleLibrary, names_of

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp.arithmetic.library import Library
-from anyarray_mlp.arithmetic.reproducible import VERSION, Array, ReproducibleNamespace
+from anyarray_mlp.arithmetic.reproducible import VERSION, ReproducibleNamespace
+from anyarray_mlp.arithmetic.reproducible_array import Array
 from anyarray_mlp.errors import BackendUnavailableError
 from anyarray_mlp.typing import Host
 

@@ -1,8 +1,8 @@
 """Reproducible arithmetic: an Array API namespace in which every operation has exactly one possible result.
 
-`ReproducibleNamespace` is a layer between the formulas and an array library. Its `Array` wraps the library's arrays;
-what is exact (comparisons, selections, shapes, indices, integers) passes through, and every operation that rounds is
-done in a way that gives the same result on any library, device, number of threads or compiler:
+`ReproducibleNamespace` is a layer between the formulas and an array library. Its arrays (`reproducible_array.Array`)
+wrap the library's; what is exact (comparisons, selections, shapes, indices, integers) passes through, and every
+operation that rounds is done in a way that gives the same result on any library, device, number of threads or compiler:
 
 - + - * round once, and results so small that libraries treat them differently become zero;
 - / and sqrt are correctly rounded, even if the library's are not;
@@ -15,7 +15,6 @@ reproducible without any special care. docs/reproducible.md says what is guarant
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -24,13 +23,13 @@ from anyarray_mlp.arithmetic.elementary import Elementary
 from anyarray_mlp.arithmetic.exact_matmul import ExactMatmul, Residual
 from anyarray_mlp.arithmetic.exact_sum import ExactSum
 from anyarray_mlp.arithmetic.library import Library
+from anyarray_mlp.arithmetic.reproducible_array import Array, Raw, unwrap
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
 from anyarray_mlp.typing import Axes
 
 #: The resulting bits depend on tables, slices and the order of steps; any change to them needs a new version.
 VERSION = "1"
 
-Raw = Any
 Number = bool | int | float
 
 #: Constants and dtypes taken from the library.
@@ -52,154 +51,6 @@ EXACT = frozenset({
 })  # fmt: skip
 
 CREATION = frozenset({"arange", "empty", "ones", "zeros"})
-
-
-class Array:
-    """An array of reproducible arithmetic: a library's array and the namespace it belongs to."""
-
-    __slots__ = ("value", "xp")
-    __array_ufunc__ = None  # NumPy leaves operators to this class
-
-    def __init__(self, value: Raw, xp: ReproducibleNamespace) -> None:
-        self.value = value
-        self.xp = xp
-
-    # ------------------------------------------------------------ what it is
-
-    @property
-    def dtype(self) -> Any:
-        return self.value.dtype
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.value.shape)
-
-    @property
-    def ndim(self) -> int:
-        return len(self.value.shape)
-
-    @property
-    def size(self) -> int:
-        return math.prod(self.shape)
-
-    @property
-    def mT(self) -> Array:
-        return self._wrap(self.xp.library.xp.matrix_transpose(self.value))
-
-    def __array_namespace__(self, *, api_version: str | None = None) -> ReproducibleNamespace:
-        return self.xp
-
-    def __repr__(self) -> str:
-        return f"reproducible {self.value!r}"
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __bool__(self) -> bool:
-        return bool(self.value)
-
-    def __int__(self) -> int:
-        return int(self.value)
-
-    def __index__(self) -> int:
-        return int(self.value)
-
-    def __float__(self) -> float:
-        return float(self.value)
-
-    def __getitem__(self, key: Any) -> Array:
-        key = tuple(map(unwrap, key)) if isinstance(key, tuple) else unwrap(key)
-        return self._wrap(self.value[key])
-
-    def _wrap(self, value: Raw) -> Array:
-        return Array(value, self.xp)
-
-    # ------------------------------------------------------------ operators that round
-
-    def __add__(self, other: Any) -> Array:
-        return self.xp._add(self, other)
-
-    __radd__ = __add__
-
-    def __mul__(self, other: Any) -> Array:
-        return self.xp._multiply(self, other)
-
-    __rmul__ = __mul__
-
-    def __sub__(self, other: Any) -> Array:
-        return self.xp._subtract(self, other)
-
-    def __rsub__(self, other: Any) -> Array:
-        return self.xp._subtract(other, self)
-
-    def __truediv__(self, other: Any) -> Array:
-        return self.xp.divide(self, other)
-
-    def __rtruediv__(self, other: Any) -> Array:
-        return self.xp.divide(other, self)
-
-    def __pow__(self, other: Any) -> Array:
-        if other == 2:
-            return self * self
-        raise UsageError(
-            f"Reproducible arithmetic has no power {other!r}: write products, sqrt or exp and log."
-        )
-
-    def __matmul__(self, other: Array) -> Array:
-        return self.xp.matmul(self, other)
-
-    def __neg__(self) -> Array:
-        return self.xp.negative(self)
-
-    # ------------------------------------------------------------ operators that do not
-
-    def __abs__(self) -> Array:
-        return self._wrap(abs(self.value))
-
-    def __invert__(self) -> Array:
-        return self._wrap(~self.value)
-
-    def __eq__(self, other: object) -> Array:  # type: ignore[override]
-        return self._wrap(self.value == self.xp.operand(other, self))
-
-    def __ne__(self, other: object) -> Array:  # type: ignore[override]
-        return self._wrap(self.value != self.xp.operand(other, self))
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __lt__(self, other: Any) -> Array:
-        return self._wrap(self.value < self.xp.operand(other, self))
-
-    def __le__(self, other: Any) -> Array:
-        return self._wrap(self.value <= self.xp.operand(other, self))
-
-    def __gt__(self, other: Any) -> Array:
-        return self._wrap(self.value > self.xp.operand(other, self))
-
-    def __ge__(self, other: Any) -> Array:
-        return self._wrap(self.value >= self.xp.operand(other, self))
-
-    def __and__(self, other: Any) -> Array:
-        return self._wrap(self.value & self.xp.operand(other, self))
-
-    def __or__(self, other: Any) -> Array:
-        return self._wrap(self.value | self.xp.operand(other, self))
-
-    def __xor__(self, other: Any) -> Array:
-        return self._wrap(self.value ^ self.xp.operand(other, self))
-
-    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
-
-    def __lshift__(self, other: Any) -> Array:
-        return self._wrap(self.value << self.xp.operand(other, self))
-
-    def __rshift__(self, other: Any) -> Array:
-        return self._wrap(self.value >> self.xp.operand(other, self))
-
-
-def unwrap(x: Any) -> Any:
-    """The library's array inside an `Array`; anything else unchanged."""
-    return x.value if isinstance(x, Array) else x
 
 
 def rounded(number: float, dtype: Any, float32: Any) -> float:
@@ -347,23 +198,14 @@ class ReproducibleNamespace:
             return self.wrap(lib.blocked(lambda x: lib.flush(f(x, y)), x))
         return self.wrap(lib.blocked(lambda y: lib.flush(f(x, y)), y))
 
-    def _add(self, a: Any, b: Any) -> Array:
-        return self._binary(lambda x, y: x + y, a, b)
-
-    def _subtract(self, a: Any, b: Any) -> Array:
-        return self._binary(lambda x, y: x - y, a, b)
-
-    def _multiply(self, a: Any, b: Any) -> Array:
-        return self._binary(lambda x, y: x * y, a, b)
-
     def add(self, x1: Any, x2: Any) -> Array:
-        return self._add(x1, x2)
+        return self._binary(lambda x, y: x + y, x1, x2)
 
     def subtract(self, x1: Any, x2: Any) -> Array:
-        return self._subtract(x1, x2)
+        return self._binary(lambda x, y: x - y, x1, x2)
 
     def multiply(self, x1: Any, x2: Any) -> Array:
-        return self._multiply(x1, x2)
+        return self._binary(lambda x, y: x * y, x1, x2)
 
     def square(self, x: Array) -> Array:
         return x * x

@@ -47,8 +47,8 @@ class CupyBackend(Backend):
         """Steps captured in a CUDA graph on this device, or a plain loop if they cannot be captured."""
         run = super().compile(step)
         if type(self.xp) is PlainNamespace and (steps is None or steps >= FEW_STEPS):
-            from anyarray_mlp.backends.replay.binding import Replay
             from anyarray_mlp.backends.replay.cupy_library import CupyLibrary
+            from anyarray_mlp.backends.replay.replaying import Replay
 
             with self.cuda_device:
                 run = Replay(step, self.xp, CupyLibrary(), run)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
-from anyarray_mlp.arithmetic.reproducible import Array as ReproducibleArray
+from anyarray_mlp.arithmetic.reproducible_array import Array as ReproducibleArray
 from anyarray_mlp.backends.base import Arrays, Backend, Run, Step
 
 #: Values of `jax_default_matmul_precision` that keep full float32 precision.

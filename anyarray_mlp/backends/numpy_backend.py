@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.backends.base import FEW_STEPS, Backend, Run, Step
-from anyarray_mlp.backends.replay.binding import Replay, ReplayedCall
 from anyarray_mlp.backends.replay.numpy_library import NumpyLibrary
+from anyarray_mlp.backends.replay.replaying import Replay, ReplayedCall
 from anyarray_mlp.typing import Host
 
 

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from anyarray_mlp.backends.base import Backend
 from anyarray_mlp.backends.selection import BACKENDS, DTYPES, parse_device, select_backend
 from anyarray_mlp.checking.settings import Name, Truth, check_settings, setting
+
+if TYPE_CHECKING:
+    from anyarray_mlp.backends.base import Backend
+
+
+def is_backend(value: Any) -> bool:
+    """Whether a value is a backend."""
+    from anyarray_mlp.backends.base import Backend
+
+    return isinstance(value, Backend)
+
+
+def is_text(value: Any) -> bool:
+    """Whether a value is a text."""
+    return isinstance(value, str)
 
 
 @dataclass(frozen=True)
@@ -29,17 +43,17 @@ class Placement:
         None,
         Name(
             "backend",
-            tuple(BACKENDS),
-            lambda value: isinstance(value, Backend),
+            BACKENDS,
+            is_backend,
             "a name or what select_backend gives, got {value}",
             listed=True,
         ),
         "Array library; the best one for the device by default.",
     )
-    dtype: str = setting("float32", Name("dtype", tuple(DTYPES), listed=True))
+    dtype: str = setting("float32", Name("dtype", DTYPES, listed=True))
     reproducible: bool | str = setting(
         False,
-        Truth(str, "False, True or 'fast'", switch=True),
+        Truth(is_text, "False, True or 'fast'", switch=True),
         "The same bits on every backend and machine.",
     )
 
@@ -48,7 +62,7 @@ class Placement:
 
     def select(self) -> Backend:
         """The backend; errors as those of `select_backend`."""
-        if isinstance(self.backend, Backend):
+        if self.backend is not None and not isinstance(self.backend, str):
             return self.backend
         return select_backend(
             self.backend,

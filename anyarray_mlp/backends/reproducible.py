@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import VERSION
 from anyarray_mlp.arithmetic.probe import probe
-from anyarray_mlp.arithmetic.reproducible import unwrap
+from anyarray_mlp.arithmetic.reproducible_array import unwrap
 from anyarray_mlp.backends.base import Backend, Run, Step
 
 #: (backend, library, device, dtype, slices) that have passed the probe in this process.

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 import re
 from dataclasses import dataclass
-from typing import Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from anyarray_mlp.backends import cuda
-from anyarray_mlp.backends.base import Backend
-from anyarray_mlp.backends.reproducible import ReproducibleBackend
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.names import find_name
 from anyarray_mlp.checking.options import with_known_options
-from anyarray_mlp.checking.values import refuse
+from anyarray_mlp.checking.values import is_boolean, refuse
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from anyarray_mlp.backends.base import Backend
 
 
 @dataclass(frozen=True)
@@ -134,7 +132,8 @@ def select_backend(
     if name is not None:
         name = find_name("backend", name, BACKENDS)
     kind, index = check_choice(name, device)
-    if not isinstance(reproducible, (str, int, np.bool_)) or reproducible not in (0, 1, "fast"):
+    known = isinstance(reproducible, (str, int)) or is_boolean(reproducible)
+    if not known or reproducible not in (0, 1, "fast"):
         refuse("reproducible", "False, True or 'fast'", reproducible)
     dtype = find_name("dtype", dtype, DTYPES)
     if kind == "auto":
@@ -213,9 +212,11 @@ def _version(library: Library) -> str | None:
 
 def distribution_version(distribution: str) -> str | None:
     """The version of the installed package of this name, or None."""
+    from importlib import metadata
+
     try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
         return None
 
 
@@ -263,4 +264,6 @@ def _load(name: str, device: str, dtype: str, reproducible: Reproducible) -> Bac
     backend: Backend = backend_class(device, dtype)
     if not reproducible:
         return backend
+    from anyarray_mlp.backends.reproducible import ReproducibleBackend
+
     return ReproducibleBackend(backend, slices=1 if reproducible == "fast" else 2)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
 from anyarray_mlp.backends.base import Backend, Run, Step
-from anyarray_mlp.backends.replay.binding import Replay, ReplayedCall
+from anyarray_mlp.backends.replay.replaying import Replay, ReplayedCall
 
 
 class TorchBackend(Backend):

@@ -11,8 +11,13 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from anyarray_mlp.checking.messages import NEAR_OURS, letters, nearest_spelling, shown
+from anyarray_mlp.checking.messages import letters, nearest_spelling, shown
 from anyarray_mlp.errors import UsageError
+
+#: Canonical names that help lists: here, so that help need not load what bears them (tests compare the two).
+SOLVERS = ("sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "lbfgs")
+SCHEDULES = ("constant", "step", "exponential", "cosine", "invscaling", "plateau")
+TASKS = ("classification", "multilabel", "regression")
 
 #: By kind: the canonical name, and other names of the same thing.
 ALIASES: dict[str, dict[str, str]] = {
@@ -179,12 +184,12 @@ def meant(kind: str, value: Any, known: Iterable[str]) -> str:
     return f" (did you mean {near!r}?)" if near else ""
 
 
-def misspelt(kind: str, value: str, known: Iterable[str], near: float = NEAR_OURS) -> str | None:
+def misspelt(kind: str, value: str, known: Iterable[str]) -> str | None:
     """The name in `known` that `value` may be a misspelling of, or of another name of it; None if there is none."""
     names = list(known)
     spellings = {letters(name): name for name in names}
     spellings |= {text: name for text, name in other_names(kind).items() if name in names}
-    return nearest_spelling(folded(value), spellings, near)
+    return nearest_spelling(folded(value), spellings)
 
 
 def folded(name: str) -> str:

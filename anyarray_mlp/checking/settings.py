@@ -11,16 +11,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.names import find_name
 from anyarray_mlp.checking.values import (
     check_boolean,
-    check_instance,
     check_real,
     check_whole,
+    is_boolean,
     items,
+    refuse,
 )
 from anyarray_mlp.errors import UsageError
 
@@ -68,18 +67,28 @@ class Number:
 
 @dataclass(frozen=True)
 class Truth:
-    """True or False, or an object that says more; `switch`: a flag that can only be set."""
+    """True or False, or what `own` finds to be an object that says more; `switch`: a flag that can only be set."""
 
-    own: type | None = None
+    own: Callable[[Any], bool] | None = None
     what: str = ""
     switch: bool = False
 
     def check(self, name: str, value: Any) -> Any:
         """The boolean or the object."""
-        if self.own is None or isinstance(value, (bool, np.bool_)):
+        if self.own is None or is_boolean(value):
             return check_boolean(name, value)
-        check_instance(name, value, self.own, self.what)
+        if not self.own(value):
+            refuse(name, self.what, value)
         return value
+
+
+#: The names of a table, or a function that gives them when a value is checked: the table may take long to load.
+Known = Iterable[str] | Callable[[], Iterable[str]]
+
+
+def names_in(known: Known) -> tuple[str, ...]:
+    """The names of a table."""
+    return tuple(known() if callable(known) else known)
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,7 @@ class Name:
     """
 
     kind: str
-    names: tuple[str, ...]
+    names: Known
     own: Callable[[Any], bool] | None = None
     what: str = ""
     listed: bool = False
@@ -102,7 +111,7 @@ class Name:
         if self.find is not None:
             return self.find(value)
         if self.own is None or isinstance(value, str):
-            return find_name(name, value, self.names, self.kind)
+            return find_name(name, value, names_in(self.names), self.kind)
         if not self.own(value):
             raise UsageError(f"{name} must be {self.what.format(value=shown(value))}.")
         return value
@@ -113,7 +122,7 @@ class Names:
     """One name of a table or several; `find` as for `Name`."""
 
     kind: str
-    names: tuple[str, ...]
+    names: Known
     alone: bool = False
     find: Callable[[Any], str] | None = None
 
@@ -122,12 +131,14 @@ class Names:
         if isinstance(value, str):
             found = self.found(name, value)
             return found if self.alone else (found,)
-        given = items(name, value, f"a list of names among {', '.join(self.names)}")
+        given = items(name, value, f"a list of names among {', '.join(names_in(self.names))}")
         return tuple(self.found(name, each) for each in given)
 
     def found(self, name: str, value: Any) -> str:
         """The canonical name."""
-        return self.find(value) if self.find else find_name(name, value, self.names, self.kind)
+        if self.find is not None:
+            return self.find(value)
+        return find_name(name, value, names_in(self.names), self.kind)
 
 
 @dataclass(frozen=True)

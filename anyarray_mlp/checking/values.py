@@ -9,13 +9,13 @@ import math
 import os
 from collections.abc import Callable, Iterable
 from numbers import Integral, Real
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: The most bytes that Linux takes in a path, and in a single name of it.
 LONGEST_PATH, LONGEST_NAME = 4096, 255
@@ -26,9 +26,16 @@ def refuse(name: str, allowed: str, value: object) -> None:
     raise UsageError(f"{name} must be {allowed}, got {shown(value)}.")
 
 
+def is_boolean(value: Any) -> bool:
+    """Whether a value is True or False, of Python or NumPy."""
+    import numpy as np  # here and below: who only reads what settings there are does not load it
+
+    return isinstance(value, (bool, np.bool_))
+
+
 def is_whole(value: Any) -> bool:
     """Whether a value is an integer, of Python or NumPy, and not a boolean."""
-    return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
+    return isinstance(value, Integral) and not is_boolean(value)
 
 
 def is_real(value: Any) -> bool:
@@ -46,7 +53,7 @@ def is_true(answer: Any) -> bool:
 
     Other truthy values do not count: a callback may well return the number that `file.write` returns.
     """
-    return isinstance(answer, (bool, np.bool_)) and bool(answer)
+    return is_boolean(answer) and bool(answer)
 
 
 def check_whole(name: str, value: Any, least: int, most: int | None = None) -> int:
@@ -77,7 +84,7 @@ def check_not_negative(name: str, value: Any) -> float:
 
 def check_boolean(name: str, value: Any) -> bool:
     """True or False."""
-    if not isinstance(value, (bool, np.bool_)):
+    if not is_boolean(value):
         refuse(name, "True or False", value)
     return bool(value)
 
@@ -119,6 +126,8 @@ def checked_weight(sample_weight: Any, n: int) -> Any:
 
     The values of arrays other than NumPy's are not checked: that would wait for their device.
     """
+    import numpy as np
+
     if sample_weight is None:
         return None
     shape = getattr(sample_weight, "shape", None)
@@ -140,6 +149,8 @@ def checked_weight(sample_weight: Any, n: int) -> Any:
 
 def as_array(name: str, value: Any) -> NDArray[Any]:
     """A NumPy array of lists and the like; `DataError` if their lengths differ."""
+    import numpy as np
+
     try:
         return np.asarray(value)
     except ValueError:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
-from anyarray_mlp.typing import Host
+if TYPE_CHECKING:
+    from anyarray_mlp.typing import Host
 
 
 def figure(value: float) -> str:
@@ -25,6 +26,8 @@ def shortest(values: Host, outputs: Host, mean: float = 0.0, scale: float = 1.0)
     The values are outputs times `scale` plus `mean`; each is rounded to the fewest decimals from which the very output
     is found again, and kept whole where none are.
     """
+    import numpy as np
+
     rounded = np.array(values, dtype=np.float64)
     with np.errstate(all="ignore"):
         step = np.abs(np.spacing(outputs).astype(np.float64)) * scale

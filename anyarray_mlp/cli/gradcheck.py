@@ -53,16 +53,34 @@ def command(
     L2 penalty. Exit code 1 where one disagrees.
     """
     from anyarray_mlp.backends import select_backend
+
+    networks = networks_asked_for((inputs, *hidden, outputs), activation, output, loss)
+    refuse_large(networks[0], batch_size)
+    xp = select_backend("numpy", dtype="float64").xp
+    checks = [(network, check(network, xp, batch_size, seed)) for network in networks]
+    if as_json:
+        result(json.dumps([describe(*pair) for pair in checks], indent=2))
+    else:
+        show(checks)
+    return 0 if all(found.ok for _, found in checks) else 1
+
+
+def networks_asked_for(
+    sizes: tuple[int, ...],
+    activation: str | tuple[str, ...] | None,
+    output: str | None,
+    loss: str | None,
+) -> list[MLP]:
+    """A network for each activation, output and loss that go together; None stands for all of them."""
     from anyarray_mlp.errors import UsageError
     from anyarray_mlp.network.functional import ACTIVATIONS, OUTPUTS
     from anyarray_mlp.network.mlp import MLP
     from anyarray_mlp.network.registry import check_pair, loss_names
 
-    sizes = (inputs, *hidden, outputs)
     if output is not None and loss is not None:
         check_pair(output, loss)
     # A softmax over one unit is 1 whatever its weights.
-    fitting_outputs = [name for name in OUTPUTS if outputs > 1 or name != "softmax"]
+    fitting_outputs = [name for name in OUTPUTS if sizes[-1] > 1 or name != "softmax"]
     networks: list[MLP] = []
     for each_activation in [activation] if activation else list(ACTIVATIONS):
         for each_output in [output] if output else fitting_outputs:
@@ -72,19 +90,24 @@ def command(
                 except UsageError:
                     continue
                 networks.append(MLP(sizes, each_activation, each_output, each_loss))
+    return networks
 
-    size = networks[0].layout.size
-    if size > MOST_PARAMETERS or batch_size * max(sizes) > MOST_PARAMETERS:
+
+def refuse_large(network: MLP, batch_size: int) -> None:
+    """Raise `UsageError` for a network and a batch that would take too long."""
+    from anyarray_mlp.errors import UsageError
+
+    size = network.layout.size
+    if size > MOST_PARAMETERS or batch_size * max(network.sizes) > MOST_PARAMETERS:
         raise UsageError(
             f"These networks have {counted(size, 'parameter')}, each of which takes two passes of "
             f"{counted(batch_size, 'row')}: give smaller --hidden, --inputs, --outputs or --batch-size."
         )
-    xp = select_backend("numpy", dtype="float64").xp
-    checks = [(network, check(network, xp, batch_size, seed)) for network in networks]
+
+
+def show(checks: list[tuple[MLP, Gradcheck]]) -> None:
+    """Print each parameter of networks that are wrong, or of the only one, and a line about all."""
     wrong = [pair for pair in checks if not pair[1].ok]
-    if as_json:
-        result(json.dumps([describe(*pair) for pair in checks], indent=2))
-        return 1 if wrong else 0
     for network, found in checks if len(checks) == 1 else wrong:
         result(title(network))
         for each in found.parameters:
@@ -97,14 +120,14 @@ def command(
                     else f" at {each.index}: analytic {each.analytic:.6g}, numeric {each.numeric:.6g}"
                 )
             )
-    largest = max(result.relative_error for _, result in checks)
+    largest = max(found.relative_error for _, found in checks)
     right = len(checks) - len(wrong)
+    sizes = "-".join(map(str, checks[0][0].sizes))
     result(
-        f"{right} of {counted(len(checks), 'network')} {'-'.join(map(str, sizes))} "
+        f"{right} of {counted(len(checks), 'network')} {sizes} "
         f"{'agrees' if right == len(checks) == 1 else 'agree'} with finite "
         f"differences; largest relative error {largest:.1e}, allowed {checks[0][1].tolerance:.0e}"
     )
-    return 1 if wrong else 0
 
 
 def check(network: MLP, xp: Any, batch_size: int, seed: int) -> Gradcheck:

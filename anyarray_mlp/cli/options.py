@@ -7,12 +7,15 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.cli.flags import flag
+
+if TYPE_CHECKING:
+    from anyarray_mlp.checking.settings import Known
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -148,22 +151,23 @@ class Names(Checked):
 
 
 class Kind(Checked):
-    """A name of one kind, such as "activation", ours or another library's: of its table, or of those `given`."""
+    """A name of one kind, such as "activation", ours or another library's: of its table, or of the one `given`."""
 
     name = "name"
 
-    def __init__(self, kind: str, given: Iterable[str] = ()) -> None:
+    def __init__(self, kind: str, given: Known = ()) -> None:
         self.kind = kind
-        self.given = tuple(given)
+        self.given = given
 
     @property
     def known(self) -> tuple[str, ...]:
         """Every name."""
+        from anyarray_mlp.checking.settings import names_in
+
         if self.given:
-            return self.given
+            return names_in(self.given)
         module, table = TABLES[self.kind]
-        names = getattr(import_module(f"anyarray_mlp.{module}"), table)
-        return tuple(names() if callable(names) else names)
+        return names_in(getattr(import_module(f"anyarray_mlp.{module}"), table))
 
     @property
     def example(self) -> str:  # type: ignore[override]

@@ -8,7 +8,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from anyarray_mlp.cli.figures import shortest
 from anyarray_mlp.cli.options import DATA, MODEL, FileName, backend_options, json_option
@@ -60,7 +59,7 @@ def command(
     from anyarray_mlp.backends import select_backend
     from anyarray_mlp.data import load_features
     from anyarray_mlp.errors import UsageError
-    from anyarray_mlp.persistence import atomic_write
+    from anyarray_mlp.persistence.files import atomic_write
     from anyarray_mlp.pipeline.trained_model import TrainedModel
 
     trained = TrainedModel.load(model)
@@ -86,6 +85,8 @@ def in_few_digits(trained: TrainedModel, answers: Any, outputs: Any) -> Any:
     if trained.targets.task != "regression":
         return answers
     columns = answers.reshape(outputs.shape).T
+    import numpy as np
+
     units = zip(trained.targets.mean, trained.targets.scale, strict=True)
     rounded = [
         shortest(column, output, *unit)

@@ -29,7 +29,9 @@ BY_KIND: dict[type, Callable[[Any], dict[str, Any]]] = {
     kinds.Truth: lambda kind: {"is_flag": True} if kind.switch else {},
     kinds.Names: lambda kind: {"type": Kinds(kind.kind)},
     kinds.Name: lambda kind: {
-        "type": OneOf(kind.kind, kind.names) if kind.listed else Kind(kind.kind, kind.names)
+        "type": OneOf(kind.kind, kinds.names_in(kind.names))
+        if kind.listed
+        else Kind(kind.kind, kind.names)
     },
 }
 

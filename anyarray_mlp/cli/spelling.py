@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import click
 
-from anyarray_mlp.checking.messages import letters, nearest_spelling, shown, suggestion
+from anyarray_mlp.checking.messages import letters, nearest_spelling, shown
 
 #: By what is here: how other programs call it. Without dashes and underscores.
 OTHER_FLAGS = {
@@ -65,9 +65,23 @@ OTHER_FLAGS = {
 }
 
 
+#: By command: how other programs call it.
+OTHER_COMMANDS = {
+    "train": "fit learn",
+    "predict": "pred infer inference",
+    "evaluate": "eval test score",
+}
+
+
 def unknown_command(name: str, names: Iterable[str]) -> str:
     """The message for a command that is not there."""
-    return f"No such command {shown(name)}{suggestion(name, names)}."
+    others = {
+        other: command
+        for command, all_others in OTHER_COMMANDS.items()
+        for other in all_others.split()
+    }
+    near = nearest_spelling(name, others | {command: command for command in names})
+    return f"No such command {shown(name)}{f' (did you mean {shown(near)}?)' if near else ''}."
 
 
 def unknown_option(option: str, command: click.Command) -> str:

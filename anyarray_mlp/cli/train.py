@@ -281,7 +281,7 @@ def report(
 
 def hash_of(run: RunFolder, result: Fit) -> str:
     """The hash of a whole run, which may have gone on several times."""
-    from anyarray_mlp.training import run_hash
+    from anyarray_mlp.training.records import run_hash
 
     told = run.read_metrics()
     losses, validation_losses = (

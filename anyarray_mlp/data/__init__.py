@@ -7,15 +7,13 @@ pandas and scikit-learn are loaded only when a table or a scikit-learn set is re
 
 from __future__ import annotations
 
-from anyarray_mlp.data.builtin import BUILTIN_NAMES
 from anyarray_mlp.data.dataset import Dataset, Features, Task
 from anyarray_mlp.data.preprocessing import Preprocessor, Schema, without_unknown
 from anyarray_mlp.data.sampling import Shuffler, class_weights, split_indices
 from anyarray_mlp.data.sources import load, load_features
-from anyarray_mlp.data.targets import TargetEncoder, infer_task
+from anyarray_mlp.data.targets import TargetEncoder
 
 __all__ = [
-    "BUILTIN_NAMES",
     "Dataset",
     "Features",
     "Preprocessor",
@@ -24,7 +22,6 @@ __all__ = [
     "TargetEncoder",
     "Task",
     "class_weights",
-    "infer_task",
     "load",
     "load_features",
     "split_indices",

@@ -46,19 +46,11 @@ from anyarray_mlp.diagnosis.rows import HostRows, evenly
 from anyarray_mlp.errors import DataError, DivergedError
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.network.optimizers import State, gradient_norm, sgd
-from anyarray_mlp.training import (
-    Epoch,
-    Fit,
-    Recipe,
-    StepStatistics,
-    TrainingState,
-    fresh_state,
-    on_device,
-    recipe_of,
-    to_leaves,
-)
+from anyarray_mlp.training import Epoch, Fit, Recipe, StepStatistics, TrainingState, to_leaves
 from anyarray_mlp.training.batches import check_scale, checked_batch_size, checked_validation
-from anyarray_mlp.training.recipe import batch_size_of, epochs_of
+from anyarray_mlp.training.predicting import on_device
+from anyarray_mlp.training.recipe import batch_size_of, epochs_of, recipe_of
+from anyarray_mlp.training.state import fresh_state
 from anyarray_mlp.typing import Array, Host, Leaves
 
 #: Rows of a probe.

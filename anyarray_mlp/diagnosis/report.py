@@ -15,7 +15,8 @@ from anyarray_mlp.diagnosis.record import RunRecord
 from anyarray_mlp.diagnosis.rules import CAUSES
 from anyarray_mlp.diagnosis.rules.findings import Finding
 from anyarray_mlp.errors import SEVERITIES, DataError, StorageError
-from anyarray_mlp.persistence import DIAGNOSIS_NAME, atomic_write, home_of
+from anyarray_mlp.persistence.files import atomic_write
+from anyarray_mlp.persistence.run_folder import DIAGNOSIS_NAME, home_of
 
 FORMAT = 1
 #: What a text that is not a record may raise: by its syntax, its types, or figures that do not belong together.

@@ -1,19 +1,16 @@
-"""What both estimators share: validation, training with scikit-learn's bookkeeping, and prediction."""
+"""What both estimators share: validation, and training with scikit-learn's bookkeeping."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
 from numbers import Number
 from typing import Any, ClassVar
-from weakref import WeakKeyDictionary
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.checking.options import UnknownOptionError, refuse_unknown
@@ -21,6 +18,7 @@ from anyarray_mlp.checking.values import check_real
 from anyarray_mlp.errors import DataError, DivergedError, UsageError
 from anyarray_mlp.estimators.collapse import CollapsedFitWarning, collapse, spread_rows
 from anyarray_mlp.estimators.constraints import Constraint, check_parameters, hidden_sizes
+from anyarray_mlp.estimators.fitted import FittedMLP
 from anyarray_mlp.estimators.fitting import NON_FINITE, Data, Run
 from anyarray_mlp.estimators.networks import (
     CountedMLP,
@@ -31,32 +29,24 @@ from anyarray_mlp.estimators.networks import (
 from anyarray_mlp.estimators.notices import warn, warn_of_unused_overrides
 from anyarray_mlp.estimators.observers import CallbackSupportMixin, FitTask
 from anyarray_mlp.estimators.placement import (
-    HOST,
-    Place,
-    backend_at,
     check_same_place,
     computing_backend,
     dtype_name,
     float_dtypes,
     followed_place,
     host_vector,
-    moved,
-    place_of,
-    serves,
     take_rows,
     to_host,
 )
 from anyarray_mlp.estimators.progress import EpochOrder, Progress
 from anyarray_mlp.estimators.validation import HeldOut
-from anyarray_mlp.estimators.weights import layer_outputs, present_network, weights_of
+from anyarray_mlp.estimators.weights import weights_of
 from anyarray_mlp.network.mlp import MLP
-from anyarray_mlp.training.predicting import ForwardPass, dense
+from anyarray_mlp.training.predicting import dense
 from anyarray_mlp.typing import Array, Host
 
-FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 
-
-class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
+class BaseMLP(CallbackSupportMixin, FittedMLP):  # type: ignore[misc]
     """Shared by `MLPClassifier` and `MLPRegressor`."""
 
     own_constraints: ClassVar[dict[str, Constraint]] = {}
@@ -346,131 +336,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         if problem is not None:
             warn(problem, CollapsedFitWarning, __name__)
 
-    # --- predicting ---
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return "coefs_" in vars(self._now())
-
-    def _now(self) -> Any:
-        """A shallow copy for predictions, taken in one step; during a fit, of the estimator as it was before."""
-        attributes = dict(vars(self))
-        return self._with(attributes.get("_before", attributes))
-
-    def _in_training(self) -> Any:
-        """A shallow copy with the attributes as they are now in training."""
-        copied = self._with(dict(vars(self)))
-        copied.__dict__.pop("_before", None)
-        return copied
-
-    def _with(self, attributes: dict[str, Any]) -> Any:
-        new = type(self).__new__(type(self))
-        new.__dict__.update(attributes)
-        return new
-
-    def _predicted(self, X: Any, method: str) -> tuple[Any, Backend, Array]:
-        """The estimator as it was at the call, the backend of the place where X is, and outputs (n, k) there."""
-        now = self._now()
-        if "coefs_" not in vars(now):
-            check_is_fitted(now)
-        place = check_same_place(X, now.coefs_[0], type(self).__name__, method)
-        leaves = weights_of(now)
-        answered = vars(now).get("_answered")
-        if answered is not None and answered[0] is X:  # held-out rows, just measured
-            home = backend_at(place, dtype_name(leaves[0]))
-            return now, home, home.asarray(answered[1])
-        if not now._needs_no_validation(X):
-            X = validate_data(now, X, accept_sparse="csr", reset=False)
-        network = present_network(now, leaves)
-        if X.shape[1] != network.sizes[0]:
-            raise DataError(
-                f"X has {X.shape[1]} features, but the weights of {type(self).__name__} take {network.sizes[0]}: "
-                "give X as many columns."
-            )
-        dtype = dtype_name(leaves[0])
-        home = backend_at(place, dtype)
-        backend = computing_backend(place, now.backend, now.device, dtype, now.reproducible)
-        forward = self._forward(backend, network)
-        if not serves(backend, place):
-            leaves = tuple(moved(backend, leaf) for leaf in leaves)
-        parts = forward.outputs(leaves, X)
-        with backend.on_device():
-            outputs = parts[0] if len(parts) == 1 else backend.xp.concat(parts, axis=0)
-        if not serves(backend, place):
-            outputs = home.asarray(backend.to_host(outputs))
-        return now, home, outputs
-
-    def _forward(self, backend: Backend, network: MLP) -> ForwardPass:
-        """The forward pass of a network on a backend, made when first asked for."""
-        kept = FORWARD_PASSES.get(self)
-        if kept is None or (kept.backend, kept.mlp) != (backend, network):
-            kept = FORWARD_PASSES[self] = ForwardPass(network, backend, move=moved)
-        return kept
-
-    def _needs_no_validation(self, X: Any) -> bool:
-        """Whether validation can be skipped: it takes longer than predicting a few rows."""
-        return (
-            type(X) is np.ndarray
-            and X.dtype in FLOATS
-            and X.ndim == 2
-            and X.shape[0] > 0
-            and X.shape[1] == getattr(self, "n_features_in_", None)
-            and not hasattr(self, "feature_names_in_")
-            and sum_is_finite(X)
-        )
-
-    # --- scikit-learn's private names that public code calls ---
-
-    def _forward_pass(self, activations: list[Any]) -> list[Any]:
-        """Fill in the outputs of each layer for the inputs in `activations[0]`."""
-        activations[1:] = layer_outputs(self._now(), activations[0])
-        return activations
-
-    def _forward_pass_fast(self, X: Any, check_input: bool = True) -> Any:
-        """Outputs (n, k) of X (n, i)."""
-        return self._predicted(X, "predict")[2]
-
-    # --- copies and pickles ---
-
-    def __getstate__(self) -> dict[str, Any]:
-        """The state to pickle; parameters on a GPU are copied to the host."""
-        now = self._now()
-        state: dict[str, Any] = dict(super(BaseMLP, now).__getstate__())
-        for name in ("coefs_", "intercepts_"):
-            if name in state and place_of(state[name][0]).device.startswith("cuda"):
-                state[name] = [to_host(part) for part in state[name]]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take a pickled state; parameters that JAX has put on its first GPU go back to the CPU.
-
-        They were not pickled from a GPU (see `__getstate__`).
-        """
-        super().__setstate__(state)
-        for name in ("coefs_", "intercepts_"):
-            place = place_of(state[name][0]) if name in state else HOST
-            if place.device.startswith("cuda"):
-                cpu = backend_at(Place(place.library, "cpu"), dtype_name(state[name][0]))
-                setattr(self, name, [cpu.asarray(to_host(part)) for part in state[name]])
-
-    def __copy__(self) -> Any:
-        """A shallow copy that shares arrays on their device."""
-        return self._now()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        """A deep copy; arrays are copied on their device, where pickling would copy them to the host."""
-        new = self._now()
-        memo[id(self)] = new
-        new.__dict__.update(copy.deepcopy(vars(new), memo))
-        return new
-
-    def __sklearn_array_api_convert__(self, converter: Callable[[Array], Array]) -> Any:
-        """A copy with the parameters converted: scikit-learn's way to move a fitted estimator."""
-        new = self.__copy__()
-        for name in ("coefs_", "intercepts_"):
-            if name in vars(new):
-                setattr(new, name, [converter(part) for part in getattr(new, name)])
-        return new
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
@@ -489,17 +354,6 @@ def empty_books() -> dict[str, Any]:
         "best_validation_score_": None,
         "_no_improvement_count": 0,
     }
-
-
-def sum_is_finite(x: Host) -> bool:
-    """Whether the sum of x is finite, which implies that every entry is; large finite entries may overflow it."""
-    with np.errstate(all="ignore"):
-        return bool(np.isfinite(np.sum(x)))
-
-
-#: What each estimator predicted with last. That holds on to the parameters, so it goes when the estimator goes;
-#: it is not kept in the estimator, which `predict` leaves as it is and which can be pickled.
-FORWARD_PASSES: WeakKeyDictionary[BaseMLP, ForwardPass] = WeakKeyDictionary()
 
 
 def checked_weight(sample_weight: Any, n: int) -> Host | None:

@@ -19,19 +19,12 @@ from anyarray_mlp.estimators.progress import Progress, Rate
 from anyarray_mlp.estimators.validation import HeldOut, score_with, scorer_of
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.optimizers import Optimizer
-from anyarray_mlp.training import (
-    Epoch,
-    Recipe,
-    TrainingState,
-    as_callbacks,
-    fresh_state,
-    interruption,
-    minimize,
-    tell,
-    train,
-)
+from anyarray_mlp.training import Epoch, Recipe, TrainingState, minimize, train
+from anyarray_mlp.training.callbacks import as_callbacks, tell
 from anyarray_mlp.training.predicting import dense, to_leaves
 from anyarray_mlp.training.recipe import optimizer_of
+from anyarray_mlp.training.signals import interruption
+from anyarray_mlp.training.state import fresh_state
 from anyarray_mlp.typing import Array, Host
 
 NON_FINITE = (
@@ -94,7 +87,6 @@ class Run:
     def train(self, start: Host, task: FitTask | None, incremental: bool) -> Host:
         """Epochs of steps until a stopping rule holds; returns the parameters (p,) to keep."""
         est, progress = self.estimator, self.progress
-        n = self.data.x.shape[0]
         optimizer = self.optimizer()
         state = self.state(start, optimizer)
         rate = Rate(self.starting_rate())
@@ -119,13 +111,7 @@ class Run:
                 ):
                     last = epoch
                     if epoch.complete:
-                        est.t_ += n
-                        epoch = self.keep_books(epoch)
-                        if est.learning_rate == "invscaling" and est.solver == "sgd":
-                            rate.value = self.scaled_rate()
-                        if est._no_improvement_count > est.n_iter_no_change:
-                            stopped = est.converged_ = self.stops_or_lowers(rate)
-                        stopped = self.tell(epoch, task) or stopped
+                        stopped = self.ends_with(epoch, rate, task)
                     if interrupted.is_set():
                         self.warnings.append((INTERRUPTED, UserWarning))
                         stopped = True
@@ -156,6 +142,17 @@ class Run:
             progress.latest = final
             return progress.best
         return final
+
+    def ends_with(self, epoch: Epoch, rate: Rate, task: FitTask | None) -> bool:
+        """Keep the books of a whole epoch, set the rate of the next and tell who watches; whether it is the last."""
+        est, stopped = self.estimator, False
+        est.t_ += self.data.x.shape[0]
+        epoch = self.keep_books(epoch)
+        if est.learning_rate == "invscaling" and est.solver == "sgd":
+            rate.value = self.scaled_rate()
+        if est._no_improvement_count > est.n_iter_no_change:
+            stopped = est.converged_ = self.stops_or_lowers(rate)
+        return self.tell(epoch, task) or stopped
 
     def recipe(self, optimizer: Optimizer, rate: Rate, epochs: int) -> Recipe:
         """How the steps are taken, by the estimator's parameters."""

@@ -5,49 +5,92 @@
 
 from __future__ import annotations
 
-from anyarray_mlp.network.exchange import (
-    from_keras_weights,
-    from_pytorch_state,
-    from_sklearn,
-    to_keras_weights,
-    to_pytorch_state,
-    to_sklearn,
-)
-from anyarray_mlp.network.initializers import (
-    glorot_normal,
-    glorot_uniform,
-    he_normal,
-    he_uniform,
-    lecun_normal,
-    lecun_uniform,
-    normal,
-    orthogonal,
-    uniform,
-    zeros,
-)
-from anyarray_mlp.network.layout import Layout
-from anyarray_mlp.network.mlp import MLP
-from anyarray_mlp.network.optimizers import (
-    Optimizer,
-    adam,
-    adamw,
-    frozen,
-    momentum,
-    nesterov,
-    rmsprop,
-    sgd,
-)
-from anyarray_mlp.network.registry import register_activation, register_loss
-from anyarray_mlp.network.schedules import (
-    ReduceOnPlateau,
-    WarmUp,
-    constant,
-    cosine,
-    exponential,
-    inverse_scaling,
-    make_schedule,
-    step_decay,
-)
+from typing import TYPE_CHECKING
+
+from anyarray_mlp.checking.lazy import lazy
+
+if TYPE_CHECKING:
+    from anyarray_mlp.network.exchange import (
+        from_keras_weights,
+        from_pytorch_state,
+        from_sklearn,
+        to_keras_weights,
+        to_pytorch_state,
+        to_sklearn,
+    )
+    from anyarray_mlp.network.initializers import (
+        glorot_normal,
+        glorot_uniform,
+        he_normal,
+        he_uniform,
+        lecun_normal,
+        lecun_uniform,
+        normal,
+        orthogonal,
+        uniform,
+        zeros,
+    )
+    from anyarray_mlp.network.layout import Layout
+    from anyarray_mlp.network.mlp import MLP
+    from anyarray_mlp.network.optimizers import (
+        Optimizer,
+        adam,
+        adamw,
+        frozen,
+        momentum,
+        nesterov,
+        rmsprop,
+        sgd,
+    )
+    from anyarray_mlp.network.registry import register_activation, register_loss
+    from anyarray_mlp.network.schedules import (
+        ReduceOnPlateau,
+        WarmUp,
+        constant,
+        cosine,
+        exponential,
+        inverse_scaling,
+        step_decay,
+    )
+
+#: Where each public name lives.
+HOMES = {
+    "Layout": "layout",
+    "MLP": "mlp",
+    "Optimizer": "optimizers",
+    "ReduceOnPlateau": "schedules",
+    "WarmUp": "schedules",
+    "adam": "optimizers",
+    "adamw": "optimizers",
+    "constant": "schedules",
+    "cosine": "schedules",
+    "exponential": "schedules",
+    "from_keras_weights": "exchange",
+    "from_pytorch_state": "exchange",
+    "from_sklearn": "exchange",
+    "frozen": "optimizers",
+    "glorot_normal": "initializers",
+    "glorot_uniform": "initializers",
+    "he_normal": "initializers",
+    "he_uniform": "initializers",
+    "inverse_scaling": "schedules",
+    "lecun_normal": "initializers",
+    "lecun_uniform": "initializers",
+    "momentum": "optimizers",
+    "nesterov": "optimizers",
+    "normal": "initializers",
+    "orthogonal": "initializers",
+    "register_activation": "registry",
+    "register_loss": "registry",
+    "rmsprop": "optimizers",
+    "sgd": "optimizers",
+    "step_decay": "schedules",
+    "to_keras_weights": "exchange",
+    "to_pytorch_state": "exchange",
+    "to_sklearn": "exchange",
+    "uniform": "initializers",
+    "zeros": "initializers",
+}
 
 __all__ = [
     "MLP",
@@ -71,7 +114,6 @@ __all__ = [
     "inverse_scaling",
     "lecun_normal",
     "lecun_uniform",
-    "make_schedule",
     "momentum",
     "nesterov",
     "normal",
@@ -87,3 +129,5 @@ __all__ = [
     "uniform",
     "zeros",
 ]
+
+__getattr__, __dir__ = lazy(__name__, HOMES)

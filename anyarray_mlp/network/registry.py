@@ -210,10 +210,6 @@ def _found(kind: str, value: Any, known: Iterable[str]) -> str:
     return OWN.get((kind, name), name)
 
 
-#: How like a built-in name one in a file is that is taken for a misspelling of it, and not for a function of one's own.
-NEAR_BUILT_IN = 0.75
-
-
 def is_known(kind: str, value: Any) -> bool:
     """Whether a value is a name of an activation or loss as it stands, with a parameter or without."""
     if not isinstance(value, str):
@@ -236,7 +232,7 @@ def name_of(kind: str) -> Check:
             return
         known = ACTIVATIONS if kind == "activation" else (*loss_names(), "auto")
         remedy = None
-        if NAME.fullmatch(value) and not misspelt(kind, value, BUILT_IN[kind], NEAR_BUILT_IN):
+        if NAME.fullmatch(value) and not misspelt(kind, value, BUILT_IN[kind]):
             remedy = (
                 "if it is a function of your own, register it before loading: "
                 f"register_{kind}({value!r}, function)"

@@ -14,7 +14,7 @@ from typing import Any
 
 from anyarray_mlp.arithmetic.scalar import cos_pi
 from anyarray_mlp.arithmetic.scalar import power as raise_to
-from anyarray_mlp.checking.names import find_name
+from anyarray_mlp.checking.names import SCHEDULES, find_name
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import (
     check_callable,
@@ -169,9 +169,6 @@ def restore_schedule(schedule: Schedule, state: dict[str, Any]) -> None:
     """Give a schedule back what `schedule_state` told of it."""
     if state:
         schedule.restore(state)  # type: ignore[attr-defined]
-
-
-SCHEDULES = ("constant", "step", "exponential", "cosine", "invscaling", "plateau")
 
 
 @with_known_options

@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.backends import DTYPES, Backend
+from anyarray_mlp.backends import Backend
 from anyarray_mlp.backends.reproducible import ReproducibleBackend
+from anyarray_mlp.backends.selection import DTYPES
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.errors import in_a_line
+from anyarray_mlp.parity.bounded import Bounded
 from anyarray_mlp.parity.cases import Case, all_cases
 from anyarray_mlp.parity.precision import reduced_precision
 from anyarray_mlp.parity.report import Comparison, Departure, Difference, Report
-from anyarray_mlp.parity.roundoff import Bounded, RoundoffNamespace
+from anyarray_mlp.parity.roundoff import RoundoffNamespace
 from anyarray_mlp.parity.subjects import find_subjects
 from anyarray_mlp.parity.tracing import (
     FaultyOperation,

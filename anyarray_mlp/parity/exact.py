@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.backends import DTYPES, Backend, select_backend
+from anyarray_mlp.backends import Backend, select_backend
+from anyarray_mlp.backends.selection import DTYPES
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.errors import AnyArrayMLPError, UsageError, in_a_line
 from anyarray_mlp.parity.cases import Case, exact_cases

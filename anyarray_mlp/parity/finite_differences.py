@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,43 @@ class Gradcheck:
         return all(check.relative_error <= self.tolerance for check in self.parameters)
 
 
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """A batch and the network whose loss of it is a function of the parameters (p,)."""
+
+    mlp: MLP
+    xp: Namespace
+    x: Host
+    targets: Host
+    sample_weight: Host | None
+    alpha: float
+    dropout_keys: Sequence[Array] | None
+
+    def evaluate(self, vector: Host) -> tuple[float, Host]:
+        """The loss and its gradient (p,)."""
+        loss: Any
+        loss, (grad,) = self.mlp.loss_and_grad(
+            self.xp,
+            (vector,),
+            self.x,
+            self.targets,
+            self.sample_weight,
+            alpha=self.alpha,
+            dropout_keys=self.dropout_keys,
+        )
+        return float(loss), np.asarray(grad)
+
+    def quotient(self, theta: Host, i: int, h: float) -> float:
+        """(f(-2h) - 8 f(-h) + 8 f(h) - f(2h)) / 12 h of the loss f, along parameter i."""
+
+        def f(offset: float) -> float:
+            moved = theta.copy()
+            moved[i] += offset
+            return self.evaluate(moved)[0]
+
+        return ((f(-2 * h) - f(2 * h)) + 8 * (f(h) - f(-h))) / (12 * h)
+
+
 def checked_keys(mlp: MLP, dropout_keys: Any) -> tuple[Array, ...]:
     """The dropout keys; `UsageError` if they are not one integer for each layer with dropout."""
     what = f"a 0-d int32 array for each of the {len(mlp.dropout_layers)} layers that drop units"
@@ -115,22 +153,8 @@ def gradcheck(
     generator = streams.generator("gradcheck", seed)
     theta = drawn(mlp, seed, generator) if parameters is None else checked_vector(mlp, parameters)
 
-    def evaluate(vector: Host) -> tuple[float, Host]:
-        loss: Any
-        loss, (grad,) = mlp.loss_and_grad(
-            xp, (vector,), x, targets, sample_weight, alpha=alpha, dropout_keys=dropout_keys
-        )
-        return float(loss), np.asarray(grad)
-
-    def quotient(i: int, h: float) -> float:
-        def f(offset: float) -> float:
-            moved = theta.copy()
-            moved[i] += offset
-            return evaluate(moved)[0]
-
-        return ((f(-2 * h) - f(2 * h)) + 8 * (f(h) - f(-h))) / (12 * h)
-
-    loss, analytic = evaluate(theta)
+    batch = Batch(mlp, xp, x, targets, sample_weight, alpha, dropout_keys)
+    loss, analytic = batch.evaluate(theta)
     floor = 1e-8 * float(np.max(np.abs(analytic), initial=0.0)) or 1e-300
     checks = []
     layout = mlp.layout
@@ -139,23 +163,35 @@ def gradcheck(
         if per_parameter is not None and per_parameter < len(indices):
             indices = np.sort(generator.choice(indices, per_parameter, replace=False))
         least = max(float(np.max(np.abs(analytic[start:stop]))), floor)
+        quotient = partial(batch.quotient, theta)
         numeric, largest = slopes(quotient, indices, analytic[indices], least, tolerance)
-        difference = np.abs(numeric - analytic[indices])
-        difference[~np.isfinite(difference)] = np.inf
-        worst = int(np.argmax(difference))
-        checks.append(
-            ParameterCheck(
-                name=name,
-                shape=shape,
-                checked=len(indices),
-                absolute_error=float(difference[worst]),
-                relative_error=float(difference[worst] / largest),
-                index=tuple(int(j) for j in np.unravel_index(indices[worst] - start, shape)),
-                analytic=float(analytic[indices[worst]]),
-                numeric=float(numeric[worst]),
-            )
-        )
+        places = np.unravel_index(indices - start, shape)
+        checks.append(compared(name, shape, places, analytic[indices], numeric, largest))
     return Gradcheck(loss, tuple(checks), tolerance)
+
+
+def compared(
+    name: str,
+    shape: tuple[int, ...],
+    places: tuple[NDArray[np.intp], ...],
+    analytic: Host,
+    numeric: Host,
+    largest: float,
+) -> ParameterCheck:
+    """The check of one weight matrix or bias from slopes at some places of it, relative to the largest slope."""
+    difference = np.abs(numeric - analytic)
+    difference[~np.isfinite(difference)] = np.inf
+    worst = int(np.argmax(difference))
+    return ParameterCheck(
+        name=name,
+        shape=shape,
+        checked=len(difference),
+        absolute_error=float(difference[worst]),
+        relative_error=float(difference[worst] / largest),
+        index=tuple(int(place[worst]) for place in places),
+        analytic=float(analytic[worst]),
+        numeric=float(numeric[worst]),
+    )
 
 
 def check_inputs(mlp: MLP, x: Any, targets: Any, xp: Any) -> None:

@@ -8,21 +8,14 @@ from functools import partial
 from types import ModuleType
 
 from anyarray_mlp.arithmetic.plain import CREATION
-from anyarray_mlp.backends import (
-    BACKENDS,
-    DTYPES,
-    Backend,
-    BackendStatus,
-    backend_statuses,
-    select_backend,
-)
+from anyarray_mlp.backends import BACKENDS, Backend, BackendStatus, backend_statuses, select_backend
 from anyarray_mlp.backends.namespace_backend import (
     NamespaceBackend,
     import_namespace,
     namespace_version,
 )
 from anyarray_mlp.backends.reproducible import ReproducibleBackend
-from anyarray_mlp.backends.selection import parse_device
+from anyarray_mlp.backends.selection import DTYPES, parse_device
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
 from anyarray_mlp.typing import ReproducibleLibrary, names_of

@@ -18,7 +18,8 @@ import numpy as np
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.errors import in_a_line
-from anyarray_mlp.parity.roundoff import DTYPES, OPERATORS, REFLECTED, Bounded, RoundoffNamespace
+from anyarray_mlp.parity.bounded import OPERATORS, REFLECTED, Bounded
+from anyarray_mlp.parity.roundoff import DTYPES, RoundoffNamespace
 from anyarray_mlp.typing import Array, Host
 
 #: Functions that `PlainNamespace` builds from other operations unless a backend has its own.

@@ -11,35 +11,25 @@ import errno
 import hashlib
 import io
 import os
-import platform
 import re
 import signal
 import stat
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 
 import numpy as np
 
-from anyarray_mlp.errors import (
-    LockedError,
-    ModelFileError,
-    OutOfMemoryError,
-    OutputExistsError,
-    StorageError,
-)
+from anyarray_mlp.errors import ModelFileError, OutOfMemoryError, OutputExistsError
+from anyarray_mlp.persistence.refusals import storage_error, storage_errors
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
 
-LOCK_NAME = ".lock"
-HOLDER_NAME = ".lock-holder"
-HOLDER_PATIENCE = 5.0  # seconds to wait for a new holder to write its name
 TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")
 #: Signals deferred until a write has ended. SIGINT is last: only it raises, after the others' handlers are restored.
 HELD = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)]
@@ -49,22 +39,6 @@ READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY"
 WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
 # A run's folder may come from anybody: links in it are never followed.
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-
-CURES = {
-    errno.ENOSPC: "free some space or write elsewhere",
-    errno.EDQUOT: "free some of the quota or write elsewhere",
-    errno.EACCES: "change the permissions or choose another path",
-    errno.EPERM: "change the permissions or choose another path",
-    errno.EROFS: "choose a path on a file system that can be written",
-    errno.EFBIG: "raise the file size limit (ulimit -f) or write elsewhere",
-    errno.EIO: "check the disk and write elsewhere",
-    errno.ENOENT: "check the path, or create the folder first",
-    errno.ENOTDIR: "a part of the path is a file: choose another path",
-    errno.EISDIR: "this is a folder: give a file in it",
-    errno.EEXIST: "choose another path",
-    errno.ENAMETOOLONG: "choose a shorter name",
-    errno.ELOOP: "links are not followed in a run's folder: put the file itself there",
-}
 
 
 class Files:
@@ -135,33 +109,6 @@ class Files:
 
 
 disk = Files()
-
-
-def storage_error(code: int | None, message: str) -> StorageError:
-    """A StorageError with its errno, whose text is the message alone."""
-    error = StorageError(message)
-    error.errno = code
-    return error
-
-
-def refused(error: OSError, action: str, path: Path) -> StorageError:
-    """The error for what the system refused, with the path and the remedy."""
-    reason = error.strerror or str(error) or type(error).__name__
-    cure = CURES.get(error.errno or 0, "check the path and the disk")
-    if action == "read" and error.errno == errno.ENOENT:
-        cure = "check the path"
-    return storage_error(error.errno, f"cannot {action} {path}: {reason}; {cure}")
-
-
-@contextlib.contextmanager
-def storage_errors(action: str, path: Path) -> Iterator[None]:
-    """Turn any OSError into a StorageError that names the path and the remedy."""
-    try:
-        yield
-    except (StorageError, OutputExistsError):
-        raise
-    except OSError as error:
-        raise refused(error, action, path) from error
 
 
 @contextlib.contextmanager
@@ -439,120 +386,3 @@ def remove_stale_temporaries(folder: Path) -> None:
         if TEMPORARY.fullmatch(name):
             path = folder / name
             remove_files(path) if is_folder(path) else remove(path)
-
-
-class FileLock:
-    """A file that exists for as long as it is locked. Raises BlockingIOError if it is locked already.
-
-    The name is removed while the lock is held. So a process that opened the file earlier may lock a file that has
-    lost its name while a third process creates and locks a new one: a lock counts only if its file still has the
-    name.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        while True:
-            self.descriptor = disk.open(path, os.O_RDWR | os.O_CREAT | NO_LINK)
-            try:
-                disk.lock(self.descriptor)
-                if self.has_the_name():
-                    return
-            except OSError as error:
-                disk.close(self.descriptor)
-                if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-                    raise storage_error(
-                        error.errno,
-                        f"cannot lock {path.parent}: its file system has no locks; choose a local disk",
-                    ) from None
-                raise
-            disk.close(self.descriptor)
-
-    def has_the_name(self) -> bool:
-        """Whether the locked file is the one that has the name."""
-        try:
-            return os.path.samestat(disk.status(self.descriptor), os.lstat(self.path))
-        except FileNotFoundError:
-            return False
-
-    def release(self) -> None:
-        """Remove the file, then release the lock; a file that stays behind locks nobody out."""
-        with contextlib.suppress(OSError):
-            disk.unlink(self.path)
-        with contextlib.suppress(OSError):
-            disk.close(self.descriptor)
-        if os.name == "nt":  # there, a file cannot be removed while anybody has it open
-            with contextlib.suppress(OSError):
-                disk.unlink(self.path)
-
-
-class DirectoryLock:
-    """Allows one writer to a folder. The system releases the lock when the process ends, in whatever way.
-
-    Raises LockedError, which names the holder, if another process (or another lock in this process) holds the folder.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.path = folder / LOCK_NAME
-        self.held: FileLock | None = None
-
-    def acquire(self) -> None:
-        """Take the lock; LockedError, which names the holder, if another has it."""
-        with signals_held(), storage_errors("lock", self.path):
-            with contextlib.suppress(BlockingIOError):
-                self.held = FileLock(self.path)
-            if self.held is not None:
-                try:
-                    self.name_holder()
-                except BaseException:
-                    self.release()
-                    raise
-        if self.held is None:
-            raise LockedError(
-                f"{self.folder} is in use by {self.holder()}: wait for it to end, stop it, or choose another folder"
-            )
-
-    def name_holder(self) -> None:
-        """Record who holds the lock, but not in the lock file: a hard link may share that with any other file."""
-        path = self.folder / HOLDER_NAME
-        remove(path)
-        descriptor = disk.open(path, WRITE_FLAGS | os.O_EXCL)
-        try:
-            write_all(descriptor, f"{os.getpid()} {platform.node() or '?'}\n".encode())
-        finally:
-            disk.close(descriptor)
-
-    def release(self) -> None:
-        """Free the lock and remove its files; nothing if it is not held."""
-        if self.held is None:
-            return
-        with signals_held():
-            try:
-                with contextlib.suppress(OSError):  # the next holder overwrites a stale name
-                    disk.unlink(self.folder / HOLDER_NAME)
-            finally:
-                self.held.release()
-                self.held = None
-
-    def holder(self) -> str:
-        """The process that holds the lock, in words."""
-        deadline = time.monotonic() + HOLDER_PATIENCE
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError):
-                text = (self.folder / HOLDER_NAME).read_bytes()[:300].decode("utf-8", "replace")
-                if found := re.fullmatch(r"(\d+) (\S+)\n", text):
-                    return f"process {found[1]} on {found[2]}"
-            time.sleep(0.02)
-        return "another process"
-
-    def __enter__(self) -> DirectoryLock:
-        self.acquire()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.release()

@@ -33,7 +33,6 @@ from anyarray_mlp.persistence.checkpoint import (
     save_checkpoint,
 )
 from anyarray_mlp.persistence.files import (
-    DirectoryLock,
     append,
     atomic_write,
     exists,
@@ -50,6 +49,7 @@ from anyarray_mlp.persistence.files import (
     remove_stale_temporaries,
     signals_held,
 )
+from anyarray_mlp.persistence.locks import DirectoryLock
 from anyarray_mlp.persistence.model_file import ModelFile, load, save
 from anyarray_mlp.persistence.plain_json import plain
 from anyarray_mlp.persistence.toml_writer import to_toml

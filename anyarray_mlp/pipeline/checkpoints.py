@@ -103,7 +103,7 @@ class Checkpoints:
                     self.tell(f"warning: {warning.message}")
         if self.last is None:
             if self.cut_in_first_epoch():
-                # It would outlive the steps that are made anew if they, too, were cut.
+                # It would outlive the next attempt if that is cut as early.
                 remove(self.run.model_path)
             if exists(self.run.model_path):
                 raise StorageError(

@@ -7,7 +7,8 @@ import platform
 from typing import Any
 
 from anyarray_mlp import streams
-from anyarray_mlp.backends import Backend, distribution_version
+from anyarray_mlp.backends import Backend
+from anyarray_mlp.backends.selection import distribution_version
 
 #: Raised where what a checkpoint holds, or what it means, changes.
 STATE_VERSION = 1

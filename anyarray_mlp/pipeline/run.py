@@ -14,7 +14,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from anyarray_mlp import streams
-from anyarray_mlp.backends import BACKENDS, Backend, distribution_version
+from anyarray_mlp.backends import BACKENDS, Backend
+from anyarray_mlp.backends.selection import distribution_version
 from anyarray_mlp.checking.messages import memory
 from anyarray_mlp.checking.out_of_memory import exceeds_memory
 from anyarray_mlp.diagnosis import Details, RunMonitor

@@ -29,8 +29,7 @@ from anyarray_mlp.checking.values import (
     refuse,
 )
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.network.functional import ACTIVATIONS, OUTPUTS
-from anyarray_mlp.network.registry import find_activation, find_loss, loss_names
+from anyarray_mlp.network.functional import ACTIVATIONS, LOSS_NAMES, OUTPUTS
 from anyarray_mlp.training.recipe import Recipe, with_options
 
 Column = str | int
@@ -153,6 +152,20 @@ class Table:
         check_settings(self)
 
 
+def find_activation(value: Any) -> str:
+    """The canonical name of an activation."""
+    from anyarray_mlp.network import registry
+
+    return registry.find_activation(value)
+
+
+def find_loss(value: Any) -> str:
+    """The canonical name of a loss."""
+    from anyarray_mlp.network import registry
+
+    return registry.find_loss(value)
+
+
 def one_of(names: Iterable[str]) -> str:
     """Names as a help text lists them: a, b or c."""
     *others, last = names
@@ -180,18 +193,18 @@ class Shape:
     )
     activation: str | Sequence[str] = setting(
         "relu",
-        Names("activation", tuple(ACTIVATIONS), alone=True, find=find_activation),
+        Names("activation", ACTIVATIONS, alone=True, find=find_activation),
         f"{one_of(ACTIVATIONS)}; one, or one for each layer.",
     )
     output: str | None = setting(
         None,
-        Name("output", tuple(OUTPUTS)),
+        Name("output", OUTPUTS),
         f"{one_of(OUTPUTS)}; what fits the task by default.",
     )
     loss: str = setting(
         "auto",
-        Name("loss", ("auto", *loss_names()), find=find_loss),
-        f"{one_of(loss_names())}; huber:DELTA and quantile:LEVEL; auto takes what belongs to the output.",
+        Name("loss", ("auto", *LOSS_NAMES), find=find_loss),
+        f"{one_of(LOSS_NAMES)}; huber:DELTA and quantile:LEVEL; auto takes what belongs to the output.",
     )
     dropout: float = setting(
         0.0, Number(high=1.0), "Probability of dropping a hidden unit in training."

@@ -19,8 +19,9 @@ from anyarray_mlp.errors import ModelFileError, UsageError
 from anyarray_mlp.metrics import classification_scores, exact_mean, find_score, predicted_labels
 from anyarray_mlp.network.checks import is_finite
 from anyarray_mlp.network.mlp import MLP, check_network
-from anyarray_mlp.persistence import ModelFile, load, model_in, save
+from anyarray_mlp.persistence import ModelFile, load, save
 from anyarray_mlp.persistence.plain_json import any_json
+from anyarray_mlp.persistence.run_folder import model_in
 from anyarray_mlp.training.predicting import Predictor, check_parameters
 from anyarray_mlp.typing import Host
 

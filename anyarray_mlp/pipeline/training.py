@@ -20,7 +20,8 @@ from anyarray_mlp.pipeline.kept import configuration
 from anyarray_mlp.pipeline.run import Plan, Run, identifiers, make_plan, scores_of
 from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.trained_model import TrainedModel
-from anyarray_mlp.training import Callback, Fit, Recipe, TrainingState, as_callbacks
+from anyarray_mlp.training import Callback, Fit, Recipe, TrainingState
+from anyarray_mlp.training.callbacks import as_callbacks
 
 
 @dataclass(frozen=True, eq=False)

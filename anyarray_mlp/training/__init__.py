@@ -2,51 +2,58 @@
 
 from __future__ import annotations
 
-from anyarray_mlp.training.batches import batches
-from anyarray_mlp.training.callbacks import Callback, as_callbacks, tell
-from anyarray_mlp.training.early_stopping import EarlyStopping
-from anyarray_mlp.training.evaluation import Evaluation
-from anyarray_mlp.training.fitting import Observer, fit
-from anyarray_mlp.training.lbfgs import minimize
-from anyarray_mlp.training.loop import train
-from anyarray_mlp.training.predicting import (
-    as_inputs,
-    on_device,
-    predict,
-    to_leaves,
-)
-from anyarray_mlp.training.recipe import Recipe, recipe_of
-from anyarray_mlp.training.records import Epoch, Fit, TrainingState, run_hash
-from anyarray_mlp.training.signals import interruption
-from anyarray_mlp.training.state import fresh_state, to_vector
-from anyarray_mlp.training.steps import StepStatistics, dropout_keys, step_inputs, training_step
+from typing import TYPE_CHECKING
+
+from anyarray_mlp.checking.lazy import lazy
+
+if TYPE_CHECKING:
+    from anyarray_mlp.training.callbacks import Callback
+    from anyarray_mlp.training.early_stopping import EarlyStopping
+    from anyarray_mlp.training.fitting import Observer, fit
+    from anyarray_mlp.training.lbfgs import minimize
+    from anyarray_mlp.training.loop import train
+    from anyarray_mlp.training.predicting import (
+        predict,
+        to_leaves,
+    )
+    from anyarray_mlp.training.recipe import Recipe
+    from anyarray_mlp.training.records import Epoch, Fit, TrainingState
+    from anyarray_mlp.training.state import to_vector
+    from anyarray_mlp.training.steps import StepStatistics
+
+#: Where each public name lives.
+HOMES = {
+    "Callback": "callbacks",
+    "EarlyStopping": "early_stopping",
+    "Epoch": "records",
+    "Fit": "records",
+    "Observer": "fitting",
+    "Recipe": "recipe",
+    "StepStatistics": "steps",
+    "TrainingState": "records",
+    "fit": "fitting",
+    "minimize": "lbfgs",
+    "predict": "predicting",
+    "to_leaves": "predicting",
+    "to_vector": "state",
+    "train": "loop",
+}
 
 __all__ = [
     "Callback",
     "EarlyStopping",
     "Epoch",
-    "Evaluation",
     "Fit",
     "Observer",
     "Recipe",
     "StepStatistics",
     "TrainingState",
-    "as_callbacks",
-    "as_inputs",
-    "batches",
-    "dropout_keys",
     "fit",
-    "fresh_state",
-    "interruption",
     "minimize",
-    "on_device",
     "predict",
-    "recipe_of",
-    "run_hash",
-    "step_inputs",
-    "tell",
     "to_leaves",
     "to_vector",
     "train",
-    "training_step",
 ]
+
+__getattr__, __dir__ = lazy(__name__, HOMES)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.checking.messages import shown
-from anyarray_mlp.checking.names import find_name
+from anyarray_mlp.checking.names import TASKS, find_name
 from anyarray_mlp.checking.values import (
     check_positive,
     check_whole,
@@ -18,7 +18,7 @@ from anyarray_mlp.checking.values import (
     items,
 )
 from anyarray_mlp.errors import DataError, UsageError
-from anyarray_mlp.metrics import METRICS, TASKS, default_task, find_score
+from anyarray_mlp.metrics import METRICS, default_task, find_score
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.network.schedules import Schedule
 from anyarray_mlp.typing import Array

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from anyarray_mlp.checking.names import SCHEDULES, SOLVERS, TASKS
 from anyarray_mlp.checking.options import (
     UnknownOptionError,
     refuse_unknown,
@@ -24,11 +25,13 @@ from anyarray_mlp.checking.settings import (
 )
 from anyarray_mlp.checking.values import check_instance
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.metrics import METRICS, TASKS
-from anyarray_mlp.network.initializers import INITIALIZERS, Initializer
-from anyarray_mlp.network.optimizers import OPTIMIZERS, Optimizer
-from anyarray_mlp.network.schedules import SCHEDULES, Schedule, WarmUp, make_schedule
-from anyarray_mlp.training.early_stopping import MONITORED_LOSSES, EarlyStopping
+
+# What the settings stand for is loaded when a value is checked or used, not by who lists them (`--help`).
+if TYPE_CHECKING:
+    from anyarray_mlp.network.initializers import Initializer
+    from anyarray_mlp.network.optimizers import Optimizer
+    from anyarray_mlp.network.schedules import Schedule
+    from anyarray_mlp.training.early_stopping import EarlyStopping
 
 #: What stands for None if arrays are trained on.
 EPOCHS, BATCH_SIZE = 100, 32
@@ -46,6 +49,41 @@ DECIDING = ("optimizer", "early_stopping")
 def is_function(value: Any) -> bool:
     """Whether a value is a function, and no class."""
     return callable(value) and not isinstance(value, type)
+
+
+def is_optimizer(value: Any) -> bool:
+    """Whether a value is an optimiser of one's own, not a name."""
+    from anyarray_mlp.network.optimizers import Optimizer
+
+    return isinstance(value, Optimizer)
+
+
+def is_stopping(value: Any) -> bool:
+    """Whether a value is an `EarlyStopping`."""
+    from anyarray_mlp.training.early_stopping import EarlyStopping
+
+    return isinstance(value, EarlyStopping)
+
+
+def initializer_names() -> Iterable[str]:
+    """What initialisers are called."""
+    from anyarray_mlp.network.initializers import INITIALIZERS
+
+    return ("auto", *INITIALIZERS)
+
+
+def metric_names() -> Iterable[str]:
+    """What metrics are called."""
+    from anyarray_mlp.metrics import METRICS
+
+    return METRICS
+
+
+def monitored_names() -> Iterable[str]:
+    """What early stopping may watch."""
+    from anyarray_mlp.training.early_stopping import MONITORED_LOSSES
+
+    return (*MONITORED_LOSSES, *metric_names())
 
 
 @with_known_options
@@ -80,17 +118,15 @@ class Recipe:
 
     initializer: str | Initializer = setting(
         "auto",
-        Name(
-            "initializer", ("auto", *INITIALIZERS), is_function, "a name or a function, got {value}"
-        ),
+        Name("initializer", initializer_names, is_function, "a name or a function, got {value}"),
         "How weights are drawn: auto fits each activation; he_normal, glorot_uniform and others by name.",
     )
     optimizer: str | Optimizer = setting(
         "adam",
         Name(
             "solver",
-            (*OPTIMIZERS, "lbfgs"),
-            lambda value: isinstance(value, Optimizer),
+            SOLVERS,
+            is_optimizer,
             "a name or an Optimizer, such as optimizers.adam(), got {value}",
             listed=True,
         ),
@@ -121,12 +157,12 @@ class Recipe:
     epochs: int | None = setting(None, Whole(), flag_default=50, flag_kind=Whole(1))
     early_stopping: bool | EarlyStopping = setting(
         False,
-        Truth(EarlyStopping, "an EarlyStopping(monitor, patience, tol), True or False"),
+        Truth(is_stopping, "an EarlyStopping(monitor, patience, tol), True or False"),
         "Stop where --monitor no longer improves, and keep the best epoch.",
     )
     monitor: str = setting(
         "validation_loss",
-        Name("metric", (*MONITORED_LOSSES, *METRICS)),
+        Name("metric", monitored_names),
         "What early stopping watches: validation_loss, loss, or of the validation rows accuracy, balanced_accuracy, "
         "f1, roc_auc, r2, mean_squared_error or mean_absolute_error.",
     )
@@ -139,7 +175,7 @@ class Recipe:
         Name("task", TASKS, listed=True),
         "What the target is; found out where left out.",
     )
-    metrics: str | Iterable[str] = setting((), Names("metric", tuple(METRICS)), key=None)
+    metrics: str | Iterable[str] = setting((), Names("metric", metric_names), key=None)
     gradient_tol: float = setting(1e-4, Number(), key=None)
     max_evaluations: int = setting(15000, Whole(1), key=None)
 
@@ -147,7 +183,7 @@ class Recipe:
         if self.early_stopping is None:
             object.__setattr__(self, "early_stopping", False)
         check_settings(self)
-        own = self.early_stopping if isinstance(self.early_stopping, EarlyStopping) else None
+        own = None if isinstance(self.early_stopping, bool) else self.early_stopping
         idle = self.idle()
         for each in fields(self):
             value = getattr(self, each.name)
@@ -184,7 +220,7 @@ class Recipe:
 
     def step_optimizer(self) -> Optimizer:
         """The optimiser of the steps; `UsageError` if that is L-BFGS, which takes none."""
-        if isinstance(self.optimizer, Optimizer):
+        if not isinstance(self.optimizer, str):
             return self.optimizer
         if self.by_lbfgs:
             raise UsageError("optimizer is lbfgs, which takes no steps: use fit or minimize.")
@@ -193,6 +229,8 @@ class Recipe:
 
     def schedule(self, n: int, done: int = 0) -> Schedule:
         """The learning rate as a function of the steps, of `done` epochs of n samples and those to come."""
+        from anyarray_mlp.network.schedules import WarmUp, make_schedule
+
         steps_per_epoch = -(-n // min(batch_size_of(self), n))
         if callable(self.learning_rate):
             steps = self.warm_up * steps_per_epoch
@@ -207,7 +245,9 @@ class Recipe:
 
     def stopping(self) -> EarlyStopping | None:
         """What ends training early: that of the user, a new one, or None."""
-        if isinstance(self.early_stopping, EarlyStopping):
+        from anyarray_mlp.training.early_stopping import EarlyStopping
+
+        if not isinstance(self.early_stopping, bool):
             return self.early_stopping
         return EarlyStopping(self.monitor, self.patience, self.tol) if self.early_stopping else None
 
@@ -247,5 +287,7 @@ def with_options(recipe: Recipe, options: dict[str, Any]) -> Recipe:
 @lru_cache(maxsize=64)
 def optimizer_of(name: str, *settings: float) -> Optimizer:
     """One optimiser for each name and settings, so that a step with it is compiled once."""
+    from anyarray_mlp.network.optimizers import OPTIMIZERS
+
     make: Callable[..., Optimizer] = OPTIMIZERS[name]
     return make(*settings)

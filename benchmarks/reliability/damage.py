@@ -16,10 +16,10 @@ from anyarray_mlp.persistence import (
     ModelFile,
     load,
     load_checkpoint,
-    read_checkpoint,
     save,
     save_checkpoint,
 )
+from anyarray_mlp.persistence.checkpoint import read_checkpoint
 from benchmarks.reliability.campaign import Campaign, Trial, one_line_problem
 
 Loader = Callable[[Path], Any]

@@ -11,14 +11,8 @@ import numpy as np
 
 import anyarray_mlp
 from anyarray_mlp.errors import ModelFileError, UsageError
-from anyarray_mlp.persistence import (
-    Checkpoint,
-    ModelFile,
-    load,
-    read_checkpoint,
-    save,
-    save_checkpoint,
-)
+from anyarray_mlp.persistence import Checkpoint, ModelFile, load, save, save_checkpoint
+from anyarray_mlp.persistence.checkpoint import read_checkpoint
 from anyarray_mlp.persistence.container import DTYPES, FORMAT_VERSION
 from benchmarks.reliability.campaign import Campaign, Trial, one_line_problem
 from benchmarks.reliability.processes import ROOT

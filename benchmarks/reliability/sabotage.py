@@ -74,7 +74,7 @@ def signals_ignored() -> Iterator[None]:
 @contextmanager
 def no_lock() -> Iterator[None]:
     """Anybody gets the folder."""
-    from anyarray_mlp.persistence.files import DirectoryLock
+    from anyarray_mlp.persistence.locks import DirectoryLock
 
     with mock.patch.object(DirectoryLock, "acquire", return_value=None):
         yield
@@ -110,9 +110,9 @@ def divergence_unseen() -> Iterator[None]:
 @contextmanager
 def no_snapshot() -> Iterator[None]:
     """Predictions read an estimator attribute by attribute while it changes."""
-    from anyarray_mlp.estimators.base import BaseMLP
+    from anyarray_mlp.estimators.fitted import FittedMLP
 
-    with mock.patch.object(BaseMLP, "_now", lambda self: self):
+    with mock.patch.object(FittedMLP, "_now", lambda self: self):
         yield
 
 

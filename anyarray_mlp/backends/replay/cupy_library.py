@@ -28,7 +28,7 @@ WARM_UPS = 3
 
 
 class CupyLibrary(NumpyBuffers):
-    """See `planning.Library`."""
+    """See `library.Library`."""
 
     module = cupy
 

@@ -12,7 +12,7 @@ Call = Callable[[], Any]
 
 
 class NumpyBuffers:
-    """The part of `planning.Library` that NumPy and CuPy share; `module` is either of them."""
+    """The part of `library.Library` that NumPy and CuPy share; `module` is either of them."""
 
     module: Any
 

@@ -38,7 +38,7 @@ AS_INTEGER = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
 
 
 class NumpyLibrary(NumpyBuffers):
-    """See `planning.Library`."""
+    """See `library.Library`."""
 
     module = np
 

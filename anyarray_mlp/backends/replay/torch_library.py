@@ -70,7 +70,7 @@ MANY_STEPS = 2.0**60
 
 
 class TorchLibrary:
-    """See `planning.Library`."""
+    """See `library.Library`."""
 
     elementwise = frozenset({*FUNCTIONS, *FUSED, "astype"})
 

@@ -1,0 +1,211 @@
+"""What `Backend.compile` and `Backend.jit` return: recorded, planned and bound when first called, then replayed."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from operator import is_ as is_same
+from typing import Any
+
+from anyarray_mlp.arithmetic import PlainNamespace
+from anyarray_mlp.backends.base import Arrays, Run, Step
+from anyarray_mlp.backends.replay.binding import Binding
+from anyarray_mlp.backends.replay.library import Library
+from anyarray_mlp.backends.replay.planning import plan
+from anyarray_mlp.backends.replay.plans import Plan
+from anyarray_mlp.backends.replay.recording import (
+    NotRecordableError,
+    leaves,
+    record,
+    structure,
+    substitute,
+)
+
+#: The most shapes of arguments for which `ReplayedCall` keeps buffers.
+MOST_BINDINGS = 16
+#: A call is replayed if its arguments (except the first) have at most this many entries: for larger ones, the
+#: operations dominate and replay gains nothing.
+SMALL_CALL = 1 << 20
+
+
+class Replay:
+    """A step as `Backend.compile` returns it: recorded once for each set of shapes, then replayed.
+
+    If a step cannot be recorded, `plain` runs it. `recordings` counts the programs recorded so far.
+    """
+
+    def __init__(self, step: Step, xp: PlainNamespace, library: Library, plain: Run) -> None:
+        self.step = step
+        self.xp = xp
+        self.library = library
+        self.plain = plain
+        self.plans: dict[Any, Plan | None] = {}
+        self.bindings: dict[Any, Binding] = {}
+        self.recordings = 0
+        self.lock = threading.Lock()
+
+    def __call__(self, state: Any, data: Any, inputs: Arrays) -> tuple[Any, Arrays]:
+        """Run the steps of `inputs`; one call at a time, because calls share buffers."""
+        with self.lock:
+            return self.run(state, data, inputs)
+
+    def run(self, state: Any, data: Any, inputs: Arrays) -> tuple[Any, Arrays]:
+        """Record, plan and bind what is new, and run."""
+        state_leaves, data_leaves = leaves(state), leaves(data)
+        count = inputs[0].shape[0]
+        first = tuple(array[0, ...] for array in inputs)
+        key = self.signature(state, data, first)
+        if key not in self.plans:
+            self.plans[key] = self.make_plan(state, data, first)
+        plan = self.plans[key]
+        if plan is None or any(self.library.out_of_range(inputs[i], n) for i, n in plan.indices):
+            return self.plain(state, data, inputs)
+        binding = self.bindings.get(key)
+        if (
+            binding is None
+            or binding.steps < min(count, plan.steps)
+            or any(a is not b for a, b in zip(binding.state, state_leaves, strict=True))
+            or any(a is not b for a, b in zip(binding.data, data_leaves, strict=True))
+        ):
+            owned = self.own(state_leaves)
+            binding = Binding(plan, self.library, owned, data_leaves, min(count, plan.steps))
+            self.bindings[key] = binding
+        specs = [value.spec for value in plan.program.outputs]
+        outputs = [self.library.empty(spec, count) for spec in specs]
+        with self.library.running():
+            self.repeat(binding, inputs, outputs)
+        final = iter(binding.state)
+        return substitute(state, lambda _: next(final)), tuple(outputs)
+
+    def signature(self, *nests: Any) -> Any:
+        """The key of a plan: the nesting and specs of all arrays, without the inputs' axis of steps."""
+        return tuple(
+            (repr(structure(nest)), *map(self.library.spec, leaves(nest))) for nest in nests
+        )
+
+    def make_plan(self, state: Any, data: Any, inputs: Arrays) -> Plan | None:
+        """The plan of the step for arrays like these, or None if it cannot be recorded."""
+        self.recordings += 1
+        try:
+            return plan(record(self.step, self.xp, self.library, state, data, inputs), self.library)
+        except NotRecordableError:
+            return None
+
+    def own(self, state: list[Any]) -> list[Any]:
+        """The leaves of the state, which is consumed; read-only leaves are copied."""
+        owned: list[Any] = []
+        for leaf in state:
+            shared = any(self.library.share_memory(leaf, other) for other in owned)
+            usable = self.library.is_writable(leaf) and not shared
+            owned.append(leaf if usable else self.xp.asarray(leaf, copy=True))
+        return owned
+
+    def repeat(self, binding: Binding, inputs: Arrays, outputs: list[Any]) -> None:
+        """Run the steps of `inputs` and fill `outputs`, which both have an axis of steps in front."""
+        copy = self.library.copy
+        count = inputs[0].shape[0]
+        for start in range(0, count, binding.steps):
+            n = min(binding.steps, count - start)
+            for array, buffer in zip(inputs, binding.inputs, strict=True):
+                copy(array[start : start + n, ...], buffer[:n, ...])()
+            if binding.captured is not None and n == binding.steps:
+                binding.captured()
+            else:
+                for call in binding.ahead:
+                    call()
+                for calls in binding.step_calls[:n]:
+                    for call in calls:
+                        call()
+            for buffer, column in zip(binding.outputs, outputs, strict=True):
+                copy(buffer[:n, ...], column[start : start + n, ...])()
+
+
+class ReplayedCall:
+    """A function as `Backend.jit` returns it: calls with few rows are replayed, others run unchanged.
+
+    The arrays of the first argument (the parameters) are used in place; the others are copied into buffers, and the
+    results are copied out. A call concurrent with another thread's runs without replay.
+    """
+
+    def __init__(self, function: Callable[..., Any], xp: PlainNamespace, library: Library) -> None:
+        self.function = function
+        self.xp = xp
+        self.library = library
+        self.lock = threading.Lock()
+        self.plans: dict[Any, tuple[Plan, Any] | None] = {}
+        self.bindings: dict[Any, tuple[list[Any], BoundCall | None]] = {}
+
+    def __call__(self, first: Any, *others: Any) -> Any:
+        """`function(xp, first, *others)`."""
+        if all(self.is_small(array) for array in others) and self.lock.acquire(blocking=False):
+            try:
+                return self.replay(first, others)
+            finally:
+                self.lock.release()
+        return self.function(self.xp, first, *others)
+
+    def is_small(self, array: Any) -> bool:
+        """Whether an argument is an array of few entries."""
+        return self.library.is_array(array) and math.prod(array.shape) <= SMALL_CALL
+
+    def replay(self, first: Any, others: Arrays) -> Any:
+        """Replay the call if it has been bound; bind it if its parameters come a second time."""
+        key = tuple([(array.shape, array.dtype) for array in others])
+        fixed = leaves(first)
+        bound, call = self.bindings.get(key, ([], None))
+        if len(bound) != len(fixed) or not all(map(is_same, bound, fixed)):
+            self.bindings[key] = fixed, None
+            return self.function(self.xp, first, *others)
+        if call is None:
+            call = self.bind(key, first, fixed, others)
+            if call is None:
+                return self.function(self.xp, first, *others)
+            self.bindings[key] = fixed, call
+        return call(others)
+
+    def bind(self, key: Any, first: Any, fixed: list[Any], others: Arrays) -> BoundCall | None:
+        """The call, bound to parameters, or None if the function cannot be recorded."""
+        if len(self.bindings) > MOST_BINDINGS:
+            self.bindings.clear()
+        nest: Any = None
+
+        def step(xp: Any, state: Any, data: Any, inputs: Any) -> Any:
+            nonlocal nest
+            results = self.function(xp, data, *inputs)
+            nest = structure(results)
+            return (), tuple(leaves(results))
+
+        signature = (key, repr(structure(first)), *map(self.library.spec, fixed))
+        if signature not in self.plans:
+            try:
+                program = record(step, self.xp, self.library, (), first, others)
+                self.plans[signature] = plan(program, self.library), nest
+            except NotRecordableError:
+                self.plans[signature] = None
+        made = self.plans[signature]
+        if made is None:
+            return None
+        return BoundCall(Binding(made[0], self.library, [], fixed, 1), made[1])
+
+
+class BoundCall:
+    """One step of a binding as a function of its inputs; `nest` is the structure of the results."""
+
+    def __init__(self, binding: Binding, nest: Any) -> None:
+        self.library = binding.library
+        self.inputs = [buffer[0, ...] for buffer in binding.inputs]
+        self.calls = [*binding.ahead, *binding.step_calls[0]]
+        self.outputs = [buffer[0, ...] for buffer in binding.outputs]
+        self.nest = nest
+
+    def __call__(self, inputs: Arrays) -> Any:
+        """Copy the inputs in, make the calls, copy the results out."""
+        library = self.library
+        for array, buffer in zip(inputs, self.inputs, strict=True):
+            library.copy_now(array, buffer)
+        with library.running():
+            for call in self.calls:
+                call()
+        results = map(library.copied, self.outputs)
+        return substitute(self.nest, lambda _: next(results))
