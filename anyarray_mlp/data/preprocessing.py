@@ -198,7 +198,14 @@ class Preprocessor:
                     )
                 )
             return numbers / PIXEL_LEVELS
-        filled = np.where(gaps, column.median, numbers)
+        filled = numbers
+        if gaps.any():
+            if column.median is None:
+                raise DataError(
+                    f"{places.at(int(gaps.argmax()))}, column {shown(column.name)}: there is no value, and the model "
+                    "was trained on rows without gaps; fill it in, or leave the row out"
+                )
+            filled = np.where(gaps, column.median, numbers)
         with np.errstate(over="ignore", under="ignore"):
             scaled = ((filled - column.mean) / column.scale).astype(dtype)
         overflow = ~np.isfinite(scaled)

@@ -58,6 +58,7 @@ from anyarray_mlp.training import (
     to_leaves,
 )
 from anyarray_mlp.training.batches import check_scale, checked_batch_size, checked_validation
+from anyarray_mlp.training.given import as_given
 from anyarray_mlp.training.recipe import batch_size_of, epochs_of
 from anyarray_mlp.typing import Array, Host, Leaves
 
@@ -137,6 +138,9 @@ class RunMonitor:
         if not isinstance(backend, Backend):
             backend = select_backend(backend)
         check_network(mlp)
+        x, targets, sample_weight, validation, *_ = as_given(
+            mlp, x, targets, sample_weight, validation
+        )
         mlp.check_shapes(x, targets)  # the values are looked at where training begins
         check_scale(input_scale)
         validation = checked_validation(mlp, validation, MLP.check_shapes)

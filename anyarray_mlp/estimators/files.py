@@ -56,8 +56,9 @@ from anyarray_mlp.estimators.weights import present_network, weights_of
 from anyarray_mlp.network.functional import OUTPUTS
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.persistence import load
+from anyarray_mlp.persistence.contents import network_of
 from anyarray_mlp.persistence.plain_json import any_json
-from anyarray_mlp.pipeline.trained_model import TrainedModel, network_of
+from anyarray_mlp.pipeline.trained_model import TrainedModel
 from anyarray_mlp.typing import Host
 
 ESTIMATORS: dict[str, type[BaseMLP]] = {
@@ -161,7 +162,7 @@ def save_model(
     model = TrainedModel(
         present_network(estimator, parts),
         host_vector(list(parts)),
-        Preprocessor(tuple(Column(column, "numeric") for column in inputs)),
+        Preprocessor(tuple(Column(column, "numeric", median=None) for column in inputs)),
         target_encoder(estimator),
         {"estimator": json.dumps(record, allow_nan=False)},
     )
