@@ -135,6 +135,15 @@ def is_table(features: Features) -> bool:
     return hasattr(features, "iloc")
 
 
+def as_pandas(features: Any) -> Any:
+    """A DataFrame of polars (told by its `get_columns`) as one of pandas; anything else as it is."""
+    if not hasattr(features, "get_columns"):
+        return features
+    import pandas
+
+    return pandas.DataFrame({each.name: each.to_numpy() for each in features.get_columns()})
+
+
 def unnamed(names: Sequence[str]) -> bool:
     """Whether the names are those given to columns that have none."""
     return any(

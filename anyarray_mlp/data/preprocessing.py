@@ -236,6 +236,11 @@ class Preprocessor:
             return features.iloc[:, [present.index(name) for name in self.names]]
         if len(present) == self.n_features_in and (unnamed(present) or unnamed(self.names)):
             return features
+        if unnamed(self.names):
+            raise DataError(
+                f"the table has {len(present)} columns, {listed(present)}, and the model was trained on "
+                f"{self.n_features_in} without names; give these alone, in their order"
+            )
         if unnamed(present):
             raise DataError(
                 f"the table has {len(present)} columns without names and the "

@@ -48,7 +48,7 @@ def fit(
     Ctrl-C ends training after the steps already running, and what was learned is kept; a second one aborts.
     lbfgs has no use for the learning rates, `batch_size` and `shuffle`. Errors are those of `train`.
     """
-    refuse_unknown("fit", options, ["targets", *OWN, *names_of(Recipe)])
+    refuse_unknown("fit", options, [*OWN, "targets", *names_of(Recipe)])
     if diagnose is False:
         return training.fit(mlp, x, targets, recipe, **options)
     from anyarray_mlp.diagnosis.monitor import Details, RunMonitor

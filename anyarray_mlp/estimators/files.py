@@ -188,7 +188,7 @@ def load_model(path: str | os.PathLike[str]) -> MLPClassifier | MLPRegressor:
     file = load(path)
     if "estimator" not in file.metadata:
         raise ModelFileError(
-            f"{source} holds a model of the command line, not an estimator: "
+            f"{source} holds a model of fit or of the command line, not an estimator: "
             "load it with TrainedModel.load, or use anyarray-mlp predict."
         )
     mlp, parts = network_of(file, source)

@@ -14,6 +14,7 @@ from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.out_of_memory import within_memory
 from anyarray_mlp.checking.values import as_array, check_boolean, check_instance, check_path, refuse
 from anyarray_mlp.data import Dataset, Preprocessor, Schema, TargetEncoder
+from anyarray_mlp.data.encoding import as_pandas
 from anyarray_mlp.metrics import classification_scores, exact_mean, find_score, predicted_labels
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.persistence import ModelFile, load, model_in, save
@@ -167,6 +168,7 @@ def inputs(preprocessor: Preprocessor, features: Any) -> tuple[Host, float | Non
     """Inputs (n, i) of the network and the scale that the step applies: images stay bytes."""
     if isinstance(features, (str, bytes, dict, set)) or features is None or callable(features):
         refuse("features", "a table or an array (n, i)", features)
+    features = as_pandas(features)
     if not hasattr(features, "ndim"):
         features = as_array("features", features)
     if preprocessor.pixels and features.ndim == 2 and getattr(features, "dtype", None) == np.uint8:

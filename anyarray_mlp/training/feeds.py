@@ -20,7 +20,7 @@ from anyarray_mlp.training.batches import (
     check_host_batch,
     checked_order,
 )
-from anyarray_mlp.training.given import as_rows, as_targets, is_array
+from anyarray_mlp.training.given import as_rows, as_targets, columns_of, is_array
 from anyarray_mlp.training.job import Job, Rows
 from anyarray_mlp.training.predicting import STREAM_BYTES, dense, is_sparse
 from anyarray_mlp.training.recipe import Recipe, epochs_of
@@ -166,8 +166,11 @@ class BatchFeed:
 
 def check_batches(given: Any, recipe: Recipe) -> None:
     """Raise `UsageError` for what gives no batches, or not in every epoch, and for settings that go with arrays."""
-    what = "a list of batches (x, targets), an iterable such as a DataLoader, or a function that gives one"
-    if is_array(given) or hasattr(given, "get_columns"):
+    what = (
+        "a list of batches (x, targets), an iterable of them, such as the DataLoader of a data set, or a function that "
+        "gives one"
+    )
+    if is_array(given) or columns_of(given) is not None:
         raise UsageError(f"targets are missing: without them x must be {what}.")
     iterable = hasattr(given, "__iter__") and not isinstance(given, str | bytes | dict | set)
     if isinstance(given, type) or not (iterable or callable(given)):

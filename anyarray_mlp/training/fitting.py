@@ -70,7 +70,7 @@ def fit(
     As `anyarray_mlp.fit`, whose `diagnose` is one use of `observe`: what makes an `Observer` of the arguments. What
     that finds is the result's `diagnosis`, and that of the `DivergedError` that ends a run.
     """
-    recipe = recipe_of("fit", recipe, options, ("targets", *OWN))
+    recipe = recipe_of("fit", recipe, options, (*OWN, "targets"))
     watchers = as_callbacks("callbacks", callbacks)
     check_statistics(recipe, statistics)
     if not isinstance(backend, Backend):

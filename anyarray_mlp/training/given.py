@@ -10,6 +10,7 @@ import numpy as np
 
 from anyarray_mlp.checking.messages import listed, shown
 from anyarray_mlp.checking.values import items
+from anyarray_mlp.data.encoding import is_gap
 from anyarray_mlp.errors import DataError, UsageError, in_a_line
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.training.recipe import Recipe
@@ -111,6 +112,8 @@ def as_rows(name: str, value: Any) -> Any:
         if "inhomogeneous" in str(error):
             raise DataError(f"{name} has rows of different lengths: give each as many.") from None
         raise DataError(f"{name} is no array of numbers ({in_a_line(error)}).") from None
+    if array.dtype.kind in "US":  # the numbers beside texts became texts themselves
+        array = np.asarray(value, dtype=object)
     return array if array.dtype.kind in NUMBERS else numbers(name, array)
 
 
@@ -160,9 +163,7 @@ def column_of(name: str, column: Any, where: str = "") -> Host:
         values = numbers(name, values, where)
     gaps = np.isnan(values) if values.dtype.kind == "f" else np.zeros(0)
     if gaps.any():
-        raise DataError(
-            f"{name} has no value in row {int(gaps.argmax())}{where}: fill the gaps, or use train_table, which does."
-        )
+        refuse_gap(name, int(gaps.argmax()), where)
     return values
 
 
@@ -176,11 +177,20 @@ def numbers(name: str, values: Host, where: str = "") -> Host:
         if array.dtype.kind in NUMBERS:
             return array.reshape(values.shape)
     bad = next((n for n, v in enumerate(found) if not isinstance(v, Real | np.bool_)), 0)
-    row = np.unravel_index(bad, values.shape)[0] if values.size else 0
+    row = int(np.unravel_index(bad, values.shape)[0]) if values.size else 0
     entry = values.ravel()[bad : bad + 1].tolist()
+    if entry and is_gap(entry[0]):
+        refuse_gap(name, row, where)
     example = f", such as {shown(entry[0])} in row {row}{where}" if entry else ""
     raise DataError(
         f"{name} must hold numbers, got dtype {values.dtype}{example}: {cure_of(name)}."
+    )
+
+
+def refuse_gap(name: str, row: int, where: str) -> None:
+    """Raise `DataError` for a value that is missing."""
+    raise DataError(
+        f"{name} has no value in row {row}{where}: fill the gaps, or use train_table, which does."
     )
 
 

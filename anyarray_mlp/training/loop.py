@@ -78,7 +78,7 @@ def train(
     DivergedError : the loss or a parameter is no longer finite; its `parameters` are those of the epoch before,
         its `step_losses` those of the epoch that broke.
     """
-    recipe = recipe_of("train", recipe, options, ("targets", *OWN))
+    recipe = recipe_of("train", recipe, options, (*OWN, "targets"))
     recipe.step_optimizer()
     check_network(mlp)
     given = as_given(mlp, x, targets, sample_weight, validation)
