@@ -147,7 +147,8 @@ class BatchFeed:
             raise DataError(
                 f"a batch must be (x, targets) or (x, targets, sample_weight), got {shown(item)}."
             )
-        x, targets, *weights = (readable(backend, part) for part in item if part is not None)
+        parts = item[:2] if item[-1] is None else item
+        x, targets, *weights = (readable(backend, part) for part in parts)
         x, targets = dense(as_rows("x", x)), as_targets(mlp, targets)
         check_host_batch(mlp, x, targets)
         if x.shape[0] < 1:
