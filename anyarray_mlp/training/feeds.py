@@ -27,11 +27,11 @@ from anyarray_mlp.training.recipe import Recipe, epochs_of
 from anyarray_mlp.training.steps import gathered
 from anyarray_mlp.typing import Array
 
-#: Bytes of the batches that one compiled run takes along where x is dense and stays on the host (where it is sparse,
+#: Bytes of the batches that one compiled run takes along if x is dense and stays on the host (if it is sparse,
 #: `STREAM_BYTES`): few, as two runs' batches are there at a time.
 GATHER_BYTES = 1 << 24
 
-#: What gives an epoch's batches each time anew: an iterable, or a function that makes one.
+#: What gives the batches of every epoch from the first one on: an iterable, or a function that makes one.
 Batches: TypeAlias = Iterable[Any] | Callable[[], Iterable[Any]]
 
 
@@ -51,7 +51,7 @@ class Feed(Protocol):
 
     data : what lies on the device for all steps.
     options : what `training_step` is told of it.
-    steps_per_epoch : None where nobody knows.
+    steps_per_epoch : None if nobody knows.
     waits : whether portions must not be made far ahead of the device.
     """
 
@@ -192,7 +192,7 @@ def check_batches(given: Any, recipe: Recipe) -> None:
 
 
 def made_by(function: Callable[[], Any]) -> Iterable[Any]:
-    """The batches that a user's function gives; `UsageError` where they are none."""
+    """The batches that a user's function gives; `UsageError` if they are none."""
     made: Any = function()
     if not hasattr(made, "__iter__"):
         raise UsageError(

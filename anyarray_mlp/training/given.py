@@ -25,7 +25,7 @@ CURE = {
 
 
 class Given(NamedTuple):
-    """What is to be trained on, as arrays, and what its columns are called: () where they have no names."""
+    """What is to be trained on, as arrays, and what its columns are called: () if they have no names."""
 
     x: Any
     targets: Any
@@ -137,7 +137,7 @@ def columns_of(value: Any) -> list[tuple[str, Any]] | None:
 
 
 def column_names(value: Any) -> tuple[str, ...]:
-    """The names of a table's columns, or of a column; () where there are none, or one comes twice."""
+    """The names of a table's columns, or of a column; () if it has none, or one comes twice."""
     frame = columns_of(value)
     if frame is not None:
         names = tuple(name for name, _ in frame)

@@ -25,7 +25,7 @@ from anyarray_mlp.persistence import ModelFile
 from anyarray_mlp.persistence.contents import file_of
 from anyarray_mlp.typing import Host
 
-#: What bytes are multiplied by where they are pixels.
+#: What bytes that are pixels are multiplied by.
 PIXEL_SCALE = 1.0 / 255.0
 
 
@@ -37,7 +37,7 @@ class Origin:
     ----------
     task : what the targets were taken for; None for what the output is made for.
     pixels : whether x were bytes that were divided by 255.
-    columns, target_names : of tables that were trained on; () where they are not known.
+    columns, target_names : of tables that were trained on; () if they are not known.
     made_with : versions, backend and the like, as text.
     """
 
