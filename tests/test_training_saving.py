@@ -14,7 +14,10 @@ from anyarray_mlp.backends import select_backend
 from anyarray_mlp.diagnosis import fit
 from anyarray_mlp.errors import DataError, ModelFileError, OutputExistsError, UsageError
 from anyarray_mlp.estimators import MLPClassifier
+from anyarray_mlp.network import register_activation
+from anyarray_mlp.network.functional import ACTIVATIONS
 from anyarray_mlp.network.mlp import MLP
+from anyarray_mlp.network.registry import OWN
 from anyarray_mlp.persistence import load
 from anyarray_mlp.pipeline import TrainedModel
 from anyarray_mlp.training import Fit, predict
@@ -95,17 +98,16 @@ def test_tables_find_their_columns_by_name(tmp_path, cli):
     code, out, _ = cli("evaluate", "m", "rows.csv", "--json")
     assert code == 0
     assert json.loads(out)["accuracy"] == (labels == turned["kind"]).mean()
-    assert json.loads(out)["loss"] == pytest.approx(fit_loss(result), rel=1e-6)
+    assert json.loads(out)["loss"] == pytest.approx(loss_of(result), rel=1e-6)
     code, out, _ = cli("predict", "m", "rows.csv", "--proba")
     assert out.splitlines()[0] == "prediction,probability_ant,probability_bee,probability_cat"
 
 
-def fit_loss(result):
+def loss_of(result):
     """The mean loss of the result's parameters."""
-    mlp = result.origin.mlp
     xp = select_backend("numpy", dtype="float64").xp
-    return mlp.losses(
-        xp, tuple(mlp.layout.split(result.parameters.astype(float))), X, LABELS
+    return CLASSES.losses(
+        xp, tuple(CLASSES.layout.split(result.parameters.astype(float))), X, LABELS
     ).mean()
 
 
@@ -164,6 +166,21 @@ def test_equal_results_give_equal_files_also_after_a_pickle(tmp_path):
     pickle.loads(pickle.dumps(result)).save(tmp_path / "two")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     assert load(tmp_path / "one").metadata["backend"] == "numpy"
+
+
+def test_functions_of_ones_own_are_saved_by_name(tmp_path):
+    mlp = MLP((3, 4, 3), register_activation("twice", lambda xp, z: (z * 2.0, lambda da: da * 2.0)))
+    try:
+        result = pickle.loads(
+            pickle.dumps(fit(mlp, X, LABELS, epochs=1))
+        )  # no lambda travels along
+        result.save(tmp_path / "m")
+        model = TrainedModel.load(tmp_path / "m")
+        assert np.array_equal(model.outputs(X), predict(mlp, result.parameters, X))
+    finally:
+        del ACTIVATIONS["twice"], OWN["activation", "twice"]
+    with pytest.raises(ModelFileError, match="register it before"):
+        result.save(tmp_path / "again")
 
 
 def test_the_task_of_the_recipe_decides_what_outputs_are(tmp_path):

@@ -141,7 +141,7 @@ def origin_of(
     """What a result is to know of its making, to be saved."""
     of_bytes = isinstance(data.x, np.ndarray) and data.x.dtype == np.uint8
     return Origin(
-        mlp,
+        mlp.to_config(),
         recipe.task,
         input_scale,
         of_bytes and input_scale == PIXEL_SCALE,

@@ -93,7 +93,8 @@ def train(
         feed = BatchFeed(job, given.x)
     else:
         rows = checked_rows(mlp, given.x, given.targets, given.sample_weight)
-        feed = RowFeed(job, rows, shuffles or shuffles_of(recipe, initial))
+        order = shuffles_of(recipe, initial) if shuffles is None else shuffles
+        feed = RowFeed(job, rows, order)
     done = initial.epoch if isinstance(initial, TrainingState) else 0
     if initial is None:
         initial = mlp.initialize(recipe.seed, recipe.initializer)

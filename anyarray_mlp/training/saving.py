@@ -35,13 +35,14 @@ class Origin:
 
     Attributes
     ----------
+    config : the network, as `MLP.to_config` describes it: a result that is pickled brings no function of the user's.
     task : what the targets were taken for; None for what the output is made for.
     pixels : whether x were bytes that were divided by 255.
     columns, target_names : of tables that were trained on; () if they are not known.
     made_with : versions, backend and the like, as text.
     """
 
-    mlp: MLP
+    config: dict[str, Any]
     task: str | None
     input_scale: float | None
     pixels: bool
@@ -54,7 +55,7 @@ def model_of(
     origin: Origin, parameters: Host, classes: Any, columns: Any, target: Any
 ) -> ModelFile:
     """The model file of a result with parameters (p,); the rest are those of `Fit.save`."""
-    mlp, scale = origin.mlp, origin.input_scale
+    mlp, scale = MLP.from_config(origin.config, "This result"), origin.input_scale
     k = mlp.sizes[-1]
     names = names_of("columns", columns, mlp.sizes[0], "column of x") or origin.columns
     target_names = names_of("target", target, k, "output", fewest=1) or origin.target_names
