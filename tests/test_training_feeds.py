@@ -143,6 +143,15 @@ def test_a_data_loader_gives_batches_to_every_backend(name):
     assert fit(NETWORK, loader, **options).hash == expected.hash
     with pytest.raises(UsageError, match="such as the DataLoader of a data set"):
         fit(NETWORK, data, **options)
+    torch.manual_seed(0)
+    shuffled = fit(
+        NETWORK, DataLoader(data, batch_size=16, shuffle=True), backend=backend, epochs=2
+    )
+    torch.manual_seed(0)
+    drawn = [(x, y) for _ in range(2) for x, y in DataLoader(data, batch_size=16, shuffle=True)]
+    steps = iter(drawn)
+    by_hand = fit(NETWORK, lambda: [next(steps) for _ in range(5)], backend=backend, epochs=2)
+    assert shuffled.hash == by_hand.hash  # nothing else was drawn from the loader's generator
     wanting = [(torch.tensor(x, requires_grad=True), y) for x, y in cut(16, X, LABELS)]
     assert fit(NETWORK, wanting, **options).hash == expected.hash
 

@@ -184,7 +184,8 @@ def check_batches(given: Any, recipe: Recipe) -> None:
         raise UsageError(
             "lbfgs takes each step on all rows, and a batch has only some: give arrays, or choose another optimizer."
         )
-    if iterable and iter(given) is given and epochs_of(recipe) > 1:
+    # To ask `iter(given)` would start a DataLoader's workers and draw from its generator.
+    if hasattr(given, "__next__") and epochs_of(recipe) > 1:
         raise UsageError(
             f"A {type(given).__name__} can be read only once, and there are {epochs_of(recipe)} epochs: pass the "
             "function that makes it, without calling it, or a list of batches, or epochs=1."
@@ -206,7 +207,10 @@ def length_of(given: Any) -> int | None:
     """How many batches there are, or None if they do not say so."""
     try:
         return len(given)
-    except TypeError:
+    except (
+        TypeError,
+        NotImplementedError,
+    ):  # as DataLoaders of streams and Keras' data sets have it
         return None
 
 

@@ -101,7 +101,7 @@ def as_rows(name: str, value: Any) -> Any:
         return value
     if isinstance(value, str | bytes | dict | set) or not isinstance(value, Iterable):
         raise DataError(f"{name} must be an array, a table or a list of rows, got {shown(value)}.")
-    if iter(value) is value:
+    if hasattr(value, "__next__"):
         raise DataError(
             f"{name} must be an array, a table or a list of rows, got a {type(value).__name__}: to train on batches "
             "give these alone, without targets."
