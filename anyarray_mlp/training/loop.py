@@ -26,7 +26,7 @@ from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.network.schedules import Schedule
 from anyarray_mlp.training.batches import Shuffles, checked_rates
 from anyarray_mlp.training.feeds import BatchFeed, Feed, RowFeed
-from anyarray_mlp.training.given import as_given
+from anyarray_mlp.training.given import Given, as_given
 from anyarray_mlp.training.job import Job, checked_job, checked_rows
 from anyarray_mlp.training.recipe import Recipe, recipe_of
 from anyarray_mlp.training.records import Epoch, TrainingState
@@ -86,15 +86,7 @@ def train(
     check_callable("stop_requested", stop_requested)
     if statistics is not None:
         check_callable("statistics", statistics)
-    if shuffles is not None:
-        check_shuffles(shuffles, given.in_batches)
-    feed: Feed
-    if given.in_batches:
-        feed = BatchFeed(job, given.x)
-    else:
-        rows = checked_rows(mlp, given.x, given.targets, given.sample_weight)
-        order = shuffles_of(recipe, initial) if shuffles is None else shuffles
-        feed = RowFeed(job, rows, order)
+    feed = feed_of(job, given, shuffles, initial)
     done = initial.epoch if isinstance(initial, TrainingState) else 0
     if initial is None:
         initial = mlp.initialize(recipe.seed, recipe.initializer)
@@ -104,6 +96,16 @@ def train(
 
 #: The options that `train` takes itself, each with its default.
 OWN = options_of(train)
+
+
+def feed_of(job: Job, given: Given, shuffles: Shuffles | None, initial: Any) -> Feed:
+    """Where the steps get their rows from: batches, or arrays in the order of `shuffles` or of the recipe."""
+    if shuffles is not None:
+        check_shuffles(shuffles, given.in_batches)
+    if given.in_batches:
+        return BatchFeed(job, given.x)
+    rows = checked_rows(job.mlp, given.x, given.targets, given.sample_weight)
+    return RowFeed(job, rows, shuffles_of(job.recipe, initial) if shuffles is None else shuffles)
 
 
 def shuffles_of(recipe: Recipe, initial: Any) -> Shuffles | None:
@@ -117,7 +119,7 @@ def shuffles_of(recipe: Recipe, initial: Any) -> Shuffles | None:
 
 
 def check_shuffles(shuffles: Any, in_batches: bool) -> None:
-    """Raise `UsageError` for what gives no order of the samples, and where the order is that of batches."""
+    """Raise `UsageError` for what gives no order of the samples, and for batches, which have an order."""
     if in_batches:
         raise UsageError("shuffles is for arrays: batches come in their own order; leave it out.")
     if not (hasattr(shuffles, "permutation") and hasattr(shuffles, "state")):
