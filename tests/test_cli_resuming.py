@@ -636,7 +636,7 @@ def test_a_run_without_a_checkpoint_does_not_start_again_in_silence(cli):
 def test_an_interrupt_within_the_first_epoch_replaces_nothing(cli, monkeypatch):
     from anyarray_mlp.training import signals
 
-    monkeypatch.setattr("anyarray_mlp.training.loop.STEPS_PER_RUN", 1)
+    monkeypatch.setattr("anyarray_mlp.training.feeds.STEPS_PER_RUN", 1)
     handled = signals.Interrupted.is_set
     monkeypatch.setattr(
         signals.Interrupted,
