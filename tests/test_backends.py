@@ -18,7 +18,7 @@ from anyarray_mlp.backends.reproducible import ReproducibleBackend
 from anyarray_mlp.backends.selection import parse_device
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
 from anyarray_mlp.network.optimizers import OPTIMIZERS
-from anyarray_mlp.training import fit, loop, to_leaves
+from anyarray_mlp.training import feeds, fit, to_leaves
 from anyarray_mlp.training.state import fresh_state
 from anyarray_mlp.training.steps import step_inputs, training_step
 from tests.beds import BEDS, tripwire
@@ -150,7 +150,7 @@ def test_data_too_large_to_copy_are_gathered_on_the_host(
     assert not backend.streams(x)
     copied = fit(MLP((4, 5, 3)), x, targets, **options)
     monkeypatch.setattr(jax_backend, "LARGE", 0)
-    monkeypatch.setattr(loop, "GATHER_BYTES", 2 * 8 * 8 * 4)
+    monkeypatch.setattr(feeds, "GATHER_BYTES", 2 * 8 * 8 * 4)
     assert backend.streams(x)
     gathered = fit(MLP((4, 5, 3)), x, targets, **options)
     assert gathered.loss_curve == pytest.approx(copied.loss_curve, rel=1e-6)

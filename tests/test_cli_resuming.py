@@ -644,7 +644,7 @@ def cut_in_first_epoch(monkeypatch):
     @contextlib.contextmanager
     def inside():
         with monkeypatch.context() as patched:
-            patched.setattr("anyarray_mlp.training.loop.STEPS_PER_RUN", 1)
+            patched.setattr("anyarray_mlp.training.feeds.STEPS_PER_RUN", 1)
             patched.setattr(
                 signals.Interrupted,
                 "is_set",

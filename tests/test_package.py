@@ -246,7 +246,13 @@ PLAIN_ENGLISH = (
     *("errors.py", "metrics.py", "streams.py", "typing.py"),
     *("README.md", "docs/backends.md", "docs/data.md", "docs/model-file.md", "docs/parity.md"),
     *("docs/reliability.md", "docs/reproducible.md", "docs/scikit-learn.md"),
-    *("docs/check-backprop.md", "docs/diagnose.md", "docs/network.md", "docs/design.md"),
+    *(
+        "docs/check-backprop.md",
+        "docs/diagnose.md",
+        "docs/network.md",
+        "docs/design.md",
+        "docs/fit.md",
+    ),
 )
 
 

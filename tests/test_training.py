@@ -420,7 +420,7 @@ def test_arrays_that_no_backend_can_take_are_refused():
     torch = pytest.importorskip("torch")
     for x, message in (
         (torch.asarray(X), "numpy backend cannot take a torch.Tensor"),
-        (X.tolist(), "x must be an array, got list"),
+        ({"a": X}, "x must be an array, a table or a list of rows, got {'a'"),
     ):
         with pytest.raises(DataError, match=message):
             fit(MLP((2, 4, 2)), x, Y, backend=NUMPY, epochs=1)

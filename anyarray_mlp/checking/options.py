@@ -127,7 +127,8 @@ ADVICE: tuple[tuple[str, str, str], ...] = (
         "steps_per_epoch max_steps validation_steps validation_freq validation_batch_size val_check_interval "
         "check_val_every_n_epoch num_sanity_val_steps",
         "validation",
-        "leave it out: each epoch covers all rows and is followed by one validation pass",
+        "leave it out: each epoch covers all rows, or all batches, and is followed by one validation pass; "
+        "itertools.islice ends batches that have no end",
     ),
     ("validation", "validation_fraction", "pass X_val and y_val to fit"),
     (

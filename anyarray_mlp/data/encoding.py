@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.checking.messages import listed, shown, suggestion
 from anyarray_mlp.checking.records import (
+    NULL,
     TEXT,
     RecordError,
     list_of,
@@ -41,7 +42,7 @@ COLUMNS_AT_ONCE = 32
 class Column:
     """How one column is encoded.
 
-    numeric: a gap becomes `median`, then (value - mean) / scale.
+    numeric: a gap becomes `median`, then (value - mean) / scale; where `median` is None a gap is refused.
     binary: one column that is 0 for the first of two categories and 1 for the second; a gap becomes `median`, the
         fraction of rows in the second one.
     categorical: one column of 0 and 1 for each category; a gap is a row of zeros.
@@ -49,7 +50,7 @@ class Column:
 
     name: str
     kind: Kind
-    median: float = 0.0
+    median: float | None = 0.0
     mean: float = 0.0
     scale: float = 1.0
     categories: tuple[str, ...] = ()
@@ -86,7 +87,7 @@ COLUMN = table(
     {
         "name": TEXT,
         "kind": one_of(get_args(Kind)),
-        "median": number(),
+        "median": NULL | number(),
         "mean": number(),
         "scale": number(0, ends="(]"),
         "categories": list_of(TEXT),
@@ -104,8 +105,11 @@ def column_from(entry: Mapping[str, Any], place: str) -> Column:
         )
     if len(set(categories)) < len(categories):
         raise RecordError(f"{place}.categories holds a category twice")
-    numbers = {key: float(entry[key]) for key in ("median", "mean", "scale")}
-    return Column(entry["name"], entry["kind"], **numbers, categories=categories)
+    if entry["median"] is None and entry["kind"] != "numeric":
+        raise RecordError(f"{place}.median is null and the column is {entry['kind']}")
+    median = None if entry["median"] is None else float(entry["median"])
+    mean, scale = float(entry["mean"]), float(entry["scale"])
+    return Column(entry["name"], entry["kind"], median, mean, scale, categories)
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,15 @@ class Columns:
 def is_table(features: Features) -> bool:
     """Whether `features` is a DataFrame (told by its `iloc`, so that pandas need not be loaded)."""
     return hasattr(features, "iloc")
+
+
+def as_pandas(features: Any) -> Any:
+    """A DataFrame of polars (told by its `get_columns`) as one of pandas; anything else as it is."""
+    if not hasattr(features, "get_columns"):
+        return features
+    import pandas
+
+    return pandas.DataFrame({each.name: each.to_numpy() for each in features.get_columns()})
 
 
 def unnamed(names: Sequence[str]) -> bool:

@@ -198,7 +198,14 @@ class Preprocessor:
                     )
                 )
             return numbers / PIXEL_LEVELS
-        filled = np.where(gaps, column.median, numbers)
+        filled = numbers
+        if gaps.any():
+            if column.median is None:
+                raise DataError(
+                    f"{places.at(int(gaps.argmax()))}, column {shown(column.name)}: there is no value, and the model "
+                    "was trained on rows without gaps; fill it in, or leave the row out"
+                )
+            filled = np.where(gaps, column.median, numbers)
         with np.errstate(over="ignore", under="ignore"):
             scaled = ((filled - column.mean) / column.scale).astype(dtype)
         overflow = ~np.isfinite(scaled)
@@ -229,6 +236,11 @@ class Preprocessor:
             return features.iloc[:, [present.index(name) for name in self.names]]
         if len(present) == self.n_features_in and (unnamed(present) or unnamed(self.names)):
             return features
+        if unnamed(self.names):
+            raise DataError(
+                f"the table has {len(present)} columns, {listed(present)}, and the model was trained on "
+                f"{self.n_features_in} without names; give these alone, in their order"
+            )
         if unnamed(present):
             raise DataError(
                 f"the table has {len(present)} columns without names and the "

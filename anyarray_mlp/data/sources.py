@@ -15,6 +15,7 @@ from anyarray_mlp.checking.values import check_boolean, check_instance, check_pa
 from anyarray_mlp.data.builtin import BUILTIN, BUILTIN_NAMES
 from anyarray_mlp.data.columns import Column, dataset_of, load_table
 from anyarray_mlp.data.dataset import TASKS, Dataset, Features, Task
+from anyarray_mlp.data.encoding import as_pandas
 from anyarray_mlp.data.files import file_size
 from anyarray_mlp.data.idx import is_idx_name, load_idx_features, load_idx_file, load_idx_folder
 from anyarray_mlp.data.npz import load_npz, load_npz_features
@@ -54,8 +55,8 @@ def load(
 ) -> Dataset:
     """Read a data set.
 
-    source: a pandas DataFrame, a built-in name (`BUILTIN_NAMES`), or the path of a text table (CSV, TSV, `.data`; gzip
-        allowed), an `.npz` with `x` and `y`, a folder of IDX files, or an IDX images file.
+    source: a DataFrame of pandas or polars, a built-in name (`BUILTIN_NAMES`), or the path of a text table (CSV, TSV,
+        `.data`; gzip allowed), an `.npz` with `x` and `y`, a folder of IDX files, or an IDX images file.
     target: for tables, the target column's name or its place from 0 (negative from the end), or
         several of them; the last column by default.
     task: overrides what `infer_task` reads from the target.
@@ -71,6 +72,7 @@ def load(
         raise UsageError(f"task is {shown(task)}; it must be one of {listed(TASKS)}")
     check_header(header, schema)
     drop = items("drop", drop, "a list of columns")
+    source = as_pandas(source)
     if not isinstance(source, (str, os.PathLike)) and hasattr(source, "iloc"):
         return load_frame(source, header, target=target, task=task, drop=drop)
     source = cast("str | os.PathLike[str]", source)

@@ -13,7 +13,6 @@ from anyarray_mlp.checking.values import refuse
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.training.recipe import Recipe
 from anyarray_mlp.training.records import Fit
-from anyarray_mlp.typing import Array
 
 if TYPE_CHECKING:
     from anyarray_mlp.diagnosis.monitor import Details
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
 
 def fit(
     mlp: MLP,
-    x: Array,
-    targets: Array,
+    x: Any,
+    targets: Any = None,
     recipe: Recipe | None = None,
     *,
     diagnose: bool | Details = False,
@@ -30,6 +29,11 @@ def fit(
 ) -> Fit:
     """Train to the end on x (n, i) and targets, (n, k) or integer labels (n,), and return what came of it.
 
+    x, targets : arrays of the backend or NumPy, SciPy's sparse matrices as x, DataFrames and Series of pandas and
+        polars, or lists: of numbers; `train_table` takes texts too. Targets may be (n,) for a network of one output.
+        Without targets, x gives batches (x, targets) or (x, targets, sample_weight), each one step: an iterable that
+        can be read in each epoch (a list, a PyTorch DataLoader), or a function that makes one (a generator function).
+        They come in their own order and sizes, so that `shuffle` does nothing and `batch_size` is refused.
     recipe : how to train; options that are settings of a `Recipe` take the place of its own:
         `fit(mlp, x, t, epochs=3)` is `fit(mlp, x, t, Recipe(epochs=3))`.
     diagnose : whether to look for what went wrong: the result's `diagnosis`, a `Diagnosis`, says it; if training ends
@@ -44,7 +48,7 @@ def fit(
     Ctrl-C ends training after the steps already running, and what was learned is kept; a second one aborts.
     lbfgs has no use for the learning rates, `batch_size` and `shuffle`. Errors are those of `train`.
     """
-    refuse_unknown("fit", options, [*OWN, *names_of(Recipe)])
+    refuse_unknown("fit", options, [*OWN, "targets", *names_of(Recipe)])
     if diagnose is False:
         return training.fit(mlp, x, targets, recipe, **options)
     from anyarray_mlp.diagnosis.monitor import Details, RunMonitor

@@ -48,6 +48,7 @@ from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.network.optimizers import State, gradient_norm, sgd
 from anyarray_mlp.training import Epoch, Fit, Recipe, StepStatistics, TrainingState, to_leaves
 from anyarray_mlp.training.batches import check_scale, checked_batch_size, checked_validation
+from anyarray_mlp.training.given import as_given
 from anyarray_mlp.training.predicting import on_device
 from anyarray_mlp.training.recipe import batch_size_of, epochs_of, recipe_of
 from anyarray_mlp.training.state import fresh_state
@@ -129,6 +130,9 @@ class RunMonitor:
         if not isinstance(backend, Backend):
             backend = select_backend(backend)
         check_network(mlp)
+        x, targets, sample_weight, validation, *_ = as_given(
+            mlp, x, targets, sample_weight, validation
+        )
         mlp.check_shapes(x, targets)  # the values are looked at where training begins
         check_scale(input_scale)
         validation = checked_validation(mlp, validation, MLP.check_shapes)

@@ -58,8 +58,9 @@ from anyarray_mlp.estimators.weights import present_network, weights_of
 from anyarray_mlp.network.functional import OUTPUTS
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.persistence import load
+from anyarray_mlp.persistence.contents import network_of
 from anyarray_mlp.persistence.plain_json import any_json
-from anyarray_mlp.pipeline.trained_model import TrainedModel, network_of
+from anyarray_mlp.pipeline.trained_model import TrainedModel
 from anyarray_mlp.typing import Host
 
 ESTIMATORS: dict[str, type[BaseMLP]] = {
@@ -138,7 +139,7 @@ def save_model(
     model = TrainedModel(
         present_network(estimator, parts),
         host_vector(list(parts)),
-        Preprocessor(tuple(Column(column, "numeric") for column in inputs)),
+        Preprocessor(tuple(Column(column, "numeric", median=None) for column in inputs)),
         target_encoder(estimator),
         {"estimator": json.dumps(record, allow_nan=False)},
     )
@@ -164,7 +165,7 @@ def load_model(path: str | os.PathLike[str]) -> MLPClassifier | MLPRegressor:
     file = load(path)
     if "estimator" not in file.metadata:
         raise ModelFileError(
-            f"{source} holds a model of the command line, not an estimator: "
+            f"{source} holds a model of fit or of the command line, not an estimator: "
             "load it with TrainedModel.load, or use anyarray-mlp predict."
         )
     mlp, parts = network_of(file, source)

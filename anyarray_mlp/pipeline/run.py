@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -13,9 +12,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from anyarray_mlp import streams
-from anyarray_mlp.backends import BACKENDS, Backend
-from anyarray_mlp.backends.selection import distribution_version
+from anyarray_mlp.backends import Backend
 from anyarray_mlp.checking.messages import memory
 from anyarray_mlp.checking.out_of_memory import exceeds_memory
 from anyarray_mlp.diagnosis import Details, RunMonitor
@@ -27,6 +24,7 @@ from anyarray_mlp.pipeline.preparation import Prepared, prepare
 from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.trained_model import TrainedModel, encode_targets
 from anyarray_mlp.training import Callback, EarlyStopping, Fit, Recipe, TrainingState, fit
+from anyarray_mlp.training.saving import made_with
 from anyarray_mlp.typing import Host
 
 
@@ -237,23 +235,8 @@ def identifiers(prepared: Prepared) -> list[tuple[str, int]]:
 
 def metadata(backend: Backend, target_names: tuple[str, ...]) -> dict[str, str]:
     """What the model was made with, and a table's columns that it predicts."""
-    from anyarray_mlp import __version__
-
-    found = {
-        "anyarray_mlp": __version__,
-        "backend": backend.name,
-        "device": backend.device,
-        "dtype": backend.dtype,
-        "arithmetic": backend.arithmetic,
-        "random_streams": streams.VERSION,
-        "python": sys.version.split()[0],
-    }
-    if target_names:
-        found["target"] = json.dumps(target_names)
-    for distribution in BACKENDS[backend.name].distributions:
-        if version := distribution_version(distribution):
-            found[distribution] = version
-    return found
+    named = {"target": json.dumps(target_names)} if target_names else {}
+    return made_with(backend) | named
 
 
 def default_folder(data: str, overwrite: bool) -> Path:

@@ -12,24 +12,19 @@ import numpy as np
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.out_of_memory import within_memory
-from anyarray_mlp.checking.records import TEXT, RecordError, list_of, model_file
 from anyarray_mlp.checking.values import as_array, check_boolean, check_instance, check_path, refuse
 from anyarray_mlp.data import Dataset, Preprocessor, Schema, TargetEncoder
-from anyarray_mlp.errors import ModelFileError, UsageError
+from anyarray_mlp.data.encoding import as_pandas
 from anyarray_mlp.metrics import classification_scores, exact_mean, find_score, predicted_labels
-from anyarray_mlp.network.checks import is_finite
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.persistence import ModelFile, load, save
-from anyarray_mlp.persistence.plain_json import any_json
+from anyarray_mlp.persistence.contents import file_of, parts_of
 from anyarray_mlp.persistence.run_folder import model_in
 from anyarray_mlp.training.predicting import Predictor, check_parameters
+from anyarray_mlp.training.saving import PIXEL_SCALE
 from anyarray_mlp.typing import Host
 
-PIXEL_SCALE = 1.0 / 255.0
 MOST_PREDICTORS = 4
-#: Parameters looked at together, so that the answers do not take memory beside a large network.
-CHECKED_TOGETHER = 1 << 20
-TARGET_NAMES = list_of(TEXT)
 
 
 @with_known_options
@@ -150,22 +145,7 @@ class TrainedModel:
 
     def to_file(self) -> ModelFile:
         """The model as a `ModelFile`; `UsageError` where it could not be read again."""
-        parts = self.mlp.layout.split(self.parameters)
-        file = ModelFile(
-            config=self.mlp.to_config(),
-            arrays={
-                name: np.ascontiguousarray(part)
-                for name, part in zip(self.mlp.layout.names, parts, strict=True)
-            },
-            preprocessing=self.preprocessor.to_json(),
-            targets=self.targets.to_json(),
-            metadata=self.metadata,
-        )
-        try:
-            parts_of(file, "the file")
-        except ModelFileError as error:
-            raise UsageError(f"This model cannot be saved, as {error}.") from None
-        return file
+        return file_of(self.mlp, self.parameters, self.preprocessor, self.targets, self.metadata)
 
     @classmethod
     @with_known_options
@@ -185,57 +165,11 @@ class TrainedModel:
         return cls(mlp, parameters, preprocessor, targets, file.metadata)
 
 
-def parts_of(file: ModelFile, source: str) -> tuple[MLP, list[Host], Preprocessor, TargetEncoder]:
-    """Network, weights and biases, and encodings of a file, found to fit together."""
-    mlp, parts = network_of(file, source)
-    preprocessor = Preprocessor.from_json(file.preprocessing, source)
-    targets = TargetEncoder.from_json(file.targets, source)
-    width, outputs = targets.width, mlp.sizes[-1]
-    binary = targets.task == "classification" and (width, outputs) == (2, 1)
-    with model_file(source):
-        if preprocessor.n_features_out != mlp.sizes[0]:
-            raise RecordError(
-                f"preprocessing encodes {preprocessor.n_features_out} inputs for a network of {mlp.sizes[0]}"
-            )
-        if width != outputs and not binary:
-            raise RecordError(f"targets has {width} answers for a network of {outputs} outputs")
-        try:
-            names = any_json(file.metadata.get("target", "[]"))
-        except ValueError as error:
-            raise RecordError(f"metadata.target cannot be read: {error}") from None
-        TARGET_NAMES(names, "metadata.target")
-    return mlp, parts, preprocessor, targets
-
-
-def network_of(file: ModelFile, source: str) -> tuple[MLP, list[Host]]:
-    """The network of a file, and its weights and biases as the file's own arrays, finite and of one dtype."""
-    with model_file(source):
-        layers = sum(name.startswith("weights.") for name in file.arrays)
-        sizes = file.config.get("sizes")
-        # What follows takes memory for each layer.
-        if isinstance(sizes, list) and len(sizes) != layers + 1:
-            raise RecordError(
-                f"config.sizes has {len(sizes)} entries for the weights of {layers} layers"
-            )
-        mlp = MLP.from_config(file.config, source)
-        parts: list[Host] = []
-        for name, shape in zip(mlp.layout.names, mlp.layout.shapes, strict=True):
-            array = file.arrays.get(name)
-            if array is None or array.shape != shape or array.dtype.kind != "f":
-                found = "is missing" if array is None else f"is {array.dtype} {array.shape}"
-                raise RecordError(f"{name} {found} and must be floats {shape}")
-            if parts and array.dtype != parts[0].dtype:
-                raise RecordError(f"{name} is {array.dtype} and the others are {parts[0].dtype}")
-            if not is_finite(np.reshape(array, -1), CHECKED_TOGETHER):
-                raise RecordError(f"{name} is not all finite")
-            parts.append(array)
-    return mlp, parts
-
-
 def inputs(preprocessor: Preprocessor, features: Any) -> tuple[Host, float | None]:
     """Inputs (n, i) of the network and the scale that the step applies: images stay bytes."""
     if isinstance(features, (str, bytes, dict, set)) or features is None or callable(features):
         refuse("features", "a table or an array (n, i)", features)
+    features = as_pandas(features)
     if not hasattr(features, "ndim"):
         features = as_array("features", features)
     if preprocessor.pixels and features.ndim == 2 and getattr(features, "dtype", None) == np.uint8:

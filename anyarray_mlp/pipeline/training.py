@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from anyarray_mlp.checking.messages import counted, shown
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import check_boolean, check_path
+from anyarray_mlp.data.encoding import as_pandas
 from anyarray_mlp.diagnosis import Diagnosis, RunMonitor
 from anyarray_mlp.errors import DivergedError
 from anyarray_mlp.persistence import RunFolder
@@ -64,7 +65,8 @@ def train_table(
 
     Parameters
     ----------
-    data : the path of a table, an .npz or a folder of IDX images, a pandas DataFrame, or the name of a built-in set.
+    data : the path of a table, an .npz or a folder of IDX images, a DataFrame of pandas or polars, or the name of a
+        built-in set.
     target : the column to predict, by name or place, or several; the last one by default.
     recipe : how to train; of a table, 50 epochs in batches of 4 to 128 rows unless it says otherwise.
     diagnose : whether to look for what went wrong.
@@ -79,6 +81,7 @@ def train_table(
     if the loss is no longer finite.
     """
     settings = Settings.of("train_table", recipe, {"target": target, **options})
+    data = as_pandas(data)
     if not hasattr(data, "iloc"):
         check_path("data", data)
     watchers = as_callbacks("callbacks", callbacks)

@@ -59,15 +59,14 @@ def check_host_batch(mlp: MLP, x: Array, targets: Array) -> None:
 
 
 def checked_validation(
-    mlp: MLP, validation: Any, check: Callable[[MLP, Array, Array], None] = check_host_batch
+    mlp: MLP,
+    validation: tuple[Any, Any] | None,
+    check: Callable[[MLP, Array, Array], None] = check_host_batch,
 ) -> tuple[Any, Any] | None:
-    """A validation set as a pair that has rows; `check` looks at these."""
+    """A validation set that has rows; `check` looks at these."""
     if validation is None:
         return None
-    pair = items("validation", validation, "a pair (x, targets)")
-    if len(pair) != 2:
-        raise UsageError(f"validation must be a pair (x, targets), got {len(pair)} items.")
-    x, targets = pair
+    x, targets = validation
     try:
         check(mlp, x, targets)
     except DataError as error:

@@ -7,22 +7,27 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
+import numpy as np
+
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.checking.options import UnknownOptionError, options_of, with_known_options
 from anyarray_mlp.checking.values import check_callable
-from anyarray_mlp.errors import DivergedError
+from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.training.batches import checked_batch_size
 from anyarray_mlp.training.callbacks import Callback, Watch, as_callbacks
 from anyarray_mlp.training.early_stopping import EarlyStopping
+from anyarray_mlp.training.feeds import check_batches
+from anyarray_mlp.training.given import Given, as_given
 from anyarray_mlp.training.lbfgs import minimize
 from anyarray_mlp.training.loop import train
 from anyarray_mlp.training.recipe import Recipe, recipe_of
 from anyarray_mlp.training.records import Epoch, Fit, TrainingState
+from anyarray_mlp.training.saving import PIXEL_SCALE, Origin, made_with
 from anyarray_mlp.training.signals import interruption
 from anyarray_mlp.training.state import fresh_state, to_vector
 from anyarray_mlp.training.steps import StepStatistics
-from anyarray_mlp.typing import Array, Host
+from anyarray_mlp.typing import Host
 
 
 class Observer(Protocol):
@@ -46,13 +51,13 @@ Observe = Callable[..., Observer]
 @with_known_options
 def fit(
     mlp: MLP,
-    x: Array,
-    targets: Array,
+    x: Any,
+    targets: Any = None,
     recipe: Recipe | None = None,
     *,
     backend: str | Backend | None = None,
-    validation: tuple[Array, Array] | None = None,
-    sample_weight: Array | None = None,
+    validation: tuple[Any, Any] | None = None,
+    sample_weight: Any = None,
     input_scale: float | None = None,
     initial: Host | TrainingState | None = None,
     callbacks: Callback | Sequence[Callback] | None = (),
@@ -65,22 +70,19 @@ def fit(
     As `anyarray_mlp.fit`, whose `diagnose` is one use of `observe`: what makes an `Observer` of the arguments. What
     that finds is the result's `diagnosis`, and that of the `DivergedError` that ends a run.
     """
-    recipe = recipe_of("fit", recipe, options, OWN)
+    recipe = recipe_of("fit", recipe, options, (*OWN, "targets"))
     watchers = as_callbacks("callbacks", callbacks)
-    if recipe.by_lbfgs and statistics is not None:
-        raise UnknownOptionError(
-            "statistics is an option of training by steps, and lbfgs has none: leave it out, or choose another "
-            "optimizer."
-        )
+    check_statistics(recipe, statistics)
     if not isinstance(backend, Backend):
         backend = select_backend(backend)
     check_network(mlp)
-    mlp.check_shapes(x, targets)  # the values are looked at where training begins
-    checked_batch_size(1, x.shape[0])
+    data = as_given(mlp, x, targets, sample_weight, validation)
+    check_given(mlp, data, recipe, observe)
+    origin = origin_of(mlp, data, recipe, backend, input_scale)
     given: dict[str, Any] = {
         "backend": backend,
-        "validation": validation,
-        "sample_weight": sample_weight,
+        "validation": data.validation,
+        "sample_weight": data.sample_weight,
         "input_scale": input_scale,
     }
     # `starts` gives it up, so that it does not take memory for the whole run.
@@ -89,26 +91,64 @@ def fit(
     stopping = _early_stopping(recipe, starts[0])
     observer = None
     if observe is not None:
-        check_callable("observe", observe, "a function that makes an Observer")
-        observer = observe(
-            mlp, x, targets, recipe, initial=starts[0], statistics=statistics, **given
-        )
+        given_too = {"initial": starts[0], "statistics": statistics, **given}
+        observer = observe(mlp, data.x, data.targets, recipe, **given_too)
         statistics = statistics or observer.statistics
     watchers = [*(each for each in (stopping, observer) if each is not None), *watchers]
     run = _fit_lbfgs if recipe.by_lbfgs else partial(_fit_by_steps, statistics=statistics)
     try:
-        result = run(mlp, x, targets, recipe, starts, watchers, given)
+        result = run(mlp, data.x, data.targets, recipe, starts, watchers, given)
     except DivergedError as error:
         if observer is not None:
             error.diagnosis = observer.finish(error)
         raise
-    if stopping is not None:
-        result = _with_the_best(result, stopping)
+    result = replace(_with_the_best(result, stopping), origin=origin)
     return result if observer is None else replace(result, diagnosis=observer.finish(result))
 
 
 #: The options that `fit` takes itself, each with its default.
 OWN = options_of(fit)
+
+
+def check_statistics(recipe: Recipe, statistics: StepStatistics | None) -> None:
+    """Raise `UnknownOptionError` for figures of steps where none are taken."""
+    if recipe.by_lbfgs and statistics is not None:
+        raise UnknownOptionError(
+            "statistics is an option of training by steps, and lbfgs has none: leave it out, or choose another "
+            "optimizer."
+        )
+
+
+def check_given(mlp: MLP, data: Given, recipe: Recipe, observe: Observe | None) -> None:
+    """Raise `DataError` or `UsageError` for what no run can begin with; values are looked at where training begins."""
+    if observe is not None:
+        check_callable("observe", observe, "a function that makes an Observer")
+    if not data.in_batches:
+        mlp.check_shapes(data.x, data.targets)
+        checked_batch_size(1, data.x.shape[0])
+        return
+    check_batches(data.x, recipe)
+    if observe is not None:
+        raise UsageError(
+            "A diagnosis (diagnose=True) looks at rows from all over the data, which batches do not give: join some of "
+            "them to arrays, and diagnose a run on these."
+        )
+
+
+def origin_of(
+    mlp: MLP, data: Given, recipe: Recipe, backend: Backend, input_scale: float | None
+) -> Origin:
+    """What a result is to know of its making, to be saved."""
+    of_bytes = isinstance(data.x, np.ndarray) and data.x.dtype == np.uint8
+    return Origin(
+        mlp.to_config(),
+        recipe.task,
+        input_scale,
+        of_bytes and input_scale == PIXEL_SCALE,
+        data.columns,
+        data.target_names,
+        made_with(backend),
+    )
 
 
 def _early_stopping(recipe: Recipe, start: Host | TrainingState) -> EarlyStopping | None:
@@ -119,9 +159,9 @@ def _early_stopping(recipe: Recipe, start: Host | TrainingState) -> EarlyStoppin
     return stopping
 
 
-def _with_the_best(result: Fit, stopping: EarlyStopping) -> Fit:
-    """The result with the best parameters that early stopping saw."""
-    if stopping.best_parameters is None:
+def _with_the_best(result: Fit, stopping: EarlyStopping | None) -> Fit:
+    """The result with the best parameters that early stopping saw, if there was one."""
+    if stopping is None or stopping.best_parameters is None:
         return result
     early = stopping.is_over and result.stopped == "callback"
     return replace(
@@ -133,8 +173,8 @@ def _with_the_best(result: Fit, stopping: EarlyStopping) -> Fit:
 
 def _fit_by_steps(
     mlp: MLP,
-    x: Array,
-    targets: Array,
+    x: Any,
+    targets: Any,
     recipe: Recipe,
     starts: list[Host | TrainingState],
     watchers: Sequence[Callback],
@@ -165,8 +205,8 @@ def _fit_by_steps(
 
 def _fit_lbfgs(
     mlp: MLP,
-    x: Array,
-    targets: Array,
+    x: Any,
+    targets: Any,
     recipe: Recipe,
     starts: list[Host | TrainingState],
     watchers: Sequence[Callback],

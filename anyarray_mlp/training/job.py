@@ -1,13 +1,13 @@
-"""`Job`: what is to be trained, on what and how, all checked."""
+"""`Job`: what is to be trained and how; `Rows`: on which arrays. Both checked."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.checking.values import checked_weight
-from anyarray_mlp.network.mlp import MLP
+from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.training.batches import (
     check_host_batch,
     check_scale,
@@ -21,32 +21,40 @@ from anyarray_mlp.training.recipe import Recipe, batch_size_of, epochs_of
 from anyarray_mlp.typing import Array
 
 
+class Rows(NamedTuple):
+    """The arrays of a job: x, which may be sparse, its targets, and the weights of its samples or None."""
+
+    x: Any
+    targets: Array
+    sample_weight: Array | None
+
+
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One run of training: a network, where it is computed, its data and its recipe.
+    """One run of training: a network, where it is computed, its recipe and its validation set.
 
     Attributes
     ----------
-    epochs, batch_size : those of the recipe, or what stands for none; a batch is no larger than the data.
+    epochs : those of the recipe, or what stands for none.
     validation : (x, targets) or None.
     metrics : the names of those to measure on it.
     """
 
     mlp: MLP
     backend: Backend
-    x: Any
-    targets: Array
     recipe: Recipe
     epochs: int
-    batch_size: int
     validation: tuple[Array, Array] | None
     metrics: tuple[str, ...]
-    sample_weight: Array | None
     input_scale: float | None
 
     def on_device(self, *arrays: Array | None) -> tuple[Array, ...]:
         """Those of some arrays that are there, on the device."""
         return tuple(on_device(self.backend, a) for a in arrays if a is not None)
+
+    def batch_size(self, rows: Rows) -> int:
+        """That of the recipe, or what stands for none; a batch is no larger than the data."""
+        return checked_batch_size(batch_size_of(self.recipe), rows.x.shape[0])
 
     def evaluation(self) -> Evaluation | None:
         """What measures the validation set; None without one."""
@@ -64,31 +72,30 @@ class Job:
 
 def checked_job(
     mlp: MLP,
-    x: Any,
-    targets: Array,
     recipe: Recipe,
     backend: str | Backend | None,
-    *,
     validation: Any = None,
-    sample_weight: Any = None,
     input_scale: Any = None,
 ) -> Job:
-    """The job; `DataError` or `UsageError` for data that nothing can be trained on."""
+    """The job; `DataError` or `UsageError` for what cannot be."""
     if not isinstance(backend, Backend):
         backend = select_backend(backend)
-    check_host_batch(mlp, x, targets)
-    n = x.shape[0]
+    check_network(mlp)
     check_scale(input_scale)
     return Job(
         mlp,
         backend,
-        x,
-        targets,
         recipe,
         epochs_of(recipe),
-        checked_batch_size(batch_size_of(recipe), n),
         checked_validation(mlp, validation),
         checked_metrics(mlp, recipe.metrics, recipe.task),
-        checked_weight(sample_weight, n),
         input_scale,
     )
+
+
+def checked_rows(mlp: MLP, x: Any, targets: Any, sample_weight: Any) -> Rows:
+    """The arrays of a job; `DataError` or `UsageError` for those that nothing can be trained on."""
+    check_host_batch(mlp, x, targets)
+    n = x.shape[0]
+    checked_batch_size(1, n)
+    return Rows(x, targets, checked_weight(sample_weight, n))

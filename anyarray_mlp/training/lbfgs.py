@@ -14,7 +14,8 @@ from anyarray_mlp.checking.options import options_of, with_known_options
 from anyarray_mlp.checking.values import check_callable, is_true
 from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.network.mlp import MLP, check_network
-from anyarray_mlp.training.job import Job, checked_job
+from anyarray_mlp.training.given import as_given
+from anyarray_mlp.training.job import Job, Rows, checked_job, checked_rows
 from anyarray_mlp.training.predicting import as_inputs, dense, to_leaves
 from anyarray_mlp.training.recipe import Recipe, recipe_of
 from anyarray_mlp.training.records import Epoch, TrainingState
@@ -39,8 +40,8 @@ class Minimum(NamedTuple):
 @with_known_options
 def minimize(
     mlp: MLP,
-    x: Array,
-    targets: Array,
+    x: Any,
+    targets: Any,
     recipe: Recipe | None = None,
     *,
     report: Callable[[Epoch], object],
@@ -66,8 +67,9 @@ def minimize(
     check_network(mlp)
     if mlp.dropout_layers:
         raise UsageError("lbfgs needs a loss that is the same each time: set dropout to 0.")
-    data = {"validation": validation, "sample_weight": sample_weight, "input_scale": input_scale}
-    job = checked_job(mlp, dense(x), targets, recipe, backend, **data)
+    given = as_given(mlp, dense(x), targets, sample_weight, validation)
+    rows = checked_rows(mlp, given.x, given.targets, given.sample_weight)
+    job = checked_job(mlp, recipe, backend, given.validation, input_scale)
     if job.backend.arithmetic != "plain":
         raise UsageError(
             "lbfgs cannot be reproducible: SciPy's sums depend on its BLAS. Use another optimizer, such as adam."
@@ -75,20 +77,22 @@ def minimize(
     check_callable("report", report, "a function of an epoch")
     if initial is None:
         initial = mlp.initialize(recipe.seed, recipe.initializer)
-    return minimum_of(job, fresh_state(mlp, None, initial), report)
+    return minimum_of(job, rows, fresh_state(mlp, None, initial), report)
 
 
 #: The options that `minimize` takes itself, each with its default.
 OWN = options_of(minimize)
 
 
-def minimum_of(job: Job, start: TrainingState, report: Callable[[Epoch], object]) -> Minimum:
+def minimum_of(
+    job: Job, rows: Rows, start: TrainingState, report: Callable[[Epoch], object]
+) -> Minimum:
     """Where L-BFGS comes to from a state."""
     from scipy.optimize import minimize as scipy_minimize
 
     reporter = Reporter(job, start, report)
     result = scipy_minimize(
-        Objective(job, start, reporter),
+        Objective(job, rows, start, reporter),
         np.asarray(start.parameters, dtype=np.float64),
         method="L-BFGS-B",
         jac=True,
@@ -157,10 +161,10 @@ class Reporter:
 class Objective:
     """The loss and its gradient over all samples, as functions of the parameters (p,) on the host."""
 
-    def __init__(self, job: Job, start: TrainingState, reporter: Reporter) -> None:
+    def __init__(self, job: Job, rows: Rows, start: TrainingState, reporter: Reporter) -> None:
         self.job = job
         self.reporter = reporter
-        self.data = job.on_device(job.x, job.targets, job.sample_weight)
+        self.data = job.on_device(*rows)
         self.held = np.array(start.parameters, dtype=job.backend.dtype)
         self.parts = tuple(job.mlp.layout.split(self.held))
         self.evaluations = 0

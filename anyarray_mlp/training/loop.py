@@ -9,46 +9,37 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend
+from anyarray_mlp.backends.base import Run
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.options import options_of, with_known_options
 from anyarray_mlp.checking.values import check_callable, is_true
 from anyarray_mlp.data import Shuffler
 from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.network.checks import is_finite
-from anyarray_mlp.network.mlp import MLP
+from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.network.schedules import Schedule
-from anyarray_mlp.training.batches import (
-    STEPS_PER_RUN,
-    Shuffles,
-    batches,
-    checked_order,
-    checked_rates,
-)
-from anyarray_mlp.training.job import Job, checked_job
-from anyarray_mlp.training.predicting import STREAM_BYTES, is_sparse
+from anyarray_mlp.training.batches import Shuffles, checked_rates
+from anyarray_mlp.training.feeds import BatchFeed, Feed, RowFeed
+from anyarray_mlp.training.given import Given, as_given
+from anyarray_mlp.training.job import Job, checked_job, checked_rows
 from anyarray_mlp.training.recipe import Recipe, recipe_of
 from anyarray_mlp.training.records import Epoch, TrainingState
 from anyarray_mlp.training.state import Progress, fresh_state, to_vector
-from anyarray_mlp.training.steps import StepStatistics, gathered, step_inputs, training_step
+from anyarray_mlp.training.steps import StepStatistics, step_inputs, training_step
 from anyarray_mlp.typing import Array, Host
-
-#: Bytes of the batches that one compiled run takes along where x is dense and stays on the host (where it is sparse,
-#: `STREAM_BYTES`): few, as two runs' batches are there at a time.
-GATHER_BYTES = 1 << 24
 
 
 @with_known_options
 def train(
     mlp: MLP,
     x: Any,
-    targets: Array,
+    targets: Any = None,
     recipe: Recipe | None = None,
     *,
     backend: str | Backend | None = None,
@@ -67,8 +58,9 @@ def train(
     ----------
     x : (n, i), NumPy or already the backend's. uint8 stays uint8 on the device and is cast in the step. A SciPy
         CSR matrix stays on the host, and its batches are made dense as their turn comes; so do large data of which
-        JAX would need a copy on the CPU.
-    targets : (n, k), or integer labels (n,) with cross_entropy.
+        JAX would need a copy on the CPU. DataFrames of pandas and polars, and lists, are converted once. Without
+        targets, x gives the batches of each epoch (see `fit`).
+    targets : (n, k), or integer labels (n,) with cross_entropy; (n,) for a network of one output.
     recipe : how to train, by steps; of its settings, early stopping is left to the caller.
     backend : a name, or what `select_backend` gives.
     validation : (x, targets) to measure the loss and the recipe's metrics on after each epoch, x as above.
@@ -86,32 +78,50 @@ def train(
     DivergedError : the loss or a parameter is no longer finite; its `parameters` are those of the epoch before,
         its `step_losses` those of the epoch that broke.
     """
-    recipe = recipe_of("train", recipe, options, OWN)
+    recipe = recipe_of("train", recipe, options, (*OWN, "targets"))
     recipe.step_optimizer()
-    data = {"validation": validation, "sample_weight": sample_weight, "input_scale": input_scale}
-    job = checked_job(mlp, x, targets, recipe, backend, **data)
+    check_network(mlp)
+    given = as_given(mlp, x, targets, sample_weight, validation)
+    job = checked_job(mlp, recipe, backend, given.validation, input_scale)
     check_callable("stop_requested", stop_requested)
     if statistics is not None:
         check_callable("statistics", statistics)
+    feed = feed_of(job, given, shuffles, initial)
     done = initial.epoch if isinstance(initial, TrainingState) else 0
-    if shuffles is None and recipe.shuffle:
-        shuffles = Shuffler(recipe.seed)
-        if isinstance(initial, TrainingState) and initial.order:
-            shuffles.restore(initial.order)
-    elif shuffles is not None:
-        check_shuffles(shuffles)
     if initial is None:
         initial = mlp.initialize(recipe.seed, recipe.initializer)
-    stepper = Stepper(job, recipe.schedule(x.shape[0], done), initial, statistics)
-    return epochs_of(stepper, shuffles, stop_requested)
+    schedule = recipe.schedule_over(feed.steps_per_epoch, done)
+    return epochs_of(Stepper(job, feed, schedule, initial, statistics), stop_requested)
 
 
 #: The options that `train` takes itself, each with its default.
 OWN = options_of(train)
 
 
-def check_shuffles(shuffles: Any) -> None:
-    """Raise `UsageError` for what gives no order of the samples."""
+def feed_of(job: Job, given: Given, shuffles: Shuffles | None, initial: Any) -> Feed:
+    """Where the steps get their rows from: batches, or arrays in the order of `shuffles` or of the recipe."""
+    if shuffles is not None:
+        check_shuffles(shuffles, given.in_batches)
+    if given.in_batches:
+        return BatchFeed(job, given.x)
+    rows = checked_rows(job.mlp, given.x, given.targets, given.sample_weight)
+    return RowFeed(job, rows, shuffles_of(job.recipe, initial) if shuffles is None else shuffles)
+
+
+def shuffles_of(recipe: Recipe, initial: Any) -> Shuffles | None:
+    """The order of the samples that a recipe asks for, continued from a state; None for as they lie."""
+    if not recipe.shuffle:
+        return None
+    shuffles = Shuffler(recipe.seed)
+    if isinstance(initial, TrainingState) and initial.order:
+        shuffles.restore(initial.order)
+    return shuffles
+
+
+def check_shuffles(shuffles: Any, in_batches: bool) -> None:
+    """Raise `UsageError` for what gives no order of the samples, and for batches, which have an order."""
+    if in_batches:
+        raise UsageError("shuffles is for arrays: batches come in their own order; leave it out.")
     if not (hasattr(shuffles, "permutation") and hasattr(shuffles, "state")):
         raise UsageError(
             f"shuffles must have permutation(n) and state(), as data.Shuffler has, got {shown(shuffles)}."
@@ -135,85 +145,77 @@ class Stepper:
     def __init__(
         self,
         job: Job,
+        feed: Feed,
         schedule: Schedule,
         initial: Host | TrainingState,
         statistics: StepStatistics | None,
     ) -> None:
-        mlp, backend, recipe = job.mlp, job.backend, job.recipe
         self.job = job
+        self.feed = feed
         self.schedule = schedule
-        self.optimizer = recipe.step_optimizer()
+        self.statistics = statistics
+        self.optimizer = job.recipe.step_optimizer()
         self.started = time.perf_counter()
-        sparse = is_sparse(job.x)
-        self.x = job.x.tocsr() if sparse else job.x
-        self.streamed = sparse or (isinstance(job.x, np.ndarray) and backend.streams(job.x))
-        rest = job.targets, job.sample_weight
-        self.data = job.on_device(*rest) if self.streamed else job.on_device(self.x, *rest)
-        self.most = STEPS_PER_RUN
-        if self.streamed:
-            room = STREAM_BYTES if sparse else GATHER_BYTES
-            self.most = max(1, min(self.most, room // (8 * job.batch_size * job.x.shape[1])))
-        self.now = Progress(mlp, backend, fresh_state(mlp, self.optimizer, initial))
-        self.run = backend.compile(
+        start = fresh_state(job.mlp, self.optimizer, initial)
+        self.now = Progress(job.mlp, job.backend, start)
+
+    @cached_property
+    def run(self) -> Run:
+        """The compiled step, as the feed's first portion shows it to be."""
+        job, steps = self.job, self.feed.steps_per_epoch
+        return job.backend.compile(
             training_step(
-                mlp,
+                job.mlp,
                 self.optimizer,
-                alpha=recipe.alpha,
-                clip_norm=recipe.clip_norm,
-                weighted=job.sample_weight is not None,
+                alpha=job.recipe.alpha,
+                clip_norm=job.recipe.clip_norm,
                 input_scale=job.input_scale,
-                statistics=statistics,
-                streamed=self.streamed,
+                statistics=self.statistics,
+                **self.feed.options,
             ),
-            steps=job.epochs * -(-job.x.shape[0] // job.batch_size),
+            steps=None if steps is None else job.epochs * steps,
         )
 
-    def pass_over(self, order: NDArray[np.int64], stop_requested: Callable[[], bool]) -> Pass:
+    def pass_over(self, stop_requested: Callable[[], bool]) -> Pass:
         """Take the steps of an epoch, until a stop is asked for."""
         job, now, backend = self.job, self.now, self.job.backend
         runs: list[tuple[tuple[Array, ...], int]] = []
         rate, complete = 0.0, True
-        for indices in batches(order, job.batch_size, self.most):
+        for ahead, indices, steps, rows in self.feed.portions():
             if runs and is_true(stop_requested()):
                 complete = False
                 break
-            rates = checked_rates(self.schedule, now.step, indices.shape[0])
+            rates = checked_rates(self.schedule, now.step, steps)
             rate = float(rates[-1])
             inputs = step_inputs(
                 job.mlp, self.optimizer, backend, indices, now.step, rates, job.recipe.seed
             )
-            if self.streamed:
-                inputs = (gathered(backend, self.x, indices), *inputs)
             with np.errstate(all="ignore"):  # a loss that is not finite is reported below
                 (now.theta, now.moments), outputs = self.run(
-                    (now.theta, now.moments), self.data, inputs
+                    (now.theta, now.moments), self.feed.data, (*ahead, *inputs)
                 )
-            if self.streamed and runs:
+            if self.feed.waits and runs:
                 # Waits, or the host gathers far ahead of the device.
                 backend.to_host(runs[-1][0][0])
-            runs.append((outputs, indices.shape[1]))
-            now.step += indices.shape[0]
+            runs.append((outputs, rows))
+            now.step += steps
         step_losses, *figures = (
             np.concatenate([backend.to_host(part) for part in column], dtype=np.float64)
             for column in zip(*(outputs for outputs, _ in runs), strict=True)
         )
-        rows = np.concatenate([np.full(outputs[0].shape[0], size) for outputs, size in runs])
-        loss = math.fsum(step_losses * rows) / int(rows.sum())
+        sizes = np.concatenate([np.full(outputs[0].shape[0], size) for outputs, size in runs])
+        loss = math.fsum(step_losses * sizes) / int(sizes.sum())
         return Pass(step_losses, loss, tuple(figures), rate, complete)
 
 
-def epochs_of(
-    stepper: Stepper, shuffles: Shuffles | None, stop_requested: Callable[[], bool]
-) -> Iterator[Epoch]:
+def epochs_of(stepper: Stepper, stop_requested: Callable[[], bool]) -> Iterator[Epoch]:
     """The epochs of a job, each as it is done."""
     job, now = stepper.job, stepper.now
-    n = job.x.shape[0]
     evaluate = job.evaluation()
     observe = getattr(stepper.schedule, "observe", None)
     finite = to_vector(job.mlp, job.backend, now.theta)
     for _ in range(job.epochs):
-        order = np.arange(n) if shuffles is None else checked_order(shuffles.permutation(n), n)
-        passed = stepper.pass_over(order, stop_requested)
+        passed = stepper.pass_over(stop_requested)
         leaves = tuple(job.backend.to_host(leaf) for leaf in now.theta)
         what = divergence(passed.step_losses, leaves, now.step - len(passed.step_losses))
         if what:
@@ -240,9 +242,7 @@ def epochs_of(
             validation_loss=validation_loss,
             scores=scores,
             complete=passed.complete,
-            snapshot=partial(
-                now.snapshot, now.step, now.epoch, shuffles.state() if shuffles else {}
-            ),
+            snapshot=partial(now.snapshot, now.step, now.epoch, stepper.feed.state()),
             on_device=partial(now.on_device, now.step),
             step_losses=passed.step_losses,
             statistics=passed.figures,

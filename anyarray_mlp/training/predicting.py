@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp.backends import Backend, select_backend
-from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import check_instance, check_positive, refuse
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.network.mlp import MLP, check_network
+from anyarray_mlp.training.given import as_rows
 from anyarray_mlp.typing import Array, Host, Leaves, Namespace
 
 #: Rows of one forward pass at most.
@@ -147,14 +147,11 @@ class Predictor:
         self.forward = ForwardPass(mlp, backend, input_scale)
         self.leaves = to_leaves(mlp, backend, parameters)
 
-    def __call__(self, x: Array) -> Host:
+    def __call__(self, x: Any) -> Host:
         """Outputs (n, k) of rows x (n, i) on the host, worked out in parts that suit the backend."""
-        shape = getattr(x, "shape", None)
-        if shape is None or len(shape) != 2 or shape[1] != self.n_inputs:
-            found = shown(x) if shape is None else tuple(shape)
-            raise DataError(f"x must have shape (n, {self.n_inputs}), got {found}.")
-        if isinstance(x, np.ndarray) and x.dtype.kind not in "fiub":
-            raise DataError(f"x must hold numbers, got dtype {x.dtype}.")
+        x = as_rows("x", x)
+        if len(x.shape) != 2 or x.shape[1] != self.n_inputs:
+            raise DataError(f"x must have shape (n, {self.n_inputs}), got {tuple(x.shape)}.")
         return self.forward.joined(self.forward.outputs(self.leaves, x))
 
     def outputs_and_losses(self, x: Array, targets: Array) -> tuple[Host, Host]:
@@ -166,15 +163,16 @@ class Predictor:
 def predict(
     mlp: MLP,
     parameters: Host,
-    x: Array,
+    x: Any,
     *,
     backend: str | Backend | None = None,
     input_scale: float | None = None,
 ) -> Host:
     """Outputs (n, k) of rows x (n, i) as a NumPy array. A `Predictor` spares the preparation of later calls.
 
-    `parameters` is the vector (p,) that `Fit.parameters` or `MLP.initialize` gives, `backend` a name or what
-    `select_backend` gives, and `input_scale` what x is multiplied by (1/255 for images).
+    `parameters` is the vector (p,) that `Fit.parameters` or `MLP.initialize` gives, x an array, a table of numbers or
+    lists, as `fit` takes them, `backend` a name or what `select_backend` gives, and `input_scale` what x is multiplied
+    by (1/255 for images).
     """
     if not isinstance(backend, Backend):
         backend = select_backend(backend)

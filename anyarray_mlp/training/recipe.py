@@ -42,6 +42,8 @@ OF_STEPS = ("clip_norm", "warm_up")
 OF_LBFGS = ("gradient_tol", "max_evaluations")
 #: What early stopping goes by, and an `EarlyStopping` has itself.
 OF_STOPPING = ("monitor", "patience", "tol")
+#: Learning rates that are the same however many steps an epoch has.
+ENDLESS = ("constant", "plateau")
 #: What makes others idle.
 DECIDING = ("optimizer", "early_stopping")
 
@@ -229,9 +231,20 @@ class Recipe:
 
     def schedule(self, n: int, done: int = 0) -> Schedule:
         """The learning rate as a function of the steps, of `done` epochs of n samples and those to come."""
+        return self.schedule_over(-(-n // min(batch_size_of(self), n)), done)
+
+    def schedule_over(self, steps_per_epoch: int | None, done: int = 0) -> Schedule:
+        """The same of epochs of so many steps; `UsageError` if nobody knows how many (None) and it matters."""
         from anyarray_mlp.network.schedules import WarmUp, make_schedule
 
-        steps_per_epoch = -(-n // min(batch_size_of(self), n))
+        if steps_per_epoch is None:
+            if self.warm_up or not (callable(self.learning_rate) or self.learning_rate in ENDLESS):
+                raise UsageError(
+                    f"{'warm_up' if self.warm_up else self.learning_rate} needs to know how many batches an epoch "
+                    "has: give something with a len(), such as a list of batches, or learning_rate=a function of the "
+                    "step."
+                )
+            steps_per_epoch = 0
         if callable(self.learning_rate):
             steps = self.warm_up * steps_per_epoch
             return WarmUp(self.learning_rate, steps) if steps else self.learning_rate

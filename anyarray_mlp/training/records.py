@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from anyarray_mlp.checking.options import with_known_options
+from anyarray_mlp.checking.values import check_boolean, check_path
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network.optimizers import State
+from anyarray_mlp.persistence import save
+from anyarray_mlp.training.saving import Origin, model_of
 from anyarray_mlp.typing import Host, Leaves
 
 
@@ -93,7 +98,8 @@ class Fit:
     """What `fit` came to: final parameters (p,), one record per epoch, and why it stopped.
 
     `stopped` is "finished", "converged" or "stalled" (L-BFGS), "early", "callback" or "interrupted"; in the
-    last case `signal` is the number of the signal. `diagnosis` is the `Diagnosis` of `fit(..., diagnose=True)`.
+    last case `signal` is the number of the signal. `diagnosis` is the `Diagnosis` of `fit(..., diagnose=True)`;
+    `origin` is what `save` needs to know beside the parameters.
     """
 
     parameters: Host
@@ -101,6 +107,37 @@ class Fit:
     stopped: str
     signal: int | None = None
     diagnosis: Any = field(default=None, repr=False, compare=False)
+    origin: Origin | None = field(default=None, repr=False, compare=False)
+
+    @with_known_options
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        overwrite: bool = True,
+        *,
+        classes: Sequence[Any] | None = None,
+        columns: Sequence[str] | None = None,
+        target: str | Sequence[str] | None = None,
+    ) -> None:
+        """Write a model file that `anyarray-mlp predict`, `evaluate` and `TrainedModel.load` take.
+
+        classes : the label of each class, in the order of the outputs; without, the labels are the classes' numbers.
+        columns : what the columns of x are called; without, those of the DataFrame that was trained on. Rows to
+            predict are found by these names, or by their order if there are none. A gap is refused.
+        target : the column of the targets, or one for each output; without, that of the Series or DataFrame.
+
+        The parameters keep every bit, and so do predictions, except that an `input_scale` which is not that of pixels
+        (bytes, 1/255) is applied to the rows before they are rounded to the network's dtype.
+
+        Raises `UsageError` for names and labels that do not fit, and the errors of `persistence.save`.
+        """
+        check_path("path", path)
+        check_boolean("overwrite", overwrite)
+        if self.origin is None:
+            raise UsageError(
+                "This result does not say what it was trained with: save what fit returned, or a TrainedModel."
+            )
+        save(path, model_of(self.origin, self.parameters, classes, columns, target), overwrite)
 
     @property
     def loss_curve(self) -> list[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -31,30 +31,31 @@ def training_step(
     input_scale: float | None = None,
     statistics: StepStatistics | None = None,
     streamed: bool = False,
+    in_batches: bool = False,
 ) -> Step:
     """One step, pure: gather a batch, differentiate, update. The same arguments give the same function, so that a
     backend that compiles does it once.
 
     State is (leaves, moments); data is (x, targets) and, if `weighted`, sample weights; inputs are those of
     `step_inputs`. The outputs are the batch's loss and what `statistics` makes of its gradient before clipping.
-    If `streamed`, x is not among the data: each batch of it comes ahead of the other inputs.
+    If `streamed`, x is not among the data: each batch of it comes ahead of the other inputs. If `in_batches`, there are
+    no data: each batch, x, targets and weights, comes in place of the indices.
     """
+    ahead = (2 + weighted if in_batches else 0) + streamed
+
+    def batch(xp: Namespace, data: Any, inputs: tuple[Array, ...]) -> Iterator[Array]:
+        yield from inputs[:ahead]
+        if not in_batches:
+            yield from (xp.take(array, inputs[ahead], axis=0) for array in data)
 
     def step(xp: Namespace, state: Any, data: Any, inputs: tuple[Array, ...]) -> Any:
         theta, moments = state
-        if streamed:
-            x, inputs = inputs[0], inputs[1:]
-            data = (None, *data)
-        index = inputs[0]
-        scalars = inputs[1 : 1 + optimizer.n_scalars]
-        keys = inputs[1 + optimizer.n_scalars :]
-        if not streamed:
-            x = xp.take(data[0], index, axis=0)
+        x, targets, *weight = batch(xp, data, inputs)
+        rest = inputs[ahead + (not in_batches) :]
+        scalars, keys = rest[: optimizer.n_scalars], rest[optimizer.n_scalars :]
         x = as_inputs(xp, x, theta[0].dtype, input_scale)
-        targets = xp.take(data[1], index, axis=0)
-        weight = xp.take(data[2], index, axis=0) if weighted else None
         loss, grad = mlp.loss_and_grad(
-            xp, theta, x, targets, weight, alpha=alpha, dropout_keys=keys or None
+            xp, theta, x, targets, *weight, alpha=alpha, dropout_keys=keys or None
         )
         figures = () if statistics is None else statistics(xp, theta, grad)
         if clip_norm is not None:
@@ -69,17 +70,19 @@ def step_inputs(
     mlp: MLP,
     optimizer: Optimizer,
     backend: Backend,
-    indices: NDArray[np.int64],
+    indices: NDArray[np.int64] | None,
     step: int,
     rates: NDArray[np.float64] | Sequence[float],
     seed: int,
 ) -> tuple[Array, ...]:
     """What changes from step to step, on the device, each with a leading axis of K steps.
 
-    Row indices (K, rows), the optimiser's scalars (K,) each, and a dropout key (K,) for each layer that drops.
+    Row indices (K, rows) unless these are None, the optimiser's scalars (K,) each, and a dropout key (K,) for each
+    layer that drops.
     """
     scalars = optimizer.scalars(np.arange(step + 1, step + len(rates) + 1), np.array(rates))
-    inputs = [backend.asarray(indices), *map(backend.asarray, scalars)]
+    inputs = [] if indices is None else [backend.asarray(indices)]
+    inputs += map(backend.asarray, scalars)
     keys = (dropout_keys(seed, layer, step, len(rates)) for layer in mlp.dropout_layers)
     return (*inputs, *(backend.asarray(key, dtype="int32") for key in keys))
 

@@ -24,6 +24,8 @@ from anyarray_mlp.backends.replay.recording import (
 
 #: The most shapes of arguments for which `ReplayedCall` keeps buffers.
 MOST_BINDINGS = 16
+#: Shapes of batches that a step is recorded for; further ones run without, as each recording keeps its buffers.
+MOST_PLANS = 64
 #: A call is replayed if its arguments (except the first) have at most this many entries: for larger ones, the
 #: operations dominate and replay gains nothing.
 SMALL_CALL = 1 << 20
@@ -57,7 +59,8 @@ class Replay:
         first = tuple(array[0, ...] for array in inputs)
         key = self.signature(state, data, first)
         if key not in self.plans:
-            self.plans[key] = self.make_plan(state, data, first)
+            few = len(self.plans) < MOST_PLANS
+            self.plans[key] = self.make_plan(state, data, first) if few else None
         plan = self.plans[key]
         if plan is None or any(self.library.out_of_range(inputs[i], n) for i, n in plan.indices):
             return self.plain(state, data, inputs)
