@@ -62,7 +62,7 @@ def test_every_alias_is_one_name_of_what_there_is(kind):
     assert set(ALIASES[kind]) | set(INSTEAD.get(kind, {})) <= set(KNOWN[kind])
     assert len(set(others)) == len(others)
     there = set(others) & set(KNOWN[kind])
-    assert not there, f"checking/names.py: delete {there}, which there now is, from the other names"
+    assert not there, f"checking/names.py: delete {there} from the other names: it now exists"
     assert all(other == other.lower() for other in others)
 
 

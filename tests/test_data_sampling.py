@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyarray_mlp.data import Shuffler, class_weights, split_indices
+from anyarray_mlp.data import Shuffler, class_weights, sampling, split_indices
 from anyarray_mlp.data.sampling import bell, permutation, stratified, uniform
 from anyarray_mlp.errors import DataError, ModelFileError, OutOfMemoryError, UsageError
 from anyarray_mlp.streams import bit_generator
@@ -255,3 +255,31 @@ def test_class_weights_that_cannot_be(weights: Any, text: str) -> None:
 def test_class_weights_need_labels() -> None:
     with pytest.raises(DataError, match=r"\(0,\)"):
         class_weights(np.array([]), "balanced")
+
+
+def test_rows_that_do_not_fit_in_memory_are_refused_before_and_while_they_are_ordered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+
+    def exceeds(size: int) -> bool:
+        asked.append(size)
+        return len(asked) == 2
+
+    def fails(*_: Any) -> Any:
+        raise MemoryError
+
+    refused = pytest.raises(OutOfMemoryError, match=r"^100 rows do not fit in memory; give fewer")
+    monkeypatch.setattr(sampling, "exceeds_memory", exceeds)
+    assert len(split_indices(100, fraction=0.5, seed=0)[0]) == 50
+    with refused:
+        split_indices(100, fraction=0.5, seed=0)
+    monkeypatch.setattr(sampling, "permutation", fails)
+    with refused:
+        split_indices(100, fraction=0.5, seed=0)
+    assert asked == [800] * 3  # the bytes of the rows' places
+
+
+def test_labels_of_different_lengths_are_named() -> None:
+    with pytest.raises(DataError, match=r"^labels must be an array, got rows of different"):
+        class_weights([[1, 2], [3]], "balanced")

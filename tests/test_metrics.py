@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,13 @@ def test_classes_are_counted_as_scikit_learn_counts_them(k: int) -> None:
             assert yes(outputs, answers, used) == pytest.approx(expected_f1, rel=1e-12)
 
 
+def test_of_nan_every_score_of_classes_is_nan() -> None:
+    found = classification_scores(np.array([[0.2, 0.8], [np.nan, 0.5]]), np.array([1, 0]))
+    assert found.keys() == {"accuracy", "balanced_accuracy", "f1"}
+    for name, score in found.items():
+        assert np.isnan(score), name
+
+
 def test_labels_far_apart_are_counted_and_fractions_refused() -> None:
     f1 = find_score("f1", "classification")
     assert f1(np.eye(2), np.array([0, 10**12]), None) == pytest.approx(1 / 3)
@@ -163,6 +171,15 @@ def test_sums_that_no_float_holds_are_infinite_or_nan_without_a_warning() -> Non
     assert exact_sum(np.array([1e308, 1e308, -1.0])) == np.inf
     assert np.isnan(exact_sum(np.array([np.inf, -np.inf])))
     assert exact_sum(np.array([1e16, 1.0, -1e16])) == 1.0
+
+
+def test_sums_of_any_dtype_are_exact_and_as_large_as_a_float64() -> None:
+    values = np.random.default_rng(0).lognormal(0.0, 4.0, 500)
+    for dtype in ("float32", "float64", "int32"):
+        kept = (values % 1e4 * 1e5).astype(dtype)
+        assert exact_sum(kept) == float(sum(map(Fraction, kept.tolist())))
+    largest = np.finfo(np.float32).max
+    assert exact_sum(np.array([largest, largest, largest])) == 3.0 * float(largest)
 
 
 def test_names_of_other_libraries_are_known_whatever_the_parameter_is_called() -> None:

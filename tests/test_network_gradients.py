@@ -136,6 +136,22 @@ def test_frozen_layers_stay_to_the_bit_and_their_moments_too(library, optimizer)
             assert (old.tobytes() == new.tobytes()) == (name[-1] in "02"), name
 
 
+def test_a_step_of_separate_leaves_is_that_of_the_flat_vector():
+    xp, vector, grad = (
+        select_backend("numpy", dtype="float64").xp,
+        DEEP.initialize(3),
+        DEEP.initialize(4),
+    )
+    one, found = frozen(adam(), DEEP, [1]), []
+    for flat in (True, False):
+        leaves, gradient = (DEEP.layout.to_leaves(v.copy(), flat=flat) for v in (vector, grad))
+        moments = one.init(xp, leaves)
+        theta, moments = one.update(xp, leaves, gradient, moments, one.scalars(1, 0.1))
+        found.append([DEEP.layout.to_vector(each) for each in (theta, *moments)])
+    np.testing.assert_array_equal(*found)
+    assert np.any(found[0][0] != vector)
+
+
 def test_what_is_trained_is_trained_as_if_the_rest_had_no_gradient():
     backend = select_backend("numpy", dtype="float64")
     start = DEEP.initialize(3)
