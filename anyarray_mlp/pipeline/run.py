@@ -224,16 +224,6 @@ def scores_of(plan: Plan, model: TrainedModel) -> dict[str, float]:
     return model.scores_of_inputs(test.x, test.input_scale, plan.test_targets, plan.backend)
 
 
-def identifiers(prepared: Prepared) -> list[tuple[str, int]]:
-    """The columns of texts most of which occur once, as names do, so that nothing is learned of them; how many."""
-    rows = len(prepared.training)
-    return [
-        (column.name, len(column.categories))
-        for column in prepared.preprocessor.columns
-        if len(column.categories) > max(20, rows // 2)
-    ]
-
-
 def metadata(backend: Backend, target_names: tuple[str, ...]) -> dict[str, str]:
     """What the model was made with, and a table's columns that it predicts."""
     from anyarray_mlp import __version__
