@@ -28,7 +28,7 @@ KNOWN = {
     "task": ("classification", "regression", "multilabel"),
     "dtype": ("float32", "float64"),
     "backend": tuple(BACKENDS),
-    "unknown_categories": ("refuse", "gap"),
+    "unknown_categories": ("rest", "refuse"),
 }
 
 

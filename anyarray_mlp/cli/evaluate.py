@@ -72,9 +72,9 @@ def command(
         schema=trained.schema,
     )
     scored = dataset if dataset.test is None else dataset.test
-    if unknown_categories == "gap":
+    if unknown_categories == "rest":
         features = without_unknown(trained, scored.features)
-        scored = replace(scored, features=features, feature_names=trained.preprocessor.names)
+        scored = replace(scored, features=features, feature_names=trained.preprocessor.used_names)
     # A huge target is told by its score.
     with option_named(), np.errstate(over="ignore", invalid="ignore"):
         scores = trained.scores(scored, select_backend(backend, device, dtype))

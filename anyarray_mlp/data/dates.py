@@ -37,6 +37,7 @@ MONTH = {name: i for names in (MONTHS, FULL_MONTHS, ("", "", "", "", "", "", "",
 PIVOT = 70
 EPOCH = datetime.date(1970, 1, 1).toordinal()
 SECONDS_A_DAY = 86_400
+MONTHS_A_YEAR = 12
 
 WEEKDAY = r"(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?\.?,?\s+)?"
 NAME = r"([a-z]{3,9})\.?"
@@ -192,7 +193,12 @@ def form_of(texts: Iterable[str]) -> str | None:
     if len(fitting) < 2:
         return fitting[0] if fitting else None
     alike = all(days_of(cell, fitting[0]) == days_of(cell, fitting[1]) for cell in cells)
-    return fitting[0] if alike else AMBIGUOUS
+    if alike or len(cells) < MONTHS_A_YEAR:
+        return fitting[0] if alike else AMBIGUOUS
+    # Of a dozen dates, one day of every month, such as the first, and not only the first days of one month.
+    if len({cell.first for cell in cells}) == 1:
+        return "d/m/y"
+    return "m/d/y" if len({cell.second for cell in cells}) == 1 else AMBIGUOUS
 
 
 def are_seasons(cells: list[Cell]) -> bool:
@@ -218,7 +224,7 @@ def form_of_numbers(numbers: Host) -> str | None:
     if not known.size:
         return None
     if (known == np.floor(known)).all():
-        if FIRST_YEAR <= known.min() and known.max() <= LAST_YEAR:
+        if known.min() >= FIRST_YEAR and known.max() <= LAST_YEAR:
             return "year"
         if not np.isnan(days_of_numbers(known, "yyyymmdd")).any():
             return "yyyymmdd"

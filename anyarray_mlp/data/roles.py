@@ -35,7 +35,12 @@ IDENTIFY_AT_END = IDENTIFY | {"key", "no", "nr", "rownames", "rowname"}
 IDENTIFY_ALONE = IDENTIFY_AT_END | {"index", "idx", "#", "row"}
 #: Words of numbers that go up by one and still tell when, or where along an axis, a row is.
 MEASURE = frozenset(
-    "time t x year yr month week day date hour minute second step period quarter age epoch iteration".split()
+    word
+    for words in (
+        "time t x year yr month week day date hour minute second step period quarter age",
+        "epoch iteration",
+    )
+    for word in words.split()
 )
 
 
