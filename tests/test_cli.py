@@ -572,7 +572,8 @@ WRONG = {
     "other columns": (also(trained_flowers, text(GOOD)), "predict model x.csv", 65, "'width'"),
     "other number of features": (trained_flowers, "predict model digits", 65, "64"),
     "unseen category": (
-        also(trained_flowers, text("width,height,colour\n1,2,green\n")), "predict model x.csv --unknown-categories refuse", 65, "'green'",
+        also(trained_flowers, text("width,height,colour\n1,2,green\n")),
+        "predict model x.csv --unknown-categories refuse", 65, "'green'",
     ),
     "unseen label": (
         also(trained_flowers, text("width,height,colour,kind\n1,2,red,z\n1,2,red,a\n")),

@@ -83,6 +83,7 @@ class Plan:
             sources=self.model.preprocessor.sources,
             class_names=() if classes is None else classes.tolist(),
             held_out=(self.prepared.test.x,) if self.prepared.has_test else (),
+            validation_is_later=self.settings.table.is_by_time,
         )
 
 

@@ -240,8 +240,11 @@ class Table:
             if getattr(self, name) is None:
                 object.__setattr__(self, name, ())
         check_settings(self)
-        by_time = self.split not in (None, "random")
-        ways = {"split": by_time, "group": self.group is not None, "folds": self.folds is not None}
+        ways = {
+            "split": self.is_by_time,
+            "group": self.group is not None,
+            "folds": self.folds is not None,
+        }
         given = [name for name, is_given in ways.items() if is_given]
         if len(given) > 1:
             raise UsageError(
@@ -251,6 +254,11 @@ class Table:
             raise UsageError(
                 "folds and test both say which rows are the test set: give one of them."
             )
+
+    @property
+    def is_by_time(self) -> bool:
+        """Whether the latest rows are held out."""
+        return self.split not in (None, "random")
 
 
 def one_of(names: Iterable[str]) -> str:

@@ -100,7 +100,8 @@ def validation_rows(
 def rule_of(dataset: Dataset, table: Table) -> tuple[Rule, Dataset]:
     """How rows are held out, and the data set without the column of groups, which tells nothing of a new group."""
     labels = dataset.target if dataset.task == "classification" else None
-    if table.split is not None and table.split != "random":
+    if table.is_by_time:
+        assert table.split is not None
         name = table.split.removeprefix("time:")
         cells = column_of(dataset, name, "split")
         times = times_of(dataset, name, cells, table)

@@ -13,7 +13,7 @@ from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import check_boolean, check_path
 from anyarray_mlp.data.preprocessing import LEFT_OUT
 from anyarray_mlp.diagnosis import Diagnosis, RunMonitor
-from anyarray_mlp.errors import DivergedError
+from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.persistence import RunFolder
 from anyarray_mlp.pipeline.checkpoints import Checkpoints
 from anyarray_mlp.pipeline.kept import configuration
@@ -83,6 +83,8 @@ def train_table(
     if the loss is no longer finite.
     """
     settings = Settings.of("train_table", recipe, {"target": target, **options})
+    if "test_fraction" in options and (settings.table.test is not None or settings.table.folds):
+        raise UsageError("test and folds say which rows are the test set: leave test_fraction out.")
     if not hasattr(data, "iloc"):
         check_path("data", data)
     watchers = as_callbacks("callbacks", callbacks)
