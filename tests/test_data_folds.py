@@ -64,7 +64,7 @@ def test_no_group_is_on_both_sides(groups: list[int], fraction: float, seed: int
     array = np.array(groups)
     train, held_out = split_indices(len(array), fraction=fraction, seed=seed, groups=array)
     assert sorted([*train, *held_out]) == list(range(len(array)))
-    assert len(train) and len(held_out)
+    assert min(len(train), len(held_out)) > 0
     assert not set(array[train]) & set(array[held_out])
     again = split_indices(len(array), fraction=fraction, seed=seed, groups=array.astype(str))
     np.testing.assert_array_equal(again[1], held_out)

@@ -149,7 +149,8 @@ def test_rare_texts_count_as_one_and_so_do_new_ones() -> None:
         "size",
     )
     assert found.notes == (
-        "column 'place': 20 rare texts count as one category, the rest, in 20 rows to train on; 6 others are told apart",
+        "column 'place': 20 rare texts count as one category, the rest, in 20 rows to train on; "
+        "6 others are told apart",
     )
     met = pandas.DataFrame({"place": ["town 2", "village 3", "elsewhere", None], "size": [1.0] * 4})
     np.testing.assert_array_equal(found.transform(met)[:, :7].argmax(axis=1)[:3], [2, 6, 6])
