@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -211,6 +212,14 @@ def test_nothing_is_decided_of_arrays() -> None:
     array = np.stack([np.arange(ROWS), np.ones(ROWS), SIZES], axis=1)
     found = Preprocessor.fit(array)
     assert (found.n_features_out, found.notes) == (3, ())
+
+
+def test_the_example_of_the_documentation_runs() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "data.md").read_text()
+    (example,) = [
+        block for block in text.split("```") if block.startswith("python") and "notes" in block
+    ]
+    exec(compile(example.removeprefix("python"), "docs/data.md", "exec"), {})
 
 
 @pytest.mark.parametrize(

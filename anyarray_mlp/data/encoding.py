@@ -356,11 +356,10 @@ def checked_numbers(name: str, values: Host, places: Places) -> Host:
 
 
 def fit_dates(
-    name: str, values: Host, places: Places, standardize: bool, form: str, vocabulary: Host
+    name: str, values: Host, places: Places, standardize: bool, form: str
 ) -> Column | None:
     """The encoding of a column of dates, its parts those that vary in training rows; None if no part does."""
     days = checked_dates(name, values, form, places)
-    checked_dates(name, vocabulary, form, Places(None))
     known = days[~np.isnan(days)]
     parts = parts_of(known)
     if not parts:

@@ -370,7 +370,7 @@ def fit_role(
 ) -> tuple[Column, Role]:
     """The encoding of a column of training rows by its role, and the role that it has in the end."""
     if role.kind == "date":
-        column = fit_dates(name, values, places, standardize, role.form, everything)
+        column = fit_dates(name, values, places, standardize, role.form)
         if column is not None:
             return column, replace(role, because=about_dates(column), undo="drop")
         role = Role("left_out", "every row to train on has the same date, or none")

@@ -15,7 +15,7 @@ import numpy as np
 
 from anyarray_mlp.checking.messages import counted, listed, shown
 from anyarray_mlp.data.dates import AMBIGUOUS, FORMS, cell_of, form_of, form_of_numbers
-from anyarray_mlp.data.encoding import Kind, category, is_gap, is_numeric
+from anyarray_mlp.data.encoding import Kind, Places, category, checked_dates, is_gap, is_numeric
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.typing import Host
 
@@ -152,6 +152,7 @@ def told_date(name: str, everything: Host, date: str) -> Role:
     if everything.dtype.kind == "M":
         return Role("date", form="datetime")
     if date:
+        checked_dates(name, everything, date, Places(None))
         return Role("date", form=date)
     if is_numeric(everything):
         form = form_of_numbers(as_numbers(everything))
