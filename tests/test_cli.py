@@ -9,6 +9,7 @@ import importlib.util
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -899,6 +900,19 @@ def test_findings_name_columns_labels_and_flags(cli, here):
     assert "Use --class-weight balanced, gather" in out
     record = json.loads(cli("diagnose", "run", "--json")[1])
     assert any("class_weight='balanced'" in finding["cure"] for finding in record["findings"])
+
+
+@pytest.mark.parametrize(
+    "names", [["a"], ["a", "b c"], ["wind [m/s]", "it's"], ['"'], ["\\", "$x"], ["é]'\", '"]]
+)
+def test_columns_of_any_name_are_written_as_the_flag_takes_them(names):
+    from anyarray_mlp.cli.advice import as_flags
+
+    said = as_flags(f"columns: left out (keep={names}); split='time:the day', group='k'")
+    start, end = "columns: left out (", "); --split 'time:the day', --group k"
+    assert said.startswith(start)
+    assert said.endswith(end)
+    assert shlex.split(said[len(start) : -len(end)]) == ["--keep", ",".join(names)]
 
 
 def test_advice_is_written_in_flags():

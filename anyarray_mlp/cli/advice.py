@@ -9,14 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from anyarray_mlp.cli.flags import flag
-from anyarray_mlp.errors import UsageError
+from anyarray_mlp.errors import DataError, UsageError
 
 SIZES = r"\([\d, ]+\)"
+#: A list of texts as Python writes it, whatever stands in them.
+LIST = r"""\[(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|, )*\]"""
 ASSIGNMENT = re.compile(
     rf"\bhidden_layer_sizes=({SIZES}(?: or {SIZES})*)"
     r"|\b(learning_rate_init|learning_rate|clip_norm|batch_size|class_weight|alpha|output|activation|initializer|loss"
     r"|dropout|epochs|patience|monitor|split|group|test_fraction|validation_fraction)=('[^']*'|[\w.+-]*\w)"
-    r"|\b(keep|drop|date)=(\[[^\]]*\])"
+    rf"|\b(keep|drop|date)=({LIST})"
     # Not in quotes, where it is the name of a column.
     r"|(?<!')\b(learning_rate_init|clip_norm|batch_size|class_weight|early_stopping|validation_fraction)\b"
     r"|(?<=\()(alpha)(?=\))"
@@ -33,10 +35,10 @@ def as_flags(text: str) -> str:
 
 @contextmanager
 def in_words_of_flags() -> Iterator[None]:
-    """Where a setting is refused, name it as the flag that it was given by."""
+    """Where a setting is refused, or data that it does not suit, name it as the flag that it was given by."""
     try:
         yield
-    except UsageError as error:
+    except (DataError, UsageError) as error:
         raise type(error)(as_flags(str(error))) from None
 
 
