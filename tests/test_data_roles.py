@@ -120,12 +120,15 @@ def test_one_sentence_tells_of_all_columns_with_the_same_reason() -> None:
 def test_one_value_or_none_says_whether_it_is_there() -> None:
     cells = np.where(np.arange(ROWS) % 3 == 0, 1.0, np.nan)
     found = fitted("thunder", cells)
-    assert found.encoded_names == ("thunder=1", "size")
+    assert found.encoded_names == ("thunder=1", "thunder=(the rest)", "size")
     np.testing.assert_array_equal(
         found.transform(pandas.DataFrame({"thunder": cells, "size": SIZES}))[:, 0],
         np.arange(ROWS) % 3 == 0,
     )
     assert "becomes 1 where it is there" in found.notes[0]
+    # Another value, which only held-out rows have, is neither an error nor that one.
+    other = pandas.DataFrame({"thunder": [2.0, np.nan, 1.0], "size": SIZES[:3]})
+    np.testing.assert_array_equal(found.transform(other)[:, :2], [[0, 1], [0, 0], [1, 0]])
 
 
 def test_the_last_column_is_taken_though_it_numbers_the_rows() -> None:

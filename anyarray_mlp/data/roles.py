@@ -85,10 +85,8 @@ def number_role(name: str, values: Host, everything: Host) -> Role:
     if known.min() == known.max():
         if len(known) == len(numbers):
             return Role("left_out", "every row to train on has the same value")
-        only = category(known[0].item())
-        return Role(
-            "categorical", "has one value or none: becomes 1 where it is there", "drop", (only,)
-        )
+        because = "has one value or none: becomes 1 where it is there"
+        return Role("grouped", because, "drop", (category(known[0].item()),))
     if numbers_the_rows(name, whole_column):
         return Role("left_out", "numbers the rows")
     if identifies(name):
