@@ -21,6 +21,8 @@ VERSION = "2"
 STREAMS = {
     "test split": "the rows held out for testing",
     "validation split": "the rows held out for validation, from those that are left",
+    "test groups": "the order in which groups of rows are considered for testing",
+    "validation groups": "the same for validation, of the groups that are left",
     "shuffle": "the order of the rows in each epoch",
     "initial weights": "the weights that training starts from",
     "dropout": "the key of each step's dropped units, for each layer",

@@ -42,7 +42,7 @@ KNOWN = {
     "task": TASKS,
     "dtype": ("float32", "float64"),
     "backend": tuple(BACKENDS),
-    "unknown_categories": ("refuse", "gap"),
+    "unknown_categories": ("rest", "refuse"),
 }
 
 

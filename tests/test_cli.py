@@ -9,6 +9,7 @@ import importlib.util
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -40,16 +41,23 @@ def write_flowers(path, rows=90, header="width,height,colour,kind"):
     path.write_text("\n".join(lines) + "\n")
 
 
-def test_a_column_of_names_is_pointed_out(cli, here):
+def test_a_column_of_names_is_left_out_aloud(cli, here):
     write_flowers(here / "flowers.csv")
     lines = (here / "flowers.csv").read_text().splitlines()
     named = ["name," + lines[0], *(f"flower {i},{line}" for i, line in enumerate(lines[1:]))]
     (here / "named.csv").write_text("\n".join(named) + "\n")
-    code, _, err = cli("train", "named.csv", "--epochs", 1)
+    code, out, err = cli("train", "named.csv", "--epochs", 1, "--json")
     assert code == 0
-    assert "column 'name' has 90 different texts" in err
-    assert "--drop 'name'" in err
-    assert "different texts" not in cli("train", "named.csv", "--epochs", 1, "--drop", "name")[2]
+    assert "note: column 'name': left out: holds texts that hardly ever recur (--keep name)" in err
+    assert json.loads(out)["notes"] == [
+        "column 'name': left out: holds texts that hardly ever recur (--keep name)"
+    ]
+    assert "network 3-100-3" in err
+    for flags in (("--drop", "name"), ("--keep", "name")):
+        assert "note:" not in cli("train", "named.csv", "--epochs", 1, *flags)[2]
+    # Rows without that column are predicted as those with it.
+    answers = [cli("predict", "runs/named", name)[1] for name in ("named.csv", "flowers.csv")]
+    assert answers[0] == answers[1] != ""
 
 
 def test_train_leaves_a_folder_that_predict_and_evaluate_take(cli, here):
@@ -207,7 +215,7 @@ def test_a_category_that_one_row_holds_stops_no_seed(cli, here, seed):
     assert len(out.splitlines()) == 101
 
 
-def test_unknown_categories_count_as_gaps_where_that_is_asked_for(cli, here):
+def test_unknown_categories_count_as_gaps_unless_they_are_to_be_refused(cli, here):
     rows = "".join(f"{n % 7},{'red' if n % 2 else 'blue'},{'ab'[n % 2]}\n" for n in range(60))
     (here / "known.csv").write_text("size,colour,label\n" + rows)
     (here / "new.csv").write_text(
@@ -216,18 +224,18 @@ def test_unknown_categories_count_as_gaps_where_that_is_asked_for(cli, here):
     code, _, err = cli("train", "known.csv", "--epochs", 2, "--out", "run", "--quiet")
     assert code == 0, err
     for command in ("predict", "evaluate"):
-        code, out, err = cli(command, "run", "new.csv")
+        code, out, err = cli(command, "run", "new.csv", "--unknown-categories", "refuse")
         assert code == 65
         assert out == ""
         assert "line 2, column 'colour': 'violet' was not seen in training" in err
-        assert "--unknown-categories gap counts such values as gaps" in err
-    code, out, err = cli("predict", "run", "new.csv", "--proba", "--unknown-categories", "gap")
+        assert "--unknown-categories rest takes such rows all the same" in err
+    code, out, err = cli("predict", "run", "new.csv", "--proba")
     assert code == 0
     assert "column 'colour': 2 of 4 rows hold categories that were not seen" in err
     assert err.strip().endswith("count as gaps: 'violet', 'pink'")
     (here / "gaps.csv").write_text("size,colour\n1,\n2,red\n3,\n4,\n")
     assert out == cli("predict", "run", "gaps.csv", "--proba")[1]
-    code, out, err = cli("evaluate", "run", "new.csv", "--unknown-categories", "gap", "--json")
+    code, out, err = cli("evaluate", "run", "new.csv", "--unknown-categories", "rest", "--json")
     assert code == 0
     assert "'violet', 'pink'" in err
     assert json.loads(out)["rows"] == 4
@@ -592,7 +600,8 @@ WRONG = {
     "other columns": (also(trained_flowers, text(GOOD)), "predict model x.csv", 65, "'width'"),
     "other number of features": (trained_flowers, "predict model digits", 65, "64"),
     "unseen category": (
-        also(trained_flowers, text("width,height,colour\n1,2,green\n")), "predict model x.csv", 65, "'green'",
+        also(trained_flowers, text("width,height,colour\n1,2,green\n")),
+        "predict model x.csv --unknown-categories refuse", 65, "'green'",
     ),
     "unseen label": (
         also(trained_flowers, text("width,height,colour,kind\n1,2,red,z\n1,2,red,a\n")),
@@ -907,7 +916,10 @@ def test_findings_name_columns_labels_and_flags(cli, here):
         label = "bad" if i < 8 else "good"
         lines.append(f"{amount:.4f},{2 * amount + 1:.5f},7,US,{kind},{label}")
     (here / "t.csv").write_text("\n".join(lines) + "\n")
-    assert cli("train", "t.csv", "--epochs", 2, "--quiet", "--out", "run")[0] == 0
+    assert (
+        cli("train", "t.csv", "--epochs", 2, "--quiet", "--out", "run", "--keep", "site,country")[0]
+        == 0
+    )
     _, out, _ = cli("diagnose", "run")
     assert "'twin' repeats 'amount'" in out
     assert "2 of 5 columns have only one value ('site', 'country')" in out
@@ -915,6 +927,19 @@ def test_findings_name_columns_labels_and_flags(cli, here):
     assert "Use --class-weight balanced, gather" in out
     record = json.loads(cli("diagnose", "run", "--json")[1])
     assert any("class_weight='balanced'" in finding["cure"] for finding in record["findings"])
+
+
+@pytest.mark.parametrize(
+    "names", [["a"], ["a", "b c"], ["wind [m/s]", "it's"], ['"'], ["\\", "$x"], ["é]'\", '"]]
+)
+def test_columns_of_any_name_are_written_as_the_flag_takes_them(names):
+    from anyarray_mlp.cli.advice import as_flags
+
+    said = as_flags(f"columns: left out (keep={names}); split='time:the day', group='k'")
+    start, end = "columns: left out (", "); --split 'time:the day', --group k"
+    assert said.startswith(start)
+    assert said.endswith(end)
+    assert shlex.split(said[len(start) : -len(end)]) == ["--keep", ",".join(names)]
 
 
 def test_advice_is_written_in_flags():

@@ -379,7 +379,7 @@ ODD = {
     "a key more": (state(extra=1), "other keys (extra)"),
     "a strange key more": (state(**{"\x1b[31m" * 50: 1}), "other keys"),
     "versions of text": (state(versions="1"), "no 'versions'"),
-    "another state version": (state(versions={"state": 999}), "state was 999 and is 1"),
+    "another state version": (state(versions={"state": 999}), "state was 999 and is 2"),
     "unknown versions": (state(versions={"layers": 3, "state": 1, "streams": "2"}), "layers was 3 and is not given"),
     "no versions at all": (state(versions={}), "another version"),
     "an environment of text": (state(environment="x"), "no 'environment'"),
@@ -510,7 +510,7 @@ def test_versions_that_make_another_run_are_refused(cli, trained_run, monkeypatc
     monkeypatch.setattr(of_runs, "versions", lambda: own_versions() | {"state": 9})
     error = refused(cli)
     assert "checkpoint-0000000003.safetensors" in error
-    assert "state was 1 and is 9" in error
+    assert "state was 2 and is 9" in error
 
 
 # A run in the place of another.

@@ -143,7 +143,8 @@ NO_VALUES = (
 )  # fmt: skip
 #: By command: the rest of its line, and the options that take a value.
 OPTIONS = {
-    "train d.csv": "--target --task --drop --test-fraction --validation-fraction --class-weight --hidden --activation "
+    "train d.csv": "--target --task --drop --keep --date --split --group --folds --test "
+    "--test-fraction --validation-fraction --class-weight --hidden --activation "
     "--output --loss --dropout --initializer --solver --learning-rate-init --learning-rate --warm-up --momentum "
     "--alpha --clip-norm --batch-size --epochs --monitor --patience --dtype --backend --device",
     "predict m d.csv": "--unknown-categories --dtype --backend --device",

@@ -71,7 +71,8 @@ def test_two_categories_and_a_gap_are_three_states() -> None:
     # Which rows are trained on does not change the encoding, where all are known.
     of_part = Preprocessor.fit(SEXES, vocabulary=table)
     assert of_part.encoded_names == fitted.encoded_names
-    rare = Preprocessor.fit(SEXES.iloc[[0, 2]], vocabulary=SEXES)
+    part = SEXES.iloc[[0, 1]]
+    rare = Preprocessor.fit(part, vocabulary=SEXES)
     assert rare.encoded_names == ("age", "sex=male")
     np.testing.assert_array_equal(rare.transform(SEXES)[:, 1], [1, 0, 1, 1])
 
@@ -214,13 +215,24 @@ UNFIT: dict[str, tuple[Any, tuple[str, ...]]] = {
     "complex": (np.ones((2, 1), dtype=complex), ("complex128", "give numbers")),
     "infinite": (np.array([[1.0, 2], [3, -np.inf]]), ("row 1 (from 0)", "'feature_2'", "-inf")),
     "no value": (
-        pandas.DataFrame({"a": [1.0], "b": [np.nan]}),
-        ("'b'", "no values at all", "drop"),
+        np.array([[1.0, np.nan]]),
+        ("'feature_2'", "no values at all", "drop"),
     ),
-    "dates": (pandas.DataFrame({"d": pandas.to_datetime(["2020-01-01"])}), ("'d'", "datetime64")),
+    "nothing that varies": (
+        pandas.DataFrame({"a": [1.0, 1.0], "b": [np.nan, np.nan]}),
+        ("no column tells anything", "'a': left out: every row", "'b': left out: no row"),
+    ),
+    "one date": (
+        pandas.DataFrame({"d": pandas.to_datetime(["2020-01-01"])}),
+        ("'d': left out", "the same date"),
+    ),
+    "spans of time": (
+        pandas.DataFrame({"d": pandas.to_timedelta([1, 2], unit="D")}),
+        ("'d'", "timedelta64"),
+    ),
     "names of every row": (
         pandas.DataFrame({"id": [f"k{i}" for i in range(1001)]}),
-        ("'id'", "1,001 different texts", "drop"),
+        ("'id'", "left out", "keep=['id']"),
     ),
     "too large to square": (np.array([[1e300], [2e300]]), ("'feature_1'", "2e+300", "larger unit")),
     "too large to add": (np.array([[1.7e308], [1.7e308], [0]]), ("larger unit",)),

@@ -161,7 +161,12 @@ def test_order_is_pinned() -> None:
         ),
         (10, {"fraction": 0.5, "stream": "split"}, UsageError, "^stream must be one of"),
         (3, {"fraction": 0.5, "labels": [1, 2]}, DataError, r"3 rows and labels of shape \(2,\)"),
-        (3, {"fraction": 0.5, "labels": [1, 2, 3]}, DataError, "3 classes has a single row"),
+        (
+            3,
+            {"fraction": 0.5, "labels": [1, 2, 3]},
+            DataError,
+            "each of the 3 classes has a single one of the 3 rows",
+        ),
     ],
 )
 def test_split_that_cannot_be(n: int, options: dict[str, Any], error: Any, text: str) -> None:

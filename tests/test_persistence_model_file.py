@@ -307,10 +307,10 @@ def test_a_model_whose_two_categories_are_two_columns_predicts_as_ever(tmp_path)
 )
 def test_a_newer_format_is_refused_with_the_version_that_reads_it(requires, needed):
     header = good_header()
-    header["__metadata__"] |= {"format_version": "2", "requires": requires}
+    header["__metadata__"] |= {"format_version": "3", "requires": requires}
     message = refusal(raw_file(compact(header), good_data()))
-    assert "has format version 2" in message
-    assert f"anyarray-mlp {anyarray_mlp.__version__} reads up to 1" in message
+    assert "has format version 3" in message
+    assert f"anyarray-mlp {anyarray_mlp.__version__} reads up to 2" in message
     assert f"install anyarray-mlp >= {needed}" in message
 
 

@@ -241,11 +241,21 @@ def test_a_run_that_diverges_says_why(prices):
     assert caught.value.diagnosis is None
 
 
-def test_names_of_every_row_are_warned_of(prices):
-    named = prices.assign(name=[f"n{row}" for row in range(ROWS)])
-    with pytest.warns(UserWarning, match="Column 'name' has 90 different texts") as caught:
-        train_table(named, target="price", epochs=1)
+def test_what_is_left_out_is_warned_of(prices):
+    named = prices.assign(name=[f"n{row}" for row in range(ROWS)], year=2024)
+    with pytest.warns(
+        UserWarning, match="column 'name': left out: .*; column 'year': left out"
+    ) as caught:
+        trained = train_table(named, target="price", epochs=1)
     assert caught[0].filename == __file__
+    assert "keep=['name']" in trained.notes[0]
+    assert (
+        trained.model.preprocessor.encoded_names
+        == train_table(prices, target="price", epochs=1).model.preprocessor.encoded_names
+    )
+    kept = train_table(named, target="price", epochs=1, keep=["name", "year"])
+    assert kept.notes == ()
+    assert kept.model.preprocessor.n_features_out > 90
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from anyarray_mlp.training.steps import dropout_keys
 FIRST = {
     "test split": "6787001c0a53cc8a",
     "validation split": "e7d5249c2fd22a90",
+    "test groups": "12807074dc70ab21",
+    "validation groups": "d31f3fc89e6107c6",
     "shuffle": "e0f017f60e40d024",
     "initial weights": "61a8a6cc266c29f1",
     "dropout": "3dc0a7436dd4b358",

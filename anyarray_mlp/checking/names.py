@@ -97,7 +97,10 @@ ALIASES: dict[str, dict[str, str]] = {
         "float64": "f64 fp64 double 64",
     },
     "backend": {"torch": "pytorch", "numpy": "np", "array_api_strict": "strict", "cupy": "cp"},
-    "unknown_categories": {"refuse": "error raise", "gap": "ignore nan missing"},
+    "unknown_categories": {
+        "refuse": "error raise",
+        "rest": "gap ignore nan missing other infrequent_if_exist",
+    },
 }
 
 #: By kind: the nearest alternative to things that this package does not have.

@@ -27,11 +27,12 @@ from anyarray_mlp.cli.unknown_categories import (
     unknown_categories_option,
     without_unknown,
 )
+from anyarray_mlp.errors import DataError, UsageError
 
 
 @click.command(cls=Command)
 @click.argument("model", type=MODEL)
-@click.argument("data", type=DATA)
+@click.argument("data", type=DATA, required=False)
 @target_option("the model's own")
 @click.option("--drop", type=NAMES, help="Columns of a table to leave out.")
 @click.option(
@@ -42,7 +43,7 @@ from anyarray_mlp.cli.unknown_categories import (
 @json_option
 def command(
     model: str,
-    data: str,
+    data: str | None,
     target: tuple[str, ...],
     drop: str | tuple[str, ...] | None,
     header: bool | None,
@@ -54,13 +55,22 @@ def command(
 ) -> None:
     """Score MODEL, a model file or a run's folder, on the labelled rows of DATA.
 
-    Where DATA comes with a test set, as MNIST's folder does, the test set is scored.
+    Where DATA comes with a test set, as MNIST's folder does, the test set is scored. Without DATA, MODEL is a run's
+    folder, and the rows that the run held out for testing are scored, split as they were.
     """
     import numpy as np
 
+    if data is None:
+        if target or drop or header is not None:
+            raise UsageError(
+                "--target, --drop and --header are for DATA: give it, or leave them out."
+            )
+        scores, name, rows = scores_held_out(model, backend, device, dtype)
+        tell_scores(scores, name, "test", rows, as_json)
+        return
+
     from anyarray_mlp.backends import select_backend
     from anyarray_mlp.data import load
-    from anyarray_mlp.persistence.plain_json import plain
     from anyarray_mlp.pipeline.trained_model import TrainedModel
 
     trained = TrainedModel.load(model)
@@ -74,9 +84,9 @@ def command(
         schema=trained.schema,
     )
     scored = dataset if dataset.test is None else dataset.test
-    if unknown_categories == "gap":
+    if unknown_categories == "rest":
         features = without_unknown(trained, scored.features)
-        scored = replace(scored, features=features, feature_names=trained.preprocessor.names)
+        scored = replace(scored, features=features, feature_names=trained.preprocessor.used_names)
     # A huge target is told by its score.
     with option_named(), np.errstate(over="ignore", invalid="ignore"):
         scores = trained.scores(scored, select_backend(backend, device, dtype))
@@ -86,12 +96,56 @@ def command(
             f"note: {shown_path(model)} was trained on rows of {shown_path(dataset.name)}, which score better than "
             "new ones: train printed the score of the rows that it held out"
         )
+    tell_scores(scores, dataset.name, which, len(scored), as_json)
+
+
+def scores_held_out(
+    path: str, backend: str | None, device: str, dtype: str
+) -> tuple[dict[str, float], str, int]:
+    """The scores of a run's model on the rows that it held out for testing, the name of its data, how many rows."""
+    import numpy as np
+
+    from anyarray_mlp.backends import select_backend
+    from anyarray_mlp.cli.kept_settings import read_settings
+    from anyarray_mlp.cli.train import command as train
+    from anyarray_mlp.persistence import RunFolder
+    from anyarray_mlp.pipeline.preparation import prepare
+    from anyarray_mlp.pipeline.settings import Settings
+    from anyarray_mlp.pipeline.trained_model import TrainedModel, encode_targets
+
+    if not os.path.isdir(path):
+        raise UsageError(
+            f"{shown_path(path)} is no run's folder, so nothing says which rows it held out: give DATA."
+        )
+    trained, run = TrainedModel.load(path), RunFolder(path)
+    settings = read_settings(run, click.Context(train, info_name="train"))
+    prepared = prepare(settings["data"], Settings.from_keys(settings))
+    if not prepared.has_test:
+        raise DataError(f"{shown_path(path)} held out no rows for testing: give DATA.")
+    if prepared.preprocessor.columns != trained.preprocessor.columns:
+        raise DataError(
+            f"{shown_path(prepared.name)} is not what the run in {shown_path(path)} was trained on: give the same "
+            "file, or DATA to score."
+        )
+    test = prepared.test
+    encoded = encode_targets(trained.mlp, trained.targets, test.y)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scores = trained.scores_of_inputs(
+            test.x, test.input_scale, encoded, select_backend(backend, device, dtype)
+        )
+    return scores, prepared.name, len(test)
+
+
+def tell_scores(scores: dict[str, float], name: str, which: str, rows: int, as_json: bool) -> None:
+    """Print scores, and what they are of."""
+    from anyarray_mlp.persistence.plain_json import plain
+
     if as_json:
-        about = {"data": shown_path(dataset.name), "scored_on": which, "rows": len(scored)}
+        about = {"data": shown_path(name), "scored_on": which, "rows": rows}
         result(json.dumps(about | plain(scores, "scores", null_for_nonfinite=True), indent=2))
         return
     whose = "all" if which == "all" else "the test set"
-    lines = [f"{counted(len(scored), 'row')}, {whose} of {shown_path(dataset.name)}"]
+    lines = [f"{counted(rows, 'row')}, {whose} of {shown_path(name)}"]
     lines += [f"  {name.replace('_', ' '):<20}{figure(value)}" for name, value in scores.items()]
     result("\n".join(lines))
 

@@ -15,6 +15,11 @@ def refuse_idle_flags(settings: dict[str, Any], given: Collection[str]) -> None:
     """Raise `UsageError` for a flag among those that were `given` which the other settings make idle."""
     from anyarray_mlp.training import recipe
 
+    for name in ("test", "folds"):
+        if settings[name] is not None and "test_fraction" in given:
+            raise UsageError(
+                f"{flag(name)} says which rows are the test set: leave --test-fraction out."
+            )
     solver = settings["solver"]
     for name in ("monitor", "patience"):
         if name in given and not settings["early_stopping"]:

@@ -29,8 +29,8 @@ def read_settings(run: RunFolder, context: click.Context) -> dict[str, Any]:
             )
     unnamed = context.command.make_context(context.info_name, []).params
     settings = {}
-    if "data" in table:
-        table["data"] = kept_path(table["data"])
+    for name in table.keys() & {"data", "test"}:
+        table[name] = kept_path(table[name])
     for name, param in params.items():
         if name in table:
             try:

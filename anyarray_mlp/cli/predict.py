@@ -66,7 +66,7 @@ def command(
     if proba and trained.targets.task == "regression":
         raise UsageError("--proba is for classes; this model predicts numbers.")
     features = load_features(data, header=header, schema=trained.schema)
-    if unknown_categories == "gap":
+    if unknown_categories == "rest":
         features = without_unknown(trained, features)
     with option_named():
         outputs = trained.outputs(features, select_backend(backend, device, dtype))

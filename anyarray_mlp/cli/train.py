@@ -30,7 +30,13 @@ if TYPE_CHECKING:
 
 #: What `click` is told of flags whose values have a form of their own.
 OF_TABLE: dict[str, dict[str, Any]] = {
-    "drop": {"type": NAMES},
+    **{key: {"type": NAMES} for key in ("drop", "keep", "date")},
+    "split": {"type": Text("time:COLUMN or random"), "metavar": "time:COLUMN|random"},
+    **{
+        key: {"type": Text("the name of a column"), "metavar": "COLUMN"}
+        for key in ("group", "folds")
+    },
+    "test": {"type": DATA, "metavar": "DATA"},
     "class_weight": {
         "type": Text("balanced or LABEL=WEIGHT,..."),
         "metavar": "balanced|LABEL=W,...",
@@ -257,6 +263,7 @@ def report(
             "dtype": backend.dtype,
             "parameters": model.mlp.layout.size,
             "run": shown_path(run.path),
+            "notes": [as_flags(note) for note in prepared.preprocessor.notes],
         }
         if reproducible:
             summary |= {"arithmetic": backend.arithmetic, "random_streams": streams.VERSION}
@@ -303,17 +310,11 @@ def predict_command(run: RunFolder, data: str) -> str:
 
 def tell_plan(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> None:
     """Say what is to be trained, and what looks odd about it."""
-    from anyarray_mlp.pipeline.run import identifiers
-
     if run.replaces:
         tell(f"{shown_path(run.path)} keeps its run until this one has ended")
     tell(describe(plan, settings))
-    rows = counted(len(plan.prepared.training), "row")
-    for column, texts in identifiers(plan.prepared):
-        tell(
-            f"warning: column {column!r} has {texts:,} different texts, each an input of its own, for {rows} to train "
-            f"on: leave it out with --drop {column!r}, unless they recur"
-        )
+    for note in plan.prepared.preprocessor.notes:
+        tell(f"note: {as_flags(note)}")
 
 
 def describe(plan: Plan, settings: dict[str, Any]) -> str:

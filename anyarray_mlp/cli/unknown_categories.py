@@ -17,22 +17,28 @@ if TYPE_CHECKING:
 
 unknown_categories_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
     "--unknown-categories",
-    type=OneOf("unknown_categories", ["refuse", "gap"]),
-    default="refuse",
+    type=OneOf("unknown_categories", ["rest", "refuse"]),
+    default="rest",
     show_default=True,
-    help="What becomes of categories that the model was not trained on: an error, or gaps and a warning.",
+    help="What becomes of categories that the model was not trained on: they fall into the rest of their column, or "
+    "count as gaps if it has none, and a warning says how many; or they are an error.",
 )
 
 
 def without_unknown(model: TrainedModel, features: Any) -> Any:
-    """The features with gaps for unknown categories, of which a warning tells."""
+    """The features without categories that the model has no input for, of which a warning tells."""
     from anyarray_mlp.data import without_unknown
 
     features, unknown = without_unknown(model.preprocessor, features)
+    rests = {column.name for column in model.preprocessor.columns if column.rest is not None}
     for name, values in unknown.items():
         rows = counted(len(features), "row")
-        hold = "holds a category that was" if len(values) == 1 else "hold categories that were"
-        count = "counts as a gap" if len(values) == 1 else "count as gaps"
+        one = len(values) == 1
+        hold = "holds a category that was" if one else "hold categories that were"
+        hold += " rare or" if name in rests else ""
+        count = "counts as a gap" if one else "count as gaps"
+        if name in rests:
+            count = f"{'falls' if one else 'fall'} into the rest"
         tell(
             f"warning: column {shown(name)}: {len(values):,} of {rows} {hold} not seen in training and {count}: "
             f"{listed(dict.fromkeys(values))}"
@@ -48,4 +54,6 @@ def option_named() -> Iterator[None]:
     try:
         yield
     except UnknownCategoryError as error:
-        raise DataError(f"{error}; --unknown-categories gap counts such values as gaps") from error
+        raise DataError(
+            f"{error}; --unknown-categories rest takes such rows all the same"
+        ) from error

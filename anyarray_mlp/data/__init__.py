@@ -1,13 +1,14 @@
 """Data: reading, encoding, splitting, and shuffling for each epoch.
 
 `load` reads a `Dataset`; `Preprocessor` and `TargetEncoder` turn it into numbers and back;
-`split_indices`, `Shuffler` and `class_weights` decide which examples count, when and how much.
+`split_indices`, `split_by_folds`, `Shuffler` and `class_weights` decide which examples count, when and how much.
 pandas and scikit-learn are loaded only when a table or a scikit-learn set is read.
 """
 
 from __future__ import annotations
 
 from anyarray_mlp.data.dataset import Dataset, Features, Task
+from anyarray_mlp.data.folds import Folds, split_by_folds
 from anyarray_mlp.data.preprocessing import Preprocessor, Schema, without_unknown
 from anyarray_mlp.data.sampling import Shuffler, class_weights, split_indices
 from anyarray_mlp.data.sources import load, load_features
@@ -16,6 +17,7 @@ from anyarray_mlp.data.targets import TargetEncoder
 __all__ = [
     "Dataset",
     "Features",
+    "Folds",
     "Preprocessor",
     "Schema",
     "Shuffler",
@@ -24,6 +26,7 @@ __all__ = [
     "class_weights",
     "load",
     "load_features",
+    "split_by_folds",
     "split_indices",
     "without_unknown",
 ]

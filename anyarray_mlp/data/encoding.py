@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -23,6 +23,18 @@ from anyarray_mlp.checking.records import (
     table,
 )
 from anyarray_mlp.data.dataset import Features
+from anyarray_mlp.data.dates import (
+    CYCLES,
+    FORMS,
+    GROWING,
+    PARTS,
+    TEXT_FORMS,
+    circle,
+    days_of_column,
+    middle,
+    part_values,
+    parts_of,
+)
 from anyarray_mlp.data.moments import mean_and_scale
 from anyarray_mlp.data.separators import to_number
 from anyarray_mlp.data.tables import UNNAMED
@@ -32,10 +44,24 @@ from anyarray_mlp.typing import Host
 if TYPE_CHECKING:
     import pandas
 
-Kind = Literal["numeric", "binary", "categorical"]
+Kind = Literal["numeric", "binary", "categorical", "grouped", "date", "left_out"]
 
 MAX_CATEGORIES = 1000
 COLUMNS_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is taken of a date: a name of `dates.PARTS`, and the mean and scale of those that grow with time."""
+
+    name: str
+    mean: float = 0.0
+    scale: float = 1.0
+
+    @property
+    def width(self) -> int:
+        """Number of encoded columns: sine and cosine of what lies on a circle."""
+        return 2 if self.name in CYCLES else 1
 
 
 @dataclass(frozen=True)
@@ -46,6 +72,10 @@ class Column:
     binary: one column that is 0 for the first of two categories and 1 for the second; a gap becomes `median`, the
         fraction of rows in the second one.
     categorical: one column of 0 and 1 for each category; a gap is a row of zeros.
+    grouped: the same with one column more, the last, for all other categories, seen in training or not.
+    date: written in `form`; one column for each of `parts` that grows with time, scaled, and two, sine and cosine, for
+        each that lies on a circle. A gap counts as the day `median`, and is 0 on the circles.
+    left_out: no column.
     """
 
     name: str
@@ -54,19 +84,36 @@ class Column:
     mean: float = 0.0
     scale: float = 1.0
     categories: tuple[str, ...] = ()
+    form: str = ""
+    parts: tuple[Part, ...] = ()
 
     @property
     def width(self) -> int:
         """Number of encoded columns that this one becomes."""
-        return len(self.categories) if self.kind == "categorical" else 1
+        if self.kind in ("categorical", "grouped"):
+            return len(self.categories) + (self.kind == "grouped")
+        if self.kind == "date":
+            return sum(part.width for part in self.parts)
+        return 0 if self.kind == "left_out" else 1
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its cells are read as texts, whatever they look like; so are those that nobody looks at."""
+        of_texts = self.kind == "date" and self.form in TEXT_FORMS
+        return bool(self.categories) or of_texts or self.kind == "left_out"
 
     @cached_property
     def positions(self) -> dict[str, int]:
         """The index of each category."""
         return {known: place for place, known in enumerate(self.categories)}
 
+    @property
+    def rest(self) -> int | None:
+        """The index of the column for all other categories, if there is one."""
+        return len(self.categories) if self.kind == "grouped" else None
+
     def position(self, value: Any) -> int | None:
-        """The index of a value's category, None for one that was not seen in training."""
+        """The index of a value's category, None for one that has none."""
         place = self.positions.get(category(value))
         if place is None and isinstance(value, str):
             # A column of whole numbers that has gaps is often written 1.0.
@@ -79,8 +126,24 @@ class Column:
         """The name of each encoded column: `name`, or `name=category` for the category that it marks."""
         if self.kind == "numeric":
             return (self.name,)
+        if self.kind == "date":
+            return tuple(name for part in self.parts for name in self.names_of_part(part))
         named = self.categories[1:] if self.kind == "binary" else self.categories
-        return tuple(f"{self.name}={category}" for category in named)
+        names = tuple(f"{self.name}={category}" for category in named)
+        return (*names, f"{self.name}=(the rest)") if self.kind == "grouped" else names
+
+    def names_of_part(self, part: Part) -> tuple[str, ...]:
+        """The names of the columns that a part of a date becomes."""
+        if part.width == 1:
+            return (f"{self.name} ({part.name})",)
+        return f"{self.name} ({part.name}, sine)", f"{self.name} ({part.name}, cosine)"
+
+    def to_json(self) -> dict[str, Any]:
+        """All that `column_from` needs, in JSON types; what only dates have is left out of others."""
+        record = asdict(self)
+        record["categories"] = list(self.categories)
+        form, parts = record.pop("form"), record.pop("parts")
+        return record | {"form": form, "parts": list(parts)} if self.kind == "date" else record
 
 
 COLUMN = table(
@@ -91,25 +154,42 @@ COLUMN = table(
         "mean": number(),
         "scale": number(0, ends="(]"),
         "categories": list_of(TEXT),
-    }
+    },
+    {
+        "form": one_of(FORMS),
+        "parts": list_of(
+            table({"name": one_of(PARTS), "mean": number(), "scale": number(0, ends="(]")}), least=1
+        ),
+    },
 )
 
 
 def column_from(entry: Mapping[str, Any], place: str) -> Column:
     """One column from JSON of the right types; raises `RecordError` if its categories do not fit its kind."""
     categories = tuple(entry["categories"])
-    fitting = {"numeric": not categories, "binary": len(categories) == 2}
-    if not fitting.get(entry["kind"], bool(categories)):
-        raise RecordError(
-            f"{place}.categories holds {len(categories)} and the column is {entry['kind']}"
-        )
+    kind = entry["kind"]
+    fitting = dict.fromkeys(("numeric", "date", "left_out"), not categories)
+    fitting["binary"] = len(categories) == 2
+    if not fitting.get(kind, bool(categories)):
+        raise RecordError(f"{place}.categories holds {len(categories)} and the column is {kind}")
     if len(set(categories)) < len(categories):
         raise RecordError(f"{place}.categories holds a category twice")
-    if entry["median"] is None and entry["kind"] != "numeric":
-        raise RecordError(f"{place}.median is null and the column is {entry['kind']}")
+    if entry["median"] is None and kind != "numeric":
+        raise RecordError(f"{place}.median is null and the column is {kind}")
     median = None if entry["median"] is None else float(entry["median"])
     mean, scale = float(entry["mean"]), float(entry["scale"])
-    return Column(entry["name"], entry["kind"], median, mean, scale, categories)
+    column = Column(entry["name"], kind, median, mean, scale, categories)
+    if kind != "date":
+        return column
+    for key in ("form", "parts"):
+        if key not in entry:
+            raise RecordError(f"{place}.{key} is missing and the column is a date")
+    parts = tuple(
+        Part(part["name"], float(part["mean"]), float(part["scale"])) for part in entry["parts"]
+    )
+    if len({part.name for part in parts}) < len(parts):
+        raise RecordError(f"{place}.parts holds a part twice")
+    return replace(column, form=entry["form"], parts=parts)
 
 
 @dataclass(frozen=True)
@@ -186,10 +266,15 @@ def array_columns(features: Any, names: Sequence[str]) -> Iterator[tuple[str, Ho
 
 
 def column_values(column: pandas.Series[Any]) -> Host:
-    """A table's column as float64 (gaps nan) if it is numeric, else as objects (gaps None)."""
+    """A table's column as float64 (gaps nan) if it is numeric, datetime64 if it is one, else as objects (gaps None)."""
     import pandas
 
     dtype = column.dtype
+    if isinstance(dtype, pandas.DatetimeTZDtype):
+        # By the clock that the rows show.
+        return np.asarray(column.dt.tz_localize(None).to_numpy())
+    if dtype.kind == "M":
+        return column.to_numpy()
     if pandas.api.types.is_numeric_dtype(dtype) and not pandas.api.types.is_complex_dtype(dtype):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     if dtype.kind == "O" or isinstance(dtype, (pandas.StringDtype, pandas.CategoricalDtype)):
@@ -203,27 +288,29 @@ def column_values(column: pandas.Series[Any]) -> Host:
 
 def is_numeric(values: Host) -> bool:
     """Whether a column holds numbers (or, as objects, numbers and gaps)."""
+    if values.dtype.kind == "M":
+        return False
     return values.dtype.kind in "biuf" or all(is_gap(value) or is_number(value) for value in values)
 
 
 def fit_column(
     name: str, values: Host, places: Places, standardize: bool, vocabulary: Host | None = None
 ) -> Column:
-    """The encoding of one column of training rows, its categories from `vocabulary` if given."""
+    """The encoding of one column of training rows as it is, its categories from `vocabulary` if given."""
     words = values if vocabulary is None else vocabulary
-    if not is_numeric(words):
-        categories = sorted({category(value) for value in words if not is_gap(value)})
-        if len(categories) > MAX_CATEGORIES:
-            raise DataError(
-                f"column {shown(name)} holds {len(categories):,} different texts in {len(words):,} rows, "
-                f"more than the {MAX_CATEGORIES:,} allowed; drop that column"
-            )
-        column = Column(name, "categorical", categories=tuple(categories))
-        # Two categories and a gap are three states; one number would impose an order on them.
-        if len(categories) != 2 or any(map(is_gap, words)):
-            return column
-        ones = int(category_places(column, values, places).sum())
-        return replace(column, kind="binary", median=ones / len(values))
+    if is_numeric(words):
+        return fit_numbers(name, values, places, standardize)
+    categories = sorted({category(value) for value in words if not is_gap(value)})
+    if len(categories) > MAX_CATEGORIES:
+        raise DataError(
+            f"column {shown(name)} holds {len(categories):,} different texts in {len(words):,} rows, "
+            f"more than the {MAX_CATEGORIES:,} allowed; drop that column"
+        )
+    return fit_categories(name, values, places, categories, words)
+
+
+def fit_numbers(name: str, values: Host, places: Places, standardize: bool) -> Column:
+    """The encoding of a column of numbers."""
     numbers = checked_numbers(name, values, places)
     known = numbers[~np.isnan(numbers)]
     if len(known) == 0:
@@ -235,6 +322,18 @@ def fit_column(
     filled = np.where(np.isnan(numbers), median, numbers)
     mean, scale = mean_and_scale(filled, f"column {shown(name)}")
     return Column(name, "numeric", median, mean, scale)
+
+
+def fit_categories(
+    name: str, values: Host, places: Places, categories: Sequence[str], words: Host
+) -> Column:
+    """The encoding of all categories of a column, one column for two of them if none of its `words` is a gap."""
+    column = Column(name, "categorical", categories=tuple(categories))
+    # Two categories and a gap are three states; one number would impose an order on them.
+    if len(categories) != 2 or any(map(is_gap, words)):
+        return column
+    ones = int(category_places(column, values, places).sum())
+    return replace(column, kind="binary", median=ones / len(values))
 
 
 def category(value: Any) -> str:
@@ -269,13 +368,63 @@ def checked_numbers(name: str, values: Host, places: Places) -> Host:
     return numbers
 
 
+def fit_dates(
+    name: str, values: Host, places: Places, standardize: bool, form: str
+) -> Column | None:
+    """The encoding of a column of dates, its parts those that vary in training rows; None if no part does."""
+    days = checked_dates(name, values, form, places)
+    known = days[~np.isnan(days)]
+    parts = parts_of(known)
+    if not parts:
+        return None
+    median = middle(known)
+    filled = np.where(np.isnan(days), median, days)
+    scaled = [
+        Part(part, *mean_and_scale(part_values(part, filled), f"column {shown(name)}"))
+        if part in GROWING and standardize
+        else Part(part)
+        for part in parts
+    ]
+    return Column(name, "date", median, form=form, parts=tuple(scaled))
+
+
+def checked_dates(name: str, values: Host, form: str, places: Places) -> Host:
+    """Days since 1970 (n,), nan for gaps; raises `DataError` for a cell that is no date of this form."""
+    days = days_of_column(values, form, is_gap)
+    wrong = np.isnan(days) & ~np.array([is_gap(value) for value in values], dtype=bool)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise DataError(
+            f"{places.at(row)}, column {shown(name)}: {shown(values[row])} is not a date as in training ({form}); "
+            "correct it, or leave it empty if it is missing"
+        )
+    return days
+
+
+def date_inputs(column: Column, values: Host, places: Places) -> Host:
+    """The columns (n, width) that dates become."""
+    days = checked_dates(column.name, values, column.form, places)
+    gaps = np.isnan(days)
+    assert column.median is not None  # see `column_from`
+    filled = np.where(gaps, column.median, days)
+    inputs = []
+    for part in column.parts:
+        found = part_values(part.name, filled)
+        if part.name in GROWING:
+            inputs.append(((found - part.mean) / part.scale)[:, None])
+        else:
+            inputs.append(np.where(gaps[:, None], 0.0, circle(part.name, found)))
+    return np.concatenate(inputs, axis=1)
+
+
 def category_places(column: Column, values: Host, places: Places) -> NDArray[np.int64]:
-    """The index (n,) of each value's category, -1 for a gap; raises `UnknownCategoryError` for an unseen one."""
+    """The index (n,) of each value's category, -1 for a gap; raises `UnknownCategoryError` for one that has none."""
     met = np.full(len(values), -1)
     for row, value in enumerate(values):
         if is_gap(value):
             continue
         place = column.position(value)
+        place = column.rest if place is None else place
         if place is None:
             raise UnknownCategoryError(
                 f"{places.at(row)}, column {shown(column.name)}: {shown(value)} was not seen "

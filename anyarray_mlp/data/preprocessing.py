@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import repeat
 from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.checking.messages import listed, paired, shown
+from anyarray_mlp.checking.messages import listed, paired, shown, suggestion
 from anyarray_mlp.checking.records import (
+    TEXT,
     TRUTH,
     RecordError,
     list_of,
@@ -22,22 +23,33 @@ from anyarray_mlp.data.dataset import Features
 from anyarray_mlp.data.encoding import (
     COLUMN,
     Column,
+    Columns,
     Places,
     array_names,
     as_columns,
     category_places,
     checked_numbers,
     column_from,
+    date_inputs,
+    fit_categories,
     fit_column,
+    fit_dates,
+    fit_numbers,
     is_gap,
+    is_numeric,
     is_table,
     unnamed,
 )
+from anyarray_mlp.data.roles import Role, role_of, told_forms
 from anyarray_mlp.data.targets import TargetEncoder
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.typing import Host
 
 PIXEL_LEVELS = 255.0
+#: What a note says of columns that no input is made of.
+LEFT_OUT = "left out"
+#: As many columns as a note names in full.
+MOST_NAMED = 12
 #: Entries processed at a time, so that intermediate results stay in the cache.
 CACHED_ENTRIES = 1 << 16
 
@@ -48,10 +60,15 @@ class Preprocessor:
 
     Columns of numbers are standardised and columns of texts are one-hot encoded; a column of two texts without gaps
     becomes one column of 0 and 1. An array of uint8 is taken as pixels, which are only divided by 255.
+
+    Of a table, dates become what `dates.PARTS` lists, texts that are rare count as one, and columns that tell nothing
+    of a new row are left out: those with one value, those that number or identify the rows, texts that hardly ever
+    recur. `notes` says each such decision in a sentence.
     """
 
     columns: tuple[Column, ...]
     pixels: bool = False
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def fit(
@@ -61,14 +78,20 @@ class Preprocessor:
         standardize: bool = True,
         names: Sequence[str] | None = None,
         vocabulary: Features | None = None,
+        keep: Sequence[str] = (),
+        date: Sequence[str] = (),
     ) -> Preprocessor:
         """Learn medians, means, scales and categories from training rows.
 
         features: a DataFrame, or a numeric array (n, i) whose columns `names` may name.
-        vocabulary: more rows of the same columns, including those of `features`. Only the categories, and whether
-            there are gaps among them, come from these rows.
-        Raises `DataError` for infinite values, a column without any value, more than 1,000
-        categories, or types other than numbers and texts.
+        vocabulary: more rows of the same columns, including those of `features`, in the order of the table. Only the
+            categories of columns with few, whether there are gaps among them, whether a column numbers or identifies
+            the rows, and the form of its dates come from these rows.
+        keep: names of columns of a table that are taken as they are: numbers, or a category for each text.
+        date: names of columns of a table that hold dates although they hold numbers (years, 20240131, seconds and
+            smaller units since 1970), or NAME:FORM with one of `dates.FORMS` where "d/m/y" and "m/d/y" both fit.
+        Raises `DataError` for infinite values, a column of an array without any value, more than 1,000
+        categories, no column that tells anything, or types other than numbers, texts and dates.
         """
         if features.ndim != 2 or 0 in features.shape:
             raise DataError(f"features of shape {features.shape}; give rows and columns, (n, i)")
@@ -80,12 +103,52 @@ class Preprocessor:
         words: Iterable[Host | None] = repeat(None)
         if vocabulary is not None:
             words = (values for _, values in as_columns(vocabulary, names).items)
+        if is_table(features):
+            return cls.of_table(table, words, standardize, keep, told_forms(date))
         return cls(
             tuple(
                 fit_column(name, values, table.places, standardize, known)
                 for (name, values), known in zip(table.items, words, strict=False)
             )
         )
+
+    @classmethod
+    def of_table(
+        cls,
+        table: Columns,
+        words: Iterable[Host | None],
+        standardize: bool,
+        keep: Sequence[str],
+        date: Mapping[str, str],
+    ) -> Preprocessor:
+        """The encoding of a table's columns, each by its role."""
+        fitted: dict[str, Column] = {}
+        roles: dict[str, Role] = {}
+        spare: dict[str, Column] = {}
+        for (name, values), known in zip(table.items, words, strict=False):
+            everything = values if known is None else known
+            if name in keep and name not in date:
+                fitted[name] = fit_column(name, values, table.places, standardize, everything)
+                continue
+            role = role_of(name, values, everything, date.get(name))
+            fitted[name], roles[name] = fit_role(
+                name, values, table.places, standardize, role, everything
+            )
+            if role.kind == "left_out" and is_numeric(values) and varies(values):
+                spare[name] = fit_column(name, values, table.places, standardize)
+        for wanted in (*keep, *date):
+            if wanted not in fitted:
+                raise DataError(
+                    f"no column {shown(wanted)} to keep or to read as dates{suggestion(wanted, fitted)}; "
+                    f"the columns are {listed(fitted)}"
+                )
+        if not any(column.width for column in fitted.values()):
+            if not spare:
+                raise DataError(f"no column tells anything: {'; '.join(notes_of(roles, fitted))}")
+            fitted |= spare
+            because = "taken although it numbers or identifies the rows, as no other column tells anything"
+            roles |= dict.fromkeys(spare, Role("numeric", because, "drop"))
+        return cls(tuple(fitted.values()), notes=tuple(notes_of(roles, fitted)))
 
     @property
     def n_features_in(self) -> int:
@@ -99,8 +162,18 @@ class Preprocessor:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the columns that `transform` takes."""
+        """Names of the columns that `transform` takes, those that are left out among them."""
         return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def used(self) -> tuple[Column, ...]:
+        """The columns that are not left out."""
+        return tuple(column for column in self.columns if column.kind != "left_out")
+
+    @property
+    def used_names(self) -> tuple[str, ...]:
+        """Names of the columns that `transform` needs."""
+        return tuple(column.name for column in self.used)
 
     @property
     def encoded_names(self) -> tuple[str, ...]:
@@ -118,12 +191,12 @@ class Preprocessor:
         """The encoded features, (n, n_features_out), in C order.
 
         Columns of a DataFrame are found by name, in any order, and others are ignored (a target left in the file does
-        no harm). They are found by position if one side has no names and the counts agree. Arithmetic is float64,
-        rounded once to `dtype`.
+        no harm). They are found by position if one side has no names and the counts agree; columns that are left out
+        need not be there. Arithmetic is float64, rounded once to `dtype`.
 
-        Raises `DataError` naming row and column for a missing column, a text among numbers, or a
+        Raises `DataError` naming row and column for a missing column, a text among numbers or dates, or a
         value that is infinite (also in `dtype`); `UnknownCategoryError`, a subclass of it, for a category that was
-        not seen in training (`without_unknown` turns these into gaps).
+        not seen in training, of a column that has no rest for it (`without_unknown` turns these into gaps).
         """
         if features.ndim != 2:
             raise DataError(f"features of shape {features.shape}; give rows and columns, (n, i)")
@@ -135,12 +208,14 @@ class Preprocessor:
         quick = self.transform_numbers(features, dtype)
         if quick is not None:
             return quick
-        table = as_columns(self.select(features), self.names)
+        table = as_columns(self.select(features), self.used_names)
         encoded = np.zeros((len(features), self.n_features_out), dtype=dtype)
         start = 0
-        for column, (_, values) in zip(self.columns, table.items, strict=True):
+        for column, (_, values) in zip(self.used, table.items, strict=True):
             target = encoded[:, start : start + column.width]
-            if column.kind == "categorical":
+            if column.kind == "date":
+                target[:] = date_inputs(column, values, table.places)
+            elif column.kind in ("categorical", "grouped"):
                 met = category_places(column, values, table.places)
                 rows = np.flatnonzero(met >= 0)
                 target[rows, met[rows]] = 1
@@ -152,7 +227,7 @@ class Preprocessor:
     @cached_property
     def moments(self) -> tuple[Host, Host] | None:
         """Means and scales of all columns, or None unless all hold numbers."""
-        if self.pixels or any(column.categories for column in self.columns):
+        if self.pixels or any(column.kind != "numeric" for column in self.columns):
             return None
         means, scales = zip(*((column.mean, column.scale) for column in self.columns), strict=True)
         return np.array(means), np.array(scales)
@@ -219,23 +294,25 @@ class Preprocessor:
 
     def check_width(self, width: int) -> None:
         """Raise `DataError` for an array with another number of columns."""
-        if width != self.n_features_in:
+        if width not in (self.n_features_in, len(self.used)):
             raise DataError(
                 f"the data has {width} feature(s) and the model was trained on {self.n_features_in}: "
                 f"{listed(self.names)}; give the same columns"
             )
 
     def select(self, features: Features) -> Features:
-        """The columns that were fitted, in the order of fitting."""
+        """The columns that were fitted and not left out, in the order of fitting."""
         if not is_table(features):
             self.check_width(features.shape[1])
-            return features
+            places = self.places_of_used(features.shape[1])
+            return features if places is None else features[:, places]
         present = [str(name) for name in features.columns]
-        absent = [name for name in self.names if name not in present]
+        absent = [name for name in self.used_names if name not in present]
         if not absent:
-            return features.iloc[:, [present.index(name) for name in self.names]]
-        if len(present) == self.n_features_in and (unnamed(present) or unnamed(self.names)):
-            return features
+            return features.iloc[:, [present.index(name) for name in self.used_names]]
+        if self.is_by_place(present):
+            places = self.places_of_used(len(present))
+            return features if places is None else features.iloc[:, places]
         if unnamed(self.names):
             raise DataError(
                 f"the table has {len(present)} columns, {listed(present)}, and the model was trained on "
@@ -251,20 +328,32 @@ class Preprocessor:
             f"the model was trained on {listed(self.names)} and the table has {listed(present)}"
         )
 
+    def is_by_place(self, present: Sequence[str]) -> bool:
+        """Whether columns of these names can be matched by position: as many, and one side without names."""
+        counts = (self.n_features_in, len(self.used))
+        return len(present) in counts and (unnamed(present) or unnamed(self.names))
+
+    def places_of_used(self, width: int) -> list[int] | None:
+        """The positions among `width` columns of those that are not left out; None if those are all."""
+        if width == len(self.used):
+            return None
+        return [place for place, column in enumerate(self.columns) if column.kind != "left_out"]
+
     def text_columns(self, present: Sequence[str]) -> list[str]:
-        """The columns of a table that hold categories, matched as `transform` matches them."""
-        named = all(name in present for name in self.names)
-        by_place = len(present) == self.n_features_in and (unnamed(present) or unnamed(self.names))
-        found = self.names if named or not by_place else present
-        pairs = zip(self.columns, found, strict=True)
-        return [name for column, name in pairs if column.categories and name in present]
+        """The columns of a table whose cells are texts, matched as `transform` matches them."""
+        named = all(name in present for name in self.used_names)
+        columns, found = self.columns, self.names
+        if not named and self.is_by_place(present):
+            columns = self.columns if len(present) == self.n_features_in else self.used
+            found = tuple(present)
+        pairs = zip(columns, found, strict=True)
+        return [name for column, name in pairs if column.is_text and name in present]
 
     def to_json(self) -> dict[str, Any]:
         """All that `from_json` needs, in JSON types (floats keep every bit)."""
-        columns = [asdict(column) for column in self.columns]
-        for column in columns:
-            column["categories"] = list(column["categories"])
-        return {"pixels": self.pixels, "columns": columns}
+        record: dict[str, Any] = {"pixels": self.pixels}
+        record["columns"] = [column.to_json() for column in self.columns]
+        return record | ({"notes": list(self.notes)} if self.notes else {})
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any], source: str = "the model") -> Preprocessor:
@@ -280,10 +369,63 @@ class Preprocessor:
             )
             if record["pixels"] and any(column.kind != "numeric" for column in columns):
                 raise RecordError("preprocessing.pixels is true and a column holds categories")
-            return cls(columns, record["pixels"])
+            return cls(columns, record["pixels"], tuple(record.get("notes", ())))
 
 
-PREPROCESSING = table({"pixels": TRUTH, "columns": list_of(COLUMN, least=1)})
+PREPROCESSING = table(
+    {"pixels": TRUTH, "columns": list_of(COLUMN, least=1)}, {"notes": list_of(TEXT)}
+)
+
+
+def fit_role(
+    name: str, values: Host, places: Places, standardize: bool, role: Role, everything: Host
+) -> tuple[Column, Role]:
+    """The encoding of a column of training rows by its role, and the role that it has in the end."""
+    if role.kind == "date":
+        column = fit_dates(name, values, places, standardize, role.form)
+        if column is not None:
+            return column, replace(role, because=about_dates(column), undo="drop")
+        role = Role("left_out", "every row to train on has the same date, or none")
+    if role.kind == "numeric":
+        return fit_numbers(name, values, places, standardize), role
+    if role.kind == "categorical":
+        return fit_categories(name, values, places, role.categories, everything), role
+    if role.kind == "grouped":
+        return Column(name, "grouped", categories=role.categories), role
+    return Column(name, "left_out"), role
+
+
+def about_dates(column: Column) -> str:
+    """What a column of dates becomes, in words."""
+    parts = listed_plainly([part.name for part in column.parts])
+    return f"dates ({column.form}), which become {parts}"
+
+
+def listed_plainly(names: Sequence[str]) -> str:
+    """Names as a sentence has them: a, b and c."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def varies(values: Host) -> bool:
+    """Whether a column of numbers holds at least two."""
+    numbers = checked_numbers("", values, Places(None))
+    known = numbers[~np.isnan(numbers)]
+    return bool(known.size and known.min() < known.max())
+
+
+def notes_of(roles: Mapping[str, Role], fitted: Mapping[str, Column]) -> Iterator[str]:
+    """A sentence for each decision, with the columns that share it, and how to overrule it."""
+    shared: dict[tuple[str, str, bool], list[str]] = {}
+    for name, role in roles.items():
+        if role.because:
+            left_out = fitted[name].kind == "left_out"
+            shared.setdefault((role.because, role.undo, left_out), []).append(name)
+    for (because, undo, left_out), names in shared.items():
+        subject = f"column {shown(names[0])}" if len(names) == 1 else f"columns {listed(names)}"
+        verdict = f"{LEFT_OUT}: " if left_out else ""
+        how = f" ({undo}={names[:MOST_NAMED]})" if undo and left_out else ""
+        yield f"{subject}: {verdict}{because}{how}"
 
 
 def missing_columns(absent: Sequence[str], spare: Sequence[str]) -> str:
@@ -318,19 +460,18 @@ class Schema:
 def without_unknown(
     preprocessor: Preprocessor, features: Features
 ) -> tuple[Features, dict[str, list[Any]]]:
-    """The features with gaps in place of categories that `preprocessor` has not seen.
+    """The features with gaps in place of categories that `preprocessor` has no input for.
 
-    Returns the columns that `preprocessor.transform` takes, in the form that it takes, and the values removed from
-    each column in the order of the rows; columns without such values are not listed. `features` is not changed.
+    Returns the columns that `preprocessor.transform` needs, in the form that it takes, and the values without an input
+    of their own in each column, in the order of the rows; columns without such values are not listed. In a column that
+    has a rest, they stay and fall into it. `features` is not changed.
     Raises `DataError` for a missing column.
     """
     chosen = preprocessor.select(features)
     unknown: dict[str, list[Any]] = {}
     changed = chosen
-    table = as_columns(chosen, preprocessor.names)
-    for place, (column, (_, values)) in enumerate(
-        zip(preprocessor.columns, table.items, strict=True)
-    ):
+    table = as_columns(chosen, preprocessor.used_names)
+    for place, (column, (_, values)) in enumerate(zip(preprocessor.used, table.items, strict=True)):
         if not column.categories:
             continue
         rows = [
@@ -341,6 +482,8 @@ def without_unknown(
         if not rows:
             continue
         unknown[column.name] = [values[row] for row in rows]
+        if column.rest is not None:
+            continue
         known = values.astype(object)
         known[rows] = None
         if changed is chosen:

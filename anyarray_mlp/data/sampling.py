@@ -91,6 +91,10 @@ class Shuffler:
         }
 
 
+#: Groups are drawn from streams of their own.
+OF_GROUPS = {"test split": "test groups", "validation split": "validation groups"}
+
+
 @with_known_options
 def split_indices(
     n: int,
@@ -98,6 +102,8 @@ def split_indices(
     fraction: float,
     seed: int,
     labels: Host | None = None,
+    groups: Host | None = None,
+    times: Host | None = None,
     stream: str = "test split",
 ) -> tuple[Host, Host]:
     """Split rows 0..n-1 into those to train on and those held out; each (m,) int64, ascending.
@@ -107,46 +113,134 @@ def split_indices(
     same rows on every platform and NumPy version. Use stream="validation split" to split validation rows from the
     training rows: the same seed can then serve both splits.
 
-    Raises `UsageError` for a fraction outside (0, 1), `DataError` if nothing could be held out.
+    With `groups` (n,), rows of equal groups stay together: groups are taken in random order as long as they bring the
+    held-out rows, of each class if there are `labels`, nearer to the fraction. With `times` (n,), numbers or
+    datetime64, the latest rows are held out, rows of equal time together; nothing is random, and `labels` count for
+    nothing. In both cases the number of rows is the nearest that whole groups and equal times allow.
+
+    Raises `UsageError` for a fraction outside (0, 1) and for `groups` together with `times`, `DataError` if nothing
+    could be held out.
     """
     if not (is_real(fraction) and 0.0 < fraction < 1.0):
         raise UsageError(f"the held-out fraction is {shown(fraction)}; it must be between 0 and 1")
+    if groups is not None and times is not None:
+        raise UsageError("groups and times split rows in two ways; give one of them")
     n = check_whole("n", n, 0)
     if n < 2:
         raise DataError(f"{n} row(s) cannot be split; give at least two")
-    generator = bit_generator(stream, seed)
+    if times is not None:
+        held_out = latest(per_row("times", times, n), rows_to_hold_out(fraction, n))
+    elif groups is not None:
+        generator = bit_generator(OF_GROUPS.get(stream, stream), seed)
+        known = None if labels is None else per_row("labels", labels, n)
+        held_out = whole_groups(per_row("groups", groups, n), known, fraction, generator)
+    else:
+        order, wanted = order_of_rows(bit_generator(stream, seed), n), rows_to_hold_out(fraction, n)
+        held_out = order[:wanted]
+        if labels is not None:
+            held_out = stratified(per_row("labels", labels, n), order, fraction, wanted)
+    train = np.ones(n, dtype=bool)
+    train[held_out] = False
+    return np.flatnonzero(train), np.sort(held_out)
+
+
+def rows_to_hold_out(fraction: float, n: int) -> int:
+    """As many as the fraction says, at least one and not all."""
+    return min(max(round(fraction * n), 1), n - 1)
+
+
+def order_of_rows(generator: np.random.PCG64, n: int) -> Host:
+    """A permutation of `n` rows; `OutOfMemoryError` for more than memory holds."""
     try:
         order = None if exceeds_memory(8 * n) else permutation(generator, n)
     except (MemoryError, ValueError):  # ValueError if no array can be that large
         order = None
     if order is None:
         raise OutOfMemoryError(f"{n} rows do not fit in memory; give fewer rows")
-    wanted = min(max(round(fraction * n), 1), n - 1)
-    if labels is None:
-        held_out = order[:wanted]
-    else:
-        held_out = stratified(as_array("labels", labels), order, fraction, wanted)
-    train = np.ones(n, dtype=bool)
-    train[held_out] = False
-    return np.flatnonzero(train), np.sort(held_out)
+    return order
+
+
+def per_row(name: str, values: Any, n: int) -> Host:
+    """An array with one value for each row."""
+    array = as_array(name, values)
+    if array.shape != (n,):
+        one = {"labels": "label", "groups": "group", "times": "time"}[name]
+        raise DataError(f"{n} rows and {name} of shape {array.shape}; give one {one} for each row")
+    return array
+
+
+def latest(times: Host, wanted: int) -> Host:
+    """The rows of the latest times, about as many as `wanted`; those of one time are all in or all out."""
+    if times.dtype.kind not in "biufM":
+        raise DataError(f"times of type {times.dtype}; give numbers or datetime64")
+    missing = np.isnat(times) if times.dtype.kind == "M" else np.isnan(times)
+    if missing.any():
+        raise DataError(
+            f"the time of row {int(missing.argmax())} (from 0) is missing; leave it out"
+        )
+    distinct, counts = np.unique(times, return_counts=True)
+    if len(distinct) < 2:
+        raise DataError(
+            f"all {len(times)} rows have the same time, so none is later; split them at random"
+        )
+    # The rows from each time on, but for the first time, from which on all are.
+    later = np.cumsum(counts[::-1])[::-1][1:]
+    cut = distinct[1:][np.abs(later - wanted).argmin()]
+    return np.flatnonzero(times >= cut)
+
+
+def whole_groups(
+    groups: Host, labels: Host | None, fraction: float, generator: np.random.PCG64
+) -> Host:
+    """The rows of the groups that are held out: every class keeps a row in another group."""
+    names, members = distinct_of("groups", groups)
+    if len(names) < 2:
+        raise DataError(
+            f"all {len(groups)} rows are of one group, {shown(names[0])}, so no group can be held out"
+        )
+    codes = np.zeros(len(groups), np.int64) if labels is None else classes_of(labels)[1]
+    counts = np.zeros((len(names), int(codes.max()) + 1))
+    np.add.at(counts, (members, codes), 1)
+    total = counts.sum(axis=0)
+    missing, taken = fraction * total, np.zeros(len(names), dtype=bool)
+    lonely = (counts == total) & (total > 0)
+    allowed = np.flatnonzero(~lonely.any(axis=1))
+    if not len(allowed):
+        raise DataError(
+            f"each of the {len(names)} groups has all rows of a class, so none can be held out; give more groups"
+        )
+    held = np.zeros_like(total)
+    for group in permutation(generator, len(names)).tolist():
+        rows = counts[group]
+        nearer = np.square(missing - rows).sum() < np.square(missing).sum()
+        if nearer and (held + rows < total)[rows > 0].all():
+            missing, held, taken[group] = missing - rows, held + rows, True
+    if not taken.any():
+        # Every group is more than twice of what is wanted: the smallest comes nearest.
+        distance = np.square(missing - counts[allowed]).sum(axis=1)
+        taken[allowed[distance.argmin()]] = True
+    return np.flatnonzero(taken[members])
+
+
+def distinct_of(name: str, values: Host) -> tuple[Host, Host]:
+    """The distinct values, and the index of each value (n,) in them; `DataError` if they cannot be compared."""
+    try:
+        distinct, codes = np.unique(values, return_inverse=True)
+    except TypeError:  # of mixed kinds
+        raise DataError(
+            f"the {name} mix types that cannot be compared; make them all numbers, or all text"
+        ) from None
+    return distinct, codes
 
 
 def classes_of(labels: Host) -> tuple[Host, Host]:
     """The distinct labels, and the index of each label (n,) in them; `DataError` if they cannot be compared."""
-    try:
-        classes, codes = np.unique(labels, return_inverse=True)
-    except TypeError:  # of mixed kinds
-        raise DataError(
-            "the labels mix types that cannot be compared; make them all numbers, or all text"
-        ) from None
-    return classes, codes
+    return distinct_of("labels", labels)
 
 
 def stratified(labels: Host, order: Host, fraction: float, wanted: int) -> Host:
     """The first rows of each class in `order`, in proportion to the classes, `wanted` in all."""
     n = len(order)
-    if labels.shape != (n,):
-        raise DataError(f"{n} rows and labels of shape {labels.shape}; give one label for each row")
     _, codes = classes_of(labels)
     counts = np.bincount(codes)
     share = fraction * counts
@@ -158,7 +252,7 @@ def stratified(labels: Host, order: Host, fraction: float, wanted: int) -> Host:
         quota[code] += quota[code] < counts[code] - 1
     if quota.sum() == 0:
         raise DataError(
-            f"each of the {len(counts)} classes has a single row, so no row can be held out; "
+            f"each of the {len(counts)} classes has a single one of the {n} rows, so no row can be held out; "
             "give more rows of each class"
         )
     by_class = order[np.argsort(codes[order], kind="stable")]

@@ -182,7 +182,8 @@ class Inputs:
         """Whether the inputs are sparse, columns that number the rows (if `x` has the `whole` of them), sentinels."""
         alone = self.raw.is_alone
         ordered = np.sort(self.sample.T, axis=1)
-        often, varies = np.flatnonzero(self.often), np.flatnonzero(self.varies)
+        # Dates, too, are whole steps apart, and become several inputs.
+        often, varies = np.flatnonzero(self.often & alone), np.flatnonzero(self.varies)
         identifiers = list(identifier_columns(self.x, ordered, often)) if whole else []
         return {
             "sparse": int(alone.sum()) >= 16 and float(np.mean(self.share_least[alone])) > 0.3,

@@ -73,6 +73,7 @@ class Details:
     class_names : what the findings call the classes.
     held_out : more rows of the same columns, which are only asked whether a column varies (those of the validation
         set are as well).
+    validation_is_later : whether the rows were split by time, so that validation rows may differ from those before.
     probe_on_device : overrules where probes run.
     """
 
@@ -80,9 +81,11 @@ class Details:
     sources: Sequence[int] = ()
     class_names: Sequence[Any] = ()
     held_out: Sequence[Host] = ()
+    validation_is_later: bool = False
     probe_on_device: bool | None = None
 
     def __post_init__(self) -> None:
+        check_boolean("validation_is_later", self.validation_is_later)
         if self.probe_on_device is not None:
             check_boolean("probe_on_device", self.probe_on_device)
         places = items("sources", self.sources, "a list of the place of each column's raw column")
@@ -154,6 +157,7 @@ class RunMonitor:
         weight = checked_weight(sample_weight, x.shape[0])
         if weight is not None:
             self.weight = np.asarray(HostRows(backend, weight).whole(), dtype=np.float64)
+        self.validation_is_later = details.validation_is_later
         self.settings = self.settings_of(recipe, x.shape[0])
         self.keep_rows(x, targets, validation, details.held_out)
         if initial is None:
@@ -187,6 +191,7 @@ class RunMonitor:
             early_stopping=bool(recipe.early_stopping),
             shuffle=recipe.shuffle or not self.by_steps,
             weighted=self.weight is not None,
+            validation_is_later=self.validation_is_later,
         )
 
     def keep_rows(

@@ -13,7 +13,11 @@ from anyarray_mlp.diagnosis.probe import Probe
 
 @dataclass(frozen=True)
 class Settings:
-    """How the run was set up; names as in `fit`. `weighted` says whether rows have weights."""
+    """How the run was set up; names as in `fit`.
+
+    `weighted` says whether rows have weights, `validation_is_later` whether validation rows are later than those that
+    are trained on.
+    """
 
     sizes: tuple[int, ...]
     activation: tuple[str, ...]
@@ -29,6 +33,7 @@ class Settings:
     early_stopping: bool
     shuffle: bool = True
     weighted: bool = False
+    validation_is_later: bool = False
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,9 @@ from anyarray_mlp.errors import ModelFileError, UsageError
 from anyarray_mlp.persistence.plain_json import decode_json, encode_json, plain
 
 FORMAT = "anyarray-mlp"
-FORMAT_VERSION = 1
-FIRST_READER = "0.1.0"  # the first release of the package that reads this format version
+#: The first release of the package that reads each version of the format.
+FIRST_READERS = {1: "0.1.0", 2: "0.2.0"}
+FORMAT_VERSION = max(FIRST_READERS)
 UNSEALED = "0" * 64
 METADATA = "__metadata__"
 
@@ -107,16 +108,21 @@ def seal(specs: list[ArraySpec], metadata: Mapping[str, str], data: list[np.ndar
     return digest.hexdigest()
 
 
-def encode(kind: str, sections: Mapping[str, Any], arrays: Mapping[str, Any]) -> bytes:
+def encode(
+    kind: str, sections: Mapping[str, Any], arrays: Mapping[str, Any], version: int = 1
+) -> bytes:
     """The file that holds `sections` (JSON values by name) and `arrays` (NumPy arrays by name).
+
+    `version` is the lowest version of the format that has words for the content, so that older readers read what they
+    can.
 
     Raises UsageError for content that the format cannot hold, so that every written file can be read.
     """
     metadata = {
         "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
+        "format_version": str(version),
         "kind": kind,
-        "requires": FIRST_READER,
+        "requires": FIRST_READERS[version],
     }
     for name, section in sections.items():
         try:

@@ -14,6 +14,8 @@ from anyarray_mlp.persistence.container import decode, encode
 from anyarray_mlp.persistence.files import atomic_write, read_file
 
 KIND = "model"
+#: Kinds of columns that version 1 of the format has no words for.
+SINCE_VERSION_2 = ("grouped", "date", "left_out")
 SECTIONS = ("config", "preprocessing", "targets", "metadata")
 
 
@@ -38,6 +40,14 @@ class ModelFile:
     targets: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def format_version(self) -> int:
+        """The lowest version of the format that has words for the content: 2 for kinds of columns that 1 lacks."""
+        columns = self.preprocessing.get("columns")
+        entries = columns if isinstance(columns, (list, tuple)) else ()
+        kinds = [entry.get("kind") for entry in entries if isinstance(entry, dict)]
+        return 2 if any(kind in SINCE_VERSION_2 for kind in kinds) else 1
+
 
 def save(
     path: str | os.PathLike[str],
@@ -57,7 +67,7 @@ def save(
         if not isinstance(text, str):
             raise UsageError(f"metadata[{name!r}] is a {type(text).__name__}: use a string")
     sections = {name: getattr(model_file, name) for name in SECTIONS}
-    content = encode(KIND, sections, model_file.arrays)
+    content = encode(KIND, sections, model_file.arrays, model_file.format_version)
     atomic_write(path, content, overwrite=overwrite, follow_links=follow_links)
 
 

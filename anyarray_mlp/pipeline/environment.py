@@ -11,7 +11,7 @@ from anyarray_mlp.backends import Backend
 from anyarray_mlp.backends.selection import distribution_version
 
 #: Raised where what a checkpoint holds, or what it means, changes.
-STATE_VERSION = 1
+STATE_VERSION = 2
 #: What alone may change the bits under reproducible arithmetic.
 OF_REPRODUCIBLE_RUNS = ("anyarray_mlp", "arithmetic")
 

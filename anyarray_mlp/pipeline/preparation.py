@@ -8,16 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anyarray_mlp.checking.messages import counted, listed, shown
 from anyarray_mlp.data import (
     Dataset,
     Preprocessor,
+    Schema,
     TargetEncoder,
     class_weights,
     load,
-    split_indices,
+    without_unknown,
 )
-from anyarray_mlp.errors import UsageError
-from anyarray_mlp.pipeline.settings import Settings
+from anyarray_mlp.data.encoding import as_columns, unnamed
+from anyarray_mlp.data.roles import repeated_keys
+from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.pipeline.settings import Settings, Table
+from anyarray_mlp.pipeline.splitting import split
 from anyarray_mlp.pipeline.trained_model import inputs
 from anyarray_mlp.typing import Host
 
@@ -39,7 +44,7 @@ class Prepared:
     """A data set that was split and encoded.
 
     `target_names` are the columns of a table that hold the target. Without a test set, `test` is the training rows
-    and `has_test` false.
+    and `has_test` false. What was decided on the way is in `preprocessor.notes`, a sentence each.
     """
 
     name: str
@@ -57,7 +62,7 @@ def prepare(data: Any, settings: Settings) -> Prepared:
     """Load, split and encode data: a path, a DataFrame or the name of a built-in set.
 
     Statistics are learned from the training rows alone, so the scores on the others are honest; the categories of a
-    table from all rows that are split here, so that no seed leaves one out.
+    column with few from all rows that are split here, so that no seed leaves one out.
     """
     table, seed = settings.table, settings.recipe.seed
     dataset = load(
@@ -65,23 +70,27 @@ def prepare(data: Any, settings: Settings) -> Prepared:
         task=settings.recipe.task,  # type: ignore[arg-type]
         header=table.header,
         target=table.target or None,
-        drop=table.drop,
+        drop=[column for column in table.drop if column not in (table.group, table.folds)],
     )
-
-    rest = np.arange(len(dataset))
-    test = dataset.test
-    if test is None:
-        rest, held_out = hold_out(dataset, rest, table.test_fraction, seed, "test split")
-        test = rows(dataset, held_out) if len(held_out) else None
-    kept, held_out = hold_out(dataset, rest, table.validation_fraction, seed, "validation split")
-    training = rows(dataset, kept)
-
+    if table.test is not None and dataset.test is not None:
+        raise DataError(f"{dataset.name} has a test set of its own; leave test out")
     is_table = hasattr(dataset.features, "iloc")
+    if not is_table:
+        refuse_settings_of_tables(dataset.name, table)
+    parts = split(dataset, table, seed)
+    dataset, training = parts.dataset, rows(parts.dataset, parts.training)
+
     preprocessor = Preprocessor.fit(
         training.features,
         standardize=table.standardize,
         names=None if is_table else dataset.feature_names,
         vocabulary=dataset.features if is_table else None,
+        keep=[
+            column
+            for column in table.keep
+            if column in dataset.feature_names or column != table.group
+        ],
+        date=table.date,
     )
     names = dataset.target_name
     target_names = (names,) if isinstance(names, str) else names
@@ -90,18 +99,113 @@ def prepare(data: Any, settings: Settings) -> Prepared:
         of_values = settings.shape.output in (None, "identity")
         scale_target = dataset.task == "regression" and of_values
     targets = TargetEncoder.fit(training.target, dataset.task, scale_target=scale_target)
+    notes = [*preprocessor.notes, *parts.notes]
+    indices = {"validation": parts.validation, "test": parts.test}
+    held_out = {name: rows(dataset, index) for name, index in indices.items() if len(index)}
+    if dataset.test is not None:
+        held_out["test"] = dataset.test
+    if table.test is not None:
+        schema = Schema(preprocessor, targets, target_names) if is_table else None
+        held_out["test"], told = test_set(table, dataset, schema)
+        notes += told
+    if is_table:
+        notes += suggestions(dataset, preprocessor, table)
+    preprocessor = replace(preprocessor, notes=tuple(notes))
+
+    for name, part in held_out.items():
+        check_labels(part, targets, name)
     encoded = encode(preprocessor, training)
+    found = {name: encode(preprocessor, part) for name, part in held_out.items()}
     return Prepared(
         name=dataset.name,
         target_names=target_names if is_table else (),
         preprocessor=preprocessor,
         targets=targets,
         training=encoded,
-        validation=encode(preprocessor, rows(dataset, held_out)) if len(held_out) else None,
-        test=encoded if test is None else encode(preprocessor, test),
-        has_test=test is not None,
+        validation=found.get("validation"),
+        test=found.get("test", encoded),
+        has_test="test" in found,
         sample_weight=sample_weights(training, table.class_weight),
     )
+
+
+def refuse_settings_of_tables(name: str, table: Table) -> None:
+    """Raise `UsageError` for a setting that names columns, of data that have none by name."""
+    for setting in ("keep", "date", "split", "group", "folds"):
+        if getattr(table, setting) and getattr(table, setting) != "random":
+            raise UsageError(
+                f"{setting} names columns of a table, and {name} is none: leave it out."
+            )
+
+
+def test_set(table: Table, dataset: Dataset, schema: Schema | None) -> tuple[Dataset, list[str]]:
+    """The test set of its own source, read as the model's tables are, and what is to be told of it."""
+    names = dataset.target_name
+    found = load(
+        table.test,
+        task=dataset.task,
+        header=table.header,
+        target=None if schema is None else [names] if isinstance(names, str) else list(names),
+        drop=table.drop if unnamed(dataset.feature_names) else (),
+        schema=schema,
+    )
+    if found.test is not None:
+        found = found.test
+    if schema is None:
+        return replace(found, feature_names=dataset.feature_names), []
+    preprocessor = schema.preprocessor
+    features, unknown = without_unknown(preprocessor, found.features)
+    notes = [
+        f"{found.name}, column {shown(name)}: {counted(len(values), 'row')} of {len(found):,} with categories that no "
+        f"row to train on has, {listed(dict.fromkeys(values))}, count as {rest_of(preprocessor, name)}"
+        for name, values in unknown.items()
+    ]
+    return replace(found, features=features, feature_names=preprocessor.used_names), notes
+
+
+def rest_of(preprocessor: Preprocessor, name: str) -> str:
+    """What becomes of unknown categories of a column."""
+    column = next(column for column in preprocessor.columns if column.name == name)
+    return "a gap" if column.rest is None else "the rest"
+
+
+def suggestions(dataset: Dataset, preprocessor: Preprocessor, table: Table) -> list[str]:
+    """Notes on splits that a column suggests and nobody asked for."""
+    if table.test is not None or table.folds is not None or not table.test_fraction:
+        return []
+    notes = []
+    if table.split is None and table.group is None:
+        dates = [
+            column.name
+            for column in preprocessor.columns
+            if column.kind == "date" and any(part.name == "days" for part in column.parts)
+        ]
+        if dates:
+            notes.append(
+                f"the rows have dates, column {shown(dates[0])}, and those held out lie among those to train on; if "
+                f"later rows are to be predicted, test on the latest with split='time:{dates[0]}'"
+            )
+    if table.group is None and table.split is None:
+        columns = as_columns(dataset.features, None).items
+        for name, distinct in repeated_keys(columns)[:1]:
+            notes.append(
+                f"the {len(dataset):,} rows share {distinct:,} values of column {shown(name)}, and rows of one are "
+                f"trained on and tested on; if others are to be predicted, keep them together with group='{name}'"
+            )
+    return notes
+
+
+def check_labels(part: Dataset, targets: TargetEncoder, name: str) -> None:
+    """Raise `DataError` for classes of held-out rows that no row to train on has."""
+    if targets.task != "classification":
+        return
+    try:
+        targets.encode(part.target)
+    except DataError as error:
+        raise DataError(
+            f"{part.name}: no row to train on has a class of the {name} rows: {error}; choose another split, or leave "
+            "those rows out"
+        ) from None
 
 
 def encode(preprocessor: Preprocessor, dataset: Dataset) -> Part:
@@ -115,19 +219,6 @@ def rows(dataset: Dataset, index: NDArray[np.int64]) -> Dataset:
     features = dataset.features
     taken = features.iloc[index] if hasattr(features, "iloc") else features[index]
     return replace(dataset, features=taken, target=dataset.target[index], test=None)
-
-
-def hold_out(
-    dataset: Dataset, index: NDArray[np.int64], fraction: float, seed: int, stream: str
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split some rows in those to keep and a fraction to hold out, drawn from a stream, stratified by class."""
-    if fraction == 0:
-        return index, index[:0]
-    labels = dataset.target[index] if dataset.task == "classification" else None
-    kept, held_out = split_indices(
-        len(index), fraction=fraction, seed=seed, labels=labels, stream=stream
-    )
-    return index[kept], index[held_out]
 
 
 def sample_weights(training: Dataset, class_weight: Any) -> Host | None:

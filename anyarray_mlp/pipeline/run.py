@@ -82,6 +82,7 @@ class Plan:
             sources=self.model.preprocessor.sources,
             class_names=() if classes is None else classes.tolist(),
             held_out=(self.prepared.test.x,) if self.prepared.has_test else (),
+            validation_is_later=self.settings.table.is_by_time,
         )
 
 
@@ -221,16 +222,6 @@ def scores_of(plan: Plan, model: TrainedModel) -> dict[str, float]:
     """The scores of a model on the test rows, or on the training rows if there are none."""
     test = plan.prepared.test
     return model.scores_of_inputs(test.x, test.input_scale, plan.test_targets, plan.backend)
-
-
-def identifiers(prepared: Prepared) -> list[tuple[str, int]]:
-    """The columns of texts most of which occur once, as names do, so that nothing is learned of them; how many."""
-    rows = len(prepared.training)
-    return [
-        (column.name, len(column.categories))
-        for column in prepared.preprocessor.columns
-        if len(column.categories) > max(20, rows // 2)
-    ]
 
 
 def metadata(backend: Backend, target_names: tuple[str, ...]) -> dict[str, str]:

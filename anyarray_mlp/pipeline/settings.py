@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -23,6 +24,7 @@ from anyarray_mlp.checking.settings import (
 from anyarray_mlp.checking.values import (
     check_instance,
     check_not_negative,
+    check_path,
     check_whole,
     is_whole,
     items,
@@ -52,6 +54,55 @@ class Columns:
         if twice is not None:
             raise UsageError(f"{name} has {shown(twice)} twice: give it once.")
         return columns
+
+
+@dataclass(frozen=True)
+class ColumnNames:
+    """Names of columns of a table, one or several; the command line gives them in one text."""
+
+    flat: bool = True
+
+    def check(self, name: str, value: Any) -> tuple[str, ...]:
+        """The names."""
+        given = (value,) if isinstance(value, str) else items(name, value, "names of columns")
+        for column in given:
+            if not isinstance(column, str):
+                refuse(name, "the name of a column, or several", column)
+        return given
+
+
+@dataclass(frozen=True)
+class ColumnName:
+    """The name of a column of a table; `before`: what may stand before it, and what else there may be."""
+
+    before: str = ""
+    or_else: str = ""
+
+    def check(self, name: str, value: Any) -> str:
+        """The text."""
+        allowed = f"{self.before}COLUMN" if self.before else "the name of a column"
+        if self.or_else:
+            allowed = f"{self.or_else!r} or {allowed!r}"
+        if not isinstance(value, str) or not value:
+            refuse(name, allowed, value)
+        text = str(value)
+        if not (self.or_else and text == self.or_else) and (
+            not text.startswith(self.before) or text == self.before
+        ):
+            refuse(name, allowed, value)
+        return text
+
+
+@dataclass(frozen=True)
+class Source:
+    """What `load` reads: a path or a DataFrame."""
+
+    def check(self, name: str, value: Any) -> Any:
+        """A path as text; a DataFrame as it is."""
+        if hasattr(value, "iloc"):
+            return value
+        check_path(name, value)
+        return os.fspath(value)
 
 
 @dataclass(frozen=True)
@@ -108,6 +159,14 @@ class Table:
     target : the target's column, by name or place from 0, or several; the last one by default.
     drop : columns to leave out.
     header : whether a table's first line names columns; None finds out.
+    keep : columns to take as they are that would be left out (constants, identifiers, texts that hardly ever recur) or
+        whose rare texts would count as one.
+    date : columns of numbers to read as dates (years, 20240131, seconds and smaller units since 1970), or COLUMN:d/m/y
+        and COLUMN:m/d/y where both fit.
+    split : "time:COLUMN" holds out the latest rows, for testing and for validation; None and "random" draw them.
+    group : a column whose equal values stay together, so that no group is trained on and tested or validated on.
+    folds : a column that says which rows are which: train, validation and test, or numbers of folds.
+    test : data whose rows are the test set, read and encoded as the rest.
     standardize : bring columns of numbers to mean 0 and deviation 1; pixels are divided by 255 in any case.
     scale_target : standardise the target of a regression; None: if the output is identity.
     test_fraction, validation_fraction : share of the rows to score the final model on, and of the rest to score each
@@ -125,6 +184,36 @@ class Table:
         (), Columns(flat=True), "Columns of a table to leave out.", flag_default=None
     )
     header: bool | None = setting(None, Truth(), "Whether a table's first line names columns.")
+    keep: tuple[str, ...] = setting(
+        (),
+        ColumnNames(),
+        "Columns to take as they are that would be left out: constants, identifiers, texts that hardly ever recur.",
+        flag_default=None,
+    )
+    date: tuple[str, ...] = setting(
+        (),
+        ColumnNames(),
+        "Columns of numbers to read as dates, or COLUMN:d/m/y and COLUMN:m/d/y where both fit.",
+        flag_default=None,
+    )
+    split: str | None = setting(
+        None,
+        ColumnName("time:", "random"),
+        "time:COLUMN holds out the latest rows instead of random ones.",
+    )
+    group: str | None = setting(
+        None,
+        ColumnName(),
+        "A column whose equal values stay together: no group is on both sides of a split.",
+    )
+    folds: str | None = setting(
+        None,
+        ColumnName(),
+        "A column that says which rows are which: train, validation and test, or numbers of folds.",
+    )
+    test: Any = setting(
+        None, Source(), "Data whose rows are the test set, read and encoded as the rest."
+    )
     standardize: bool = setting(
         True,
         Truth(),
@@ -146,10 +235,29 @@ class Table:
     )
 
     def __post_init__(self) -> None:
-        for name in ("target", "drop"):
+        for name in ("target", "drop", "keep", "date"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, ())
         check_settings(self)
+        ways = {
+            "split": self.is_by_time,
+            "group": self.group is not None,
+            "folds": self.folds is not None,
+        }
+        given = [name for name, is_given in ways.items() if is_given]
+        if len(given) > 1:
+            raise UsageError(
+                f"{given[0]} and {given[1]} split the rows in two ways: give one of them."
+            )
+        if self.folds is not None and self.test is not None:
+            raise UsageError(
+                "folds and test both say which rows are the test set: give one of them."
+            )
+
+    @property
+    def is_by_time(self) -> bool:
+        """Whether the latest rows are held out."""
+        return self.split not in (None, "random")
 
 
 def find_activation(value: Any) -> str:
@@ -289,7 +397,9 @@ def as_text(name: str, value: Any, kind: Any) -> Any:
         if any("," in str(label) for label in value):
             raise without_words(name, value)
         return ",".join(f"{label}={weight}" for label, weight in value.items())
-    if isinstance(kind, Columns):
+    if isinstance(kind, Source) and hasattr(value, "iloc"):
+        return "DataFrame"
+    if isinstance(kind, (Columns, ColumnNames)):
         columns = tuple(map(str, value))
         if not kind.flat:
             return columns

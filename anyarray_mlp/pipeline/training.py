@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from anyarray_mlp.checking.messages import counted, shown
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import check_boolean, check_path
 from anyarray_mlp.data.encoding import as_pandas
+from anyarray_mlp.data.preprocessing import LEFT_OUT
 from anyarray_mlp.diagnosis import Diagnosis, RunMonitor
-from anyarray_mlp.errors import DivergedError
+from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.persistence import RunFolder
 from anyarray_mlp.pipeline.checkpoints import Checkpoints
 from anyarray_mlp.pipeline.kept import configuration
-from anyarray_mlp.pipeline.run import Plan, Run, identifiers, make_plan, scores_of
+from anyarray_mlp.pipeline.run import Plan, Run, make_plan, scores_of
 from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.trained_model import TrainedModel
 from anyarray_mlp.training import Callback, Fit, Recipe, TrainingState
@@ -45,6 +45,11 @@ class TrainedTable:
     diagnosis: Diagnosis | None
     fit: Fit
     path: Path | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was decided about the data that a person might have wanted otherwise, a sentence each."""
+        return self.model.preprocessor.notes
 
 
 @with_known_options
@@ -73,15 +78,17 @@ def train_table(
     out : a folder to keep the run in, as `anyarray-mlp train --out` does; `overwrite` replaces one that is there.
     callbacks : as those of `fit`.
     options : by name, settings of the network (`hidden_layer_sizes`, `activation`, `output`, `loss`, `dropout`), of
-        the data (`drop`, `header`, `standardize`, `scale_target`, `test_fraction`, `validation_fraction`,
-        `class_weight`), of where to compute (`device`, `backend`, `dtype`, `reproducible`), and of a `Recipe`, in
-        place of its own.
+        the data (`drop`, `header`, `keep`, `date`, `split`, `group`, `folds`, `test`, `standardize`, `scale_target`,
+        `test_fraction`, `validation_fraction`, `class_weight`), of where to compute (`device`, `backend`, `dtype`,
+        `reproducible`), and of a `Recipe`, in place of its own.
 
     Raises `DataError`, `UsageError` and the like for what cannot be, and `DivergedError`, which has the diagnosis,
     if the loss is no longer finite.
     """
     settings = Settings.of("train_table", recipe, {"target": target, **options})
     data = as_pandas(data)
+    if "test_fraction" in options and (settings.table.test is not None or settings.table.folds):
+        raise UsageError("test and folds say which rows are the test set: leave test_fraction out.")
     if not hasattr(data, "iloc"):
         check_path("data", data)
     watchers = as_callbacks("callbacks", callbacks)
@@ -91,12 +98,9 @@ def train_table(
         check_path("out", out)
         settings.to_keys()
     plan = make_plan(data, settings)
-    for column, texts in identifiers(plan.prepared):
-        warnings.warn(
-            f"Column {shown(column)} has {texts:,} different texts, each an input of its own, for "
-            f"{counted(len(plan.prepared.training), 'row')} to train on: leave it out with drop, unless they recur.",
-            stacklevel=3,
-        )
+    left_out = [note for note in plan.prepared.preprocessor.notes if LEFT_OUT in note]
+    if left_out:
+        warnings.warn("; ".join(left_out), stacklevel=3)
     if out is None:
         return trained(plan, *fit_and_diagnose(plan, watchers, diagnose))
     kept = configuration({"data": name_of(data), **plan.settings.to_keys(), "diagnose": diagnose})

@@ -50,12 +50,18 @@ def validation_unlike_training(run: RunRecord) -> Found | None:
     if shift is None or (shift.share <= 0.5 and shift.distance <= FAR_OFF):
         return None
     lost = outcome.training_skill - max(outcome.validation_skill or 0.0, 0.0)
+    cure = "Scale the validation rows with the mean and standard deviation of the training rows, and split at random"
+    if run.settings.validation_is_later:
+        cure = (
+            "Later rows differ from earlier ones: leave out columns that only drift, train on more recent rows, and "
+            "expect new rows to differ as much"
+        )
     return Found(
         f"{shift.share:.0%} of the columns have another mean or spread than in training; column "
         f"{run.names.column(shift.column)} has mean {shift.validation_mean:.3g} and standard deviation "
         f"{shift.validation_std:.3g}, in training {shift.training_mean:.3g} and {shift.training_std:.3g}",
-        "Scale the validation rows with the mean and standard deviation of the training rows, and split at random",
-        severity="error" if lost > 0.2 else "warning",
+        cure,
+        severity="error" if lost > 0.2 and not run.settings.validation_is_later else "warning",
     )
 
 
@@ -94,7 +100,12 @@ def wrong_validation_labels(run: RunRecord) -> Found | None:
 
 
 def is_apart(run: RunRecord) -> bool:
-    """Whether inputs predict the targets in training but not in validation, though the inputs are alike."""
+    """Whether inputs predict the targets in training but not in validation, though the inputs are alike.
+
+    Of later rows, the targets may be others for the same inputs.
+    """
+    if run.settings.validation_is_later:
+        return False
     outcome, n = run.outcome, run.data.n_validation
     inside, outside = outcome.neighbour_skill, outcome.validation_neighbour_skill
     if inside is None or outside is None or outcome.validation_skill is None:

@@ -1,0 +1,229 @@
+"""Which rows of a data set are trained on, which are validated on, and which test the final model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyarray_mlp.checking.messages import counted, listed, shown, suggestion
+from anyarray_mlp.data import Dataset, split_by_folds, split_indices
+from anyarray_mlp.data.dates import AMBIGUOUS, days_of_column, form_of
+from anyarray_mlp.data.encoding import as_columns, is_gap, is_numeric
+from anyarray_mlp.data.roles import as_numbers, count_texts, told_forms
+from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.pipeline.settings import Table
+from anyarray_mlp.typing import Host
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows to train on, to validate on and to test on, ascending; `notes` says what was decided.
+
+    dataset : without the columns that only say which rows belong together.
+    """
+
+    dataset: Dataset
+    training: Rows
+    validation: Rows
+    test: Rows
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """What keeps rows together or in order.
+
+    groups, times : at most one of them, (n,), by the `cells` of column `name`.
+    labels : the classes of the rows, (n,), if there are any.
+    """
+
+    name: str = ""
+    groups: Host | None = None
+    times: Host | None = None
+    cells: Host | None = None
+    labels: Host | None = None
+
+    def hold_out(self, rows: Rows, fraction: float, seed: int, stream: str) -> tuple[Rows, Rows]:
+        """Some rows in those to keep and a fraction to hold out."""
+        if fraction == 0:
+            return rows, rows[:0]
+        parts = {"labels": self.labels, "groups": self.groups, "times": self.times}
+        given = {name: part[rows] for name, part in parts.items() if part is not None}
+        kept, held_out = split_indices(
+            len(rows), fraction=fraction, seed=seed, stream=stream, **given
+        )
+        return rows[kept], rows[held_out]
+
+
+def split(dataset: Dataset, table: Table, seed: int) -> Split:
+    """Split the rows of a data set as the settings say; its own test set, if it has one, is not looked at.
+
+    Raises `DataError` for a column that is not there or does not say what it should, and where nothing is left to
+    validate on.
+    """
+    fractions = table.validation_fraction, table.test_fraction
+    if table.folds is not None:
+        return split_by_column(dataset, table, seed)
+    rule, dataset = rule_of(dataset, table)
+    rest = np.arange(len(dataset))
+    test = rest[:0]
+    if dataset.test is None and table.test is None:
+        rest, test = rule.hold_out(rest, table.test_fraction, seed, "test split")
+    training, validation = validation_rows(rule, rest, fractions, seed, len(test))
+    parts = {"test": test, "validation": validation}
+    notes = (note_of(rule, parts, training),) if rule.name else ()
+    return Split(dataset, training, validation, test, tuple(filter(None, notes)))
+
+
+def validation_rows(
+    rule: Rule, rest: Rows, fractions: tuple[float, float], seed: int, tested: int
+) -> tuple[Rows, Rows]:
+    """The rows to train on and to validate on; a `DataError` that names both fractions where there can be none."""
+    validation_fraction, test_fraction = fractions
+    try:
+        return rule.hold_out(rest, validation_fraction, seed, "validation split")
+    except DataError as error:
+        held_out = (
+            f" after test_fraction={test_fraction:g} has held out {tested:,}" if tested else ""
+        )
+        raise DataError(
+            f"validation_fraction={validation_fraction:g} of the {counted(len(rest), 'row')} left{held_out} cannot be "
+            f"had: {error}; or set validation_fraction=0"
+        ) from None
+
+
+def rule_of(dataset: Dataset, table: Table) -> tuple[Rule, Dataset]:
+    """How rows are held out, and the data set without the column of groups, which tells nothing of a new group."""
+    labels = dataset.target if dataset.task == "classification" else None
+    if table.is_by_time:
+        assert table.split is not None
+        name = table.split.removeprefix("time:")
+        cells = column_of(dataset, name, "split")
+        times = times_of(dataset, name, cells, table)
+        return Rule(name, times=times, cells=cells, labels=labels), dataset
+    if table.group is not None:
+        values = column_of(dataset, table.group, "group")
+        missing = np.array([is_gap(value) for value in values], dtype=bool)
+        if missing.any():
+            raise missing_value(dataset, table.group, missing, "to which group its row belongs")
+        groups = values if values.dtype.kind in "biuf" else values.astype(str)
+        kept = dataset if table.group in table.keep else without_column(dataset, table.group)
+        return Rule(table.group, groups=groups, labels=labels), kept
+    return Rule(labels=labels), dataset
+
+
+def split_by_column(dataset: Dataset, table: Table, seed: int) -> Split:
+    """The split that a column of folds says; without validation rows in it, they are drawn from those to train on."""
+    assert table.folds is not None
+    if dataset.test is not None:
+        raise DataError(f"{dataset.name} has a test set of its own; leave folds out")
+    values = column_of(dataset, table.folds, "folds")
+    missing = np.array([is_gap(value) for value in values], dtype=bool)
+    if missing.any():
+        raise missing_value(dataset, table.folds, missing, "to which part its row belongs")
+    found = split_by_folds(values, table.folds)
+    dataset = without_column(dataset, table.folds)
+    training, validation = found.training, found.validation
+    if not len(validation):
+        labels = dataset.target if dataset.task == "classification" else None
+        fractions = table.validation_fraction, 0.0
+        training, validation = validation_rows(Rule(labels=labels), training, fractions, seed, 0)
+    return Split(dataset, training, validation, found.test, (found.note,))
+
+
+def column_of(dataset: Dataset, name: str, setting: str) -> Host:
+    """A column of a table, by name, as numbers, texts or times."""
+    if not hasattr(dataset.features, "iloc"):
+        raise UsageError(
+            f"{setting} names a column of a table, and {dataset.name} is none: leave it out."
+        )
+    if name in names_of_target(dataset):
+        raise DataError(
+            f"{dataset.name}: {setting} names column {shown(name)}, which is the target; name another one of them"
+        )
+    names = [str(column) for column in dataset.features.columns]
+    if name not in names:
+        raise DataError(
+            f"{dataset.name}: {setting} names no column: {shown(name)}{suggestion(name, names)}; the columns are "
+            f"{listed(names)}"
+        )
+    table = dataset.features.iloc[:, [names.index(name)]]
+    ((_, values),) = as_columns(table, None).items
+    return values
+
+
+def names_of_target(dataset: Dataset) -> tuple[str, ...]:
+    """The columns of the target."""
+    names = dataset.target_name
+    return (names,) if isinstance(names, str) else names
+
+
+def without_column(dataset: Dataset, name: str) -> Dataset:
+    """The data set without one of its features."""
+    kept = [column for column in dataset.features.columns if str(column) != name]
+    if not kept:
+        raise DataError(f"{dataset.name}: no feature is left beside column {shown(name)}")
+    return replace(dataset, features=dataset.features[kept], feature_names=tuple(map(str, kept)))
+
+
+def missing_value(dataset: Dataset, name: str, missing: Host, what: str) -> DataError:
+    """The error for a row in which a column does not say what it must."""
+    row = int(missing.argmax())
+    index = dataset.features.index
+    place = f"line {index[row]}" if index.name == "line" else f"row {row} (from 0)"
+    return DataError(
+        f"{dataset.name}: {place}, column {shown(name)} does not say {what}; fill it in, or delete the row"
+    )
+
+
+def times_of(dataset: Dataset, name: str, values: Host, table: Table) -> Host:
+    """When each row was, as numbers (n,), by the cells of a column."""
+    form: str | None = told_forms(table.date).get(name) or None
+    if values.dtype.kind != "M" and is_numeric(values):
+        times = as_numbers(values)
+    else:
+        if values.dtype.kind != "M" and form is None:
+            form = form_of(count_texts(values))
+            if form == AMBIGUOUS:
+                raise DataError(
+                    f"{dataset.name}: the dates of column {shown(name)} are d/m/y as well as m/d/y; say which with "
+                    f"date={[f'{name}:d/m/y']} or date={[f'{name}:m/d/y']}"
+                )
+            if form is None:
+                raise DataError(
+                    f"{dataset.name}: column {shown(name)} holds neither numbers nor dates of one form, so no row is "
+                    "later than another; write dates as 2024-01-31"
+                )
+        times = days_of_column(values, form or "datetime", is_gap)
+    missing = np.isnan(times)
+    if missing.any():
+        raise missing_value(dataset, name, missing, "when its row was")
+    return times
+
+
+def note_of(rule: Rule, parts: dict[str, Rows], training: Rows) -> str:
+    """What a split by time or by group came to."""
+    held = {name: rows for name, rows in parts.items() if len(rows)}
+    if not held:
+        return ""
+    if rule.times is not None:
+        times, cells = rule.times, rule.cells
+        assert cells is not None
+        said = [
+            f"{counted(len(rows), 'row')} of {name} from {cells[rows[times[rows].argmin()]]} on"
+            for name, rows in held.items()
+        ]
+        last = cells[training[times[training].argmax()]]
+        return f"split by time, column {shown(rule.name)}: {' and '.join(said)}, rows to train on up to {last}"
+    groups: Any = rule.groups
+    said = [
+        f"{counted(len(np.unique(groups[rows])), 'group')} ({counted(len(rows), 'row')}) of {name}"
+        for name, rows in held.items()
+    ]
+    own = counted(len(np.unique(groups[training])), "group")
+    return f"split by group, column {shown(rule.name)}: {' and '.join(said)}, {own} to train on"
