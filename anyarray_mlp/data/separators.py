@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from anyarray_mlp.data.files import Source
+from anyarray_mlp.tables.files import Source
 from anyarray_mlp.errors import DataError
 
 SEPARATORS = (",", ";", "\t", "|")

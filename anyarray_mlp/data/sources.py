@@ -15,7 +15,7 @@ from anyarray_mlp.checking.values import check_boolean, check_instance, check_pa
 from anyarray_mlp.data.builtin import BUILTIN, BUILTIN_NAMES
 from anyarray_mlp.data.columns import Column, dataset_of, load_table
 from anyarray_mlp.data.dataset import TASKS, Dataset, Features, Task
-from anyarray_mlp.data.files import file_size
+from anyarray_mlp.tables.files import file_size
 from anyarray_mlp.data.idx import is_idx_name, load_idx_features, load_idx_file, load_idx_folder
 from anyarray_mlp.data.npz import load_npz, load_npz_features
 from anyarray_mlp.data.preprocessing import Schema

@@ -15,7 +15,7 @@ import numpy as np
 
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.out_of_memory import within_memory
-from anyarray_mlp.data.files import CHUNK, Source, unreadable
+from anyarray_mlp.tables.files import CHUNK, Source, unreadable
 from anyarray_mlp.data.separators import (
     BLANKS,
     HEADER_RECORDS,
