@@ -15,7 +15,9 @@ from anyarray_mlp.cli.options import (
     MODEL,
     NAMES,
     backend_options,
+    given_reading,
     json_option,
+    reading_options,
     target_option,
 )
 from anyarray_mlp.cli.output import result
@@ -32,9 +34,7 @@ from anyarray_mlp.cli.unknown_categories import (
 @click.argument("data", type=DATA)
 @target_option("the model's own")
 @click.option("--drop", type=NAMES, help="Columns of a table to leave out.")
-@click.option(
-    "--header/--no-header", default=None, help="Whether a table's first line names columns."
-)
+@reading_options
 @unknown_categories_option
 @backend_options
 @json_option
@@ -43,12 +43,12 @@ def command(
     data: str,
     target: tuple[str, ...],
     drop: str | tuple[str, ...] | None,
-    header: bool | None,
     unknown_categories: str,
     device: str,
     backend: str | None,
     dtype: str,
     as_json: bool,
+    **given: Any,
 ) -> None:
     """Score MODEL, a model file or a run's folder, on the labelled rows of DATA.
 
@@ -68,7 +68,7 @@ def command(
         target=target or None,
         task=trained.targets.task,
         drop=dropped,
-        header=header,
+        reading=given_reading(trained.reading, given),
         schema=trained.schema,
     )
     scored = dataset if dataset.test is None else dataset.test

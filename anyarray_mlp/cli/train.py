@@ -13,7 +13,18 @@ from anyarray_mlp.backends.placement import Placement
 from anyarray_mlp.checking.messages import counted, from_here, shown_path
 from anyarray_mlp.cli.advice import as_flags, in_words_of_flags
 from anyarray_mlp.cli.figures import figure
-from anyarray_mlp.cli.options import DATA, NAMES, SIZES, PathName, Text, json_option, target_option
+from anyarray_mlp.cli.options import (
+    CELLS,
+    DATA,
+    DECIMAL,
+    NAMES,
+    SEPARATOR,
+    SIZES,
+    PathName,
+    Text,
+    json_option,
+    target_option,
+)
 from anyarray_mlp.cli.output import announce, tell
 from anyarray_mlp.cli.sections import section_options
 from anyarray_mlp.cli.spelling import Command
@@ -31,6 +42,11 @@ if TYPE_CHECKING:
 #: What `click` is told of flags whose values have a form of their own.
 OF_TABLE: dict[str, dict[str, Any]] = {
     "drop": {"type": NAMES},
+    "numeric": {"type": NAMES},
+    "text": {"type": NAMES},
+    "missing": {"type": CELLS},
+    "separator": {"type": SEPARATOR},
+    "decimal": {"type": DECIMAL},
     "class_weight": {
         "type": Text("balanced or LABEL=WEIGHT,..."),
         "metavar": "balanced|LABEL=W,...",
@@ -257,6 +273,7 @@ def report(
             "dtype": backend.dtype,
             "parameters": model.mlp.layout.size,
             "run": shown_path(run.path),
+            "notes": list(prepared.notes),
         }
         if reproducible:
             summary |= {"arithmetic": backend.arithmetic, "random_streams": streams.VERSION}
@@ -309,6 +326,8 @@ def tell_plan(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> None:
     if run.replaces:
         tell(f"{shown_path(run.path)} keeps its run until this one has ended")
     tell(describe(plan, settings))
+    for note in plan.prepared.notes:
+        tell(f"note: {note}")
     rows = counted(len(plan.prepared.training), "row")
     for column, texts in identifiers(plan.prepared):
         tell(

@@ -13,20 +13,25 @@ from anyarray_mlp.data.preprocessing import Preprocessor, Schema, without_unknow
 from anyarray_mlp.data.sampling import Shuffler, class_weights, split_indices
 from anyarray_mlp.data.sources import load, load_features
 from anyarray_mlp.data.targets import TargetEncoder, infer_task
+from anyarray_mlp.tables import ColumnReading, Reading, Table, read_table
 
 __all__ = [
     "BUILTIN_NAMES",
+    "ColumnReading",
     "Dataset",
     "Features",
     "Preprocessor",
+    "Reading",
     "Schema",
     "Shuffler",
+    "Table",
     "TargetEncoder",
     "Task",
     "class_weights",
     "infer_task",
     "load",
     "load_features",
+    "read_table",
     "split_indices",
     "without_unknown",
 ]

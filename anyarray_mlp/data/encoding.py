@@ -23,9 +23,9 @@ from anyarray_mlp.checking.records import (
 )
 from anyarray_mlp.data.dataset import Features
 from anyarray_mlp.data.moments import mean_and_scale
-from anyarray_mlp.data.separators import to_number
-from anyarray_mlp.data.tables import UNNAMED
 from anyarray_mlp.errors import DataError, UnknownCategoryError
+from anyarray_mlp.tables.header import UNNAMED
+from anyarray_mlp.tables.styles import PLAIN
 from anyarray_mlp.typing import Host
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Column:
         place = self.positions.get(category(value))
         if place is None and isinstance(value, str):
             # A column of whole numbers that has gaps is often written 1.0.
-            number = to_number(value)
+            number = PLAIN.number(value)
             place = self.positions.get("" if number is None else category(number))
         return place
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.data import (
+    ColumnReading,
     Dataset,
     Preprocessor,
     TargetEncoder,
@@ -39,7 +41,7 @@ class Prepared:
     """A data set that was split and encoded.
 
     `target_names` are the columns of a table that hold the target. Without a test set, `test` is the training rows
-    and `has_test` false.
+    and `has_test` false. `notes` say what was decided in reading a table, `readings` how its columns are read.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Prepared:
     test: Part
     has_test: bool
     sample_weight: Host | None
+    notes: tuple[str, ...] = ()
+    readings: Mapping[str, ColumnReading] = field(default_factory=dict)
 
 
 def prepare(data: Any, settings: Settings) -> Prepared:
@@ -63,9 +67,8 @@ def prepare(data: Any, settings: Settings) -> Prepared:
     dataset = load(
         data,
         task=settings.recipe.task,  # type: ignore[arg-type]
-        header=table.header,
         target=table.target or None,
-        drop=table.drop,
+        reading=table.reading,
     )
 
     rest = np.arange(len(dataset))
@@ -101,6 +104,8 @@ def prepare(data: Any, settings: Settings) -> Prepared:
         test=encoded if test is None else encode(preprocessor, test),
         has_test=test is not None,
         sample_weight=sample_weights(training, table.class_weight),
+        notes=dataset.notes,
+        readings=dataset.readings,
     )
 
 

@@ -108,7 +108,7 @@ def make_plan(data: Any, settings: Settings) -> Plan:
         initial_parameters(mlp, recipe),
         prepared.preprocessor,
         prepared.targets,
-        metadata(backend, prepared.target_names),
+        metadata(backend, prepared, settings),
     )
     if recipe.by_lbfgs and mlp.dropout_layers:
         raise UsageError("lbfgs needs a loss that is the same each time: set dropout to 0.")
@@ -234,8 +234,8 @@ def identifiers(prepared: Prepared) -> list[tuple[str, int]]:
     ]
 
 
-def metadata(backend: Backend, target_names: tuple[str, ...]) -> dict[str, str]:
-    """What the model was made with, and a table's columns that it predicts."""
+def metadata(backend: Backend, prepared: Prepared, settings: Settings) -> dict[str, str]:
+    """What the model was made with, a table's columns that it predicts, and how the table was read."""
     from anyarray_mlp import __version__
 
     found = {
@@ -247,8 +247,11 @@ def metadata(backend: Backend, target_names: tuple[str, ...]) -> dict[str, str]:
         "random_streams": streams.VERSION,
         "python": sys.version.split()[0],
     }
-    if target_names:
-        found["target"] = json.dumps(target_names)
+    if prepared.target_names:
+        found["target"] = json.dumps(prepared.target_names)
+    if prepared.readings:
+        reading = replace(settings.table.reading, columns=prepared.readings)
+        found["reading"] = json.dumps(reading.to_json() | {"notes": prepared.notes})
     for distribution in BACKENDS[backend.name].distributions:
         if version := distribution_version(distribution):
             found[distribution] = version

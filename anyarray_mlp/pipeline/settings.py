@@ -14,6 +14,7 @@ from anyarray_mlp.checking.settings import (
     Names,
     Number,
     Truth,
+    Whole,
     check_settings,
     chosen,
     names_of,
@@ -28,6 +29,7 @@ from anyarray_mlp.checking.values import (
     items,
     refuse,
 )
+from anyarray_mlp.data import Reading
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network.functional import ACTIVATIONS, OUTPUTS
 from anyarray_mlp.network.registry import find_activation, find_loss, loss_names
@@ -53,6 +55,65 @@ class Columns:
         if twice is not None:
             raise UsageError(f"{name} has {shown(twice)} twice: give it once.")
         return columns
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Texts of cells."""
+
+    flat = True
+
+    def check(self, name: str, value: Any) -> tuple[str, ...]:
+        """The texts, of which one may come alone."""
+        return tuple(
+            check_text(name, each)
+            for each in ((value,) if isinstance(value, str) else items(name, value, "texts"))
+        )
+
+
+@dataclass(frozen=True)
+class Separator:
+    """What stands between columns: a character, a short text, or the name of one that is hard to type."""
+
+    def check(self, name: str, value: Any) -> str:
+        """The separator."""
+        text = check_text(name, value)
+        text = SEPARATOR_NAMES.get(text.casefold(), text)
+        if not 1 <= len(text) <= 3 or set(text) & set('\r\n"'):
+            refuse(
+                name, "a character such as ',', or one of comma, semicolon, tab, pipe, blank", value
+            )
+        return text
+
+
+@dataclass(frozen=True)
+class DecimalMark:
+    """A point or a comma."""
+
+    def check(self, name: str, value: Any) -> str:
+        """The mark."""
+        mark = {"point": ".", "comma": ","}.get(value, value) if isinstance(value, str) else value
+        if mark not in (".", ","):
+            refuse(name, "'.' or ','", value)
+        return str(mark)
+
+
+SEPARATOR_NAMES = {
+    "comma": ",",
+    "semicolon": ";",
+    "tab": "\t",
+    "\\t": "\t",
+    "pipe": "|",
+    "blank": " ",
+    "space": " ",
+}
+
+
+def check_text(name: str, value: Any) -> str:
+    """A text; `UsageError` for anything else."""
+    if not isinstance(value, str):
+        refuse(name, "a text", value)
+    return str(value)
 
 
 @dataclass(frozen=True)
@@ -108,7 +169,11 @@ class Table:
     ----------
     target : the target's column, by name or place from 0, or several; the last one by default.
     drop : columns to leave out.
-    header : whether a table's first line names columns; None finds out.
+    header : whether a table's first line names columns; None finds out, as it does for what follows.
+    separator, decimal : what stands between columns, and in numbers.
+    missing : cells that are gaps besides the usual ones; with these given, no other is looked for.
+    skip : the lines before the table.
+    numeric, text : columns of numbers, in which all else is a gap, and of texts.
     standardize : bring columns of numbers to mean 0 and deviation 1; pixels are divided by 255 in any case.
     scale_target : standardise the target of a regression; None: if the output is identity.
     test_fraction, validation_fraction : share of the rows to score the final model on, and of the rest to score each
@@ -126,6 +191,26 @@ class Table:
         (), Columns(flat=True), "Columns of a table to leave out.", flag_default=None
     )
     header: bool | None = setting(None, Truth(), "Whether a table's first line names columns.")
+    separator: str | None = setting(
+        None,
+        Separator(),
+        "What stands between the columns of a table: a character, or comma, semicolon, tab, pipe, blank.",
+    )
+    decimal: str | None = setting(
+        None, DecimalMark(), "The decimal mark of a table's numbers: . or , ."
+    )
+    missing: tuple[str, ...] | None = setting(
+        None,
+        Cells(),
+        "Cells of a table that are gaps, besides the usual ones; no others are then looked for.",
+    )
+    skip: int | None = setting(None, Whole(), "Lines before a table.")
+    numeric: tuple[Column, ...] = setting(
+        (), Columns(flat=True), "Columns of numbers, in which all else is a gap.", flag_default=None
+    )
+    text: tuple[Column, ...] = setting(
+        (), Columns(flat=True), "Columns of texts, whatever they look like.", flag_default=None
+    )
     standardize: bool = setting(
         True,
         Truth(),
@@ -147,10 +232,24 @@ class Table:
     )
 
     def __post_init__(self) -> None:
-        for name in ("target", "drop"):
+        for name in ("target", "drop", "numeric", "text"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, ())
         check_settings(self)
+
+    @property
+    def reading(self) -> Reading:
+        """How the table is to be read."""
+        return Reading(
+            self.header,
+            self.separator,
+            self.decimal,
+            self.missing,
+            self.skip,
+            self.numeric,
+            self.text,
+            self.drop,
+        )
 
 
 def one_of(names: Iterable[str]) -> str:
@@ -276,7 +375,9 @@ def as_text(name: str, value: Any, kind: Any) -> Any:
         if any("," in str(label) for label in value):
             raise without_words(name, value)
         return ",".join(f"{label}={weight}" for label, weight in value.items())
-    if isinstance(kind, Columns):
+    if isinstance(kind, (Columns, Cells)):
+        if value is None:
+            return None
         columns = tuple(map(str, value))
         if not kind.flat:
             return columns

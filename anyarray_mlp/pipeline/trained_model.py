@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ import numpy as np
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.out_of_memory import within_memory
-from anyarray_mlp.checking.records import TEXT, RecordError, list_of, model_file
+from anyarray_mlp.checking.records import TEXT, RecordError, list_of, model_file, table
 from anyarray_mlp.checking.values import as_array, check_boolean, check_instance, check_path, refuse
-from anyarray_mlp.data import Dataset, Preprocessor, Schema, TargetEncoder
+from anyarray_mlp.data import ColumnReading, Dataset, Preprocessor, Reading, Schema, TargetEncoder
 from anyarray_mlp.errors import ModelFileError, UsageError
 from anyarray_mlp.metrics import classification_scores, exact_mean, find_score, predicted_labels
 from anyarray_mlp.network.checks import is_finite
@@ -29,6 +29,7 @@ MOST_PREDICTORS = 4
 #: Parameters looked at together, so that the answers do not take memory beside a large network.
 CHECKED_TOGETHER = 1 << 20
 TARGET_NAMES = list_of(TEXT)
+NOTES = table({"notes": list_of(TEXT)})
 
 
 @with_known_options
@@ -73,6 +74,24 @@ class TrainedModel:
     def schema(self) -> Schema:
         """What the model knows of the tables that it was trained on, to read others by."""
         return Schema(self.preprocessor, self.targets, self.target_names)
+
+    @property
+    def reading(self) -> Reading:
+        """How the table that the model was trained on was read, to read others by; empty if it was no file."""
+        if "reading" not in self.metadata:
+            return Reading()
+        reading = Reading.from_json(json.loads(self.metadata["reading"]), "metadata.reading")
+        plain = {
+            column.name: ColumnReading("number")
+            for column in self.preprocessor.columns
+            if not column.categories
+        }
+        return replace(reading, columns=plain | dict(reading.columns))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was decided in reading the table that the model was trained on."""
+        return tuple(json.loads(self.metadata.get("reading", "{}")).get("notes", ()))
 
     def outputs(self, features: Any, backend: str | Backend | None = None) -> Host:
         """The network's outputs (n, k): probabilities, or values in the unit of training."""
@@ -203,6 +222,13 @@ def parts_of(file: ModelFile, source: str) -> tuple[MLP, list[Host], Preprocesso
         except ValueError as error:
             raise RecordError(f"metadata.target cannot be read: {error}") from None
         TARGET_NAMES(names, "metadata.target")
+        if "reading" in file.metadata:
+            try:
+                reading = any_json(file.metadata["reading"])
+            except ValueError as error:
+                raise RecordError(f"metadata.reading cannot be read: {error}") from None
+            Reading.from_json(reading, "metadata.reading")
+            NOTES(reading, "metadata.reading")
     return mlp, parts, preprocessor, targets
 
 

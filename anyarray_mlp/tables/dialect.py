@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from anyarray_mlp.errors import DataError
 
@@ -40,9 +41,13 @@ class Dialect:
         if self.separator == BLANKS:
             return self.cut_at_blanks(lines)
         if self.separator == TABS:
-            return csv.reader((re.sub(r"\t+", "\t", line) for line in lines), delimiter="\t", **self.quoting())
+            return csv.reader(
+                (re.sub(r"\t+", "\t", line) for line in lines), delimiter="\t", **self.quoting()
+            )
         if len(self.separator) > 1:
-            return (line.strip("\r\n").split(self.separator) if line.strip() else [] for line in lines)
+            return (
+                line.strip("\r\n").split(self.separator) if line.strip() else [] for line in lines
+            )
         return csv.reader(lines, delimiter=self.separator, **self.quoting())
 
     def cut_at_blanks(self, lines: Iterable[str]) -> Iterator[list[str]]:
@@ -54,9 +59,9 @@ class Dialect:
             else:
                 yield line.split()
 
-    def quoting(self) -> dict[str, object]:
+    def quoting(self) -> dict[str, Any]:
         """What `csv.reader` is told of quotes."""
-        how: dict[str, object] = {"skipinitialspace": True, "strict": True}
+        how: dict[str, Any] = {"skipinitialspace": True, "strict": True}
         if not self.quote:
             return how | {"quoting": csv.QUOTE_NONE}
         if self.escaped:
@@ -104,12 +109,16 @@ def records(lines: Lines, dialect: Dialect) -> Iterator[Record]:
 
 
 class QuoteError(DataError):
-    """A record whose quotes do not fit."""
+    """A record whose quotes do not fit; `within`: they close before the end of a cell."""
+
+    within = False
 
 
 def misquoted(path: Path, lines: Lines, error: csv.Error) -> QuoteError:
     """The error for a record whose quotes do not fit."""
-    return QuoteError(
+    found = QuoteError(
         f"{path}: line {lines.start or lines.number}: {error}; close the quotes that open there, and double any "
         "quotes inside"
     )
+    found.within = "expected after" in str(error)
+    return found

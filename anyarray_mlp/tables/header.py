@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 from anyarray_mlp.tables.markers import MOST_MARKERS, has_digit, is_gap
 from anyarray_mlp.tables.styles import PLAIN, is_number
@@ -18,29 +20,43 @@ WORD = re.compile(r"[^\W\d][\w.]*")
 ENOUGH = 4
 
 
-def has_header(body: Sequence[Sequence[str]]) -> bool:
+class Header(NamedTuple):
+    """Whether the first row names the columns, and whether the rows below leave no doubt."""
+
+    found: bool
+    sure: bool = True
+
+
+def has_header(body: Sequence[Sequence[str]]) -> Header:
     """Whether the first row is unlike those below: names over numbers, evenly spaced numbers, texts that never recur.
 
     A text over numbers says yes, a number with decimals over numbers and a text that recurs in its column say no; the
     majority has it. Numbers that are evenly spaced, as years and places are, or whole numbers over decimals in every
-    column say yes.
+    column say yes. So do, with a doubt, different texts none of which recurs, in a table of texts.
     """
     top, below = [cell.strip() for cell in body[0]], body[1 : ROWS + 1]
     if not below:
-        return not any(map(is_number, top)) and any(top)
-    if is_evenly_spaced(top) and not is_evenly_spaced(below[0]):
-        return True
+        return Header(not any(map(is_number, top)) and any(top))
+    if counts_columns(top, below) or (
+        is_evenly_spaced(top) and not any(map(is_evenly_spaced, below[:ENOUGH]))
+    ):
+        return Header(True)
     votes: Counter[str] = Counter(
         evidence(name, [cell.strip() for cell in cells])
         for name, *cells in zip(top, *below, strict=True)
     )
     if votes["name"]:
-        return votes["name"] > votes["value"]
+        return Header(votes["name"] > votes["value"])
     if votes["value"] or votes["recurs"]:
-        return False
+        return Header(False)
     if votes["whole over decimals"]:
-        return not votes["whole"]
-    return votes["fresh"] > 0
+        return Header(not votes["whole"], False)
+    if votes["fresh"]:
+        return Header(True)
+    different = len(set(top)) == len(top) and not any(
+        is_gap(cell) or is_number(cell) for cell in top
+    )
+    return Header(different and not votes["whole"], False)
 
 
 def evidence(name: str, cells: Sequence[str]) -> str:
@@ -83,13 +99,26 @@ def is_unlike(name: str, known: Sequence[str]) -> bool:
     return WORD.fullmatch(name) is not None and words <= 0.1 * len(known) and len(known) >= ENOUGH
 
 
+def counts_columns(top: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """Whether a row numbers the columns from 0: all of them, or all but names at the end that do not recur."""
+    first = 1 if top[0] == "" else 0
+    named, columns = top[first:], list(zip(*below, strict=True))[first:]
+    counted = next((place for place, cell in enumerate(named) if cell != str(place)), len(named))
+    if len(named) < 3 or counted < 2:
+        return False
+    return not any(
+        is_gap(cell) or is_number(cell) or cell in map(str.strip, column)
+        for cell, column in zip(named[counted:], columns[counted:], strict=True)
+    )
+
+
 def is_evenly_spaced(cells: Sequence[str]) -> bool:
-    """Whether the numbers of a row, at least three and nearly all of its cells, grow in equal steps."""
+    """Whether the numbers of a row, at least four and nearly all of its cells, grow in equal steps."""
     named = [cell.strip() for cell in cells]
     numbers = [float(cell) for cell in named if PLAIN.pattern.fullmatch(cell)]
-    if len(numbers) < 3 or len(numbers) < len(named) - 2:
+    if len(numbers) < ENOUGH or len(numbers) < len(named) - 2:
         return False
-    steps = {round(after - before, 9) for before, after in zip(numbers, numbers[1:], strict=False)}
+    steps = {round(after - before, 9) for before, after in pairwise(numbers)}
     return len(steps) == 1 and min(steps) > 0
 
 
@@ -112,5 +141,7 @@ def column_names(given: Sequence[str] | None, width: int, notes: list[str]) -> l
         taken.add(names[place])
     for name, times in twice.items():
         if times > 1:
-            notes.append(f"{times} columns are named {name!r}: the later ones are read as {name + '_1'!r} and so on")
+            notes.append(
+                f"{times} columns are named {name!r}: the later ones are read as {name + '_1'!r} and so on"
+            )
     return names

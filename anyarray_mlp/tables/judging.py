@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from itertools import islice
 
 from anyarray_mlp.checking.messages import counted
-from anyarray_mlp.tables.markers import FEW_NUMBERS, GAPS, MOST_MARKERS, are_markers, has_digit
+from anyarray_mlp.tables.markers import (
+    FEW_NUMBERS,
+    GAPS,
+    INFINITE,
+    MOST_MARKERS,
+    are_markers,
+    has_digit,
+)
 from anyarray_mlp.tables.styles import Style, fitting
 
 #: So many different texts tell whether a column holds texts.
@@ -20,12 +27,13 @@ class Verdict:
     """What a column is.
 
     style: of its numbers; None for texts. markers: the texts among the numbers that stand for gaps. mistake: the text
-    among numbers that is taken for a slip. said: what a note says of it.
+    among numbers that is taken for a slip. others: how many cells are numbers there. said: what a note says of it.
     """
 
     style: Style | None
     markers: tuple[str, ...] = ()
     mistake: str | None = None
+    others: int = 0
     said: str = ""
 
 
@@ -38,9 +46,14 @@ def judge(cells: Mapping[str, int], decimal_commas: bool, given: Iterable[str] |
     known = {cell: times for cell, times in cells.items() if cell not in named}
     if not known:
         return Verdict(None)
-    if all(cell.isdigit() for cell in known) and any(cell[0] == "0" and len(cell) > 1 for cell in known):
+    if all(cell.isdigit() for cell in known) and any(
+        cell[0] == "0" and len(cell) > 1 for cell in known
+    ):
         padded = next(cell for cell in known if cell[0] == "0" and len(cell) > 1)
-        return Verdict(None, said=f"holds digits with zeros before them, such as {padded!r}, which are read as texts")
+        return Verdict(
+            None,
+            said=f"holds digits with zeros before them, such as {padded!r}, which are read as texts",
+        )
     head = dict(islice(known.items(), JUDGED_TEXTS))
     style, _ = fitting(head.items(), decimal_commas)
     odd = [cell for cell in head if style.number(cell) is None]
@@ -54,11 +67,14 @@ def judge(cells: Mapping[str, int], decimal_commas: bool, given: Iterable[str] |
     if not odd:
         return Verdict(style)
     if given is None and are_markers(odd, numbers):
-        return Verdict(style, markers=tuple(sorted(odd)), said=taken_for_gaps({cell: known[cell] for cell in odd}))
-    if numbers > FEW_NUMBERS and any(map(has_digit, odd)):
-        return Verdict(style, mistake=next(filter(has_digit, odd)))
-    if numbers > FEW_NUMBERS:
-        return Verdict(style, mistake=odd[0])
+        return Verdict(
+            style,
+            markers=tuple(sorted(odd)),
+            said=taken_for_gaps({cell: known[cell] for cell in odd}),
+        )
+    if numbers > FEW_NUMBERS or any(map(INFINITE.fullmatch, odd)):
+        slips = [cell for cell in odd if has_digit(cell) or INFINITE.fullmatch(cell)]
+        return Verdict(style, mistake=(slips or odd)[0], others=fitted)
     return texts(known, odd)
 
 
@@ -70,9 +86,7 @@ def texts(known: Mapping[str, int], odd: list[str]) -> Verdict:
     among = sum(known.values()) - sum(known[cell] for cell in odd)
     if among * 2 <= sum(known.values()):
         return Verdict(None)
-    return Verdict(
-        None, said=f"holds numbers and texts such as {odd[0]!r}: it is read as texts"
-    )
+    return Verdict(None, said=f"holds numbers and texts such as {odd[0]!r}: it is read as texts")
 
 
 def taken_for_gaps(markers: Mapping[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""Where a table lies in a text, and how its lines are cut: found on the first lines, by rules that say what they did."""
+"""Where a table lies in a text, and how its lines are cut: found on the first lines, by rules that say so."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 
-from anyarray_mlp.checking.messages import counted, shown
+from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.tables.dialect import BLANKS, TABS, Dialect, Lines, Record, records
-from anyarray_mlp.tables.header import has_header
+from anyarray_mlp.tables.header import Header, has_header
 from anyarray_mlp.tables.markers import is_gap
 from anyarray_mlp.tables.reading import Reading
 from anyarray_mlp.tables.styles import is_number, tells_decimal_commas
@@ -116,18 +116,23 @@ class Fit:
         agreement = widths[width] / (len(rows) - first)
         below = (cell for _, fields in rows[first + 1 :] if len(fields) == width for cell in fields)
         known = [cell for cell in islice(below, JUDGED_CELLS) if not is_gap(cell)]
-        numbers = sum(is_number(cell) or NUMBERS.fullmatch(cell) is not None for cell in known)
-        numbers /= max(1, len(known))
+        numeric = sum(is_number(cell) or NUMBERS.fullmatch(cell) is not None for cell in known)
+        numbers = numeric / max(1, len(known))
         return cls(dialect, rows, width, min(1.0, agreement), numbers, titled)
 
     @property
     def rank(self) -> tuple[object, ...]:
         """What makes one dialect better than another: lines that agree, cells that are numbers, in this order."""
-        order = SEPARATORS.index(self.dialect.separator) if self.dialect.separator in SEPARATORS else 0
+        order = (
+            SEPARATORS.index(self.dialect.separator) if self.dialect.separator in SEPARATORS else 0
+        )
         loose = self.dialect.separator in (BLANKS, TABS)
         return (
             self.agreement >= AGREEMENT,
-            round(self.numbers, 2) + 0.05 * (self.agreement > 0.97) - 0.2 * loose - 0.6 * self.titled,
+            round(self.numbers, 2)
+            + 0.05 * (self.agreement > 0.97)
+            - 0.2 * loose
+            - 0.6 * self.titled,
             round(self.agreement, 2),
             self.width if self.numbers else -order,
         )
@@ -138,12 +143,16 @@ def find_layout(text: TextFile, reading: Reading, notes: list[str]) -> Layout:
     path = text.source.path
     sample = Sample.of(text)
     skip, separator = reading.skip or 0, reading.separator
-    named = re.fullmatch(r'"?sep=(.)"?\s*', sample.lines[skip]) if skip < len(sample.lines) else None
+    named = (
+        re.fullmatch(r'"?sep=(.)"?\s*', sample.lines[skip]) if skip < len(sample.lines) else None
+    )
     if named:
         skip, separator = skip + 1, separator or named[1]
     fit = best_fit(sample, skip, separator, path)
     if fit.width > MAX_COLUMNS:
-        raise DataError(f"{path}: has {fit.width:,} columns, more than {MAX_COLUMNS:,}; save it as .npz")
+        raise DataError(
+            f"{path}: has {fit.width:,} columns, more than {MAX_COLUMNS:,}; save it as .npz"
+        )
     refuse_markdown(fit, path)
     say_quotes(fit, sample, notes)
     return lay_out(fit, sample, skip, reading, notes, path)
@@ -151,7 +160,9 @@ def find_layout(text: TextFile, reading: Reading, notes: list[str]) -> Layout:
 
 def best_fit(sample: Sample, skip: int, separator: str | None, path: object) -> Fit:
     """The dialect that cuts the lines best."""
-    separators = [separator] if separator else [each for each in SEPARATORS if each in marks(sample.text)]
+    separators = (
+        [separator] if separator else [each for each in SEPARATORS if each in marks(sample.text)]
+    )
     comments = ["", COMMENT] if any(line.startswith(COMMENT) for line in sample.lines) else [""]
     found = None
     for comment in reversed(comments):
@@ -180,7 +191,7 @@ def fits_of(sample: Sample, skip: int, separator: str, comment: str) -> Iterator
         if not rows:
             continue
         fit = Fit.of(dialect, rows)
-        if fit.width > 1:
+        if fit.width > 1 and (dialect.quote or has_quotes_within(fit)):
             tried.append(fit)
             if fit.agreement > 0.97 and not leaves_single_quotes(fit):
                 break
@@ -199,6 +210,12 @@ def quotings(text: str, separator: str, comment: str) -> Iterator[Dialect]:
     if SINGLE_QUOTED.search(text):
         yield Dialect(separator, "'", comment=comment)
     yield Dialect(separator, "", comment=comment)
+
+
+def has_quotes_within(fit: Fit) -> bool:
+    """Whether texts have quotes within them; one that only opens is a mistake."""
+    cells = (cell.strip() for _, fields in fit.rows for cell in fields)
+    return any('"' in cell[1:-1].replace('""', "") for cell in cells)
 
 
 def leaves_single_quotes(fit: Fit) -> bool:
@@ -227,11 +244,12 @@ def one_column(sample: Sample, skip: int, found: Fit | None, path: object) -> Fi
     values = [line.strip().strip('"') for line in lines if not line.startswith(COMMENT)]
     single = sum(not re.search(r"[,;\t|]", value) or is_number(value) for value in values)
     if values and single == len(values):
-        for each in (replace(dialect, comment=COMMENT), replace(dialect, quote="", comment=COMMENT)):
-            rows = sample.records(each, skip)
-            if rows:
-                return Fit(each, rows, 1, 1.0, 0.0)
-    raise DataError(f"{path}: no separator (, ; tab | blanks) gives every line the same number of columns{why(sample, found)}")
+        rows = sample.records(replace(dialect, comment=COMMENT), skip)
+        if rows:
+            return Fit(replace(dialect, comment=COMMENT), rows, 1, 1.0, 0.0)
+    raise DataError(
+        f"{path}: no separator (, ; tab | blanks) gives every line the same number of columns{why(sample, found)}"
+    )
 
 
 def why(sample: Sample, found: Fit | None) -> str:
@@ -242,7 +260,10 @@ def why(sample: Sample, found: Fit | None) -> str:
     if found is None:
         return "; give separator if it is another"
     odd = next((line for line, fields in found.rows if len(fields) != found.width), 1)
-    return f": between {shown(found.dialect.separator)}, most have {found.width} and line {odd} has not; mend it, or give separator"
+    return (
+        f": between {shown(found.dialect.separator)}, most have {found.width} and line {odd} has not; mend it, or "
+        "give separator"
+    )
 
 
 def refuse_markdown(fit: Fit, path: object) -> None:
@@ -261,7 +282,9 @@ def say_quotes(fit: Fit, sample: Sample, notes: list[str]) -> None:
     if fit.dialect.quote == "" and '"' in sample.text:
         odd = next((line for line, fields in fit.rows if any('"' in cell for cell in fields)), None)
         if odd is not None:
-            notes.append(f"line {odd} has a quote that does not close or stands within a text, so quotes are part of texts")
+            notes.append(
+                f"line {odd} has a quote that does not close or stands within a text, so quotes are part of texts"
+            )
 
 
 def lay_out(
@@ -271,15 +294,17 @@ def lay_out(
     rows, width = fit.rows, fit.width
     start, names = (0, None) if reading.skip is not None else find_start(fit, reading, notes)
     body = [fields for _, fields in rows[start:] if len(fields) == width]
-    if names is None:
+    if names is None and body:
         names, taken = find_names(fit, body, sample, reading, notes, rows[start][0])
         types = rows_of_types(body[taken:])
         if types:
-            notes.append(f"lines {rows[start + taken][0]} and the next give types and roles of the columns, as Orange has them")
+            notes.append(
+                f"lines {rows[start + taken][0]} and the next give types and roles of the columns, as Orange has them"
+            )
         start += taken + types
         body = body[taken + types :]
     if not body:
-        raise DataError(f"{path}: holds a header and no rows; give at least one row of data")
+        raise DataError(f"{path}: holds a header but no rows; give at least one row of data")
     judged = islice((cell for fields in body for cell in fields), JUDGED_CELLS)
     commas = fit.dialect.separator != "," and tells_decimal_commas(judged)
     if reading.decimal is not None:
@@ -313,7 +338,9 @@ def find_start(fit: Fit, reading: Reading, notes: list[str]) -> tuple[int, list[
     titles = rows[: start - (names is not None)]
     if titles:
         said = shown(" ".join(filter(None, map(str.strip, titles[0][1]))))
-        what = f"line {titles[0][0]} is" if len(titles) == 1 else f"the first {len(titles)} lines are"
+        what = (
+            f"line {titles[0][0]} is" if len(titles) == 1 else f"the first {len(titles)} lines are"
+        )
         notes.append(f"{what} no part of the table: {said}{'' if len(titles) == 1 else ', ...'}")
     if names is not None and names[0] == "" and rows[start - 1][1][0].strip():
         notes.append(
@@ -335,7 +362,11 @@ def is_title(rows: Sequence[Record], place: int, width: int) -> bool:
     column = next((j for j, cell in enumerate(fields) if cell.strip()), None)
     if column is None:
         return True
-    below = [cells[column] for _, cells in rows[place + 1 :] if len(cells) == width and not is_lone(cells)]
+    below = [
+        cells[column]
+        for _, cells in rows[place + 1 :]
+        if len(cells) == width and not is_lone(cells)
+    ]
     form = form_of(fields[column])
     return not is_number(fields[column]) and not any(form_of(cell) == form for cell in below)
 
@@ -356,11 +387,11 @@ def unequal_header(fit: Fit, place: int) -> list[str] | None:
     if len(fields) > width and not any(cell.strip() for cell in fields[width:]):
         return fields[:width]
     missing = width - len(fields)
-    if len(fields) < 2 and width > 2 or missing < 1 or all(map(is_number, fields)):
+    if (len(fields) < 2 and width > 2) or missing < 1 or all(map(is_number, fields)):
         return None
     if all(not cell.strip() for cells in body for cell in cells[len(fields) :]):
         return [*fields, *[""] * missing]
-    if missing == 1 and not has_header(body):
+    if missing == 1 and not has_header(body).found:
         return ["", *fields]
     return None
 
@@ -372,11 +403,15 @@ def find_names(
     header = reading.header
     if header is None and reading.columns:
         header = knows(body[0], reading) or None
-    found = has_header(body) if header is None else header
-    if found:
+    guess = has_header(body) if header is None else Header(header)
+    if guess.found:
         numbers = [cell.strip() for cell in body[0] if is_number(cell)]
         if header is None and numbers:
-            notes.append(f"line {line} is the header although it holds numbers, such as {shown(numbers[0])}")
+            notes.append(
+                f"line {line} is the header although it holds numbers, such as {shown(numbers[0])}"
+            )
+        elif not guess.sure:
+            notes.append(f"line {line} is taken for the header: no text of it is met below")
         return body[0], 1
     commented = names_in_comment(fit, sample, line) if header is None else None
     if commented is not None:
@@ -386,8 +421,12 @@ def find_names(
     return commented, 0
 
 
-ORANGE_TYPES = re.compile(r"c|d|s|t|m|continuous|discrete|string|time|basket|\S+( \S+)+|", re.IGNORECASE)
-ORANGE_ROLES = re.compile(r"(class|meta|ignore|i|m|c|\w+=\S*)( (class|meta|ignore|\w+=\S*))*|", re.IGNORECASE)
+ORANGE_TYPES = re.compile(
+    r"c|d|s|t|m|continuous|discrete|string|time|basket|\S+( \S+)+|", re.IGNORECASE
+)
+ORANGE_ROLES = re.compile(
+    r"(class|meta|ignore|i|m|c|\w+=\S*)( (class|meta|ignore|\w+=\S*))*|", re.IGNORECASE
+)
 
 
 def rows_of_types(body: Sequence[Sequence[str]]) -> int:

@@ -15,6 +15,9 @@ WORDS = frozenset(
 )  # fmt: skip
 SIGNS = re.compile(r"[^\w\s]{1,3}|#[A-Z/0!?]+|-?1\.#(IND|QNAN|INF)|\((NA|X|D|S|B|Z)\)")
 
+#: No number that anything can be learned from.
+INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+
 #: So many different texts among numbers may be markers of gaps; and so few different numbers may be categories.
 MOST_MARKERS = 3
 FEW_NUMBERS = 20
@@ -41,7 +44,9 @@ def are_markers(texts: Iterable[str], numbers: int) -> bool:
         return False
     if all(map(is_common_marker, texts)):
         return True
-    return numbers > FEW_NUMBERS and not any(map(has_digit, texts))
+    return numbers > FEW_NUMBERS and not any(
+        has_digit(text) or INFINITE.fullmatch(text) for text in texts
+    )
 
 
 def has_digit(text: str) -> bool:

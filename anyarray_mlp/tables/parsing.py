@@ -18,7 +18,7 @@ from anyarray_mlp.errors import DataError
 from anyarray_mlp.tables.dialect import Lines, Record, misquoted, records
 from anyarray_mlp.tables.layout import COMMENT, Layout
 from anyarray_mlp.tables.markers import GAPS
-from anyarray_mlp.tables.styles import PLAIN, Style, amount
+from anyarray_mlp.tables.styles import PLAIN, Style, amount, is_number
 from anyarray_mlp.tables.text import TextFile
 
 CELLS_AT_ONCE = 400_000
@@ -88,7 +88,9 @@ class Numbers:
         if self.whole and (raw.startswith(b"0") or b"\n0" in raw or b" 0" in raw):
             return None
         try:
-            values = np.fromiter(map(float, [cell or "nan" for cell in cells]), np.float64, len(cells))
+            values = np.fromiter(
+                map(float, [cell or "nan" for cell in cells]), np.float64, len(cells)
+            )
         except ValueError:
             return None
         self.whole = self.whole and not raw.translate(None, DIGITS)
@@ -259,15 +261,22 @@ def check_footers(path: Path, parsed: Parsed, layout: Layout) -> None:
     """Raise `DataError` if the last lines of another width look like rows that are cut short."""
     most = max(1, layout.width // 2)
     for record in parsed.footers:
-        held = sum(bool(cell.strip()) for cell in record[1])
-        if (held > 1 and len(record[1]) > most) or len(parsed.footers) > MOST_FOOTERS:
+        held = [cell for cell in record[1] if cell.strip()]
+        row = (len(held) > 1 and len(record[1]) > most) or all(map(is_number, held))
+        if row or len(parsed.footers) > MOST_FOOTERS:
             raise unequal(path, record, layout)
+
+
+def cell_at(text: TextFile, layout: Layout, line: int, place: int) -> str:
+    """The cell of the row that starts on a line, in the column of this place; the file is read again for it."""
+    lines = Lines(text.lines(), layout.skip, layout.dialect.comment)
+    return next(fields[place] for start, fields in records(lines, layout.dialect) if start == line)
 
 
 def unequal(path: Path, record: Record, layout: Layout) -> DataError:
     """The error for a row of another width."""
     line, fields = record
     return DataError(
-        f"{path}: line {line} has {counted(len(fields), 'cell')} and the table {counted(layout.width, 'column')}: "
-        f"{shown(' '.join(fields))}; give every line the same number"
+        f"{path}: line {line} has {len(fields)} column(s) and the table {layout.width}: {shown(' '.join(fields))}; "
+        "give every line the same number"
     )

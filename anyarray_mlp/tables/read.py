@@ -10,7 +10,7 @@ from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.out_of_memory import within_memory
 from anyarray_mlp.errors import AnyArrayMLPError, DataError
 from anyarray_mlp.tables.files import unreadable
-from anyarray_mlp.tables.formats.delimited import read_delimited
+from anyarray_mlp.tables.formats.delimited import Known, nothing_known, read_delimited
 from anyarray_mlp.tables.formats.unread import what_is_unread
 from anyarray_mlp.tables.reading import Place, Reading
 from anyarray_mlp.tables.source import Source
@@ -43,8 +43,8 @@ def read_table(
         are left out.
 
     Whatever is not given is found by rules, and `notes` of the table say what a person might have wanted otherwise.
-    Raises `DataError` naming file, line, column and remedy for what cannot be told; `StorageError` if the file cannot be
-    read; `OutOfMemoryError` if it does not fit in memory.
+    Raises `DataError` naming file, line, column and remedy for what cannot be told; `StorageError` if the file cannot
+    be read; `OutOfMemoryError` if it does not fit in memory.
     """
     reading = Reading(
         header,
@@ -59,14 +59,14 @@ def read_table(
     return table_in(Path(path), reading)
 
 
-def table_in(path: Path, reading: Reading) -> Table:
-    """The table in a file, read as `reading` says."""
+def table_in(path: Path, reading: Reading, known: Known = nothing_known) -> Table:
+    """The table in a file, read as `reading` says; `known`: how columns of these names are read, from another table."""
     try:
         source = Source.of(path)
         unread = what_is_unread(source.head(), path)
         if unread is not None:
             raise DataError(f"{source.path}: is {unread}")
-        return read_delimited(source, reading)
+        return read_delimited(source, reading, known)
     except AnyArrayMLPError:
         raise
     except OSError as error:

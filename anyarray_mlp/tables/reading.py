@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from anyarray_mlp.checking.records import TEXT, RecordError, list_of, one_of, table
-from anyarray_mlp.tables.styles import BY_NAME
+from anyarray_mlp.checking.records import ANY_TABLE, TEXT, TRUTH, integer, list_of, one_of, table
+from anyarray_mlp.tables.styles import BY_NAME, PLAIN
 
 Place = str | int
 
 
 @dataclass(frozen=True)
 class ColumnReading:
-    """How the cells of one column are read: as texts, or as numbers of a style with markers for gaps."""
+    """How the cells of one column are read: as texts, as numbers of a style with markers for gaps, or not at all."""
 
-    kind: Literal["number", "text"]
+    kind: Literal["number", "text", "none"]
     style: str = "plain"
     markers: tuple[str, ...] = ()
 
@@ -49,23 +49,40 @@ class Reading:
     columns: Mapping[str, ColumnReading] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """All that `from_json` needs, in JSON types: how the columns are read."""
-        return {
-            name: {"kind": each.kind, "style": each.style, "markers": list(each.markers)}
-            for name, each in self.columns.items()
+        """All that `from_json` needs, in JSON types; plain numbers and texts are left out, which go without saying."""
+        given = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name in GIVEN
+            if (value := getattr(self, name)) is not None
         }
+        columns = {
+            name: {"style": each.style, "markers": list(each.markers)}
+            for name, each in self.columns.items()
+            if each.kind == "number" and (each.style != PLAIN.name or each.markers)
+        }
+        return {"given": given, "columns": columns}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any], place: str) -> Reading:
+        """The reading that `to_json` describes; raises `RecordError` for any other record."""
+        READING(record, place)
+        given = {name: value for name, value in record["given"].items() if name in GIVEN}
+        if "missing" in given:
+            given["missing"] = tuple(given["missing"])
+        columns = {}
+        for name, entry in record["columns"].items():
+            COLUMN(entry, f"{place}.columns.{name}")
+            columns[name] = ColumnReading("number", entry["style"], tuple(entry["markers"]))
+        return cls(**given, columns=columns)
 
 
-COLUMN = table({"kind": one_of(("number", "text")), "style": one_of(tuple(BY_NAME)), "markers": list_of(TEXT)})
-
-
-def columns_from(record: Any, place: str) -> dict[str, ColumnReading]:
-    """How columns are read, from JSON; raises `RecordError` for anything else."""
-    if not isinstance(record, dict):
-        raise RecordError(f"{place} is no table")
-    for name, entry in record.items():
-        COLUMN(entry, f"{place}.{name}")
-    return {
-        name: ColumnReading(entry["kind"], entry["style"], tuple(entry["markers"]))
-        for name, entry in record.items()
-    }
+#: What is remembered of what somebody asked for, and what it may be; columns have their own readings.
+GIVEN: dict[str, Any] = {
+    "header": TRUTH,
+    "separator": TEXT,
+    "decimal": one_of((".", ",")),
+    "missing": list_of(TEXT),
+    "skip": integer(),
+}
+READING = table({"given": table({}, GIVEN), "columns": ANY_TABLE})
+COLUMN = table({"style": one_of(tuple(BY_NAME)), "markers": list_of(TEXT)})

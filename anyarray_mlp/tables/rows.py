@@ -66,7 +66,9 @@ def headers(gatherings: Sequence[Gathering], names: Sequence[str]) -> Iterator[i
             rows = set(each.odd[name].rows) if name in each.odd else set()
         elif isinstance(each, Texts):
             places = range(len(each.cells)) if found is None else found
-            rows = {row for row in places if each.cells[row] == name} if name in each.known else set()
+            rows = (
+                {row for row in places if each.cells[row] == name} if name in each.known else set()
+            )
         else:
             continue
         found = rows if found is None else found & rows
@@ -81,10 +83,13 @@ def endings(gatherings: Sequence[Gathering], parsed: Parsed) -> Iterator[int]:
     for row in range(n - 1, max(0, n - 1 - MOST_BELOW), -1):
         fields = rows[row - n]
         held = [place for place, cell in enumerate(fields) if cell.strip()]
-        text = next((fields[place].strip() for place in held if is_text(gatherings[place], fields[place])), None)
+        text = next(
+            (fields[place].strip() for place in held if is_text(gatherings[place], fields[place])),
+            None,
+        )
         if text is None:
             return
-        note = len(held) == 1 and len(fields) > 2 and not any(map(is_sparse, rows[: -MOST_BELOW]))
+        note = len(held) == 1 and len(fields) > 2 and not any(map(is_sparse, rows[:-MOST_BELOW]))
         if not note and not is_total(gatherings, fields, row, text):
             return
         yield row
@@ -109,6 +114,8 @@ def is_total(gatherings: Sequence[Gathering], fields: Sequence[str], row: int, t
     for each, cell in zip(gatherings, fields, strict=True):
         if isinstance(each, Numbers):
             value = each.values()[row]
-            if cell.strip() == text or (value != 0 and np.isclose(value, np.nansum(each.values()[:row]), rtol=1e-6)):
+            if cell.strip() == text or (
+                value != 0 and np.isclose(value, np.nansum(each.values()[:row]), rtol=1e-6)
+            ):
                 return True
     return False

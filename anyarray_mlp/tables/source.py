@@ -9,10 +9,9 @@ import lzma
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from anyarray_mlp.checking.messages import listed
 from anyarray_mlp.errors import DataError
@@ -29,13 +28,21 @@ HEAD = 1 << 16
 STDIN = "-"
 
 #: What a compressed file begins with, what it is called, and what opens it.
-COMPRESSIONS: tuple[tuple[bytes, str, Callable[[BinaryIO], BinaryIO]], ...] = (
-    (b"\x1f\x8b", "gzip", lambda stream: gzip.GzipFile(fileobj=stream)),  # type: ignore[return-value]
-    (b"BZh", "bzip2", lambda stream: bz2.BZ2File(stream)),  # type: ignore[return-value]
-    (b"\xfd7zXZ", "xz", lambda stream: lzma.LZMAFile(stream)),  # type: ignore[return-value]
+COMPRESSIONS: tuple[tuple[bytes, str, Any], ...] = (
+    (b"\x1f\x8b", "gzip", gzip.GzipFile),
+    (b"BZh", "bzip2", bz2.BZ2File),
+    (b"\xfd7zXZ", "xz", lzma.LZMAFile),
 )
 ZIP = b"PK\x03\x04"
-DAMAGE = (gzip.BadGzipFile, EOFError, zlib.error, OSError, lzma.LZMAError, zipfile.BadZipFile, ValueError)
+DAMAGE = (
+    gzip.BadGzipFile,
+    EOFError,
+    zlib.error,
+    OSError,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,8 @@ def unpacked(source: Source) -> Source:
     for mark, name, opener in COMPRESSIONS:
         if head.startswith(mark):
             with source.open() as stream:
-                return Source(source.path, decompressed(source, name, lambda: opener(stream)))  # noqa: B023
+                inside = opener(fileobj=stream) if name == "gzip" else opener(stream)
+                return Source(source.path, decompressed(source, name, inside))
     if head.startswith(ZIP):
         with source.open() as stream:
             return from_zip(source, stream)
@@ -96,28 +104,39 @@ def from_zip(source: Source, stream: BinaryIO) -> Source:
         archive = zipfile.ZipFile(stream)
         entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     except (zipfile.BadZipFile, ValueError) as error:
-        raise DataError(f"{source.path}: the zip archive is damaged ({error}); fetch it again") from error
+        raise DataError(
+            f"{source.path}: the zip archive is damaged ({error}); fetch it again"
+        ) from error
     names = [entry.filename for entry in entries]
-    if any(name.startswith("xl/") or name.endswith(".npy") or name == "content.xml" for name in names):
+    if any(
+        name.startswith("xl/") or name.endswith(".npy") or name == "content.xml" for name in names
+    ):
         return source
     files = [name for name in names if not name.startswith("__MACOSX/")]
     if len(files) != 1:
         raise DataError(
             f"{source.path}: is a zip archive of {len(files)} files, {listed(files)}; unpack it and give one of them"
         )
-    return Source(source.path, decompressed(source, "zip", lambda: archive.open(files[0])))  # type: ignore[arg-type, return-value]
+    try:
+        inside = archive.open(files[0])
+    except (
+        RuntimeError,
+        NotImplementedError,
+    ) as error:  # a password, or a method that zipfile lacks
+        raise DataError(
+            f"{source.path}: the zip archive cannot be unpacked ({error}); unpack it"
+        ) from error
+    return Source(source.path, decompressed(source, "zip", inside))
 
 
-def decompressed(source: Source, name: str, opener: Callable[[], BinaryIO]) -> bytes:
+def decompressed(source: Source, name: str, inside: Any) -> bytes:
     """What a stream holds, read in parts, so that a bomb is found before it fills the memory."""
     size, decoded = source.size, io.BytesIO()
     try:
-        with opener() as stream:
+        with inside as stream:
             while chunk := stream.read(CHUNK):
                 decoded.write(chunk)
                 check_expansion(source.path, decoded.tell(), size)
-    except (RuntimeError, NotImplementedError) as error:  # a password, or a method that zipfile lacks
-        raise DataError(f"{source.path}: the zip archive cannot be unpacked ({error}); unpack it") from error
     except DAMAGE as error:
         check_memory(error)
         raise DataError(

@@ -110,7 +110,9 @@ def amount(cell: str) -> Amount:
     sign = found["sign"] or found["sign_after"]
     if (found["sign"] and found["sign_after"]) or (sign and opened):
         return Amount(text, "")
-    return Amount(("-" if opened else sign) + found["digits"], found["before"] or found["after"] or "")
+    return Amount(
+        ("-" if opened else sign) + found["digits"], found["before"] or found["after"] or ""
+    )
 
 
 @lru_cache(maxsize=1 << 16)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.tables.reading import Reading
@@ -21,13 +21,15 @@ class Table:
     columns : one array (n,) for each: float64 with NaN for gaps, or texts (objects) with None for gaps.
     notes : what was decided that a person might have wanted otherwise, one sentence each.
     lines : (n,), the line of the file on which each row starts, from 1.
+    all_names : of every column in the file, those that were left out too.
     reading : the decisions, by which another table can be read in the same way.
     """
 
     names: tuple[str, ...]
     columns: tuple[NDArray[Any], ...]
     notes: tuple[str, ...] = ()
-    lines: Sequence[int] = ()
+    lines: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    all_names: tuple[str, ...] = ()
     reading: Reading = field(default_factory=Reading)
 
     def __len__(self) -> int:

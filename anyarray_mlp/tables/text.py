@@ -23,6 +23,8 @@ MARKS = (
 #: What no text has: the control characters other than those for blanks and line ends, and DOS' end of a file.
 BINARY = re.compile(rb"[\x01-\x08\x0e-\x19\x1c-\x1f\x7f]")
 WESTERN = "cp1252"
+FEW_CONTROLS = 8
+NOTHING = "\ufeff \t\r\n\x0b\x0c\x1a"
 
 
 @dataclass(frozen=True)
@@ -45,47 +47,64 @@ def text_file(source: Source, notes: list[str]) -> TextFile:
     """
     head = source.head()
     encoding = next((name for mark, name in MARKS if head.startswith(mark)), "utf-8")
-    problem = undecodable(source, encoding)
-    if problem is None:
+    fault = first_fault(source, encoding)
+    if fault is None:
         return TextFile(source, encoding)
-    if encoding != "utf-8":
-        raise DataError(f"{source.path}: {problem}; save the file as UTF-8")
-    for western in (WESTERN, "latin-1"):
-        if undecodable(source, western) is None:
-            notes.append(f"the file is read as {'Windows-1252' if western == WESTERN else 'Latin-1'}: {problem}")
-            return TextFile(source, western)
-    raise DataError(f"{source.path}: {problem}; save the file as UTF-8 text")
+    if encoding == "utf-8" and not fault.damaged and first_fault(source, WESTERN) is None:
+        notes.append(f"the file is read as Windows-1252 (Latin-1): {fault.what}")
+        return TextFile(source, WESTERN)
+    cure = "save the file as UTF-8 (from Latin-1: iconv -f latin1 -t utf-8)"
+    raise DataError(f"{source.path}: {fault.what}; {cure}")
 
 
-def undecodable(source: Source, encoding: str) -> str | None:
-    """What of a file is no text in an encoding, with its line; None if all is. Raises `DataError` for no text at all."""
+@dataclass(frozen=True)
+class Fault:
+    """Bytes that are no text in an encoding; `damaged`: text in this encoding is before them, or a character is cut."""
+
+    what: str
+    damaged: bool
+
+
+def first_fault(source: Source, encoding: str) -> Fault | None:
+    """The first bytes of a file that are no text in an encoding; `DataError` for what is none in any."""
     decoder = codecs.getincrementaldecoder(encoding)()
-    line, blank, controls, size = 1, True, 0, 0
-    narrow = encoding not in ("utf-16", "utf-32")
+    line, offset, blank, wide, controls = 1, 0, True, False, 0
+    by_byte = encoding not in ("utf-16", "utf-32")
     with source.open() as stream:
         while True:
             chunk = stream.read(CHUNK)
-            if narrow and b"\0" in chunk:
-                line += chunk.count(b"\n", 0, chunk.index(b"\0"))
-                raise DataError(
-                    f"{source.path}: line {line}: a NUL byte, so this is a binary file or UTF-16 text without a mark; "
-                    "save it as UTF-8 text"
-                )
-            if narrow:
-                controls, size = controls + len(BINARY.findall(chunk)), size + len(chunk)
+            if by_byte:
+                refuse_zero(source, chunk, line, offset)
+                controls += len(BINARY.findall(chunk))
             try:
                 text = decoder.decode(chunk, not chunk)
             except UnicodeDecodeError as error:
+                # The decoder keeps the start of a character of the chunk before, and puts it in front of this one.
+                place = offset + error.start - (len(error.object) - len(chunk))
                 line += error.object.count(b"\n", 0, error.start)
-                return f"line {line} holds byte 0x{error.object[error.start]:02x}, which is not {encoding.upper()}"
-            blank = blank and not text.strip("\ufeff \t\r\n\x0b\x0c\x1a")
-            line += chunk.count(b"\n")
+                byte = error.object[error.start]
+                wide = wide or not error.object[: error.start].isascii()
+                what = f"line {line}, byte {place}: 0x{byte:02x} is not {encoding.upper()}"
+                return Fault(what, wide or "end of data" in error.reason)
+            blank = blank and not text.strip(NOTHING)
+            wide = wide or not text.isascii()
+            line, offset = line + chunk.count(b"\n"), offset + len(chunk)
             if not chunk:
                 break
     if blank:
         raise DataError(f"{source.path}: is empty; give a table with rows")
-    if controls > 8 and controls > size / 1000:
+    if controls > FEW_CONTROLS and controls > offset / 1000:
         raise DataError(
             f"{source.path}: holds {controls:,} control characters, so this is a binary file; save it as UTF-8 text"
         )
     return None
+
+
+def refuse_zero(source: Source, chunk: bytes, line: int, offset: int) -> None:
+    """Raise `DataError` for a byte that no text of one byte a character has."""
+    zero = chunk.find(b"\0")
+    if zero >= 0:
+        raise DataError(
+            f"{source.path}: line {line + chunk.count(10, 0, zero)}, byte {offset + zero}: a NUL byte, so this is a "
+            "binary file or UTF-16 text without a mark; save it as UTF-8 text"
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from anyarray_mlp.tables.dialect import QuoteError
 from anyarray_mlp.tables.header import column_names
 from anyarray_mlp.tables.judging import Verdict, judge, taken_for_gaps, without_gaps
 from anyarray_mlp.tables.layout import Layout, find_layout
-from anyarray_mlp.tables.markers import FEW_NUMBERS, GAPS, are_markers
+from anyarray_mlp.tables.markers import FEW_NUMBERS, GAPS, are_markers, is_common_marker
 from anyarray_mlp.tables.parsing import (
     MOST_ODD,
     Gathering,
@@ -24,6 +24,7 @@ from anyarray_mlp.tables.parsing import (
     Parsed,
     Skipped,
     Texts,
+    cell_at,
     parse,
 )
 from anyarray_mlp.tables.places import find_columns
@@ -38,13 +39,22 @@ from anyarray_mlp.tables.text import TextFile, text_file
 MOST_IN_SAMPLE = 5
 
 
-def read_delimited(source: Source, reading: Reading) -> Table:
+#: How the columns of a table are read, after those of another one, from their names.
+Known = Callable[[list[str]], Mapping[str, ColumnReading]]
+
+
+def nothing_known(names: list[str]) -> Mapping[str, ColumnReading]:
+    """The first table of its kind."""
+    return {}
+
+
+def read_delimited(source: Source, reading: Reading, known: Known = nothing_known) -> Table:
     """The table in a text file; raises `DataError`, with line and column, for what cannot be told."""
     notes: list[str] = []
     text = text_file(source, notes)
     layout = find_layout(text, reading, notes)
     names = column_names(layout.names, layout.width, notes)
-    return Delimited(text, layout, names, reading, notes).table()
+    return Delimited(text, layout, names, reading, notes, known(names)).table()
 
 
 @dataclass
@@ -56,6 +66,7 @@ class Delimited:
     names: list[str]
     reading: Reading
     notes: list[str]
+    known: Mapping[str, ColumnReading]
 
     def __post_init__(self) -> None:
         path, names = self.text.source.path, self.names
@@ -64,18 +75,28 @@ class Delimited:
         self.texts = find_columns(names, self.reading.text, path)
         both = self.numeric & self.texts
         if both:
-            raise DataError(f"{path}: column {shown(names[min(both)])} is asked for as numbers and as texts; choose one")
+            raise DataError(
+                f"{path}: column {shown(names[min(both)])} is asked for as numbers and as texts; choose one"
+            )
 
     def table(self) -> Table:
         """The table: all rows once, and those columns once more that turn out to be other than their first rows."""
         gatherings, parsed = self.gathered()
         if not parsed.lines:
-            raise DataError(f"{self.text.source.path}: holds a header and no rows; give at least one row of data")
+            raise DataError(
+                f"{self.text.source.path}: holds a header but no rows; give at least one row of data"
+            )
         self.notes += parsed.notes()
         gone = rows_that_are_none(gatherings, self.names, parsed, self.notes)
-        closer = {place for place, each in enumerate(gatherings) if self.needs_a_closer_look(place, each, gone)}
+        closer = {
+            place
+            for place, each in enumerate(gatherings)
+            if self.needs_a_closer_look(place, each, gone)
+        }
         if closer:
-            again: list[Gathering] = [Texts() if place in closer else Skipped() for place in range(self.layout.width)]
+            again: list[Gathering] = [
+                Texts() if place in closer else Skipped() for place in range(self.layout.width)
+            ]
             parse(self.text, self.layout, again)
             for place in closer:
                 gatherings[place] = again[place]
@@ -90,7 +111,7 @@ class Delimited:
         try:
             return gatherings, parse(self.text, self.layout, gatherings)
         except QuoteError as error:
-            if self.layout.quoted:
+            if self.layout.quoted or not error.within:
                 raise
             plain = replace(self.layout, dialect=replace(self.layout.dialect, quote=""))
             gatherings = [self.planned(place) for place in range(self.layout.width)]
@@ -99,7 +120,9 @@ class Delimited:
             except DataError:
                 raise error from None
             self.layout = plain
-            self.notes.append("quotes are read as part of texts: some do not close or stand within a text")
+            self.notes.append(
+                "quotes are read as part of texts: some do not close or stand within a text"
+            )
             return gatherings, parsed
 
     def planned(self, place: int) -> Gathering:
@@ -109,11 +132,13 @@ class Delimited:
         if place in self.texts:
             return Texts()
         markers = frozenset(self.reading.missing or ())
-        known = self.reading.columns.get(self.names[place])
-        if known is not None:
-            if known.kind == "text":
-                return Texts()
+        known = self.known.get(self.names[place])
+        if known is not None and known.kind != "number":
+            return Texts() if known.kind == "text" else Skipped()
+        if known is not None and self.reading.decimal is None:
             return Numbers(BY_NAME[known.style], markers | frozenset(known.markers))
+        if known is not None:
+            markers |= frozenset(known.markers)
         cells = Counter(row[place].strip() for row in self.layout.sample)
         for gap in GAPS | markers:
             cells.pop(gap, None)
@@ -121,7 +146,11 @@ class Delimited:
             return Numbers(COMMA if self.layout.decimal_commas else PLAIN, markers)
         style = self.style_of(cells)
         odd = sum(style.number(cell) is None for cell in cells)
-        if place in self.numeric or (odd <= MOST_IN_SAMPLE and odd < len(cells)):
+        if (
+            known is not None
+            or place in self.numeric
+            or (odd <= MOST_IN_SAMPLE and odd < len(cells))
+        ):
             return Numbers(style, markers)
         return Texts()
 
@@ -131,14 +160,22 @@ class Delimited:
 
     def needs_a_closer_look(self, place: int, each: Gathering, gone: Collection[int]) -> bool:
         """Whether a column that was planned to be numbers has to be judged by all of its texts."""
-        if not isinstance(each, Numbers) or place in self.numeric or self.names[place] in self.reading.columns:
+        if (
+            not isinstance(each, Numbers)
+            or place in self.numeric
+            or self.names[place] in self.known
+        ):
             return False
         if each.is_padded:
             return True
         odd = remaining(each, gone)
         if not odd:
             return False
-        return len(each.odd) > MOST_ODD or self.reading.missing is not None or not are_markers(odd, distinct(each))
+        return (
+            len(each.odd) > MOST_ODD
+            or self.reading.missing is not None
+            or not are_markers(odd, distinct(each))
+        )
 
     def assembled(self, gatherings: Sequence[Gathering], parsed: Parsed, gone: set[int]) -> Table:
         """The columns of what was gathered, without the rows that are none and the columns that hold nothing."""
@@ -152,7 +189,7 @@ class Delimited:
             values, reading = self.column(place, each, gone, parsed)
             if gone:
                 values = values[kept]
-            if name not in self.reading.columns and is_empty(values):
+            if name not in self.known and is_empty(values):
                 empty.append(name)
                 continue
             names.append(name)
@@ -161,12 +198,18 @@ class Delimited:
         if empty:
             hold = "holds" if len(empty) == 1 else "hold"
             left = "is" if len(empty) == 1 else "are"
-            self.notes.append(f"{counted(len(empty), 'column')} {hold} no value and {left} left out: {listed(empty)}")
+            self.notes.append(
+                f"{counted(len(empty), 'column')} {hold} no value and {left} left out: {listed(empty)}"
+            )
         if not columns:
-            raise DataError(f"{self.text.source.path}: holds no column with a value; give a table with values")
+            raise DataError(
+                f"{self.text.source.path}: holds no column with a value; give a table with values"
+            )
         lines = np.frombuffer(parsed.lines, dtype=np.int64)[kept]
         found = Reading(**{**self.reading.__dict__, "columns": readings})
-        return Table(tuple(names), tuple(columns), tuple(self.notes), lines, found)
+        return Table(
+            tuple(names), tuple(columns), tuple(self.notes), lines, tuple(self.names), found
+        )
 
     def column(
         self, place: int, each: Gathering, gone: set[int], parsed: Parsed
@@ -175,37 +218,48 @@ class Delimited:
         if isinstance(each, Numbers):
             return self.numbers(place, each, gone, parsed)
         assert isinstance(each, Texts)
-        known = self.reading.columns.get(self.names[place])
-        if place in self.texts or known is not None:
+        if place in self.texts or self.names[place] in self.known:
             return as_texts(each), ColumnReading("text")
         return self.judged(place, each, gone, parsed)
 
-    def numbers(self, place: int, each: Numbers, gone: set[int], parsed: Parsed) -> tuple[NDArray[Any], ColumnReading]:
+    def numbers(
+        self, place: int, each: Numbers, gone: set[int], parsed: Parsed
+    ) -> tuple[NDArray[Any], ColumnReading]:
         """A column of numbers in which the few texts are gaps."""
         odd = remaining(each, gone)
         markers = tuple(sorted(odd))
-        if odd and self.names[place] in self.reading.columns:
-            text = next(iter(odd))
-            raise self.no_number(place, text, each.odd[text].rows[0], parsed)
+        if self.names[place] in self.known and place not in self.numeric:
+            for text in odd:
+                if not is_common_marker(text):
+                    raise self.no_number(place, text, each.odd[text].rows[0], parsed)
         if odd:
             self.say(place, taken_for_gaps(odd))
         self.say_style(place, each.style, each.units, parsed)
         values = each.values()
         self.check_finite(place, values, parsed)
-        return values, ColumnReading("number", each.style.name, markers if place not in self.numeric else ())
+        return values, ColumnReading(
+            "number", each.style.name, markers if place not in self.numeric else ()
+        )
 
-    def judged(self, place: int, each: Texts, gone: set[int], parsed: Parsed) -> tuple[NDArray[Any], ColumnReading]:
+    def judged(
+        self, place: int, each: Texts, gone: set[int], parsed: Parsed
+    ) -> tuple[NDArray[Any], ColumnReading]:
         """A column of which all texts are known."""
         counts = Counter(each.cells)
         counts.subtract(each.cells[row] for row in gone)
-        verdict: Verdict = judge(without_gaps(counts), self.layout.decimal_commas, self.reading.missing)
+        verdict: Verdict = judge(
+            without_gaps(counts), self.layout.decimal_commas, self.reading.missing
+        )
         if verdict.mistake is not None:
-            raise self.no_number(place, verdict.mistake, each.cells.index(verdict.mistake), parsed)
+            row = each.cells.index(verdict.mistake)
+            raise self.no_number(place, verdict.mistake, row, parsed, verdict.others)
         if verdict.said:
             self.say(place, verdict.said)
         if verdict.style is None:
             return as_texts(each, self.reading.missing or ()), ColumnReading("text")
-        numbers = Numbers(verdict.style, frozenset(verdict.markers) | frozenset(self.reading.missing or ()))
+        numbers = Numbers(
+            verdict.style, frozenset(verdict.markers) | frozenset(self.reading.missing or ())
+        )
         numbers.take(each.cells, 0)
         self.say_style(place, numbers.style, numbers.units, parsed)
         self.check_finite(place, numbers.values(), parsed)
@@ -233,15 +287,19 @@ class Delimited:
         if infinite.any():
             row = int(infinite.argmax())
             raise DataError(
-                f"{self.text.source.path}: line {parsed.lines[row]}, column {shown(self.names[place])}: the number is "
-                "not finite; correct it, or write ? for a missing value"
+                f"{self.text.source.path}: line {parsed.lines[row]}, column {shown(self.names[place])}: "
+                f"{shown(cell_at(self.text, self.layout, parsed.lines[row], place))} is not a finite number; "
+                "correct it, or write ? for a missing value"
             )
 
-    def no_number(self, place: int, text: str, row: int, parsed: Parsed) -> DataError:
+    def no_number(
+        self, place: int, text: str, row: int, parsed: Parsed, others: int = 0
+    ) -> DataError:
         """The error for a text among numbers."""
+        but = f"but {others} others are" if others else "and the column must hold numbers"
         return DataError(
-            f"{self.text.source.path}: line {parsed.lines[row]}, column {shown(self.names[place])}: {shown(text)} is not "
-            "a number and the others are; correct it, write ? for a missing value, or read the column as numbers with "
+            f"{self.text.source.path}: line {parsed.lines[row]}, column {shown(self.names[place])}: {shown(text)} is "
+            f"not a number {but}; correct it, write ? for a missing value, or read the column as numbers with "
             "gaps (numeric), or as texts (text)"
         )
 

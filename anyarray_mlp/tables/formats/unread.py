@@ -24,17 +24,28 @@ MARKS: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG", "one picture; save all of them in an .npz, as x (n, h, w) and y (n,)"),
     (b"\xff\xd8\xff", "one picture; save all of them in an .npz, as x (n, h, w) and y (n,)"),
     (b"GIF8", "one picture; save all of them in an .npz, as x (n, h, w) and y (n,)"),
-    (b"version https://git-lfs", "a Git LFS pointer and not the data; fetch these with git lfs pull"),
+    (
+        b"version https://git-lfs",
+        "a Git LFS pointer and not the data; fetch these with git lfs pull",
+    ),
 )
 WORKBOOK = "an Excel workbook (.xlsx); save the sheet as CSV"
 ARCHIVE = "an archive of NumPy arrays (.npz); name it so"
 PICKLE = "a pickle, which is never read because it can run code; save it as CSV or .npz"
 
+BY_SUFFIX = {".pkl": PICKLE, ".pickle": PICKLE, ".xlsx": WORKBOOK, ".xlsm": WORKBOOK}
+
 TEXTS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE | re.MULTILINE), what)
     for pattern, what in (
-        (rb"\A<(!doctype|html|head|body|table|\?xml|svg)", "an HTML or XML page; save its table as CSV (or was a download refused?)"),
-        (rb"\A\s*%?.*(?:\n\s*(?:%.*)?)*?^\s*@relation\b", "an ARFF file; save it as CSV (scipy.io.arff.loadarff)"),
+        (
+            rb"\A<(!doctype|html|head|body|table|\?xml|svg)",
+            "an HTML or XML page; save its table as CSV (or was a download refused?)",
+        ),
+        (
+            rb"\A\s*%?.*(?:\n\s*(?:%.*)?)*?^\s*@relation\b",
+            "an ARFF file; save it as CSV (scipy.io.arff.loadarff)",
+        ),
         (rb"\A[\[{]\s*[\"{\[\]}]", "JSON; save it as CSV (pandas.read_json(...).to_csv(...))"),
         (
             rb"\A[+-]?[\d.]+(,[\d.]+)*([ \t]+(qid:)?\d+:[-+\d.eE]+)+[ \t]*(#.*)?\r?$",
@@ -53,5 +64,7 @@ def what_is_unread(head: bytes, path: Path) -> str | None:
         return ARCHIVE if b".npy" in head else WORKBOOK
     if re.match(rb"\x80[\x02-\x05]", head):
         return PICKLE
+    if path.suffix.lower() in BY_SUFFIX:
+        return BY_SUFFIX[path.suffix.lower()]
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     return next((what for pattern, what in TEXTS if pattern.search(start)), None)
