@@ -21,8 +21,8 @@ from anyarray_mlp.tables.text import TextFile
 
 SEPARATORS = (",", ";", "\t", "|", "^", "~", "::", TABS, BLANKS)
 SAMPLE_LINES = 1000
-SAMPLE_CHARACTERS = 8 << 20
-JUDGED_CELLS = 20_000
+SAMPLE_CHARACTERS = 1 << 20
+JUDGED_CELLS = 10_000
 #: Such a share of lines agrees on a separator that is one.
 AGREEMENT = 0.9
 #: Lines before a table; more are no title.
@@ -39,7 +39,7 @@ class Layout:
     """A table's place and form.
 
     skip: the lines before its first row. names: as its header has them, None without one. quoted: whether there are
-    quotes in its first lines.
+    quotes in its first lines. unix_lines: whether each of these ends with a line feed.
     """
 
     dialect: Dialect
@@ -49,6 +49,7 @@ class Layout:
     decimal_commas: bool
     sample: tuple[tuple[str, ...], ...]
     quoted: bool = False
+    unix_lines: bool = False
 
 
 @dataclass(frozen=True)
@@ -318,6 +319,7 @@ def lay_out(
         commas,
         tuple(map(tuple, body)),
         fit.dialect.quote in sample.text,
+        re.search(r"\r(?!\n)", sample.text) is None,
     )
 
 

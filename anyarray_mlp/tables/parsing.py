@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import re
 from array import array
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from anyarray_mlp.errors import DataError
 from anyarray_mlp.tables.dialect import Lines, Record, misquoted, records
 from anyarray_mlp.tables.layout import COMMENT, Layout
 from anyarray_mlp.tables.markers import GAPS
+from anyarray_mlp.tables.quick import blocks, columns_of, is_quick
 from anyarray_mlp.tables.styles import PLAIN, Style, amount, is_number
 from anyarray_mlp.tables.text import TextFile
 
@@ -28,13 +30,23 @@ MOST_FOOTERS = 10
 MOST_ODD = 50
 #: The rows that are remembered of each.
 ROWS_KEPT = 64
+#: The first and the last rows that are looked at as they stand.
+ROWS_SEEN = 20
 
 PLAIN_CHARACTERS = b"0123456789+-.eE \t\n"
 DIGITS = b"0123456789 \t\n"
+PADDED = re.compile(rb"(?:^|\n)[ \t]*0[0-9]")
 
 
 class Gathering(Protocol):
-    """What collects the cells of one column."""
+    """What collects the cells of one column.
+
+    wants: "number" if it would have plain numbers, "cells" for texts, "" for nothing.
+    """
+
+    @property
+    def wants(self) -> str:
+        """What it would have of the next rows."""
 
     def take(self, cells: Sequence[str], first: int) -> None:
         """The cells of some rows, of which the first has this number from 0."""
@@ -42,6 +54,8 @@ class Gathering(Protocol):
 
 class Skipped:
     """A column that is not kept."""
+
+    wants = ""
 
     def take(self, cells: Sequence[str], first: int) -> None:
         """Nothing."""
@@ -85,8 +99,7 @@ class Numbers:
         raw = text.encode()
         if raw.translate(None, PLAIN_CHARACTERS):
             return None
-        if self.whole and (raw.startswith(b"0") or b"\n0" in raw or b" 0" in raw):
-            return None
+        self.padded = self.padded or PADDED.search(raw) is not None
         try:
             values = np.fromiter(
                 map(float, [cell or "nan" for cell in cells]), np.float64, len(cells)
@@ -95,6 +108,16 @@ class Numbers:
             return None
         self.whole = self.whole and not raw.translate(None, DIGITS)
         return values
+
+    @property
+    def wants(self) -> str:
+        """Numbers, unless texts among them must be counted or they are written otherwise."""
+        return "number" if self.style is PLAIN and not self.odd and not self.markers else "cells"
+
+    def take_numbers(self, values: NDArray[np.float64], padded: bool) -> None:
+        """Plain numbers, NaN for gaps; `padded`: some may have zeros before them."""
+        self.padded = self.padded or padded
+        self.parts.append(values)
 
     def slowly(self, cells: Sequence[str], first: int) -> NDArray[np.float64]:
         """The cells as numbers, NaN for gaps and for what is none, which is remembered."""
@@ -150,6 +173,7 @@ class Numbers:
 class Texts:
     """A column of texts; equal ones are kept once."""
 
+    wants: ClassVar[str] = "cells"
     cells: list[str] = field(default_factory=list)
     known: dict[str, str] = field(default_factory=dict)
 
@@ -165,7 +189,7 @@ class Parsed:
 
     lines: array[int] = field(default_factory=lambda: array("q"))
     first: list[list[str]] = field(default_factory=list)
-    last: deque[list[str]] = field(default_factory=lambda: deque(maxlen=ROWS_KEPT))
+    last: deque[list[str]] = field(default_factory=lambda: deque(maxlen=ROWS_SEEN))
     empty: int = 0
     comments: int = 0
     footers: list[Record] = field(default_factory=list)
@@ -200,8 +224,9 @@ def parse(text: TextFile, layout: Layout, gatherings: Sequence[Gathering]) -> Pa
     Raises `DataError`, with the line, for a row of another width and for quotes that do not fit.
     """
     path = text.source.path
-    lines = Lines(text.lines(), layout.skip, layout.dialect.comment)
     parsed = Parsed()
+    done = parse_quickly(text, layout, gatherings, parsed)
+    lines = Lines(text.lines(), done, layout.dialect.comment)
     at_once = max(16, CELLS_AT_ONCE // layout.width)
     rows: list[list[str]] = []
     try:
@@ -230,14 +255,46 @@ def parse(text: TextFile, layout: Layout, gatherings: Sequence[Gathering]) -> Pa
     return parsed
 
 
+def parse_quickly(
+    text: TextFile, layout: Layout, gatherings: Sequence[Gathering], parsed: Parsed
+) -> int:
+    """Give the rows that are plainly cut to the columns; how many lines of the file are done."""
+    done, dialect = layout.skip, layout.dialect
+    if not is_quick(dialect, text.encoding) or not layout.unix_lines:
+        return done
+    with text.source.open() as stream:
+        for block in blocks(stream, dialect, layout.width, done):
+            kinds = [each.wants for each in gatherings]
+            columns = columns_of(block, dialect, text.encoding, kinds)
+            if columns is None:
+                kinds = [kind and "cells" for kind in kinds]
+                columns = columns_of(block, dialect, text.encoding, kinds)
+            if columns is None:
+                return done
+            n, first = len(block.ends), len(parsed.lines)
+            if first == 0:
+                parsed.first = block.rows(dialect, text.encoding, 0, min(n, ROWS_SEEN))
+            parsed.last.extend(block.rows(dialect, text.encoding, max(0, n - ROWS_SEEN), n))
+            parsed.lines.frombytes(block.lines.astype(np.int64).tobytes())
+            for place, (each, column, kind) in enumerate(
+                zip(gatherings, columns, kinds, strict=True)
+            ):
+                if kind == "number" and isinstance(each, Numbers):
+                    each.take_numbers(column, place in block.padded)
+                elif kind:
+                    each.take(column, first)
+            done = block.after
+    return done
+
+
 def give(rows: list[list[str]], gatherings: Sequence[Gathering], parsed: Parsed) -> None:
     """Hand some rows, the latest of those that are counted, to the columns."""
     if not rows:
         return
     first = len(parsed.lines) - len(rows)
     if first == 0:
-        parsed.first = rows[:ROWS_KEPT]
-    parsed.last.extend(rows[-ROWS_KEPT:])
+        parsed.first = rows[:ROWS_SEEN]
+    parsed.last.extend(rows[-ROWS_SEEN:])
     for gathering, cells in zip(gatherings, zip(*rows, strict=True), strict=True):
         gathering.take(cells, first)
 

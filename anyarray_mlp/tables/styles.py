@@ -124,15 +124,16 @@ def is_number(cell: str) -> bool:
 
 def fitting(cells: Iterable[tuple[str, int]], decimal_commas: bool) -> tuple[Style, int]:
     """The style that fits most of some cells, which come with how often they occur; how many it fits."""
-    styles = STYLES_OF_COMMAS if decimal_commas else STYLES
-    counts = dict.fromkeys(styles, 0)
-    for cell, times in cells:
-        digits = amount(cell).digits
-        for style in styles:
-            if style.pattern.fullmatch(digits):
-                counts[style] += times
-    best = max(styles, key=lambda style: counts[style])
-    return best, counts[best]
+    known = [(amount(cell).digits, times) for cell, times in cells]
+    total = sum(times for _, times in known)
+    found, most = PLAIN, -1
+    for style in STYLES_OF_COMMAS if decimal_commas else STYLES:
+        fits = sum(times for digits, times in known if style.pattern.fullmatch(digits))
+        if fits > most:
+            found, most = style, fits
+        if most == total:
+            break
+    return found, most
 
 
 def tells_decimal_commas(cells: Iterable[str]) -> bool:
