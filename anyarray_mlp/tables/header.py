@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from anyarray_mlp.tables.markers import MOST_MARKERS, has_digit, is_gap
+from anyarray_mlp.tables.markers import MOST_MARKERS, has_digit, is_common_marker, is_gap
 from anyarray_mlp.tables.styles import PLAIN, is_number
 
 UNNAMED = "column_"
@@ -41,6 +41,8 @@ def has_header(body: Sequence[Sequence[str]]) -> Header:
         is_evenly_spaced(top) and not any(map(is_evenly_spaced, below[:ENOUGH]))
     ):
         return Header(True)
+    # A header that stands once more among the rows is no marker there.
+    below = [fields for fields in below if [cell.strip() for cell in fields] != top] or below
     votes: Counter[str] = Counter(
         evidence(name, [cell.strip() for cell in cells])
         for name, *cells in zip(top, *below, strict=True)
@@ -49,10 +51,10 @@ def has_header(body: Sequence[Sequence[str]]) -> Header:
         return Header(votes["name"] > votes["value"])
     if votes["value"] or votes["recurs"]:
         return Header(False)
-    if votes["whole over decimals"]:
-        return Header(not votes["whole"], False)
     if votes["fresh"]:
         return Header(True)
+    if votes["whole over decimals"]:
+        return Header(not votes["whole"], False)
     different = len(set(top)) == len(top) and not any(
         is_gap(cell) or is_number(cell) for cell in top
     )
@@ -71,7 +73,7 @@ def evidence(name: str, cells: Sequence[str]) -> str:
         return ""
     few = len(texts) <= MOST_MARKERS and numbers >= 0.3 * len(known)
     if numbers and (few or numbers > 0.9 * len(known)):
-        if name in texts:  # a marker, or the header once more
+        if name in texts or is_common_marker(name):
             return ""
         if not is_number(name):
             return "name"

@@ -27,6 +27,8 @@ JUDGED_CELLS = 10_000
 AGREEMENT = 0.9
 #: Lines before a table; more are no title.
 MOST_TITLES = 30
+#: Lines of another width at the end of a file that may be notes below a table.
+MOST_FOOTERS = 10
 TITLE_ROWS = 12
 COMMENT = "#"
 #: Several numbers in one cell, as pixels are.
@@ -106,7 +108,7 @@ class Fit:
 
     @classmethod
     def of(cls, dialect: Dialect, rows: list[Record]) -> Fit:
-        """Judged on all lines but the titles before the first of the common width."""
+        """Judged on all lines but titles before the first of the common width and notes after the last."""
         widths = Counter(len(fields) for _, fields in rows if len(fields) > 1)
         if not widths:
             return cls(dialect, rows, 1, 0.0, 0.0)
@@ -114,7 +116,10 @@ class Fit:
         first = next(place for place, (_, fields) in enumerate(rows) if len(fields) == width)
         first = min(first, MOST_TITLES)
         titled = first > 1 or (first == 1 and abs(len(rows[0][1]) - width) > 1)
-        agreement = widths[width] / (len(rows) - first)
+        notes = next(
+            place for place, (_, fields) in enumerate(reversed(rows)) if len(fields) == width
+        )
+        agreement = widths[width] / (len(rows) - first - min(notes, MOST_FOOTERS))
         below = (cell for _, fields in rows[first + 1 :] if len(fields) == width for cell in fields)
         known = [cell for cell in islice(below, JUDGED_CELLS) if not is_gap(cell)]
         numeric = sum(is_number(cell) or NUMBERS.fullmatch(cell) is not None for cell in known)
@@ -130,6 +135,7 @@ class Fit:
         loose = self.dialect.separator in (BLANKS, TABS)
         return (
             self.agreement >= AGREEMENT,
+            self.agreement >= 0.5,
             round(self.numbers, 2)
             + 0.05 * (self.agreement > 0.97)
             - 0.2 * loose
@@ -173,7 +179,7 @@ def best_fit(sample: Sample, skip: int, separator: str | None, path: object) -> 
             break
     if found is not None and (found.agreement >= 0.5 or separator):
         return found
-    return one_column(sample, skip, found, path)
+    return one_column(sample, skip, found, separator, path)
 
 
 def marks(text: str) -> set[str]:
@@ -224,7 +230,8 @@ def leaves_single_quotes(fit: Fit) -> bool:
     if fit.dialect.quote != '"':
         return False
     quoted = sum(
-        any(len(cell) > 1 and cell.strip()[:1] == "'" == cell.strip()[-1:] for cell in fields)
+        any(cell.lstrip()[:1] == "'" for cell in fields)
+        and any(cell.rstrip()[-1:] == "'" for cell in fields)
         for _, fields in fit.rows
     )
     return quoted > len(fit.rows) / 10
@@ -238,13 +245,15 @@ def are_comments(sample: Sample, fit: Fit) -> bool:
     return all(len(fields) != fit.width for fields in plain.cut(below))
 
 
-def one_column(sample: Sample, skip: int, found: Fit | None, path: object) -> Fit:
-    """A table of one column, where no line has a separator; else `DataError`."""
-    dialect = Dialect("\t")
+def one_column(
+    sample: Sample, skip: int, found: Fit | None, separator: str | None, path: object
+) -> Fit:
+    """A table of one column, where no line has a separator, or the one that was asked for; else `DataError`."""
+    dialect = Dialect(separator or "\t")
     lines = [line for line in sample.lines[skip:] if line.strip()]
     values = [line.strip().strip('"') for line in lines if not line.startswith(COMMENT)]
-    single = sum(not re.search(r"[,;\t|]", value) or is_number(value) for value in values)
-    if values and single == len(values):
+    elsewhere = re.compile(r"[,;\t|]" if separator is None else re.escape(separator))
+    if values and all(is_number(value) or not elsewhere.search(value) for value in values):
         rows = sample.records(replace(dialect, comment=COMMENT), skip)
         if rows:
             return Fit(replace(dialect, comment=COMMENT), rows, 1, 1.0, 0.0)

@@ -17,15 +17,13 @@ from numpy.typing import NDArray
 from anyarray_mlp.checking.messages import counted, shown
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.tables.dialect import Lines, Record, misquoted, records
-from anyarray_mlp.tables.layout import COMMENT, Layout
+from anyarray_mlp.tables.layout import COMMENT, MOST_FOOTERS, Layout
 from anyarray_mlp.tables.markers import GAPS
 from anyarray_mlp.tables.quick import blocks, columns_of, is_quick
 from anyarray_mlp.tables.styles import PLAIN, Style, amount, is_number
 from anyarray_mlp.tables.text import TextFile
 
 CELLS_AT_ONCE = 400_000
-#: Lines of another width at the end of a file that may be notes below a table.
-MOST_FOOTERS = 10
 #: So many different texts among numbers are too many for markers.
 MOST_ODD = 50
 #: The rows that are remembered of each.

@@ -115,7 +115,8 @@ def block_in(data: bytes, dialect: Dialect, width: int, done: int) -> Block | No
 
 def outside(places: NDArray[np.int64], quotes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Those of some places before which as many quotes open as close."""
-    return places[np.searchsorted(quotes, places) % 2 == 0]
+    found: NDArray[np.int64] = places[np.searchsorted(quotes, places) % 2 == 0]
+    return found
 
 
 def are_sound(raw: NDArray[np.uint8], quotes: NDArray[np.int64], dialect: Dialect) -> bool:
@@ -166,6 +167,7 @@ def columns_of(
     """
     import pandas
 
+    read_csv: Any = pandas.read_csv  # whose types depend on its version
     wanted = [place for place, kind in enumerate(kinds) if kind]
     if not wanted:
         return [None] * len(kinds)
@@ -180,7 +182,7 @@ def columns_of(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pandas.errors.DtypeWarning)
         try:
-            frame = pandas.read_csv(
+            frame = read_csv(
                 io.BytesIO(block.data),
                 sep=dialect.separator,
                 header=None,
