@@ -266,7 +266,9 @@ def test_every_decision_can_be_overruled(tmp_path: Path) -> None:
     assert gaps.columns[2][0] is None
     with pytest.raises(DataError, match="'none' is not a number"):
         read(tmp_path, text, missing=["x"])
-    assert numbers(read(tmp_path, text, numeric=["c"]), "c") == [None] * N
+    mixed = grid([*A[:-4], "p1", "q2", "r3", "s4"], B, WORDS)
+    assert read(tmp_path, mixed).columns[0].dtype == object
+    assert numbers(read(tmp_path, mixed, numeric=["a"]), "a") == [*A[:-4], *[None] * 4]
     thousands = read(
         tmp_path, grid(A, ["1.234"] * N, WORDS, separator=";", head="a;b;c\n"), decimal=","
     )
@@ -318,4 +320,4 @@ def test_the_rules_do_what_the_document_shows(
     document = Path(__file__).parents[1] / "docs" / "data.md"
     monkeypatch.chdir(tmp_path)
     failed, tried = doctest.testfile(str(document), module_relative=False)
-    assert (failed, tried > 10) == (0, True)
+    assert (failed, tried > 5) == (0, True)
