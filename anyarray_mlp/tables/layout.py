@@ -115,11 +115,12 @@ class Fit:
         width = max(widths.items(), key=lambda item: (item[1], item[0]))[0]
         first = next(place for place, (_, fields) in enumerate(rows) if len(fields) == width)
         first = min(first, MOST_TITLES)
+        wider = sum(len(fields) > width for _, fields in rows[:first])
         titled = first > 1 or (first == 1 and abs(len(rows[0][1]) - width) > 1)
         notes = next(
             place for place, (_, fields) in enumerate(reversed(rows)) if len(fields) == width
         )
-        agreement = widths[width] / (len(rows) - first - min(notes, MOST_FOOTERS))
+        agreement = widths[width] / (len(rows) - first + wider - min(notes, MOST_FOOTERS))
         below = (cell for _, fields in rows[first + 1 :] if len(fields) == width for cell in fields)
         known = [cell for cell in islice(below, JUDGED_CELLS) if not is_gap(cell)]
         numeric = sum(is_number(cell) or NUMBERS.fullmatch(cell) is not None for cell in known)
@@ -127,18 +128,22 @@ class Fit:
         return cls(dialect, rows, width, min(1.0, agreement), numbers, titled)
 
     @property
+    def is_loose(self) -> bool:
+        """Whether any number of blanks stands between columns."""
+        return self.dialect.separator in (BLANKS, TABS)
+
+    @property
     def rank(self) -> tuple[object, ...]:
         """What makes one dialect better than another: lines that agree, cells that are numbers, in this order."""
         order = (
             SEPARATORS.index(self.dialect.separator) if self.dialect.separator in SEPARATORS else 0
         )
-        loose = self.dialect.separator in (BLANKS, TABS)
         return (
             self.agreement >= AGREEMENT,
             self.agreement >= 0.5,
             round(self.numbers, 2)
             + 0.05 * (self.agreement > 0.97)
-            - 0.2 * loose
+            - 0.2 * self.is_loose
             - 0.6 * self.titled,
             round(self.agreement, 2),
             self.width if self.numbers else -order,
@@ -174,12 +179,19 @@ def best_fit(sample: Sample, skip: int, separator: str | None, path: object) -> 
     found = None
     for comment in reversed(comments):
         fits = [fit for each in separators for fit in fits_of(sample, skip, each, comment)]
-        found = max(fits, key=lambda fit: fit.rank, default=None)
+        found = max(without_loose(fits), key=lambda fit: fit.rank, default=None)
         if found is not None and (not comment or are_comments(sample, found)):
             break
     if found is not None and (found.agreement >= 0.5 or separator):
         return found
     return one_column(sample, skip, found, separator, path)
+
+
+def without_loose(fits: list[Fit]) -> list[Fit]:
+    """The fits without those at blanks, where another separator cuts all lines alike and leaves as many numbers."""
+    strict = [fit for fit in fits if not fit.is_loose and fit.agreement == 1.0]
+    most = max((fit.numbers for fit in strict), default=-1.0)
+    return [fit for fit in fits if not fit.is_loose or fit.numbers > most + 0.05]
 
 
 def marks(text: str) -> set[str]:
