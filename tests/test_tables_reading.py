@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import doctest
 import io
+import json
 import lzma
 import sys
 import zipfile
@@ -238,7 +239,11 @@ def test_compressed_files_and_standard_input(
         ("<!DOCTYPE html><table></table>", {}, ("HTML", "CSV")),
         ("version https://git-lfs.github.com/spec/v1\n", {}, ("LFS", "git lfs pull")),
         ("% x\n@relation r\n@attribute a real\n@data\n1\n", {}, ("ARFF",)),
-        ('[{"a": 1}]', {}, ("JSON",)),
+        ('[{"a": [1]}]', {}, ("row 1", "'a'", "a list or an object")),
+        ('{"a": 1}\n{"a": \n', {}, ("line 2", "JSON")),
+        ('[{"a": 1}, {"a": "x"}]', {}, ("'a'", "numbers and texts", "'x'")),
+        ('{"a": {"0": 1}}', {}, ("no list of objects",)),
+        ('[{"a": 1}]', {"separator": ";"}, ("JSON", "leave these out")),
         ("1 1:0.5 3:2\n0 2:1\n", {}, ("libsvm",)),
         (b"PAR1xxxx", {}, ("Parquet",)),
         (bytes(range(128, 256)), {}, ("0x80", "UTF-8")),
@@ -295,6 +300,19 @@ def test_money_is_no_class(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"'price'.*40 different texts.*no classes"):
         load(path)
     assert load(path, task="classification").task == "classification"
+
+
+def test_json_of_objects_and_of_lines(tmp_path: Path) -> None:
+    records = [{"a": 1.5, "b": "07", "c": None}, {"a": None, "c": True, "b": "x, y"}]
+    for text in (json.dumps(records), "\n\n".join(map(json.dumps, records))):
+        table = read(tmp_path, text)
+        assert table.names == ("a", "b", "c")
+        assert numbers(table, "a") == [1.5, None]
+        assert [column.tolist() for column in table.columns[1:]] == [["07", "x, y"], [None, "True"]]
+    digits = read(tmp_path, '[{"a": "1"}, {"a": "2"}]')
+    assert digits.columns[0].tolist() == ["1", "2"]
+    assert "written as texts" in digits.notes[0]
+    assert numbers(read(tmp_path, '[{"a": "1"}, {"a": "2"}]', numeric=["a"]), "a") == [1, 2]
 
 
 def test_a_reading_is_remembered_in_json() -> None:

@@ -10,11 +10,11 @@ from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.out_of_memory import within_memory
 from anyarray_mlp.errors import AnyArrayMLPError, DataError
 from anyarray_mlp.tables.files import unreadable
-from anyarray_mlp.tables.formats.delimited import Known, nothing_known, read_delimited
+from anyarray_mlp.tables.formats import format_of
 from anyarray_mlp.tables.formats.unread import what_is_unread
 from anyarray_mlp.tables.reading import Place, Reading
 from anyarray_mlp.tables.source import Source
-from anyarray_mlp.tables.table import Table
+from anyarray_mlp.tables.table import Known, Table, nothing_known
 
 
 @with_known_options
@@ -33,7 +33,8 @@ def read_table(
 ) -> Table:
     """Read a table.
 
-    path: a text table (CSV and its kin; gzip, bzip2, xz or a zip of one file allowed), or "-" for the standard input.
+    path: a text table (CSV and its kin) or JSON (a list of objects, or one on each line), packed by gzip, bzip2, xz or
+        zip or not; or "-" for the standard input.
     header: whether the table's first line names its columns.
     separator: what stands between columns; " " is any number of blanks and tabs.
     decimal: the decimal mark, "." or ",".
@@ -63,10 +64,11 @@ def table_in(path: Path, reading: Reading, known: Known = nothing_known) -> Tabl
     """The table in a file, read as `reading` says; `known`: how columns of these names are read, from another table."""
     try:
         source = Source.of(path)
-        unread = what_is_unread(source.head(), path)
+        head = source.head()
+        unread = what_is_unread(head, path)
         if unread is not None:
             raise DataError(f"{source.path}: is {unread}")
-        return read_delimited(source, reading, known)
+        return format_of(head, path).read(source, reading, known)
     except AnyArrayMLPError:
         raise
     except OSError as error:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.tables.reading import Reading
+from anyarray_mlp.tables.reading import ColumnReading, Reading
+
+#: How the columns of a table are read, after those of another one, from their names.
+Known = Callable[[list[str]], Mapping[str, ColumnReading]]
+
+
+def nothing_known(names: list[str]) -> Mapping[str, ColumnReading]:
+    """The first table of its kind."""
+    return {}
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,23 +32,14 @@ from anyarray_mlp.tables.reading import ColumnReading, Reading
 from anyarray_mlp.tables.rows import rows_that_are_none
 from anyarray_mlp.tables.source import Source
 from anyarray_mlp.tables.styles import BY_NAME, COMMA, PLAIN, Style, fitting
-from anyarray_mlp.tables.table import Table
+from anyarray_mlp.tables.table import Known, Table
 from anyarray_mlp.tables.text import TextFile, text_file
 
 #: Texts among the numbers of the first rows that may yet be markers, units or a header.
 MOST_IN_SAMPLE = 5
 
 
-#: How the columns of a table are read, after those of another one, from their names.
-Known = Callable[[list[str]], Mapping[str, ColumnReading]]
-
-
-def nothing_known(names: list[str]) -> Mapping[str, ColumnReading]:
-    """The first table of its kind."""
-    return {}
-
-
-def read_delimited(source: Source, reading: Reading, known: Known = nothing_known) -> Table:
+def read_delimited(source: Source, reading: Reading, known: Known) -> Table:
     """The table in a text file; raises `DataError`, with line and column, for what cannot be told."""
     notes: list[str] = []
     text = text_file(source, notes)

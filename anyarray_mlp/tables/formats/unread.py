@@ -46,7 +46,6 @@ TEXTS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
             rb"\A\s*%?.*(?:\n\s*(?:%.*)?)*?^\s*@relation\b",
             "an ARFF file; save it as CSV (scipy.io.arff.loadarff)",
         ),
-        (rb"\A[\[{]\s*[\"{\[\]}]", "JSON; save it as CSV (pandas.read_json(...).to_csv(...))"),
         (
             rb"\A[+-]?[\d.]+(,[\d.]+)*([ \t]+(qid:)?\d+:[-+\d.eE]+)+[ \t]*(#.*)?\r?$",
             "a libsvm file; save it as CSV (sklearn.datasets.load_svmlight_file)",
