@@ -109,7 +109,7 @@ def assert_same(
 
 
 @settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(columns=tables(), dialect=DIALECTS)
 @example(
