@@ -70,9 +70,9 @@ def train_table(
     out : a folder to keep the run in, as `anyarray-mlp train --out` does; `overwrite` replaces one that is there.
     callbacks : as those of `fit`.
     options : by name, settings of the network (`hidden_layer_sizes`, `activation`, `output`, `loss`, `dropout`), of
-        the data (`drop`, `header`, `standardize`, `scale_target`, `test_fraction`, `validation_fraction`,
-        `class_weight`), of where to compute (`device`, `backend`, `dtype`, `reproducible`), and of a `Recipe`, in
-        place of its own.
+        the data (`drop`, `header`, `separator`, `decimal`, `missing`, `skip`, `numeric`, `text`, `standardize`,
+        `scale_target`, `test_fraction`, `validation_fraction`, `class_weight`), of where to compute (`device`,
+        `backend`, `dtype`, `reproducible`), and of a `Recipe`, in place of its own.
 
     Raises `DataError`, `UsageError` and the like for what cannot be, and `DivergedError`, which has the diagnosis,
     if the loss is no longer finite.
