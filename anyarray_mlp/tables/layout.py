@@ -115,13 +115,13 @@ class Fit:
         width = max(widths.items(), key=lambda item: (item[1], item[0]))[0]
         first = next(place for place, (_, fields) in enumerate(rows) if len(fields) == width)
         first = min(first, MOST_TITLES)
-        if notes > MOST_FOOTERS or notes >= widths[width]:
-            notes = 0
         wider = sum(len(fields) > width for _, fields in rows[:first])
         titled = first > 1 or (first == 1 and abs(len(rows[0][1]) - width) > 1)
         notes = next(
             place for place, (_, fields) in enumerate(reversed(rows)) if len(fields) == width
         )
+        if notes > MOST_FOOTERS or notes >= widths[width]:
+            notes = 0
         agreement = widths[width] / (len(rows) - first + wider - notes)
         below = (cell for _, fields in rows[first + 1 :] if len(fields) == width for cell in fields)
         known = [cell for cell in islice(below, JUDGED_CELLS) if not is_gap(cell)]
