@@ -44,6 +44,7 @@ DOCUMENTS = (
     "tests/test_parity_exact.py",
     "tests/test_project_files.py",
     "tests/test_training_page.py",
+    "tests/test_tables_reading.py",
     "tests/test_typing.py",
 )
 

@@ -208,6 +208,10 @@ WRONG: dict[str, tuple[dict[str, Any], Any, str]] = {
     "folds and groups": ({"folds": "fold", "group": "shop"}, UsageError, "group and folds split the rows"),
     "folds and test": ({"folds": "fold", "test": TABLE}, UsageError, "folds and test both say"),
     "a number": ({"keep": [3]}, UsageError, "keep must be the name of a column, or several, got 3"),
+    "dropped and kept": ({"drop": "shop", "keep": ["day", "shop"]}, UsageError, "drop and keep both name column"),
+    "dropped and dated": ({"drop": "day", "date": "day:d/m/y"}, UsageError, "drop and date both name column 'day'"),
+    "numbers and texts": ({"text": "size", "numeric": "size"}, UsageError, "numeric and text both name column 'size'"),
+    "dropped and read": ({"drop": "size", "numeric": "size"}, UsageError, "drop and numeric both name column 'size'"),
     "nothing to keep": ({"keep": "colr"}, DataError, "no column 'colr' to keep .*did you mean 'colour'"),
 }  # fmt: skip
 
@@ -217,6 +221,11 @@ def test_settings_that_cannot_be(case: str) -> None:
     options, error, message = WRONG[case]
     with pytest.raises(error, match=message):
         parts(**options)
+
+
+def test_the_standard_input_is_read_once() -> None:
+    with pytest.raises(UsageError, match="test is the standard input, which is the data already"):
+        parts("-", test="-")
 
 
 def test_rows_that_do_not_say_are_named_by_their_line(tmp_path: Path) -> None:
@@ -351,5 +360,6 @@ def test_what_makes_no_sense_on_the_command_line(cli: Any, here: Path) -> None:
     assert (code, "held out no rows" in err) == (65, True)
     code, _, err = cli("evaluate", "run/model.safetensors")
     assert (code, "is no run's folder" in err) == (2, True)
-    code, _, err = cli("evaluate", "run", "--target", "sold")
-    assert (code, "are for DATA" in err) == (2, True)
+    for flags in (["--target", "sold"], ["--drop", "day"], ["--no-header"], ["--decimal", ","]):
+        code, _, err = cli("evaluate", "run", *flags)
+        assert (code, f"{flags[0].replace('no-', '')} is for DATA" in err) == (2, True)

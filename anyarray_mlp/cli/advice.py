@@ -18,7 +18,7 @@ ASSIGNMENT = re.compile(
     rf"\bhidden_layer_sizes=({SIZES}(?: or {SIZES})*)"
     r"|\b(learning_rate_init|learning_rate|clip_norm|batch_size|class_weight|alpha|output|activation|initializer|loss"
     r"|dropout|epochs|patience|monitor|split|group|test_fraction|validation_fraction)=('[^']*'|[\w.+-]*\w)"
-    rf"|\b(keep|drop|date)=({LIST})"
+    rf"|\b(keep|drop|date|numeric|text)=({LIST})"
     # Not in quotes, where it is the name of a column.
     r"|(?<!')\b(learning_rate_init|clip_norm|batch_size|class_weight|early_stopping|validation_fraction)\b"
     r"|(?<=\()(alpha)(?=\))"

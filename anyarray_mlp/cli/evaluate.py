@@ -12,12 +12,15 @@ import click
 
 from anyarray_mlp.checking.messages import counted, shown_path
 from anyarray_mlp.cli.figures import figure
+from anyarray_mlp.cli.flags import flag
 from anyarray_mlp.cli.options import (
     DATA,
     MODEL,
     NAMES,
     backend_options,
+    given_reading,
     json_option,
+    reading_options,
     target_option,
 )
 from anyarray_mlp.cli.output import result, tell
@@ -35,9 +38,7 @@ from anyarray_mlp.errors import DataError, UsageError
 @click.argument("data", type=DATA, required=False)
 @target_option("the model's own")
 @click.option("--drop", type=NAMES, help="Columns of a table to leave out.")
-@click.option(
-    "--header/--no-header", default=None, help="Whether a table's first line names columns."
-)
+@reading_options
 @unknown_categories_option
 @backend_options
 @json_option
@@ -46,12 +47,12 @@ def command(
     data: str | None,
     target: tuple[str, ...],
     drop: str | tuple[str, ...] | None,
-    header: bool | None,
     unknown_categories: str,
     device: str,
     backend: str | None,
     dtype: str,
     as_json: bool,
+    **given: Any,
 ) -> None:
     """Score MODEL, a model file or a run's folder, on the labelled rows of DATA.
 
@@ -61,10 +62,9 @@ def command(
     import numpy as np
 
     if data is None:
-        if target or drop or header is not None:
-            raise UsageError(
-                "--target, --drop and --header are for DATA: give it, or leave them out."
-            )
+        for name, value in {"target": target, "drop": drop, **given}.items():
+            if value not in (None, ()):
+                raise UsageError(f"{flag(name)} is for DATA: give it, or leave {flag(name)} out.")
         scores, name, rows = scores_held_out(model, backend, device, dtype)
         tell_scores(scores, name, "test", rows, as_json)
         return
@@ -80,7 +80,7 @@ def command(
         target=target or None,
         task=trained.targets.task,
         drop=dropped,
-        header=header,
+        reading=given_reading(trained.reading, given),
         schema=trained.schema,
     )
     scored = dataset if dataset.test is None else dataset.test

@@ -284,8 +284,27 @@ def misplaced(kind: str, text: str) -> str:
     return ""
 
 
+class Choice(Text):
+    """One of a few texts."""
+
+    name = "text"
+
+    def __init__(self, *choices: str) -> None:
+        super().__init__(" or ".join(choices))
+        self.choices = choices
+
+    def parse(self, text: str) -> str:
+        if text not in self.choices:
+            raise ValueError(f"{shown(text)} is neither: give {self.example}.")
+        return text
+
+
 SIZES = Sizes()
 NAMES = Names()
+CELLS = Names()
+CELLS.example = "the text of a cell such as -, or several separated by commas"
+SEPARATOR = Text("a character such as ';', or comma, semicolon, tab, pipe or blank")
+DECIMAL = Choice(".", ",")
 COUNT = Integer(1)
 NATURAL = Integer(0)
 DEVICE = Text("cpu, cuda, cuda:N or auto")
@@ -321,6 +340,44 @@ def each_once(context: click.Context, parameter: click.Parameter, values: tuple[
             f"{shown(twice)} is named twice: give it once.", context, parameter
         )
     return values
+
+
+def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """How a table is read, where it is otherwise than the model remembers it."""
+    for option in reversed(
+        (
+            click.option(
+                "--header/--no-header",
+                default=None,
+                help="Whether a table's first line names columns.",
+            ),
+            click.option(
+                "--separator", type=SEPARATOR, help="What stands between the columns of a table."
+            ),
+            click.option(
+                "--decimal", type=DECIMAL, help="The decimal mark of a table's numbers: . or , ."
+            ),
+            click.option(
+                "--missing",
+                type=CELLS,
+                help="Cells of a table that are gaps, besides the usual ones.",
+            ),
+            click.option("--skip", type=NATURAL, help="Lines before a table."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def given_reading(remembered: Any, given: dict[str, Any]) -> Any:
+    """How a table is read: as the command line says, or else as the model remembers."""
+    from dataclasses import replace
+
+    from anyarray_mlp.pipeline.settings import Table
+
+    asked = Table(**given)
+    changed = {name: getattr(asked, name) for name, value in given.items() if value is not None}
+    return replace(remembered, **changed)
 
 
 json_option: Decorator = click.option(

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from anyarray_mlp.cli.figures import shortest
-from anyarray_mlp.cli.options import DATA, MODEL, FileName, backend_options, json_option
+from anyarray_mlp.cli.options import (
+    DATA,
+    MODEL,
+    FileName,
+    backend_options,
+    given_reading,
+    json_option,
+    reading_options,
+)
 from anyarray_mlp.cli.output import result
 from anyarray_mlp.cli.spelling import Command
 from anyarray_mlp.cli.unknown_categories import (
@@ -27,9 +35,7 @@ if TYPE_CHECKING:
 @click.argument("model", type=MODEL)
 @click.argument("data", type=DATA)
 @click.option("--proba", is_flag=True, help="Add the probability of every class.")
-@click.option(
-    "--header/--no-header", default=None, help="Whether a table's first line names columns."
-)
+@reading_options
 @unknown_categories_option
 @click.option(
     "--out", type=FileName("the name of a file"), help="Write to this file instead of stdout."
@@ -41,7 +47,6 @@ def command(
     model: str,
     data: str,
     proba: bool,
-    header: bool | None,
     unknown_categories: str,
     out: str | None,
     overwrite: bool,
@@ -49,6 +54,7 @@ def command(
     backend: str | None,
     dtype: str,
     as_json: bool,
+    **given: Any,
 ) -> None:
     """Predict labels or values for the rows of DATA with MODEL, a model file or a run's folder.
 
@@ -65,7 +71,9 @@ def command(
     trained = TrainedModel.load(model)
     if proba and trained.targets.task == "regression":
         raise UsageError("--proba is for classes; this model predicts numbers.")
-    features = load_features(data, header=header, schema=trained.schema)
+    features = load_features(
+        data, reading=given_reading(trained.reading, given), schema=trained.schema
+    )
     if unknown_categories == "rest":
         features = without_unknown(trained, features)
     with option_named():

@@ -13,7 +13,18 @@ from anyarray_mlp.backends.placement import Placement
 from anyarray_mlp.checking.messages import counted, from_here, shown_path
 from anyarray_mlp.cli.advice import as_flags, in_words_of_flags
 from anyarray_mlp.cli.figures import figure
-from anyarray_mlp.cli.options import DATA, NAMES, SIZES, PathName, Text, json_option, target_option
+from anyarray_mlp.cli.options import (
+    CELLS,
+    DATA,
+    DECIMAL,
+    NAMES,
+    SEPARATOR,
+    SIZES,
+    PathName,
+    Text,
+    json_option,
+    target_option,
+)
 from anyarray_mlp.cli.output import announce, tell
 from anyarray_mlp.cli.sections import section_options
 from anyarray_mlp.cli.spelling import Command
@@ -30,7 +41,10 @@ if TYPE_CHECKING:
 
 #: What `click` is told of flags whose values have a form of their own.
 OF_TABLE: dict[str, dict[str, Any]] = {
-    **{key: {"type": NAMES} for key in ("drop", "keep", "date")},
+    **{key: {"type": NAMES} for key in ("drop", "numeric", "text", "keep", "date")},
+    "missing": {"type": CELLS},
+    "separator": {"type": SEPARATOR},
+    "decimal": {"type": DECIMAL},
     "split": {"type": Text("time:COLUMN or random"), "metavar": "time:COLUMN|random"},
     **{
         key: {"type": Text("the name of a column"), "metavar": "COLUMN"}

@@ -13,19 +13,24 @@ from anyarray_mlp.data.preprocessing import Preprocessor, Schema, without_unknow
 from anyarray_mlp.data.sampling import Shuffler, class_weights, split_indices
 from anyarray_mlp.data.sources import load, load_features
 from anyarray_mlp.data.targets import TargetEncoder
+from anyarray_mlp.tables import ColumnReading, Reading, Table, read_table
 
 __all__ = [
+    "ColumnReading",
     "Dataset",
     "Features",
     "Folds",
     "Preprocessor",
+    "Reading",
     "Schema",
     "Shuffler",
+    "Table",
     "TargetEncoder",
     "Task",
     "class_weights",
     "load",
     "load_features",
+    "read_table",
     "split_by_folds",
     "split_indices",
     "without_unknown",

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from anyarray_mlp.checking.messages import listed, shown, suggestion
+from anyarray_mlp.checking.messages import listed, shown
 from anyarray_mlp.data.dataset import Dataset, Task
 from anyarray_mlp.data.preprocessing import Schema
-from anyarray_mlp.data.tables import read_table
 from anyarray_mlp.data.targets import infer_task, target_for, tidy_target
 from anyarray_mlp.errors import DataError
+from anyarray_mlp.tables import ColumnReading, Reading, Table, table_in
+from anyarray_mlp.tables.places import find_place
 from anyarray_mlp.typing import Host
 
 if TYPE_CHECKING:
@@ -22,53 +23,103 @@ if TYPE_CHECKING:
 
 Column = str | int
 
+#: So many different texts may be classes even if most occur once.
+MOST_RARE_CLASSES = 20
+
 
 def load_table(
     path: Path,
     *,
     target: Column | Sequence[Column] | None = None,
     task: Task | None = None,
-    drop: Sequence[Column] = (),
-    header: bool | None = None,
+    reading: Reading | None = None,
     schema: Schema | None = None,
 ) -> Dataset:
-    """The set in a text table. Unless `target` names it, the target is that of `schema`, or else the last column.
+    """The set in a table. Unless `target` names it, the target is that of `schema`, or else the last column.
 
     Raises `DataError` for an unknown column, a missing target, or a target that does not fit `task`.
     """
+    reading = reading or Reading()
     wanted = [target] if isinstance(target, (str, int)) else list(target or ())
 
-    def texts(columns: list[str]) -> list[str]:
-        return (
-            [] if schema is None else schema.text_columns(*cut(columns, wanted, drop, schema, path))
-        )
+    def known(names: list[str]) -> Mapping[str, ColumnReading]:
+        if schema is None:
+            return {}
+        learned = replace(schema, reading=reading)
+        return learned.readings(*cut(names, wanted, reading.drop, schema, path))
 
-    return dataset_of(
-        read_table(path, header=header, texts=texts), path, wanted, task, drop, schema
-    )
+    table = table_in(path, reading, known)
+    if len(table.all_names) == 1:
+        raise DataError(
+            f"{path}: has only one column; give features besides the target, separated by a comma, semicolon, tab, | "
+            "or blanks"
+        )
+    features, targets = cut(list(table.all_names), wanted, reading.drop, schema, path)
+    check_read(table, targets, path)
+    frame = frame_of(table)
+    kept = [name for name in features if name in frame.columns]
+    dataset = dataset_of(frame, path, kept, targets, task)
+    return replace(dataset, notes=table.notes, readings=table.reading.columns)
+
+
+def check_read(table: Table, targets: Sequence[str], path: Path) -> None:
+    """Raise `DataError` for a target without values."""
+    for name in targets:
+        if name not in table.names:
+            raise DataError(f"{path}: column {shown(name)} holds no value; name another target")
+
+
+def frame_of(table: Table) -> pandas.DataFrame:
+    """A table as a DataFrame whose index has each row's line in the file."""
+    import pandas
+
+    index = pandas.Index(np.asarray(table.lines, dtype=np.int64), name="line")
+    if all(column.dtype.kind == "f" for column in table.columns):
+        block = np.stack(table.columns)
+        return pandas.DataFrame(block.T, index=index, columns=list(table.names), copy=False)
+    columns = {
+        name: column if column.dtype.kind == "f" else pandas.Series(column, index, dtype=object)
+        for name, column in zip(table.names, table.columns, strict=True)
+    }
+    return pandas.DataFrame(columns, index=index)
 
 
 def dataset_of(
     table: pandas.DataFrame,
     path: Path,
-    wanted: Sequence[Column],
+    features: Sequence[str],
+    targets: Sequence[str],
     task: Task | None,
-    drop: Sequence[Column],
-    schema: Schema | None = None,
 ) -> Dataset:
     """The set in a table; `path` is what messages call it."""
-    kept, names = cut(list(table.columns), wanted, drop, schema, path)
-    values = target_values(table, names, task, path)
-    features = table[kept]
+    if not features:
+        raise DataError(f"{path}: no column is left for the features; give one besides the target")
+    values = target_values(table, targets, task, path)
+    if task is None:
+        check_classes(values, targets, path)
+    kept = table[list(features)]
     chosen = infer_task(values) if task is None else task
     return Dataset(
         name=str(path),
-        features=features,
+        features=kept,
         target=target_for(values, chosen),
-        feature_names=tuple(features.columns),
-        target_name=names[0] if len(names) == 1 else tuple(names),
+        feature_names=tuple(kept.columns),
+        target_name=targets[0] if len(targets) == 1 else tuple(targets),
         task=chosen,
     )
+
+
+def check_classes(values: Host, targets: Sequence[str], path: Path) -> None:
+    """Raise `DataError` for texts most of which occur once, as names and ill-written numbers do."""
+    if values.dtype.kind != "U" or values.ndim != 1:
+        return
+    distinct = len(np.unique(values))
+    if distinct > max(MOST_RARE_CLASSES, len(values) / 2):
+        raise DataError(
+            f"{path}: column {shown(targets[0])}: the target holds {distinct:,} different texts in {len(values):,} "
+            f"rows, such as {shown(values[0])}, which are no classes; name another target, or say that the task is "
+            "classification"
+        )
 
 
 def cut(
@@ -112,28 +163,12 @@ def default_targets(columns: list[str], schema: Schema | None, path: Path) -> li
 
 def find_column(names: list[str], column: Column, path: Path) -> str:
     """The name of a column given by name or by number, from 0 (negative: from the end)."""
-    if column in names:
-        return str(column)
-    try:
-        return str(names[place(column)])
-    except IndexError:
-        raise DataError(
-            f"{path}: no column {shown(place(column))}; there are {len(names)}, counted from 0 to {len(names) - 1}"
-        ) from None
-    except (TypeError, ValueError):
-        raise DataError(
-            f"{path}: no column {shown(column)}{suggestion(column, names)}; the columns are {listed(names)}"
-        ) from None
+    return names[find_place(names, column, path)]
 
 
-def place(column: Column) -> int:
-    """A column number in plain digits; `ValueError` for any other text, such as 1_0 or 01."""
-    if isinstance(column, str) and not re.fullmatch(r"-?(0|[1-9][0-9]*)", column):
-        raise ValueError(column)
-    return int(column)
-
-
-def target_values(table: pandas.DataFrame, names: list[str], task: Task | None, path: Path) -> Host:
+def target_values(
+    table: pandas.DataFrame, names: Sequence[str], task: Task | None, path: Path
+) -> Host:
     """The target columns as one tidy array; raises `DataError` for a missing value or for text as numbers."""
     for name in names:
         missing = table[name].isna().to_numpy()
@@ -149,5 +184,5 @@ def target_values(table: pandas.DataFrame, names: list[str], task: Task | None, 
                 f"{path}: line {table.index[0]}, column {shown(name)}: {shown(column[0])} is not a number; "
                 f"a {task} target needs numbers, so name another column or use task 'classification'"
             )
-    values = table[names].to_numpy()
+    values = table[list(names)].to_numpy()
     return tidy_target(np.ascontiguousarray(values), f"{path}: the target {listed(names)}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from anyarray_mlp.checking.messages import listed
 from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.tables.reading import ColumnReading
 from anyarray_mlp.typing import Host
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ class Dataset:
         Images are uint8, one row each, with `image_shape` their height and width.
     target: array (n,) of texts, integers or floats, or (n, k) for several outputs or labels.
     test: the set's own test examples, if it has some.
+    notes: what was decided in reading a table that a person might have wanted otherwise, one sentence each.
+    readings: how each column of a table is read.
     """
 
     name: str
@@ -36,6 +40,8 @@ class Dataset:
     task: Task
     image_shape: tuple[int, ...] | None = None
     test: Dataset | None = None
+    notes: tuple[str, ...] = ()
+    readings: Mapping[str, ColumnReading] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:

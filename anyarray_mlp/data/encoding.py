@@ -36,9 +36,9 @@ from anyarray_mlp.data.dates import (
     parts_of,
 )
 from anyarray_mlp.data.moments import mean_and_scale
-from anyarray_mlp.data.separators import to_number
-from anyarray_mlp.data.tables import UNNAMED
 from anyarray_mlp.errors import DataError, UnknownCategoryError
+from anyarray_mlp.tables.header import UNNAMED
+from anyarray_mlp.tables.styles import PLAIN
 from anyarray_mlp.typing import Host
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Column:
         place = self.positions.get(category(value))
         if place is None and isinstance(value, str):
             # A column of whole numbers that has gaps is often written 1.0.
-            number = to_number(value)
+            number = PLAIN.number(value)
             place = self.positions.get("" if number is None else category(number))
         return place
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from anyarray_mlp.checking.messages import listed
 from anyarray_mlp.data.dataset import Dataset
-from anyarray_mlp.data.files import read_bytes, unreadable
 from anyarray_mlp.errors import DataError
+from anyarray_mlp.tables.files import read_bytes, unreadable
 from anyarray_mlp.typing import Host
 
 UNSIGNED_BYTE = 8

@@ -19,9 +19,9 @@ from numpy.lib import format as npy
 
 from anyarray_mlp.checking.messages import listed
 from anyarray_mlp.data.dataset import Dataset, Task
-from anyarray_mlp.data.files import check_expansion, check_memory, file_size, unreadable
 from anyarray_mlp.data.targets import infer_task, target_for, tidy_target
 from anyarray_mlp.errors import DataError
+from anyarray_mlp.tables.files import check_expansion, check_memory, file_size, unreadable
 from anyarray_mlp.typing import Host
 
 FEATURES = ("x", "X")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import repeat
 from typing import Any
@@ -43,6 +43,7 @@ from anyarray_mlp.data.encoding import (
 from anyarray_mlp.data.roles import Role, role_of, told_forms
 from anyarray_mlp.data.targets import TargetEncoder
 from anyarray_mlp.errors import DataError
+from anyarray_mlp.tables import ColumnReading, Reading
 from anyarray_mlp.typing import Host
 
 PIXEL_LEVELS = 255.0
@@ -341,13 +342,20 @@ class Preprocessor:
 
     def text_columns(self, present: Sequence[str]) -> list[str]:
         """The columns of a table whose cells are texts, matched as `transform` matches them."""
-        named = all(name in present for name in self.used_names)
+        return [name for name, column in self.matched(present).items() if column.is_text]
+
+    def matched(self, present: Sequence[str]) -> dict[str, Column]:
+        """The encodings of the columns of a table by the names that they have there, matched as `transform` does."""
         columns, found = self.columns, self.names
-        if not named and self.is_by_place(present):
+        if not self.is_by_name(present) and self.is_by_place(present):
             columns = self.columns if len(present) == self.n_features_in else self.used
             found = tuple(present)
-        pairs = zip(columns, found, strict=True)
-        return [name for column, name in pairs if column.is_text and name in present]
+        pairs = zip(found, columns, strict=True)
+        return {name: column for name, column in pairs if name in present}
+
+    def is_by_name(self, present: Sequence[str]) -> bool:
+        """Whether columns of these names include all that are needed."""
+        return all(name in present for name in self.used_names)
 
     def to_json(self) -> dict[str, Any]:
         """All that `from_json` needs, in JSON types (floats keep every bit)."""
@@ -443,11 +451,13 @@ class Schema:
     """The encodings of a model, which decide how another table is read.
 
     target_names: the columns that the model predicts; empty if they are not known.
+    reading: how the table that the model was trained on was read.
     """
 
     preprocessor: Preprocessor
     targets: TargetEncoder
     target_names: tuple[str, ...] = ()
+    reading: Reading = field(default_factory=Reading)
 
     def text_columns(self, features: Sequence[str], targets: Sequence[str] = ()) -> list[str]:
         """Which columns hold categories or text labels, whatever their cells look like."""
@@ -455,6 +465,42 @@ class Schema:
         if self.targets.classes is not None and self.targets.classes.dtype.kind == "U":
             texts += targets
         return texts
+
+    def readings(
+        self, features: Sequence[str], targets: Sequence[str] = ()
+    ) -> dict[str, ColumnReading]:
+        """How columns of these names are read: as in training, categories and text labels always as texts.
+
+        Columns that the model does not know, or does not look at, are not read.
+        """
+        learned = self.reading.columns
+        found = {}
+        for name, column in self.preprocessor.matched(features).items():
+            reading = reading_of(column, learned.get(column.name))
+            if reading is not None:
+                found[name] = reading
+        for trained, name in zip(self.target_names, targets, strict=False):
+            if trained in learned:
+                found[name] = learned[trained]
+        if self.preprocessor.is_by_name(features):
+            wanted = {*self.preprocessor.used_names, *targets}
+            found |= {name: NOT_READ for name in features if name not in wanted}
+        return found | dict.fromkeys(self.text_columns((), targets), AS_TEXT)
+
+
+AS_TEXT, AS_NUMBER, NOT_READ = (ColumnReading(kind) for kind in ("text", "number", "none"))
+
+
+def reading_of(column: Column, learned: ColumnReading | None) -> ColumnReading | None:
+    """How the cells of a column are read for its encoding; None leaves it to the rules."""
+    if column.kind == "left_out":
+        return NOT_READ
+    if learned is not None and learned.kind == "number" and learned != AS_NUMBER:
+        return learned
+    if column.is_text:
+        return AS_TEXT
+    is_number = column.kind == "numeric" or column.form != "datetime"
+    return AS_NUMBER if is_number else None
 
 
 def without_unknown(

@@ -81,7 +81,7 @@ def number_role(name: str, values: Host, everything: Host) -> Role:
     numbers, whole_column = as_numbers(values), as_numbers(everything)
     known = numbers[~np.isnan(numbers)]
     if not known.size:
-        return Role("left_out", "no row to train on has a value")
+        return Role("left_out", "no row to train on has a value", "")
     if known.min() == known.max():
         if len(known) == len(numbers):
             return Role("left_out", "every row to train on has the same value")
@@ -103,7 +103,7 @@ def text_role(name: str, values: Host, everything: Host) -> Role:
     """What becomes of a column of texts."""
     counts = count_texts(values)
     if not counts:
-        return Role("left_out", "no row to train on has a value")
+        return Role("left_out", "no row to train on has a value", "")
     vocabulary = count_texts(everything)
     form = form_of(vocabulary)
     if form == AMBIGUOUS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from anyarray_mlp.checking.records import TEXT, RecordError, list_of, model_file
-from anyarray_mlp.data import Preprocessor, TargetEncoder
+from anyarray_mlp.data import Preprocessor, Reading, TargetEncoder
 from anyarray_mlp.errors import ModelFileError, UsageError
 from anyarray_mlp.network.checks import is_finite
 from anyarray_mlp.network.mlp import MLP
@@ -63,6 +63,12 @@ def parts_of(file: ModelFile, source: str) -> tuple[MLP, list[Host], Preprocesso
         except ValueError as error:
             raise RecordError(f"metadata.target cannot be read: {error}") from None
         TARGET_NAMES(names, "metadata.target")
+        if "reading" in file.metadata:
+            try:
+                reading = any_json(file.metadata["reading"])
+            except ValueError as error:
+                raise RecordError(f"metadata.reading cannot be read: {error}") from None
+            Reading.from_json(reading, "metadata.reading")
     return mlp, parts, preprocessor, targets
 
 

@@ -42,7 +42,12 @@ class ModelFile:
 
     @property
     def format_version(self) -> int:
-        """The lowest version of the format that has words for the content: 2 for kinds of columns that 1 lacks."""
+        """The lowest version of the format that has words for the content.
+
+        2 for kinds of columns that 1 lacks, and for tables that readers of 1 would read otherwise.
+        """
+        if "reading" in self.metadata:
+            return 2
         columns = self.preprocessing.get("columns")
         entries = columns if isinstance(columns, (list, tuple)) else ()
         kinds = [entry.get("kind") for entry in entries if isinstance(entry, dict)]

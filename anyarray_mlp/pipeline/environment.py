@@ -14,6 +14,8 @@ from anyarray_mlp.backends.selection import distribution_version
 STATE_VERSION = 2
 #: What alone may change the bits under reproducible arithmetic.
 OF_REPRODUCIBLE_RUNS = ("anyarray_mlp", "arithmetic")
+#: What the metadata of a model say that is compared elsewhere, or matters to no bit.
+NOT_COMPARED = ("dtype", "python", "target", "reading")
 
 
 def versions() -> dict[str, Any]:
@@ -24,7 +26,7 @@ def versions() -> dict[str, Any]:
 def environment(backend: Backend, metadata: dict[str, str]) -> dict[str, Any]:
     """Versions, device, threads and processor, under which bits may differ; `metadata` is that of the model."""
     found: dict[str, Any] = {
-        name: value for name, value in metadata.items() if name not in ("dtype", "python", "target")
+        name: value for name, value in metadata.items() if name not in NOT_COMPARED
     }
     for distribution in ("numpy", "scipy"):
         if version := distribution_version(distribution):

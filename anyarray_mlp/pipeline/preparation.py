@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from anyarray_mlp.checking.messages import counted, listed, shown
 from anyarray_mlp.data import (
     Dataset,
     Preprocessor,
+    Reading,
     Schema,
     TargetEncoder,
     class_weights,
@@ -24,6 +25,7 @@ from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.pipeline.settings import Settings, Table
 from anyarray_mlp.pipeline.splitting import split
 from anyarray_mlp.pipeline.trained_model import inputs
+from anyarray_mlp.tables.source import STDIN
 from anyarray_mlp.typing import Host
 
 
@@ -44,7 +46,8 @@ class Prepared:
     """A data set that was split and encoded.
 
     `target_names` are the columns of a table that hold the target. Without a test set, `test` is the training rows
-    and `has_test` false. What was decided on the way is in `preprocessor.notes`, a sentence each.
+    and `has_test` false. What was decided on the way is in `preprocessor.notes`, a sentence each. `reading` is
+    what a model remembers of how a table was read.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Prepared:
     test: Part
     has_test: bool
     sample_weight: Host | None
+    reading: Reading = field(default_factory=Reading)
 
 
 def prepare(data: Any, settings: Settings) -> Prepared:
@@ -65,12 +69,16 @@ def prepare(data: Any, settings: Settings) -> Prepared:
     column with few from all rows that are split here, so that no seed leaves one out.
     """
     table, seed = settings.table, settings.recipe.seed
+    if str(table.test) == STDIN == str(data):
+        raise UsageError("test is the standard input, which is the data already: give a file.")
     dataset = load(
         data,
         task=settings.recipe.task,  # type: ignore[arg-type]
-        header=table.header,
         target=table.target or None,
-        drop=[column for column in table.drop if column not in (table.group, table.folds)],
+        reading=replace(
+            table.reading,
+            drop=tuple(column for column in table.drop if column not in (table.group, table.folds)),
+        ),
     )
     if table.test is not None and dataset.test is not None:
         raise DataError(f"{dataset.name} has a test set of its own; leave test out")
@@ -98,19 +106,20 @@ def prepare(data: Any, settings: Settings) -> Prepared:
     if scale_target is None:
         of_values = settings.shape.output in (None, "identity")
         scale_target = dataset.task == "regression" and of_values
+    reading = replace(table.reading, columns=dataset.readings).remembered()
     targets = TargetEncoder.fit(training.target, dataset.task, scale_target=scale_target)
-    notes = [*preprocessor.notes, *parts.notes]
+    notes = [*dataset.notes, *preprocessor.notes, *parts.notes]
     indices = {"validation": parts.validation, "test": parts.test}
     held_out = {name: rows(dataset, index) for name, index in indices.items() if len(index)}
     if dataset.test is not None:
         held_out["test"] = dataset.test
     if table.test is not None:
-        schema = Schema(preprocessor, targets, target_names) if is_table else None
+        schema = Schema(preprocessor, targets, target_names, reading) if is_table else None
         held_out["test"], told = test_set(table, dataset, schema)
         notes += told
     if is_table:
         notes += suggestions(dataset, preprocessor, table)
-    preprocessor = replace(preprocessor, notes=tuple(notes))
+    preprocessor = replace(preprocessor, notes=tuple(dict.fromkeys(notes)))
 
     for name, part in held_out.items():
         check_labels(part, targets, name)
@@ -126,6 +135,7 @@ def prepare(data: Any, settings: Settings) -> Prepared:
         test=found.get("test", encoded),
         has_test="test" in found,
         sample_weight=sample_weights(training, table.class_weight),
+        reading=reading,
     )
 
 
@@ -144,18 +154,18 @@ def test_set(table: Table, dataset: Dataset, schema: Schema | None) -> tuple[Dat
     found = load(
         table.test,
         task=dataset.task,
-        header=table.header,
         target=None if schema is None else [names] if isinstance(names, str) else list(names),
         drop=table.drop if unnamed(dataset.feature_names) else (),
         schema=schema,
     )
     if found.test is not None:
         found = found.test
+    notes = [f"{found.name}: {note}" for note in found.notes if note not in dataset.notes]
     if schema is None:
-        return replace(found, feature_names=dataset.feature_names), []
+        return replace(found, feature_names=dataset.feature_names), notes
     preprocessor = schema.preprocessor
     features, unknown = without_unknown(preprocessor, found.features)
-    notes = [
+    notes += [
         f"{found.name}, column {shown(name)}: {counted(len(values), 'row')} of {len(found):,} with categories that no "
         f"row to train on has, {listed(dict.fromkeys(values))}, count as {rest_of(preprocessor, name)}"
         for name, values in unknown.items()

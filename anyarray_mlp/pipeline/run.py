@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.checking.messages import memory
 from anyarray_mlp.checking.out_of_memory import exceeds_memory
+from anyarray_mlp.data import Reading
 from anyarray_mlp.diagnosis import Details, RunMonitor
 from anyarray_mlp.errors import OutOfMemoryError, UsageError
 from anyarray_mlp.metrics import find_score
@@ -108,7 +109,7 @@ def make_plan(data: Any, settings: Settings) -> Plan:
         initial_parameters(mlp, recipe),
         prepared.preprocessor,
         prepared.targets,
-        metadata(backend, prepared.target_names),
+        metadata(backend, prepared),
     )
     if recipe.by_lbfgs and mlp.dropout_layers:
         raise UsageError("lbfgs needs a loss that is the same each time: set dropout to 0.")
@@ -224,10 +225,14 @@ def scores_of(plan: Plan, model: TrainedModel) -> dict[str, float]:
     return model.scores_of_inputs(test.x, test.input_scale, plan.test_targets, plan.backend)
 
 
-def metadata(backend: Backend, target_names: tuple[str, ...]) -> dict[str, str]:
-    """What the model was made with, and a table's columns that it predicts."""
-    named = {"target": json.dumps(target_names)} if target_names else {}
-    return made_with(backend) | named
+def metadata(backend: Backend, prepared: Prepared) -> dict[str, str]:
+    """What the model was made with, a table's columns that it predicts, and how its file was read, unless plainly."""
+    found = made_with(backend)
+    if prepared.target_names:
+        found["target"] = json.dumps(prepared.target_names)
+    if prepared.reading != Reading():
+        found["reading"] = json.dumps(prepared.reading.to_json())
+    return found
 
 
 def default_folder(data: str, overwrite: bool) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anyarray_mlp.backends.placement import Placement
 from anyarray_mlp.checking.messages import shown
@@ -15,6 +15,7 @@ from anyarray_mlp.checking.settings import (
     Names,
     Number,
     Truth,
+    Whole,
     check_settings,
     chosen,
     names_of,
@@ -33,6 +34,9 @@ from anyarray_mlp.checking.values import (
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network.functional import ACTIVATIONS, LOSS_NAMES, OUTPUTS
 from anyarray_mlp.training.recipe import Recipe, with_options
+
+if TYPE_CHECKING:
+    from anyarray_mlp.tables import Reading
 
 Column = str | int
 
@@ -106,6 +110,65 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Cells:
+    """Texts of cells."""
+
+    flat = True
+
+    def check(self, name: str, value: Any) -> tuple[str, ...]:
+        """The texts, of which one may come alone."""
+        return tuple(
+            check_text(name, each)
+            for each in ((value,) if isinstance(value, str) else items(name, value, "texts"))
+        )
+
+
+@dataclass(frozen=True)
+class Separator:
+    """What stands between columns: a character, a short text, or the name of one that is hard to type."""
+
+    def check(self, name: str, value: Any) -> str:
+        """The separator."""
+        text = check_text(name, value)
+        text = SEPARATOR_NAMES.get(text.casefold(), text)
+        if not 1 <= len(text) <= 3 or set(text) & set('\r\n"'):
+            refuse(
+                name, "a character such as ',', or one of comma, semicolon, tab, pipe, blank", value
+            )
+        return text
+
+
+@dataclass(frozen=True)
+class DecimalMark:
+    """A point or a comma."""
+
+    def check(self, name: str, value: Any) -> str:
+        """The mark."""
+        mark = {"point": ".", "comma": ","}.get(value, value) if isinstance(value, str) else value
+        if mark not in (".", ","):
+            refuse(name, "'.' or ','", value)
+        return str(mark)
+
+
+SEPARATOR_NAMES = {
+    "comma": ",",
+    "semicolon": ";",
+    "tab": "\t",
+    "\\t": "\t",
+    "pipe": "|",
+    "blank": " ",
+    "space": " ",
+}
+
+
+def check_text(name: str, value: Any) -> str:
+    """A text; `UsageError` for anything else."""
+    if not isinstance(value, str):
+        refuse(name, "a text", value)
+    return str(value)
+
+
+@dataclass(frozen=True)
 class Sizes:
     """Units of the hidden layers."""
 
@@ -158,7 +221,11 @@ class Table:
     ----------
     target : the target's column, by name or place from 0, or several; the last one by default.
     drop : columns to leave out.
-    header : whether a table's first line names columns; None finds out.
+    header : whether a table's first line names columns; None finds out, as it does for what follows.
+    separator, decimal : what stands between columns, and in numbers.
+    missing : cells that are gaps besides the usual ones; with these given, no other is looked for.
+    skip : the lines before the table.
+    numeric, text : columns of numbers, in which all else is a gap, and of texts.
     keep : columns to take as they are that would be left out (constants, identifiers, texts that hardly ever recur) or
         whose rare texts would count as one.
     date : columns of numbers to read as dates (years, 20240131, seconds and smaller units since 1970), or COLUMN:d/m/y
@@ -184,6 +251,26 @@ class Table:
         (), Columns(flat=True), "Columns of a table to leave out.", flag_default=None
     )
     header: bool | None = setting(None, Truth(), "Whether a table's first line names columns.")
+    separator: str | None = setting(
+        None,
+        Separator(),
+        "What stands between the columns of a table: a character, or comma, semicolon, tab, pipe, blank.",
+    )
+    decimal: str | None = setting(
+        None, DecimalMark(), "The decimal mark of a table's numbers: . or , ."
+    )
+    missing: tuple[str, ...] | None = setting(
+        None,
+        Cells(),
+        "Cells of a table that are gaps, besides the usual ones; no others are then looked for.",
+    )
+    skip: int | None = setting(None, Whole(), "Lines before a table.")
+    numeric: tuple[Column, ...] = setting(
+        (), Columns(flat=True), "Columns of numbers, in which all else is a gap.", flag_default=None
+    )
+    text: tuple[Column, ...] = setting(
+        (), Columns(flat=True), "Columns of texts, whatever they look like.", flag_default=None
+    )
     keep: tuple[str, ...] = setting(
         (),
         ColumnNames(),
@@ -235,10 +322,11 @@ class Table:
     )
 
     def __post_init__(self) -> None:
-        for name in ("target", "drop", "keep", "date"):
+        for name in ("target", "drop", "numeric", "text", "keep", "date"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, ())
         check_settings(self)
+        check_columns(self)
         ways = {
             "split": self.is_by_time,
             "group": self.group is not None,
@@ -258,6 +346,47 @@ class Table:
     def is_by_time(self) -> bool:
         """Whether the latest rows are held out."""
         return self.split not in (None, "random")
+
+    @property
+    def reading(self) -> Reading:
+        """How the table is to be read."""
+        from anyarray_mlp.tables import Reading
+
+        return Reading(
+            self.header,
+            self.separator,
+            self.decimal,
+            self.missing,
+            self.skip,
+            self.numeric,
+            self.text,
+            self.drop,
+        )
+
+
+#: What cannot be said of one column at once.
+CONTRARY = (
+    ("drop", "numeric"),
+    ("drop", "text"),
+    ("drop", "keep"),
+    ("drop", "date"),
+    ("numeric", "text"),
+)
+
+
+def check_columns(table: Table) -> None:
+    """Raise `UsageError` where two settings contradict each other about a column."""
+    named = {name: set(getattr(table, name)) for name in ("drop", "numeric", "text", "keep")}
+    named["date"] = set()
+    if table.date:
+        from anyarray_mlp.data.roles import told_forms
+
+        named["date"] = set(told_forms(table.date))
+    for one, other in CONTRARY:
+        for column in sorted(named[one] & named[other], key=str):
+            raise UsageError(
+                f"{one} and {other} both name column {shown(column)}: leave it out of one of them."
+            )
 
 
 def find_activation(value: Any) -> str:
@@ -399,7 +528,9 @@ def as_text(name: str, value: Any, kind: Any) -> Any:
         return ",".join(f"{label}={weight}" for label, weight in value.items())
     if isinstance(kind, Source) and hasattr(value, "iloc"):
         return "DataFrame"
-    if isinstance(kind, (Columns, ColumnNames)):
+    if isinstance(kind, (Columns, ColumnNames, Cells)):
+        if value is None:
+            return None
         columns = tuple(map(str, value))
         if not kind.flat:
             return columns

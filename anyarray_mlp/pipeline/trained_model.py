@@ -13,7 +13,7 @@ from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.out_of_memory import within_memory
 from anyarray_mlp.checking.values import as_array, check_boolean, check_instance, check_path, refuse
-from anyarray_mlp.data import Dataset, Preprocessor, Schema, TargetEncoder
+from anyarray_mlp.data import Dataset, Preprocessor, Reading, Schema, TargetEncoder
 from anyarray_mlp.data.encoding import as_pandas
 from anyarray_mlp.metrics import classification_scores, exact_mean, find_score, predicted_labels
 from anyarray_mlp.network.mlp import MLP, check_network
@@ -68,7 +68,19 @@ class TrainedModel:
     @property
     def schema(self) -> Schema:
         """What the model knows of the tables that it was trained on, to read others by."""
-        return Schema(self.preprocessor, self.targets, self.target_names)
+        return Schema(self.preprocessor, self.targets, self.target_names, self.reading)
+
+    @property
+    def reading(self) -> Reading:
+        """How the table that the model was trained on was read, to read others by; empty if it was no file."""
+        if "reading" not in self.metadata:
+            return Reading()
+        return Reading.from_json(json.loads(self.metadata["reading"]), "metadata.reading")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was decided of the table that the model was trained on, a sentence each."""
+        return self.preprocessor.notes
 
     def outputs(self, features: Any, backend: str | Backend | None = None) -> Host:
         """The network's outputs (n, k): probabilities, or values in the unit of training."""

@@ -78,9 +78,10 @@ def train_table(
     out : a folder to keep the run in, as `anyarray-mlp train --out` does; `overwrite` replaces one that is there.
     callbacks : as those of `fit`.
     options : by name, settings of the network (`hidden_layer_sizes`, `activation`, `output`, `loss`, `dropout`), of
-        the data (`drop`, `header`, `keep`, `date`, `split`, `group`, `folds`, `test`, `standardize`, `scale_target`,
-        `test_fraction`, `validation_fraction`, `class_weight`), of where to compute (`device`, `backend`, `dtype`,
-        `reproducible`), and of a `Recipe`, in place of its own.
+        the data (`drop`, `header`, `separator`, `decimal`, `missing`, `skip`, `numeric`, `text`, `keep`, `date`,
+        `split`, `group`, `folds`, `test`, `standardize`, `scale_target`, `test_fraction`, `validation_fraction`,
+        `class_weight`), of where to compute (`device`, `backend`, `dtype`, `reproducible`), and of a `Recipe`, in place
+        of its own.
 
     Raises `DataError`, `UsageError` and the like for what cannot be, and `DivergedError`, which has the diagnosis,
     if the loss is no longer finite.
@@ -98,7 +99,7 @@ def train_table(
         check_path("out", out)
         settings.to_keys()
     plan = make_plan(data, settings)
-    left_out = [note for note in plan.prepared.preprocessor.notes if LEFT_OUT in note]
+    left_out = [note for note in plan.prepared.preprocessor.notes if f": {LEFT_OUT}: " in note]
     if left_out:
         warnings.warn("; ".join(left_out), stacklevel=3)
     if out is None:

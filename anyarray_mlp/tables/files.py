@@ -8,9 +8,7 @@ import io
 import os
 import stat
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from anyarray_mlp.errors import DataError, StorageError
 
@@ -75,29 +73,6 @@ def read_bytes(path: Path) -> bytes | bytearray:
     if content[:2] == GZIP_MARK:
         return decompress(path, content, size)
     return content
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file that is read several times: streamed from the disk, or kept in memory if it was compressed."""
-
-    path: Path
-    content: bytes | bytearray | None
-
-    @classmethod
-    def of(cls, path: Path) -> Source:
-        """The file at `path`; raises as `read_bytes` does."""
-        file_size(path)
-        try:
-            with path.open("rb") as stream:
-                compressed = stream.read(2) == GZIP_MARK
-        except OSError as error:
-            raise unreadable(path, error) from error
-        return cls(path, read_bytes(path) if compressed else None)
-
-    def open(self) -> BinaryIO:
-        """A new stream from the first byte."""
-        return self.path.open("rb") if self.content is None else io.BytesIO(self.content)
 
 
 def decompress(path: Path, content: bytes, size: int) -> bytearray:

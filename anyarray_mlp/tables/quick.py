@@ -1,0 +1,253 @@
+"""Blocks of lines that are plainly cut: checked with NumPy, all bytes at once, and split by the parser of pandas.
+
+The strict parser goes through a file cell by cell. Most large files need none of that: a few passes over the bytes show
+that every row has the same number of columns, that quotes open and close where they should, and that nothing else is
+among the rows. A block of which that cannot be shown is left to the strict parser, which says what is wrong and where.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyarray_mlp.tables.dialect import Dialect
+from anyarray_mlp.tables.markers import GAPS
+
+BLOCK = 8 << 20
+LARGEST_BLOCK = 128 << 20
+#: Columns from which on the parser of pandas is slower than that of NumPy, which knows neither gaps nor texts.
+WIDE = 500
+NEWLINE, RETURN, ZERO, BLANK = b"\n\r0 "
+BYTE_ENCODINGS = ("utf-8", "utf-8-sig", "cp1252")
+NOTHING = frozenset(b" \t\r\n\"'")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole rows, all of the same width.
+
+    data: their bytes. ends: where each row's line end is. lines: the line, from 1, on which each starts. padded: the
+    columns in which a cell begins with a zero and another digit. after: how many lines of the file end with the block.
+    """
+
+    data: bytes
+    ends: NDArray[np.int64]
+    lines: NDArray[np.int64]
+    padded: frozenset[int]
+    after: int
+
+    def rows(self, dialect: Dialect, encoding: str, first: int, last: int) -> list[list[str]]:
+        """The cells of a few rows."""
+        start = 0 if first == 0 else int(self.ends[first - 1]) + 1
+        text = self.data[start : int(self.ends[last - 1]) + 1].decode(encoding)
+        return list(dialect.cut(io.StringIO(text, newline="")))
+
+
+def is_quick(dialect: Dialect, encoding: str) -> bool:
+    """Whether lines of this kind can be checked byte by byte."""
+    marks = dialect.separator + dialect.quote
+    return (
+        len(dialect.separator) == 1
+        and dialect.separator != " "
+        and not dialect.escaped
+        and marks.isascii()
+        and encoding in BYTE_ENCODINGS
+    )
+
+
+def blocks(stream: BinaryIO, dialect: Dialect, width: int, skip: int) -> Iterator[Block]:
+    """The rows after some lines, as long as they are plainly cut; what is left over is for the strict parser."""
+    for _ in range(skip):
+        stream.readline()
+    done, rest = skip, b""
+    while True:
+        more = stream.read(BLOCK)
+        data = rest + more
+        if not more and data and not data.endswith(b"\n"):
+            data += b"\n"
+        found = block_in(data, dialect, width, done)
+        if found is None and more and len(data) < LARGEST_BLOCK and b"\n" not in data:
+            rest = data
+            continue
+        if found is None:
+            return
+        yield found
+        done, rest = found.after, data[len(found.data) :]
+
+
+def block_in(data: bytes, dialect: Dialect, width: int, done: int) -> Block | None:
+    """The whole rows at the beginning of some bytes, after so many lines; None if they are not plainly cut."""
+    raw = np.frombuffer(data, dtype=np.uint8)
+    newlines = np.flatnonzero(raw == NEWLINE)
+    separators = np.flatnonzero(raw == ord(dialect.separator))
+    ends, quote = newlines, dialect.quote.encode()
+    if quote and quote in data:
+        quotes = np.flatnonzero(raw == quote[0])
+        ends = outside(newlines, quotes)
+        if not len(ends) or not are_sound(raw, quotes[quotes <= ends[-1]], dialect):
+            return None
+        separators = outside(separators, quotes)
+    if not len(ends):
+        return None
+    size = int(ends[-1]) + 1
+    data, raw = data[:size], raw[:size]
+    separators = separators[separators < size]
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    cut = np.searchsorted(separators, ends)
+    returns = np.flatnonzero(raw == RETURN) if b"\r" in data else newlines[:0]
+    same = (np.diff(cut, prepend=0) == width - 1).all() and (raw[returns + 1] == NEWLINE).all()
+    comment = dialect.comment.encode()
+    if (
+        not same
+        or (comment and (raw[starts] == comment[0]).any())
+        or holds_nothing(raw, starts, dialect)
+    ):
+        return None
+    lines = done + 1 + np.searchsorted(newlines, starts)
+    after = done + int(np.searchsorted(newlines, size))
+    return Block(data, ends, lines, padded(raw, separators, ends, width, dialect), after)
+
+
+def outside(places: NDArray[np.int64], quotes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those of some places before which as many quotes open as close."""
+    found: NDArray[np.int64] = places[np.searchsorted(quotes, places) % 2 == 0]
+    return found
+
+
+def are_sound(raw: NDArray[np.uint8], quotes: NDArray[np.int64], dialect: Dialect) -> bool:
+    """Whether quotes open at the beginning of cells and close at their end, where those inside are doubled."""
+    if len(quotes) % 2:
+        return False
+    edges = np.array([ord(dialect.separator), NEWLINE, RETURN])
+    opening, closing = quotes[0::2], quotes[1::2]
+    doubled = opening[1:] == closing[:-1] + 1
+    opens = (opening == 0) | np.isin(raw[opening - 1], edges)
+    closes = np.isin(raw[np.minimum(closing + 1, len(raw) - 1)], edges)
+    opens[1:] |= doubled
+    closes[:-1] |= doubled
+    return bool(opens.all() and closes.all())
+
+
+def holds_nothing(raw: NDArray[np.uint8], starts: NDArray[np.int64], dialect: Dialect) -> bool:
+    """Whether a row has only separators and blanks."""
+    something = np.ones(256, dtype=np.uint8)
+    something[list(NOTHING | {ord(dialect.separator)})] = 0
+    return not np.maximum.reduceat(something[raw], starts).all()
+
+
+def padded(
+    raw: NDArray[np.uint8],
+    separators: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    width: int,
+    dialect: Dialect,
+) -> frozenset[int]:
+    """The columns in which a cell begins with 0 and another digit."""
+    zeros = np.flatnonzero(raw[:-1] == ZERO)
+    after = raw[zeros + 1]
+    zeros = zeros[(after >= ZERO) & (after <= ZERO + 9)]
+    edges = np.array([ord(dialect.separator), NEWLINE, BLANK, *dialect.quote.encode()])
+    zeros = zeros[(zeros == 0) | np.isin(raw[zeros - 1], edges)]
+    rows = np.searchsorted(ends, zeros)
+    places = np.searchsorted(separators, zeros) - rows * (width - 1)
+    return frozenset(np.unique(places).tolist())
+
+
+def columns_of(
+    block: Block, dialect: Dialect, encoding: str, kinds: Sequence[str]
+) -> list[Any] | None:
+    """The columns of a block, each as its kind asks: "number" as float64, "cells" as texts, "" not at all.
+
+    None if a column of numbers holds anything else, as far as pandas can tell.
+    """
+    import pandas
+
+    read_csv: Any = pandas.read_csv  # whose types depend on its version
+    wanted = [place for place, kind in enumerate(kinds) if kind]
+    if not wanted:
+        return [None] * len(kinds)
+    numbers = all(kinds[place] == "number" for place in wanted)
+    if numbers and len(wanted) == len(kinds) >= WIDE:
+        columns = all_numbers(block, dialect)
+        if columns is not None:
+            return columns
+    dtypes: Any = np.float64
+    if not numbers:
+        dtypes = {place: np.float64 if kinds[place] == "number" else object for place in wanted}
+    options: dict[str, Any] = (
+        {} if is_exact(pandas.__version__) else {"float_precision": "round_trip"}
+    )
+    gaps = {place: sorted(GAPS) for place in wanted if kinds[place] == "number"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pandas.errors.DtypeWarning)
+        try:
+            frame = read_csv(
+                io.BytesIO(block.data),
+                sep=dialect.separator,
+                header=None,
+                names=range(len(kinds)),
+                usecols=wanted if len(wanted) < len(kinds) else None,
+                index_col=False,
+                dtype=dtypes,
+                na_values=sorted(GAPS) if numbers else gaps,
+                keep_default_na=False,
+                na_filter=bool(gaps),
+                skipinitialspace=True,
+                skip_blank_lines=False,
+                quotechar=dialect.quote or '"',
+                quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
+                encoding=encoding,
+                low_memory=False,
+                **options,
+            )
+        except (ValueError, OverflowError, pandas.errors.ParserError):
+            return None
+    if len(frame) != len(block.ends):
+        return None
+    return split(frame, kinds, numbers)
+
+
+def all_numbers(block: Block, dialect: Dialect) -> list[Any] | None:
+    """The columns of a block without a gap or a text; None for any other. pandas takes some time for each column."""
+    try:
+        values = np.loadtxt(
+            io.BytesIO(block.data),
+            delimiter=dialect.separator,
+            quotechar=dialect.quote or None,
+            comments=None,
+            ndmin=2,
+        )
+    except ValueError:
+        return None
+    fits = len(values) == len(block.ends) and np.isfinite(values).all()
+    return list(np.ascontiguousarray(values.T)) if fits else None
+
+
+def split(frame: Any, kinds: Sequence[str], numbers: bool) -> list[Any] | None:
+    """The columns of a DataFrame; None if one holds an infinity."""
+    if numbers and len(frame.columns) == len(kinds):
+        values = np.ascontiguousarray(frame.to_numpy().T)
+        return None if np.isinf(values).any() else list(values)
+    columns: list[Any] = []
+    for place, kind in enumerate(kinds):
+        if kind == "number":
+            values = frame[place].to_numpy()
+            if np.isinf(values).any():
+                return None
+            columns.append(values)
+        else:
+            columns.append(frame[place].tolist() if kind else None)
+    return columns
+
+
+def is_exact(version: str) -> bool:
+    """Whether this pandas parses to the nearest double without being asked."""
+    major, minor = (int(part) for part in version.split(".")[:2])
+    return (major, minor) >= (3, 1)

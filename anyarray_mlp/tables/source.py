@@ -1,0 +1,145 @@
+"""`Source`: the bytes of a file that is read several times, unpacked if they are compressed."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import sys
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from anyarray_mlp.checking.messages import listed
+from anyarray_mlp.errors import DataError
+from anyarray_mlp.tables.files import (
+    CHUNK,
+    check_expansion,
+    check_memory,
+    file_size,
+    unreadable,
+)
+
+HEAD = 1 << 16
+#: The name of a source that is read from standard input.
+STDIN = "-"
+
+#: What a compressed file begins with, what it is called, and what opens it.
+COMPRESSIONS: tuple[tuple[bytes, str, Any], ...] = (
+    (b"\x1f\x8b", "gzip", gzip.GzipFile),
+    (b"BZh", "bzip2", bz2.BZ2File),
+    (b"\xfd7zXZ", "xz", lzma.LZMAFile),
+)
+ZIP = b"PK\x03\x04"
+DAMAGE = (
+    gzip.BadGzipFile,
+    EOFError,
+    zlib.error,
+    OSError,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    ValueError,
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file, streamed from the disk, or kept in memory if it was compressed; `path` is what messages call it."""
+
+    path: Path
+    content: bytes | None
+
+    @classmethod
+    def of(cls, path: Path) -> Source:
+        """The file at `path`, `-` being the standard input.
+
+        Raises `DataError` for a file that is not there, is damaged, or expands out of all proportion; `StorageError`
+        where it cannot be read.
+        """
+        if str(path) == STDIN:
+            return unpacked(cls(Path("stdin"), sys.stdin.buffer.read()))
+        file_size(path)
+        return unpacked(cls(path, None))
+
+    def open(self) -> BinaryIO:
+        """A new stream from the first byte; `StorageError` if there is none."""
+        if self.content is not None:
+            return io.BytesIO(self.content)
+        try:
+            return self.path.open("rb")
+        except OSError as error:
+            raise unreadable(self.path, error) from error
+
+    def head(self) -> bytes:
+        """The first bytes."""
+        with self.open() as stream:
+            return stream.read(HEAD)
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+        return file_size(self.path) if self.content is None else len(self.content)
+
+
+def unpacked(source: Source) -> Source:
+    """The source, its content decompressed if it begins as a compressed file does."""
+    head = source.head()
+    for mark, name, opener in COMPRESSIONS:
+        if head.startswith(mark):
+            with source.open() as stream:
+                inside = opener(fileobj=stream) if name == "gzip" else opener(stream)
+                return Source(source.path, decompressed(source, name, inside))
+    if head.startswith(ZIP):
+        with source.open() as stream:
+            return from_zip(source, stream)
+    return source
+
+
+def from_zip(source: Source, stream: BinaryIO) -> Source:
+    """The one file in a zip archive; a workbook or an .npz, which are archives too, as they are."""
+    try:
+        archive = zipfile.ZipFile(stream)
+        entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    except (zipfile.BadZipFile, ValueError) as error:
+        raise DataError(
+            f"{source.path}: the zip archive is damaged ({error}); fetch it again"
+        ) from error
+    names = [entry.filename for entry in entries]
+    if any(
+        name.startswith("xl/") or name.endswith(".npy") or name == "content.xml" for name in names
+    ):
+        return source
+    files = [name for name in names if not name.startswith("__MACOSX/")]
+    if len(files) != 1:
+        raise DataError(
+            f"{source.path}: is a zip archive of {len(files)} files, {listed(files)}; unpack it and give one of them"
+        )
+    try:
+        inside = archive.open(files[0])
+    except (
+        RuntimeError,
+        NotImplementedError,
+    ) as error:  # a password, or a method that zipfile lacks
+        raise DataError(
+            f"{source.path}: the zip archive cannot be unpacked ({error}); unpack it"
+        ) from error
+    return Source(source.path, decompressed(source, "zip", inside))
+
+
+def decompressed(source: Source, name: str, inside: Any) -> bytes:
+    """What a stream holds, read in parts, so that a bomb is found before it fills the memory."""
+    size, decoded = source.size, io.BytesIO()
+    try:
+        with inside as stream:
+            while chunk := stream.read(CHUNK):
+                decoded.write(chunk)
+                check_expansion(source.path, decoded.tell(), size)
+    except DAMAGE as error:
+        check_memory(error)
+        raise DataError(
+            f"{source.path}: the {name} data is damaged or cut short ({error}); fetch or compress the file again"
+        ) from error
+    return decoded.getvalue()
