@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -49,9 +50,11 @@ def label_of(table: pandas.DataFrame) -> np.ndarray:
     ).to_numpy(dtype=np.int64)
 
 
-def summary_of(table: pandas.DataFrame, **options: Any) -> tuple[DataSummary, list[str]]:
+def summary_of(
+    table: pandas.DataFrame, keep: Sequence[str] = (), **options: Any
+) -> tuple[DataSummary, list[str]]:
     """The summary, and of each input the name of the column that it was made of."""
-    fitted = Preprocessor.fit(table)
+    fitted = Preprocessor.fit(table, keep=keep)
     x = fitted.transform(table)
     mlp = MLP((x.shape[1], 4, 2))
     summary = summarize_data(mlp, x, label_of(table), sources=fitted.sources, **options)
@@ -159,7 +162,8 @@ def test_a_value_that_only_held_out_rows_have_is_no_constant() -> None:
 
 def test_constants_are_named_by_column_whatever_they_became() -> None:
     summary, names = summary_of(
-        table_of(country="US", site=7.0, level=[None] * 5 + ["a"] * (N - 5))
+        table_of(country="US", site=7.0, level=[None] * 5 + ["a"] * (N - 5)),
+        keep=["country", "site"],
     )
     assert {names[place] for place in summary.constant} == {"country", "site"}
     # Of categories, those that no row has are no constants.
