@@ -144,10 +144,10 @@ class DecimalMark:
 
     def check(self, name: str, value: Any) -> str:
         """The mark."""
-        mark = {"point": ".", "comma": ","}.get(value, value) if isinstance(value, str) else value
+        mark = {"point": ".", "comma": ","}.get(value, value) if isinstance(value, str) else ""
         if mark not in (".", ","):
             refuse(name, "'.' or ','", value)
-        return str(mark)
+        return mark
 
 
 SEPARATOR_NAMES = {
