@@ -70,6 +70,7 @@ OWN_TESTS = {
     "arithmetic.exact_matmul": ("arithmetic_exact", "arithmetic_probe"),
     "arithmetic.reproducible": ("arithmetic_namespace",),
     "arithmetic.reproducible_array": ("arithmetic_namespace",),
+    "arithmetic.host_sum": ("arithmetic_host_sum",),
     "arithmetic.probe": ("arithmetic_probe",),
     "data.sampling": ("data_sampling",),
 }

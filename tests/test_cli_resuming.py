@@ -648,7 +648,7 @@ def cut_in_first_epoch(monkeypatch):
             patched.setattr(
                 signals.Interrupted,
                 "is_set",
-                lambda self: setattr(self, "signal", signal.SIGINT) or not handled(self),
+                lambda self: setattr(self, "signal", signal.SIGINT) or handled(self),
             )
             yield
 
@@ -689,6 +689,18 @@ def test_a_run_cut_in_its_first_epoch_is_resumed_from_its_beginning(cli, cut_in_
     assert "the run has no checkpoint: it starts from its beginning" in err
     assert Path("cut/model.safetensors").read_bytes() == undisturbed
     assert epochs_told("cut") == [1, 2, 3]
+
+
+def test_trashed_metrics_of_a_run_without_checkpoint_or_model_stop_nobody(cli, trained_run):
+    put(trained_run["plain"])
+    for path in Path("run").glob("*.safetensors"):
+        path.unlink()
+    with Path("run/metrics.jsonl").open("ab") as stream:
+        stream.write(b"\0\0\0}\n")
+    code, _, err = cli(*RESUME, "--epochs", 3)
+    assert code == 0
+    assert "the run has no checkpoint: it starts from its beginning" in err
+    assert epochs_told() == [1, 2, 3]
 
 
 def test_a_run_that_is_replaced_keeps_what_no_run_made(cli):

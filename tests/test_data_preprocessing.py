@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import pandas
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from anyarray_mlp.arithmetic.host_sum import exact_sum
 from anyarray_mlp.data import Preprocessor, load, load_features, without_unknown
 from anyarray_mlp.errors import DataError, ModelFileError, UnknownCategoryError
 from tests.datasets import shared_data
@@ -364,33 +363,6 @@ def test_public_table_with_gaps_and_texts() -> None:
     assert np.isfinite(encoded).all()
     assert fitted.encoded_names[-1] == "ocean_proximity=NEAR OCEAN"
     assert (encoded[:, -5:].sum(axis=1) == 1).all()
-
-
-NUMBERS = st.one_of(
-    st.floats(allow_nan=False, allow_infinity=False),
-    st.floats(-1, 1, width=32),
-    st.integers(-(2**60), 2**60).map(float),
-)
-
-
-@settings(max_examples=300)
-@given(st.lists(NUMBERS, min_size=1, max_size=60), st.booleans())
-def test_the_exact_sum_is_fsums(numbers: list[float], cancelling: bool) -> None:
-    numbers = [*numbers, *(-number for number in numbers[1:])] if cancelling else numbers
-    try:
-        truth = math.fsum(numbers)
-    except OverflowError:
-        with pytest.raises(OverflowError):
-            exact_sum(np.array(numbers))
-    else:
-        assert exact_sum(np.array(numbers)) == truth
-
-
-@pytest.mark.parametrize("spread", [0, 30, 300, 900])
-def test_the_exact_sum_of_many_is_fsums(spread: int) -> None:
-    rng = np.random.default_rng(spread)
-    values = rng.standard_normal(5000) * np.exp2(rng.uniform(-spread, spread, 5000))
-    assert exact_sum(values) == math.fsum(values.tolist())
 
 
 def test_decimals_and_fractions_are_numbers_and_pandas_na_a_gap() -> None:

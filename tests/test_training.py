@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -245,6 +247,47 @@ def interrupted_twice():
 def test_a_second_signal_aborts():
     with pytest.raises(KeyboardInterrupt):
         interrupted_twice()
+
+
+#: Another signal at each line that runs while the first is handled; whatever comes of it, nothing may wait for ever.
+SIGNALS_WITHIN_A_SIGNAL = """
+import signal, sys
+from anyarray_mlp.training.signals import interruption
+
+def again(frame, event, argument):
+    global turn
+    if event == "line" and depth(frame) < 60:
+        turn += 1
+        if turn == at:
+            signal.raise_signal(signal.SIGINT)
+    return again
+
+def depth(frame):
+    return 0 if frame is None else 1 + depth(frame.f_back)
+
+at = 0
+while True:
+    at, turn = at + 1, 0
+    try:
+        with interruption() as asked:
+            sys.settrace(again)
+            signal.raise_signal(signal.SIGINT)
+            sys.settrace(None)
+            assert asked.is_set()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(None)
+    if turn < at:
+        break
+print(at)
+"""
+
+
+def test_a_signal_while_another_is_handled_never_hangs():
+    command = [sys.executable, "-c", SIGNALS_WITHIN_A_SIGNAL]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert int(done.stdout) > 4
 
 
 def test_training_in_another_thread_leaves_signals_alone():

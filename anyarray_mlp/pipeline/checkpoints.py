@@ -102,14 +102,14 @@ class Checkpoints:
                 for warning in caught:
                     self.tell(f"warning: {warning.message}")
         if self.last is None:
-            if self.cut_in_first_epoch():
+            if exists(self.run.model_path):
+                if not self.cut_in_first_epoch():
+                    raise StorageError(
+                        f"{self.run.path} has a model and no checkpoint, without which a run cannot go on: start a new "
+                        "run with another --out, or give --overwrite instead of --resume"
+                    )
                 # It would outlive the next attempt if that is cut as early.
                 remove(self.run.model_path)
-            if exists(self.run.model_path):
-                raise StorageError(
-                    f"{self.run.path} has a model and no checkpoint, without which a run cannot go on: start a new run "
-                    "with another --out, or give --overwrite instead of --resume"
-                )
             self.tell("the run has no checkpoint: it starts from its beginning")
             return None
         state, arrays = self.last.state, self.last.arrays

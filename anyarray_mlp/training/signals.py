@@ -18,10 +18,18 @@ ENDINGS = tuple(
 CAUGHT: ContextVar[Sequence[signal.Signals]] = ContextVar("caught", default=(signal.SIGINT,))
 
 
-class Interrupted(threading.Event):
-    """Set by the first signal, whose number it keeps."""
+class Interrupted:
+    """Whether a signal has come, and the number of the first.
+
+    No `threading.Event`: that takes a lock, and a second signal that comes while the first is noted would wait for it
+    for ever.
+    """
 
     signal: int | None = None
+
+    def is_set(self) -> bool:
+        """Whether a signal has come."""
+        return self.signal is not None
 
 
 @contextmanager
@@ -50,7 +58,6 @@ def interruption() -> Iterator[Interrupted]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         asked.signal = number
-        asked.set()
         for each, handler in before.items():
             signal.signal(each, handler)
 
