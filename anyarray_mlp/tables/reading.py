@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from anyarray_mlp.checking.records import ANY_TABLE, TEXT, TRUTH, integer, list_of, one_of, table
+from anyarray_mlp.checking.records import (
+    ANY_TABLE,
+    TEXT,
+    TRUTH,
+    RecordError,
+    integer,
+    list_of,
+    one_of,
+    table,
+)
 from anyarray_mlp.tables.styles import BY_NAME, PLAIN
 
 Place = str | int
@@ -36,6 +45,9 @@ class Reading:
     text : columns of texts, whatever they look like.
     drop : columns that are left out.
     columns : how each column is read, by name, where that is known from another table.
+    pixels : whether columns, or the lists in a column of texts, are the pixels of pictures.
+    image_size, image_mode : height and width of pictures, and "grey" or "rgb".
+    image_column : the column whose texts list the pixels of a picture, where that is known from another table.
     """
 
     header: bool | None = None
@@ -47,6 +59,10 @@ class Reading:
     text: tuple[Place, ...] = ()
     drop: tuple[Place, ...] = ()
     columns: Mapping[str, ColumnReading] = field(default_factory=dict)
+    pixels: bool | None = None
+    image_size: tuple[int, int] | None = None
+    image_mode: str | None = None
+    image_column: str | None = None
 
     def remembered(self) -> Reading:
         """What a model keeps of it, for tables in which columns may have other places."""
@@ -71,8 +87,10 @@ class Reading:
         """The reading that `to_json` describes; raises `RecordError` for any other record."""
         READING(record, place)
         given = {name: value for name, value in record["given"].items() if name in GIVEN}
-        if "missing" in given:
-            given["missing"] = tuple(given["missing"])
+        for name in given.keys() & {"missing", "image_size"}:
+            given[name] = tuple(given[name])
+        if len(given.get("image_size", (1, 1))) != 2:
+            raise RecordError(f"{place}.given.image_size must be height and width")
         columns = {}
         for name, entry in record["columns"].items():
             COLUMN(entry, f"{place}.columns.{name}")
@@ -80,6 +98,7 @@ class Reading:
         return cls(**given, columns=columns)
 
 
+IMAGE_MODES = ("grey", "rgb")
 #: What is remembered of what somebody asked for, and what it may be; columns have their own readings.
 GIVEN: dict[str, Any] = {
     "header": TRUTH,
@@ -87,6 +106,10 @@ GIVEN: dict[str, Any] = {
     "decimal": one_of((".", ",")),
     "missing": list_of(TEXT),
     "skip": integer(),
+    "pixels": TRUTH,
+    "image_size": list_of(integer(1)),
+    "image_mode": one_of(IMAGE_MODES),
+    "image_column": TEXT,
 }
 READING = table({"given": table({}, GIVEN), "columns": ANY_TABLE})
 COLUMN = table({"style": one_of(tuple(BY_NAME)), "markers": list_of(TEXT)})
