@@ -253,7 +253,7 @@ def notes_on_files(folder: Folder) -> list[str]:
     if not others:
         return []
     return [
-        f"{counted(len(others), 'file is no picture', 'files are no pictures')} by their names and left out: "
+        f"{counted(len(others), 'file')} without the name of a picture left out: "
         f"{listed(path.name for path in others[:3])}{' and others' if len(others) > 3 else ''}"
     ]
 

@@ -35,6 +35,8 @@ SUFFIXES = frozenset(
 DEFAULT_SIDE = 64
 #: A picture of more pixels than this is taken for one made to exhaust memory, as Pillow takes it.
 MOST_PIXELS = 1 << 26
+#: Inputs of a picture from which on a network is slow.
+MANY_INPUTS = 50_000
 ORIENTATION = 0x0112
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N"})
 DEEP_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
@@ -63,6 +65,11 @@ class Form(NamedTuple):
     def shape(self) -> tuple[int, ...]:
         """(h, w), or (h, w, 3)."""
         return (self.height, self.width) + ((3,) if self.mode == "rgb" else ())
+
+    @property
+    def inputs(self) -> int:
+        """Bytes of one picture."""
+        return self.height * self.width * CHANNELS[self.mode]
 
     def __str__(self) -> str:
         return f"{self.height} x {self.width}, {'grey' if self.mode == 'grey' else 'in colour'}"
@@ -109,14 +116,14 @@ def read_pictures(files: Sequence[Path], reading: Reading, name: str) -> Picture
     """
     headers = [header for header in each_of(files, header_of, name) if header is not None]
     form, notes = form_of(headers, reading)
-    width = form.height * form.width * CHANNELS[form.mode]
-    if exceeds_memory(len(files) * width):
+    size = len(files) * form.inputs
+    if exceeds_memory(size):
         raise OutOfMemoryError(
-            f"{name}: {counted(len(files), 'picture')} of {form} take {memory(len(files) * width)}, which do not fit "
-            "in memory: make them smaller, as with image_size=32x32"
+            f"{name}: {counted(len(files), 'picture')} of {form} take {memory(size)}, which do not fit in memory: make "
+            "them smaller, as with image_size=32x32"
         )
     done: Counter[str] = Counter()
-    pixels = np.empty((len(files), width), dtype=np.uint8)
+    pixels = np.empty((len(files), form.inputs), dtype=np.uint8)
 
     def decode(image: Image) -> Host:
         return decoded(image, form, done)
@@ -128,7 +135,21 @@ def read_pictures(files: Sequence[Path], reading: Reading, name: str) -> Picture
         for key, text in DONE.items()
         if done[key]
     ]
+    if (
+        form.mode == "rgb"
+        and reading.image_mode is None
+        and not done["coloured"]
+        and is_all_grey(pixels)
+    ):
+        pixels, form = np.ascontiguousarray(pixels[:, ::3]), form._replace(mode="grey")
+        said.append("the pictures are in colour and have none: taken as grey")
     return Pictures(pixels, form, (*notes, *said))
+
+
+def is_all_grey(pixels: Host) -> bool:
+    """Whether the three channels of all pictures are equal."""
+    colours = (picture.reshape(-1, 3) for picture in pixels)
+    return all((each == each[:, :1]).all() for each in colours)
 
 
 def each_of(files: Sequence[Path], take: Any, name: str) -> Iterator[Any]:
@@ -217,20 +238,23 @@ def form_of(headers: Sequence[Header], reading: Reading) -> tuple[Form, list[str
     others = len(headers) - sizes[size]
     if others:
         smallest, largest = (by(sizes, key=lambda each: each[0] * each[1]) for by in (min, max))
-        found = (
-            f"{smallest[0]} x {smallest[1]}"
-            if len(sizes) == 1
-            else f"{len(sizes):,} sizes, from {smallest[0]} x {smallest[1]} to {largest[0]} x {largest[1]}"
-        )
-        asked = "" if reading.image_size is not None else "; another size with image_size=HxW"
+        found = f"are {smallest[0]} x {smallest[1]}"
+        if len(sizes) > 1:
+            found = f"have {len(sizes):,} sizes, from {smallest[0]} x {smallest[1]} to {largest[0]} x {largest[1]}"
+        asked = "" if reading.image_size is not None else " (another size with image_size=HxW)"
         notes.append(
-            f"{counted(others, 'picture')} of {found} {'is' if others == 1 else 'are'} stretched or shrunk to "
-            f"{size[0]} x {size[1]}{asked}"
+            f"the pictures {found}: {others:,} of them stretched or shrunk to {size[0]} x {size[1]}{asked}"
         )
     mode = reading.image_mode
     if mode is None:
         mode = "grey" if all(header.is_grey for header in headers) else "rgb"
-    return Form(*size, mode), notes
+    form = Form(*size, mode)
+    if form.inputs > MANY_INPUTS and reading.image_size is None:
+        notes.append(
+            f"each picture is {form.inputs:,} inputs, which train slowly; fewer with image_size={DEFAULT_SIDE}x"
+            f"{DEFAULT_SIDE}"
+        )
+    return form, notes
 
 
 def decoded(image: Image, form: Form, done: Counter[str]) -> Host:
