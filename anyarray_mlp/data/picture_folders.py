@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -157,9 +157,14 @@ def dataset_of(name: str, pixels: Host, labels: Host, form: Form) -> Dataset:
 
 def as_labels(names: Sequence[str]) -> Host:
     """Names of classes as labels: whole numbers if all are, as in a table; 01 is a text."""
-    if all(re.fullmatch(r"0|-?[1-9][0-9]{0,17}", name, re.ASCII) for name in set(names)):
+    if are_numbers(set(names)):
         return np.array([int(name) for name in names], dtype=np.int64)
     return np.array(names, dtype=str)
+
+
+def are_numbers(names: Iterable[str]) -> bool:
+    """Whether names are whole numbers as a table has them."""
+    return all(re.fullmatch(r"0|-?[1-9][0-9]{0,17}", name, re.ASCII) for name in names)
 
 
 def part_named(name: str) -> str | None:
@@ -227,9 +232,8 @@ def part_in(folder: Folder, notes: list[str]) -> Part:
             f"{name}: {counted(len(folder.pictures), 'picture')} beside the sub-folders left out, in no class: "
             f"{listed(path.name for path in folder.pictures)}"
         )
-    pairs = [
-        (path, each) for each, inner in folder.filled().items() for path in inner.all_pictures()
-    ]
+    classes = sorted(filled, key=int) if are_numbers(filled) else list(filled)
+    pairs = [(path, each) for each in classes for path in folder.folders[each].all_pictures()]
     return Part(folder.path, [path for path, _ in pairs], [label for _, label in pairs])
 
 
