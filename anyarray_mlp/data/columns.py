@@ -11,7 +11,14 @@ import numpy as np
 
 from anyarray_mlp.checking.messages import listed, shown
 from anyarray_mlp.data.dataset import Dataset, Features, Task
-from anyarray_mlp.data.pixels import Found, bytes_in, find_pixels, is_label, pixels_listed
+from anyarray_mlp.data.pixels import (
+    Found,
+    bytes_in,
+    find_pixels,
+    is_label,
+    lists_of_numbers,
+    pixels_listed,
+)
 from anyarray_mlp.data.preprocessing import Schema
 from anyarray_mlp.data.targets import are_integers, infer_task, target_for, tidy_target
 from anyarray_mlp.errors import DataError
@@ -65,6 +72,8 @@ def load_table(
     check_read(table, targets, path)
     if of_pictures or (found is not None and found.are_bytes):
         return picture_set(table, found, targets, path, task, reading, schema)
+    if schema is None:
+        table = replace(table, notes=(*table.notes, *about_lists(table)))
     is_last = targets == list(table.all_names[-1:])
     if found is not None and not wanted_by_name and not is_last:
         note = f"{found.said} of one kind, so that {shown(targets[0])} is the target and not the last column"
@@ -106,8 +115,9 @@ def picture_set(
     task: Task | None,
     reading: Reading,
     schema: Schema | None,
+    frame: pandas.DataFrame | None = None,
 ) -> Dataset:
-    """The set of a table of pictures, as bytes; of a model's, in the form of its own."""
+    """The set of a table of pictures, as bytes; of a model's, in the form of its own. `frame`: the table as it came."""
     notes = list(table.notes)
     if schema is None:
         assert found is not None
@@ -121,10 +131,7 @@ def picture_set(
         pixels = pixels_for(table, schema, path, targets, reading)
         names, shape, image_column = schema.preprocessor.names, None, reading.image_column
     beside = [name for name in table.names if found is None or name not in set(found.columns)]
-    places = [table.names.index(name) for name in beside]
-    others = frame_of(
-        replace(table, names=tuple(beside), columns=tuple(table.columns[place] for place in places))
-    )
+    others = columns_of(table, beside) if frame is None else frame[beside]
     values = target_values(others, targets, task, path)
     if task is None:
         check_classes(values, targets, path)
@@ -143,6 +150,14 @@ def picture_set(
         others=others.drop(columns=list(targets)),
         image_column=image_column,
     )
+
+
+def about_lists(table: Table) -> list[str]:
+    """A note on columns of texts that list numbers and no pixels."""
+    return [
+        f"column {shown(name)}: lists numbers, which are read as texts; write each in a column of its own to use them"
+        for name in lists_of_numbers(zip(table.names, table.columns, strict=True))
+    ]
 
 
 def about_pictures(found: Found, width: int, targets: Sequence[str]) -> str:
@@ -192,8 +207,7 @@ def pixels_for(
         return pixels_of(table, found, path)
     if found is not None and len(found.columns) == preprocessor.n_features_in:
         return pixels_of(table, found, path)
-    kept = replace(table, names=tuple(names), columns=tuple(by_name[name] for name in names))
-    frame = frame_of(kept)
+    frame = columns_of(table, names)
     if listed_column is not None and not preprocessor.is_by_place(names):
         raise DataError(
             f"{path}: no column {shown(listed_column)}, which lists the pixels of each picture that the model knows"
@@ -225,6 +239,12 @@ def frame_of(table: Table) -> pandas.DataFrame:
         for name, column in zip(table.names, table.columns, strict=True)
     }
     return pandas.DataFrame(columns, index=index)
+
+
+def columns_of(table: Table, names: Sequence[str]) -> pandas.DataFrame:
+    """Some columns of a table as a DataFrame."""
+    by_name = dict(zip(table.names, table.columns, strict=True))
+    return frame_of(replace(table, names=tuple(names), columns=tuple(map(by_name.get, names))))  # type: ignore[arg-type]
 
 
 def dataset_of(

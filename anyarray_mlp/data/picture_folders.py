@@ -217,7 +217,8 @@ def part_in(folder: Folder, notes: list[str]) -> Part:
         inner = filled[deep[0]]
         raise DataError(
             f"{name}: sub-folder {shown(deep[0])} holds folders of pictures, {listed(inner.filled())}, so it is no "
-            "class: give a folder whose sub-folders hold the pictures of one class each, and move others out of it"
+            "class: give a folder whose sub-folders hold the pictures of one class each, and move others out of it (a "
+            "folder of test pictures can be given as test)"
         )
     if not filled:
         refuse_loose(folder)

@@ -226,6 +226,8 @@ def numbered_in(columns: dict[str, Host]) -> Found | None:
 
 def resembling_in(columns: dict[str, Host]) -> Found | None:
     """A run of columns whose numbers make pictures."""
+    if len(columns) < FEWEST_PIXELS:
+        return None
     names = [
         name
         for name, column in columns.items()

@@ -8,22 +8,35 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from anyarray_mlp.checking.messages import listed, shown, suggestion
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.out_of_memory import within_memory
 from anyarray_mlp.checking.values import check_boolean, check_instance, check_path, items
 from anyarray_mlp.data.builtin import BUILTIN, BUILTIN_NAMES
-from anyarray_mlp.data.columns import Column, cut, dataset_of, frame_of, load_table, pixels_for
+from anyarray_mlp.data.columns import (
+    Column,
+    cut,
+    dataset_of,
+    find_column,
+    frame_of,
+    load_table,
+    picture_set,
+    pixels_and_target,
+    pixels_for,
+)
 from anyarray_mlp.data.dataset import TASKS, Dataset, Features, Task
-from anyarray_mlp.data.encoding import as_pandas
+from anyarray_mlp.data.encoding import as_pandas, column_values
 from anyarray_mlp.data.idx import is_idx_name, load_idx_features, load_idx_file, load_idx_folder
 from anyarray_mlp.data.npz import load_npz, load_npz_features
 from anyarray_mlp.data.picture_folders import load_picture_folder, pictures_at
 from anyarray_mlp.data.pictures import Pictures, is_picture_name, read_pictures
+from anyarray_mlp.data.pixels import FEWEST_LISTED
 from anyarray_mlp.data.preprocessing import Schema
 from anyarray_mlp.data.targets import target_for
 from anyarray_mlp.errors import DataError, UsageError
-from anyarray_mlp.tables import ColumnReading, Reading, table_in
+from anyarray_mlp.tables import ColumnReading, Reading, Table, table_in
 from anyarray_mlp.tables.files import file_size, unreadable
 from anyarray_mlp.tables.source import STDIN
 
@@ -173,8 +186,30 @@ def load_frame(
         raise DataError(f"The DataFrame has two columns {shown(twice)}: rename one.")
     wanted = [target] if isinstance(target, (str, int)) else list(target or ())
     path = Path("DataFrame")
+    names = list(table.columns)
+    if len(names) > FEWEST_LISTED:
+        left = table.drop(columns=[find_column(names, column, path) for column in reading.drop])
+        wanted = [find_column(names, column, path) for column in wanted]
+        numbers = numbers_of(left)
+        # Lists in texts are for files, which a model reads alike.
+        plain = replace(reading, text=tuple(left.columns), drop=())
+        found, wanted = pixels_and_target(numbers, wanted, plain, None, path)
+        if found is not None and found.are_bytes:
+            targets = [str(name) for name in wanted]
+            return picture_set(numbers, found, targets, path, task, reading, None, left)
     features, targets = cut(list(table.columns), wanted, reading.drop, None, path)
     return dataset_of(table, path, features, targets, task)
+
+
+def numbers_of(frame: pandas.DataFrame) -> Table:
+    """A DataFrame as a table whose columns of other types are taken for texts."""
+    columns = [
+        column_values(values) if values.dtype.kind in "biuf" else np.full(len(values), None)
+        for _, values in frame.items()
+    ]
+    names = tuple(frame.columns)
+    lines = np.arange(len(frame))
+    return Table(names, tuple(columns), lines=lines, all_names=names)
 
 
 def chosen_reading(
