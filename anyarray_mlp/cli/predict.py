@@ -67,8 +67,8 @@ def command(
     import numpy as np
 
     from anyarray_mlp.backends import select_backend
-    from anyarray_mlp.data import load_features
-    from anyarray_mlp.data.sources import features_of_pictures, is_pictures, picture_files
+    from anyarray_mlp.data import load_features, picture_files
+    from anyarray_mlp.data.sources import features_of_pictures, is_pictures
     from anyarray_mlp.errors import UsageError
     from anyarray_mlp.persistence.files import atomic_write
     from anyarray_mlp.pipeline.trained_model import TrainedModel

@@ -51,6 +51,8 @@ LABEL_NAMES = frozenset(
 LIST = re.compile(r"\s*[\[(]?\s*[0-9]{1,3}(?:\s*[,;\s]\s*[0-9]{1,3})*\s*[\])]?\s*")
 NUMBERS = re.compile(r"\s*[\[(]?\s*[-+0-9.eE]+(?:\s*[,;\s]\s*[-+0-9.eE]+){3,}\s*[\])]?\s*")
 FEWEST_LISTED = 16
+#: Where so many of the cells are lists, another one is a mistake.
+NEARLY_ALL = 0.9
 NO_MARKS = str.maketrans(",;[]()", "      ")
 
 
@@ -137,9 +139,8 @@ def listed_in(columns: dict[str, Host], texts: set[str]) -> Found | None:
         if first is not None and LIST.fullmatch(first):
             size = len(first.translate(NO_MARKS).split())
             sample = column[:: max(1, len(column) // LOOKED_AT)]
-            if size >= FEWEST_LISTED and all(
-                cell is None or LIST.fullmatch(cell) for cell in sample
-            ):
+            lists = sum(cell is not None and LIST.fullmatch(cell) is not None for cell in sample)
+            if size >= FEWEST_LISTED and lists >= NEARLY_ALL * len(sample):
                 return Found((name,), shape_of(size), True, (), is_listed=True)
     return None
 

@@ -142,8 +142,7 @@ def load_features(
     if is_table(source):
         table = table_in(Path(source), chosen, known)
         if schema is not None and schema.preprocessor.pixels:
-            targets = [name for name in schema.target_names if name in table.names]
-            return pixels_for(table, schema, Path(source), targets, chosen)
+            return pixels_for(table, schema, Path(source), (), chosen)
         return frame_of(table)
     if str(source) in BUILTIN:
         return load(source).features
