@@ -328,13 +328,14 @@ def test_memory_is_counted_before_anything_is_decoded(
     assert asked == [48]
 
 
-@pytest.mark.skipif(
-    sys.platform == "win32" or not hasattr(os, "geteuid") or os.geteuid() == 0,
-    reason="needs rights",
-)
-def test_a_picture_that_may_not_be_read(tmp_path: Path) -> None:
-    (classes(tmp_path) / "cat" / "0.png").chmod(0)
-    with pytest.raises(StorageError, match=r"0\.png: could not be read"):
+def test_a_picture_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    classes(tmp_path)
+
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(StorageError, match=r"0\.png: could not be read \(Permission denied\)"):
         load(tmp_path)
 
 

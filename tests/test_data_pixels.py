@@ -133,6 +133,14 @@ def test_pixels_that_are_no_bytes_are_numbers_and_still_no_target(tmp_path: Path
         assert not dataset.has_last_target
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_divided_pixels_without_names_are_no_target_either(first: bool, tmp_path: Path) -> None:
+    scaled = FLAT / 127.5 - 1
+    columns = [LABELS, scaled] if first else [scaled, LABELS]
+    dataset = load(write(tmp_path / "zip.csv", columns))
+    assert dataset.target_name == ("column_1" if first else f"column_{WIDTH + 1}")
+
+
 def series(n: int, width: int, rng: Any) -> Any:
     """Counts by day, each near to that of the day before."""
     steps = rng.normal(0, 6, (n, width)).cumsum(axis=1) + rng.uniform(60, 200, (n, 1))

@@ -229,11 +229,15 @@ def resembling_in(columns: dict[str, Host]) -> Found | None:
     """A run of columns whose numbers make pictures."""
     if len(columns) < FEWEST_PIXELS:
         return None
-    names = [
-        name
-        for name, column in columns.items()
-        if name.lower() not in LABEL_NAMES and bytes_in(column)[0]
-    ]
+    numbers = [name for name in columns if name.lower() not in LABEL_NAMES]
+    bytes_, units = (
+        [name for name in numbers if holds(columns[name])] for holds in (is_bytes, is_unit)
+    )
+    return run_in(columns, bytes_) or run_in(columns, units)
+
+
+def run_in(columns: dict[str, Host], names: list[str]) -> Found | None:
+    """The run of some columns that makes pictures."""
     shapes = shapes_near(len(names))
     if not shapes:
         return None
@@ -297,6 +301,16 @@ def bytes_in(column: Host) -> tuple[bool, float]:
     low, high = float(column.min()), float(column.max())
     whole = low >= 0 and high <= PIXEL_LEVELS and bool((column == np.floor(column)).all())
     return whole, high
+
+
+def is_bytes(column: Host) -> bool:
+    """Whether a column holds whole numbers from 0 to 255 and no gap."""
+    return bytes_in(column)[0]
+
+
+def is_unit(column: Host) -> bool:
+    """Whether a column holds numbers from -1 to 1 and no gap, as pixels that were divided."""
+    return column.dtype.kind == "f" and bool(len(column)) and bool((abs(column) <= 1).all())
 
 
 def shape_of(count: int) -> tuple[int, ...] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from anyarray_mlp.checking.records import (
@@ -66,7 +66,30 @@ class Reading:
 
     def remembered(self) -> Reading:
         """What a model keeps of it, for tables in which columns may have other places."""
-        return Reading.from_json(self.to_json(), "the reading")
+        kept = Reading.from_json(self.to_json(), "the reading")
+        return kept.with_images(self.images_to_json(), "the images")
+
+    def images_to_json(self) -> dict[str, Any]:
+        """All that `with_images` needs, in JSON types; empty if nothing is known of images."""
+        found = {
+            "size": None if self.image_size is None else list(self.image_size),
+            "mode": self.image_mode,
+            "column": self.image_column,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    def with_images(self, record: Mapping[str, Any], place: str) -> Reading:
+        """The reading of images that `images_to_json` describes; raises `RecordError` for any other record."""
+        IMAGES(record, place)
+        size = record.get("size")
+        if size is not None and len(size) != 2:
+            raise RecordError(f"{place}.size must be height and width")
+        return replace(
+            self,
+            image_size=None if size is None else (size[0], size[1]),
+            image_mode=record.get("mode"),
+            image_column=record.get("column"),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """All that `from_json` needs, in JSON types; plain numbers and texts are left out, which go without saying."""
@@ -87,10 +110,8 @@ class Reading:
         """The reading that `to_json` describes; raises `RecordError` for any other record."""
         READING(record, place)
         given = {name: value for name, value in record["given"].items() if name in GIVEN}
-        for name in given.keys() & {"missing", "image_size"}:
-            given[name] = tuple(given[name])
-        if len(given.get("image_size", (1, 1))) != 2:
-            raise RecordError(f"{place}.given.image_size must be height and width")
+        if "missing" in given:
+            given["missing"] = tuple(given["missing"])
         columns = {}
         for name, entry in record["columns"].items():
             COLUMN(entry, f"{place}.columns.{name}")
@@ -98,7 +119,6 @@ class Reading:
         return cls(**given, columns=columns)
 
 
-IMAGE_MODES = ("grey", "rgb")
 #: What is remembered of what somebody asked for, and what it may be; columns have their own readings.
 GIVEN: dict[str, Any] = {
     "header": TRUTH,
@@ -106,10 +126,7 @@ GIVEN: dict[str, Any] = {
     "decimal": one_of((".", ",")),
     "missing": list_of(TEXT),
     "skip": integer(),
-    "pixels": TRUTH,
-    "image_size": list_of(integer(1)),
-    "image_mode": one_of(IMAGE_MODES),
-    "image_column": TEXT,
 }
 READING = table({"given": table({}, GIVEN), "columns": ANY_TABLE})
+IMAGES = table({}, {"size": list_of(integer(1)), "mode": one_of(("grey", "rgb")), "column": TEXT})
 COLUMN = table({"style": one_of(tuple(BY_NAME)), "markers": list_of(TEXT)})
