@@ -232,6 +232,18 @@ def test_lists_that_are_no_pixels(tmp_path: Path) -> None:
     assert any(note.startswith(said) for note in load(numbers, target="y").notes)
 
 
+def test_lists_of_other_numbers_are_texts(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    for size, highest in ((17, 999), (None, 255)):
+        rng = np.random.default_rng(0)
+        lists = [rng.integers(0, highest + 1, size or rng.integers(17, 40)) for _ in range(60)]
+        rows = [f'{i % 2},"{" ".join(map(str, each))}",{i % 7}' for i, each in enumerate(lists)]
+        path.write_text("y,genres,size\n" + "\n".join(rows) + "\n")
+        dataset = load(path, target="y")
+        assert dataset.features["genres"].iloc[0] == " ".join(map(str, lists[0]))
+        assert "column 'genres': lists numbers, which are read as texts" in dataset.notes[-1]
+
+
 def test_every_form_trains_to_the_same_bits(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", x=IMAGES, y=LABELS)
     header = ["label", *(f"pixel{i}" for i in range(WIDTH))]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,18 +132,23 @@ def is_counting(name: str, column: Host) -> bool:
 
 
 def listed_in(columns: dict[str, Host], texts: set[str]) -> Found | None:
-    """The first column whose texts list pixels."""
+    """The first column whose texts list pixels: nearly all of them as many, none above 255."""
     for name, column in columns.items():
-        if column.dtype.kind != "O" or name in texts:
+        if column.dtype.kind != "O" or name in texts or not len(column):
             continue
-        first = next((cell for cell in column if cell is not None), None)
-        if first is not None and LIST.fullmatch(first):
-            size = len(first.translate(NO_MARKS).split())
-            sample = column[:: max(1, len(column) // LOOKED_AT)]
-            lists = sum(cell is not None and LIST.fullmatch(cell) is not None for cell in sample)
-            if size >= FEWEST_LISTED and lists >= NEARLY_ALL * len(sample):
-                return Found((name,), shape_of(size), True, (), is_listed=True)
+        sizes = Counter(size_of_list(cell) for cell in sampled(column))
+        size, cells = sizes.most_common(1)[0]
+        if size >= FEWEST_LISTED and cells >= NEARLY_ALL * sizes.total():
+            return Found((name,), shape_of(size), True, (), is_listed=True)
     return None
+
+
+def size_of_list(cell: Any) -> int:
+    """How many pixels a text lists; 0 for one that does not."""
+    if not isinstance(cell, str) or not LIST.fullmatch(cell):
+        return 0
+    numbers = cell.translate(NO_MARKS).split()
+    return len(numbers) if max(map(int, numbers)) <= PIXEL_LEVELS else 0
 
 
 def lists_of_numbers(columns: Iterable[tuple[str, Any]]) -> list[str]:

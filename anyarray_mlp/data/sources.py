@@ -244,10 +244,10 @@ def is_pictures(source: Any) -> bool:
     if not isinstance(source, (str, os.PathLike)) or str(source) in BUILTIN:
         return False
     path = Path(source)
-    if is_picture_name(path.name) and not path.is_dir():
-        return True
+    if not os.path.isdir(path):
+        return is_picture_name(path.name)
     try:
-        return path.is_dir() and not any(map(is_idx_name, os.listdir(path)))
+        return not any(map(is_idx_name, os.listdir(path)))
     except OSError as error:
         raise unreadable(path, error) from error
 
