@@ -307,3 +307,21 @@ def test_labels_that_are_texts(tmp_path: Path) -> None:
     model = train_table(path, epochs=1, diagnose=False).model
     assert set(model.predict(FLAT)) <= {"A", "B"}
     assert model.predict(FLAT[:1]).shape == (1,)
+
+
+def test_the_command_line_says_it_in_flags(cli: Any, tmp_path: Path) -> None:
+    listing(tmp_path / "listed.csv")
+    write(tmp_path / "plain.csv", [LABELS, FLAT])
+    flags = ("--epochs", 1, "--no-diagnose", "--hidden", 2)
+    _, _, told = cli("train", "listed.csv", *flags)
+    assert "classification of 'emotion'\n" in told
+    assert "(--text pixels takes it as texts)" in told
+    assert "split by it with --folds Usage" in told
+    _, _, told = cli("train", "plain.csv", *flags, "--out", "run")
+    assert "column 'column_1' is the target (--no-pixels takes them as other numbers)" in told
+    code, printed, _ = cli("predict", "run", "plain.csv")
+    assert (code, len(printed.splitlines())) == (0, 1 + len(FLAT))
+    code, printed, _ = cli("evaluate", "run")
+    assert (code, "12 rows, the test set of plain.csv" in printed) == (0, True)
+    _, _, told = cli("train", "plain.csv", *flags, "--no-pixels", "--target", 0)
+    assert "note: columns 'column_2', 'column_82': left out" in told
