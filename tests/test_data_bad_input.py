@@ -127,7 +127,11 @@ FILES: dict[str, tuple[Callable[[Path], Any], dict[str, Any], tuple[str, ...]]] 
     "device": (lambda f: "/dev/zero", {}, ("not a regular file",)),
     "empty folder": (lambda f: f, {}, ("without IDX files", "train-images-idx3-ubyte")),
     "pickle": (lambda f: write(f / "m.pkl", b"\x80"), {}, ("pickle", "never read")),
-    "picture": (lambda f: write(f / "m.png", b"\x89PNG"), {}, ("one picture", ".npz")),
+    "picture": (
+        lambda f: write(f / "m.png", b"\x89PNG"),
+        {},
+        ("one picture", "a sub-folder for each class"),
+    ),
     "Excel": (lambda f: write(f / "m.xlsx", b"PK"), {}, ("Excel", "CSV")),
     "lone npy": (lambda f: write(f / "m.npy", b"\x93NUMPY"), {}, ("target", "np.savez")),
     "cut gzip": (

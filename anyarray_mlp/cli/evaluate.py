@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from anyarray_mlp.checking.messages import counted, shown_path
+from anyarray_mlp.cli.advice import as_flags
 from anyarray_mlp.cli.figures import figure
 from anyarray_mlp.cli.flags import flag
 from anyarray_mlp.cli.options import (
@@ -71,6 +72,7 @@ def command(
 
     from anyarray_mlp.backends import select_backend
     from anyarray_mlp.data import load
+    from anyarray_mlp.data.sources import is_pictures
     from anyarray_mlp.pipeline.trained_model import TrainedModel
 
     trained = TrainedModel.load(model)
@@ -90,6 +92,9 @@ def command(
     # A huge target is told by its score.
     with option_named(), np.errstate(over="ignore", invalid="ignore"):
         scores = trained.scores(scored, select_backend(backend, device, dtype))
+    if is_pictures(data):
+        for note in dataset.notes:
+            tell(f"note: {as_flags(note)}")
     which = "all" if dataset.test is None else "test"
     if which == "all" and was_trained_on(model, data):
         tell(

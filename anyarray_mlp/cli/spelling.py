@@ -27,6 +27,8 @@ OTHER_FLAGS = {
     "num-iter max-steps steps num-steps passes nb-epoch ep num-train-epochs n-iterations "
     "max-iterations num-iterations rounds",
     "--batch-size": "b batch bs batchsize mbs minibatch-size mini-batch-size minibatch bsz train-batch-size batch-sz",
+    "--image-size": "img-size imgsz image-shape input-size resize target-size image-dim img-dim",
+    "--image-mode": "color-mode colour-mode color grayscale",
     "--dropout": "dropout-rate drop-rate dropout-prob dropout-p drop-prob pdrop p-dropout",
     "--initializer": "init weight-init weights-init w-init w-i kernel-initializer initialization init-method "
     "initialisation weight-initialization init-type",

@@ -51,6 +51,8 @@ OF_TABLE: dict[str, dict[str, Any]] = {
         for key in ("group", "folds")
     },
     "test": {"type": DATA, "metavar": "DATA"},
+    "image_size": {"type": Text("height and width as in 28x28"), "metavar": "HxW"},
+    "image_mode": {"type": Text("grey or rgb"), "metavar": "grey|rgb"},
     "class_weight": {
         "type": Text("balanced or LABEL=WEIGHT,..."),
         "metavar": "balanced|LABEL=W,...",
@@ -96,8 +98,9 @@ def command(**settings: Any) -> int:
     """Train a network on DATA and save it.
 
     DATA is a built-in set (digits, iris, breast_cancer, wine, diabetes, xor, moons, spirals, abs_sine), a
-    table (CSV and the like), an .npz with x and y, or a folder of IDX images such as MNIST's. Part of it is
-    held out to test the final model on, unless it comes with a test set.
+    table (CSV and the like), an .npz with x and y, a folder of IDX images such as MNIST's, or a folder with a
+    sub-folder of pictures for each class. Part of it is held out to test the final model on, unless it comes with
+    a test set.
     """
     from anyarray_mlp.cli.flags import refuse_idle_flags
     from anyarray_mlp.cli.resuming import explicit_flags, resume_command, resumed_settings
@@ -347,7 +350,9 @@ def describe(plan: Plan, settings: dict[str, Any]) -> str:
     arithmetic = "" if backend.arithmetic == "plain" else f", {backend.arithmetic}"
     task: str = prepared.targets.task
     if prepared.target_names and not settings["target"]:
-        task += f" of {prepared.target_names[0]!r}, the last column"
+        task += f" of {prepared.target_names[0]!r}"
+        # Of pictures, a note says which.
+        task += "" if prepared.preprocessor.pixels or not prepared.is_last else ", the last column"
     return (
         f"{shown_path(prepared.name)}: {', '.join(held_out)}; {task}\n"
         f"network {kinds}, {activations}, {mlp.output}, {mlp.loss}; {counted(mlp.layout.size, 'parameter')}\n"

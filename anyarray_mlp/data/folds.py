@@ -18,8 +18,9 @@ WORDS = {
     word: part
     for part, words in {
         "training": "train training learn learning tr fit",
-        "validation": "validation valid val validate dev development tune tuning",
-        "test": "test testing tests te eval evaluation evaluate holdout hold-out held-out heldout hold_out held_out",
+        "validation": "validation valid val validate dev development tune tuning publictest",
+        "test": "test testing tests te eval evaluation evaluate holdout hold-out held-out heldout hold_out held_out "
+        "privatetest",
     }.items()
     for word in words.split()
 }

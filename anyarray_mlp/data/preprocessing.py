@@ -487,6 +487,11 @@ class Schema:
             found |= {name: NOT_READ for name in features if name not in wanted}
         return found | dict.fromkeys(self.text_columns((), targets), AS_TEXT)
 
+    def readings_of_pictures(self, present: Sequence[str]) -> dict[str, ColumnReading]:
+        """How the columns of a table of pictures are read: pixels that are listed, and text labels, as texts."""
+        texts = [self.reading.image_column, *self.text_columns((), self.target_names)]
+        return {name: AS_TEXT for name in present if name in texts}
+
 
 AS_TEXT, AS_NUMBER, NOT_READ = (ColumnReading(kind) for kind in ("text", "number", "none"))
 

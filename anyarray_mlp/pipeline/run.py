@@ -226,11 +226,14 @@ def scores_of(plan: Plan, model: TrainedModel) -> dict[str, float]:
 
 
 def metadata(backend: Backend, prepared: Prepared) -> dict[str, str]:
-    """What the model was made with, a table's columns that it predicts, and how its file was read, unless plainly."""
+    """What the model was made with, a table's columns that it predicts, how its file was read, the form of pictures."""
     found = made_with(backend)
     if prepared.target_names:
         found["target"] = json.dumps(prepared.target_names)
-    if prepared.reading != Reading():
+    images = prepared.reading.images_to_json()
+    if images:
+        found["images"] = json.dumps(images)
+    if prepared.reading.to_json() != Reading().to_json():
         found["reading"] = json.dumps(prepared.reading.to_json())
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
@@ -179,6 +180,36 @@ class Sizes:
 
 
 @dataclass(frozen=True)
+class ImageSize:
+    """Height and width of pictures: (h, w), "HxW" or one number for both."""
+
+    def check(self, name: str, value: Any) -> tuple[int, int]:
+        """The two."""
+        if isinstance(value, str):
+            found = re.fullmatch(r"\s*([0-9]{1,6})(?:\s*[xX×,]\s*([0-9]{1,6}))?\s*", value)
+            value = () if found is None else [int(each) for each in found.groups() if each]
+        sides = [value] if is_whole(value) else items(name, value, "height and width")
+        sides = [check_whole(name, side, 1) for side in sides]
+        if len(sides) not in (1, 2):
+            refuse(name, "height and width, as in 28x28", value)
+        return int(sides[0]), int(sides[-1])
+
+
+@dataclass(frozen=True)
+class ImageMode:
+    """Grey or colours."""
+
+    def check(self, name: str, value: Any) -> str:
+        """ "grey" or "rgb"."""
+        said = {"gray": "grey", "l": "grey", "grayscale": "grey", "colour": "rgb", "color": "rgb"}
+        mode = value.strip().lower() if isinstance(value, str) else ""
+        mode = said.get(mode, mode)
+        if mode not in ("grey", "rgb"):
+            refuse(name, "'grey' or 'rgb'", value)
+        return mode
+
+
+@dataclass(frozen=True)
 class ClassWeight:
     """ "balanced", or a weight for each label."""
 
@@ -225,6 +256,8 @@ class Table:
     separator, decimal : what stands between columns, and in numbers.
     missing : cells that are gaps besides the usual ones; with these given, no other is looked for.
     skip : the lines before the table.
+    pixels : whether a table holds the pixels of pictures, in columns or listed in one; None finds out.
+    image_size, image_mode : height and width, and "grey" or "rgb", that pictures are brought to; by default their own.
     numeric, text : columns of numbers, in which all else is a gap, and of texts.
     keep : columns to take as they are that would be left out (constants, identifiers, texts that hardly ever recur) or
         whose rare texts would count as one.
@@ -301,6 +334,15 @@ class Table:
     test: Any = setting(
         None, Source(), "Data whose rows are the test set, read and encoded as the rest."
     )
+    pixels: bool | None = setting(
+        None,
+        Truth(),
+        "Whether a table holds the pixels of pictures, which are divided by 255.",
+    )
+    image_size: tuple[int, int] | None = setting(
+        None, ImageSize(), "Height and width to bring pictures of a folder to."
+    )
+    image_mode: str | None = setting(None, ImageMode(), "Make pictures of a folder grey or rgb.")
     standardize: bool = setting(
         True,
         Truth(),
@@ -361,6 +403,9 @@ class Table:
             self.numeric,
             self.text,
             self.drop,
+            pixels=self.pixels,
+            image_size=self.image_size,
+            image_mode=self.image_mode,
         )
 
 
@@ -528,6 +573,8 @@ def as_text(name: str, value: Any, kind: Any) -> Any:
         return ",".join(f"{label}={weight}" for label, weight in value.items())
     if isinstance(kind, Source) and hasattr(value, "iloc"):
         return "DataFrame"
+    if isinstance(kind, ImageSize):
+        return value if value is None else f"{value[0]}x{value[1]}"
     if isinstance(kind, (Columns, ColumnNames, Cells)):
         if value is None:
             return None

@@ -66,7 +66,10 @@ def split(dataset: Dataset, table: Table, seed: int) -> Split:
     Raises `DataError` for a column that is not there or does not say what it should, and where nothing is left to
     validate on.
     """
-    fractions = table.validation_fraction, table.test_fraction
+    fractions = (
+        0.0 if dataset.validation is not None else table.validation_fraction,
+        table.test_fraction,
+    )
     if table.folds is not None:
         return split_by_column(dataset, table, seed)
     rule, dataset = rule_of(dataset, table)
@@ -138,7 +141,8 @@ def split_by_column(dataset: Dataset, table: Table, seed: int) -> Split:
 
 def column_of(dataset: Dataset, name: str, setting: str) -> Host:
     """A column of a table, by name, as numbers, texts or times."""
-    if not hasattr(dataset.features, "iloc"):
+    features = dataset.features if dataset.others is None else dataset.others
+    if not hasattr(features, "iloc"):
         raise UsageError(
             f"{setting} names a column of a table, and {dataset.name} is none: leave it out."
         )
@@ -146,13 +150,13 @@ def column_of(dataset: Dataset, name: str, setting: str) -> Host:
         raise DataError(
             f"{dataset.name}: {setting} names column {shown(name)}, which is the target; name another one of them"
         )
-    names = [str(column) for column in dataset.features.columns]
+    names = [str(column) for column in features.columns]
     if name not in names:
         raise DataError(
             f"{dataset.name}: {setting} names no column: {shown(name)}{suggestion(name, names)}; the columns are "
             f"{listed(names)}"
         )
-    table = dataset.features.iloc[:, [names.index(name)]]
+    table = features.iloc[:, [names.index(name)]]
     ((_, values),) = as_columns(table, None).items
     return values
 
@@ -164,7 +168,9 @@ def names_of_target(dataset: Dataset) -> tuple[str, ...]:
 
 
 def without_column(dataset: Dataset, name: str) -> Dataset:
-    """The data set without one of its features."""
+    """The data set without one of its features; beside pixels, it is none."""
+    if dataset.others is not None:
+        return dataset
     kept = [column for column in dataset.features.columns if str(column) != name]
     if not kept:
         raise DataError(f"{dataset.name}: no feature is left beside column {shown(name)}")
@@ -174,7 +180,7 @@ def without_column(dataset: Dataset, name: str) -> Dataset:
 def missing_value(dataset: Dataset, name: str, missing: Host, what: str) -> DataError:
     """The error for a row in which a column does not say what it must."""
     row = int(missing.argmax())
-    index = dataset.features.index
+    index = (dataset.features if dataset.others is None else dataset.others).index
     place = f"line {index[row]}" if index.name == "line" else f"row {row} (from 0)"
     return DataError(
         f"{dataset.name}: {place}, column {shown(name)} does not say {what}; fill it in, or delete the row"

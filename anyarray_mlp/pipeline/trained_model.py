@@ -72,10 +72,12 @@ class TrainedModel:
 
     @property
     def reading(self) -> Reading:
-        """How the table that the model was trained on was read, to read others by; empty if it was no file."""
-        if "reading" not in self.metadata:
-            return Reading()
-        return Reading.from_json(json.loads(self.metadata["reading"]), "metadata.reading")
+        """How the table or pictures that the model was trained on were read, to read others by; empty for neither."""
+        reading = Reading()
+        if "reading" in self.metadata:
+            reading = Reading.from_json(json.loads(self.metadata["reading"]), "metadata.reading")
+        images = json.loads(self.metadata.get("images", "{}"))
+        return reading.with_images(images, "metadata.images")
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -70,8 +70,8 @@ def train_table(
 
     Parameters
     ----------
-    data : the path of a table, an .npz or a folder of IDX images, a DataFrame of pandas or polars, or the name of a
-        built-in set.
+    data : the path of a table, an .npz, a folder of IDX images or of pictures, one sub-folder a class, a DataFrame of
+        pandas or polars, or the name of a built-in set.
     target : the column to predict, by name or place, or several; the last one by default.
     recipe : how to train; of a table, 50 epochs in batches of 4 to 128 rows unless it says otherwise.
     diagnose : whether to look for what went wrong.
@@ -79,9 +79,9 @@ def train_table(
     callbacks : as those of `fit`.
     options : by name, settings of the network (`hidden_layer_sizes`, `activation`, `output`, `loss`, `dropout`), of
         the data (`drop`, `header`, `separator`, `decimal`, `missing`, `skip`, `numeric`, `text`, `keep`, `date`,
-        `split`, `group`, `folds`, `test`, `standardize`, `scale_target`, `test_fraction`, `validation_fraction`,
-        `class_weight`), of where to compute (`device`, `backend`, `dtype`, `reproducible`), and of a `Recipe`, in place
-        of its own.
+        `split`, `group`, `folds`, `test`, `pixels`, `image_size`, `image_mode`, `standardize`, `scale_target`,
+        `test_fraction`, `validation_fraction`, `class_weight`), of where to compute (`device`, `backend`, `dtype`,
+        `reproducible`), and of a `Recipe`, in place of its own.
 
     Raises `DataError`, `UsageError` and the like for what cannot be, and `DivergedError`, which has the diagnosis,
     if the loss is no longer finite.
