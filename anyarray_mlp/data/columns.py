@@ -54,12 +54,34 @@ def load_table(
             f"{path}: has only one column; give features besides the target, separated by a comma, semicolon, tab, | "
             "or blanks"
         )
+    if table.lacks_target:
+        raise DataError(
+            f"{path}: is {table.lacks_target}; save both with np.savez(path, x=..., y=...)"
+        )
+    table = with_zeros(table, schema)
+    if schema is None and not wanted:
+        wanted = [name for name in table.targets if name in table.names]
     features, targets = cut(list(table.all_names), wanted, reading.drop, schema, path)
     check_read(table, targets, path)
     frame = frame_of(table)
     kept = [name for name in features if name in frame.columns]
     dataset = dataset_of(frame, path, kept, targets, task)
     return replace(dataset, notes=table.notes, readings=table.reading.columns)
+
+
+def with_zeros(table: Table, schema: Schema | None) -> Table:
+    """A sparse table with the columns of a model that it does not name, which hold zeros; any other as it is."""
+    if schema is None or not table.is_sparse:
+        return table
+    known = (*schema.preprocessor.used_names, *schema.target_names)
+    absent = tuple(name for name in known if name not in table.all_names)
+    zeros = np.zeros(len(table))
+    return replace(
+        table,
+        names=(*absent, *table.names),
+        columns=(*(zeros,) * len(absent), *table.columns),
+        all_names=(*absent, *table.all_names),
+    )
 
 
 def check_read(table: Table, targets: Sequence[str], path: Path) -> None:
@@ -78,7 +100,7 @@ def frame_of(table: Table) -> pandas.DataFrame:
         block = np.stack(table.columns)
         return pandas.DataFrame(block.T, index=index, columns=list(table.names), copy=False)
     columns = {
-        name: column if column.dtype.kind == "f" else pandas.Series(column, index, dtype=object)
+        name: column if column.dtype.kind in "fM" else pandas.Series(column, index, dtype=object)
         for name, column in zip(table.names, table.columns, strict=True)
     }
     return pandas.DataFrame(columns, index=index)

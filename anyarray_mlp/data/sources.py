@@ -13,9 +13,9 @@ from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.out_of_memory import within_memory
 from anyarray_mlp.checking.values import check_boolean, check_instance, check_path, items
 from anyarray_mlp.data.builtin import BUILTIN, BUILTIN_NAMES
-from anyarray_mlp.data.columns import Column, cut, dataset_of, frame_of, load_table
+from anyarray_mlp.data.columns import Column, cut, dataset_of, frame_of, load_table, with_zeros
 from anyarray_mlp.data.dataset import TASKS, Dataset, Features, Task
-from anyarray_mlp.data.encoding import as_pandas
+from anyarray_mlp.data.frames import as_pandas
 from anyarray_mlp.data.idx import is_idx_name, load_idx_features, load_idx_file, load_idx_folder
 from anyarray_mlp.data.npz import load_npz, load_npz_features
 from anyarray_mlp.data.preprocessing import Schema
@@ -101,7 +101,7 @@ def load_features(
         return {} if schema is None else replace(schema, reading=chosen).readings(names)
 
     if is_table(source):
-        return frame_of(table_in(Path(source), chosen, known))
+        return frame_of(with_zeros(table_in(Path(source), chosen, known), schema))
     if str(source) in BUILTIN:
         return load(source).features
     path = Path(source)

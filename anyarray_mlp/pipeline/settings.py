@@ -124,6 +124,15 @@ class Cells:
 
 
 @dataclass(frozen=True)
+class Text:
+    """Any text."""
+
+    def check(self, name: str, value: Any) -> str:
+        """The text."""
+        return check_text(name, value)
+
+
+@dataclass(frozen=True)
 class Separator:
     """What stands between columns: a character, a short text, or the name of one that is hard to type."""
 
@@ -225,6 +234,7 @@ class Table:
     separator, decimal : what stands between columns, and in numbers.
     missing : cells that are gaps besides the usual ones; with these given, no other is looked for.
     skip : the lines before the table.
+    sheet : the sheet of a workbook, where several hold something.
     numeric, text : columns of numbers, in which all else is a gap, and of texts.
     keep : columns to take as they are that would be left out (constants, identifiers, texts that hardly ever recur) or
         whose rare texts would count as one.
@@ -265,6 +275,9 @@ class Table:
         "Cells of a table that are gaps, besides the usual ones; no others are then looked for.",
     )
     skip: int | None = setting(None, Whole(), "Lines before a table.")
+    sheet: str | None = setting(
+        None, Text(), "The sheet of a workbook, where several hold something."
+    )
     numeric: tuple[Column, ...] = setting(
         (), Columns(flat=True), "Columns of numbers, in which all else is a gap.", flag_default=None
     )
@@ -361,6 +374,7 @@ class Table:
             self.numeric,
             self.text,
             self.drop,
+            sheet=self.sheet,
         )
 
 

@@ -35,6 +35,7 @@ class Reading:
     numeric : columns of numbers, in which everything else is a gap.
     text : columns of texts, whatever they look like.
     drop : columns that are left out.
+    sheet : the sheet of a workbook.
     columns : how each column is read, by name, where that is known from another table.
     """
 
@@ -47,6 +48,7 @@ class Reading:
     text: tuple[Place, ...] = ()
     drop: tuple[Place, ...] = ()
     columns: Mapping[str, ColumnReading] = field(default_factory=dict)
+    sheet: str | None = None
 
     def remembered(self) -> Reading:
         """What a model keeps of it, for tables in which columns may have other places."""
@@ -87,6 +89,7 @@ GIVEN: dict[str, Any] = {
     "decimal": one_of((".", ",")),
     "missing": list_of(TEXT),
     "skip": integer(),
+    "sheet": TEXT,
 }
 READING = table({"given": table({}, GIVEN), "columns": ANY_TABLE})
 COLUMN = table({"style": one_of(tuple(BY_NAME)), "markers": list_of(TEXT)})

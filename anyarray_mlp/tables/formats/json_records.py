@@ -32,10 +32,6 @@ def is_json(head: bytes, path: Path) -> bool:
 def read_json(source: Source, reading: Reading, known: Known) -> Table:
     """The table in a file of JSON; its numbers are numbers and its texts texts, whatever they look like."""
     path, notes = source.path, list[str]()
-    if any(each is not None for each in (reading.header, reading.separator, reading.skip)):
-        raise DataError(
-            f"{path}: is JSON, which has no header, separator or lines to skip; leave these out"
-        )
     text = text_file(source, notes)
     rows, lines = records_of("".join(text.lines()), path)
     names = list(dict.fromkeys(name for row in rows for name in row))
