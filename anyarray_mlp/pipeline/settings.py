@@ -99,10 +99,14 @@ class ColumnName:
 
 @dataclass(frozen=True)
 class Source:
-    """What `load` reads: a path or a DataFrame."""
+    """What `load` reads: a path or a table of pandas, polars or pyarrow."""
 
     def check(self, name: str, value: Any) -> Any:
-        """A path as text; a DataFrame as it is."""
+        """A path as text; a table as a DataFrame of pandas."""
+        if not isinstance(value, (str, os.PathLike)):
+            from anyarray_mlp.data.frames import as_pandas
+
+            value = as_pandas(value)
         if hasattr(value, "iloc"):
             return value
         check_path(name, value)

@@ -17,16 +17,17 @@ from anyarray_mlp.tables.files import FREE_BYTES, MAX_EXPANSION
 from anyarray_mlp.tables.formats.typed import Typed, typed_table
 from anyarray_mlp.tables.layout import MAX_COLUMNS
 from anyarray_mlp.tables.reading import Reading
-from anyarray_mlp.tables.source import Source
+from anyarray_mlp.tables.source import HEAD, Source
 from anyarray_mlp.tables.styles import PLAIN, PLAIN_BODY
 from anyarray_mlp.tables.table import Known, Table
 from anyarray_mlp.tables.text import text_file
 
 NUMBER = rf"[+-]?{PLAIN_BODY}"
 LINE = re.compile(
-    rf"(?:{NUMBER}(?:,{NUMBER})*)?(?:[ \t]+qid:\d+)?(?:[ \t]+\d+:(?:{NUMBER}|[+-]?nan))*[ \t]*(?:#.*)?".encode(),
+    rf"(?:{NUMBER}(?:,{NUMBER})*)?(?:[ \t]+qid:\d+)?(?:[ \t]+\d+:(?:{NUMBER}|[+-]?nan))*".encode(),
     re.ASCII | re.IGNORECASE,
 )
+CLOCK = re.compile(rb"[0-2]?\d:[0-5]\d")
 SUFFIXES = (".libsvm", ".svm", ".svmlight", ".svml")
 #: So many lines are looked at to tell the format.
 TOLD_BY = 20
@@ -34,16 +35,19 @@ LABEL, QUERY = "label", "qid"
 
 
 def is_libsvm(head: bytes, path: Path) -> bool:
-    """Whether the first lines of a file are labels and pairs, one with two pairs (10:30 may be a time of day)."""
+    """Whether most of the first lines are labels and pairs, one of them with two, and the pairs no times of day."""
     lines = head.removeprefix(b"\xef\xbb\xbf").splitlines()
-    cut = lines[:-1] if len(lines) > 1 and not head.endswith((b"\n", b"\r")) else lines
-    held = [line for line in map(bytes.strip, cut[:TOLD_BY]) if line and not line.startswith(b"#")]
-    pairs = [line.partition(b"#")[0].count(b":") for line in held]
+    held = [line.partition(b"#")[0].strip() for line in lines[:TOLD_BY]]
+    held = [line for line in held if line]
+    if len(held) == len(lines) == 1:  # which may be longer than the head
+        held = [held[0].rpartition(b" ")[0]] if len(head) >= HEAD else held
+    fitting = [line for line in held if LINE.fullmatch(line)]
+    pairs = [line.count(b":") for line in fitting]
     least = 1 if path.suffix.lower() in SUFFIXES else 2
-    if not held or max(pairs) < least:
+    if 2 * len(fitting) < len(held) or max(pairs, default=0) < least:
         return False
-    whole = len(cut) == len(lines) or len(held) > 1
-    return all(LINE.fullmatch(line) for line in held) if whole else LINE.match(held[0]) is not None
+    words = [word for line in fitting for word in line.split() if b":" in word]
+    return least == 1 or not all(map(CLOCK.fullmatch, words))
 
 
 def read_libsvm(source: Source, reading: Reading, known: Known) -> Table:
@@ -57,12 +61,9 @@ def read_libsvm(source: Source, reading: Reading, known: Known) -> Table:
     for number, line in enumerate(text_file(source, notes).lines(), 1):
         rows.take(number, line)
     labels = rows.label_columns()
-    first = min(rows.columns, default=1)
-    places = {
-        column: place
-        for place, column in enumerate(range(min(first, 1), 1 + max(rows.columns, default=0)))
-    }
-    rows.check_size(len(places), source)
+    first, last = min([1, *rows.columns]), max(rows.columns, default=0)
+    rows.check_size(last + 1 - first, source)
+    places = {column: place for place, column in enumerate(range(first, last + 1))}
     names = [f"feature_{column}" for column in places]
     extra = [*([QUERY] if rows.queries else []), *labels]
     if rows.queries:

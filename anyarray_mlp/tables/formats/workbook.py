@@ -65,6 +65,8 @@ def read_workbook(source: Source, reading: Reading, known: Known) -> Table:
             sheet.say_formulas(book[name], notes)
     sheet.say_errors(notes)
     sheet.trim()
+    width, rows = max(map(len, sheet.rows)), sum(map(bool, sheet.rows))
+    check_expansion(source.path, len('"",') * width * rows, source.size)
     text = TextFile(Source(source.path, sheet.as_csv().encode()), "utf-8")
     layout = layout_of(text, Dialect(","), reading, notes)
     names = column_names(layout.names, layout.width, notes)
