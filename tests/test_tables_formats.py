@@ -313,6 +313,17 @@ def test_a_sheet_is_laid_out_as_text_is(tmp_path: Path) -> None:
     assert any("line 35" in note and "Source: us" in note for note in table.notes)
 
 
+def test_titles_above_a_narrow_sheet(tmp_path: Path) -> None:
+    rows: list[list[Any]] = [["Table 1"], ["A", "B"], *([i, i / 2] for i in range(30))]
+    table = read_table(book_of(tmp_path / "t.xlsx", ("data", rows)))
+    assert table.names == ("A", "B")
+    assert "line 1 is no part of the table: 'Table 1'" in table.notes
+    unnamed = [[None, "B"], *rows[2:]]
+    assert read_table(book_of(tmp_path / "t.xlsx", ("data", unnamed))).names == ("column_1", "B")
+    numbers = [[1.5], *rows[2:]]
+    assert len(read_table(book_of(tmp_path / "t.xlsx", ("data", numbers)))) == 31
+
+
 def test_one_sheet_of_several_has_to_be_named(tmp_path: Path) -> None:
     path = book_of(
         tmp_path / "t.xlsx", ("A", numbered("x", "y")), ("B", numbered("u", "v")), ("empty", [])

@@ -248,14 +248,19 @@ class Sheet:
         return written.getvalue()
 
     def titles(self) -> int:
-        """How many rows at the top have less than half as many cells as most rows have, and not only numbers."""
+        """How many rows are above the table: of less than half as many cells as most rows have, and not only numbers.
+
+        So is a lone text in the first column, above a row of more texts, which is the header.
+        """
         filled = [sum(map(bool, row)) for row in self.rows]
         usual = statistics.median([count for count in filled if count > 1] or [1])
-        return next(
-            number
-            for number, (count, typed) in enumerate(zip(filled, self.typed, strict=True))
-            if 2 * count >= usual or 0 < count == len(typed)
-        )
+        for number, (count, typed) in enumerate(zip(filled, self.typed, strict=True)):
+            below = next((each for each in range(number + 1, len(filled)) if filled[each]), None)
+            alone = count == 1 and self.rows[number][0] and below is not None
+            titled = alone and filled[below or 0] > 1 and not self.typed[below or 0]
+            if 0 < count == len(typed) or (2 * count >= usual and not titled):
+                return number
+        return 0
 
     def columns_of_numbers(self, skip: int) -> set[int]:
         """The columns that hold a number below so many rows."""
