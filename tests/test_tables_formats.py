@@ -688,6 +688,8 @@ def test_frames_of_other_libraries_train_and_are_predicted_alike(name: str) -> N
     made = train_table(frames()[name], test=frames()["polars"], **options)
     again = train_table(frames()[name], **options)
     assert again.scores == expected.scores
+    encoded = made.model.preprocessor.transform(frames()[name])
+    assert encoded.tolist() == made.model.preprocessor.transform(frames()["pandas"]).tolist()
     assert made.model.predict(frames()[name]).tolist() == made.model.predict(
         frames()["pandas"]
     ).tolist()  # fmt: skip

@@ -70,15 +70,15 @@ def train_table(
 
     Parameters
     ----------
-    data : the path of a table, an .npz or a folder of IDX images, a DataFrame of pandas or polars, or the name of a
-        built-in set.
+    data : the path of a table, an .npz or a folder of IDX images, a table of pandas, polars or pyarrow, or the name of
+        a built-in set.
     target : the column to predict, by name or place, or several; the last one by default.
     recipe : how to train; of a table, 50 epochs in batches of 4 to 128 rows unless it says otherwise.
     diagnose : whether to look for what went wrong.
     out : a folder to keep the run in, as `anyarray-mlp train --out` does; `overwrite` replaces one that is there.
     callbacks : as those of `fit`.
     options : by name, settings of the network (`hidden_layer_sizes`, `activation`, `output`, `loss`, `dropout`), of
-        the data (`drop`, `header`, `separator`, `decimal`, `missing`, `skip`, `numeric`, `text`, `keep`, `date`,
+        the data (`drop`, `header`, `separator`, `decimal`, `missing`, `skip`, `sheet`, `numeric`, `text`, `keep`, `date`,
         `split`, `group`, `folds`, `test`, `standardize`, `scale_target`, `test_fraction`, `validation_fraction`,
         `class_weight`), of where to compute (`device`, `backend`, `dtype`, `reproducible`), and of a `Recipe`, in place
         of its own.

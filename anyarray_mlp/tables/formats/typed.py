@@ -111,11 +111,9 @@ class Column:
         if asked is not None and kind == "number":
             return self.numbers_as_known(values, asked)
         found = self.texts(values)
-        if (
-            kind is None
-            and not self.is_text
-            and all(cell is None or is_number(cell) for cell in set(found.tolist()))
-        ):
+        # Of whole numbers beyond 2**53, and of bytes, it is said already.
+        told = self.is_text or any(note.startswith(self.subject) for note in self.notes)
+        if kind is None and not told and all(map(is_number, set(found.tolist()) - {None})):
             self.say("holds numbers that are written as texts, and is read as texts")
         return found
 
@@ -193,7 +191,12 @@ class Column:
 
     def say(self, what: str) -> None:
         """Note something about the column."""
-        self.notes.append(f"column {self.name!r}: {what}")
+        self.notes.append(f"{self.subject} {what}")
+
+    @property
+    def subject(self) -> str:
+        """What a note on the column begins with."""
+        return f"column {self.name!r}:"
 
 
 def replaced(values: NDArray[Any], others: Mapping[Any, Any]) -> NDArray[Any]:
