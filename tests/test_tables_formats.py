@@ -271,6 +271,14 @@ def test_a_damaged_file_of_arrow_is_one_clear_error(writer: Any, tmp_path: Path)
         assert "\n" not in str(caught.value)
 
 
+def test_a_column_that_declares_far_too_many_rows_is_refused(tmp_path: Path) -> None:
+    nothing = pyarrow.nulls(3_000_000_00 // 2)
+    parquet.write_table(pyarrow.table({"a": nothing}), tmp_path / "t.parquet")
+    assert (tmp_path / "t.parquet").stat().st_size < 1 << 20
+    with pytest.raises(DataError, match="declares 150,000,000 rows of 1 columns"):
+        read_table(tmp_path / "t.parquet")
+
+
 def test_infinity_names_its_row(tmp_path: Path) -> None:
     path = arrow_of(tmp_path, a=[1.0, float("inf")], y=[1.0, 2.0])
     with pytest.raises(DataError, match="line 2, column 'a': inf is not a finite number"):
@@ -658,6 +666,21 @@ def test_damaged_and_forged_arrays(tmp_path: Path) -> None:
 
 
 # --- options, and frames of other libraries ---
+
+
+def test_a_sheet_can_be_read_otherwise(tmp_path: Path) -> None:
+    path = book_of(tmp_path / "t.xlsx", ("data", [["made", "today"], [1, 2], *numbered("a", "b")]))
+    table = read_table(path, skip=2)
+    assert (table.names, table.lines[0], len(table)) == (("a", "b"), 4, 30)
+    assert read_table(path, skip=3, header=False).names == ("column_1", "column_2")
+    assert column(read_table(path, skip=2, drop=["a"], text=["b"]), "b")[1] == "1.125"
+    with pytest.raises(DataError, match="no rows below the 99 to skip"):
+        read_table(path, skip=99)
+
+
+def test_a_date_is_no_target(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"the target 'day'.*cannot be a target"):
+        load(written(tmp_path, "t.parquet", as_parquet), target="day")
 
 
 def test_options_that_a_format_has_not_are_said(tmp_path: Path) -> None:

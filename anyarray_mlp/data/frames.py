@@ -39,7 +39,7 @@ def of_polars(column: Any) -> Any:
     kind = column.dtype
     name = str(kind)
     if kind.is_decimal():
-        return column.cast(type(column.dtype).from_python(float)).to_numpy()
+        return column.cast(float).to_numpy()
     if name.startswith("Datetime") and getattr(kind, "time_zone", None):
         return column.dt.replace_time_zone(None).to_numpy()
     if kind.is_nested() or name in ("Binary", "Object", "Time"):

@@ -43,8 +43,8 @@ def load(
 ) -> Dataset:
     """Read a data set.
 
-    source: a table of pandas, polars or pyarrow, a built-in name (`BUILTIN_NAMES`), or the path of a table that `read_table`
-        reads, an `.npz` with `x` and `y`, a folder of IDX files, or an IDX images file.
+    source: a table of pandas, polars or pyarrow, a built-in name (`BUILTIN_NAMES`), or the path of a table that
+        `read_table` reads, an `.npz` with `x` and `y`, a folder of IDX files, or an IDX images file.
     target: for tables, the target column's name or its place from 0 (negative from the end), or
         several of them; the last column by default.
     task: overrides what `infer_task` reads from the target.

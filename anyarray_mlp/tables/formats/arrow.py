@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.checking.messages import shown
+from anyarray_mlp.checking.messages import memory, shown
 from anyarray_mlp.errors import DataError
-from anyarray_mlp.tables.files import check_expansion, imported
+from anyarray_mlp.tables.files import MAX_EXPANSION, imported
 from anyarray_mlp.tables.formats.typed import LARGEST_WHOLE, Typed, typed_table
 from anyarray_mlp.tables.reading import Reading
 from anyarray_mlp.tables.source import Source
@@ -25,6 +25,8 @@ FILES = (b"ARROW1", b"FEA1")
 STREAM = re.compile(rb"\xff\xff\xff\xff[\0-\xff]{2}[\0-\x0f]\0[\x04-\x20]\0\0\0", re.DOTALL)
 #: The name that pandas gives to an index that has none.
 INDEX = re.compile(r"__index_level_\d+__")
+#: Bytes that the cells of any file may take: columns that hold one value are next to nothing in a file.
+FREE_CELLS = 1 << 30
 UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 CONTROLS = r"[\x00-\x08\x0e-\x1f]"
 
@@ -49,7 +51,7 @@ def read_arrow(source: Source, reading: Reading, known: Known) -> Table:
     return read_with(source, "Arrow", reading, known, open_arrow)
 
 
-#: What opens a file gives: its schema, how many rows there are, and what reads the columns of some names.
+#: What opens a file gives: its schema, how many rows there are, and what reads the columns of some places.
 Opened = tuple[Any, int, Callable[[list[int]], Any]]
 
 
@@ -58,72 +60,119 @@ def read_with(
     what: str,
     reading: Reading,
     known: Known,
-    opened: Callable[[Source, Any], Opened],
+    opened: Callable[[Any, bytes, Path], Opened],
 ) -> Table:
     """The table in a file that pyarrow opens; `DataError` for one that is damaged or cut short."""
-    arrow = imported(
-        "pyarrow", "parquet", source.path, f"{'an' if what[0] == 'A' else 'a'} {what} file"
-    )
+    path = source.path
+    arrow = imported("pyarrow", "parquet", path, f"{'an' if what[0] == 'A' else 'a'} {what} file")
     notes: list[str] = []
     try:
-        schema, rows, read = opened(source, arrow)
-        check_expansion(source.path, rows * len(schema.names) * 8, source.size)
-        places = without_index(schema, notes)
-        names = [schema.names[place] for place in places]
+        with stream_of(source, arrow) as stream:
+            schema, rows, read = opened(stream, source.head(), path)
+            check_size(rows, 1, source)
+            places = without_index(schema, notes)
+            names = [schema.names[place] for place in places]
 
-        def load(wanted: list[int]) -> Iterator[NDArray[Any]]:
-            for place in wanted:
-                check_type(schema.field(places[place]), source.path)
-            table = read([places[place] for place in wanted])
-            for place, column in zip(wanted, table.columns, strict=True):
-                yield values_of(column, names[place], source.path, notes)
+            def load(wanted: list[int]) -> Iterator[NDArray[Any]]:
+                check_size(rows, len(wanted), source)
+                for place in wanted:
+                    check_type(schema.field(places[place]), path)
+                table = read_columns(read, [places[place] for place in wanted], schema, path)
+                for place, column in zip(wanted, table.columns, strict=True):
+                    yield values_of(column, names[place], path, notes)
 
-        lines = np.arange(1, 1 + rows)
-        return typed_table(Typed(source.path, names, load, lines), reading, known, notes)
+            typed = Typed(path, names, load, np.arange(1, 1 + rows))
+            return typed_table(typed, reading, known, notes)
     except (arrow.ArrowMemoryError, DataError):
         raise
     except (arrow.ArrowException, OSError, ValueError, KeyError) as error:
-        said = str(error).partition("\n")[0].rstrip(".")
+        if isinstance(error, OSError) and error.errno:  # of the disk, not of pyarrow
+            raise
         raise DataError(
-            f"{source.path}: the {what} file could not be read ({said}); it is damaged, cut short or encrypted: fetch "
-            "it or write it again"
+            f"{path}: the {what} file could not be read ({what_it_says(error)}); it is damaged, cut short or encrypted: "
+            "fetch it or write it again"
         ) from error
 
 
-def open_parquet(source: Source, arrow: Any) -> Opened:
+def what_it_says(error: Exception) -> str:
+    """The first line of an error of pyarrow."""
+    return str(error).partition("\n")[0].rstrip(".")
+
+
+def stream_of(source: Source, arrow: Any) -> Any:
+    """What pyarrow reads the bytes from."""
+    if source.content is not None:
+        return arrow.BufferReader(source.content)
+    return arrow.OSFile(str(source.path), "rb")
+
+
+def check_size(rows: int, columns: int, source: Source) -> None:
+    """Raise `DataError` for a file that says that it holds far more cells than its size lets one think."""
+    size, limit = 8 * rows * columns, FREE_CELLS + MAX_EXPANSION * source.size
+    if size > limit:
+        raise DataError(
+            f"{source.path}: declares {rows:,} rows of {columns:,} columns, which take {memory(size)}, in a file of "
+            f"{memory(source.size)}; if that is genuine, leave columns out (--drop), or write some of the rows"
+        )
+
+
+def read_columns(
+    read: Callable[[list[int]], Any], places: list[int], schema: Any, path: Path
+) -> Any:
+    """Columns of a file; where some of them cannot be read, `DataError` names the first of these."""
+    import pyarrow
+
+    try:
+        return read(places)
+    except (pyarrow.ArrowException, OSError) as error:
+        faults = [place for place in places if not is_read(read, place)]
+        if not faults or len(faults) == len(places):
+            raise
+        name = schema.names[faults[0]]
+        raise DataError(
+            f"{path}: column {shown(name)} could not be read ({what_it_says(error)}); leave it out (--drop {name}, "
+            f"drop=[{name!r}]), or write the file again"
+        ) from error
+
+
+def is_read(read: Callable[[list[int]], Any], place: int) -> bool:
+    """Whether a column can be read."""
+    import pyarrow
+
+    try:
+        read([place])
+    except (pyarrow.ArrowException, OSError):
+        return False
+    return True
+
+
+def open_parquet(stream: Any, head: bytes, path: Path) -> Opened:
     """A Parquet file."""
-    parquet = imported("pyarrow.parquet", "parquet", source.path, "a Parquet file")
-    file = parquet.ParquetFile(opened(source, arrow), coerce_int96_timestamp_unit="us")
+    parquet = imported("pyarrow.parquet", "parquet", path, "a Parquet file")
+    file = parquet.ParquetFile(stream, coerce_int96_timestamp_unit="us")
     schema = file.schema_arrow
 
     def read(places: list[int]) -> Any:
-        if len(set(schema.names)) < len(schema.names) or len(places) == len(schema.names):
+        if len(set(schema.names)) < len(schema.names):
             return file.read().select(places)
         return file.read(columns=[schema.names[place] for place in places])
 
     return schema, file.metadata.num_rows, read
 
 
-def open_arrow(source: Source, arrow: Any) -> Opened:
+def open_arrow(stream: Any, head: bytes, path: Path) -> Opened:
     """A file or a stream of Arrow; what it holds is checked, since its offsets are taken on trust elsewhere."""
-    head = source.head()
+    import pyarrow
+
     if head.startswith(b"FEA1"):
-        table = imported("pyarrow.feather", "parquet", source.path, "a Feather file").read_table(
-            opened(source, arrow)
-        )
+        feather = imported("pyarrow.feather", "parquet", path, "a Feather file")
+        table = feather.read_table(stream)
     elif head.startswith(FILES):
-        table = arrow.ipc.open_file(opened(source, arrow)).read_all()
+        table = pyarrow.ipc.open_file(stream).read_all()
     else:
-        table = arrow.ipc.open_stream(opened(source, arrow)).read_all()
+        table = pyarrow.ipc.open_stream(stream).read_all()
     table.validate(full=True)
     return table.schema, table.num_rows, table.select
-
-
-def opened(source: Source, arrow: Any) -> Any:
-    """What pyarrow reads the bytes from."""
-    if source.content is not None:
-        return arrow.BufferReader(source.content)
-    return arrow.OSFile(str(source.path), "rb")
 
 
 def without_index(schema: Any, notes: list[str]) -> list[int]:
