@@ -89,8 +89,8 @@ def read_with(
         if isinstance(error, OSError) and error.errno:  # of the disk, not of pyarrow
             raise
         raise DataError(
-            f"{path}: the {what} file could not be read ({what_it_says(error)}); it is damaged, cut short or encrypted: "
-            "fetch it or write it again"
+            f"{path}: the {what} file could not be read ({what_it_says(error)}); it is damaged, cut short or "
+            "encrypted: fetch it or write it again"
         ) from error
 
 
