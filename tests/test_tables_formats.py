@@ -250,6 +250,17 @@ def test_texts_that_mean_a_gap_are_gaps_and_are_said(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["csv", "parquet", "xlsx", "arff", "json"])
+def test_numbers_that_somebody_says_are_gaps(name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"t.{name}"
+    if name == "json":
+        pandas.DataFrame(COLUMNS).to_json(path, orient="records", date_format="iso")
+    else:
+        WRITERS[name](path)
+    found = column(read_table(path, missing=["4", "no"]), "count")
+    assert np.flatnonzero(np.isnan(found)).tolist() == [i for i in range(N) if i % 11 == 4]
+
+
 def test_the_index_of_a_frame_is_left_out_and_equal_names_are_numbered(tmp_path: Path) -> None:
     frame = pandas.DataFrame({"a": [1.0, 2.0], "y": [0.0, 1.0]}, index=[7, 9])
     frame.to_parquet(tmp_path / "t.parquet")

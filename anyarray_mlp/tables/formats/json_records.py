@@ -99,7 +99,10 @@ def without_markers(cell: Any, reading: Reading) -> Any:
     if isinstance(cell, str):
         cell = cell.strip()
         return None if cell in GAPS or cell in (reading.missing or ()) else cell
-    return None if isinstance(cell, float) and np.isnan(cell) else cell
+    if isinstance(cell, (int, float)) and not isinstance(cell, bool):
+        named = any(PLAIN.number(marker) == cell for marker in reading.missing or ())
+        return None if named or np.isnan(cell) else cell
+    return cell
 
 
 def column_of(

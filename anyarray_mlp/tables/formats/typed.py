@@ -19,7 +19,7 @@ from anyarray_mlp.tables.layout import MAX_COLUMNS
 from anyarray_mlp.tables.markers import GAPS, is_common_marker
 from anyarray_mlp.tables.places import find_columns
 from anyarray_mlp.tables.reading import ColumnReading, Reading
-from anyarray_mlp.tables.styles import BY_NAME, Style, fitting, is_number
+from anyarray_mlp.tables.styles import BY_NAME, PLAIN, Style, fitting, is_number
 from anyarray_mlp.tables.table import Known, Table, nothing_in
 
 #: Columns by their places: float64 with NaN for gaps, datetime64 with NaT, or texts (objects) with None.
@@ -104,7 +104,7 @@ class Column:
         """As they are, or as another table has them."""
         kind = None if asked is None else asked.kind
         if values.dtype.kind == "f":
-            self.check_finite(values)
+            values = self.without_markers(values)
             return as_texts(values) if kind == "text" else values
         if values.dtype.kind == "M":
             return values
@@ -132,6 +132,14 @@ class Column:
             self.say(taken_for_gaps({cell: times for cell, times in met.items() if cell}))
         return replaced(values, dict.fromkeys(met))
 
+    def without_markers(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Finite numbers, NaN for those that somebody says are gaps."""
+        markers = [PLAIN.number(marker) for marker in self.reading.missing or ()]
+        gaps = np.isin(values, [marker for marker in markers if marker is not None])
+        values = np.where(gaps, np.nan, values)
+        self.check_finite(values)
+        return values
+
     def numbers(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Numbers, gaps for everything else, as somebody asked for."""
         if values.dtype.kind == "M":
@@ -140,7 +148,7 @@ class Column:
                 "of numeric"
             )
         if values.dtype.kind == "f":
-            return values
+            return self.without_markers(values)
         values = self.texts(values)
         counts = Counter(cell for cell in values.tolist() if cell is not None)
         style, _ = fitting(counts.items(), False)

@@ -71,9 +71,12 @@ def read_workbook(source: Source, reading: Reading, known: Known) -> Table:
     layout = layout_of(text, Dialect(","), reading, notes)
     names = column_names(layout.names, layout.width, notes)
     numbers = sheet.columns_of_numbers(layout.skip)
-    readings = {each: as_numbers(found, place in numbers)
-                for place, each in enumerate(names)
-                if (found := known(names).get(each)) is not None}  # fmt: skip
+    how = known(names)
+    readings = {
+        name: as_numbers(how[name], place in numbers)
+        for place, name in enumerate(names)
+        if name in how
+    }
     table = Delimited(text, layout, names, reading, notes, readings).table()
     return replace(table, notes=(*table.notes, *written_as_texts(table, names, numbers)))
 
