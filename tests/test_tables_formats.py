@@ -522,6 +522,8 @@ def test_arff_levels_that_look_like_numbers_are_texts(tmp_path: Path) -> None:
         ("1,low,a,2020-01-01,no\n", "line 10, column 'when': '2020-01-01' is no date"),
         ("{9 1}\n", "line 10: '{9 1}' is no sparse row"),
         ("{0 1, 0 2}\n", "line 10: .* each once"),
+        ("{0 ', 4" + " " * 300_000 + "x\n", "line 10: .* no sparse row"),
+        ("'" + " " * 300_000 + "x', ',,\n", "line 10 has 4 values"),
         ("", "holds no rows"),
     ],
 )
@@ -674,6 +676,33 @@ def test_damaged_and_forged_arrays(tmp_path: Path) -> None:
         (tmp_path / "t.npy").write_bytes(forged)
         with pytest.raises(DataError, match=r"damaged or cut short .*again"):
             read_table(tmp_path / "t.npy")
+
+
+def as_array_file(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, np.arange(40.0).reshape(10, 4))
+
+
+def as_libsvm(path: Path) -> None:
+    path.write_text("".join(f"{i % 2} 1:{i} 3:{i % 5} 7:2\n" for i in range(40)))
+
+
+@pytest.mark.parametrize("writer", [as_workbook, as_arff, as_array_file, as_libsvm])
+def test_damage_anywhere_is_one_clear_error_or_none(writer: Any, tmp_path: Path) -> None:
+    whole = written(tmp_path, "t.of", writer).read_bytes()
+    draw = np.random.default_rng(1)
+    refused = 0
+    for _ in range(60):
+        content = bytearray(whole)
+        for place in draw.integers(0, len(whole), draw.integers(1, 6)):
+            content[place] = draw.integers(0, 256)
+        (tmp_path / "t.of").write_bytes(content)
+        try:
+            read_table(tmp_path / "t.of")
+        except DataError as error:
+            refused += 1
+            assert "\n" not in str(error)
+    assert refused > 20
 
 
 # --- options, and frames of other libraries ---

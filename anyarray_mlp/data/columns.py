@@ -74,7 +74,8 @@ def with_zeros(table: Table, schema: Schema | None) -> Table:
     if schema is None or not table.is_sparse:
         return table
     known = (*schema.preprocessor.used_names, *schema.target_names)
-    absent = tuple(name for name in known if name not in table.all_names)
+    present = set(table.all_names)
+    absent = tuple(name for name in known if name not in present)
     zeros = np.zeros(len(table))
     return replace(
         table,

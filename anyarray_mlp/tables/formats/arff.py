@@ -34,9 +34,9 @@ ATTRIBUTE = re.compile(
     rf"@attribute\s+({QUOTED}|[^\s'\"{{][^\s{{]*)\s*(\{{.*\}}|\S+)\s*(.*)",
     re.IGNORECASE | re.DOTALL,
 )
-CELL = re.compile(rf"\s*({QUOTED}|[^,]*?)\s*(,|$)", re.DOTALL)
+CELL = re.compile(rf"\s*((?:{QUOTED})\s*|[^,]*)(,|$)", re.DOTALL)
 WORD = re.compile(rf"({QUOTED}|[^\s,]+)(?:\s*,\s*|\s+|$)", re.DOTALL)
-SPARSE = re.compile(rf"(\d+)\s+({QUOTED}|[^,]*?)\s*(?:,\s*|$)", re.DOTALL)
+SPARSE = re.compile(rf"(\d+)\s+((?:{QUOTED})\s*|[^,]*)(?:,\s*|$)", re.DOTALL)
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 NUMERIC = ("numeric", "real", "integer")
 
@@ -195,7 +195,7 @@ class Reader:
             place = -1 if found is None else int(found[1])
             if found is None or not 0 <= place < len(self.attributes) or place in cells:
                 break
-            cells[place] = value_of(found[2])
+            cells[place] = value_of(found[2].strip())
             at = found.end()
         if at < len(inner) or not text.endswith("}"):
             raise self.error(
@@ -265,15 +265,12 @@ def cells_of(text: str) -> list[str]:
     """The values between commas, as they stand."""
     if not any(mark in text for mark in "'\"\\"):
         return [cell.strip() for cell in text.split(",")]
-    cells, at = [], 0
-    while True:
-        found = CELL.match(text, at)
-        if found is None:  # a quote that does not close, or is followed by more
-            return [cell.strip() for cell in text.split(",")]
-        cells.append(found[1])
-        at = found.end()
+    cells = []
+    for found in CELL.finditer(text):
+        cells.append(found[1].strip())
         if not found[2]:
-            return cells
+            break
+    return cells
 
 
 def value_of(cell: str) -> str | None:
