@@ -132,8 +132,8 @@ FILES: dict[str, tuple[Callable[[Path], Any], dict[str, Any], tuple[str, ...]]] 
         {},
         ("one picture", "a sub-folder for each class"),
     ),
-    "Excel": (lambda f: write(f / "m.xlsx", b"PK"), {}, ("Excel", "CSV")),
-    "lone npy": (lambda f: write(f / "m.npy", b"\x93NUMPY"), {}, ("target", "np.savez")),
+    "Excel": (lambda f: write(f / "m.xlsx", b"PK\0"), {}, ("Excel", "the workbook itself")),
+    "lone npy": (lambda f: saved(f / "m.npy"), {}, ("target", "np.savez")),
     "cut gzip": (
         lambda f: write(f / "d.csv", gzip.compress(GOOD.encode())[:-9]),
         {},
@@ -265,6 +265,11 @@ FILES: dict[str, tuple[Callable[[Path], Any], dict[str, Any], tuple[str, ...]]] 
 
 def write(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
+    return path
+
+
+def saved(path: Path) -> Path:
+    np.save(path, np.zeros((3, 4, 4)))
     return path
 
 

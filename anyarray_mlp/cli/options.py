@@ -363,6 +363,7 @@ def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 help="Cells of a table that are gaps, besides the usual ones.",
             ),
             click.option("--skip", type=NATURAL, help="Lines before a table."),
+            click.option("--sheet", help="The sheet of a workbook."),
         )
     ):
         function = option(function)

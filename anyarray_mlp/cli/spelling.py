@@ -50,6 +50,7 @@ OTHER_FLAGS = {
     "--target": "label target-column target-col label-column label-col y response outcome labels y-col class-column",
     "--task": "problem-type problem mode task-type problem-kind",
     "--drop": "ignore exclude drop-columns ignore-columns drop-cols skip-columns",
+    "--sheet": "sheet-name worksheet tab",
     "--standardize": "normalize scale standardise normalise scaler preprocess scaling normalization",
     "--class-weight": "class-weights pos-weight weights-of-classes",
     "--dtype": "precision fp floatx",

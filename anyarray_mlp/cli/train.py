@@ -98,8 +98,10 @@ def command(**settings: Any) -> int:
     """Train a network on DATA and save it.
 
     DATA is a built-in set (digits, iris, breast_cancer, wine, diabetes, xor, moons, spirals, abs_sine), a
-    table (CSV and the like), an .npz with x and y, a folder of IDX images such as MNIST's, or a folder with a
-    sub-folder of pictures for each class. Part of it is held out to test the final model on, unless it comes with
+    table (CSV and the like, JSON, Parquet, Arrow, .xlsx, ARFF, LIBSVM, .npy), an .npz with x and y, a
+    folder of IDX images such as MNIST's, or a folder with a
+    sub-folder of pictures for each class. Part of it is held out to test the final model on, unless it comes
+    with
     a test set.
     """
     from anyarray_mlp.cli.flags import refuse_idle_flags

@@ -65,6 +65,13 @@ def load_table(
             f"{path}: has only one column; give features besides the target, separated by a comma, semicolon, tab, | "
             "or blanks"
         )
+    if table.lacks_target:
+        raise DataError(
+            f"{path}: is {table.lacks_target}; save both with np.savez(path, x=..., y=...)"
+        )
+    table = with_zeros(table, schema)
+    if schema is None and not wanted:
+        wanted = [name for name in table.targets if name in table.names]
     found, wanted_by_name = None, bool(wanted)
     if schema is None or of_pictures:
         found, wanted = pixels_and_target(table, wanted, reading, schema, path)
@@ -219,6 +226,22 @@ def pixels_for(
     return np.stack(columns, axis=1).astype(np.uint8)
 
 
+def with_zeros(table: Table, schema: Schema | None) -> Table:
+    """A sparse table with the columns of a model that it does not name, which hold zeros; any other as it is."""
+    if schema is None or not table.is_sparse:
+        return table
+    known = (*schema.preprocessor.used_names, *schema.target_names)
+    present = set(table.all_names)
+    absent = tuple(name for name in known if name not in present)
+    zeros = np.zeros(len(table))
+    return replace(
+        table,
+        names=(*absent, *table.names),
+        columns=(*(zeros,) * len(absent), *table.columns),
+        all_names=(*absent, *table.all_names),
+    )
+
+
 def check_read(table: Table, targets: Sequence[str], path: Path) -> None:
     """Raise `DataError` for a target without values."""
     for name in targets:
@@ -235,7 +258,7 @@ def frame_of(table: Table) -> pandas.DataFrame:
         block = np.stack(table.columns)
         return pandas.DataFrame(block.T, index=index, columns=list(table.names), copy=False)
     columns = {
-        name: column if column.dtype.kind == "f" else pandas.Series(column, index, dtype=object)
+        name: column if column.dtype.kind in "fM" else pandas.Series(column, index, dtype=object)
         for name, column in zip(table.names, table.columns, strict=True)
     }
     return pandas.DataFrame(columns, index=index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import numbers
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -35,6 +36,7 @@ from anyarray_mlp.data.dates import (
     part_values,
     parts_of,
 )
+from anyarray_mlp.data.frames import of_arrow
 from anyarray_mlp.data.moments import mean_and_scale
 from anyarray_mlp.errors import DataError, UnknownCategoryError
 from anyarray_mlp.tables.header import UNNAMED
@@ -215,15 +217,6 @@ def is_table(features: Features) -> bool:
     return hasattr(features, "iloc")
 
 
-def as_pandas(features: Any) -> Any:
-    """A DataFrame of polars (told by its `get_columns`) as one of pandas; anything else as it is."""
-    if not hasattr(features, "get_columns"):
-        return features
-    import pandas
-
-    return pandas.DataFrame({each.name: each.to_numpy() for each in features.get_columns()})
-
-
 def unnamed(names: Sequence[str]) -> bool:
     """Whether the names are those given to columns that have none."""
     return any(
@@ -270,6 +263,9 @@ def column_values(column: pandas.Series[Any]) -> Host:
     import pandas
 
     dtype = column.dtype
+    if isinstance(dtype, pandas.ArrowDtype):
+        found = of_arrow(column.array.__arrow_array__(), str(column.name))
+        return objects(found, str(column.name)) if found.dtype.kind == "O" else found
     if isinstance(dtype, pandas.DatetimeTZDtype):
         # By the clock that the rows show.
         return np.asarray(column.dt.tz_localize(None).to_numpy())
@@ -280,9 +276,35 @@ def column_values(column: pandas.Series[Any]) -> Host:
     if dtype.kind == "O" or isinstance(dtype, (pandas.StringDtype, pandas.CategoricalDtype)):
         values = column.to_numpy(dtype=object, copy=True)
         values[column.isna().to_numpy()] = None
-        return values
-    raise DataError(
-        f"column {shown(column.name)} holds values of type {dtype}; turn them into numbers or texts"
+        return objects(values, str(column.name))
+    raise unfit(column.name, dtype)
+
+
+def objects(values: Host, name: str) -> Host:
+    """A column of objects: dates as datetime64, times of day as texts, others as they are; `DataError` for lists."""
+    kinds = set(map(type, values.tolist())) - {type(None)}
+    for kind in kinds:
+        if issubclass(kind, (list, tuple, dict, set, np.ndarray, bytes)):
+            raise unfit(name, kind.__name__)
+    if kinds and all(issubclass(kind, datetime.date) for kind in kinds):
+        return np.array(
+            ["NaT" if value is None else by_the_clock(value) for value in values],
+            dtype="datetime64[us]",
+        )
+    if kinds == {datetime.time}:
+        values[:] = [None if value is None else value.isoformat() for value in values]
+    return values
+
+
+def by_the_clock(value: datetime.date) -> datetime.date:
+    """A date or a time without its zone."""
+    return value.replace(tzinfo=None) if isinstance(value, datetime.datetime) else value
+
+
+def unfit(name: object, kind: object) -> DataError:
+    """The error for a column that holds neither numbers, texts nor dates."""
+    return DataError(
+        f"column {shown(name)} holds values of type {kind}; turn them into numbers or texts, or leave it out"
     )
 
 
@@ -344,7 +366,11 @@ def category(value: Any) -> str:
 
 
 def checked_numbers(name: str, values: Host, places: Places) -> Host:
-    """The column as float64, gaps nan; raises `DataError` for a text or an infinity."""
+    """The column as float64, gaps nan; raises `DataError` for a text, a date or an infinity."""
+    if values.dtype.kind == "M":
+        raise DataError(
+            f"column {shown(name)} holds dates; the column must be numeric, as it was in training"
+        )
     if values.dtype.kind == "O":
         if not is_numeric(values):
             row = next(

@@ -40,6 +40,7 @@ from anyarray_mlp.data.encoding import (
     is_table,
     unnamed,
 )
+from anyarray_mlp.data.frames import as_pandas
 from anyarray_mlp.data.roles import Role, role_of, told_forms
 from anyarray_mlp.data.targets import TargetEncoder
 from anyarray_mlp.errors import DataError
@@ -94,6 +95,7 @@ class Preprocessor:
         Raises `DataError` for infinite values, a column of an array without any value, more than 1,000
         categories, no column that tells anything, or types other than numbers, texts and dates.
         """
+        features, vocabulary = as_pandas(features), as_pandas(vocabulary)
         if features.ndim != 2 or 0 in features.shape:
             raise DataError(f"features of shape {features.shape}; give rows and columns, (n, i)")
         if not is_table(features) and features.dtype == np.uint8:
@@ -199,6 +201,7 @@ class Preprocessor:
         value that is infinite (also in `dtype`); `UnknownCategoryError`, a subclass of it, for a category that was
         not seen in training, of a column that has no rest for it (`without_unknown` turns these into gaps).
         """
+        features = as_pandas(features)
         if features.ndim != 2:
             raise DataError(f"features of shape {features.shape}; give rows and columns, (n, i)")
         if self.pixels and not is_table(features) and features.dtype == np.uint8:
@@ -518,7 +521,7 @@ def without_unknown(
     has a rest, they stay and fall into it. `features` is not changed.
     Raises `DataError` for a missing column.
     """
-    chosen = preprocessor.select(features)
+    chosen = preprocessor.select(as_pandas(features))
     unknown: dict[str, list[Any]] = {}
     changed = chosen
     table = as_columns(chosen, preprocessor.used_names)

@@ -25,9 +25,11 @@ from anyarray_mlp.data.columns import (
     picture_set,
     pixels_and_target,
     pixels_for,
+    with_zeros,
 )
 from anyarray_mlp.data.dataset import TASKS, Dataset, Features, Task
-from anyarray_mlp.data.encoding import as_pandas, column_values
+from anyarray_mlp.data.encoding import column_values
+from anyarray_mlp.data.frames import as_pandas
 from anyarray_mlp.data.idx import is_idx_name, load_idx_features, load_idx_file, load_idx_folder
 from anyarray_mlp.data.npz import load_npz, load_npz_features
 from anyarray_mlp.data.picture_folders import load_picture_folder, pictures_at
@@ -58,9 +60,9 @@ def load(
 ) -> Dataset:
     """Read a data set.
 
-    source: a DataFrame of pandas or polars, a built-in name (`BUILTIN_NAMES`), or the path of a table that `read_table`
-        reads, an `.npz` with `x` and `y`, a folder of IDX files, an IDX images file, or a folder with a sub-folder of
-        pictures for each class.
+    source: a table of pandas, polars or pyarrow, a built-in name (`BUILTIN_NAMES`), or the path of a table that
+        `read_table` reads, an `.npz` with `x` and `y`, a folder of IDX files, an IDX images file, or a folder with a
+        sub-folder of pictures for each class.
     target: for tables, the target column's name or its place from 0 (negative from the end), or
         several of them; the last column by default.
     task: overrides what `infer_task` reads from the target.
@@ -140,7 +142,7 @@ def load_features(
         return learned.readings(names)
 
     if is_table(source):
-        table = table_in(Path(source), chosen, known)
+        table = with_zeros(table_in(Path(source), chosen, known), schema)
         if schema is not None and schema.preprocessor.pixels:
             return pixels_for(table, schema, Path(source), (), chosen)
         return frame_of(table)

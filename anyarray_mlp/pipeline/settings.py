@@ -100,10 +100,14 @@ class ColumnName:
 
 @dataclass(frozen=True)
 class Source:
-    """What `load` reads: a path or a DataFrame."""
+    """What `load` reads: a path or a table of pandas, polars or pyarrow."""
 
     def check(self, name: str, value: Any) -> Any:
-        """A path as text; a DataFrame as it is."""
+        """A path as text; a table as a DataFrame of pandas."""
+        if not isinstance(value, (str, os.PathLike)):
+            from anyarray_mlp.data.frames import as_pandas
+
+            value = as_pandas(value)
         if hasattr(value, "iloc"):
             return value
         check_path(name, value)
@@ -122,6 +126,15 @@ class Cells:
             check_text(name, each)
             for each in ((value,) if isinstance(value, str) else items(name, value, "texts"))
         )
+
+
+@dataclass(frozen=True)
+class Text:
+    """Any text."""
+
+    def check(self, name: str, value: Any) -> str:
+        """The text."""
+        return check_text(name, value)
 
 
 @dataclass(frozen=True)
@@ -256,6 +269,7 @@ class Table:
     separator, decimal : what stands between columns, and in numbers.
     missing : cells that are gaps besides the usual ones; with these given, no other is looked for.
     skip : the lines before the table.
+    sheet : the sheet of a workbook, where several hold something.
     pixels : whether a table holds the pixels of pictures, in columns or listed in one; None finds out.
     image_size, image_mode : height and width, and "grey" or "rgb", that pictures are brought to; by default their own.
     numeric, text : columns of numbers, in which all else is a gap, and of texts.
@@ -298,6 +312,9 @@ class Table:
         "Cells of a table that are gaps, besides the usual ones; no others are then looked for.",
     )
     skip: int | None = setting(None, Whole(), "Lines before a table.")
+    sheet: str | None = setting(
+        None, Text(), "The sheet of a workbook, where several hold something."
+    )
     numeric: tuple[Column, ...] = setting(
         (), Columns(flat=True), "Columns of numbers, in which all else is a gap.", flag_default=None
     )
@@ -403,6 +420,7 @@ class Table:
             self.numeric,
             self.text,
             self.drop,
+            sheet=self.sheet,
             pixels=self.pixels,
             image_size=self.image_size,
             image_mode=self.image_mode,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import check_boolean, check_path
-from anyarray_mlp.data.encoding import as_pandas
+from anyarray_mlp.data.frames import as_pandas
 from anyarray_mlp.data.preprocessing import LEFT_OUT
 from anyarray_mlp.diagnosis import Diagnosis, RunMonitor
 from anyarray_mlp.errors import DivergedError, UsageError
@@ -70,16 +70,16 @@ def train_table(
 
     Parameters
     ----------
-    data : the path of a table, an .npz, a folder of IDX images or of pictures, one sub-folder a class, a DataFrame of
-        pandas or polars, or the name of a built-in set.
+    data : the path of a table, an .npz, a folder of IDX images or of pictures, one sub-folder a class, a table of
+        pandas, polars or pyarrow, or the name of a built-in set.
     target : the column to predict, by name or place, or several; the last one by default.
     recipe : how to train; of a table, 50 epochs in batches of 4 to 128 rows unless it says otherwise.
     diagnose : whether to look for what went wrong.
     out : a folder to keep the run in, as `anyarray-mlp train --out` does; `overwrite` replaces one that is there.
     callbacks : as those of `fit`.
     options : by name, settings of the network (`hidden_layer_sizes`, `activation`, `output`, `loss`, `dropout`), of
-        the data (`drop`, `header`, `separator`, `decimal`, `missing`, `skip`, `numeric`, `text`, `keep`, `date`,
-        `split`, `group`, `folds`, `test`, `pixels`, `image_size`, `image_mode`, `standardize`, `scale_target`,
+        the data (`drop`, `header`, `separator`, `decimal`, `missing`, `skip`, `sheet`, `numeric`, `text`, `keep`,
+        `date`, `split`, `group`, `folds`, `test`, `pixels`, `image_size`, `image_mode`, `standardize`, `scale_target`,
         `test_fraction`, `validation_fraction`, `class_weight`), of where to compute (`device`, `backend`, `dtype`,
         `reproducible`), and of a `Recipe`, in place of its own.
 

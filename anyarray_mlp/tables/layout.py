@@ -163,13 +163,28 @@ def find_layout(text: TextFile, reading: Reading, notes: list[str]) -> Layout:
     if named:
         skip, separator = skip + 1, separator or named[1]
     fit = best_fit(sample, skip, separator, path)
+    check_width(fit, path)
+    refuse_markdown(fit, path)
+    say_quotes(fit, sample, notes)
+    return lay_out(fit, sample, skip, reading, notes, path)
+
+
+def layout_of(text: TextFile, dialect: Dialect, reading: Reading, notes: list[str]) -> Layout:
+    """The layout of the table in a text that is cut as a dialect says."""
+    sample, skip, path = Sample.of(text), reading.skip or 0, text.source.path
+    fit = Fit.of(dialect, sample.records(dialect, skip) or [])
+    check_width(fit, path)
+    if not fit.rows:
+        raise DataError(f"{path}: has no rows below the {skip} to skip; give at least one")
+    return lay_out(fit, sample, skip, reading, notes, path)
+
+
+def check_width(fit: Fit, path: object) -> None:
+    """Raise `DataError` for a table of very many columns."""
     if fit.width > MAX_COLUMNS:
         raise DataError(
             f"{path}: has {fit.width:,} columns, more than {MAX_COLUMNS:,}; save it as .npz"
         )
-    refuse_markdown(fit, path)
-    say_quotes(fit, sample, notes)
-    return lay_out(fit, sample, skip, reading, notes, path)
 
 
 def best_fit(sample: Sample, skip: int, separator: str | None, path: object) -> Fit:

@@ -88,8 +88,10 @@ class Numbers:
         self.parts.append(self.slowly(cells, first) if values is None else values)
 
     def plain(self, cells: Sequence[str]) -> NDArray[np.float64] | None:
-        """The cells as plain numbers, NaN where they are empty; None if one is anything else."""
-        if self.style is not PLAIN:
+        """The cells as plain numbers, NaN where they are empty; None if one is, or may be, anything else."""
+        if self.style is not PLAIN or any(
+            PLAIN.number(marker) is not None for marker in self.markers
+        ):
             return None
         text = "\n".join(cells)
         if not text.isascii():

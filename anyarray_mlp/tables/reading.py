@@ -44,6 +44,7 @@ class Reading:
     numeric : columns of numbers, in which everything else is a gap.
     text : columns of texts, whatever they look like.
     drop : columns that are left out.
+    sheet : the sheet of a workbook.
     columns : how each column is read, by name, where that is known from another table.
     pixels : whether columns, or the lists in a column of texts, are the pixels of pictures.
     image_size, image_mode : height and width of pictures, and "grey" or "rgb".
@@ -59,6 +60,7 @@ class Reading:
     text: tuple[Place, ...] = ()
     drop: tuple[Place, ...] = ()
     columns: Mapping[str, ColumnReading] = field(default_factory=dict)
+    sheet: str | None = None
     pixels: bool | None = None
     image_size: tuple[int, int] | None = None
     image_mode: str | None = None
@@ -126,6 +128,7 @@ GIVEN: dict[str, Any] = {
     "decimal": one_of((".", ",")),
     "missing": list_of(TEXT),
     "skip": integer(),
+    "sheet": TEXT,
 }
 READING = table({"given": table({}, GIVEN), "columns": ANY_TABLE})
 IMAGES = table({}, {"size": list_of(integer(1)), "mode": one_of(("grey", "rgb")), "column": TEXT})

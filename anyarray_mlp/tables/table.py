@@ -34,11 +34,15 @@ class Table:
     Attributes
     ----------
     names : of the columns, all different.
-    columns : one array (n,) for each: float64 with NaN for gaps, or texts (objects) with None for gaps.
+    columns : one array (n,) for each: float64 with NaN for gaps, texts (objects) with None for gaps, or datetime64 with
+        NaT for gaps, of formats that have dates.
     notes : what was decided that a person might have wanted otherwise, one sentence each.
     lines : (n,), the line of the file on which each row starts, from 1.
     all_names : of every column in the file, those that were left out too.
     reading : the decisions, by which another table can be read in the same way.
+    targets : the columns that are the target by the file's format; of most formats none is.
+    is_sparse : whether columns that are not there hold zeros.
+    lacks_target : what the file is, if it can hold no target, as an array of pictures.
     """
 
     names: tuple[str, ...]
@@ -47,6 +51,9 @@ class Table:
     lines: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     all_names: tuple[str, ...] = ()
     reading: Reading = field(default_factory=Reading)
+    targets: tuple[str, ...] = ()
+    is_sparse: bool = False
+    lacks_target: str = ""
 
     def __len__(self) -> int:
         return len(self.columns[0]) if self.columns else 0
