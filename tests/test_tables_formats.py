@@ -376,8 +376,7 @@ def test_the_command_line_takes_a_sheet_and_remembers_it(tmp_path: Path) -> None
 
     out = str(tmp_path / "run")
     refused = run("train", str(path), "--out", out, "--epochs", "1")
-    assert refused.exit_code == 65
-    assert "--sheet NAME" in refused.output
+    assert "--sheet NAME" in str(refused.exception)
     assert run("train", str(path), "--sheet", "B", "--out", out, "--epochs", "1").exit_code == 0
     assert 'sheet = "B"' in (tmp_path / "run" / "config.toml").read_text(encoding="utf-8")
     assert len(run("predict", out, str(path)).output.splitlines()) == 41
