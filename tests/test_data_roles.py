@@ -24,8 +24,8 @@ def fitted(name: str, cells: Any, **options: Any) -> Preprocessor:
 LEFT_OUT: dict[str, tuple[str, Any, str]] = {
     "a constant number": ("v", [3] * ROWS, "every row to train on has the same value"),
     "a constant text": ("v", ["eu"] * ROWS, "every row to train on has the same value"),
-    "no value": ("v", [np.nan] * ROWS, "no row to train on has a value"),
-    "no text": ("v", np.array([None] * ROWS, object), "no row to train on has a value"),
+    "no value": ("v", [np.nan] * ROWS, "no row has a value"),
+    "no text": ("v", np.array([None] * ROWS, object), "no row has a value"),
     "a counter from 0": ("v", range(ROWS), "numbers the rows"),
     "a counter from 1": ("Unnamed: 0", range(1, ROWS + 1), "numbers the rows"),
     "numbers named id": ("customerId", np.arange(ROWS)[::-1] * 17 + 5, "identifies what the rows are of"),
@@ -93,6 +93,9 @@ def test_names_of_identifiers() -> None:
         "uuid",
         "team.key",
         "#",
+        "Kundennummer",
+        "identifiant_client",
+        "Identificador",
     )
     no = (
         "paid",

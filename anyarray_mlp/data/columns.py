@@ -16,6 +16,7 @@ from anyarray_mlp.data.targets import infer_task, target_for, tidy_target
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.tables import ColumnReading, Reading, Table, table_in
 from anyarray_mlp.tables.places import find_place
+from anyarray_mlp.tables.table import nothing_in
 from anyarray_mlp.typing import Host
 
 if TYPE_CHECKING:
@@ -56,10 +57,15 @@ def load_table(
         )
     features, targets = cut(list(table.all_names), wanted, reading.drop, schema, path)
     check_read(table, targets, path)
-    frame = frame_of(table)
+    frame, notes = frame_of(table), table.notes
+    empty = [name for name in features if name not in frame.columns]
+    if schema is None and empty:
+        # Columns that hold nothing stay in their places: another table of the kind may have no header.
+        frame = frame.reindex(columns=[*frame.columns, *empty])
+        notes = tuple(note for note in notes if note != nothing_in(empty))
     kept = [name for name in features if name in frame.columns]
     dataset = dataset_of(frame, path, kept, targets, task)
-    return replace(dataset, notes=table.notes, readings=table.reading.columns)
+    return replace(dataset, notes=notes, readings=table.reading.columns)
 
 
 def check_read(table: Table, targets: Sequence[str], path: Path) -> None:

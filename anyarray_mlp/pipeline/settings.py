@@ -348,8 +348,15 @@ class Table:
         return self.split not in (None, "random")
 
     @property
+    def splitting(self) -> str | None:
+        """The column that says which rows are held out, or which of them belong together."""
+        if self.split is not None and self.is_by_time:
+            return self.split.removeprefix("time:")
+        return self.group if self.folds is None else self.folds
+
+    @property
     def reading(self) -> Reading:
-        """How the table is to be read."""
+        """How the table is to be read; a column that splits the rows is read although it is no input."""
         from anyarray_mlp.tables import Reading
 
         return Reading(
@@ -360,7 +367,7 @@ class Table:
             self.skip,
             self.numeric,
             self.text,
-            self.drop,
+            tuple(column for column in self.drop if column != self.splitting),
         )
 
 
@@ -381,7 +388,7 @@ def check_columns(table: Table) -> None:
     if table.date:
         from anyarray_mlp.data.roles import told_forms
 
-        named["date"] = set(told_forms(table.date))
+        named["date"] = set(told_forms(table.date)) - {table.splitting}
     for one, other in CONTRARY:
         for column in sorted(named[one] & named[other], key=str):
             raise UsageError(
