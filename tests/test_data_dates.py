@@ -217,7 +217,11 @@ def test_numbers_are_dates_only_if_told(numbers: list[float], form: str, first: 
         (["13", "32", "45"], "when", "its digits are no days in any order"),
         ([None, None, None], "when", "to be read as dates, and no row has a value"),
         ([20168, 30269], "when", "they are ddmmyy as well as mmddyy; say which: when:ddmmyy"),
-        ([311299, 320199], "when:ddmmyy", r"row 1 \(from 0\), column 'when': 320199\.0 is not a date"),
+        (
+            [311299, 320199],
+            "when:ddmmyy",
+            r"row 1 \(from 0\), column 'when': 320199\.0 is not a date",
+        ),
         ([20240131, 20240201], "when:d/m/y", "20240131.0 is not a date"),
         (["01/02/2020", "03/04/2021"], "when", "say which: when:d/m/y"),
         (

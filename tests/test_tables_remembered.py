@@ -136,9 +136,7 @@ def test_a_column_that_holds_nothing_keeps_its_place(tmp_path: Path) -> None:
     assert model.preprocessor.used_names == ("a", "c")
     assert model.notes == ("column 'b': left out: no row has a value",)
     expected = model.predict(load_features(named, schema=model.schema))
-    np.testing.assert_array_equal(
-        model.predict(load_features(bare, schema=model.schema)), expected
-    )
+    np.testing.assert_array_equal(model.predict(load_features(bare, schema=model.schema)), expected)
     # The other way round: the model has no names, and another table has.
     with pytest.warns(UserWarning, match="column 'column_2': left out: no row has a value"):
         model = train_table(bare, target=2, epochs=1, diagnose=False, header=False).model

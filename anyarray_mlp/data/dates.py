@@ -229,7 +229,7 @@ def forms_of_numbers(numbers: Host) -> list[str]:
     if (known == np.floor(known)).all():
         if known.min() >= FIRST_YEAR and known.max() <= LAST_YEAR:
             return ["year"]
-        fitting = [form for form in DIGITS if are_days(known, form)]
+        fitting: list[str] = [form for form in DIGITS if are_days(known, form)]
         if fitting:
             return fitting
     # Since 1973, so that small numbers are not taken for the first seconds of 1970.
