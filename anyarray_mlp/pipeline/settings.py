@@ -228,9 +228,10 @@ class Table:
     numeric, text : columns of numbers, in which all else is a gap, and of texts.
     keep : columns to take as they are that would be left out (constants, identifiers, texts that hardly ever recur) or
         whose rare texts would count as one.
-    date : columns of numbers to read as dates (years, 20240131, seconds and smaller units since 1970), or COLUMN:d/m/y
-        and COLUMN:m/d/y where both fit.
-    split : "time:COLUMN" holds out the latest rows, for testing and for validation; None and "random" draw them.
+    date : columns of numbers to read as dates (years, days in digits such as 20240131, seconds and smaller units since
+        1970), or COLUMN:d/m/y, COLUMN:mmddyy and the like where several forms fit.
+    split : "time:COLUMN" holds out the latest rows, for testing and for validation; None and "random" draw them. The
+        column is an input too, unless `drop` names it.
     group : a column whose equal values stay together, so that no group is trained on and tested or validated on.
     folds : a column that says which rows are which: train, validation and test, or numbers of folds.
     test : data whose rows are the test set, read and encoded as the rest.
@@ -280,7 +281,7 @@ class Table:
     date: tuple[str, ...] = setting(
         (),
         ColumnNames(),
-        "Columns of numbers to read as dates, or COLUMN:d/m/y and COLUMN:m/d/y where both fit.",
+        "Columns of numbers to read as dates, or COLUMN:d/m/y, COLUMN:mmddyy and the like where several forms fit.",
         flag_default=None,
     )
     split: str | None = setting(
