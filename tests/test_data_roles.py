@@ -120,6 +120,19 @@ def test_one_sentence_tells_of_all_columns_with_the_same_reason() -> None:
     assert "'c11' and 3 more: left out: every row" in note
 
 
+def test_as_many_texts_as_there_are_countries_are_told_apart() -> None:
+    names = [f"country {i % 249}" for i in range(249 * 5)]
+    table = pandas.DataFrame({"country": names, "size": np.arange(len(names)) ** 0.5})
+    found = Preprocessor.fit(table)
+    assert found.n_features_out == 249 + 1
+    assert found.notes == ()
+    names = [f"town {i % 300}" for i in range(300 * 5)] + ["town 0"] * 9
+    table = pandas.DataFrame({"town": names, "size": np.arange(len(names)) ** 0.5})
+    found = Preprocessor.fit(table)
+    assert found.n_features_out == 250 + 1 + 1
+    assert "50 rare texts count as one category" in found.notes[0]
+
+
 def test_one_value_or_none_says_whether_it_is_there() -> None:
     cells = np.where(np.arange(ROWS) % 3 == 0, 1.0, np.nan)
     found = fitted("thunder", cells)

@@ -21,9 +21,9 @@ from anyarray_mlp.typing import Host
 
 #: As many different texts are told apart in any case.
 FEW = 20
-#: Of more texts, those in at least so many rows to train on are told apart, and no more than this.
+#: Of more texts, those in at least so many rows to train on are told apart, and no more than this: all countries.
 COMMON_ROWS = 5
-MOST_CATEGORIES = 100
+MOST_CATEGORIES = 250
 #: An identifier by its name has more different values than one for so many rows.
 ROWS_AN_IDENTIFIER = 10
 #: Cells that are dates when all of them but this share are.
