@@ -294,6 +294,55 @@ def test_a_plan_fills_in_what_a_table_has():
     assert [default_batch_size(n) for n in (10, 400, 5000, 20_000)] == [4, 10, 32, 128]
 
 
+def test_the_first_layer_of_a_table_starts_small():
+    def first_and_rest(data, **options):
+        plan = make_plan(data, Settings.of("x", None, {"hidden_layer_sizes": (30, 20), **options}))
+        parts = plan.model.mlp.layout.split(plan.model.parameters)
+        return parts[0], np.concatenate([part.ravel() for part in parts[1:]])
+
+    small, rest = first_and_rest(table())
+    glorot, _ = first_and_rest(table(), initializer="glorot_uniform")
+    np.testing.assert_array_equal(small, glorot)
+    # The others are as steep as rectifiers need, and all of them where somebody says so, or of arrays.
+    steep, others = first_and_rest(table(), initializer="he_uniform")
+    assert np.abs(steep).max() > 2 * np.abs(small).max()
+    np.testing.assert_array_equal(rest[: 30 * 20], others[: 30 * 20])
+    of_arrays, _ = first_and_rest("iris")
+    np.testing.assert_array_equal(of_arrays, first_and_rest("iris", initializer="he_uniform")[0])
+
+
+@pytest.mark.parametrize("kind", ["classes", "numbers"])
+def test_a_model_that_a_constant_beats_says_so(cli, tmp_path, kind):
+    generator = np.random.default_rng(0)
+    frame = pandas.DataFrame(
+        generator.normal(size=(120, 12)).round(3), columns=list("abcdefghijkl")
+    )
+    if kind == "classes":
+        frame["y"] = np.where(generator.random(120) < 0.75, "no", "yes")
+        said = "note: the model is worse than a constant: always answering 'no' has accuracy "
+    else:
+        frame["y"] = generator.normal(size=120).round(3)
+        said = "note: the model is worse than a constant: always answering the mean has r2 -"
+    frame.to_csv(tmp_path / "noise.csv", index=False)
+    arguments = ["train", tmp_path / "noise.csv", "--out", tmp_path / "r", "--no-diagnose"]
+    _, _, told = cli(*arguments)
+    line = next(line for line in told.splitlines() if line.startswith(said))
+    assert line.endswith(": --early-stopping keeps the epoch that is best on the validation rows")
+    told = json.loads(cli(*arguments, "--overwrite", "--json")[1])
+    constant, reached = map(float, re.findall(r"-?\d+\.\d+", told["notes"][-1]))
+    assert reached == pytest.approx(
+        told["scores"]["accuracy" if kind == "classes" else "r2"], abs=1e-4
+    )
+    assert constant > reached
+    # Weights of classes ask for something else than right answers, and good models are not spoken of.
+    if kind == "classes":
+        _, _, weighted = cli(*arguments, "--overwrite", "--class-weight", "balanced")
+        assert "worse than a constant" not in weighted
+    frame["y"] = frame["a"].round(1)
+    frame.to_csv(tmp_path / "noise.csv", index=False)
+    assert "worse than a constant" not in cli(*arguments, "--overwrite")[2]
+
+
 def test_settings_come_back_from_the_keys_that_they_are_kept_by():
     settings = replace(
         Settings(),

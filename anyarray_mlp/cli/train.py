@@ -19,6 +19,7 @@ from anyarray_mlp.cli.options import (
     DECIMAL,
     NAMES,
     SEPARATOR,
+    SHEET,
     SIZES,
     PathName,
     Text,
@@ -45,6 +46,7 @@ OF_TABLE: dict[str, dict[str, Any]] = {
     "missing": {"type": CELLS},
     "separator": {"type": SEPARATOR},
     "decimal": {"type": DECIMAL},
+    "sheet": {"type": SHEET},
     "split": {"type": Text("time:COLUMN or random"), "metavar": "time:COLUMN|random"},
     **{
         key: {"type": Text("the name of a column"), "metavar": "COLUMN"}
@@ -262,10 +264,11 @@ def report(
     from anyarray_mlp import streams
     from anyarray_mlp.cli.resuming import resume_command
     from anyarray_mlp.persistence.plain_json import plain
-    from anyarray_mlp.pipeline.run import scores_of
+    from anyarray_mlp.pipeline.run import scores_of, worse_than_constant
 
     prepared, backend, test = plan.prepared, plan.backend, plan.prepared.test
     scores = scores_of(plan, model)
+    beaten = worse_than_constant(plan, scores) if result.stopped != "interrupted" else None
     held_out = "test" if prepared.has_test else "training"
     reproducible = backend.arithmetic != "plain"
     if settings["as_json"]:
@@ -282,7 +285,9 @@ def report(
             "dtype": backend.dtype,
             "parameters": model.mlp.layout.size,
             "run": shown_path(run.path),
-            "notes": [as_flags(note) for note in prepared.preprocessor.notes],
+            "notes": [
+                as_flags(note) for note in (*prepared.preprocessor.notes, *filter(None, [beaten]))
+            ],
         }
         if reproducible:
             summary |= {"arithmetic": backend.arithmetic, "random_streams": streams.VERSION}
@@ -299,6 +304,8 @@ def report(
         tell(f"interrupted {done}; what was learned is kept; resume with: {resume_command(run)}")
     elif result.stopped == "early" and result.history:
         tell(f"stopped early after epoch {epochs}; the best one is kept")
+    if beaten and not settings["quiet"]:
+        tell(f"note: {as_flags(beaten)}")
     if not settings["as_json"]:
         tell(f"saved to {from_here(run.path)}")
     if not settings["quiet"] and not settings["as_json"]:

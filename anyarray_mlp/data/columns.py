@@ -24,6 +24,7 @@ from anyarray_mlp.data.targets import are_integers, infer_task, target_for, tidy
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.tables import ColumnReading, Reading, Table, table_in
 from anyarray_mlp.tables.places import find_place
+from anyarray_mlp.tables.table import nothing_in
 from anyarray_mlp.typing import Host
 
 if TYPE_CHECKING:
@@ -85,12 +86,17 @@ def load_table(
     if found is not None and not wanted_by_name and not is_last:
         note = f"{found.said} of one kind, so that {shown(targets[0])} is the target and not the last column"
         table = replace(table, notes=(*table.notes, note))
-    frame = frame_of(table)
+    frame, notes = frame_of(table), table.notes
+    empty = [name for name in features if name not in frame.columns]
+    if schema is None and empty:
+        # Columns that hold nothing stay in their places: another table of the kind may have no header.
+        frame = frame.reindex(columns=[*frame.columns, *empty])
+        notes = tuple(note for note in notes if note != nothing_in(empty))
     kept = [name for name in features if name in frame.columns]
     dataset = dataset_of(frame, path, kept, targets, task)
     return replace(
         dataset,
-        notes=table.notes,
+        notes=notes,
         readings=table.reading.columns,
         has_last_target=is_last,
     )

@@ -90,8 +90,8 @@ class Preprocessor:
             categories of columns with few, whether there are gaps among them, whether a column numbers or identifies
             the rows, and the form of its dates come from these rows.
         keep: names of columns of a table that are taken as they are: numbers, or a category for each text.
-        date: names of columns of a table that hold dates although they hold numbers (years, 20240131, seconds and
-            smaller units since 1970), or NAME:FORM with one of `dates.FORMS` where "d/m/y" and "m/d/y" both fit.
+        date: names of columns of a table that hold dates although they hold numbers (years, days in digits such as
+            20240131, seconds and smaller units since 1970), or NAME:FORM with one of `dates.FORMS` where several fit.
         Raises `DataError` for infinite values, a column of an array without any value, more than 1,000
         categories, no column that tells anything, or types other than numbers, texts and dates.
         """

@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp.checking.messages import counted, listed, shown
-from anyarray_mlp.data.dates import AMBIGUOUS, FORMS, cell_of, form_of, form_of_numbers
+from anyarray_mlp.data.dates import AMBIGUOUS, FORMS, cell_of, form_of, forms_of_numbers
 from anyarray_mlp.data.encoding import Kind, Places, category, checked_dates, is_gap, is_numeric
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.typing import Host
 
 #: As many different texts are told apart in any case.
 FEW = 20
-#: Of more texts, those in at least so many rows to train on are told apart, and no more than this.
+#: Of more texts, those in at least so many rows to train on are told apart, and no more than this: all countries.
 COMMON_ROWS = 5
-MOST_CATEGORIES = 100
+MOST_CATEGORIES = 250
 #: An identifier by its name has more different values than one for so many rows.
 ROWS_AN_IDENTIFIER = 10
 #: Cells that are dates when all of them but this share are.
@@ -33,6 +33,8 @@ NEARLY_DATES = 0.9
 IDENTIFY = frozenset({"id", "ids", "uuid", "guid", "rowid", "userid", "pid", "uid"})
 IDENTIFY_AT_END = IDENTIFY | {"key", "no", "nr", "rownames", "rowname"}
 IDENTIFY_ALONE = IDENTIFY_AT_END | {"index", "idx", "#", "row"}
+#: The same in languages that share a word: identifier, identifiant, identificador; Kundennummer, klantnummer.
+IDENTIFYING = re.compile(r"identifi\w*|identific\w*|\w*nummer")
 #: Words of numbers that go up by one and still tell when, or where along an axis, a row is.
 MEASURE = frozenset(
     word
@@ -81,7 +83,7 @@ def number_role(name: str, values: Host, everything: Host) -> Role:
     numbers, whole_column = as_numbers(values), as_numbers(everything)
     known = numbers[~np.isnan(numbers)]
     if not known.size:
-        return Role("left_out", "no row to train on has a value", "")
+        return nothing_to_train_on(whole_column)
     if known.min() == known.max():
         if len(known) == len(numbers):
             return Role("left_out", "every row to train on has the same value")
@@ -99,11 +101,17 @@ def number_role(name: str, values: Host, everything: Host) -> Role:
     return Role("numeric")
 
 
+def nothing_to_train_on(everything: Host) -> Role:
+    """What becomes of a column without a value in the rows to train on."""
+    which = "" if all(map(is_gap, everything)) else " to train on"
+    return Role("left_out", f"no row{which} has a value", "")
+
+
 def text_role(name: str, values: Host, everything: Host) -> Role:
     """What becomes of a column of texts."""
     counts = count_texts(values)
     if not counts:
-        return Role("left_out", "no row to train on has a value", "")
+        return nothing_to_train_on(everything)
     vocabulary = count_texts(everything)
     form = form_of(vocabulary)
     if form == AMBIGUOUS:
@@ -152,22 +160,29 @@ def told_date(name: str, everything: Host, date: str) -> Role:
     if date:
         checked_dates(name, everything, date, Places(None))
         return Role("date", form=date)
+    vocabulary = count_texts(everything)
+    if not vocabulary:
+        raise DataError(f"{problem}, and no row has a value: leave it out")
     if is_numeric(everything):
-        form = form_of_numbers(as_numbers(everything))
-        if form is None:
-            raise DataError(
-                f"{problem}, and its numbers are no years, no days written 20240131, and no seconds, milli-, micro- or "
-                "nanoseconds since 1970, all in 1973 to 2200; leave it a number, or write dates as 2024-01-31"
-            )
-        return Role("date", form=form)
-    form = form_of(count_texts(everything))
-    if form == AMBIGUOUS:
-        raise DataError(f"{problem}, and they are d/m/y as well as m/d/y; say which: {name}:d/m/y")
-    if form is None:
-        raise DataError(
-            f"{problem}, and not all its texts are dates of one form; write them as 2024-01-31"
+        forms = forms_of_numbers(as_numbers(everything))
+        wrong = (
+            "its numbers are no years, no days written 20240131 or in another order of digits, and no seconds, milli-, "
+            "micro- or nanoseconds since 1970, all in 1973 to 2200; leave it a number, or write dates as 2024-01-31"
         )
-    return Role("date", form=form)
+    elif all(text.isdecimal() for text in vocabulary):
+        forms = forms_of_numbers(np.array([float(text) for text in vocabulary]))
+        wrong = "its digits are no days in any order; write them as 2024-01-31"
+    else:
+        form = form_of(vocabulary)
+        forms = ["d/m/y", "m/d/y"] if form == AMBIGUOUS else [] if form is None else [form]
+        wrong = "not all its texts are dates of one form; write them as 2024-01-31"
+    if not forms:
+        raise DataError(f"{problem}, and {wrong}")
+    if len(forms) > 1:
+        raise DataError(
+            f"{problem}, and they are {' as well as '.join(forms)}; say which: {name}:{forms[0]}"
+        )
+    return Role("date", form=forms[0])
 
 
 def told_forms(dates: Iterable[str]) -> dict[str, str]:
@@ -216,10 +231,15 @@ def words_of(name: str) -> list[str]:
 
 
 def identifies(name: str) -> bool:
-    """Whether a column's name says that it identifies rows or what they are of."""
+    """Whether a column's name says that it identifies rows or what they are of.
+
+    Nothing but the name can: whole numbers that are all different may as well be days, ranks or wavelengths.
+    """
     words = words_of(name)
     if not words:
         return False
+    if any(map(IDENTIFYING.fullmatch, words)):
+        return True
     alone = len(words) == 1 and words[0] in IDENTIFY_ALONE
     return alone or words[-1] in IDENTIFY_AT_END or not IDENTIFY.isdisjoint(words)
 

@@ -22,7 +22,7 @@ from anyarray_mlp.data import (
     without_unknown,
 )
 from anyarray_mlp.data.encoding import as_columns, unnamed
-from anyarray_mlp.data.roles import repeated_keys
+from anyarray_mlp.data.roles import repeated_keys, told_forms
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.pipeline.settings import Settings, Table
 from anyarray_mlp.pipeline.splitting import split
@@ -78,10 +78,7 @@ def prepare(data: Any, settings: Settings) -> Prepared:
         data,
         task=settings.recipe.task,  # type: ignore[arg-type]
         target=table.target or None,
-        reading=replace(
-            table.reading,
-            drop=tuple(column for column in table.drop if column not in (table.group, table.folds)),
-        ),
+        reading=table.reading,
     )
     if table.test is not None and dataset.test is not None:
         raise DataError(f"{dataset.name} has a test set of its own; leave test out")
@@ -91,18 +88,15 @@ def prepare(data: Any, settings: Settings) -> Prepared:
         refuse_settings_of_tables(dataset, table)
     parts = split(dataset, table, seed)
     dataset, training = parts.dataset, rows(parts.dataset, parts.training)
+    only_splits = table.splitting if table.splitting not in dataset.feature_names else None
 
     preprocessor = Preprocessor.fit(
         training.features,
         standardize=table.standardize,
         names=None if is_table else dataset.feature_names,
         vocabulary=dataset.features if is_table else None,
-        keep=[
-            column
-            for column in table.keep
-            if column in dataset.feature_names or column != table.group
-        ],
-        date=table.date,
+        keep=[column for column in table.keep if column != only_splits],
+        date=[each for each in table.date if only_splits not in told_forms([each])],
     )
     names = dataset.target_name
     target_names = (names,) if isinstance(names, str) else names

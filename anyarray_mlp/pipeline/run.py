@@ -10,10 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend
-from anyarray_mlp.checking.messages import memory
+from anyarray_mlp.checking.messages import memory, shown
 from anyarray_mlp.checking.out_of_memory import exceeds_memory
 from anyarray_mlp.data import Reading
 from anyarray_mlp.diagnosis import Details, RunMonitor
@@ -106,7 +107,7 @@ def make_plan(data: Any, settings: Settings) -> Plan:
         validation = (held_out.x, encode_targets(mlp, prepared.targets, held_out.y))
     model = TrainedModel(
         mlp,
-        initial_parameters(mlp, recipe),
+        initial_parameters(mlp, recipe, is_table=bool(prepared.target_names)),
         prepared.preprocessor,
         prepared.targets,
         metadata(backend, prepared),
@@ -144,12 +145,18 @@ def network(prepared: Prepared, settings: Settings) -> MLP:
     return MLP(sizes, shape.activation, output, shape.loss, shape.dropout)
 
 
-def initial_parameters(mlp: MLP, recipe: Recipe) -> Host:
+def initial_parameters(mlp: MLP, recipe: Recipe, *, is_table: bool) -> Host:
     """Initial parameters (p,); `OutOfMemoryError` where they alone are too many."""
     size = mlp.layout.size
     if not exceeds_memory(8 * size):
         with suppress(MemoryError):
-            return mlp.initialize(recipe.seed, recipe.initializer)
+            drawn = mlp.initialize(recipe.seed, recipe.initializer)
+            if is_table and recipe.initializer == "auto":
+                # A table has few inputs, which He's weights for rectifiers make so steep that what is drawn at random
+                # is still seen between the rows after training.
+                smaller = mlp.initialize(recipe.seed, "glorot_uniform")
+                mlp.layout.split(drawn)[0][...] = mlp.layout.split(smaller)[0]
+            return drawn
     raise OutOfMemoryError(
         f"The network has {size:,} parameters, {memory(8 * size)}, which do not fit in memory: give fewer or "
         "smaller layers with --hidden."
@@ -223,6 +230,40 @@ def scores_of(plan: Plan, model: TrainedModel) -> dict[str, float]:
     """The scores of a model on the test rows, or on the training rows if there are none."""
     test = plan.prepared.test
     return model.scores_of_inputs(test.x, test.input_scale, plan.test_targets, plan.backend)
+
+
+def worse_than_constant(plan: Plan, scores: dict[str, float]) -> str | None:
+    """What to tell of a model of a table that the best answer without looking at a row beats on the test rows.
+
+    That is the most frequent class or the mean of the rows to train on. None where it does not, where no rows were
+    held out, and where another loss or weights of classes ask for something else.
+    """
+    prepared, shape = plan.prepared, plan.settings.shape
+    task = prepared.targets.task
+    asks_for_more = shape.loss != "auto" or prepared.sample_weight is not None
+    if not prepared.has_test or not prepared.target_names or asks_for_more or task == "multilabel":
+        return None
+    if task == "classification":
+        name, known, test = "accuracy", prepared.training.y, prepared.test.y
+        labels, counts = np.unique(known, return_counts=True)
+        constant = float(np.mean(test == labels[counts.argmax()]))
+        answer = f"always answering {shown(labels[counts.argmax()].item())}"
+    else:
+        name, known, test = "r2", plan.targets, plan.test_targets
+        constant = find_score("r2", task)(
+            np.broadcast_to(known.mean(axis=0), test.shape), test, None
+        )
+        answer = "always answering the mean"
+    # Not a number is no better either.
+    if scores[name] >= constant:
+        return None
+    cure = ""
+    if plan.stopping is None and plan.validation is not None:
+        cure = ": early_stopping keeps the epoch that is best on the validation rows"
+    return (
+        f"the model is worse than a constant: {answer} has {name} {constant:.4g} on the test rows, the model "
+        f"{scores[name]:.4g}{cure}"
+    )
 
 
 def metadata(backend: Backend, prepared: Prepared) -> dict[str, str]:

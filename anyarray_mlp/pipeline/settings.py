@@ -275,9 +275,10 @@ class Table:
     numeric, text : columns of numbers, in which all else is a gap, and of texts.
     keep : columns to take as they are that would be left out (constants, identifiers, texts that hardly ever recur) or
         whose rare texts would count as one.
-    date : columns of numbers to read as dates (years, 20240131, seconds and smaller units since 1970), or COLUMN:d/m/y
-        and COLUMN:m/d/y where both fit.
-    split : "time:COLUMN" holds out the latest rows, for testing and for validation; None and "random" draw them.
+    date : columns of numbers to read as dates (years, days in digits such as 20240131, seconds and smaller units since
+        1970), or COLUMN:d/m/y, COLUMN:mmddyy and the like where several forms fit.
+    split : "time:COLUMN" holds out the latest rows, for testing and for validation; None and "random" draw them. The
+        column is an input too, unless `drop` names it.
     group : a column whose equal values stay together, so that no group is trained on and tested or validated on.
     folds : a column that says which rows are which: train, validation and test, or numbers of folds.
     test : data whose rows are the test set, read and encoded as the rest.
@@ -330,7 +331,7 @@ class Table:
     date: tuple[str, ...] = setting(
         (),
         ColumnNames(),
-        "Columns of numbers to read as dates, or COLUMN:d/m/y and COLUMN:m/d/y where both fit.",
+        "Columns of numbers to read as dates, or COLUMN:d/m/y, COLUMN:mmddyy and the like where several forms fit.",
         flag_default=None,
     )
     split: str | None = setting(
@@ -407,8 +408,15 @@ class Table:
         return self.split not in (None, "random")
 
     @property
+    def splitting(self) -> str | None:
+        """The column that says which rows are held out, or which of them belong together."""
+        if self.split is not None and self.is_by_time:
+            return self.split.removeprefix("time:")
+        return self.group if self.folds is None else self.folds
+
+    @property
     def reading(self) -> Reading:
-        """How the table is to be read."""
+        """How the table is to be read; a column that splits the rows is read although it is no input."""
         from anyarray_mlp.tables import Reading
 
         return Reading(
@@ -419,7 +427,7 @@ class Table:
             self.skip,
             self.numeric,
             self.text,
-            self.drop,
+            tuple(column for column in self.drop if column != self.splitting),
             sheet=self.sheet,
             pixels=self.pixels,
             image_size=self.image_size,
@@ -444,7 +452,7 @@ def check_columns(table: Table) -> None:
     if table.date:
         from anyarray_mlp.data.roles import told_forms
 
-        named["date"] = set(told_forms(table.date))
+        named["date"] = set(told_forms(table.date)) - {table.splitting}
     for one, other in CONTRARY:
         for column in sorted(named[one] & named[other], key=str):
             raise UsageError(

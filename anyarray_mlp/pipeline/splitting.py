@@ -101,14 +101,18 @@ def validation_rows(
 
 
 def rule_of(dataset: Dataset, table: Table) -> tuple[Rule, Dataset]:
-    """How rows are held out, and the data set without the column of groups, which tells nothing of a new group."""
+    """How rows are held out, and the data set without a column of groups, which tells nothing of a new group.
+
+    A column of times stays an input unless it is to be dropped.
+    """
     labels = dataset.target if dataset.task == "classification" else None
     if table.is_by_time:
         assert table.split is not None
-        name = table.split.removeprefix("time:")
+        name = str(table.splitting)
         cells = column_of(dataset, name, "split")
         times = times_of(dataset, name, cells, table)
-        return Rule(name, times=times, cells=cells, labels=labels), dataset
+        kept = without_column(dataset, name) if name in table.drop else dataset
+        return Rule(name, times=times, cells=cells, labels=labels), kept
     if table.group is not None:
         values = column_of(dataset, table.group, "group")
         missing = np.array([is_gap(value) for value in values], dtype=bool)
@@ -190,7 +194,7 @@ def missing_value(dataset: Dataset, name: str, missing: Host, what: str) -> Data
 def times_of(dataset: Dataset, name: str, values: Host, table: Table) -> Host:
     """When each row was, as numbers (n,), by the cells of a column."""
     form: str | None = told_forms(table.date).get(name) or None
-    if values.dtype.kind != "M" and is_numeric(values):
+    if values.dtype.kind != "M" and is_numeric(values) and form is None:
         times = as_numbers(values)
     else:
         if values.dtype.kind != "M" and form is None:

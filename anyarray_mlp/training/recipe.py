@@ -95,8 +95,8 @@ class Recipe:
 
     Attributes
     ----------
-    initializer : how weights are drawn: a name of `initializers.INITIALIZERS`, "auto", which fits each activation, or
-        a function.
+    initializer : how weights are drawn: a name of `initializers.INITIALIZERS`, "auto", which fits each activation (and
+        for a table draws the first layer by "glorot_uniform"), or a function.
     optimizer : a name of `optimizers.OPTIMIZERS`, "lbfgs", or an `Optimizer`.
     learning_rate_init : the rate that a named schedule starts from.
     learning_rate : a name of `schedules.SCHEDULES`, or a function of the steps taken so far.
