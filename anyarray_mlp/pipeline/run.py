@@ -107,7 +107,9 @@ def make_plan(data: Any, settings: Settings) -> Plan:
         validation = (held_out.x, encode_targets(mlp, prepared.targets, held_out.y))
     model = TrainedModel(
         mlp,
-        initial_parameters(mlp, recipe, is_table=bool(prepared.target_names)),
+        initial_parameters(
+            mlp, recipe, is_table=bool(prepared.target_names) and not prepared.preprocessor.pixels
+        ),
         prepared.preprocessor,
         prepared.targets,
         metadata(backend, prepared),
