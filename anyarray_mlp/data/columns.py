@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from anyarray_mlp.checking.messages import listed, shown
 from anyarray_mlp.data.dataset import Dataset, Task
+from anyarray_mlp.data.encoding import as_array
 from anyarray_mlp.data.preprocessing import Schema
 from anyarray_mlp.data.targets import infer_task, target_for, tidy_target
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.tables import ColumnReading, Reading, Table, table_in
+from anyarray_mlp.tables.coded import CodedTexts
 from anyarray_mlp.tables.places import find_place
+from anyarray_mlp.tables.table import Column as TableColumn
 from anyarray_mlp.typing import Host
 
 if TYPE_CHECKING:
@@ -57,7 +60,8 @@ def load_table(
     features, targets = cut(list(table.all_names), wanted, reading.drop, schema, path)
     check_read(table, targets, path)
     frame = frame_of(table)
-    kept = [name for name in features if name in frame.columns]
+    present = set(table.names)
+    kept = [name for name in features if name in present]
     dataset = dataset_of(frame, path, kept, targets, task)
     return replace(dataset, notes=table.notes, readings=table.reading.columns)
 
@@ -70,18 +74,30 @@ def check_read(table: Table, targets: Sequence[str], path: Path) -> None:
 
 
 def frame_of(table: Table) -> pandas.DataFrame:
-    """A table as a DataFrame whose index has each row's line in the file."""
+    """A table as a DataFrame whose index has each row's line in the file; texts that are coded are categories there."""
     import pandas
 
     index = pandas.Index(np.asarray(table.lines, dtype=np.int64), name="line")
-    if all(column.dtype.kind == "f" for column in table.columns):
-        block = np.stack(table.columns)
-        return pandas.DataFrame(block.T, index=index, columns=list(table.names), copy=False)
-    columns = {
-        name: column if column.dtype.kind == "f" else pandas.Series(column, index, dtype=object)
-        for name, column in zip(table.names, table.columns, strict=True)
-    }
-    return pandas.DataFrame(columns, index=index)
+    kept = list(enumerate(table.kept))
+    numbers = {place: as_array(column) for place, column in kept if column.dtype.kind == "f"}
+    texts = {place: series_of(column, index) for place, column in kept if place not in numbers}
+    frames = [pandas.DataFrame(texts, index=index)] if texts else []
+    if numbers:
+        # As one block, in which pandas finds a column at once.
+        block = np.stack(list(numbers.values()))
+        frames.append(pandas.DataFrame(block.T, index=index, columns=list(numbers), copy=False))
+    frame = frames[0] if len(frames) == 1 else pandas.concat(frames, axis=1)[range(len(kept))]
+    return frame.set_axis(list(table.names), axis=1)
+
+
+def series_of(column: TableColumn, index: pandas.Index[Any]) -> pandas.Series[Any]:
+    """A column of texts as one of a DataFrame."""
+    import pandas
+
+    if not isinstance(column, CodedTexts):
+        return pandas.Series(column, index, dtype=object)
+    levels = pandas.Index(column.levels, dtype=object)
+    return pandas.Series(pandas.Categorical.from_codes(column.codes, levels), index)
 
 
 def dataset_of(

@@ -22,10 +22,13 @@ from anyarray_mlp.checking.records import (
 from anyarray_mlp.data.dataset import Features
 from anyarray_mlp.data.encoding import (
     COLUMN,
+    UNKNOWN,
+    Cells,
     Column,
     Columns,
     Places,
     array_names,
+    as_array,
     as_columns,
     category_places,
     checked_numbers,
@@ -35,9 +38,9 @@ from anyarray_mlp.data.encoding import (
     fit_column,
     fit_dates,
     fit_numbers,
-    is_gap,
     is_numeric,
     is_table,
+    positions,
     unnamed,
 )
 from anyarray_mlp.data.roles import Role, role_of, told_forms
@@ -101,7 +104,7 @@ class Preprocessor:
                 tuple(Column(name, "numeric") for name in array_names(features, names)), True
             )
         table = as_columns(features, names)
-        words: Iterable[Host | None] = repeat(None)
+        words: Iterable[Cells | None] = repeat(None)
         if vocabulary is not None:
             words = (values for _, values in as_columns(vocabulary, names).items)
         if is_table(features):
@@ -117,7 +120,7 @@ class Preprocessor:
     def of_table(
         cls,
         table: Columns,
-        words: Iterable[Host | None],
+        words: Iterable[Cells | None],
         standardize: bool,
         keep: Sequence[str],
         date: Mapping[str, str],
@@ -251,7 +254,7 @@ class Preprocessor:
                 encoded[start : start + rows] = scaled
         return encoded
 
-    def numbers(self, column: Column, values: Host, places: Places, dtype: Any) -> Host:
+    def numbers(self, column: Column, values: Cells, places: Places, dtype: Any) -> Host:
         """A column that stays a single column: gaps filled, scaled, rounded to `dtype`."""
         if column.kind == "binary":
             met = category_places(column, values, places)
@@ -308,9 +311,13 @@ class Preprocessor:
             places = self.places_of_used(features.shape[1])
             return features if places is None else features[:, places]
         present = [str(name) for name in features.columns]
-        absent = [name for name in self.used_names if name not in present]
+        # The first column of a name has it.
+        at = {name: place for place, name in reversed(list(enumerate(present)))}
+        absent = [name for name in self.used_names if name not in at]
         if not absent:
-            return features.iloc[:, [present.index(name) for name in self.used_names]]
+            chosen = [at[name] for name in self.used_names]
+            whole = chosen == list(range(len(present)))
+            return features if whole else features.iloc[:, chosen]
         if self.is_by_place(present):
             places = self.places_of_used(len(present))
             return features if places is None else features.iloc[:, places]
@@ -324,8 +331,10 @@ class Preprocessor:
                 f"the table has {len(present)} columns without names and the "
                 f"model was trained on {self.n_features_in}: {listed(self.names)}; give these columns, or a header"
             )
+        known = set(self.names)
+        spare = [name for name in present if name not in known]
         raise DataError(
-            f"{missing_columns(absent, [name for name in present if name not in self.names])}; "
+            f"{missing_columns(absent, spare)}; "
             f"the model was trained on {listed(self.names)} and the table has {listed(present)}"
         )
 
@@ -350,12 +359,12 @@ class Preprocessor:
         if not self.is_by_name(present) and self.is_by_place(present):
             columns = self.columns if len(present) == self.n_features_in else self.used
             found = tuple(present)
-        pairs = zip(found, columns, strict=True)
-        return {name: column for name, column in pairs if name in present}
+        pairs, known = zip(found, columns, strict=True), set(present)
+        return {name: column for name, column in pairs if name in known}
 
     def is_by_name(self, present: Sequence[str]) -> bool:
         """Whether columns of these names include all that are needed."""
-        return all(name in present for name in self.used_names)
+        return set(present).issuperset(self.used_names)
 
     def to_json(self) -> dict[str, Any]:
         """All that `from_json` needs, in JSON types (floats keep every bit)."""
@@ -386,7 +395,7 @@ PREPROCESSING = table(
 
 
 def fit_role(
-    name: str, values: Host, places: Places, standardize: bool, role: Role, everything: Host
+    name: str, values: Cells, places: Places, standardize: bool, role: Role, everything: Cells
 ) -> tuple[Column, Role]:
     """The encoding of a column of training rows by its role, and the role that it has in the end."""
     if role.kind == "date":
@@ -415,7 +424,7 @@ def listed_plainly(names: Sequence[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def varies(values: Host) -> bool:
+def varies(values: Cells) -> bool:
     """Whether a column of numbers holds at least two."""
     numbers = checked_numbers("", values, Places(None))
     known = numbers[~np.isnan(numbers)]
@@ -520,17 +529,13 @@ def without_unknown(
     for place, (column, (_, values)) in enumerate(zip(preprocessor.used, table.items, strict=True)):
         if not column.categories:
             continue
-        rows = [
-            row
-            for row, value in enumerate(values)
-            if not is_gap(value) and column.position(value) is None
-        ]
+        rows = np.flatnonzero(positions(column, values) == UNKNOWN).tolist()
         if not rows:
             continue
         unknown[column.name] = [values[row] for row in rows]
         if column.rest is not None:
             continue
-        known = values.astype(object)
+        known = as_array(values).astype(object)
         known[rows] = None
         if changed is chosen:
             changed = chosen.copy() if is_table(chosen) else chosen.astype(object)

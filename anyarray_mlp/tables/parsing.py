@@ -6,7 +6,7 @@ import csv
 import re
 from array import array
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.checking.messages import counted, shown
 from anyarray_mlp.errors import DataError
+from anyarray_mlp.tables.coded import CodedTexts
 from anyarray_mlp.tables.dialect import Lines, Record, misquoted, records
 from anyarray_mlp.tables.layout import COMMENT, MOST_FOOTERS, Layout
-from anyarray_mlp.tables.markers import GAPS
 from anyarray_mlp.tables.quick import blocks, columns_of, is_quick
 from anyarray_mlp.tables.styles import PLAIN, Style, amount, is_number
 from anyarray_mlp.tables.text import TextFile
@@ -39,7 +39,7 @@ PADDED = re.compile(rb"(?:^|\n)[ \t]*0[0-9]")
 class Gathering(Protocol):
     """What collects the cells of one column.
 
-    wants: "number" if it would have plain numbers, "cells" for texts, "" for nothing.
+    wants: "number" if it would have plain numbers, "text" for texts, "" for nothing.
     """
 
     @property
@@ -49,6 +49,9 @@ class Gathering(Protocol):
     def take(self, cells: Sequence[str], first: int) -> None:
         """The cells of some rows, of which the first has this number from 0."""
 
+    def take_texts(self, texts: CodedTexts, first: int) -> None:
+        """The same as texts that are told apart already."""
+
 
 class Skipped:
     """A column that is not kept."""
@@ -56,6 +59,9 @@ class Skipped:
     wants = ""
 
     def take(self, cells: Sequence[str], first: int) -> None:
+        """Nothing."""
+
+    def take_texts(self, texts: CodedTexts, first: int) -> None:
         """Nothing."""
 
 
@@ -85,7 +91,10 @@ class Numbers:
     def take(self, cells: Sequence[str], first: int) -> None:
         """Most cells are plain numbers or empty, which needs no look at each."""
         values = self.plain(cells)
-        self.parts.append(self.slowly(cells, first) if values is None else values)
+        if values is None:
+            self.take_texts(CodedTexts.of(cells), first)
+        else:
+            self.parts.append(values)
 
     def plain(self, cells: Sequence[str]) -> NDArray[np.float64] | None:
         """The cells as plain numbers, NaN where they are empty; None if one is anything else."""
@@ -110,50 +119,55 @@ class Numbers:
     @property
     def wants(self) -> str:
         """Numbers, unless texts among them must be counted or they are written otherwise."""
-        return "number" if self.style is PLAIN and not self.odd and not self.markers else "cells"
+        return "number" if self.style is PLAIN and not self.odd and not self.markers else "text"
 
     def take_numbers(self, values: NDArray[np.float64], padded: bool) -> None:
         """Plain numbers, NaN for gaps; `padded`: some may have zeros before them."""
         self.padded = self.padded or padded
         self.parts.append(values)
 
-    def slowly(self, cells: Sequence[str], first: int) -> NDArray[np.float64]:
-        """The cells as numbers, NaN for gaps and for what is none, which is remembered."""
-        known: dict[str, float] = {}
-        odd: set[str] = set()
-        for cell in set(cells):
-            text = cell.strip()
-            number = None
-            if text in GAPS or text in self.markers:
-                number = np.nan
-            else:
-                number = self.style.number(cell)
-                self.whole = self.whole and text.isdigit()
-                self.padded = self.padded or (len(text) > 1 and text[0] == "0" and text.isdigit())
+    def take_texts(self, texts: CodedTexts, first: int) -> None:
+        """Texts as numbers, NaN for gaps and for what is none, which is remembered."""
+        texts = texts.tidy()
+        numbers = self.numbers_of(texts)
+        for code, (text, number) in enumerate(zip(texts.levels, numbers, strict=True)):
             if number is None:
-                odd.add(cell)
-            known[cell] = np.nan if number is None else number
-        self.note_units(cells, known)
-        if odd:
-            for row, cell in enumerate(cells, first):
-                if cell in odd:
-                    self.note_odd(cell.strip(), row)
-        return np.fromiter(map(known.__getitem__, cells), np.float64, len(cells))
+                self.note_odd(text, np.flatnonzero(texts.codes == code) + first)
+        known = [np.nan if number is None else number for number in numbers]
+        self.parts.append(texts.spread(known, np.float64, np.nan))
 
-    def note_units(self, cells: Sequence[str], known: dict[str, float]) -> None:
-        """Count the currencies and the like that stand beside numbers."""
-        beside = {cell: amount(cell).unit for cell, number in known.items() if number == number}
+    def numbers_of(self, texts: CodedTexts) -> list[float | None]:
+        """The number of each of some texts, NaN for markers, None for what is none."""
+        numbers: list[float | None] = []
+        for text in texts.levels:
+            if text in self.markers:
+                numbers.append(np.nan)
+                continue
+            numbers.append(self.style.number(text))
+            self.whole = self.whole and text.isdigit()
+            self.padded = self.padded or (len(text) > 1 and text[0] == "0" and text.isdigit())
+        held = {
+            text
+            for text, number in zip(texts.levels, numbers, strict=True)
+            if number is not None and not np.isnan(number)
+        }
+        self.note_units({text: times for text, times in texts.counts().items() if text in held})
+        return numbers
+
+    def note_units(self, counts: Mapping[str, int]) -> None:
+        """Count the currencies and the like that stand beside numbers, none beside some if they do beside others."""
+        beside = {text: amount(text).unit for text in counts}
         if any(beside.values()):
-            self.units.update(beside[cell] for cell in cells if cell in beside)
+            for text, times in counts.items():
+                self.units[beside[text]] += times
 
-    def note_odd(self, text: str, row: int) -> None:
-        """Remember a text among the numbers."""
+    def note_odd(self, text: str, rows: NDArray[np.int64]) -> None:
+        """Remember a text among the numbers, and where it is."""
         if text not in self.odd and len(self.odd) > MOST_ODD:
             return
         met = self.odd.setdefault(text, Odd())
-        met.times += 1
-        if len(met.rows) < ROWS_KEPT:
-            met.rows.append(row)
+        met.times += len(rows)
+        met.rows += rows[: ROWS_KEPT - len(met.rows)].tolist()
 
     @property
     def is_padded(self) -> bool:
@@ -169,16 +183,25 @@ class Numbers:
 
 @dataclass
 class Texts:
-    """A column of texts; equal ones are kept once."""
+    """A column of texts; `known` has the code of each."""
 
-    wants: ClassVar[str] = "cells"
-    cells: list[str] = field(default_factory=list)
-    known: dict[str, str] = field(default_factory=dict)
+    wants: ClassVar[str] = "text"
+    parts: list[NDArray[np.int32]] = field(default_factory=list)
+    known: dict[str, int] = field(default_factory=dict)
 
     def take(self, cells: Sequence[str], first: int) -> None:
         """Every cell without the blanks around it."""
-        keep = self.known.setdefault
-        self.cells += [keep(text, text) for text in map(str.strip, cells)]
+        self.take_texts(CodedTexts.of(cells), first)
+
+    def take_texts(self, texts: CodedTexts, first: int) -> None:
+        """Texts that are told apart already."""
+        self.parts.append(texts.replaced(self.known))
+
+    def texts(self) -> CodedTexts:
+        """All cells so far, those of every part."""
+        if len(self.parts) != 1:
+            self.parts = [np.concatenate(self.parts) if self.parts else np.empty(0, np.int32)]
+        return CodedTexts(self.parts[0], tuple(self.known))
 
 
 @dataclass
@@ -265,7 +288,7 @@ def parse_quickly(
             kinds = [each.wants for each in gatherings]
             columns = columns_of(block, dialect, text.encoding, kinds)
             if columns is None:
-                kinds = [kind and "cells" for kind in kinds]
+                kinds = [kind and "text" for kind in kinds]
                 columns = columns_of(block, dialect, text.encoding, kinds)
             if columns is None:
                 return done
@@ -280,7 +303,7 @@ def parse_quickly(
                 if kind == "number" and isinstance(each, Numbers):
                     each.take_numbers(column, place in block.padded)
                 elif kind:
-                    each.take(column, first)
+                    each.take_texts(column, first)
             done = block.after
     return done
 

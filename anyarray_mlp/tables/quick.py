@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -17,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from anyarray_mlp.tables.coded import CodedTexts
 from anyarray_mlp.tables.dialect import Dialect
 from anyarray_mlp.tables.markers import GAPS
 
@@ -163,28 +165,59 @@ def padded(
 def columns_of(
     block: Block, dialect: Dialect, encoding: str, kinds: Sequence[str]
 ) -> list[Any] | None:
-    """The columns of a block, each as its kind asks: "number" as float64, "cells" as texts, "" not at all.
+    """The columns of a block, each as its kind asks: "number" as float64, "text" as `CodedTexts`, "" not at all.
 
     None if a column of numbers holds anything else, as far as pandas can tell.
     """
     import pandas
 
+    numbers, texts = (
+        [place for place, kind in enumerate(kinds) if kind == wanted]
+        for wanted in ("number", "text")
+    )
+    columns: list[Any] = [None] * len(kinds)
+    if len(numbers) >= WIDE:
+        found = all_numbers(block, dialect, numbers)
+        if found is not None:
+            for place, values in zip(numbers, found, strict=True):
+                columns[place] = values
+            numbers = []
+    if not numbers and not texts:
+        return columns
+    frame = frame_of(block, dialect, encoding, len(kinds), numbers, texts)
+    if frame is None:
+        return None
+    for place in texts:
+        codes, levels = pandas.factorize(frame[place].to_numpy())
+        columns[place] = CodedTexts(codes, tuple(levels.tolist()))
+    values = frame[numbers].to_numpy().T
+    if np.isinf(values).any():
+        return None
+    for place, each in zip(numbers, np.ascontiguousarray(values), strict=True):
+        columns[place] = each
+    return columns
+
+
+def frame_of(
+    block: Block,
+    dialect: Dialect,
+    encoding: str,
+    width: int,
+    numbers: Sequence[int],
+    texts: Sequence[int],
+) -> Any:
+    """Some columns of a block as a DataFrame, texts as objects; None if a column of numbers holds anything else."""
+    import pandas
+
     read_csv: Any = pandas.read_csv  # whose types depend on its version
-    wanted = [place for place, kind in enumerate(kinds) if kind]
-    if not wanted:
-        return [None] * len(kinds)
-    numbers = all(kinds[place] == "number" for place in wanted)
-    if numbers and len(wanted) == len(kinds) >= WIDE:
-        columns = all_numbers(block, dialect)
-        if columns is not None:
-            return columns
-    dtypes: Any = np.float64
-    if not numbers:
-        dtypes = {place: np.float64 if kinds[place] == "number" else object for place in wanted}
+    # A type of each of many columns takes pandas long to look up.
+    dtypes: Any = defaultdict(lambda: np.float64) if numbers else object
+    if numbers:
+        dtypes.update(dict.fromkeys(texts, object))
     options: dict[str, Any] = (
         {} if is_exact(pandas.__version__) else {"float_precision": "round_trip"}
     )
-    gaps = {place: sorted(GAPS) for place in wanted if kinds[place] == "number"}
+    wanted = sorted([*numbers, *texts])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pandas.errors.DtypeWarning)
         try:
@@ -192,13 +225,12 @@ def columns_of(
                 io.BytesIO(block.data),
                 sep=dialect.separator,
                 header=None,
-                names=range(len(kinds)),
-                usecols=wanted if len(wanted) < len(kinds) else None,
+                names=range(width),
+                usecols=wanted if len(wanted) < width else None,
                 index_col=False,
                 dtype=dtypes,
-                na_values=sorted(GAPS) if numbers else gaps,
+                na_values=sorted(GAPS),
                 keep_default_na=False,
-                na_filter=bool(gaps),
                 skipinitialspace=True,
                 skip_blank_lines=False,
                 quotechar=dialect.quote or '"',
@@ -209,13 +241,11 @@ def columns_of(
             )
         except (ValueError, OverflowError, pandas.errors.ParserError):
             return None
-    if len(frame) != len(block.ends):
-        return None
-    return split(frame, kinds, numbers)
+    return frame if len(frame) == len(block.ends) else None
 
 
-def all_numbers(block: Block, dialect: Dialect) -> list[Any] | None:
-    """The columns of a block without a gap or a text; None for any other. pandas takes some time for each column."""
+def all_numbers(block: Block, dialect: Dialect, places: Sequence[int]) -> Any:
+    """Some columns of a block, (k, n), if they have no gap and no text; else None. pandas takes some time for each."""
     try:
         values = np.loadtxt(
             io.BytesIO(block.data),
@@ -223,28 +253,12 @@ def all_numbers(block: Block, dialect: Dialect) -> list[Any] | None:
             quotechar=dialect.quote or None,
             comments=None,
             ndmin=2,
+            usecols=places,
         )
     except ValueError:
         return None
     fits = len(values) == len(block.ends) and np.isfinite(values).all()
-    return list(np.ascontiguousarray(values.T)) if fits else None
-
-
-def split(frame: Any, kinds: Sequence[str], numbers: bool) -> list[Any] | None:
-    """The columns of a DataFrame; None if one holds an infinity."""
-    if numbers and len(frame.columns) == len(kinds):
-        values = np.ascontiguousarray(frame.to_numpy().T)
-        return None if np.isinf(values).any() else list(values)
-    columns: list[Any] = []
-    for place, kind in enumerate(kinds):
-        if kind == "number":
-            values = frame[place].to_numpy()
-            if np.isinf(values).any():
-                return None
-            columns.append(values)
-        else:
-            columns.append(frame[place].tolist() if kind else None)
-    return columns
+    return np.ascontiguousarray(values.T) if fits else None
 
 
 def is_exact(version: str) -> bool:

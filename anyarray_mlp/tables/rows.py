@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from anyarray_mlp.checking.messages import shown
+from anyarray_mlp.tables.coded import GAP
 from anyarray_mlp.tables.markers import is_common_marker, is_gap
 from anyarray_mlp.tables.parsing import Gathering, Numbers, Parsed, Texts
 
@@ -65,10 +66,10 @@ def headers(gatherings: Sequence[Gathering], names: Sequence[str]) -> Iterator[i
         if isinstance(each, Numbers):
             rows = set(each.odd[name].rows) if name in each.odd else set()
         elif isinstance(each, Texts):
-            places = range(len(each.cells)) if found is None else found
-            rows = (
-                {row for row in places if each.cells[row] == name} if name in each.known else set()
-            )
+            texts = each.texts()
+            # A column may have the name of a gap, of which nobody knows how it is written.
+            code = GAP if is_gap(name) else each.known.get(name)
+            rows = set() if code is None else set(np.flatnonzero(texts.codes == code).tolist())
         else:
             continue
         found = rows if found is None else found & rows
