@@ -38,7 +38,7 @@ from anyarray_mlp.data.dates import (
     part_values,
     parts_of,
 )
-from anyarray_mlp.data.moments import mean_and_scale
+from anyarray_mlp.data.moments import mean_and_scale, median_of
 from anyarray_mlp.errors import DataError, UnknownCategoryError
 from anyarray_mlp.tables.coded import CodedTexts
 from anyarray_mlp.tables.header import UNNAMED
@@ -52,6 +52,7 @@ Kind = Literal["numeric", "binary", "categorical", "grouped", "date", "left_out"
 
 MAX_CATEGORIES = 1000
 COLUMNS_AT_ONCE = 32
+CELLS_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -271,11 +272,12 @@ def table_columns(table: pandas.DataFrame) -> Iterator[tuple[str, Cells]]:
     place = 0
     for is_float, run in groupby(table.dtypes, lambda dtype: dtype == np.float64):
         last = place + len(list(run))
-        step = COLUMNS_AT_ONCE if is_float else 1
+        step = max(COLUMNS_AT_ONCE, CELLS_AT_ONCE // max(1, len(table))) if is_float else 1
         for start in range(place, last, step):
             if is_float:
                 stop = min(start + step, last)
-                yield from array_columns(table.iloc[:, start:stop].to_numpy(), names[start:stop])
+                block = np.ascontiguousarray(table.iloc[:, start:stop].to_numpy().T)
+                yield from zip(names[start:stop], block, strict=True)
             else:
                 yield names[start], column_values(table.iloc[:, start])
         place = last
@@ -373,16 +375,22 @@ def count_texts(cells: Cells) -> dict[str, int]:
 def fit_numbers(name: str, values: Cells, places: Places, standardize: bool) -> Column:
     """The encoding of a column of numbers."""
     numbers = checked_numbers(name, values, places)
-    known = numbers[~np.isnan(numbers)]
+    known = without_gaps(numbers)
     if len(known) == 0:
         raise DataError(f"column {shown(name)} holds no values at all; drop that column")
-    median = float(np.median(known))
+    median = median_of(known)
     if not standardize:
         return Column(name, "numeric", median=median)
     # A gap counts as the median, because that is what it is encoded as.
-    filled = np.where(np.isnan(numbers), median, numbers)
+    filled = numbers if known is numbers else np.where(np.isnan(numbers), median, numbers)
     mean, scale = mean_and_scale(filled, f"column {shown(name)}")
     return Column(name, "numeric", median, mean, scale)
+
+
+def without_gaps(numbers: Host) -> Host:
+    """The numbers that are there, all of them as they are if none is missing."""
+    gaps = np.isnan(numbers)
+    return numbers[~gaps] if gaps.any() else numbers
 
 
 def fit_categories(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import repeat
+from itertools import groupby, repeat
 from typing import Any
 
 import numpy as np
@@ -212,47 +212,90 @@ class Preprocessor:
         quick = self.transform_numbers(features, dtype)
         if quick is not None:
             return quick
-        table = as_columns(self.select(features), self.used_names)
+        chosen = self.select(features)
         encoded = np.zeros((len(features), self.n_features_out), dtype=dtype)
         start = 0
-        for column, (_, values) in zip(self.used, table.items, strict=True):
-            target = encoded[:, start : start + column.width]
+        for run, numbers in self.runs(chosen):
+            columns = self.used[run]
+            stop = start + sum(column.width for column in columns)
+            part = chosen.iloc[:, run] if is_table(chosen) else chosen[:, run]
+            target = encoded[:, start:stop]
+            if not (numbers and self.scale(run, np.asarray(part), target)):
+                self.encode(columns, as_columns(part, None), target)
+            start = stop
+        return encoded
+
+    def runs(self, chosen: Features) -> Iterator[tuple[slice, bool]]:
+        """The columns that `select` gives in runs, and whether one holds numbers that are scaled all at once."""
+        if is_table(chosen):
+            floats = [dtype == np.float64 for dtype in chosen.dtypes]
+        else:
+            floats = [chosen.dtype.kind in "biuf"] * len(self.used)
+        at_once = [
+            column.kind == "numeric" and is_float and not self.pixels
+            for column, is_float in zip(self.used, floats, strict=True)
+        ]
+        start = 0
+        for numbers, run in groupby(at_once):
+            stop = start + len(list(run))
+            yield slice(start, stop), numbers
+            start = stop
+
+    def encode(self, columns: Sequence[Column], table: Columns, target: Host) -> None:
+        """Write some columns, one after the other, to what is zeros now."""
+        start = 0
+        for column, (_, values) in zip(columns, table.items, strict=True):
+            part = target[:, start : start + column.width]
             if column.kind == "date":
-                target[:] = date_inputs(column, values, table.places)
+                part[:] = date_inputs(column, values, table.places)
             elif column.kind in ("categorical", "grouped"):
                 met = category_places(column, values, table.places)
                 rows = np.flatnonzero(met >= 0)
-                target[rows, met[rows]] = 1
+                part[rows, met[rows]] = 1
             else:
-                target[:, 0] = self.numbers(column, values, table.places, dtype)
+                part[:, 0] = self.numbers(column, values, table.places, target.dtype)
             start += column.width
-        return encoded
 
     @cached_property
-    def moments(self) -> tuple[Host, Host] | None:
-        """Means and scales of all columns, or None unless all hold numbers."""
-        if self.pixels or any(column.kind != "numeric" for column in self.columns):
-            return None
-        means, scales = zip(*((column.mean, column.scale) for column in self.columns), strict=True)
-        return np.array(means), np.array(scales)
+    def are_numbers(self) -> bool:
+        """Whether all columns hold numbers that are scaled."""
+        return not self.pixels and all(column.kind == "numeric" for column in self.columns)
+
+    @cached_property
+    def moments(self) -> Host:
+        """Medians, means and scales (3, used) of the columns of numbers that are used, nan of others."""
+        columns = [
+            (column.median, column.mean, column.scale)
+            if column.kind == "numeric"
+            else (np.nan, np.nan, np.nan)
+            for column in self.used
+        ]
+        return np.array(columns, dtype=np.float64).T
 
     def transform_numbers(self, features: Features, dtype: Any) -> Host | None:
-        """All columns of an array at once, or None if one needs separate handling: a gap, a text, an overflow."""
-        if is_table(features) or features.dtype.kind not in "biuf" or self.moments is None:
+        """All columns of an array at once, or None if one needs separate handling: a text, an overflow."""
+        if is_table(features) or features.dtype.kind not in "biuf" or not self.are_numbers:
             return None
-        means, scales = self.moments
-        if features.shape[1] != len(means):
+        if features.shape[1] != len(self.columns):
             return None
         encoded = np.empty(features.shape, dtype)
+        return encoded if self.scale(slice(None), features, encoded) else None
+
+    def scale(self, run: slice, numbers: Any, target: Host) -> bool:
+        """Write some columns of numbers, gaps filled, or find that one needs separate handling."""
+        medians, means, scales = self.moments[:, run]
         rows = max(1, CACHED_ENTRIES // len(means))
-        with np.errstate(over="ignore", under="ignore"):
-            for start in range(0, len(features), rows):
-                block = features[start : start + rows].astype(np.float64)
-                scaled = ((block - means) / scales).astype(dtype)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            for start in range(0, len(numbers), rows):
+                block = numbers[start : start + rows].astype(np.float64)
+                scaled = ((block - means) / scales).astype(target.dtype)
                 if not np.isfinite(scaled).all():
-                    return None
-                encoded[start : start + rows] = scaled
-        return encoded
+                    filled = np.where(np.isnan(block), medians, block)
+                    scaled = ((filled - means) / scales).astype(target.dtype)
+                    if not np.isfinite(scaled).all():
+                        return False
+                target[start : start + rows] = scaled
+        return True
 
     def numbers(self, column: Column, values: Cells, places: Places, dtype: Any) -> Host:
         """A column that stays a single column: gaps filled, scaled, rounded to `dtype`."""

@@ -24,6 +24,7 @@ from anyarray_mlp.data.encoding import (
     gaps_in,
     is_gap,
     is_numeric,
+    without_gaps,
 )
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.typing import Host
@@ -88,7 +89,7 @@ def role_of(name: str, values: Cells, everything: Cells, date: str | None = None
 def number_role(name: str, values: Cells, everything: Cells) -> Role:
     """What becomes of a column of numbers."""
     numbers, whole_column = as_numbers(values), as_numbers(everything)
-    known = numbers[~np.isnan(numbers)]
+    known = without_gaps(numbers)
     if not known.size:
         return Role("left_out", "no row to train on has a value", "")
     if known.min() == known.max():

@@ -19,7 +19,7 @@ from anyarray_mlp.errors import DataError
 from anyarray_mlp.tables.coded import CodedTexts
 from anyarray_mlp.tables.dialect import Lines, Record, misquoted, records
 from anyarray_mlp.tables.layout import COMMENT, MOST_FOOTERS, Layout
-from anyarray_mlp.tables.quick import blocks, columns_of, is_quick
+from anyarray_mlp.tables.quick import UncutRow, blocks, columns_of, is_quick
 from anyarray_mlp.tables.styles import PLAIN, Style, amount, is_number
 from anyarray_mlp.tables.text import TextFile
 
@@ -204,13 +204,22 @@ class Texts:
         return CodedTexts(self.parts[0], tuple(self.known))
 
 
+#: One of the first or last rows, which hardly anybody looks at: of many columns it takes long to cut.
+SeenRow = list[str] | UncutRow
+
+
+def cells_of(row: SeenRow) -> list[str]:
+    """The cells of a row."""
+    return row.fields if isinstance(row, UncutRow) else row
+
+
 @dataclass
 class Parsed:
     """What was met on the way: the line of each row, the first and the last rows, and the lines that are no rows."""
 
     lines: array[int] = field(default_factory=lambda: array("q"))
-    first: list[list[str]] = field(default_factory=list)
-    last: deque[list[str]] = field(default_factory=lambda: deque(maxlen=ROWS_SEEN))
+    first: Sequence[SeenRow] = ()
+    last: deque[SeenRow] = field(default_factory=lambda: deque(maxlen=ROWS_SEEN))
     empty: int = 0
     comments: int = 0
     footers: list[Record] = field(default_factory=list)
@@ -219,9 +228,9 @@ class Parsed:
         """The cells of one of the first or last rows in one text; of another, nothing."""
         from_end = row - len(self.lines)
         if row < len(self.first):
-            fields = self.first[row]
+            fields = cells_of(self.first[row])
         elif -from_end <= len(self.last):
-            fields = self.last[from_end]
+            fields = cells_of(self.last[from_end])
         else:
             return ""
         return " ".join(filter(None, map(str.strip, fields)))

@@ -13,6 +13,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -45,11 +46,24 @@ class Block:
     padded: frozenset[int]
     after: int
 
-    def rows(self, dialect: Dialect, encoding: str, first: int, last: int) -> list[list[str]]:
-        """The cells of a few rows."""
-        start = 0 if first == 0 else int(self.ends[first - 1]) + 1
-        text = self.data[start : int(self.ends[last - 1]) + 1].decode(encoding)
-        return list(dialect.cut(io.StringIO(text, newline="")))
+    def rows(self, dialect: Dialect, encoding: str, first: int, last: int) -> list[UncutRow]:
+        """A few rows."""
+        starts = np.concatenate(([0], self.ends + 1))[first : last + 1].tolist()
+        return [UncutRow(self.data[a:b], dialect, encoding) for a, b in pairwise(starts)]
+
+
+@dataclass(frozen=True)
+class UncutRow:
+    """A row as it stands in the file."""
+
+    data: bytes
+    dialect: Dialect
+    encoding: str
+
+    @property
+    def fields(self) -> list[str]:
+        """Its cells."""
+        return next(self.dialect.cut(io.StringIO(self.data.decode(self.encoding), newline="")))
 
 
 def is_quick(dialect: Dialect, encoding: str) -> bool:

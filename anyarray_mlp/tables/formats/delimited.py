@@ -31,7 +31,7 @@ from anyarray_mlp.tables.places import find_columns
 from anyarray_mlp.tables.reading import ColumnReading, Reading
 from anyarray_mlp.tables.rows import rows_that_are_none
 from anyarray_mlp.tables.source import Source
-from anyarray_mlp.tables.styles import BY_NAME, COMMA, PLAIN, Style, fitting
+from anyarray_mlp.tables.styles import BY_NAME, COMMA, PLAIN, Style, fitting, is_plain
 from anyarray_mlp.tables.table import Column, Columns, Known, Table, nothing_in
 from anyarray_mlp.tables.text import TextFile, text_file
 
@@ -130,7 +130,10 @@ class Delimited:
             return Numbers(BY_NAME[known.style], markers | frozenset(known.markers))
         if known is not None:
             markers |= frozenset(known.markers)
-        cells = Counter(row[place].strip() for row in self.layout.sample)
+        sample = [row[place] for row in self.layout.sample]
+        if sample and not self.layout.decimal_commas and all(map(is_plain, sample)):
+            return Numbers(PLAIN, markers)
+        cells = Counter(map(str.strip, sample))
         for gap in GAPS | markers:
             cells.pop(gap, None)
         if not cells:
@@ -303,6 +306,8 @@ class Delimited:
 
 def remaining(each: Numbers, gone: Collection[int]) -> dict[str, int]:
     """The texts among numbers, and how often they occur outside rows that are none."""
+    if not each.odd:
+        return {}
     counts = {
         text: met.times - sum(row in gone for row in met.rows) for text, met in each.odd.items()
     }
