@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ from anyarray_mlp.tables.text import TextFile
 CELLS_AT_ONCE = 400_000
 #: So many different texts among numbers are too many for markers.
 MOST_ODD = 50
+#: How much more room there is than seems to be needed, and than there was where nobody knows.
+SLACK, GROWTH = 1.02, 1.5
 #: The rows that are remembered of each.
 ROWS_KEPT = 64
 #: The first and the last rows that are looked at as they stand.
@@ -73,16 +75,37 @@ class Odd:
     rows: list[int] = field(default_factory=list)
 
 
+class Grid:
+    """The numbers of all columns of a table in one array, each column in a row of it, with room for more."""
+
+    def __init__(self, width: int) -> None:
+        self.cells = np.empty((width, 0))
+        self.rows = 0
+
+    def make_room(self, rows: int, expected: float) -> None:
+        """Room for so many rows of the table; for as many as are expected if there is too little."""
+        self.rows = rows
+        if rows > self.cells.shape[1]:
+            old = self.cells
+            self.cells = np.empty((len(old), max(rows, int(expected))))
+            self.cells[:, : old.shape[1]] = old
+
+
+NOWHERE = Grid(0)
+
+
 @dataclass
 class Numbers:
     """A column of numbers of one style, and what in it is none.
 
-    padded: whether a cell has digits with a zero before them; whole: whether every cell is of digits alone.
+    grid, place: where the numbers are. padded: whether a cell has digits with a zero before them; whole: whether every
+    cell is of digits alone.
     """
 
     style: Style
     markers: frozenset[str] = frozenset()
-    parts: list[NDArray[np.float64]] = field(default_factory=list)
+    grid: Grid = NOWHERE
+    place: int = 0
     odd: dict[str, Odd] = field(default_factory=dict)
     units: Counter[str] = field(default_factory=Counter)
     padded: bool = False
@@ -94,7 +117,11 @@ class Numbers:
         if values is None:
             self.take_texts(CodedTexts.of(cells), first)
         else:
-            self.parts.append(values)
+            self.keep(values, first)
+
+    def keep(self, values: NDArray[np.float64], first: int) -> None:
+        """The numbers of some rows."""
+        self.grid.cells[self.place, first : first + len(values)] = values
 
     def plain(self, cells: Sequence[str]) -> NDArray[np.float64] | None:
         """The cells as plain numbers, NaN where they are empty; None if one is anything else."""
@@ -121,11 +148,6 @@ class Numbers:
         """Numbers, unless texts among them must be counted or they are written otherwise."""
         return "number" if self.style is PLAIN and not self.odd and not self.markers else "text"
 
-    def take_numbers(self, values: NDArray[np.float64], padded: bool) -> None:
-        """Plain numbers, NaN for gaps; `padded`: some may have zeros before them."""
-        self.padded = self.padded or padded
-        self.parts.append(values)
-
     def take_texts(self, texts: CodedTexts, first: int) -> None:
         """Texts as numbers, NaN for gaps and for what is none, which is remembered."""
         texts = texts.tidy()
@@ -133,8 +155,7 @@ class Numbers:
         for code, (text, number) in enumerate(zip(texts.levels, numbers, strict=True)):
             if number is None:
                 self.note_odd(text, np.flatnonzero(texts.codes == code) + first)
-        known = [np.nan if number is None else number for number in numbers]
-        self.parts.append(texts.spread(known, np.float64, np.nan))
+        self.keep(spread(texts, numbers), first)
 
     def numbers_of(self, texts: CodedTexts) -> list[float | None]:
         """The number of each of some texts, NaN for markers, None for what is none."""
@@ -175,10 +196,14 @@ class Numbers:
         return self.padded and self.whole
 
     def values(self) -> NDArray[np.float64]:
-        """All cells so far, as one array that replaces the parts."""
-        if len(self.parts) != 1:
-            self.parts = [np.concatenate(self.parts) if self.parts else np.empty(0)]
-        return self.parts[0]
+        """All cells so far."""
+        return self.grid.cells[self.place, : self.grid.rows]
+
+
+def spread(texts: CodedTexts, numbers: Sequence[float | None]) -> NDArray[np.float64]:
+    """Numbers (n,) from one for each different text, NaN where there is none."""
+    known = [np.nan if number is None else number for number in numbers]
+    return texts.spread(known, np.float64, np.nan)
 
 
 @dataclass
@@ -254,9 +279,10 @@ def parse(text: TextFile, layout: Layout, gatherings: Sequence[Gathering]) -> Pa
     Raises `DataError`, with the line, for a row of another width and for quotes that do not fit.
     """
     path = text.source.path
+    grid = grid_for(gatherings)
     parsed = Parsed()
-    done = parse_quickly(text, layout, gatherings, parsed)
-    lines = Lines(text.lines(), done, layout.dialect.comment)
+    done = parse_quickly(text, layout, gatherings, parsed, grid)
+    lines = Lines(text.lines(done.end), layout.skip, layout.dialect.comment, done.lines)
     at_once = max(16, CELLS_AT_ONCE // layout.width)
     rows: list[list[str]] = []
     try:
@@ -274,57 +300,82 @@ def parse(text: TextFile, layout: Layout, gatherings: Sequence[Gathering]) -> Pa
             parsed.lines.append(line)
             rows.append(fields)
             if len(rows) == at_once:
-                give(rows, gatherings, parsed)
+                give(rows, gatherings, parsed, grid)
                 rows = []
     except csv.Error as error:
         raise misquoted(path, lines, error) from None
-    give(rows, gatherings, parsed)
+    give(rows, gatherings, parsed, grid)
     check_footers(path, parsed, layout)
     # The comments before the table were told with its layout.
     parsed.comments += lines.comments
     return parsed
 
 
+def grid_for(gatherings: Sequence[Gathering]) -> Grid:
+    """The place for the numbers of all columns that hold some."""
+    numbers = [each for each in gatherings if isinstance(each, Numbers)]
+    grid = Grid(len(numbers))
+    for place, each in enumerate(numbers):
+        each.grid, each.place = grid, place
+    return grid
+
+
+class Done(NamedTuple):
+    """How much of a file is read: so many lines, so many bytes."""
+
+    lines: int = 0
+    end: int = 0
+
+
 def parse_quickly(
-    text: TextFile, layout: Layout, gatherings: Sequence[Gathering], parsed: Parsed
-) -> int:
-    """Give the rows that are plainly cut to the columns; how many lines of the file are done."""
-    done, dialect = layout.skip, layout.dialect
+    text: TextFile, layout: Layout, gatherings: Sequence[Gathering], parsed: Parsed, grid: Grid
+) -> Done:
+    """Give the rows that are plainly cut to the columns."""
+    done, dialect = Done(), layout.dialect
     if not is_quick(dialect, text.encoding) or not layout.unix_lines:
         return done
+    size = text.source.size
     with text.source.open() as stream:
-        for block in blocks(stream, dialect, layout.width, done):
+        for block in blocks(stream, dialect, layout.width, layout.skip):
             kinds = [each.wants for each in gatherings]
-            columns = columns_of(block, dialect, text.encoding, kinds)
-            if columns is None:
+            found = columns_of(block, dialect, text.encoding, kinds)
+            if found is None:
                 kinds = [kind and "text" for kind in kinds]
-                columns = columns_of(block, dialect, text.encoding, kinds)
-            if columns is None:
+                found = columns_of(block, dialect, text.encoding, kinds)
+            if found is None:
                 return done
             n, first = len(block.ends), len(parsed.lines)
             if first == 0:
                 parsed.first = block.rows(dialect, text.encoding, 0, min(n, ROWS_SEEN))
             parsed.last.extend(block.rows(dialect, text.encoding, max(0, n - ROWS_SEEN), n))
             parsed.lines.frombytes(block.lines.astype(np.int64).tobytes())
-            for place, (each, column, kind) in enumerate(
-                zip(gatherings, columns, kinds, strict=True)
-            ):
-                if kind == "number" and isinstance(each, Numbers):
-                    each.take_numbers(column, place in block.padded)
-                elif kind:
-                    each.take_texts(column, first)
-            done = block.after
+            grid.make_room(first + n, SLACK * (first + n) * size / block.end)
+            numbers = [
+                each
+                for each, kind in zip(gatherings, kinds, strict=True)
+                if kind == "number" and isinstance(each, Numbers)
+            ]
+            grid.cells[[each.place for each in numbers], first : first + n] = found.numbers
+            for place, each in zip(found.places, numbers, strict=True):
+                each.padded = each.padded or place in block.padded
+            for place, texts in found.texts.items():
+                gatherings[place].take_texts(texts, first)
+            done = Done(block.after, block.end)
     return done
 
 
-def give(rows: list[list[str]], gatherings: Sequence[Gathering], parsed: Parsed) -> None:
+def give(
+    rows: list[list[str]], gatherings: Sequence[Gathering], parsed: Parsed, grid: Grid
+) -> None:
     """Hand some rows, the latest of those that are counted, to the columns."""
     if not rows:
         return
-    first = len(parsed.lines) - len(rows)
+    n = len(parsed.lines)
+    first = n - len(rows)
     if first == 0:
         parsed.first = rows[:ROWS_SEEN]
     parsed.last.extend(rows[-ROWS_SEEN:])
+    grid.make_room(n, GROWTH * n if first else n)
     for gathering, cells in zip(gatherings, zip(*rows, strict=True), strict=True):
         gathering.take(cells, first)
 

@@ -26,6 +26,7 @@ from anyarray_mlp.tables.parsing import (
     Texts,
     cell_at,
     parse,
+    spread,
 )
 from anyarray_mlp.tables.places import find_columns
 from anyarray_mlp.tables.reading import ColumnReading, Reading
@@ -255,10 +256,10 @@ class Delimited:
         numbers = Numbers(
             verdict.style, frozenset(verdict.markers) | frozenset(self.reading.missing or ())
         )
-        numbers.take_texts(texts, 0)
+        values = spread(texts, numbers.numbers_of(texts))
         self.say_style(place, numbers.style, numbers.units, parsed)
-        self.check_finite(place, numbers.values(), parsed)
-        return numbers.values(), ColumnReading("number", verdict.style.name, verdict.markers)
+        self.check_finite(place, values, parsed)
+        return values, ColumnReading("number", verdict.style.name, verdict.markers)
 
     def say(self, place: int, what: str) -> None:
         """Note something about a column."""
