@@ -55,8 +55,14 @@ class CodedTexts:
         return CodedTexts(self.codes[kept], self.levels)
 
     def replaced(self, known: dict[str, int]) -> NDArray[np.int32]:
-        """The codes (n,) among levels that are known, which grow by those that are not."""
+        """The codes (n,) of the texts, without blanks around them, among those known, which grow by the others."""
         return self.spread([code_of(text.strip(), known) for text in self.levels], np.int32, GAP)
+
+    def stripped(self) -> CodedTexts:
+        """The same without the blanks around texts, and without those that are gaps."""
+        known: dict[str, int] = {}
+        codes = self.replaced(known)
+        return CodedTexts(codes, tuple(known)) if tuple(known) != self.levels else self
 
     def spread(self, values: Sequence[Any], dtype: Any, gap: Any) -> NDArray[Any]:
         """The value (n,) of each row's text, from one for each level and one for gaps."""

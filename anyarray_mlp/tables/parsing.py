@@ -125,7 +125,7 @@ class Numbers:
 
     def plain(self, cells: Sequence[str]) -> NDArray[np.float64] | None:
         """The cells as plain numbers, NaN where they are empty; None if one is anything else."""
-        if self.style is not PLAIN:
+        if self.style is not PLAIN or self.markers:
             return None
         text = "\n".join(cells)
         if not text.isascii():

@@ -231,7 +231,7 @@ def columns_of(block: Block, dialect: Dialect, encoding: str, kinds: Sequence[st
     coded = {}
     for place in texts:
         codes, levels = pandas.factorize(frame[place].to_numpy())
-        coded[place] = CodedTexts(codes, tuple(levels.tolist()))
+        coded[place] = CodedTexts(codes, tuple(levels.tolist())).stripped()
     return None if np.isinf(values).any() else Cut(numbers, values, coded)
 
 
