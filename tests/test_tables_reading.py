@@ -17,6 +17,7 @@ import pytest
 
 from anyarray_mlp.data import ColumnReading, Reading, Table, load, read_table
 from anyarray_mlp.errors import DataError
+from anyarray_mlp.tables.coded import CodedTexts
 
 N = 40
 A = [round(0.25 * i - 3, 2) for i in range(N)]
