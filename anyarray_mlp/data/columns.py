@@ -11,7 +11,7 @@ import numpy as np
 
 from anyarray_mlp.checking.messages import listed, shown
 from anyarray_mlp.data.dataset import Dataset, Task
-from anyarray_mlp.data.encoding import as_array
+from anyarray_mlp.data.encoding import as_array, column_values
 from anyarray_mlp.data.preprocessing import Schema
 from anyarray_mlp.data.targets import infer_task, target_for, tidy_target
 from anyarray_mlp.errors import DataError
@@ -200,5 +200,10 @@ def target_values(
                 f"{path}: line {table.index[0]}, column {shown(name)}: {shown(column[0])} is not a number; "
                 f"a {task} target needs numbers, so name another column or use task 'classification'"
             )
+    if len(names) == 1:
+        cells = column_values(table[names[0]])
+        if isinstance(cells, CodedTexts):
+            texts = cells.tidy()
+            return np.array(texts.levels, dtype=str)[texts.codes]
     values = table[list(names)].to_numpy()
     return tidy_target(np.ascontiguousarray(values), f"{path}: the target {listed(names)}")
