@@ -204,6 +204,7 @@ def target_values(
         cells = column_values(table[names[0]])
         if isinstance(cells, CodedTexts):
             texts = cells.tidy()
-            return np.array(texts.levels, dtype=str)[texts.codes]
+            found: Host = np.array(texts.levels, dtype=str)[texts.codes]
+            return found
     values = table[list(names)].to_numpy()
     return tidy_target(np.ascontiguousarray(values), f"{path}: the target {listed(names)}")
