@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import callers, evaluation_cost, inference_speed, peers, report, scaling
+from benchmarks import (
+    callers,
+    evaluation_cost,
+    inference_speed,
+    peers,
+    report,
+    scaling,
+    table_speed,
+)
 from benchmarks.__main__ import main
 from benchmarks.harness import Timing, interleave, ratio
 from benchmarks.workloads import CPU, Workload
@@ -114,3 +122,18 @@ def test_goals_say_met_or_missed() -> None:
 def test_scaling_fits_an_exponent() -> None:
     assert scaling.net(width=64, rows=0).sizes == (64, 64, 64, 10)
     assert CPU[0].batches().shape == (CPU[0].steps, CPU[0].batch)
+
+
+def test_a_table_is_timed_from_its_file_to_the_first_step(tmp_path: Path) -> None:
+    """Contenders say what they took; a page says which goals are met."""
+    path = tmp_path / "t.csv"
+    table_speed.tall(60)(path)
+    runs = {
+        name: [table_speed.measured(table_speed.CONTENDERS[name], path)]
+        for name in ("read_table", "file to first step")
+    }
+    assert all(run["cpu"] > 0 and run["decoded"] > 0 for (run,) in runs.values())
+    file = table_speed.File("40 x 2", table_speed.wide(40, 2), 40, bound=1e9)
+    assert "| seconds from file to first step | 40 x 2 | <= 1e+09 |" in table_speed.page(
+        {file: runs}, 1
+    )

@@ -17,6 +17,7 @@ import pytest
 
 from anyarray_mlp.data import ColumnReading, Reading, Table, load, read_table
 from anyarray_mlp.errors import DataError
+from anyarray_mlp.tables.coded import CodedTexts
 
 N = 40
 A = [round(0.25 * i - 3, 2) for i in range(N)]
@@ -336,3 +337,50 @@ def test_the_rules_do_what_the_document_shows(
     monkeypatch.chdir(tmp_path)
     failed, tried = doctest.testfile(str(document), module_relative=False)
     assert (failed, tried > 5) == (0, True)
+
+
+@pytest.mark.parametrize("separator", [",", " "])
+def test_a_number_that_is_named_as_missing_is_a_gap_of_a_column_of_plain_numbers(
+    tmp_path: Path, separator: str
+) -> None:
+    """By blocks and cell by cell alike: -999 was read as a number where nothing else was odd in its column."""
+    rows = [["a", "b"], *([str(i), "-999" if i % 5 == 0 else str(i + 50)] for i in range(30))]
+    path = tmp_path / "t.csv"
+    path.write_text("".join(f"{separator.join(row)}\n" for row in rows), encoding="utf-8")
+    b = read_table(path, missing=["-999"]).columns[1]
+    assert np.flatnonzero(np.isnan(b)).tolist() == list(range(0, 30, 5))
+
+
+def test_zeros_before_digits_are_seen_behind_blanks_in_quotes(tmp_path: Path) -> None:
+    """Also in a block that pandas cannot take for numbers, as another column has a text late."""
+    path = tmp_path / "t.csv"
+    path.write_text('a,b\n" 06",1\n"1",2\n" 03",late\n"5",3\n', encoding="utf-8")
+    assert read_table(path, text=["b"]).columns[0].tolist() == ["06", "1", "03", "5"]
+    assert read_table(path, missing=["late"]).columns[0].tolist() == ["06", "1", "03", "5"]
+
+
+def test_as_many_rows_as_tell_something_are_looked_at_however_wide_they_are(tmp_path: Path) -> None:
+    """The first lines of a table of 100,000 columns were cut off below its header."""
+    width = 60_000
+    lines = [
+        ",".join(f"column number {i}" for i in range(width)),
+        *[",".join(["0.25"] * width)] * 6,
+    ]
+    path = tmp_path / "wide.csv"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    table = read_table(path)
+    assert len(table) == 6
+    assert len(table.names) == width
+    assert table.names[7] == "column number 7"
+
+
+def test_coded_texts_keep_what_occurs_in_the_order_in_which_it_does() -> None:
+    """Gaps are no text, blanks around texts and levels without rows go, and every row keeps its text."""
+    texts = CodedTexts(np.array([2, 0, -1, 3, 2, 1]), ("b ", "NA", " a", "b", "unused")).stripped()
+    assert texts.texts().tolist() == ["a", "b", None, "b", "a", None]
+    tidy = texts.tidy()
+    assert tidy.levels == ("a", "b")
+    assert tidy.texts().tolist() == ["a", "b", None, "b", "a", None]
+    assert tidy.counts() == {"a": 2, "b": 2}
+    assert tidy.without({"a"}).texts().tolist() == [None, "b", None, "b", None, None]
+    assert [tidy[row] for row in (1, 2)] == ["b", None]

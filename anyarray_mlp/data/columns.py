@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from anyarray_mlp.checking.messages import listed, shown
 from anyarray_mlp.data.dataset import Dataset, Features, Task
+from anyarray_mlp.data.encoding import as_array, column_values
 from anyarray_mlp.data.pixels import (
     Found,
     bytes_in,
@@ -23,8 +24,10 @@ from anyarray_mlp.data.preprocessing import Schema
 from anyarray_mlp.data.targets import are_integers, infer_task, target_for, tidy_target
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.tables import ColumnReading, Reading, Table, table_in
+from anyarray_mlp.tables.coded import CodedTexts
 from anyarray_mlp.tables.places import find_place
-from anyarray_mlp.tables.table import nothing_in
+from anyarray_mlp.tables.table import Column as TableColumn
+from anyarray_mlp.tables.table import Columns, nothing_in
 from anyarray_mlp.typing import Host
 
 if TYPE_CHECKING:
@@ -87,12 +90,14 @@ def load_table(
         note = f"{found.said} of one kind, so that {shown(targets[0])} is the target and not the last column"
         table = replace(table, notes=(*table.notes, note))
     frame, notes = frame_of(table), table.notes
-    empty = [name for name in features if name not in frame.columns]
+    present = set(table.names)
+    empty = [name for name in features if name not in present]
     if schema is None and empty:
         # Columns that hold nothing stay in their places: another table of the kind may have no header.
         frame = frame.reindex(columns=[*frame.columns, *empty])
         notes = tuple(note for note in notes if note != nothing_in(empty))
-    kept = [name for name in features if name in frame.columns]
+        present |= set(empty)
+    kept = [name for name in features if name in present]
     dataset = dataset_of(frame, path, kept, targets, task)
     return replace(
         dataset,
@@ -169,7 +174,7 @@ def about_lists(table: Table) -> list[str]:
     """A note on columns of texts that list numbers and no pixels."""
     return [
         f"column {shown(name)}: lists numbers, which are read as texts; write each in a column of its own to use them"
-        for name in lists_of_numbers(zip(table.names, table.columns, strict=True))
+        for name in lists_of_numbers(zip(table.names, table.kept, strict=True))
     ]
 
 
@@ -256,24 +261,38 @@ def check_read(table: Table, targets: Sequence[str], path: Path) -> None:
 
 
 def frame_of(table: Table) -> pandas.DataFrame:
-    """A table as a DataFrame whose index has each row's line in the file."""
+    """A table as a DataFrame whose index has each row's line in the file; texts that are coded are categories there."""
     import pandas
 
     index = pandas.Index(np.asarray(table.lines, dtype=np.int64), name="line")
-    if all(column.dtype.kind == "f" for column in table.columns):
-        block = np.stack(table.columns)
-        return pandas.DataFrame(block.T, index=index, columns=list(table.names), copy=False)
-    columns = {
-        name: column if column.dtype.kind in "fM" else pandas.Series(column, index, dtype=object)
-        for name, column in zip(table.names, table.columns, strict=True)
-    }
-    return pandas.DataFrame(columns, index=index)
+    kept = list(enumerate(table.kept))
+    numbers = {place: as_array(column) for place, column in kept if column.dtype.kind == "f"}
+    texts = {place: series_of(column, index) for place, column in kept if place not in numbers}
+    frames = [pandas.DataFrame(texts, index=index)] if texts else []
+    if numbers:
+        # As one block, in which pandas finds a column at once.
+        block = np.stack(list(numbers.values()))
+        frames.append(pandas.DataFrame(block.T, index=index, columns=list(numbers), copy=False))
+    frame = frames[0] if len(frames) == 1 else pandas.concat(frames, axis=1)[range(len(kept))]
+    return frame.set_axis(list(table.names), axis=1)
+
+
+def series_of(column: TableColumn, index: pandas.Index[Any]) -> pandas.Series[Any]:
+    """A column of texts or dates as one of a DataFrame."""
+    import pandas
+
+    if not isinstance(column, CodedTexts):
+        kind = None if column.dtype.kind == "M" else object
+        return pandas.Series(column, index, dtype=kind)
+    levels = pandas.Index(column.levels, dtype=object)
+    return pandas.Series(pandas.Categorical.from_codes(column.codes, levels), index)
 
 
 def columns_of(table: Table, names: Sequence[str]) -> pandas.DataFrame:
     """Some columns of a table as a DataFrame."""
-    by_name = dict(zip(table.names, table.columns, strict=True))
-    return frame_of(replace(table, names=tuple(names), columns=tuple(map(by_name.get, names))))  # type: ignore[arg-type]
+    by_name = dict(zip(table.names, table.kept, strict=True))
+    columns = Columns([by_name[name] for name in names])
+    return frame_of(replace(table, names=tuple(names), columns=columns))
 
 
 def dataset_of(
@@ -376,5 +395,11 @@ def target_values(
                 f"{path}: line {table.index[0]}, column {shown(name)}: {shown(column[0])} is not a number; "
                 f"a {task} target needs numbers, so name another column or use task 'classification'"
             )
+    if len(names) == 1:
+        cells = column_values(table[names[0]])
+        if isinstance(cells, CodedTexts):
+            texts = cells.tidy()
+            found: Host = np.array(texts.levels, dtype=str)[texts.codes]
+            return found
     values = table[list(names)].to_numpy()
     return tidy_target(np.ascontiguousarray(values), f"{path}: the target {listed(names)}")

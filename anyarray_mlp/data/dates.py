@@ -281,20 +281,20 @@ def days_of_column(values: Host, form: str, is_gap: Callable[[Any], bool]) -> Ho
         return np.where(np.isnat(values), np.nan, days)
     if values.dtype.kind in "biuf":
         return days_of_numbers(values.astype(np.float64), form)
-    text_form = "y-m-d" if form == "datetime" else form
     known: dict[Any, float] = {}
     days = np.full(len(values), np.nan)
     for row, value in enumerate(values):
         if is_gap(value):
             continue
         if value not in known:
-            known[value] = days_of_cell(value, text_form)
+            known[value] = days_of_cell(value, form)
         days[row] = known[value]
     return days
 
 
 def days_of_cell(value: Any, form: str) -> float:
     """Days since 1970-01-01 of one cell, text or number; nan if it has not this form."""
+    form = "y-m-d" if form == "datetime" else form
     if isinstance(value, str) and not (form in DIGITS and value.strip().isdecimal()):
         return days_of(cell_of(value.strip()), form)
     try:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime
 import numbers
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,14 +33,16 @@ from anyarray_mlp.data.dates import (
     PARTS,
     TEXT_FORMS,
     circle,
+    days_of_cell,
     days_of_column,
     middle,
     part_values,
     parts_of,
 )
 from anyarray_mlp.data.frames import of_arrow
-from anyarray_mlp.data.moments import mean_and_scale
+from anyarray_mlp.data.moments import mean_and_scale, median_of
 from anyarray_mlp.errors import DataError, UnknownCategoryError
+from anyarray_mlp.tables.coded import CodedTexts
 from anyarray_mlp.tables.header import UNNAMED
 from anyarray_mlp.tables.styles import PLAIN
 from anyarray_mlp.typing import Host
@@ -50,6 +54,7 @@ Kind = Literal["numeric", "binary", "categorical", "grouped", "date", "left_out"
 
 MAX_CATEGORIES = 1000
 COLUMNS_AT_ONCE = 32
+CELLS_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -204,11 +209,15 @@ class Places:
         return f"row {row} (from 0)" if self.lines is None else f"line {self.lines[row]}"
 
 
+#: The cells of a column: numbers, times or objects as an array (n,), or texts that are told apart already.
+Cells: TypeAlias = "Host | CodedTexts"
+
+
 @dataclass(frozen=True)
 class Columns:
-    """Features as named one-dimensional arrays."""
+    """Features as named columns."""
 
-    items: Iterable[tuple[str, Host]]
+    items: Iterable[tuple[str, Cells]]
     places: Places
 
 
@@ -238,17 +247,33 @@ def array_names(features: Any, names: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def as_columns(features: Features, names: Sequence[str] | None) -> Columns:
-    """The columns of a table or an array, each an array of numbers or of objects (n,)."""
+    """The columns of a table or an array, each numbers, texts that are told apart, or objects (n,)."""
     if is_table(features):
         lines = features.index.to_numpy() if features.index.name == "line" else None
-        items = [(str(name), column_values(values)) for name, values in features.items()]
-        return Columns(items, Places(lines))
+        return Columns(table_columns(features), Places(lines))
     if features.dtype.kind not in "biufO":
         raise DataError(
             f"features of type {features.dtype}; give numbers, or a DataFrame where columns hold texts"
         )
     labels = array_names(features, names)
     return Columns(array_columns(features, labels), Places(None))
+
+
+def table_columns(table: pandas.DataFrame) -> Iterator[tuple[str, Cells]]:
+    """Each column of a table; numbers that stand side by side come in blocks, as pandas takes long for each column."""
+    names = list(map(str, table.columns))
+    place = 0
+    for is_float, run in groupby(table.dtypes, lambda dtype: dtype == np.float64):
+        last = place + len(list(run))
+        step = max(COLUMNS_AT_ONCE, CELLS_AT_ONCE // max(1, len(table))) if is_float else 1
+        for start in range(place, last, step):
+            if is_float:
+                stop = min(start + step, last)
+                block = np.ascontiguousarray(table.iloc[:, start:stop].to_numpy().T)
+                yield from zip(names[start:stop], block, strict=True)
+            else:
+                yield names[start], column_values(table.iloc[:, start])
+        place = last
 
 
 def array_columns(features: Any, names: Sequence[str]) -> Iterator[tuple[str, Host]]:
@@ -258,8 +283,11 @@ def array_columns(features: Any, names: Sequence[str]) -> Iterator[tuple[str, Ho
         yield from zip(names[start:], columns, strict=False)
 
 
-def column_values(column: pandas.Series[Any]) -> Host:
-    """A table's column as float64 (gaps nan) if it is numeric, datetime64 if it is one, else as objects (gaps None)."""
+def column_values(column: pandas.Series[Any]) -> Cells:
+    """A table's column as float64 (gaps nan) if it is numeric, datetime64 if it is one, else as texts or objects.
+
+    Gaps among objects are None. Texts are told apart where pandas knows that there is nothing else.
+    """
     import pandas
 
     dtype = column.dtype
@@ -273,7 +301,14 @@ def column_values(column: pandas.Series[Any]) -> Host:
         return column.to_numpy()
     if pandas.api.types.is_numeric_dtype(dtype) and not pandas.api.types.is_complex_dtype(dtype):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    if dtype.kind == "O" or isinstance(dtype, (pandas.StringDtype, pandas.CategoricalDtype)):
+    if isinstance(dtype, pandas.StringDtype):
+        codes, texts = pandas.factorize(column)
+        return CodedTexts(codes, tuple(texts.tolist()))
+    if isinstance(dtype, pandas.CategoricalDtype):
+        levels = tuple(dtype.categories.tolist())
+        if all(isinstance(level, str) for level in levels):
+            return CodedTexts(column.cat.codes.to_numpy(), levels)
+    if dtype.kind == "O":
         values = column.to_numpy(dtype=object, copy=True)
         values[column.isna().to_numpy()] = None
         return objects(values, str(column.name))
@@ -308,21 +343,37 @@ def unfit(name: object, kind: object) -> DataError:
     )
 
 
-def is_numeric(values: Host) -> bool:
+def as_array(cells: Cells) -> Host:
+    """A column as an array, texts as objects."""
+    return cells.texts() if isinstance(cells, CodedTexts) else cells
+
+
+def gaps_in(cells: Cells) -> NDArray[np.bool_]:
+    """Whether each cell of a column is a gap, (n,)."""
+    if isinstance(cells, CodedTexts):
+        return cells.gaps
+    if cells.dtype.kind != "O":
+        return np.isnan(cells)
+    return np.fromiter(map(is_gap, cells), np.bool_, len(cells))
+
+
+def is_numeric(cells: Cells) -> bool:
     """Whether a column holds numbers (or, as objects, numbers and gaps)."""
-    if values.dtype.kind == "M":
+    if isinstance(cells, CodedTexts):
+        return bool(cells.gaps.all())
+    if cells.dtype.kind == "M":
         return False
-    return values.dtype.kind in "biuf" or all(is_gap(value) or is_number(value) for value in values)
+    return cells.dtype.kind in "biuf" or all(is_gap(value) or is_number(value) for value in cells)
 
 
 def fit_column(
-    name: str, values: Host, places: Places, standardize: bool, vocabulary: Host | None = None
+    name: str, values: Cells, places: Places, standardize: bool, vocabulary: Cells | None = None
 ) -> Column:
     """The encoding of one column of training rows as it is, its categories from `vocabulary` if given."""
     words = values if vocabulary is None else vocabulary
     if is_numeric(words):
         return fit_numbers(name, values, places, standardize)
-    categories = sorted({category(value) for value in words if not is_gap(value)})
+    categories = sorted(count_texts(words))
     if len(categories) > MAX_CATEGORIES:
         raise DataError(
             f"column {shown(name)} holds {len(categories):,} different texts in {len(words):,} rows, "
@@ -331,28 +382,46 @@ def fit_column(
     return fit_categories(name, values, places, categories, words)
 
 
-def fit_numbers(name: str, values: Host, places: Places, standardize: bool) -> Column:
+def count_texts(cells: Cells) -> dict[str, int]:
+    """How many rows hold each text; numbers among them count as texts, gaps do not."""
+    if isinstance(cells, CodedTexts):
+        return cells.counts()
+    counts: dict[str, int] = {}
+    for value, count in Counter(cells.tolist()).items():
+        if not is_gap(value):
+            text = category(value)
+            counts[text] = counts.get(text, 0) + count
+    return counts
+
+
+def fit_numbers(name: str, values: Cells, places: Places, standardize: bool) -> Column:
     """The encoding of a column of numbers."""
     numbers = checked_numbers(name, values, places)
-    known = numbers[~np.isnan(numbers)]
+    known = without_gaps(numbers)
     if len(known) == 0:
         raise DataError(f"column {shown(name)} holds no values at all; drop that column")
-    median = float(np.median(known))
+    median = median_of(known)
     if not standardize:
         return Column(name, "numeric", median=median)
     # A gap counts as the median, because that is what it is encoded as.
-    filled = np.where(np.isnan(numbers), median, numbers)
+    filled = numbers if known is numbers else np.where(np.isnan(numbers), median, numbers)
     mean, scale = mean_and_scale(filled, f"column {shown(name)}")
     return Column(name, "numeric", median, mean, scale)
 
 
+def without_gaps(numbers: Host) -> Host:
+    """The numbers that are there, all of them as they are if none is missing."""
+    gaps = np.isnan(numbers)
+    return numbers[~gaps] if gaps.any() else numbers
+
+
 def fit_categories(
-    name: str, values: Host, places: Places, categories: Sequence[str], words: Host
+    name: str, values: Cells, places: Places, categories: Sequence[str], words: Cells
 ) -> Column:
     """The encoding of all categories of a column, one column for two of them if none of its `words` is a gap."""
     column = Column(name, "categorical", categories=tuple(categories))
     # Two categories and a gap are three states; one number would impose an order on them.
-    if len(categories) != 2 or any(map(is_gap, words)):
+    if len(categories) != 2 or gaps_in(words).any():
         return column
     ones = int(category_places(column, values, places).sum())
     return replace(column, kind="binary", median=ones / len(values))
@@ -365,12 +434,13 @@ def category(value: Any) -> str:
     return str(value)
 
 
-def checked_numbers(name: str, values: Host, places: Places) -> Host:
+def checked_numbers(name: str, values: Cells, places: Places) -> Host:
     """The column as float64, gaps nan; raises `DataError` for a text, a date or an infinity."""
     if values.dtype.kind == "M":
         raise DataError(
             f"column {shown(name)} holds dates; the column must be numeric, as it was in training"
         )
+    values = as_array(values)
     if values.dtype.kind == "O":
         if not is_numeric(values):
             row = next(
@@ -395,7 +465,7 @@ def checked_numbers(name: str, values: Host, places: Places) -> Host:
 
 
 def fit_dates(
-    name: str, values: Host, places: Places, standardize: bool, form: str
+    name: str, values: Cells, places: Places, standardize: bool, form: str
 ) -> Column | None:
     """The encoding of a column of dates, its parts those that vary in training rows; None if no part does."""
     days = checked_dates(name, values, form, places)
@@ -414,10 +484,17 @@ def fit_dates(
     return Column(name, "date", median, form=form, parts=tuple(scaled))
 
 
-def checked_dates(name: str, values: Host, form: str, places: Places) -> Host:
+def days_of_cells(cells: Cells, form: str) -> Host:
+    """Days since 1970 of a column, nan for gaps and for cells that have not this form."""
+    if isinstance(cells, CodedTexts):
+        return cells.spread([days_of_cell(text, form) for text in cells.levels], float, np.nan)
+    return days_of_column(cells, form, is_gap)
+
+
+def checked_dates(name: str, values: Cells, form: str, places: Places) -> Host:
     """Days since 1970 (n,), nan for gaps; raises `DataError` for a cell that is no date of this form."""
-    days = days_of_column(values, form, is_gap)
-    wrong = np.isnan(days) & ~np.array([is_gap(value) for value in values], dtype=bool)
+    days = days_of_cells(values, form)
+    wrong = np.isnan(days) & ~gaps_in(values)
     if wrong.any():
         row = int(wrong.argmax())
         raise DataError(
@@ -427,7 +504,7 @@ def checked_dates(name: str, values: Host, form: str, places: Places) -> Host:
     return days
 
 
-def date_inputs(column: Column, values: Host, places: Places) -> Host:
+def date_inputs(column: Column, values: Cells, places: Places) -> Host:
     """The columns (n, width) that dates become."""
     days = checked_dates(column.name, values, column.form, places)
     gaps = np.isnan(days)
@@ -443,21 +520,37 @@ def date_inputs(column: Column, values: Host, places: Places) -> Host:
     return np.concatenate(inputs, axis=1)
 
 
-def category_places(column: Column, values: Host, places: Places) -> NDArray[np.int64]:
+def category_places(column: Column, values: Cells, places: Places) -> NDArray[np.int64]:
     """The index (n,) of each value's category, -1 for a gap; raises `UnknownCategoryError` for one that has none."""
-    met = np.full(len(values), -1)
-    for row, value in enumerate(values):
-        if is_gap(value):
-            continue
-        place = column.position(value)
-        place = column.rest if place is None else place
-        if place is None:
-            raise UnknownCategoryError(
-                f"{places.at(row)}, column {shown(column.name)}: {shown(value)} was not seen "
-                f"in training{suggestion(value, column.categories)}; the known values are {listed(column.categories)}"
-            )
-        met[row] = place
+    met = positions(column, values)
+    if column.rest is not None:
+        met[met == UNKNOWN] = column.rest
+    unknown = met == UNKNOWN
+    if unknown.any():
+        row = int(unknown.argmax())
+        raise UnknownCategoryError(
+            f"{places.at(row)}, column {shown(column.name)}: {shown(values[row])} was not seen "
+            f"in training{suggestion(values[row], column.categories)}; the known values are "
+            f"{listed(column.categories)}"
+        )
     return met
+
+
+#: The index of a gap, and of a value without a category.
+NO_VALUE, UNKNOWN = -1, -2
+
+
+def positions(column: Column, cells: Cells) -> NDArray[np.int64]:
+    """The index (n,) of each cell's category, `NO_VALUE` for a gap, `UNKNOWN` for one that has none."""
+    if isinstance(cells, CodedTexts):
+        known = [column.position(text) for text in cells.levels]
+        return cells.spread([UNKNOWN if at is None else at for at in known], np.int64, NO_VALUE)
+    found = np.full(len(cells), NO_VALUE)
+    for row, value in enumerate(cells):
+        if not is_gap(value):
+            place = column.position(value)
+            found[row] = UNKNOWN if place is None else place
+    return found
 
 
 def is_gap(value: Any) -> bool:

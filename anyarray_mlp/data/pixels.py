@@ -18,10 +18,13 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp.checking.messages import listed, shown
+from anyarray_mlp.data.encoding import as_array
 from anyarray_mlp.data.preprocessing import PIXEL_LEVELS
 from anyarray_mlp.data.roles import identifies, numbers_the_rows
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.tables import Table
+from anyarray_mlp.tables.coded import CodedTexts
+from anyarray_mlp.tables.table import Column
 from anyarray_mlp.typing import Host
 
 #: A picture without names that say so has at least so many pixels, and its brightest ones are near to white.
@@ -106,7 +109,7 @@ def find_pixels(
     besides = set(besides)
     columns = {
         name: column
-        for name, column in zip(table.names, table.columns, strict=True)
+        for name, column in zip(table.names, table.kept, strict=True)
         if name not in besides
     }
     found = (
@@ -128,17 +131,19 @@ def find_pixels(
     return Found(found.columns, found.shape, found.are_bytes, tuple(others), found.is_listed)
 
 
-def is_counting(name: str, column: Host) -> bool:
+def is_counting(name: str, column: Column) -> bool:
     """Whether a column numbers or identifies the rows, so that it is no target."""
-    return identifies(name) or (column.dtype.kind == "f" and numbers_the_rows(name, column))
+    return identifies(name) or (
+        column.dtype.kind == "f" and numbers_the_rows(name, as_array(column))
+    )
 
 
-def listed_in(columns: dict[str, Host], texts: set[str]) -> Found | None:
+def listed_in(columns: dict[str, Column], texts: set[str]) -> Found | None:
     """The first column whose texts list pixels: nearly all of them as many, none above 255."""
     for name, column in columns.items():
         if column.dtype.kind != "O" or name in texts or not len(column):
             continue
-        sizes = Counter(size_of_list(cell) for cell in sampled(column))
+        sizes = Counter(map(size_of_list, some_texts(column)))
         size, cells = sizes.most_common(1)[0]
         if size >= FEWEST_LISTED and cells >= NEARLY_ALL * sizes.total():
             return Found((name,), shape_of(size), True, (), is_listed=True)
@@ -159,8 +164,10 @@ def lists_of_numbers(columns: Iterable[tuple[str, Any]]) -> list[str]:
         name
         for name, column in columns
         if column.dtype.kind == "O"
-        and len(column)
-        and all(isinstance(cell, str) and NUMBERS.fullmatch(cell) for cell in column[:10])
+        and len(some_texts(column))
+        and all(
+            isinstance(cell, str) and NUMBERS.fullmatch(cell) for cell in some_texts(column)[:10]
+        )
     ]
 
 
@@ -190,7 +197,7 @@ def pixels_listed(column: Host, name: str, lines: Sequence[int], path: Path) -> 
     return np.stack(rows)
 
 
-def named_in(columns: dict[str, Host]) -> Found | None:
+def named_in(columns: dict[str, Column]) -> Found | None:
     """The columns that are named as pixels are."""
     for pattern in (PIXEL_NAME, GRID_NAME):
         names = [name for name in columns if pattern.fullmatch(name)]
@@ -205,7 +212,7 @@ def named_in(columns: dict[str, Host]) -> Found | None:
     return None
 
 
-def told_in(columns: dict[str, Host]) -> Found | None:
+def told_in(columns: dict[str, Column]) -> Found | None:
     """Every column of whole numbers from 0 to 255 but the last, or one that is named as a label is."""
     whole = [name for name, column in columns.items() if bytes_in(column)[0]]
     named = [name for name in columns if name.lower() in LABEL_NAMES]
@@ -214,7 +221,7 @@ def told_in(columns: dict[str, Host]) -> Found | None:
     return Found(pixels, shape_of(len(pixels)), True, ()) if pixels else None
 
 
-def numbered_in(columns: dict[str, Host]) -> Found | None:
+def numbered_in(columns: dict[str, Column]) -> Found | None:
     """The columns of one name and consecutive numbers, p1, p2, ..., where one beside them is named as a label is.
 
     They may be pixels or not: what matters is that none of them is the target.
@@ -233,7 +240,7 @@ def numbered_in(columns: dict[str, Host]) -> Found | None:
     return Found(tuple(names), None, False, ())
 
 
-def resembling_in(columns: dict[str, Host]) -> Found | None:
+def resembling_in(columns: dict[str, Column]) -> Found | None:
     """A run of columns whose numbers make pictures."""
     if len(columns) < FEWEST_PIXELS:
         return None
@@ -244,13 +251,13 @@ def resembling_in(columns: dict[str, Host]) -> Found | None:
     return run_in(columns, bytes_) or run_in(columns, units)
 
 
-def run_in(columns: dict[str, Host], names: list[str]) -> Found | None:
+def run_in(columns: dict[str, Column], names: list[str]) -> Found | None:
     """The run of some columns that makes pictures."""
     shapes = shapes_near(len(names))
     if not shapes:
         return None
     order = {name: place for place, name in enumerate(columns)}
-    values = np.stack([sampled(columns[name]) for name in names], axis=1)
+    values = np.stack([sampled(as_array(columns[name])) for name in names], axis=1)
     varies = values.min(axis=0) < values.max(axis=0)
     cuts: list[tuple[float, int, int, tuple[int, ...]]] = []
     for count, shape in shapes:
@@ -298,28 +305,38 @@ def edges(values: Host, shape: tuple[int, ...]) -> float:
     return float(first + last)
 
 
+def some_texts(column: Column) -> Sequence[Any]:
+    """Some cells of a column of texts, or of its different ones."""
+    if isinstance(column, CodedTexts):
+        return column.levels[:LOOKED_AT]
+    cells: list[Any] = sampled(column).tolist()
+    return cells
+
+
 def sampled(column: Host) -> Host:
     """Some rows, from all over a column."""
     return column[:: max(1, math.ceil(len(column) / LOOKED_AT))]
 
 
-def bytes_in(column: Host) -> tuple[bool, float]:
+def bytes_in(column: Column) -> tuple[bool, float]:
     """Whether a column holds whole numbers from 0 to 255 and no gap, and the largest."""
-    if column.dtype.kind != "f" or not len(column):
+    if isinstance(column, CodedTexts) or column.dtype.kind != "f" or not len(column):
         return False, 0.0
     low, high = float(column.min()), float(column.max())
     whole = low >= 0 and high <= PIXEL_LEVELS and bool((column == np.floor(column)).all())
     return whole, high
 
 
-def is_bytes(column: Host) -> bool:
+def is_bytes(column: Column) -> bool:
     """Whether a column holds whole numbers from 0 to 255 and no gap."""
     return bytes_in(column)[0]
 
 
-def is_unit(column: Host) -> bool:
+def is_unit(column: Column) -> bool:
     """Whether a column holds numbers from -1 to 1 and no gap, as pixels that were divided."""
-    return column.dtype.kind == "f" and bool(len(column)) and bool((abs(column) <= 1).all())
+    if isinstance(column, CodedTexts) or column.dtype.kind != "f" or not len(column):
+        return False
+    return bool((abs(column) <= 1).all())
 
 
 def shape_of(count: int) -> tuple[int, ...] | None:

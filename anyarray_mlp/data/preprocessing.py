@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import repeat
+from itertools import groupby, repeat
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,13 @@ from anyarray_mlp.checking.records import (
 from anyarray_mlp.data.dataset import Features
 from anyarray_mlp.data.encoding import (
     COLUMN,
+    UNKNOWN,
+    Cells,
     Column,
     Columns,
     Places,
     array_names,
+    as_array,
     as_columns,
     category_places,
     checked_numbers,
@@ -35,9 +38,9 @@ from anyarray_mlp.data.encoding import (
     fit_column,
     fit_dates,
     fit_numbers,
-    is_gap,
     is_numeric,
     is_table,
+    positions,
     unnamed,
 )
 from anyarray_mlp.data.frames import as_pandas
@@ -103,7 +106,7 @@ class Preprocessor:
                 tuple(Column(name, "numeric") for name in array_names(features, names)), True
             )
         table = as_columns(features, names)
-        words: Iterable[Host | None] = repeat(None)
+        words: Iterable[Cells | None] = repeat(None)
         if vocabulary is not None:
             words = (values for _, values in as_columns(vocabulary, names).items)
         if is_table(features):
@@ -119,7 +122,7 @@ class Preprocessor:
     def of_table(
         cls,
         table: Columns,
-        words: Iterable[Host | None],
+        words: Iterable[Cells | None],
         standardize: bool,
         keep: Sequence[str],
         date: Mapping[str, str],
@@ -212,49 +215,92 @@ class Preprocessor:
         quick = self.transform_numbers(features, dtype)
         if quick is not None:
             return quick
-        table = as_columns(self.select(features), self.used_names)
+        chosen = self.select(features)
         encoded = np.zeros((len(features), self.n_features_out), dtype=dtype)
         start = 0
-        for column, (_, values) in zip(self.used, table.items, strict=True):
-            target = encoded[:, start : start + column.width]
+        for run, numbers in self.runs(chosen):
+            columns = self.used[run]
+            stop = start + sum(column.width for column in columns)
+            part = chosen.iloc[:, run] if is_table(chosen) else chosen[:, run]
+            target = encoded[:, start:stop]
+            if not (numbers and self.scale(run, np.asarray(part), target)):
+                self.encode(columns, as_columns(part, None), target)
+            start = stop
+        return encoded
+
+    def runs(self, chosen: Features) -> Iterator[tuple[slice, bool]]:
+        """The columns that `select` gives in runs, and whether one holds numbers that are scaled all at once."""
+        if is_table(chosen):
+            floats = [dtype == np.float64 for dtype in chosen.dtypes]
+        else:
+            floats = [chosen.dtype.kind in "biuf"] * len(self.used)
+        at_once = [
+            column.kind == "numeric" and is_float and not self.pixels
+            for column, is_float in zip(self.used, floats, strict=True)
+        ]
+        start = 0
+        for numbers, run in groupby(at_once):
+            stop = start + len(list(run))
+            yield slice(start, stop), numbers
+            start = stop
+
+    def encode(self, columns: Sequence[Column], table: Columns, target: Host) -> None:
+        """Write some columns, one after the other, to what is zeros now."""
+        start = 0
+        for column, (_, values) in zip(columns, table.items, strict=True):
+            part = target[:, start : start + column.width]
             if column.kind == "date":
-                target[:] = date_inputs(column, values, table.places)
+                part[:] = date_inputs(column, values, table.places)
             elif column.kind in ("categorical", "grouped"):
                 met = category_places(column, values, table.places)
                 rows = np.flatnonzero(met >= 0)
-                target[rows, met[rows]] = 1
+                part[rows, met[rows]] = 1
             else:
-                target[:, 0] = self.numbers(column, values, table.places, dtype)
+                part[:, 0] = self.numbers(column, values, table.places, target.dtype)
             start += column.width
-        return encoded
 
     @cached_property
-    def moments(self) -> tuple[Host, Host] | None:
-        """Means and scales of all columns, or None unless all hold numbers."""
-        if self.pixels or any(column.kind != "numeric" for column in self.columns):
-            return None
-        means, scales = zip(*((column.mean, column.scale) for column in self.columns), strict=True)
-        return np.array(means), np.array(scales)
+    def are_numbers(self) -> bool:
+        """Whether all columns hold numbers that are scaled."""
+        return not self.pixels and all(column.kind == "numeric" for column in self.columns)
+
+    @cached_property
+    def moments(self) -> Host:
+        """Medians, means and scales (3, used) of the columns of numbers that are used, nan of others."""
+        columns = [
+            (column.median, column.mean, column.scale)
+            if column.kind == "numeric"
+            else (np.nan, np.nan, np.nan)
+            for column in self.used
+        ]
+        return np.array(columns, dtype=np.float64).T
 
     def transform_numbers(self, features: Features, dtype: Any) -> Host | None:
-        """All columns of an array at once, or None if one needs separate handling: a gap, a text, an overflow."""
-        if is_table(features) or features.dtype.kind not in "biuf" or self.moments is None:
+        """All columns of an array at once, or None if one needs separate handling: a text, an overflow."""
+        if is_table(features) or features.dtype.kind not in "biuf" or not self.are_numbers:
             return None
-        means, scales = self.moments
-        if features.shape[1] != len(means):
+        if features.shape[1] != len(self.columns):
             return None
         encoded = np.empty(features.shape, dtype)
-        rows = max(1, CACHED_ENTRIES // len(means))
-        with np.errstate(over="ignore", under="ignore"):
-            for start in range(0, len(features), rows):
-                block = features[start : start + rows].astype(np.float64)
-                scaled = ((block - means) / scales).astype(dtype)
-                if not np.isfinite(scaled).all():
-                    return None
-                encoded[start : start + rows] = scaled
-        return encoded
+        return encoded if self.scale(slice(None), features, encoded) else None
 
-    def numbers(self, column: Column, values: Host, places: Places, dtype: Any) -> Host:
+    def scale(self, run: slice, numbers: Any, target: Host) -> bool:
+        """Write some columns of numbers, gaps filled, or find that one needs separate handling."""
+        medians, means, scales = self.moments[:, run]
+        rows = max(1, CACHED_ENTRIES // len(means))
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            for start in range(0, len(numbers), rows):
+                block = numbers[start : start + rows].astype(np.float64)
+                scaled = ((block - means) / scales).astype(target.dtype)
+                if not np.isfinite(scaled).all():
+                    filled = np.where(np.isnan(block), medians, block)
+                    scaled = ((filled - means) / scales).astype(target.dtype)
+                    if not np.isfinite(scaled).all():
+                        return False
+                target[start : start + rows] = scaled
+        return True
+
+    def numbers(self, column: Column, values: Cells, places: Places, dtype: Any) -> Host:
         """A column that stays a single column: gaps filled, scaled, rounded to `dtype`."""
         if column.kind == "binary":
             met = category_places(column, values, places)
@@ -311,9 +357,13 @@ class Preprocessor:
             places = self.places_of_used(features.shape[1])
             return features if places is None else features[:, places]
         present = [str(name) for name in features.columns]
-        absent = [name for name in self.used_names if name not in present]
+        # The first column of a name has it.
+        at = {name: place for place, name in reversed(list(enumerate(present)))}
+        absent = [name for name in self.used_names if name not in at]
         if not absent:
-            return features.iloc[:, [present.index(name) for name in self.used_names]]
+            chosen = [at[name] for name in self.used_names]
+            whole = chosen == list(range(len(present)))
+            return features if whole else features.iloc[:, chosen]
         if self.is_by_place(present):
             places = self.places_of_used(len(present))
             return features if places is None else features.iloc[:, places]
@@ -327,8 +377,10 @@ class Preprocessor:
                 f"the table has {len(present)} columns without names and the "
                 f"model was trained on {self.n_features_in}: {listed(self.names)}; give these columns, or a header"
             )
+        known = set(self.names)
+        spare = [name for name in present if name not in known]
         raise DataError(
-            f"{missing_columns(absent, [name for name in present if name not in self.names])}; "
+            f"{missing_columns(absent, spare)}; "
             f"the model was trained on {listed(self.names)} and the table has {listed(present)}"
         )
 
@@ -353,12 +405,12 @@ class Preprocessor:
         if not self.is_by_name(present) and self.is_by_place(present):
             columns = self.columns if len(present) == self.n_features_in else self.used
             found = tuple(present)
-        pairs = zip(found, columns, strict=True)
-        return {name: column for name, column in pairs if name in present}
+        pairs, known = zip(found, columns, strict=True), set(present)
+        return {name: column for name, column in pairs if name in known}
 
     def is_by_name(self, present: Sequence[str]) -> bool:
         """Whether columns of these names include all that are needed."""
-        return all(name in present for name in self.used_names)
+        return set(present).issuperset(self.used_names)
 
     def to_json(self) -> dict[str, Any]:
         """All that `from_json` needs, in JSON types (floats keep every bit)."""
@@ -389,7 +441,7 @@ PREPROCESSING = table(
 
 
 def fit_role(
-    name: str, values: Host, places: Places, standardize: bool, role: Role, everything: Host
+    name: str, values: Cells, places: Places, standardize: bool, role: Role, everything: Cells
 ) -> tuple[Column, Role]:
     """The encoding of a column of training rows by its role, and the role that it has in the end."""
     if role.kind == "date":
@@ -418,7 +470,7 @@ def listed_plainly(names: Sequence[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def varies(values: Host) -> bool:
+def varies(values: Cells) -> bool:
     """Whether a column of numbers holds at least two."""
     numbers = checked_numbers("", values, Places(None))
     known = numbers[~np.isnan(numbers)]
@@ -528,17 +580,13 @@ def without_unknown(
     for place, (column, (_, values)) in enumerate(zip(preprocessor.used, table.items, strict=True)):
         if not column.categories:
             continue
-        rows = [
-            row
-            for row, value in enumerate(values)
-            if not is_gap(value) and column.position(value) is None
-        ]
+        rows = np.flatnonzero(positions(column, values) == UNKNOWN).tolist()
         if not rows:
             continue
         unknown[column.name] = [values[row] for row in rows]
         if column.rest is not None:
             continue
-        known = values.astype(object)
+        known = as_array(values).astype(object)
         known[rows] = None
         if changed is chosen:
             changed = chosen.copy() if is_table(chosen) else chosen.astype(object)

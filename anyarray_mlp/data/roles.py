@@ -6,16 +6,26 @@ Each decision that a person might have wanted otherwise has a sentence (`Role.be
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from anyarray_mlp.checking.messages import counted, listed, shown
 from anyarray_mlp.data.dates import AMBIGUOUS, FORMS, cell_of, form_of, forms_of_numbers
-from anyarray_mlp.data.encoding import Kind, Places, category, checked_dates, is_gap, is_numeric
+from anyarray_mlp.data.encoding import (
+    Cells,
+    Kind,
+    Places,
+    as_array,
+    category,
+    checked_dates,
+    count_texts,
+    gaps_in,
+    is_gap,
+    is_numeric,
+    without_gaps,
+)
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.typing import Host
 
@@ -61,7 +71,7 @@ class Role:
     form: str = ""
 
 
-def role_of(name: str, values: Host, everything: Host, date: str | None = None) -> Role:
+def role_of(name: str, values: Cells, everything: Cells, date: str | None = None) -> Role:
     """What becomes of a column of a table.
 
     values: the rows to train on. everything: all rows in the order of the table. date: the form of dates that the
@@ -78,10 +88,10 @@ def role_of(name: str, values: Host, everything: Host, date: str | None = None) 
     )  # fmt: skip
 
 
-def number_role(name: str, values: Host, everything: Host) -> Role:
+def number_role(name: str, values: Cells, everything: Cells) -> Role:
     """What becomes of a column of numbers."""
     numbers, whole_column = as_numbers(values), as_numbers(everything)
-    known = numbers[~np.isnan(numbers)]
+    known = without_gaps(numbers)
     if not known.size:
         return nothing_to_train_on(whole_column)
     if known.min() == known.max():
@@ -101,13 +111,13 @@ def number_role(name: str, values: Host, everything: Host) -> Role:
     return Role("numeric")
 
 
-def nothing_to_train_on(everything: Host) -> Role:
+def nothing_to_train_on(everything: Cells) -> Role:
     """What becomes of a column without a value in the rows to train on."""
-    which = "" if all(map(is_gap, everything)) else " to train on"
+    which = "" if gaps_in(everything).all() else " to train on"
     return Role("left_out", f"no row{which} has a value", "")
 
 
-def text_role(name: str, values: Host, everything: Host) -> Role:
+def text_role(name: str, values: Cells, everything: Cells) -> Role:
     """What becomes of a column of texts."""
     counts = count_texts(values)
     if not counts:
@@ -122,8 +132,7 @@ def text_role(name: str, values: Host, everything: Host) -> Role:
         )
     if form is not None:
         return Role("date", form=form)
-    gaps = any(map(is_gap, values))
-    if len(counts) == 1 and not gaps:
+    if len(counts) == 1 and not gaps_in(values).any():
         return Role("left_out", "every row to train on has the same value")
     distinct, rows = len(vocabulary), sum(vocabulary.values())
     if are_many(distinct, rows) and identifies(name):
@@ -152,7 +161,7 @@ def grouped_role(counts: Mapping[str, int], vocabulary: Mapping[str, int]) -> Ro
     return Role("grouped", because, categories=tuple(common))
 
 
-def told_date(name: str, everything: Host, date: str) -> Role:
+def told_date(name: str, everything: Cells, date: str) -> Role:
     """The role of a column that a person says holds dates."""
     problem = f"column {shown(name)} is to be read as dates"
     if everything.dtype.kind == "M":
@@ -194,21 +203,12 @@ def told_forms(dates: Iterable[str]) -> dict[str, str]:
     return told
 
 
-def as_numbers(values: Host) -> Host:
+def as_numbers(values: Cells) -> Host:
     """A column of numbers and gaps as float64."""
+    values = as_array(values)
     if values.dtype.kind != "O":
         return values.astype(np.float64, copy=False)
     return np.array([np.nan if is_gap(value) else value for value in values], dtype=np.float64)
-
-
-def count_texts(values: Host) -> dict[str, int]:
-    """How many rows hold each text; numbers among them count as texts, gaps do not."""
-    counts: dict[str, int] = {}
-    for value, count in Counter(values.tolist()).items():
-        if not is_gap(value):
-            text = category(value)
-            counts[text] = counts.get(text, 0) + count
-    return counts
 
 
 def are_many(distinct: int, rows: int) -> bool:
@@ -251,12 +251,10 @@ def numbers_the_rows(name: str, numbers: Host) -> bool:
     return bool((np.diff(numbers) == 1).all()) and MEASURE.isdisjoint(words_of(name))
 
 
-def repeated_keys(columns: Iterable[tuple[str, Any]]) -> list[tuple[str, int]]:
-    """Columns that say by their name that they identify what a row is of, and recur; how many values each has."""
+def repeated_keys(columns: Iterable[tuple[str, Cells]]) -> list[tuple[str, int]]:
+    """Those of some columns that identify by their name which recur, and how many values each has."""
     found = []
     for name, values in columns:
-        if not identifies(name):
-            continue
         distinct = len(count_texts(values))
         if distinct > FEW and are_many(distinct, len(values)) and len(values) >= 1.5 * distinct:
             found.append((name, distinct))

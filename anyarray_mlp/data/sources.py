@@ -28,7 +28,7 @@ from anyarray_mlp.data.columns import (
     with_zeros,
 )
 from anyarray_mlp.data.dataset import TASKS, Dataset, Features, Task
-from anyarray_mlp.data.encoding import column_values
+from anyarray_mlp.data.encoding import as_array, column_values
 from anyarray_mlp.data.frames import as_pandas
 from anyarray_mlp.data.idx import is_idx_name, load_idx_features, load_idx_file, load_idx_folder
 from anyarray_mlp.data.npz import load_npz, load_npz_features
@@ -205,7 +205,9 @@ def load_frame(
 def numbers_of(frame: pandas.DataFrame) -> Table:
     """A DataFrame as a table whose columns of other types are taken for texts."""
     columns = [
-        column_values(values) if values.dtype.kind in "biuf" else np.full(len(values), None)
+        as_array(column_values(values))
+        if values.dtype.kind in "biuf"
+        else np.full(len(values), None)
         for _, values in frame.items()
     ]
     names = tuple(frame.columns)

@@ -22,7 +22,7 @@ from anyarray_mlp.data import (
     without_unknown,
 )
 from anyarray_mlp.data.encoding import as_columns, unnamed
-from anyarray_mlp.data.roles import repeated_keys, told_forms
+from anyarray_mlp.data.roles import identifies, repeated_keys, told_forms
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.pipeline.settings import Settings, Table
 from anyarray_mlp.pipeline.splitting import split
@@ -237,7 +237,9 @@ def suggestions(dataset: Dataset, preprocessor: Preprocessor, table: Table) -> l
                 f"later rows are to be predicted, test on the latest with split='time:{dates[0]}'"
             )
     if table.group is None and table.split is None:
-        columns = as_columns(dataset.features, None).items
+        features = dataset.features
+        keys = [place for place, name in enumerate(features.columns) if identifies(str(name))]
+        columns = as_columns(features.iloc[:, keys], None).items
         for name, distinct in repeated_keys(columns)[:1]:
             notes.append(
                 f"the {len(dataset):,} rows share {distinct:,} values of column {shown(name)}, and rows of one are "

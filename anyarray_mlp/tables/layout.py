@@ -22,6 +22,8 @@ from anyarray_mlp.tables.text import TextFile
 SEPARATORS = (",", ";", "\t", "|", "^", "~", "::", TABS, BLANKS)
 SAMPLE_LINES = 1000
 SAMPLE_CHARACTERS = 1 << 20
+#: As many lines are looked at however long they are.
+FEWEST_LINES = 5
 JUDGED_CELLS = 10_000
 #: Such a share of lines agrees on a separator that is one.
 AGREEMENT = 0.9
@@ -70,7 +72,7 @@ class Sample:
         for line in islice(source, SAMPLE_LINES):
             lines.append(line)
             size += len(line)
-            if size > SAMPLE_CHARACTERS:
+            if size > SAMPLE_CHARACTERS and len(lines) >= FEWEST_LINES:
                 break
         return cls(lines, next(source, None) is None)
 

@@ -115,9 +115,19 @@ def amount(cell: str) -> Amount:
     )
 
 
-@lru_cache(maxsize=1 << 16)
+def is_plain(cell: str) -> bool:
+    """Whether a cell is a plain number and nothing else, as most are; what takes no look at styles."""
+    return PLAIN.pattern.fullmatch(cell) is not None
+
+
 def is_number(cell: str) -> bool:
     """Whether a cell is a number in some style."""
+    return is_plain(cell) or has_style(cell)
+
+
+@lru_cache(maxsize=1 << 16)
+def has_style(cell: str) -> bool:
+    """Whether a style fits a cell."""
     digits = amount(cell).digits
     return any(style.pattern.fullmatch(digits) for style in STYLES)
 

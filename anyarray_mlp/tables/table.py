@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.checking.messages import listed, shown
+from anyarray_mlp.tables.coded import CodedTexts
 from anyarray_mlp.tables.reading import ColumnReading, Reading
+
+#: A column as it is kept: numbers or texts as they are, or texts that are told apart already.
+Column = NDArray[Any] | CodedTexts
 
 #: How the columns of a table are read, after those of another one, from their names.
 Known = Callable[[list[str]], Mapping[str, ColumnReading]]
@@ -25,6 +29,37 @@ def nothing_in(names: list[str]) -> str:
     """The note on columns that are left out since they hold nothing."""
     subject = f"column {shown(names[0])}" if len(names) == 1 else f"columns {listed(names)}"
     return f"{subject}: left out: no row has a value"
+
+
+class Columns(Sequence[NDArray[Any]]):
+    """The columns of a table as arrays; one of coded texts becomes an array when somebody asks for it.
+
+    kept : the columns as they are.
+    """
+
+    def __init__(self, kept: Sequence[Column]) -> None:
+        self.kept = tuple(kept)
+        self.arrays: dict[int, NDArray[Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    @overload
+    def __getitem__(self, place: int) -> NDArray[Any]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> tuple[NDArray[Any], ...]: ...
+
+    def __getitem__(self, place: int | slice) -> NDArray[Any] | tuple[NDArray[Any], ...]:
+        if isinstance(place, slice):
+            return tuple(self[each] for each in range(len(self))[place])
+        column = self.kept[place]
+        if not isinstance(column, CodedTexts):
+            return column
+        place %= len(self)
+        if place not in self.arrays:
+            self.arrays[place] = column.texts()
+        return self.arrays[place]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +81,7 @@ class Table:
     """
 
     names: tuple[str, ...]
-    columns: tuple[NDArray[Any], ...]
+    columns: Sequence[NDArray[Any]]
     notes: tuple[str, ...] = ()
     lines: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     all_names: tuple[str, ...] = ()
@@ -56,4 +91,10 @@ class Table:
     lacks_target: str = ""
 
     def __len__(self) -> int:
-        return len(self.columns[0]) if self.columns else 0
+        return len(self.kept[0]) if self.kept else 0
+
+    @property
+    def kept(self) -> tuple[Column, ...]:
+        """The columns as they are kept, texts by their codes where they have some."""
+        columns = self.columns
+        return columns.kept if isinstance(columns, Columns) else tuple(columns)
