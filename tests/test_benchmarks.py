@@ -124,6 +124,7 @@ def test_scaling_fits_an_exponent() -> None:
     assert CPU[0].batches().shape == (CPU[0].steps, CPU[0].batch)
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 def test_a_table_is_timed_from_its_file_to_the_first_step(tmp_path: Path) -> None:
     """Contenders say what they took; a page says which goals are met."""
     path = tmp_path / "t.csv"
