@@ -597,6 +597,15 @@ def test_libsvm_for_a_model_needs_no_column_that_holds_zeros(tmp_path: Path) -> 
     assert model.outputs(new.features).tolist() == model.outputs(full.features).tolist()
 
 
+def test_lines_of_many_numbers_are_told_apart_at_once(tmp_path: Path) -> None:
+    """A pattern that matches digits or blanks in several ways would try all of them, which takes for ever."""
+    path = tmp_path / "d.csv"
+    codes = ",".join(f"{code:08}" for code in range(60))
+    lists = "1   " * 60
+    path.write_text("\n".join(f"{codes},{lists}{'xy'[i % 2]},U.S." for i in range(40)))
+    assert len(read_table(path, header=False).names) == 62
+
+
 def test_libsvm_with_several_labels_and_with_queries(tmp_path: Path) -> None:
     lines = [f"{'1,3' if i % 3 else '2'} 1:{i} 2:{i % 4}\n" for i in range(30)]
     (tmp_path / "t.svm").write_text("".join(lines))

@@ -53,9 +53,11 @@ LABEL_NAMES = frozenset(
     )
     for name in names.split()
 )
+#: Between numbers that a text lists; written so that blanks match in one way only.
+BETWEEN = r"(?:\s*[,;]\s*|\s+)"
 #: A text that lists whole numbers, and as many as there must be.
-LIST = re.compile(r"\s*[\[(]?\s*[0-9]{1,3}(?:\s*[,;\s]\s*[0-9]{1,3})*\s*[\])]?\s*")
-NUMBERS = re.compile(r"\s*[\[(]?\s*[-+0-9.eE]+(?:\s*[,;\s]\s*[-+0-9.eE]+){3,}\s*[\])]?\s*")
+LIST = re.compile(rf"\s*[\[(]?\s*[0-9]{{1,3}}(?:{BETWEEN}[0-9]{{1,3}})*\s*[\])]?\s*")
+NUMBERS = re.compile(rf"\s*[\[(]?\s*[-+0-9.eE]+(?:{BETWEEN}[-+0-9.eE]+){{3,}}\s*[\])]?\s*")
 FEWEST_LISTED = 16
 #: Where so many of the cells are lists, another one is a mistake.
 NEARLY_ALL = 0.9

@@ -237,8 +237,8 @@ def scores_of(plan: Plan, model: TrainedModel) -> dict[str, float]:
 def worse_than_constant(plan: Plan, scores: dict[str, float]) -> str | None:
     """What to tell of a model of a table that the best answer without looking at a row beats on the test rows.
 
-    That is the most frequent class or the mean of the rows to train on. None where it does not, where no rows were
-    held out, and where another loss or weights of classes ask for something else.
+    That is the most frequent class or the mean of the rows to train on. None if it does not, if no rows were held
+    out, and if another loss or weights of classes ask for something else.
     """
     prepared, shape = plan.prepared, plan.settings.shape
     task = prepared.targets.task

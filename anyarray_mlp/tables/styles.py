@@ -54,7 +54,8 @@ def pattern(body: str) -> re.Pattern[str]:
 
 
 EXPONENT = r"(?:[eE][+-]?\d+)?"
-PLAIN_BODY = rf"(?:\d+\.?\d*|\.\d+){EXPONENT}"
+#: Written so that digits match in one way only: lines of many numbers would else be tried in all ways.
+PLAIN_BODY = rf"(?:\d+(?:\.\d*)?|\.\d+){EXPONENT}"
 PLAIN = Style("plain", pattern(PLAIN_BODY))
 COMMA = Style(
     "comma", pattern(rf"(?:\d+(?:,\d+)?|,\d+){EXPONENT}"), point=",", said="with decimal commas"
@@ -87,7 +88,7 @@ SPACED_COMMA = Style(
 )
 FORTRAN = Style(
     "fortran",
-    pattern(rf"(?:\d+\.?\d*|\.\d+)[dD][+-]?\d+|{PLAIN_BODY}"),
+    pattern(rf"(?:\d+(?:\.\d*)?|\.\d+)[dD][+-]?\d+|{PLAIN_BODY}"),
     said="with exponents written D",
 )
 #: In the order in which they are tried: of those that fit the same number of cells the first is taken.
