@@ -245,6 +245,7 @@ def test_compressed_files_and_standard_input(
         ('{"a": {"0": 1}}', {}, ("no list of objects",)),
         (b"PAR1xxxx", {}, ("Parquet",)),
         (bytes(range(128, 256)), {}, ("0x80", "UTF-8")),
+        ("name,y\n\x8eric,1\n\x8fva,2\n".encode("latin1"), {}, ("0x8e", "iconv -f macintosh")),
         (bytes(range(1, 32)) * 20, {}, ("binary",)),
     ],
 )

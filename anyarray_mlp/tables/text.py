@@ -54,11 +54,14 @@ def text_file(source: Source, notes: list[str]) -> TextFile:
     fault = first_fault(source, encoding)
     if fault is None:
         return TextFile(source, encoding)
-    if encoding == "utf-8" and not fault.damaged and first_fault(source, WESTERN) is None:
-        notes.append(f"the file is read as Windows-1252 (Latin-1): {fault.what}")
-        return TextFile(source, WESTERN)
-    cure = "save the file as UTF-8 (from Latin-1: iconv -f latin1 -t utf-8)"
-    raise DataError(f"{source.path}: {fault.what}; {cure}")
+    origin = "from Latin-1: iconv -f latin1 -t utf-8"
+    if encoding == "utf-8" and not fault.damaged:
+        if first_fault(source, WESTERN) is None:
+            notes.append(f"the file is read as Windows-1252 (Latin-1): {fault.what}")
+            return TextFile(source, WESTERN)
+        # Bytes that Windows-1252 leaves out are letters with accents in what Macs wrote once.
+        origin = "from an old Mac's: iconv -f macintosh -t utf-8"
+    raise DataError(f"{source.path}: {fault.what}; save the file as UTF-8 ({origin})")
 
 
 @dataclass(frozen=True)
