@@ -146,14 +146,15 @@ def test_contenders_take_gaps_categories_and_a_column_of_nothing(name: str, task
 
 def test_results_outlive_a_run_that_was_killed_while_it_wrote(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "new folder" / "results.jsonl")
-    record = {"table": "t", "split": 0, "contender": "c", "version": "1"}
+    record = {"table": "t", "source": "new", "split": 0, "contender": "c", "version": "1"}
     cache.append({**record, "error": 0.5})
     with cache.path.open("a") as stream:
         stream.write('{"table": "t", "spl')
     cache.append({**record, "split": 1, "error": 0.4})
     cache.append({**record, "version": "2", "error": 0.3})
-    assert len(cache.keys()) == 3
-    found = cache.latest()["c", "t"]
+    cache.append({**record, "source": "old", "error": 0.2})
+    assert len(cache.keys()) == 4
+    found = cache.latest({"t": "new"})["c", "t"]
     assert {place: each["error"] for place, each in found.items()} == {0: 0.3, 1: 0.4}
 
 
@@ -202,7 +203,8 @@ def test_a_run_goes_on_where_it_was_and_reports(
 def test_what_is_aside_is_not_in_the_report_unless_asked_for(tmp_path: Path) -> None:
     cache, report = Cache(tmp_path / "results.jsonl"), tmp_path / "report.md"
     for name, table in (("plain", "diabetes"), ("hgb", "diabetes"), ("plain", "digits")):
-        cache.append({"table": table, "split": 0, "contender": name, "version": "1", "problem": "none"})  # fmt: skip
+        record = {"table": table, "source": all_sources()[table].digest, "split": 0}
+        cache.append({**record, "contender": name, "version": "1", "problem": "none"})
     main(["--report-only", "--cache", str(cache.path), "--report", str(report)])
     assert "digits" in report.read_text()
     assert "diabetes" not in report.read_text()

@@ -40,7 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.report_only:
         run(options, chosen(sources, options), cache)
     if options.report is not None:
-        options.report.write_text(report.text(cache.latest(), sources, options))
+        latest = cache.latest({name: source.digest for name, source in sources.items()})
+        options.report.write_text(report.text(latest, sources, options))
     return 0
 
 
@@ -159,16 +160,17 @@ def jobs(
     records = list(cache)
     done = {key_of(each) for each in records if not (options.again and "problem" in each)}
     kept = {*options.keep.split(",")}
-    stands = {(each["table"], each["split"], each["contender"]) for each in records}
+    stands = {(each["source"], each["split"], each["contender"]) for each in records}
     for split in range(options.splits):
         for name in options.names:
             for source in tables:
-                job = {"table": source.name, "split": split, "contender": name}
-                if split >= source.splits or key_of({**job, "version": versions[name]}) in done:
+                job: dict[str, Any] = {"table": source.name, "source": source.digest}
+                job |= {"split": split, "contender": name, "version": versions[name]}
+                if split >= source.splits or key_of(job) in done:
                     continue
-                if name in kept and (source.name, split, name) in stands:
+                if name in kept and (source.digest, split, name) in stands:
                     continue
-                yield {**job, "version": versions[name]}
+                yield job
 
 
 def run(options: argparse.Namespace, tables: list[Source], cache: Cache) -> None:

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-KEYS = ("table", "split", "contender", "version")
+KEYS = ("table", "source", "split", "contender", "version")
 Key = tuple[Any, ...]
+#: By contender and table, the record of each split.
+Latest = dict[tuple[str, str], dict[int, dict[str, Any]]]
 
 
 def key_of(record: dict[str, Any]) -> Key:
@@ -17,7 +19,7 @@ def key_of(record: dict[str, Any]) -> Key:
 
 
 class Cache:
-    """Records by table, split, contender and version, in a file that several runs may append to."""
+    """Records by table (and its digest), split, contender and version, in a file that several runs may append to."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -49,10 +51,12 @@ class Cache:
         finally:
             os.close(descriptor)
 
-    def latest(self) -> dict[tuple[str, str], dict[int, dict[str, Any]]]:
-        """By contender and table, the last record of each split."""
-        found: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
+    def latest(self, digests: dict[str, str]) -> Latest:
+        """The last records of the tables as they are now, by their names."""
+        found: Latest = {}
         for record in self:
+            if digests.get(record["table"]) != record["source"]:
+                continue
             place = found.setdefault((record["contender"], record["table"]), {})
             place[record["split"]] = record
         return found

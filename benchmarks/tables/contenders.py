@@ -190,6 +190,16 @@ OURS = Contender(ours, "anyarray_mlp", ("anyarray_mlp.pipeline.training",))
 PYTABKIT = ("pytabkit", "torch")
 #: Those of other people, by name.
 PEERS: dict[str, Contender] = {
+    "constant": Contender(
+        partial(
+            scikit_learn,
+            module="sklearn.dummy",
+            classifier="DummyClassifier",
+            regressor="DummyRegressor",
+        ),
+        "scikit-learn",
+        ("sklearn.dummy", "sklearn.impute"),
+    ),
     "linear": Contender(
         logistic_or_ridge, "scikit-learn", ("sklearn.linear_model", "sklearn.impute")
     ),
@@ -212,6 +222,8 @@ PEERS: dict[str, Contender] = {
 }
 #: Ours, by name, and the options of `train_table` that make them; `--variant` adds others.
 VARIANTS: dict[str, dict[str, Any]] = {
+    # Those of before there were presets: the name stays theirs when the defaults change.
     "plain": {},
     "plain-all-rows": {"test_fraction": 0.0},
+    "tabular": {"preset": "tabular"},
 }

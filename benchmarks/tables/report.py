@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
+from benchmarks.tables.cache import Latest
 from benchmarks.tables.comparing import OFFSET, Values, losses, pairs, ranks, ratio, wins
 from benchmarks.tables.sources import Source
-
-Latest = dict[tuple[str, str], dict[int, dict[str, Any]]]
 
 
 def text(latest: Latest, sources: dict[str, Source], options: argparse.Namespace) -> str:
@@ -67,7 +65,7 @@ def section(
     lines += probabilities(latest, names, kinds["classification"], options.baseline)
     lines += costs(latest, names, tables, options.baseline)
     lines += every_table(errors, names, sources, tables)
-    lines += every_loss(errors, names, tables, options.focus)
+    lines += against_each(latest, names, tables, options.focus)
     return lines
 
 
@@ -155,20 +153,30 @@ def every_table(
     ]
 
 
-def every_loss(errors: Values, names: list[str], tables: list[str], focus: str) -> list[str]:
-    """Where each of the others has the lower error."""
+def against_each(latest: Latest, names: list[str], tables: list[str], focus: str) -> list[str]:
+    """One contender against each of the others, and wherever it is worse."""
+    errors, log_losses, cpu = (
+        values_of(latest, score, tables) for score in ("error", "log_loss", "cpu")
+    )
+    others = [name for name in names if name != focus and pairs(errors, focus, name, tables)]
     rows = []
-    for name in names:
-        if name == focus or not pairs(errors, focus, name, tables):
-            continue
-        found = losses(errors, focus, name, tables)
-        words = ", ".join(f"{table} {ours:.4f} / {other:.4f}" for table, ours, other in found)
-        rows.append([name, f"{len(found)} of {len(pairs(errors, focus, name, tables))}", words])
-    return [
-        f"Every loss of `{focus}`: its error and the other's, the largest ratio first.",
-        "",
-        *table_of(["to", "losses", "tables"], rows),
-    ]
+    for name in others:
+        error = ratio(errors, focus, name, tables)
+        counts = ("-".join(map(str, wins(v, focus, name, tables))) for v in (errors, log_losses))
+        log_loss = ratio(log_losses, focus, name, tables)
+        times = ratio(cpu, focus, name, tables, offset=0.0)
+        rows.append([name, error.tables, error, next(counts), log_loss, next(counts), times])
+    heading = ["to", "tables", "error", "wins-ties-losses", "log loss", "wins-ties-losses", "CPU"]
+    lines = [f"`{focus}` against each of the others.", "", *table_of(heading, rows)]
+    for title, values in (("error", errors), ("log loss", log_losses)):
+        rows = [[name, listed(losses(values, focus, name, tables))] for name in others]
+        words = f"Every table on which the {title} of `{focus}` is the higher one: its own / the other's,"
+        lines += [f"{words} the largest ratio first.", "", *table_of(["to", "tables"], rows)]
+    return lines
+
+
+def listed(found: list[tuple[str, float, float]]) -> str:
+    return ", ".join(f"{table} {ours:.4f} / {other:.4f}" for table, ours, other in found) or "none"
 
 
 def failures(latest: Latest, sources: dict[str, Source], with_aside: bool) -> list[str]:
