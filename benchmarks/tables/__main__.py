@@ -31,8 +31,6 @@ ALWAYS = (
 def main(arguments: list[str] | None = None) -> int:
     """Do what is asked for."""
     options = parsed(arguments)
-    # A run that is told to end ends its fit with it, as Ctrl-C does.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sources = all_sources()
     if options.fetch is not None:
         return fetch(sources, options.fetch)
@@ -194,4 +192,6 @@ def run(options: argparse.Namespace, tables: list[Source], cache: Cache) -> None
 
 
 if __name__ == "__main__":
+    # A run that is told to end ends its fit with it, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main())
