@@ -151,11 +151,21 @@ def test_results_outlive_a_run_that_was_killed_while_it_wrote(tmp_path: Path) ->
     with cache.path.open("a") as stream:
         stream.write('{"table": "t", "spl')
     cache.append({**record, "split": 1, "error": 0.4})
-    cache.append({**record, "version": "2", "error": 0.3})
-    cache.append({**record, "source": "old", "error": 0.2})
-    assert len(cache.keys()) == 4
+    cache.append({**record, "error": 0.3})
+    assert len(list(cache)) == 3
     found = cache.latest({"t": "new"})["c", "t"]
     assert {place: each["error"] for place, each in found.items()} == {0: 0.3, 1: 0.4}
+
+
+def test_results_of_two_versions_or_of_an_older_table_are_not_mixed(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "results.jsonl")
+    record = {"table": "t", "source": "new", "split": 0, "contender": "c", "version": "1"}
+    for change in ({}, {"split": 1}, {"version": "2"}, {"version": "3", "source": "old"}):
+        cache.append({**record, **change})
+    assert len(cache.keys()) == 4
+    one, both = cache.latest({"t": "new"}), cache.latest({"t": "new"}, mixed=["c"])
+    assert {split: each["version"] for split, each in one["c", "t"].items()} == {0: "2"}
+    assert {split: each["version"] for split, each in both["c", "t"].items()} == {0: "2", 1: "1"}
 
 
 def test_ratios_are_over_what_both_have() -> None:
@@ -205,7 +215,17 @@ def test_what_is_aside_is_not_in_the_report_unless_asked_for(tmp_path: Path) -> 
     for name, table in (("plain", "diabetes"), ("hgb", "diabetes"), ("plain", "digits")):
         record = {"table": table, "source": all_sources()[table].digest, "split": 0}
         cache.append({**record, "contender": name, "version": "1", "problem": "none"})
-    main(["--report-only", "--cache", str(cache.path), "--report", str(report)])
+    main(
+        [
+            "--report-only",
+            "--contenders",
+            "plain,hgb",
+            "--cache",
+            str(cache.path),
+            "--report",
+            str(report),
+        ]
+    )
     assert "digits" in report.read_text()
     assert "diabetes" not in report.read_text()
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.tables import contenders, fitting, report
 from benchmarks.tables.cache import Cache, key_of
-from benchmarks.tables.sources import Source, all_sources, index
+from benchmarks.tables.sources import Source, all_sources, index, read, summary
 
 PACKAGE = Path(__file__).parents[2] / "anyarray_mlp"
 #: What reading and judging need, imported before every contender's own modules.
@@ -38,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.report_only:
         run(options, chosen(sources, options), cache)
     if options.report is not None:
-        latest = cache.latest({name: source.digest for name, source in sources.items()})
+        digests = {name: source.digest for name, source in sources.items()}
+        latest = cache.latest(digests, mixed=options.keep.split(","))
         options.report.write_text(report.text(latest, sources, options))
     return 0
 
@@ -56,7 +57,11 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     add("--cache", type=Path, help="file of the results; results.jsonl in the folder by default")
     add("--which", choices=("seen", "aside", "all"), default="seen", help="tables to fit")
     add("--tables", default="", help="their names, separated by commas; all by default")
-    add("--contenders", default="plain,linear,sklearn-mlp,lightgbm,hgb", help="names, as above")
+    add(
+        "--contenders",
+        default="plain,linear,sklearn-mlp,lightgbm,hgb",
+        help="names, of those to fit and report",
+    )
     add(
         "--variant",
         action="append",
@@ -98,10 +103,17 @@ def variant(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def fetch(sources: dict[str, Source], folder: Path) -> int:
-    """Note where the files are; say what is still to be put into the folder."""
+    """Note where the files are and read them; say what is still to be put into the folder."""
     lacking = index(sources.values(), folder)
     for source in lacking:
         print(f"{source.name}: {source.origin}, sha256 {source.sha256}")
+    for source in sources.values():
+        if source not in lacking:
+            found = summary(read(source, folder))
+            words = ", ".join(f"{count} {what}" for what, count in found.items())
+            print(f"{source.name}: {words}{', set aside' if source.is_aside else ''}")
+            if found["rows"] != source.rows:
+                raise SystemExit(f"{source.name} has {found['rows']} rows, not {source.rows}")
     print(f"{len(sources) - len(lacking)} of {len(sources)} tables are there")
     return 1 if lacking else 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +51,16 @@ class Cache:
         finally:
             os.close(descriptor)
 
-    def latest(self, digests: dict[str, str]) -> Latest:
-        """The last records of the tables as they are now, by their names."""
+    def latest(self, digests: dict[str, str], mixed: Iterable[str] = ()) -> Latest:
+        """The last records of the tables as they are now, by their names.
+
+        Those of a contender have one version, that of its last record, unless it is among `mixed`.
+        """
+        records = [each for each in self if digests.get(each["table"]) == each["source"]]
+        versions = {each["contender"]: each["version"] for each in records}
         found: Latest = {}
-        for record in self:
-            if digests.get(record["table"]) != record["source"]:
-                continue
-            place = found.setdefault((record["contender"], record["table"]), {})
-            place[record["split"]] = record
+        for record in records:
+            name = record["contender"]
+            if record["version"] == versions[name] or name in mixed:
+                found.setdefault((name, record["table"]), {})[record["split"]] = record
         return found

@@ -14,9 +14,8 @@ from benchmarks.tables.sources import Source
 
 def text(latest: Latest, sources: dict[str, Source], options: argparse.Namespace) -> str:
     """The whole report; the tables set aside only if `options.with_aside`."""
-    present = {contender for contender, _ in latest}
-    order = [*options.names, *sorted(present - {*options.names})]
-    names = [name for name in order if name in present]
+    names = [name for name in options.names if any(name == each for each, _ in latest)]
+    latest = {key: splits for key, splits in latest.items() if key[0] in names}
     lines = ["# Tables: this package and its peers", "", *introduction(options), ""]
     lines += section("Tables that were seen", latest, sources, names, options, aside=False)
     if options.with_aside:
@@ -58,15 +57,26 @@ def section(
     tables = [name for name, source in sources.items() if source.is_aside == aside]
     errors = values_of(latest, "error", tables)
     lines = [f"## {title}", ""]
-    kinds = {"all": tables}
-    for task in ("classification", "regression"):
-        kinds[task] = [name for name in tables if sources[name].task == task]
+    kinds = kinds_of([sources[name] for name in tables])
     lines += summary(errors, names, kinds, options.baseline)
     lines += probabilities(latest, names, kinds["classification"], options.baseline)
     lines += costs(latest, names, tables, options.baseline)
     lines += every_table(errors, names, sources, tables)
     lines += against_each(latest, names, tables, options.focus)
     return lines
+
+
+def kinds_of(tables: list[Source]) -> dict[str, list[str]]:
+    """Names of the tables by what sets them apart."""
+    groups = {
+        "error": tables,
+        "classification": [each for each in tables if each.task == "classification"],
+        "regression": [each for each in tables if each.task == "regression"],
+        "to 2,000 rows": [each for each in tables if each.rows <= 2_000],
+        "to 10,000": [each for each in tables if 2_000 < each.rows <= 10_000],
+        "more": [each for each in tables if each.rows > 10_000],
+    }
+    return {kind: [each.name for each in group] for kind, group in groups.items()}
 
 
 def table_of(heading: list[str], rows: Iterable[Iterable[object]]) -> list[str]:
@@ -77,13 +87,12 @@ def table_of(heading: list[str], rows: Iterable[Iterable[object]]) -> list[str]:
 def summary(
     errors: Values, names: list[str], kinds: dict[str, list[str]], baseline: str
 ) -> list[str]:
-    average, many = ranks(errors, names, kinds["all"])
-    heading = ["contender", "tables", "error", "classification", "regression"]
-    heading += ["wins-ties-losses", "rank"]
+    average, many = ranks(errors, names, kinds["error"])
+    heading = ["contender", "tables", *kinds, "wins-ties-losses", "rank"]
     rows = []
     for name in names:
         found = [ratio(errors, name, baseline, kinds[kind]) for kind in kinds]
-        counts = "-".join(map(str, wins(errors, name, baseline, kinds["all"])))
+        counts = "-".join(map(str, wins(errors, name, baseline, kinds["error"])))
         rows.append([name, found[0].tables, *found, counts, f"{average[name]:.2f}"])
     return [
         f"Errors. The average rank is over the {many} tables of which all have a result.",

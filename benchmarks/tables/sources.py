@@ -13,7 +13,6 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -214,13 +213,13 @@ def split(table: Table, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return np.setdiff1d(np.arange(len(table.target)), test), np.sort(test)
 
 
-def summary(table: Table) -> dict[str, Any]:
-    """What the report says of a table."""
+def summary(table: Table) -> dict[str, int]:
+    """How many there are of what."""
     texts = [not pd.api.types.is_numeric_dtype(kind) for kind in table.features.dtypes]
     return {
         "rows": len(table.target),
         "numbers": len(texts) - sum(texts),
         "categories": sum(texts),
-        "gaps": float(table.features.isna().to_numpy().mean()),
+        "gaps": int(table.features.isna().to_numpy().sum()),
         "classes": len(table.classes) if table.task == "classification" else 0,
     }
