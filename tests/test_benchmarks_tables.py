@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from benchmarks.tables import comparing, contenders, fitting
+from benchmarks.tables import comparing, contenders, fitting, goals
 from benchmarks.tables.__main__ import main
 from benchmarks.tables.cache import Cache
 from benchmarks.tables.problems import class_scores, problem_of, scores
@@ -180,6 +180,24 @@ def test_ratios_are_over_what_both_have() -> None:
     assert comparing.wins(values, "a", "b", tables) == (1, 0, 1)
     assert comparing.losses(values, "a", "b", tables) == [("u", 0.195, 0.095)]
     assert comparing.ranks(values, ["a", "b"], tables) == ({"a": 1.5, "b": 1.5}, 2)
+
+
+def test_goals_are_judged() -> None:
+    def of(**means: float) -> comparing.Values:
+        return {name: {"t": {0: mean}, "u": {0: mean}} for name, mean in means.items()}
+
+    errors = of(ours=0.1, plain=0.2, hgb=0.09, realmlp=0.11)
+    log_losses = of(ours=0.5, linear=0.6, constant=1.0)
+    log_losses["ours"]["u"] = log_losses["constant"]["u"] = {0: 0.605}  # no more than noise
+    cpu = of(ours=2.0, realmlp=5.0)
+    found = goals.judged(errors, log_losses, cpu, ["t", "u"], "ours")
+    words = ["met", "missed", "met", "not measured", "met", "missed"]
+    assert [each[-1] for each in found] == words
+    log_losses["ours"]["t"] = {0: 0.7}
+    assert goals.better_probabilities(log_losses, ["t", "u"], "ours")[1:] == (
+        "not on t, of 1 tables",
+        "missed",
+    )
 
 
 def test_a_run_goes_on_where_it_was_and_reports(

@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks.tables.cache import Latest
 from benchmarks.tables.comparing import OFFSET, Values, losses, pairs, ranks, ratio, wins
+from benchmarks.tables.goals import judged
 from benchmarks.tables.sources import Source
 
 
@@ -63,6 +64,14 @@ def section(
     lines += costs(latest, names, tables, options.baseline)
     lines += every_table(errors, names, sources, tables)
     lines += against_each(latest, names, tables, options.focus)
+    if options.focus != options.baseline:
+        log_losses, cpu = (values_of(latest, score, tables) for score in ("log_loss", "cpu"))
+        rows = judged(errors, log_losses, cpu, tables, options.focus)
+        lines += [
+            "Goals, which are meant for the tables set aside.",
+            "",
+            *table_of(["goal", "found", ""], rows),
+        ]
     return lines
 
 
