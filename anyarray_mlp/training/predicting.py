@@ -197,9 +197,11 @@ def check_parameters(mlp: MLP, vector: Any) -> None:
 
 
 def to_leaves(mlp: MLP, backend: Backend, vector: Host) -> Leaves:
-    """A flat host vector (p,) as leaves on the device."""
-    check_parameters(mlp, vector)
-    parts = [vector] if backend.flat else mlp.layout.split(vector)
+    """A flat host vector (p,) as leaves on the device; a stack's (k, p) as those of a stack, k = 1 as one network's."""
+    if getattr(vector, "ndim", 1) == 2 and len(vector) == 1:
+        vector = vector[0]
+    check_parameters(mlp, vector if getattr(vector, "ndim", 1) != 2 else vector[0])
+    parts = [vector.reshape(-1)] if backend.flat else mlp.layout.split(vector)
     return tuple(backend.asarray(part) for part in parts)
 
 
