@@ -160,14 +160,6 @@ def test_members_have_the_bits_that_they_have_alone(name, dtype, mode):
             assert_members_are_alone(backend, mlp, alpha=alpha, weighted=weighted, exactly=mode)
 
 
-@pytest.mark.usefixtures("x64_as_before")
-def test_compiled_members_have_the_bits_that_they_have_alone():
-    require_library("jax")
-    backend = select_backend("jax", reproducible=True)
-    mlp = MLP((3, 4, 2), "relu", "identity", dropout=0.4)
-    assert_members_are_alone(backend, mlp, alpha=ALPHAS, weighted=False, exactly=True)
-
-
 def test_reproducible_bits_do_not_depend_on_the_blocks_that_members_are_worked_in():
     """64-300-10 at batch 200: what one network computes in blocks of rows, a stack computes in members."""
     backend = select_backend("numpy", reproducible=True)
