@@ -148,11 +148,11 @@ def test_losses_of_labels_are_those_of_one_hot_rows():
     labels, leaves = np.array([0, 1, 1, 0, 1, 0]), (mlp.initialize(0),)
     p = mlp.predict(XP, leaves, x)
     np.testing.assert_allclose(mlp.losses(XP, leaves, x, labels), -np.log(p[np.arange(6), labels]))
-    assert mlp.encode(XP, labels, np.zeros((1, 1), np.float32)).dtype == np.float32
+    assert mlp.encode(XP, labels, np.float32).dtype == np.float32
     column = np.ones((6, 1))
-    assert MLP((3, 1), output="identity").encode(XP, column, column) is column
+    assert MLP((3, 1), output="identity").encode(XP, column, np.float64) is column
     # One target a row is no label where the loss has none.
-    assert MLP((3, 1), output="identity").encode(XP, column[:, 0], column).ndim == 1
+    assert MLP((3, 1), output="identity").encode(XP, column[:, 0], np.float64).ndim == 1
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

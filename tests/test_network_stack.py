@@ -240,9 +240,6 @@ def test_leaves_of_a_stack_hold_one_members_parameters_after_the_other(flat):
     for place in range(2):
         for whole, part in zip((*weights, *biases), layout.split(matrix[place]), strict=True):
             np.testing.assert_array_equal(whole[place], part)
-        own = layout.member(XP, leaves, place)
-        np.testing.assert_array_equal(layout.to_vector(own), matrix[place])
-        assert layout.member(XP, own, 0) is own
     np.testing.assert_array_equal(layout.to_vector(leaves), matrix)
     again = layout.pack(XP, weights, biases, flat)
     np.testing.assert_array_equal(layout.to_vector(again), matrix)

@@ -82,9 +82,9 @@ def stacked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     whole = many.Stepper
 
     class Noting(whole):  # type: ignore[misc, valid-type]
-        def __init__(self, members: Any, *rest: Any) -> None:
+        def __init__(self, members: Any, *rest: Any, **options: Any) -> None:
             sizes.append(len(members))
-            super().__init__(members, *rest)
+            super().__init__(members, *rest, **options)
 
         def go_on(self, places: list[int]) -> None:
             sizes.append(len(places))

@@ -74,20 +74,6 @@ class Layout:
         k = leaves[0].shape[0] // self.size
         return (k,) if k > 1 else ()
 
-    def by_member(self, xp: Namespace, leaves: Leaves) -> Leaves:
-        """The leaves of a stack with its axis in front: (k, p), or as they are."""
-        return (
-            tuple(xp.reshape(leaf, (-1, self.size)) for leaf in leaves)
-            if is_flat(leaves)
-            else leaves
-        )
-
-    def member(self, xp: Namespace, leaves: Leaves, place: int) -> Leaves:
-        """The leaves of one member of a stack; of one network, its own."""
-        if not self.stack_of(leaves):
-            return leaves
-        return tuple(leaf[place, ...] for leaf in self.by_member(xp, leaves))
-
     def unpack(self, xp: Namespace, leaves: Leaves) -> tuple[list[Array], list[Any]]:
         """Weights and biases, layer by layer; a bias is None in a network without."""
         parts: list[Array]

@@ -184,14 +184,14 @@ class MLP:
 
     def output_loss(self, xp: Namespace, z: Array, targets: Array) -> tuple[Array, Vjp]:
         """Losses (n,) of logits z (n, k), and the vjp down to z."""
-        return output_loss(xp, self.output, self.loss, z, self.encode(xp, targets, z))
+        return output_loss(xp, self.output, self.loss, z, self.encode(xp, targets, z.dtype, z.ndim))
 
     def outputs_and_losses(
         self, xp: Namespace, leaves: Leaves, x: Array, targets: Array
     ) -> tuple[Array, Array]:
         """What `predict` (n, k) and `losses` (n,) give, to the bit, in one pass."""
         z = self.logits(xp, leaves, x)
-        targets = self.encode(xp, targets, z)
+        targets = self.encode(xp, targets, z.dtype, z.ndim)
         return output_and_losses(xp, self.output, self.loss, z, targets)
 
     def loss_and_grad(
@@ -306,10 +306,10 @@ class MLP:
             except UsageError as error:  # output, loss and sizes that do not go together
                 raise RecordError(f"config is impossible: {error}") from None
 
-    def encode(self, xp: Namespace, targets: Array, z: Array) -> Array:
-        """Targets (n, k) in the dtype of the logits z (n, k); integer labels become one-hot rows."""
-        if targets.ndim < z.ndim and self.loss == "cross_entropy":
-            return one_hot(xp, targets, self.sizes[-1], z.dtype)
+    def encode(self, xp: Namespace, targets: Array, dtype: Any, ndim: int = 2) -> Array:
+        """Targets (n, k) in the logits' dtype; integer labels become one-hot rows. `ndim` is 3 for a stack's."""
+        if targets.ndim < ndim and self.loss == "cross_entropy":
+            return one_hot(xp, targets, self.sizes[-1], dtype)
         return targets
 
 

@@ -157,7 +157,8 @@ def begun(
 class Stepper:
     """The compiled step of some networks of one kind, the data that it runs on, and where their training stands.
 
-    What their jobs have to be alike in is what the step is compiled for: `many.kind` says it.
+    What their jobs have to be alike in is what the step is compiled for: `many.kind` says it. `compiled` are the steps
+    of others that were of the same kind, by function and number of steps.
     """
 
     def __init__(
@@ -166,6 +167,7 @@ class Stepper:
         states: list[TrainingState],
         feed: Feed,
         statistics: StepStatistics | None = None,
+        compiled: dict[Any, Run] | None = None,
     ) -> None:
         self.job = members[0].job
         self.feed = feed
@@ -175,6 +177,7 @@ class Stepper:
         self.now = Progress(self.job.mlp, self.job.backend, members, states)
         states.clear()  # they would take memory for the whole run
         self.runs: dict[Strength, Run] = {}
+        self.compiled = {} if compiled is None else compiled
 
     @property
     def members(self) -> list[Member]:
@@ -197,7 +200,10 @@ class Stepper:
                 **self.feed.options,
             )
             total = None if steps is None else max(m.job.epochs for m in members) * steps
-            self.runs[alpha] = job.backend.compile(step, steps=total)
+            key = step, total
+            if key not in self.compiled:
+                self.compiled[key] = job.backend.compile(step, steps=total)
+            self.runs[alpha] = self.compiled[key]
         return self.runs[alpha]
 
     def pass_over(self, stop_requested: Callable[[], bool]) -> list[Pass]:

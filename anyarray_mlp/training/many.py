@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.backends import Backend, select_backend
+from anyarray_mlp.backends import Backend, Run, select_backend
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.options import options_of, with_known_options
 from anyarray_mlp.checking.values import check_whole, refuse
@@ -140,12 +140,15 @@ OWN = options_of(fit_many)
 
 @dataclass(frozen=True, eq=False)
 class Shared:
-    """What all networks have in common: the data as they were given and as stacks take them, and the backend."""
+    """What all networks have in common: the data as they were given and as stacks take them, the backend, and the
+    steps that are compiled for it.
+    """
 
     given: Given
     data: Rows
     backend: Backend
     input_scale: float | None
+    compiled: dict[Any, Run] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -360,7 +363,9 @@ def fit_stack(group: list[Candidate], shared: Shared, interrupted: Interrupted) 
         states.append(state)
     if not interrupted.is_set() and any(run.member.left for run in runs):
         feed = RowFeed(jobs[0], shared.data, size, orders)
-        train_stack(runs, Stepper([run.member for run in runs], states, feed), interrupted)
+        members = [run.member for run in runs]
+        stepper = Stepper(members, states, feed, compiled=shared.compiled)
+        train_stack(runs, stepper, interrupted)
     return {run.candidate.place: run.result(interrupted) for run in runs}
 
 

@@ -107,13 +107,14 @@ def stack_inputs(
     walks: Sequence[Walk],
 ) -> tuple[Array, ...]:
     """`step_inputs` of one network or of a stack, whose keys are (K, k), and so are scalars that are not the same."""
+    first = walks[0]
+    alike = all(w.step == first.step and np.array_equal(w.rates, first.rates) for w in walks[1:])
     scalars = [
         optimizer.scalars(np.arange(w.step + 1, w.step + len(w.rates) + 1), np.array(w.rates))
-        for w in walks
+        for w in (walks[:1] if alike else walks)
     ]
     inputs = [] if indices is None else [backend.asarray(indices)]
-    alike = all(np.array_equal(each, scalars[0]) for each in scalars[1:])
-    inputs += map(backend.asarray, scalars[0] if alike else together(scalars))
+    inputs += map(backend.asarray, together(scalars))
     keys = [
         [dropout_keys(w.seed, layer, w.step, len(w.rates)) for layer in mlp.dropout_layers]
         for w in walks
