@@ -295,7 +295,7 @@ def rounds_of(stepper: Stepper, stop_requested: Callable[[], bool]) -> Iterator[
     """The epochs of networks that are trained together, one of each that has not left.
 
     A network leaves after the last of its epochs, where it diverges, and where whoever is told says that it is over.
-    The others' step is compiled anew for fewer of them once half of them have left.
+    Once half of them have left, the step is compiled for those that are there still.
     """
     job, now = stepper.job, stepper.now
     evaluate = Evaluations([member.job.evaluation() for member in stepper.members])

@@ -32,9 +32,11 @@ from anyarray_mlp.training.signals import Interrupted, interruption
 from anyarray_mlp.training.state import Member, to_vector
 from anyarray_mlp.typing import Host
 
-#: The most networks of a stack on a CPU, and the bytes of parameters, gradients and moments that they may have there:
-#: what no longer fits the cache costs more than fewer calls save.
-MOST_ON_CPU, BYTES_ON_CPU = 8, 1 << 20
+#: The most networks of a stack on a CPU: more gain next to nothing (`python -m benchmarks.many_networks shapes`).
+MOST_ON_CPU = 8
+#: Bytes of parameters, gradients and moments of a stack there: what no longer fits the cache costs more than fewer
+#: calls save, unless a compiler fuses operations; then it is memory alone that counts.
+BYTES_ON_CPU, BYTES_FUSED = 1 << 21, 1 << 25
 #: The same on a GPU, which is hardly busy with one small network.
 MOST_ON_GPU, BYTES_ON_GPU = 64, 1 << 28
 #: Vectors of a network's size that a step of Adam goes over: parameters, gradient and two moments.
@@ -304,8 +306,9 @@ def neighbours(group: list[Candidate], n: int) -> list[Candidate]:
 
 def members_at_once(mlp: MLP, backend: Backend) -> int:
     """How many networks a stack may have."""
-    on_cpu = backend.device == "cpu"
-    most, room = (MOST_ON_CPU, BYTES_ON_CPU) if on_cpu else (MOST_ON_GPU, BYTES_ON_GPU)
+    most, room = MOST_ON_CPU, BYTES_ON_CPU if backend.flat else BYTES_FUSED
+    if backend.device.startswith("cuda"):
+        most, room = MOST_ON_GPU, BYTES_ON_GPU
     bytes_each = VECTORS * mlp.layout.size * np.dtype(backend.dtype).itemsize
     return max(1, min(most, room // bytes_each))
 
