@@ -88,14 +88,14 @@ def steps_of(
 
     def one_round() -> float:
         nonlocal state
-        total = 0.0
+        found = []
         for _ in range(count // members):
             for done, span in enumerate(spans):
                 walks = [Walk(done, [LEARNING_RATE] * len(span), seed) for seed in range(members)]
                 inputs = stack_inputs(mlp, rule, backend, span, walks)
                 state, (losses,) = run(state, data, inputs)
-                total = float(np.mean(backend.to_host(losses)))
-        return total
+                found.append(np.mean(backend.to_host(losses)))
+        return float(np.mean(found))
 
     return one_round
 

@@ -6,7 +6,7 @@ import copy
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,8 @@ MOST_ON_CPU = 8
 BYTES_ON_CPU, BYTES_FUSED = 1 << 21, 1 << 25
 #: The same on a GPU, which is hardly busy with one small network.
 MOST_ON_GPU, BYTES_ON_GPU = 64, 1 << 28
+#: A validation set: (x, targets), or places (n,) of the rows that are trained on, or none.
+HeldOut: TypeAlias = "tuple[Any, Any] | NDArray[np.int64] | None"
 #: Vectors of a network's size that a step of Adam goes over: parameters, gradient and two moments.
 VECTORS = 4
 
@@ -161,9 +163,16 @@ class Candidate:
     mlp: MLP
     recipe: Recipe
     rows: NDArray[np.int64] | None
-    validation: tuple[Any, Any] | None
+    validation: HeldOut
     initial: Host | TrainingState | None
     shared: Shared
+
+    def held_out(self) -> tuple[Any, Any] | None:
+        """Its validation set, taken from the rows where places of these are given: as its turn comes, not before."""
+        if not isinstance(self.validation, np.ndarray):
+            return self.validation
+        given = self.shared.given
+        return taken(given.x, self.validation), taken(given.targets, self.validation)
 
     def finished(self, result: Fit) -> Fit:
         """The result, which knows of its making."""
@@ -225,19 +234,18 @@ def places_in(name: str, value: Any, n: int) -> NDArray[np.int64] | None:
     return array.astype(np.int64)
 
 
-def held_out_of(mlp: MLP, given: Given, each: Sequence[Any]) -> list[tuple[Any, Any] | None]:
-    """The validation set of each network, of pairs or of places of rows."""
-    found: list[tuple[Any, Any] | None] = []
-    for one in each:
+def held_out_of(mlp: MLP, given: Given, each: Sequence[Any]) -> list[HeldOut]:
+    """The validation set of each network: a pair of arrays, places of rows, or None."""
+
+    def found(one: Any) -> HeldOut:
         if one is None or one is given.validation:
-            found.append(one)
-        elif isinstance(one, tuple):
-            found.append(as_given(mlp, given.x, given.targets, None, one).validation)
-        else:
-            places = places_in("validation", one, given.x.shape[0])
-            assert places is not None
-            found.append((taken(given.x, places), taken(given.targets, places)))
-    return found
+            return one
+        if isinstance(one, tuple):
+            pair: HeldOut = as_given(mlp, given.x, given.targets, None, one).validation
+            return pair
+        return places_in("validation", one, given.x.shape[0])
+
+    return [found(one) for one in each]
 
 
 def taken(array: Any, places: NDArray[np.int64] | None) -> Any:
@@ -299,7 +307,8 @@ def neighbours(group: list[Candidate], n: int) -> list[Candidate]:
 
     def sizes(candidate: Candidate) -> tuple[int, int]:
         held_out = candidate.validation
-        return candidate.size(n), 0 if held_out is None else int(held_out[0].shape[0])
+        rows = held_out[0] if isinstance(held_out, tuple) else held_out
+        return candidate.size(n), 0 if rows is None else int(rows.shape[0])
 
     return sorted(group, key=sizes)
 
@@ -376,7 +385,7 @@ def job_of(candidate: Candidate) -> Job:
     """The job of a network."""
     made = candidate.shared
     return checked_job(
-        candidate.mlp, candidate.recipe, made.backend, candidate.validation, made.input_scale
+        candidate.mlp, candidate.recipe, made.backend, candidate.held_out(), made.input_scale
     )
 
 
@@ -423,7 +432,7 @@ def fit_alone(group: list[Candidate], shared: Shared, interrupted: Interrupted) 
                 taken(given.targets, candidate.rows),
                 recipe,
                 backend=shared.backend,
-                validation=candidate.validation,
+                validation=candidate.held_out(),
                 sample_weight=taken(given.sample_weight, candidate.rows),
                 input_scale=shared.input_scale,
                 initial=candidate.initial,
