@@ -34,7 +34,15 @@ if TYPE_CHECKING:
     )
     from anyarray_mlp.parity import gradcheck
     from anyarray_mlp.pipeline import TrainedModel, train_table
-    from anyarray_mlp.training import EarlyStopping, Epoch, Fit, Recipe, predict, train
+    from anyarray_mlp.training import (
+        EarlyStopping,
+        Epoch,
+        Fit,
+        Recipe,
+        fit_many,
+        predict,
+        train,
+    )
 
 __version__ = "0.1.0"
 
@@ -57,6 +65,7 @@ HOMES = {
     "backend_statuses": "backends",
     "check_backprop": "backprop",
     "fit": "diagnosis",
+    "fit_many": "training",
     "gradcheck": "parity",
     "load_model": "estimators",
     "momentum": "network",
@@ -88,6 +97,7 @@ __all__ = [
     "backend_statuses",
     "check_backprop",
     "fit",
+    "fit_many",
     "gradcheck",
     "load_model",
     "momentum",

@@ -11,6 +11,7 @@ from benchmarks import (
     callers,
     evaluation_cost,
     inference_speed,
+    many_networks,
     peers,
     report,
     scaling,
@@ -65,6 +66,27 @@ def test_evaluations_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     timings = evaluation_cost.measure("few", "numpy", rounds=2, scale=0.5)
     assert list(timings) == list(evaluation_cost.CONTENDERS)
     assert all(timing.per == len(timing.seconds) == 2 for timing in timings.values())
+
+
+def test_many_networks_do_what_they_do_alone() -> None:
+    alone, stack, by_steps = (
+        many_networks.steps_of("numpy", SMALL, *how)() for how in ((1, 2), (2, 2), (1, 2, False))
+    )
+    assert by_steps == pytest.approx(alone, rel=1e-5)
+    assert math.isfinite(stack)
+    one, many = (many_networks.fits_of("numpy", SMALL, 3, 1, way)() for way in (False, True))
+    assert many == pytest.approx(one, rel=1e-5)
+
+
+def test_a_grid_by_folds_finds_as_good_a_network_as_scikit_learn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(many_networks, "RATES", (3e-3, 1e-2))
+    monkeypatch.setattr(many_networks, "ALPHAS", (1e-4,))
+    theirs = many_networks.grid_by_scikit_learn(3)()
+    ours = many_networks.grid_at_once("numpy", 3)()
+    assert ours == pytest.approx(theirs, abs=0.05)
+    assert ours > 0.9
 
 
 def test_callers_train_one_round() -> None:

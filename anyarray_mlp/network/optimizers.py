@@ -5,13 +5,16 @@ the parameters, so an arithmetic may run it in cache-sized blocks, as one fused 
 from step to step (learning rate, bias corrections) is worked out on the host by `scalars(t, rate)` and enters
 as 0-d arrays; a compiled step then never goes stale. Augmented assignment works in place where the library
 can; the returned arrays are the result.
+
+The leaves may be those of a stack of k networks: scalars are then 0-d, the same for all, or (k,), one for each member.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -73,9 +76,14 @@ class Optimizer:
         def apply(p: Array, g: Array, *moments: Array) -> tuple[Array, ...]:
             return self.kernel(xp, p, g, *moments, *scalars)
 
-        results = [
-            xp.elementwise(apply, *arrays) for arrays in zip(theta, grad, *state, strict=True)
-        ]
+        def by_member(*arrays: Array) -> tuple[Array, ...]:
+            rows = [xp.reshape(array, (*stack, -1)) for array in arrays]
+            news = self.kernel(xp, *rows, *(scalar[:, None] for scalar in scalars))
+            return tuple(xp.reshape(new, arrays[0].shape) for new in news)
+
+        stack = tuple(getattr(scalars[0], "shape", ())) if scalars else ()
+        each = by_member if stack else partial(xp.elementwise, apply)
+        results = [each(*arrays) for arrays in zip(theta, grad, *state, strict=True)]
         columns = tuple(zip(*results, strict=True))
         return columns[0], columns[1:]
 
@@ -108,27 +116,32 @@ class Frozen(Optimizer):
             pieces.append((slice(start, stop), stays))
         return tuple(pieces)
 
-    def pieces(self, leaves: Leaves) -> list[tuple[Array, bool]]:
+    def pieces(self, xp: Namespace, leaves: Leaves) -> list[tuple[Array, bool]]:
         """The leaves in pieces, and whether each stays."""
         flat, layout = is_flat(leaves), self.layout
+        stack = layout.stack_of(leaves)
         shapes = tuple(tuple(leaf.shape) for leaf in leaves)
-        if shapes != (((layout.size,),) if flat else layout.shapes):
+        whole = ((math.prod(stack) * layout.size,),)
+        if shapes != (whole if flat else tuple((*stack, *shape) for shape in layout.shapes)):
             raise UsageError(
                 f"The optimizer was frozen for a network {layout.sizes} and trains another, whose parameters are of "
                 f"shapes {shown(shapes)}: give frozen the network that is trained."
             )
         if not flat:
             return list(zip(leaves, self.stays, strict=True))
-        return [(leaves[0][span], stays) for span, stays in self.spans]
+        rows = xp.reshape(leaves[0], (*stack, layout.size)) if stack else leaves[0]
+        return [(rows[..., span], stays) for span, stays in self.spans]
 
     def update(
         self, xp: Namespace, theta: Leaves, grad: Leaves, state: State, scalars: tuple[Array, ...]
     ) -> tuple[Leaves, State]:
         """As `Optimizer.update`."""
         flat = is_flat(theta)
-        columns = [[piece for piece, _ in self.pieces(leaves)] for leaves in (theta, grad, *state)]
+        columns = [
+            [piece for piece, _ in self.pieces(xp, leaves)] for leaves in (theta, grad, *state)
+        ]
         results = []
-        for (_, stays), p, g, *moments in zip(self.pieces(theta), *columns, strict=True):
+        for (_, stays), p, g, *moments in zip(self.pieces(xp, theta), *columns, strict=True):
             if stays:
                 results.append((p, *moments))
                 continue
@@ -136,15 +149,25 @@ class Frozen(Optimizer):
                 xp, (p,), (g,), tuple((moment,) for moment in moments), scalars
             )
             results.append((new, *(moment for (moment,) in news)))
-        joined = [(xp.concat(column),) if flat else column for column in zip(*results, strict=True)]
+        joined = [
+            whole(xp, column, theta[0].shape) if flat else column
+            for column in zip(*results, strict=True)
+        ]
         return joined[0], tuple(joined[1:])
 
     def followed(self, xp: Namespace, grad: Leaves) -> Leaves:
         """The gradient, zero where parameters stay as they are."""
         pieces = tuple(
-            xp.zeros_like(piece) if stays else piece for piece, stays in self.pieces(grad)
+            xp.zeros_like(piece) if stays else piece for piece, stays in self.pieces(xp, grad)
         )
-        return (xp.concat(pieces),) if is_flat(grad) else pieces
+        return whole(xp, pieces, grad[0].shape) if is_flat(grad) else pieces
+
+
+def whole(xp: Namespace, pieces: Sequence[Array], shape: tuple[int, ...]) -> Leaves:
+    """The flat leaf of a shape that pieces of it, or of the rows of its members, make up."""
+    if len(pieces[0].shape) == 1:
+        return (xp.concat(pieces),)
+    return (xp.reshape(xp.concat(pieces, axis=-1), shape),)
 
 
 @with_known_options
@@ -290,21 +313,30 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
 }
 
 
-def clip_by_norm(xp: Namespace, grad: Leaves, max_norm: float) -> Leaves:
-    """Scale the whole gradient down to Euclidean norm `max_norm` where it is longer (Pascanu et al. 2013)."""
-    norm = gradient_norm(xp, grad)
+def clip_by_norm(
+    xp: Namespace, grad: Leaves, max_norm: float, stack: tuple[int, ...] = ()
+) -> Leaves:
+    """Scale the whole gradient down to Euclidean norm `max_norm` where it is longer (Pascanu et al. 2013).
+
+    stack : (k,) if the leaves are those of a stack of k networks, each of which has a gradient of its own.
+    """
+    norm = gradient_norm(xp, grad, stack)
     # norm - norm is 0, or NaN where the squares overflowed: nothing would be left of the gradient, and training
     # would stand still without a word. So it diverges, and says so.
     scale = max_norm / xp.maximum(norm, max_norm) + (norm - norm)
-    return tuple(leaf * scale for leaf in grad)
+    if not stack:
+        return tuple(leaf * scale for leaf in grad)
+    return tuple(
+        xp.reshape(xp.reshape(leaf, (*stack, -1)) * scale[:, None], leaf.shape) for leaf in grad
+    )
 
 
-def gradient_norm(xp: Namespace, grad: Leaves) -> Array:
-    """Euclidean norm of all leaves together, 0-d."""
+def gradient_norm(xp: Namespace, grad: Leaves, stack: tuple[int, ...] = ()) -> Array:
+    """Euclidean norm of all leaves together, 0-d; that of each member of a stack, (k,)."""
     # One sum, so that it does not depend on how the parameters are cut into leaves.
-    parts = [xp.reshape(leaf, (-1,)) for leaf in grad]
-    vector = parts[0] if len(parts) == 1 else xp.concat(parts)
-    return xp.sqrt(xp.sum(vector * vector))
+    parts = [xp.reshape(leaf, (*stack, -1)) for leaf in grad]
+    vector = parts[0] if len(parts) == 1 else xp.concat(parts, axis=-1)
+    return xp.sqrt(xp.sum(vector * vector, axis=-1))
 
 
 def _adam_moments(beta_1: float, beta_2: float, epsilon: float) -> Callable[..., tuple[Array, ...]]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from anyarray_mlp.training.fitting import Observer, fit
     from anyarray_mlp.training.lbfgs import minimize
     from anyarray_mlp.training.loop import train
+    from anyarray_mlp.training.many import fit_many
     from anyarray_mlp.training.predicting import (
         predict,
         to_leaves,
@@ -32,6 +33,7 @@ HOMES = {
     "StepStatistics": "steps",
     "TrainingState": "records",
     "fit": "fitting",
+    "fit_many": "many",
     "minimize": "lbfgs",
     "predict": "predicting",
     "to_leaves": "predicting",
@@ -49,6 +51,7 @@ __all__ = [
     "StepStatistics",
     "TrainingState",
     "fit",
+    "fit_many",
     "minimize",
     "predict",
     "to_leaves",

@@ -102,7 +102,7 @@ def fit(
         if observer is not None:
             error.diagnosis = observer.finish(error)
         raise
-    result = replace(_with_the_best(result, stopping), origin=origin)
+    result = replace(best_of(result, stopping), origin=origin)
     return result if observer is None else replace(result, diagnosis=observer.finish(result))
 
 
@@ -159,7 +159,7 @@ def _early_stopping(recipe: Recipe, start: Host | TrainingState) -> EarlyStoppin
     return stopping
 
 
-def _with_the_best(result: Fit, stopping: EarlyStopping | None) -> Fit:
+def best_of(result: Fit, stopping: EarlyStopping | None) -> Fit:
     """The result with the best parameters that early stopping saw, if there was one."""
     if stopping is None or stopping.best_parameters is None:
         return result

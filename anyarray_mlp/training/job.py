@@ -52,9 +52,9 @@ class Job:
         """Those of some arrays that are there, on the device."""
         return tuple(on_device(self.backend, a) for a in arrays if a is not None)
 
-    def batch_size(self, rows: Rows) -> int:
-        """That of the recipe, or what stands for none; a batch is no larger than the data."""
-        return checked_batch_size(batch_size_of(self.recipe), rows.x.shape[0])
+    def batch_size(self, n: int) -> int:
+        """That of the recipe, or what stands for none; a batch is no larger than the n rows there are."""
+        return checked_batch_size(batch_size_of(self.recipe), n)
 
     def evaluation(self) -> Evaluation | None:
         """What measures the validation set; None without one."""

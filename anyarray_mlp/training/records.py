@@ -97,8 +97,9 @@ def run_hash(losses: list[float], validation_losses: list[float], parameters: Ho
 class Fit:
     """What `fit` came to: final parameters (p,), one record per epoch, and why it stopped.
 
-    `stopped` is "finished", "converged" or "stalled" (L-BFGS), "early", "callback" or "interrupted"; in the
-    last case `signal` is the number of the signal. `diagnosis` is the `Diagnosis` of `fit(..., diagnose=True)`;
+    `stopped` is "finished", "converged" or "stalled" (L-BFGS), "early", "callback", "diverged" (of `fit_many`, where
+    `fit` raises) or "interrupted"; in the last case `signal` is the number of the signal.
+    `diagnosis` is the `Diagnosis` of `fit(..., diagnose=True)`;
     `origin` is what `save` needs to know beside the parameters.
     """
 
