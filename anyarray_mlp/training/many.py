@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from anyarray_mlp.backends import Backend, Run, select_backend
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.options import options_of, with_known_options
-from anyarray_mlp.checking.values import check_whole, refuse
+from anyarray_mlp.checking.values import check_whole, items, refuse
 from anyarray_mlp.errors import DataError, DivergedError, UsageError
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.training.batches import checked_batch_size
@@ -199,9 +199,7 @@ def one_for_each(lists: dict[str, Any]) -> tuple[int, dict[str, list[Any]]]:
     given = {}
     for name, value in lists.items():
         if value is not None:
-            if isinstance(value, str | bytes | dict) or not hasattr(value, "__len__"):
-                refuse(name, "a list of one for each network", value)
-            given[name] = list(value)
+            given[name] = list(items(name, value, "a list of one for each network"))
     lengths = {name: len(value) for name, value in given.items()}
     if not lengths:
         raise UsageError(
