@@ -174,7 +174,7 @@ def about_lists(table: Table) -> list[str]:
     """A note on columns of texts that list numbers and no pixels."""
     return [
         f"column {shown(name)}: lists numbers, which are read as texts; write each in a column of its own to use them"
-        for name in lists_of_numbers(zip(table.names, table.kept, strict=True))
+        for name in lists_of_numbers(table.by_name)
     ]
 
 
@@ -195,13 +195,13 @@ def about_pictures(found: Found, width: int, targets: Sequence[str]) -> str:
 
 def pixels_of(table: Table, found: Found, path: Path) -> Host:
     """The pictures (n, i) in a table, as bytes."""
-    by_name = dict(zip(table.names, table.columns, strict=True))
+    by_name = table.by_name
     if found.is_listed:
         name = found.columns[0]
-        return pixels_listed(by_name[name], name, table.lines.tolist(), path)
+        return pixels_listed(as_array(by_name[name]), name, table.lines.tolist(), path)
     pixels = np.empty((len(table), len(found.columns)), dtype=np.uint8)
     for place, name in enumerate(found.columns):
-        pixels[:, place] = by_name[name]
+        pixels[:, place] = as_array(by_name[name])
     return pixels
 
 
@@ -213,10 +213,9 @@ def pixels_for(
     Bytes; a DataFrame where the columns hold something else, which the model's encoding refuses with its place.
     """
     preprocessor, names = schema.preprocessor, [name for name in table.names if name not in besides]
-    by_name = dict(zip(table.names, table.columns, strict=True))
     listed_column = reading.image_column
-    if listed_column in by_name:
-        column = by_name[str(listed_column)]
+    if listed_column in table.names:
+        column = as_array(table.by_name[str(listed_column)])
         return pixels_listed(column, str(listed_column), table.lines.tolist(), path)
     found = None
     if not preprocessor.is_by_name(names) and not preprocessor.is_by_place(names):
@@ -290,7 +289,7 @@ def series_of(column: TableColumn, index: pandas.Index[Any]) -> pandas.Series[An
 
 def columns_of(table: Table, names: Sequence[str]) -> pandas.DataFrame:
     """Some columns of a table as a DataFrame."""
-    by_name = dict(zip(table.names, table.kept, strict=True))
+    by_name = table.by_name
     columns = Columns([by_name[name] for name in names])
     return frame_of(replace(table, names=tuple(names), columns=columns))
 

@@ -109,11 +109,7 @@ def find_pixels(
     if asked is False:
         return None
     besides = set(besides)
-    columns = {
-        name: column
-        for name, column in zip(table.names, table.kept, strict=True)
-        if name not in besides
-    }
+    columns = {name: column for name, column in table.by_name.items() if name not in besides}
     found = (
         listed_in(columns, set(texts))
         or named_in(columns)
@@ -143,11 +139,12 @@ def is_counting(name: str, column: Column) -> bool:
 def listed_in(columns: dict[str, Column], texts: set[str]) -> Found | None:
     """The first column whose texts list pixels: nearly all of them as many, none above 255."""
     for name, column in columns.items():
-        if column.dtype.kind != "O" or name in texts or not len(column):
+        cells = [] if name in texts else some_texts(column)
+        if not cells:
             continue
-        sizes = Counter(map(size_of_list, some_texts(column)))
-        size, cells = sizes.most_common(1)[0]
-        if size >= FEWEST_LISTED and cells >= NEARLY_ALL * sizes.total():
+        sizes = Counter(map(size_of_list, cells))
+        size, alike = sizes.most_common(1)[0]
+        if size >= FEWEST_LISTED and alike >= NEARLY_ALL * sizes.total():
             return Found((name,), shape_of(size), True, (), is_listed=True)
     return None
 
@@ -160,16 +157,13 @@ def size_of_list(cell: Any) -> int:
     return len(numbers) if max(map(int, numbers)) <= PIXEL_LEVELS else 0
 
 
-def lists_of_numbers(columns: Iterable[tuple[str, Any]]) -> list[str]:
+def lists_of_numbers(columns: dict[str, Column]) -> list[str]:
     """The columns whose first texts list numbers."""
     return [
         name
-        for name, column in columns
-        if column.dtype.kind == "O"
-        and len(some_texts(column))
-        and all(
-            isinstance(cell, str) and NUMBERS.fullmatch(cell) for cell in some_texts(column)[:10]
-        )
+        for name, column in columns.items()
+        if (cells := some_texts(column)[:10])
+        and all(isinstance(cell, str) and NUMBERS.fullmatch(cell) for cell in cells)
     ]
 
 
@@ -308,9 +302,11 @@ def edges(values: Host, shape: tuple[int, ...]) -> float:
 
 
 def some_texts(column: Column) -> Sequence[Any]:
-    """Some cells of a column of texts, or of its different ones."""
+    """Some cells of a column of texts, or of its different ones; none of a column of anything else."""
     if isinstance(column, CodedTexts):
         return column.levels[:LOOKED_AT]
+    if column.dtype.kind != "O":
+        return ()
     cells: list[Any] = sampled(column).tolist()
     return cells
 

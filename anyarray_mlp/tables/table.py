@@ -98,3 +98,8 @@ class Table:
         """The columns as they are kept, texts by their codes where they have some."""
         columns = self.columns
         return columns.kept if isinstance(columns, Columns) else tuple(columns)
+
+    @property
+    def by_name(self) -> dict[str, Column]:
+        """The columns as they are kept, each by its name."""
+        return dict(zip(self.names, self.kept, strict=True))

@@ -90,8 +90,9 @@ def as_numbers(found: ColumnReading, is_number: bool) -> ColumnReading:
 
 def written_as_texts(table: Table, names: list[str], numbers: set[int]) -> Iterator[str]:
     """The note on columns whose numbers are all texts in the sheet."""
-    for name, values in zip(table.names, table.columns, strict=True):
-        if values.dtype.kind == "f" and names.index(name) not in numbers:
+    of_numbers = {names[place] for place in numbers if place < len(names)}
+    for name, values in table.by_name.items():
+        if values.dtype.kind == "f" and name not in of_numbers:
             yield f"column {name!r}: its numbers are written as texts, and are read as numbers (text={[name]})"
 
 
