@@ -18,7 +18,8 @@ from anyarray_mlp.checking.messages import counted, shown
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.tables.coded import CodedTexts
 from anyarray_mlp.tables.dialect import Lines, Record, misquoted, records
-from anyarray_mlp.tables.layout import COMMENT, MOST_FOOTERS, Layout
+from anyarray_mlp.tables.fits import COMMENT, MOST_FOOTERS
+from anyarray_mlp.tables.layout import Layout
 from anyarray_mlp.tables.quick import UncutRow, blocks, columns_of, is_quick
 from anyarray_mlp.tables.styles import PLAIN, Style, amount, is_number
 from anyarray_mlp.tables.text import TextFile
