@@ -137,6 +137,8 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (schedules.step_decay, {"rate": 0.1, "every": 3}),
     (schedules.exponential, {"rate": 0.1, "every": 3}),
     (schedules.cosine, {"rate": 0.1, "total": 9}),
+    (schedules.flat_cos, {"rate": 0.1, "total": 9}),
+    (schedules.coslog4, {"rate": 0.1, "total": 9}),
     (schedules.inverse_scaling, {"rate": 0.1}),
     (schedules.WarmUp, {"schedule": lambda step: 0.1, "steps": 3}),
     (schedules.ReduceOnPlateau, {"rate": 0.1}),

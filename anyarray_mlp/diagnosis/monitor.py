@@ -192,6 +192,7 @@ class RunMonitor:
             shuffle=recipe.shuffle or not self.by_steps,
             weighted=self.weight is not None,
             validation_is_later=self.validation_is_later,
+            keeps_best=recipe.keeps_best,
         )
 
     def keep_rows(
