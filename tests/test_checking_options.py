@@ -18,6 +18,7 @@ import pytest
 import anyarray_mlp
 from anyarray_mlp import (
     MLP,
+    BestEpoch,
     EarlyStopping,
     MLPClassifier,
     MLPRegressor,
@@ -109,6 +110,7 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (predict, {"mlp": NETWORK, "parameters": START, "x": X}),
     (predicting.Predictor, {"mlp": NETWORK, "parameters": START, "backend": FLOAT64}),
     (select_backend, {}),
+    (BestEpoch, {}),
     (EarlyStopping, {}),
     *((maker, {}) for maker in optimizers.OPTIMIZERS.values()),
     (

@@ -21,7 +21,7 @@ ASSIGNMENT = re.compile(
     rf"|\b(keep|drop|date|numeric|text)=({LIST})"
     r"|\b(pixels)=False"
     # Not in quotes, where it is the name of a column.
-    r"|(?<!')\b(learning_rate_init|clip_norm|batch_size|class_weight|early_stopping|validation_fraction)\b"
+    r"|(?<!')\b(learning_rate_init|clip_norm|batch_size|class_weight|early_stopping|keep_epoch|label_smoothing|validation_fraction)\b"
     r"|(?<=\()(alpha)(?=\))"
 )
 

@@ -34,6 +34,7 @@ from anyarray_mlp.training import (
     TrainingState,
     fit,
 )
+from anyarray_mlp.training.job import check_smoothing
 from anyarray_mlp.training.saving import made_with
 from anyarray_mlp.typing import Host
 
@@ -123,6 +124,7 @@ def make_plan(data: Any, settings: Settings) -> Plan:
         encode_targets(mlp, prepared.targets, part.y) for part in (prepared.training, prepared.test)
     )
     mlp.check_batch(prepared.training.x, targets)
+    check_smoothing(mlp, recipe)
     validation = None
     if prepared.validation is not None:
         held_out = prepared.validation

@@ -284,7 +284,8 @@ def kind(candidate: Candidate, n: int) -> Any:
     size = candidate.batch_size(n)
     recipe = candidate.recipe
     full = candidate.size(n) // size
-    return candidate.mlp, recipe.step_optimizer(), recipe.clip_norm, size, full
+    compiled = recipe.step_optimizer(), recipe.clip_norm, recipe.label_smoothing
+    return candidate.mlp, compiled, size, full
 
 
 def groups_of(

@@ -38,7 +38,7 @@ EPOCHS, BATCH_SIZE = 100, 32
 #: Optimisers that have a momentum.
 WITH_MOMENTUM = ("momentum", "nesterov")
 #: What only one kind of training has a use for; the other refuses it unless it says no more than its default.
-OF_STEPS = ("clip_norm", "warm_up")
+OF_STEPS = ("clip_norm", "warm_up", "label_smoothing")
 OF_LBFGS = ("gradient_tol", "max_evaluations")
 #: What early stopping goes by, and an `EarlyStopping` has itself.
 OF_STOPPING = ("monitor", "patience", "tol")
@@ -112,6 +112,8 @@ class Recipe:
     warm_up : epochs of rising rate at first.
     momentum : of the optimisers "momentum" and "nesterov".
     alpha, clip_norm : L2 penalty; Euclidean norm that a gradient is scaled down to.
+    label_smoothing : the share of a class's certainty that the targets of training spread over all classes; validation
+        is measured against the true ones.
     batch_size : samples of a step; None: 32, and for a table 4 to 128, after the number of its rows.
     epochs : passes over the data; None: 100, and for a table 50.
     early_stopping : whether to stop if `monitor` has not improved by `tol` for `patience` epochs, and keep the best
@@ -164,6 +166,12 @@ class Recipe:
     alpha: float = setting(0.0, Number(), "L2 penalty.")
     clip_norm: float | None = setting(
         None, Number(open_low=True), "Scale gradients down to this norm."
+    )
+    label_smoothing: float = setting(
+        0.0,
+        Number(high=1.0),
+        "Share of a class's certainty that is spread over all classes.",
+        show_default=False,
     )
     batch_size: int | None = setting(
         None, Whole(1), "4 to 128, after the number of rows, by default."

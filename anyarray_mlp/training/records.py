@@ -37,7 +37,7 @@ class Epoch:
     Attributes
     ----------
     epoch, step : epochs and steps done so far.
-    loss : mean of the steps' losses, penalty and dropout included, weighted by their samples.
+    loss : mean of the steps' losses, penalty, dropout and smoothed labels included, weighted by their samples.
     learning_rate : the last step's.
     seconds : since training began.
     validation_loss : mean loss on the validation set, or None without one.
