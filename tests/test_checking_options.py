@@ -55,6 +55,7 @@ LABELS = (X[:, 0] > 0).astype(int)
 ONE_HOT = np.eye(2)[LABELS]
 NETWORK = MLP((2, 3, 2))
 START = NETWORK.initialize()
+FACTORS = [1.0] * len(NETWORK.layout.shapes)
 OUTPUTS = predict(NETWORK, START, X).astype(float)
 
 
@@ -124,6 +125,7 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
         },
     ),
     (optimizers.frozen, {"optimizer": optimizers.adam(), "mlp": NETWORK, "layers": [0]}),
+    (optimizers.with_factors, {"optimizer": optimizers.adam(), "mlp": NETWORK, "rates": FACTORS}),
     (exchange.to_pytorch_state, {"mlp": NETWORK, "parameters": START}),
     (exchange.to_keras_weights, {"mlp": NETWORK, "parameters": START}),
     (exchange.to_sklearn, {"mlp": NETWORK, "parameters": START}),
