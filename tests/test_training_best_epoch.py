@@ -38,7 +38,7 @@ def labels(x):
 Y, Y_2 = labels(X), labels(X_2)
 NETWORK = MLP((4, 12, 2), dropout=0.1)
 OVERFITS: dict[str, Any] = {
-    "epochs": 30,
+    "epochs": 12,
     "batch_size": 8,
     "learning_rate_init": 0.05,
     "metrics": "accuracy",
@@ -68,8 +68,8 @@ def test_the_best_epoch_is_kept_and_training_goes_on(bed, monitor):
         NETWORK, X, Y, keep_epoch="best", monitor=monitor, backend=backend,
         callbacks=lambda epoch: kept.append(epoch.snapshot().parameters), **OVERFITS, **GIVEN,
     )  # fmt: skip
-    assert (result.stopped, len(result.history)) == ("finished", 30)
-    assert result.kept_epoch == best(result.history, monitor) < 30
+    assert (result.stopped, len(result.history)) == ("finished", 12)
+    assert result.kept_epoch == best(result.history, monitor) < 12
     np.testing.assert_array_equal(result.parameters, kept[result.kept_epoch - 1])
     last = fit(NETWORK, X, Y, backend=backend, **OVERFITS, **GIVEN)
     assert last.kept_epoch is None
@@ -190,6 +190,11 @@ def test_a_run_says_which_epoch_it_keeps_and_goes_on_with_it(cli, monitor):
     again = cli("train", "--resume", "--out", "cut")
     assert "the run has 12 epochs already" in again[2]
     assert f"the {kept}" in again[2]
+
+
+def test_without_validation_rows_it_is_refused_in_words_of_flags(cli):
+    _, _, err = cli("train", "iris", "--keep-epoch", "best", "--validation-fraction", 0)
+    assert "--keep-epoch best watches validation_loss on a validation set" in err
 
 
 def test_a_monitor_that_would_do_nothing_is_refused_on_the_command_line(cli):

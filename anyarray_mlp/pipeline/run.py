@@ -286,7 +286,7 @@ def worse_than_constant(plan: Plan, scores: dict[str, float]) -> str | None:
         return None
     cure = ""
     if plan.stopping is None and plan.validation is not None:
-        cure = ": keep_epoch='best' keeps the epoch that is best on the validation rows, and early_stopping stops there"
+        cure = ": keep_epoch='best' keeps the epoch that is best on the validation rows"
     return (
         f"the model is worse than a constant: {answer} has {name} {constant:.4g} on the test rows, the model "
         f"{scores[name]:.4g}{cure}"
