@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from anyarray_mlp.parity import gradcheck
     from anyarray_mlp.pipeline import TrainedModel, train_table
     from anyarray_mlp.training import (
+        BestEpoch,
         EarlyStopping,
         Epoch,
         Fit,
@@ -51,6 +52,7 @@ HOMES = {
     "MLP": "network",
     "AnyArrayMLPError": "errors",
     "Backend": "backends",
+    "BestEpoch": "training",
     "CollapsedFitWarning": "estimators",
     "EarlyStopping": "training",
     "Epoch": "training",
@@ -83,6 +85,7 @@ __all__ = [
     "MLP",
     "AnyArrayMLPError",
     "Backend",
+    "BestEpoch",
     "CollapsedFitWarning",
     "EarlyStopping",
     "Epoch",

@@ -327,7 +327,7 @@ def test_a_model_that_a_constant_beats_says_so(cli, tmp_path, kind):
     arguments = ["train", tmp_path / "noise.csv", "--out", tmp_path / "r", "--no-diagnose"]
     _, _, told = cli(*arguments)
     line = next(line for line in told.splitlines() if line.startswith(said))
-    assert line.endswith(": --early-stopping keeps the epoch that is best on the validation rows")
+    assert line.endswith(": --keep-epoch best keeps the epoch that is best on the validation rows")
     told = json.loads(cli(*arguments, "--overwrite", "--json")[1])
     constant, reached = map(float, re.findall(r"-?\d+\.\d+", told["notes"][-1]))
     assert reached == pytest.approx(

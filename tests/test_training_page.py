@@ -17,7 +17,7 @@ def test_the_examples_run(here, capsys):
     exec(compile("\n".join(blocks), "docs/fit.md", "exec"), names)
     *said, labels, same = capsys.readouterr().out.splitlines()
     many = ["5 [5, 5, 5, 5, 5]", "0.1"]
-    assert [*said, same] == ["True True", "True", *many, "True"]
+    assert [*said, same] == ["True True", "True", *many, "True", "True"]
     assert re.fullmatch(r"True \['(small|large)' '(small|large)' '(small|large)'\]", labels)
     assert (here / "kind.safetensors").exists()
 

@@ -42,6 +42,8 @@ OTHER_FLAGS = {
     "--test-fraction": "test-size test-split test-ratio test-frac holdout test-pct train-test-split",
     "--early-stopping": "early-stop es earlystopping early-stopping-patience",
     "--patience": "n-iter-no-change early-stopping-rounds tolerance-epochs es-patience",
+    "--keep-epoch": "keep-best restore-best restore-best-weights save-best best-epoch load-best load-best-model-at-end",
+    "--label-smoothing": "smoothing label-smooth smooth-labels ls",
     "--monitor": "metric metrics eval-metric scoring early-stopping-metric",
     "--out": "output-dir save-dir save-path out-dir outdir logdir log-dir model-dir checkpoint-dir save output-file "
     "save-model model-path output-path outfile exp-dir results-dir ckpt-dir run-dir export-dir o",

@@ -389,6 +389,18 @@ def one_hot(xp: Namespace, labels: Array, k: int, dtype: Any) -> Array:
     return xp.astype(labels[..., None] == xp.arange(k, dtype=labels.dtype), dtype)
 
 
+def smoothed(loss: str, targets: Array, share: float) -> Array:
+    """One-hot rows, or columns of 0 and 1 for a binary loss, with `share` of their certainty spread over the classes:
+    (1 - share) t + share / k, where a binary loss has k = 2 classes a column (Szegedy et al. 2016).
+    """
+    k = targets.shape[-1] if loss == "cross_entropy" else 2
+    return targets * (1.0 - share) + share / k
+
+
+#: The losses whose targets are classes, and can be smoothed.
+OF_CLASSES = ("cross_entropy", "binary_cross_entropy")
+
+
 # --- dropout -------------------------------------------------------------------------------------
 
 

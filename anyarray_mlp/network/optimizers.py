@@ -36,7 +36,7 @@ from anyarray_mlp.checking.values import (
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network.layout import Layout, is_flat
 from anyarray_mlp.network.mlp import MLP, check_network
-from anyarray_mlp.typing import Array, Leaves, Namespace
+from anyarray_mlp.typing import Array, Host, Leaves, Namespace
 
 State = tuple[Leaves, ...]
 
@@ -67,6 +67,10 @@ class Optimizer:
     def init(self, xp: Namespace, theta: Leaves) -> State:
         """Moments of zero, one tuple of leaves for each."""
         return tuple(tuple(xp.zeros_like(leaf) for leaf in theta) for _ in range(self.n_moments))
+
+    def start(self, layout: Layout) -> tuple[Host, ...]:
+        """The moments (p,) before the first step, on the host: zeros."""
+        return tuple(np.zeros(layout.size) for _ in range(self.n_moments))
 
     def update(
         self, xp: Namespace, theta: Leaves, grad: Leaves, state: State, scalars: tuple[Array, ...]
@@ -155,6 +159,14 @@ class Frozen(Optimizer):
         ]
         return joined[0], tuple(joined[1:])
 
+    def init(self, xp: Namespace, theta: Leaves) -> State:
+        """As `Optimizer.init`."""
+        return self.base.init(xp, theta)
+
+    def start(self, layout: Layout) -> tuple[Host, ...]:
+        """As `Optimizer.start`."""
+        return self.base.start(layout)
+
     def followed(self, xp: Namespace, grad: Leaves) -> Leaves:
         """The gradient, zero where parameters stay as they are."""
         pieces = tuple(
@@ -193,6 +205,111 @@ def frozen(optimizer: Optimizer, mlp: MLP, layers: Sequence[int]) -> Optimizer:
     return (
         Frozen(**names, base=optimizer, layout=mlp.layout, layers=places) if places else optimizer
     )
+
+
+@dataclass(frozen=True)
+class Factored(Optimizer):
+    """An optimiser whose learning rate, and weight decay, each parameter has times a factor of its own.
+
+    The factors lie beside the moments, and never change: so they are on the device once, are cut as these are, by block
+    or by leaf or by member, and are saved with them. `factors` has, for each of them, a number for each array of the
+    layout.
+    """
+
+    layout: Layout
+    factors: tuple[tuple[float, ...], ...]
+
+    def init(self, xp: Namespace, theta: Leaves) -> State:
+        """Moments of zero, and the factors."""
+        moments = super().init(xp, theta)[: -len(self.factors)]
+        stack = math.prod(self.layout.stack_of(theta))
+        spread = self.start(self.layout)[-len(self.factors) :]
+        parts = (
+            [np.tile(vector, stack)] if is_flat(theta) else self.layout.split(vector)
+            for vector in spread
+        )
+        return *moments, *(
+            tuple(
+                xp.zeros_like(leaf) + xp.asarray(part, dtype=leaf.dtype)
+                for leaf, part in zip(theta, each, strict=True)
+            )
+            for each in parts
+        )
+
+    def start(self, layout: Layout) -> tuple[Host, ...]:
+        """Moments of zero, and the factors, each spread over its array."""
+        if layout != self.layout:
+            raise UsageError(
+                f"The optimizer has factors for a network {self.layout.sizes} and trains another, {layout.sizes}: give "
+                "with_factors the network that is trained."
+            )
+        sizes = [stop - start for start, stop in layout.bounds]
+        spread = tuple(np.repeat(np.asarray(each), sizes) for each in self.factors)
+        return *super().start(layout)[: -len(spread)], *spread
+
+
+@with_known_options
+def with_factors(
+    optimizer: Optimizer,
+    mlp: MLP,
+    rates: Sequence[float],
+    decays: Sequence[float] | None = None,
+) -> Optimizer:
+    """The optimiser with factors of the learning rate, and of the weight decay of adamw, for each array of a network.
+
+    rates, decays : a number of at least 0 for each of `mlp.layout.names`: the weights of each layer, then its biases.
+        A parameter takes its steps at rate * factor, and adamw multiplies it by 1 - rate * factor * decay *
+        weight_decay.
+
+    With rates of 1/sqrt(i) for weights (i, o) that are drawn with a variance of 1/i, Adam trains a network in the
+    parametrisation of the neural tangent kernel. Raises `UsageError` for an optimiser that is not of `OPTIMIZERS`, for
+    decays without adamw, and for factors that do not fit the network.
+    """
+    check_instance("optimizer", optimizer, Optimizer, "an Optimizer, such as adam()")
+    check_network(mlp)
+    if type(optimizer) is not Optimizer or optimizer.name not in OPTIMIZERS:
+        raise UsageError(
+            "with_factors takes an optimizer of this package, such as adam(): if layers are to be frozen, give frozen "
+            "what with_factors returns."
+        )
+    decaying = optimizer.n_scalars > 1
+    if decays is not None and not decaying:
+        raise UsageError(f"decays are for adamw, and this is {optimizer.name}: leave them out.")
+    own = checked_factors("rates", rates, mlp.layout)
+    factors: tuple[tuple[float, ...], ...] = (own,)
+    if decaying:
+        each = (
+            (1.0,) * len(own) if decays is None else checked_factors("decays", decays, mlp.layout)
+        )
+        factors = (own, tuple(rate * decay for rate, decay in zip(own, each, strict=True)))
+
+    n, kernel = optimizer.n_moments, optimizer.kernel
+
+    def factored(xp: Namespace, p: Array, g: Array, *rest: Array) -> tuple[Array, ...]:
+        moments, spread, scalars = rest[:n], rest[n : n + len(factors)], rest[n + len(factors) :]
+        its = [scalars[0] * spread[0]]
+        if decaying:
+            its.append((scalars[1] - 1.0) * spread[1] + 1.0)
+        return *kernel(xp, p, g, *moments, *its), *spread
+
+    return Factored(
+        optimizer.name,
+        n + len(factors),
+        optimizer.n_scalars,
+        factored,
+        optimizer.scalars,
+        mlp.layout,
+        factors,
+    )
+
+
+def checked_factors(name: str, given: Any, layout: Layout) -> tuple[float, ...]:
+    """A factor for each array of a layout; `UsageError` for others."""
+    what = f"{len(layout.shapes)} numbers of at least 0, one for each of {', '.join(layout.names)}"
+    found = items(name, given, what)
+    if len(found) != len(layout.shapes):
+        refuse(name, what, given)
+    return tuple(float(check_not_negative(name, factor)) for factor in found)
 
 
 @with_known_options

@@ -25,7 +25,16 @@ from anyarray_mlp.network.schedules import Schedule
 from anyarray_mlp.pipeline.preparation import Prepared, prepare
 from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.trained_model import TrainedModel, encode_targets
-from anyarray_mlp.training import Callback, EarlyStopping, Fit, Recipe, TrainingState, fit
+from anyarray_mlp.training import (
+    BestEpoch,
+    Callback,
+    EarlyStopping,
+    Fit,
+    Recipe,
+    TrainingState,
+    fit,
+)
+from anyarray_mlp.training.job import check_smoothing
 from anyarray_mlp.training.saving import made_with
 from anyarray_mlp.typing import Host
 
@@ -50,7 +59,7 @@ class Plan:
     validation: tuple[NDArray[Any], NDArray[Any]] | None
     test_targets: NDArray[Any]
     schedule: Schedule
-    stopping: EarlyStopping | None
+    stopping: EarlyStopping | BestEpoch | None
 
     @cached_property
     def metrics(self) -> list[str]:
@@ -60,6 +69,14 @@ class Plan:
         if self.stopping is not None and self.stopping.monitor not in ("loss", "validation_loss"):
             wanted.append(self.stopping.monitor)
         return metrics + [name for name in wanted if name not in metrics]
+
+    @property
+    def watching(self) -> dict[str, Any]:
+        """The options of a recipe that say which epoch is kept, and when training ends early."""
+        if self.stopping is None:
+            return {}
+        ends = isinstance(self.stopping, EarlyStopping)
+        return {"early_stopping" if ends else "keep_epoch": self.stopping}
 
     def recipe(self, done: int = 0) -> Recipe:
         """How the epochs after those that are done are trained."""
@@ -71,10 +88,16 @@ class Plan:
             learning_rate=self.schedule,
             warm_up=0,
             epochs=max(0, recipe.epochs - done),
-            early_stopping=self.stopping or False,
+            **self.watching,
             metrics=self.metrics,
             task=self.prepared.targets.task,
         )
+
+    def trained(self, result: Fit) -> TrainedModel:
+        """The model with the parameters of a result, which says what epoch it is of if that is not the last."""
+        told = {} if result.kept_epoch is None else {"kept_epoch": str(result.kept_epoch)}
+        metadata = {**self.model.metadata, **told}
+        return replace(self.model, parameters=result.parameters, metadata=metadata)
 
     def details(self) -> Details:
         """What the diagnosis may know of the data."""
@@ -101,6 +124,7 @@ def make_plan(data: Any, settings: Settings) -> Plan:
         encode_targets(mlp, prepared.targets, part.y) for part in (prepared.training, prepared.test)
     )
     mlp.check_batch(prepared.training.x, targets)
+    check_smoothing(mlp, recipe)
     validation = None
     if prepared.validation is not None:
         held_out = prepared.validation
@@ -125,7 +149,7 @@ def make_plan(data: Any, settings: Settings) -> Plan:
         validation,
         test_targets,
         recipe.schedule(len(prepared.training)),
-        early_stopping(prepared, recipe),
+        best_kept(prepared, recipe),
     )
 
 
@@ -165,16 +189,17 @@ def initial_parameters(mlp: MLP, recipe: Recipe, *, is_table: bool) -> Host:
     )
 
 
-def early_stopping(prepared: Prepared, recipe: Recipe) -> EarlyStopping | None:
-    """What ends a run early; `UsageError` if it watches what is not measured."""
+def best_kept(prepared: Prepared, recipe: Recipe) -> EarlyStopping | BestEpoch | None:
+    """What keeps the best epoch of a run, and may end it early; `UsageError` if it watches what is not measured."""
     stopping = recipe.stopping()
     if stopping is None:
         return None
     if stopping.monitor not in ("loss", "validation_loss"):
         find_score(stopping.monitor, prepared.targets.task)
     if stopping.monitor != "loss" and prepared.validation is None:
+        name = "early_stopping" if recipe.early_stopping else "keep_epoch='best'"
         raise UsageError(
-            f"early_stopping watches {stopping.monitor} on a validation set: raise validation_fraction, or use "
+            f"{name} watches {stopping.monitor} on a validation set: raise validation_fraction, or use "
             "monitor='loss'."
         )
     stopping.reset()
@@ -261,7 +286,7 @@ def worse_than_constant(plan: Plan, scores: dict[str, float]) -> str | None:
         return None
     cure = ""
     if plan.stopping is None and plan.validation is not None:
-        cure = ": early_stopping keeps the epoch that is best on the validation rows"
+        cure = ": keep_epoch='best' keeps the epoch that is best on the validation rows"
     return (
         f"the model is worse than a constant: {answer} has {name} {constant:.4g} on the test rows, the model "
         f"{scores[name]:.4g}{cure}"

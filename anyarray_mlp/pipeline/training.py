@@ -124,7 +124,7 @@ def name_of(data: Any) -> str:
 
 def trained(plan: Plan, result: Fit, diagnosis: Diagnosis | None) -> TrainedTable:
     """What a run came to."""
-    model = replace(plan.model, parameters=result.parameters)
+    model = plan.trained(result)
     scored_on = "test" if plan.prepared.has_test else "training"
     return TrainedTable(model, scores_of(plan, model), scored_on, diagnosis, result)
 
@@ -177,7 +177,7 @@ def train_in(
     if learned_nothing(folder, checkpoints, result):
         folder.discard_unless_begun()
         return Ended(result, None, is_kept=False)
-    folder.save_model(replace(plan.model, parameters=result.parameters).to_file())
+    folder.save_model(plan.trained(result).to_file())
     diagnosis = None if monitor is None else monitor.finish(result)
     if diagnosis is not None:
         diagnosis.save(folder.home)

@@ -8,7 +8,7 @@ from anyarray_mlp.checking.lazy import lazy
 
 if TYPE_CHECKING:
     from anyarray_mlp.training.callbacks import Callback
-    from anyarray_mlp.training.early_stopping import EarlyStopping
+    from anyarray_mlp.training.early_stopping import BestEpoch, EarlyStopping
     from anyarray_mlp.training.fitting import Observer, fit
     from anyarray_mlp.training.lbfgs import minimize
     from anyarray_mlp.training.loop import train
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 #: Where each public name lives.
 HOMES = {
+    "BestEpoch": "early_stopping",
     "Callback": "callbacks",
     "EarlyStopping": "early_stopping",
     "Epoch": "records",
@@ -42,6 +43,7 @@ HOMES = {
 }
 
 __all__ = [
+    "BestEpoch",
     "Callback",
     "EarlyStopping",
     "Epoch",

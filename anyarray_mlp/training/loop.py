@@ -196,6 +196,7 @@ class Stepper:
                 alpha=alpha,
                 clip_norm=job.recipe.clip_norm,
                 input_scale=job.input_scale,
+                label_smoothing=job.recipe.label_smoothing,
                 statistics=self.statistics,
                 **self.feed.options,
             )

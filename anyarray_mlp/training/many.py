@@ -19,7 +19,7 @@ from anyarray_mlp.errors import DataError, DivergedError, UsageError
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.training.batches import checked_batch_size
 from anyarray_mlp.training.callbacks import Watch
-from anyarray_mlp.training.early_stopping import EarlyStopping
+from anyarray_mlp.training.early_stopping import BestKept
 from anyarray_mlp.training.feeds import Order, RowFeed
 from anyarray_mlp.training.fitting import best_of, fit, origin_of
 from anyarray_mlp.training.given import Given, as_given
@@ -282,7 +282,8 @@ def kind(candidate: Candidate, n: int) -> Any:
     size = candidate.batch_size(n)
     recipe = candidate.recipe
     full = candidate.size(n) // size
-    return candidate.mlp, recipe.step_optimizer(), recipe.clip_norm, size, full
+    compiled = recipe.step_optimizer(), recipe.clip_norm, recipe.label_smoothing
+    return candidate.mlp, compiled, size, full
 
 
 def groups_of(
@@ -347,8 +348,8 @@ class UnderWay:
         return self.candidate.finished(best_of(result, self.stopping))
 
 
-def stopping_of(candidate: Candidate) -> EarlyStopping | None:
-    """What ends a network's training early, its own also where several were given the same."""
+def stopping_of(candidate: Candidate) -> BestKept | None:
+    """What keeps a network's best epoch, and may end its training early; its own also where several were given one."""
     stopping = copy.copy(candidate.recipe.stopping())
     if stopping is not None and not isinstance(candidate.initial, TrainingState):
         stopping.reset()

@@ -47,7 +47,7 @@ def fresh_state(
         raise UsageError(
             f"Initial parameters hold {initial[place]} at place {place}: give finite numbers."
         )
-    moments = tuple(np.zeros(mlp.layout.size) for _ in range(n_moments))
+    moments = () if optimizer is None else optimizer.start(mlp.layout)
     return TrainingState(np.asarray(initial), moments, 0, 0)
 
 

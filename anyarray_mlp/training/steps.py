@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend, Step
+from anyarray_mlp.network.functional import smoothed
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.optimizers import Optimizer, clip_by_norm
 from anyarray_mlp.network.passes import Strength
@@ -30,6 +31,7 @@ def training_step(
     clip_norm: float | None = None,
     weighted: bool = False,
     input_scale: float | None = None,
+    label_smoothing: float = 0.0,
     statistics: StepStatistics | None = None,
     streamed: bool = False,
     in_batches: bool = False,
@@ -62,6 +64,9 @@ def training_step(
         rest = inputs[ahead + (not in_batches) :]
         scalars, keys = rest[: optimizer.n_scalars], rest[optimizer.n_scalars :]
         x = as_inputs(xp, x, theta[0].dtype, input_scale)
+        if label_smoothing:
+            rows = mlp.encode(xp, targets, theta[0].dtype, x.ndim)
+            targets = smoothed(mlp.loss, rows, label_smoothing)
         loss, grad = mlp.loss_and_grad(
             xp, theta, x, targets, *weight, alpha=alpha, dropout_keys=keys or None
         )
