@@ -18,6 +18,7 @@ from anyarray_mlp.errors import UsageError
 SOLVERS = ("sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "lbfgs")
 SCHEDULES = ("constant", "step", "exponential", "cosine", "invscaling", "plateau")
 TASKS = ("classification", "multilabel", "regression")
+NUMBERS = ("standard", "robust", "pieces")
 
 #: By kind: the canonical name, and other names of the same thing.
 ALIASES: dict[str, dict[str, str]] = {
