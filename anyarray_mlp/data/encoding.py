@@ -623,11 +623,12 @@ def robust_inputs(numbers: Host, fitted: Column | Part) -> Host:
 def write_robust(column: Column, values: Cells, places: Places, target: Host) -> None:
     """Write the inputs (n, width) of a robust column, a block of rows after the other."""
     numbers = checked_numbers(column.name, values, places)
+    median = column.mean if column.median is None else column.median
     rows = max(1, CACHED_ENTRIES // column.width)
     for start in range(0, len(numbers), rows):
         block = numbers[start : start + rows]
         gaps = np.isnan(block)
-        found = robust_inputs(np.where(gaps, column.mean, block), column)
+        found = robust_inputs(np.where(gaps, median, block), column)
         target[start : start + rows, : found.shape[1]] = found
         if column.marks_gaps:
             target[start : start + rows, -1] = gaps
