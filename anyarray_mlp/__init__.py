@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         CollapsedFitWarning,
         MLPClassifier,
         MLPRegressor,
+        TablePreprocessor,
         load_model,
         save_model,
     )
@@ -59,6 +60,7 @@ HOMES = {
     "MLPRegressor": "estimators",
     "Optimizer": "network",
     "Recipe": "training",
+    "TablePreprocessor": "estimators",
     "TrainedModel": "pipeline",
     "adam": "network",
     "adamw": "network",
@@ -91,6 +93,7 @@ __all__ = [
     "MLPRegressor",
     "Optimizer",
     "Recipe",
+    "TablePreprocessor",
     "TrainedModel",
     "adam",
     "adamw",

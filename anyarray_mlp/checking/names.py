@@ -19,6 +19,7 @@ SOLVERS = ("sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "lbfgs")
 SCHEDULES = ("constant", "step", "exponential", "cosine", "invscaling", "plateau")
 TASKS = ("classification", "multilabel", "regression")
 NUMBERS = ("standard", "robust", "pieces")
+UNKNOWN_CATEGORIES = ("rest", "refuse")
 
 #: By kind: the canonical name, and other names of the same thing.
 ALIASES: dict[str, dict[str, str]] = {

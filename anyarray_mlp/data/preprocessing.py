@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.checking.messages import listed, paired, shown, suggestion
-from anyarray_mlp.checking.names import NUMBERS, find_name
+from anyarray_mlp.checking.callers import warn_caller
+from anyarray_mlp.checking.messages import counted, listed, paired, shown, suggestion
+from anyarray_mlp.checking.names import NUMBERS, UNKNOWN_CATEGORIES, find_name
 from anyarray_mlp.checking.records import (
     TEXT,
     TRUTH,
@@ -51,7 +52,12 @@ from anyarray_mlp.data.frames import as_pandas
 from anyarray_mlp.data.pieces import MOST_CUT_COLUMNS
 from anyarray_mlp.data.roles import Role, role_of, told_forms
 from anyarray_mlp.data.targets import TargetEncoder
-from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.errors import (
+    DataError,
+    UnknownCategoryError,
+    UnknownCategoryWarning,
+    UsageError,
+)
 from anyarray_mlp.tables import ColumnReading, Reading
 from anyarray_mlp.typing import Host
 
@@ -626,3 +632,53 @@ def without_unknown(
         else:
             changed[:, place] = known
     return changed, unknown
+
+
+def transformed(
+    preprocessor: Preprocessor,
+    features: Features,
+    unknown_categories: str = "rest",
+    *,
+    dtype: Any = np.float64,
+) -> Host:
+    """`preprocessor.transform(features)`; categories without an input are gaps, or an error if they are to "refuse".
+
+    An `UnknownCategoryWarning` names their columns. What has a rest to fall into does so without a word, as `transform`
+    has it.
+    """
+    find_name("unknown_categories", unknown_categories, UNKNOWN_CATEGORIES, "unknown_categories")
+    try:
+        return preprocessor.transform(features, dtype=dtype)
+    except UnknownCategoryError:
+        if unknown_categories == "refuse":
+            raise
+    known, unknown = without_unknown(preprocessor, features)
+    for sentence in about_unknown(preprocessor, unknown, len(known), with_rest=False):
+        warn_caller(sentence, UnknownCategoryWarning)
+    return preprocessor.transform(known, dtype=dtype)
+
+
+def about_unknown(
+    preprocessor: Preprocessor,
+    unknown: Mapping[str, Sequence[Any]],
+    rows: int,
+    with_rest: bool = True,
+) -> Iterator[str]:
+    """A sentence for each column of so many rows about the values that `without_unknown` found.
+
+    with_rest: about columns that have a rest as well.
+    """
+    rests = {column.name for column in preprocessor.columns if column.rest is not None}
+    for name, values in unknown.items():
+        if name in rests and not with_rest:
+            continue
+        one = len(values) == 1
+        hold = "holds a category that was" if one else "hold categories that were"
+        hold += " rare or" if name in rests else ""
+        count = "counts as a gap" if one else "count as gaps"
+        if name in rests:
+            count = f"{'falls' if one else 'fall'} into the rest"
+        yield (
+            f"column {shown(name)}: {len(values):,} of {counted(rows, 'row')} {hold} not seen in training and {count}: "
+            f"{listed(dict.fromkeys(values))}"
+        )
