@@ -44,7 +44,8 @@ def robust_scale(known: Host, name: str) -> tuple[float, float]:
 def quantiles(known: Host, parts: int) -> Host:
     """The values (parts + 1,) that cut sorted values (n,) into equal parts, each the nearest that there is."""
     places = (np.arange(parts + 1) * (len(known) - 1) + parts // 2) // parts
-    return np.asarray(np.partition(known, np.unique(places))[places])
+    # Which of two zeros comes first is not defined: adding 0 makes all of them positive.
+    return np.asarray(np.partition(known, np.unique(places))[places] + 0.0)
 
 
 def edges_of(known: Host) -> tuple[float, ...]:
@@ -70,10 +71,11 @@ def pieces_of(numbers: Host, edges: tuple[float, ...]) -> Host:
 
 
 def piece_names(name: str, edges: tuple[float, ...]) -> tuple[str, ...]:
-    """The name of each piece of a column, in as few digits as tell its edges apart."""
-    bounds: list[str] = []
-    for digits in range(3, 18):
-        bounds = [f"{edge:.{digits}g}" for edge in edges]
-        if len(set(bounds)) == len(edges):
-            break
+    """The name of each piece of a column, whole numbers in full, others in as few digits as tell its edges apart."""
+    bounds = [f"{edge:.0f}" for edge in edges]
+    if not all(edge.is_integer() and abs(edge) < 1e15 for edge in edges):
+        for digits in range(3, 18):
+            bounds = [f"{edge:.{digits}g}" for edge in edges]
+            if len(set(bounds)) == len(edges):
+                break
     return tuple(f"{name} ({low} to {high})" for low, high in pairwise(bounds))

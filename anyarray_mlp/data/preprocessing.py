@@ -646,11 +646,12 @@ def transformed(
     An `UnknownCategoryWarning` names their columns. What has a rest to fall into does so without a word, as `transform`
     has it.
     """
-    find_name("unknown_categories", unknown_categories, UNKNOWN_CATEGORIES, "unknown_categories")
+    kind = "unknown_categories"
+    wanted = find_name(kind, unknown_categories, UNKNOWN_CATEGORIES, kind)
     try:
         return preprocessor.transform(features, dtype=dtype)
     except UnknownCategoryError:
-        if unknown_categories == "refuse":
+        if wanted == "refuse":
             raise
     known, unknown = without_unknown(preprocessor, features)
     for sentence in about_unknown(preprocessor, unknown, len(known), with_rest=False):
