@@ -17,6 +17,8 @@ from anyarray_mlp import TrainedModel, train_table
 from anyarray_mlp.data import Preprocessor
 from anyarray_mlp.data.encoding import CACHED_ENTRIES
 from anyarray_mlp.data.pieces import MOST_CUT_COLUMNS, edges_of, quantiles
+from anyarray_mlp.diagnosis.columns import RawColumns
+from anyarray_mlp.diagnosis.data_summary import Inputs
 from anyarray_mlp.errors import DataError, ModelFileError, UsageError
 
 #: Sorted: 0, 1, 2, 3, 10; the quartiles are 1 and 3, the thirds 1 and 3.
@@ -229,3 +231,36 @@ def test_a_table_is_trained_saved_and_answered_in_pieces(tmp_path: Path) -> None
     assert loaded.preprocessor == preprocessor
     np.testing.assert_array_equal(loaded.outputs(table), trained.model.outputs(table))
     assert trained.model.to_file().format_version == 2
+
+
+def test_pieces_are_not_judged_beside_their_number() -> None:
+    random = np.random.default_rng(5)
+    n = 400
+    # A few values far out make pieces that look like placeholders or, of one class, give the target away.
+    skewed = np.exp(2.0 * random.normal(size=(n, 3)))
+    skewed[::7, 1] = np.nan
+    kind = np.array(["a", "b", "c"])[random.integers(0, 3, size=n)]
+    table = pandas.DataFrame(skewed, columns=["p", "q", "r"]).assign(kind=kind)
+    fitted = Preprocessor.fit(table, numbers="pieces")
+    encoded = fitted.transform(table)
+    raw = RawColumns(fitted.sources, encoded.shape[1]).without_pieces(encoded)
+    judged = [name for name, counts in zip(fitted.encoded_names, raw.counts, strict=True) if counts]
+    assert judged == ["p", "q", "q (missing)", "r", "kind=a", "kind=b", "kind=c"]
+    assert raw.is_alone[0]
+    assert raw.inputs(3).tolist() == list(range(encoded.shape[1] - 3, encoded.shape[1]))
+
+
+def test_a_piece_gives_no_target_away_and_holds_no_placeholders() -> None:
+    random = np.random.default_rng(6)
+    # One class lies far off in one column, and a few values close to 0 in another: the piece below is 1 and 0.
+    sky = np.arange(960) >= 690
+    blue = np.where(sky, random.uniform(100, 200, 960), random.uniform(0, 1, 960))
+    low = np.where(np.arange(960) % 80 == 0, 0.0, random.uniform(50, 51, 960))
+    x = np.column_stack([blue, low, random.normal(size=960)])
+    classes = np.where(sky, 2, random.integers(0, 2, size=960))
+    for numbers in ("robust", "pieces"):
+        fitted = Preprocessor.fit(x, numbers=numbers)
+        inputs = Inputs(fitted.transform(x), 1.0, fitted.sources)
+        assert inputs.leaking(classes, classes) == []
+        found = inputs.oddities(whole=True)["sentinels"]
+        assert {fitted.encoded_names[place] for place, *_ in found} <= {"feature_2"}
