@@ -147,7 +147,7 @@ def test_days_of_dates_are_numbers() -> None:
 
 
 @pytest.mark.parametrize("numbers", ["robust", "pieces"])
-def test_json_keeps_every_bit_and_needs_version_2(numbers: str, tmp_path: Path) -> None:
+def test_json_keeps_every_bit(numbers: str) -> None:
     table = dates().assign(price=np.random.default_rng(0).normal(size=301))
     table.loc[3, "price"] = np.nan
     fitted = Preprocessor.fit(table, numbers=numbers)

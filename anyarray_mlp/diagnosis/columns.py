@@ -7,6 +7,7 @@ that exclude each other, a rare one that is all zeros) is no finding.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,8 +69,9 @@ class RawColumns:
             for place in others:
                 rising = sample[np.lexsort((sample[:, place], values)), place]
                 counts[place] = bool((np.diff(rising) < -ROUNDING).any())
-        self.judge(counts)
-        return self
+        found = copy(self)
+        found.judge(counts)
+        return found
 
     def size(self, values: Host) -> Host:
         """The Euclidean norm over each raw column's inputs: a row of categories has size one."""
