@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         CollapsedFitWarning,
         MLPClassifier,
         MLPRegressor,
+        TablePreprocessor,
         load_model,
         save_model,
     )
@@ -61,6 +62,7 @@ HOMES = {
     "MLPRegressor": "estimators",
     "Optimizer": "network",
     "Recipe": "training",
+    "TablePreprocessor": "estimators",
     "TrainedModel": "pipeline",
     "adam": "network",
     "adamw": "network",
@@ -94,6 +96,7 @@ __all__ = [
     "MLPRegressor",
     "Optimizer",
     "Recipe",
+    "TablePreprocessor",
     "TrainedModel",
     "adam",
     "adamw",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,12 @@ import pytest
 
 from anyarray_mlp import MLP
 from anyarray_mlp.data import Dataset, Preprocessor, TargetEncoder
-from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.errors import (
+    DataError,
+    UnknownCategoryError,
+    UnknownCategoryWarning,
+    UsageError,
+)
 from anyarray_mlp.pipeline import TrainedModel
 
 #: Rows of a number and a category; a network without hidden layers, whose weights are worked out by hand.
@@ -71,3 +77,28 @@ def test_rows_that_lack_a_column_and_parameters_that_do_not_fit_are_refused() ->
     good = model()
     with pytest.raises(UsageError, match="parameters"):
         TrainedModel(good.mlp, np.zeros(5), good.preprocessor, good.targets)
+
+
+def test_unknown_categories_count_as_gaps_with_a_warning_or_are_refused() -> None:
+    trained = model()
+    met = ROWS.assign(kind=["red", "pink", "blue"])
+    gap = ROWS.assign(kind=["red", None, "blue"])
+    told = "column 'kind': 1 of 3 rows holds a category that was not seen in training and counts as a gap: 'pink'"
+    with pytest.warns(UnknownCategoryWarning, match=told) as caught:
+        outputs = trained.outputs(met)
+    assert caught[0].filename == __file__
+    np.testing.assert_array_equal(outputs, trained.outputs(gap))
+    with pytest.warns(UnknownCategoryWarning, match=told) as caught:
+        labels = trained.predict(met)
+    assert caught[0].filename == __file__
+    assert labels.tolist() == trained.predict(gap).tolist()
+    names = tuple(ROWS.columns)
+    data = Dataset("rows", gap, KINDS, names, "bought", "classification")
+    with pytest.warns(UnknownCategoryWarning, match=told):
+        scores = trained.scores(replace(data, features=met))
+    assert scores == trained.scores(data)
+    for answer in (trained.outputs, trained.predict):
+        with pytest.raises(UnknownCategoryError, match="'pink' was not seen"):
+            answer(met, unknown_categories="refuse")
+        with pytest.raises(UsageError, match="unknown_categories"):
+            answer(ROWS, unknown_categories="keep")

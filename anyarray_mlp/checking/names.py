@@ -21,6 +21,8 @@ SCHEDULES = (
 )  # fmt: skip
 TASKS = ("classification", "multilabel", "regression")
 EPOCHS_KEPT = ("last", "best")
+NUMBERS = ("standard", "robust", "pieces")
+UNKNOWN_CATEGORIES = ("rest", "refuse")
 
 #: By kind: the canonical name, and other names of the same thing.
 ALIASES: dict[str, dict[str, str]] = {

@@ -91,7 +91,7 @@ def command(
         scored = replace(scored, features=features, feature_names=trained.preprocessor.used_names)
     # A huge target is told by its score.
     with option_named(), np.errstate(over="ignore", invalid="ignore"):
-        scores = trained.scores(scored, select_backend(backend, device, dtype))
+        scores = trained.scores(scored, select_backend(backend, device, dtype), unknown_categories)
     if is_pictures(data):
         for note in dataset.notes:
             tell(f"note: {as_flags(note)}")

@@ -93,7 +93,9 @@ def command(
     if unknown_categories == "rest":
         features = without_unknown(trained, features)
     with option_named():
-        outputs = trained.outputs(features, select_backend(backend, device, dtype))
+        outputs = trained.outputs(
+            features, select_backend(backend, device, dtype), unknown_categories
+        )
     columns |= predictions(trained, in_few_digits(trained, trained.decode(outputs), outputs))
     if proba:
         columns |= probabilities(trained, outputs)

@@ -53,6 +53,7 @@ OTHER_FLAGS = {
     "--task": "problem-type problem mode task-type problem-kind",
     "--drop": "ignore exclude drop-columns ignore-columns drop-cols skip-columns",
     "--sheet": "sheet-name worksheet tab",
+    "--numbers": "ple piecewise-linear robust-scale quantile-bins num-encoding numerical-encoding",
     "--standardize": "normalize scale standardise normalise scaler preprocess scaling normalization",
     "--class-weight": "class-weights pos-weight weights-of-classes",
     "--dtype": "precision fp floatx",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import math
 import numbers
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -19,6 +20,7 @@ from anyarray_mlp.checking.messages import listed, shown, suggestion
 from anyarray_mlp.checking.records import (
     NULL,
     TEXT,
+    TRUTH,
     RecordError,
     list_of,
     number,
@@ -41,6 +43,14 @@ from anyarray_mlp.data.dates import (
 )
 from anyarray_mlp.data.frames import of_arrow
 from anyarray_mlp.data.moments import mean_and_scale, median_of
+from anyarray_mlp.data.pieces import (
+    FEWEST_EDGES,
+    clipped,
+    edges_of,
+    piece_names,
+    pieces_of,
+    robust_scale,
+)
 from anyarray_mlp.errors import DataError, UnknownCategoryError
 from anyarray_mlp.tables.coded import CodedTexts
 from anyarray_mlp.tables.header import UNNAMED
@@ -50,25 +60,38 @@ from anyarray_mlp.typing import Host
 if TYPE_CHECKING:
     import pandas
 
-Kind = Literal["numeric", "binary", "categorical", "grouped", "date", "left_out"]
+Kind = Literal["numeric", "robust", "binary", "categorical", "grouped", "date", "left_out"]
+#: How columns of numbers are fitted: as `checking.names.NUMBERS` says, or not scaled.
+Scaling: TypeAlias = Literal["none", "standard", "robust", "pieces"]
 
 MAX_CATEGORIES = 1000
 COLUMNS_AT_ONCE = 32
 CELLS_AT_ONCE = 1 << 20
+#: Entries encoded at a time, so that intermediate results stay in the cache.
+CACHED_ENTRIES = 1 << 16
 
 
 @dataclass(frozen=True)
 class Part:
-    """What is taken of a date: a name of `dates.PARTS`, and the mean and scale of those that grow with time."""
+    """What is taken of a date: a name of `dates.PARTS`, and the mean and scale of those that grow with time.
+
+    edges: None, or those of a `robust` column, as which the part is then encoded.
+    """
 
     name: str
     mean: float = 0.0
     scale: float = 1.0
+    edges: tuple[float, ...] | None = None
 
     @property
     def width(self) -> int:
         """Number of encoded columns: sine and cosine of what lies on a circle."""
-        return 2 if self.name in CYCLES else 1
+        return 2 if self.name in CYCLES else 1 + pieces_between(self.edges)
+
+    def to_json(self) -> dict[str, Any]:
+        """The part in JSON types; `edges` only if it has them."""
+        record: dict[str, Any] = {"name": self.name, "mean": self.mean, "scale": self.scale}
+        return record if self.edges is None else record | {"edges": list(self.edges)}
 
 
 @dataclass(frozen=True)
@@ -76,12 +99,16 @@ class Column:
     """How one column is encoded.
 
     numeric: a gap becomes `median`, then (value - mean) / scale; where `median` is None a gap is refused.
+    robust: a gap becomes `median`, then z = (value - mean) / scale, with the median as mean, is clipped to
+        z / sqrt(1 + (z / 3)^2).
+        One column more for each piece between two of `edges`, the share of it that lies below the value; and, if
+        `marks_gaps`, a last one that is 1 for a gap.
     binary: one column that is 0 for the first of two categories and 1 for the second; a gap becomes `median`, the
         fraction of rows in the second one.
     categorical: one column of 0 and 1 for each category; a gap is a row of zeros.
     grouped: the same with one column more, the last, for all other categories, seen in training or not.
     date: written in `form`; one column for each of `parts` that grows with time, scaled, and two, sine and cosine, for
-        each that lies on a circle. A gap counts as the day `median`, and is 0 on the circles.
+        each that lies on a circle. A gap counts as the day `median`, and is 0 on the circles; `marks_gaps` as above.
     left_out: no column.
     """
 
@@ -93,6 +120,8 @@ class Column:
     categories: tuple[str, ...] = ()
     form: str = ""
     parts: tuple[Part, ...] = ()
+    edges: tuple[float, ...] = ()
+    marks_gaps: bool = False
 
     @property
     def width(self) -> int:
@@ -100,7 +129,9 @@ class Column:
         if self.kind in ("categorical", "grouped"):
             return len(self.categories) + (self.kind == "grouped")
         if self.kind == "date":
-            return sum(part.width for part in self.parts)
+            return sum(part.width for part in self.parts) + self.marks_gaps
+        if self.kind == "robust":
+            return 1 + pieces_between(self.edges) + self.marks_gaps
         return 0 if self.kind == "left_out" else 1
 
     @property
@@ -133,26 +164,41 @@ class Column:
         """The name of each encoded column: `name`, or `name=category` for the category that it marks."""
         if self.kind == "numeric":
             return (self.name,)
+        of_gaps = (f"{self.name} (missing)",) if self.marks_gaps else ()
+        if self.kind == "robust":
+            return (self.name, *piece_names(self.name, self.edges), *of_gaps)
         if self.kind == "date":
-            return tuple(name for part in self.parts for name in self.names_of_part(part))
+            names = tuple(name for part in self.parts for name in self.names_of_part(part))
+            return (*names, *of_gaps)
         named = self.categories[1:] if self.kind == "binary" else self.categories
         names = tuple(f"{self.name}={category}" for category in named)
         return (*names, f"{self.name}=(the rest)") if self.kind == "grouped" else names
 
     def names_of_part(self, part: Part) -> tuple[str, ...]:
         """The names of the columns that a part of a date becomes."""
-        if part.width == 1:
-            return (f"{self.name} ({part.name})",)
+        if part.name in GROWING:
+            name = f"{self.name} ({part.name})"
+            return (name, *piece_names(name, part.edges or ()))
         return f"{self.name} ({part.name}, sine)", f"{self.name} ({part.name}, cosine)"
 
     def to_json(self) -> dict[str, Any]:
-        """All that `column_from` needs, in JSON types; what only dates have is left out of others."""
-        record = asdict(self)
+        """All that `column_from` needs, in JSON types; what only some kinds have is left out of others."""
+        keys = ("name", "kind", "median", "mean", "scale")
+        record: dict[str, Any] = {key: getattr(self, key) for key in keys}
         record["categories"] = list(self.categories)
-        form, parts = record.pop("form"), record.pop("parts")
-        return record | {"form": form, "parts": list(parts)} if self.kind == "date" else record
+        if self.kind == "date":
+            record |= {"form": self.form, "parts": [part.to_json() for part in self.parts]}
+        if self.kind == "robust":
+            record["edges"] = list(self.edges)
+        return record | ({"marks_gaps": True} if self.marks_gaps else {})
 
 
+def pieces_between(edges: Sequence[float] | None) -> int:
+    """How many pieces lie between some edges."""
+    return len(edges) - 1 if edges else 0
+
+
+EDGES = list_of(number())
 COLUMN = table(
     {
         "name": TEXT,
@@ -165,8 +211,14 @@ COLUMN = table(
     {
         "form": one_of(FORMS),
         "parts": list_of(
-            table({"name": one_of(PARTS), "mean": number(), "scale": number(0, ends="(]")}), least=1
+            table(
+                {"name": one_of(PARTS), "mean": number(), "scale": number(0, ends="(]")},
+                {"edges": EDGES},
+            ),
+            least=1,
         ),
+        "edges": EDGES,
+        "marks_gaps": TRUTH,
     },
 )
 
@@ -175,7 +227,7 @@ def column_from(entry: Mapping[str, Any], place: str) -> Column:
     """One column from JSON of the right types; raises `RecordError` if its categories do not fit its kind."""
     categories = tuple(entry["categories"])
     kind = entry["kind"]
-    fitting = dict.fromkeys(("numeric", "date", "left_out"), not categories)
+    fitting = dict.fromkeys(("numeric", "robust", "date", "left_out"), not categories)
     fitting["binary"] = len(categories) == 2
     if not fitting.get(kind, bool(categories)):
         raise RecordError(f"{place}.categories holds {len(categories)} and the column is {kind}")
@@ -186,17 +238,41 @@ def column_from(entry: Mapping[str, Any], place: str) -> Column:
     median = None if entry["median"] is None else float(entry["median"])
     mean, scale = float(entry["mean"]), float(entry["scale"])
     column = Column(entry["name"], kind, median, mean, scale, categories)
+    if kind == "robust":
+        if "edges" not in entry:
+            raise RecordError(f"{place}.edges is missing and the column is robust")
+        edges = edges_from(entry["edges"], f"{place}.edges")
+        return replace(column, edges=edges, marks_gaps=entry.get("marks_gaps", False))
     if kind != "date":
         return column
     for key in ("form", "parts"):
         if key not in entry:
             raise RecordError(f"{place}.{key} is missing and the column is a date")
-    parts = tuple(
-        Part(part["name"], float(part["mean"]), float(part["scale"])) for part in entry["parts"]
-    )
+    parts = tuple(part_from(part, f"{place}.parts[{i}]") for i, part in enumerate(entry["parts"]))
     if len({part.name for part in parts}) < len(parts):
         raise RecordError(f"{place}.parts holds a part twice")
-    return replace(column, form=entry["form"], parts=parts)
+    gaps = entry.get("marks_gaps", False)
+    return replace(column, form=entry["form"], parts=parts, marks_gaps=gaps)
+
+
+def part_from(entry: Mapping[str, Any], place: str) -> Part:
+    """A part of a date from JSON of the right types; raises `RecordError` for edges that cannot be."""
+    edges = entry.get("edges")
+    if edges is not None:
+        if entry["name"] not in GROWING:
+            raise RecordError(f"{place}.edges is there and {entry['name']} lies on a circle")
+        edges = edges_from(edges, f"{place}.edges")
+    return Part(entry["name"], float(entry["mean"]), float(entry["scale"]), edges)
+
+
+def edges_from(entry: Sequence[float], place: str) -> tuple[float, ...]:
+    """Edges from JSON; raises `RecordError` unless they ascend within a range that is finite."""
+    edges = tuple(map(float, entry))
+    if edges and (len(edges) < FEWEST_EDGES or not math.isfinite(edges[-1] - edges[0])):
+        raise RecordError(f"{place} must be none or at least {FEWEST_EDGES}, of a finite range")
+    if any(low >= high for low, high in pairwise(edges)):
+        raise RecordError(f"{place} must ascend")
+    return edges
 
 
 @dataclass(frozen=True)
@@ -367,12 +443,12 @@ def is_numeric(cells: Cells) -> bool:
 
 
 def fit_column(
-    name: str, values: Cells, places: Places, standardize: bool, vocabulary: Cells | None = None
+    name: str, values: Cells, places: Places, scaling: Scaling, vocabulary: Cells | None = None
 ) -> Column:
     """The encoding of one column of training rows as it is, its categories from `vocabulary` if given."""
     words = values if vocabulary is None else vocabulary
     if is_numeric(words):
-        return fit_numbers(name, values, places, standardize)
+        return fit_numbers(name, values, places, scaling)
     categories = sorted(count_texts(words))
     if len(categories) > MAX_CATEGORIES:
         raise DataError(
@@ -394,14 +470,19 @@ def count_texts(cells: Cells) -> dict[str, int]:
     return counts
 
 
-def fit_numbers(name: str, values: Cells, places: Places, standardize: bool) -> Column:
+def fit_numbers(name: str, values: Cells, places: Places, scaling: Scaling) -> Column:
     """The encoding of a column of numbers."""
     numbers = checked_numbers(name, values, places)
     known = without_gaps(numbers)
     if len(known) == 0:
         raise DataError(f"column {shown(name)} holds no values at all; drop that column")
+    if scaling in ("robust", "pieces"):
+        middle, scale = robust_scale(known, f"column {shown(name)}")
+        edges = edges_of(known) if scaling == "pieces" else ()
+        marks = len(known) < len(numbers)
+        return Column(name, "robust", middle, middle, scale, edges=edges, marks_gaps=marks)
     median = median_of(known)
-    if not standardize:
+    if scaling == "none":
         return Column(name, "numeric", median=median)
     # A gap counts as the median, because that is what it is encoded as.
     filled = numbers if known is numbers else np.where(np.isnan(numbers), median, numbers)
@@ -465,7 +546,7 @@ def checked_numbers(name: str, values: Cells, places: Places) -> Host:
 
 
 def fit_dates(
-    name: str, values: Cells, places: Places, standardize: bool, form: str
+    name: str, values: Cells, places: Places, scaling: Scaling, form: str
 ) -> Column | None:
     """The encoding of a column of dates, its parts those that vary in training rows; None if no part does."""
     days = checked_dates(name, values, form, places)
@@ -475,13 +556,20 @@ def fit_dates(
         return None
     median = middle(known)
     filled = np.where(np.isnan(days), median, days)
-    scaled = [
-        Part(part, *mean_and_scale(part_values(part, filled), f"column {shown(name)}"))
-        if part in GROWING and standardize
-        else Part(part)
-        for part in parts
-    ]
-    return Column(name, "date", median, form=form, parts=tuple(scaled))
+    scaled = [fit_part(part, name, known, filled, scaling) for part in parts]
+    marks = scaling in ("robust", "pieces") and len(known) < len(days)
+    return Column(name, "date", median, form=form, parts=tuple(scaled), marks_gaps=marks)
+
+
+def fit_part(part: str, name: str, known: Host, filled: Host, scaling: Scaling) -> Part:
+    """One part of dates, from the days that are known, and those of all rows with gaps filled."""
+    if part not in GROWING or scaling == "none":
+        return Part(part)
+    if scaling == "standard":
+        return Part(part, *mean_and_scale(part_values(part, filled), f"column {shown(name)}"))
+    values = part_values(part, known)
+    edges = edges_of(values) if scaling == "pieces" else ()
+    return Part(part, *robust_scale(values, f"column {shown(name)}"), edges)
 
 
 def days_of_cells(cells: Cells, form: str) -> Host:
@@ -513,11 +601,37 @@ def date_inputs(column: Column, values: Cells, places: Places) -> Host:
     inputs = []
     for part in column.parts:
         found = part_values(part.name, filled)
-        if part.name in GROWING:
+        if part.name not in GROWING:
+            inputs.append(np.where(gaps[:, None], 0.0, circle(part.name, found)))
+        elif part.edges is None:
             inputs.append(((found - part.mean) / part.scale)[:, None])
         else:
-            inputs.append(np.where(gaps[:, None], 0.0, circle(part.name, found)))
+            inputs.append(robust_inputs(found, part))
+    if column.marks_gaps:
+        inputs.append(gaps[:, None])
     return np.concatenate(inputs, axis=1)
+
+
+def robust_inputs(numbers: Host, fitted: Column | Part) -> Host:
+    """Numbers (n,) without gaps, scaled and clipped, and their pieces, (n, 1 + pieces)."""
+    scaled = clipped(numbers, fitted.mean, fitted.scale)[:, None]
+    if not fitted.edges:
+        return scaled
+    return np.concatenate([scaled, pieces_of(numbers, fitted.edges)], axis=1)
+
+
+def write_robust(column: Column, values: Cells, places: Places, target: Host) -> None:
+    """Write the inputs (n, width) of a robust column, a block of rows after the other."""
+    numbers = checked_numbers(column.name, values, places)
+    median = column.mean if column.median is None else column.median
+    rows = max(1, CACHED_ENTRIES // column.width)
+    for start in range(0, len(numbers), rows):
+        block = numbers[start : start + rows]
+        gaps = np.isnan(block)
+        found = robust_inputs(np.where(gaps, median, block), column)
+        target[start : start + rows, : found.shape[1]] = found
+        if column.marks_gaps:
+            target[start : start + rows, -1] = gaps
 
 
 def category_places(column: Column, values: Cells, places: Places) -> NDArray[np.int64]:

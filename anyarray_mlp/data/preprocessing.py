@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.checking.messages import listed, paired, shown, suggestion
+from anyarray_mlp.checking.callers import warn_caller
+from anyarray_mlp.checking.messages import counted, listed, paired, shown, suggestion
+from anyarray_mlp.checking.names import NUMBERS, UNKNOWN_CATEGORIES, find_name
 from anyarray_mlp.checking.records import (
     TEXT,
     TRUTH,
@@ -21,12 +23,14 @@ from anyarray_mlp.checking.records import (
 )
 from anyarray_mlp.data.dataset import Features
 from anyarray_mlp.data.encoding import (
+    CACHED_ENTRIES,
     COLUMN,
     UNKNOWN,
     Cells,
     Column,
     Columns,
     Places,
+    Scaling,
     array_names,
     as_array,
     as_columns,
@@ -42,11 +46,18 @@ from anyarray_mlp.data.encoding import (
     is_table,
     positions,
     unnamed,
+    write_robust,
 )
 from anyarray_mlp.data.frames import as_pandas
+from anyarray_mlp.data.pieces import MOST_CUT_COLUMNS
 from anyarray_mlp.data.roles import Role, role_of, told_forms
 from anyarray_mlp.data.targets import TargetEncoder
-from anyarray_mlp.errors import DataError
+from anyarray_mlp.errors import (
+    DataError,
+    UnknownCategoryError,
+    UnknownCategoryWarning,
+    UsageError,
+)
 from anyarray_mlp.tables import ColumnReading, Reading
 from anyarray_mlp.typing import Host
 
@@ -55,8 +66,6 @@ PIXEL_LEVELS = 255.0
 LEFT_OUT = "left out"
 #: As many columns as a note names in full.
 MOST_NAMED = 12
-#: Entries processed at a time, so that intermediate results stay in the cache.
-CACHED_ENTRIES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,7 @@ class Preprocessor:
         features: Features,
         *,
         standardize: bool = True,
+        numbers: str = "standard",
         names: Sequence[str] | None = None,
         vocabulary: Features | None = None,
         keep: Sequence[str] = (),
@@ -89,6 +99,10 @@ class Preprocessor:
         """Learn medians, means, scales and categories from training rows.
 
         features: a DataFrame, or a numeric array (n, i) whose columns `names` may name.
+        standardize: whether columns of numbers are scaled at all.
+        numbers: how: "standard", to mean 0 and deviation 1; "robust", by median and quartiles with a smooth clip at 3,
+            and a column more that marks gaps if there are any; "pieces", the same with columns beside it that cut the
+            number at its quantiles (`Column` has the formulas). Days and years of dates count as numbers.
         vocabulary: more rows of the same columns, including those of `features`, in the order of the table. Only the
             categories of columns with few, whether there are gaps among them, whether a column numbers or identifies
             the rows, and the form of its dates come from these rows.
@@ -96,8 +110,10 @@ class Preprocessor:
         date: names of columns of a table that hold dates although they hold numbers (years, days in digits such as
             20240131, seconds and smaller units since 1970), or NAME:FORM with one of `dates.FORMS` where several fit.
         Raises `DataError` for infinite values, a column of an array without any value, more than 1,000
-        categories, no column that tells anything, or types other than numbers, texts and dates.
+        categories, no column that tells anything, or types other than numbers, texts and dates; `UsageError` for
+        another `numbers`, or one without `standardize`.
         """
+        scaling = scaling_of(standardize, numbers)
         features, vocabulary = as_pandas(features), as_pandas(vocabulary)
         if features.ndim != 2 or 0 in features.shape:
             raise DataError(f"features of shape {features.shape}; give rows and columns, (n, i)")
@@ -105,17 +121,23 @@ class Preprocessor:
             return cls(
                 tuple(Column(name, "numeric") for name in array_names(features, names)), True
             )
+        too_wide = scaling == "pieces" and features.shape[1] > MOST_CUT_COLUMNS
+        if too_wide:
+            scaling = "robust"
+        notes = (NOT_CUT,) if too_wide else ()
         table = as_columns(features, names)
         words: Iterable[Cells | None] = repeat(None)
         if vocabulary is not None:
             words = (values for _, values in as_columns(vocabulary, names).items)
         if is_table(features):
-            return cls.of_table(table, words, standardize, keep, told_forms(date))
+            found = cls.of_table(table, words, scaling, keep, told_forms(date))
+            return replace(found, notes=found.notes + notes)
         return cls(
             tuple(
-                fit_column(name, values, table.places, standardize, known)
+                fit_column(name, values, table.places, scaling, known)
                 for (name, values), known in zip(table.items, words, strict=False)
-            )
+            ),
+            notes=notes,
         )
 
     @classmethod
@@ -123,7 +145,7 @@ class Preprocessor:
         cls,
         table: Columns,
         words: Iterable[Cells | None],
-        standardize: bool,
+        scaling: Scaling,
         keep: Sequence[str],
         date: Mapping[str, str],
     ) -> Preprocessor:
@@ -134,14 +156,14 @@ class Preprocessor:
         for (name, values), known in zip(table.items, words, strict=False):
             everything = values if known is None else known
             if name in keep and name not in date:
-                fitted[name] = fit_column(name, values, table.places, standardize, everything)
+                fitted[name] = fit_column(name, values, table.places, scaling, everything)
                 continue
             role = role_of(name, values, everything, date.get(name))
             fitted[name], roles[name] = fit_role(
-                name, values, table.places, standardize, role, everything
+                name, values, table.places, scaling, role, everything
             )
             if role.kind == "left_out" and is_numeric(values) and varies(values):
-                spare[name] = fit_column(name, values, table.places, standardize)
+                spare[name] = fit_column(name, values, table.places, scaling)
         for wanted in (*keep, *date):
             if wanted not in fitted:
                 raise DataError(
@@ -251,6 +273,8 @@ class Preprocessor:
             part = target[:, start : start + column.width]
             if column.kind == "date":
                 part[:] = date_inputs(column, values, table.places)
+            elif column.kind == "robust":
+                write_robust(column, values, table.places, part)
             elif column.kind in ("categorical", "grouped"):
                 met = category_places(column, values, table.places)
                 rows = np.flatnonzero(met >= 0)
@@ -440,17 +464,30 @@ PREPROCESSING = table(
 )
 
 
+NOT_CUT = f"columns of numbers are not cut into pieces, as there are more than {MOST_CUT_COLUMNS:,} columns"
+
+
+def scaling_of(standardize: bool, numbers: str) -> Scaling:
+    """How columns of numbers are fitted; `UsageError` for what `numbers` cannot be."""
+    scaling: Scaling = find_name("numbers", numbers, NUMBERS, "numbers")  # type: ignore[assignment]
+    if standardize:
+        return scaling
+    if scaling != "standard":
+        raise UsageError(f"numbers={numbers!r} scales numbers: leave standardize=False out.")
+    return "none"
+
+
 def fit_role(
-    name: str, values: Cells, places: Places, standardize: bool, role: Role, everything: Cells
+    name: str, values: Cells, places: Places, scaling: Scaling, role: Role, everything: Cells
 ) -> tuple[Column, Role]:
     """The encoding of a column of training rows by its role, and the role that it has in the end."""
     if role.kind == "date":
-        column = fit_dates(name, values, places, standardize, role.form)
+        column = fit_dates(name, values, places, scaling, role.form)
         if column is not None:
             return column, replace(role, because=about_dates(column), undo="drop")
         role = Role("left_out", "every row to train on has the same date, or none")
     if role.kind == "numeric":
-        return fit_numbers(name, values, places, standardize), role
+        return fit_numbers(name, values, places, scaling), role
     if role.kind == "categorical":
         return fit_categories(name, values, places, role.categories, everything), role
     if role.kind == "grouped":
@@ -559,7 +596,7 @@ def reading_of(column: Column, learned: ColumnReading | None) -> ColumnReading |
         return learned
     if column.is_text:
         return AS_TEXT
-    is_number = column.kind == "numeric" or column.form != "datetime"
+    is_number = column.kind in ("numeric", "robust") or column.form != "datetime"
     return AS_NUMBER if is_number else None
 
 
@@ -595,3 +632,54 @@ def without_unknown(
         else:
             changed[:, place] = known
     return changed, unknown
+
+
+def transformed(
+    preprocessor: Preprocessor,
+    features: Features,
+    unknown_categories: str = "rest",
+    *,
+    dtype: Any = np.float64,
+) -> Host:
+    """`preprocessor.transform(features)`; categories without an input are gaps, or an error if they are to "refuse".
+
+    An `UnknownCategoryWarning` names their columns. What has a rest to fall into does so without a word, as `transform`
+    has it.
+    """
+    kind = "unknown_categories"
+    wanted = find_name(kind, unknown_categories, UNKNOWN_CATEGORIES, kind)
+    try:
+        return preprocessor.transform(features, dtype=dtype)
+    except UnknownCategoryError:
+        if wanted == "refuse":
+            raise
+    known, unknown = without_unknown(preprocessor, features)
+    for sentence in about_unknown(preprocessor, unknown, len(known), with_rest=False):
+        warn_caller(sentence, UnknownCategoryWarning)
+    return preprocessor.transform(known, dtype=dtype)
+
+
+def about_unknown(
+    preprocessor: Preprocessor,
+    unknown: Mapping[str, Sequence[Any]],
+    rows: int,
+    with_rest: bool = True,
+) -> Iterator[str]:
+    """A sentence for each column of so many rows about the values that `without_unknown` found.
+
+    with_rest: about columns that have a rest as well.
+    """
+    rests = {column.name for column in preprocessor.columns if column.rest is not None}
+    for name, values in unknown.items():
+        if name in rests and not with_rest:
+            continue
+        one = len(values) == 1
+        hold = "holds a category that was" if one else "hold categories that were"
+        hold += " rare or" if name in rests else ""
+        count = "counts as a gap" if one else "count as gaps"
+        if name in rests:
+            count = f"{'falls' if one else 'fall'} into the rest"
+        yield (
+            f"column {shown(name)}: {len(values):,} of {counted(rows, 'row')} {hold} not seen in training and {count}: "
+            f"{listed(dict.fromkeys(values))}"
+        )

@@ -93,6 +93,7 @@ def prepare(data: Any, settings: Settings) -> Prepared:
     preprocessor = Preprocessor.fit(
         training.features,
         standardize=table.standardize,
+        numbers=table.numbers,
         names=None if is_table else dataset.feature_names,
         vocabulary=dataset.features if is_table else None,
         keep=[column for column in table.keep if column != only_splits],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from anyarray_mlp.backends.placement import Placement
 from anyarray_mlp.checking.messages import shown
+from anyarray_mlp.checking.names import NUMBERS
 from anyarray_mlp.checking.options import refuse_unknown
 from anyarray_mlp.checking.settings import (
     Name,
@@ -283,6 +284,7 @@ class Table:
     folds : a column that says which rows are which: train, validation and test, or numbers of folds.
     test : data whose rows are the test set, read and encoded as the rest.
     standardize : bring columns of numbers to mean 0 and deviation 1; pixels are divided by 255 in any case.
+    numbers : how columns of numbers are scaled: "standard", "robust" or "pieces" (`data.Preprocessor.fit`).
     scale_target : standardise the target of a regression; None: if the output is identity.
     test_fraction, validation_fraction : share of the rows to score the final model on, and of the rest to score each
         epoch on.
@@ -365,6 +367,12 @@ class Table:
         True,
         Truth(),
         "Bring columns of numbers to mean 0 and deviation 1; pixels are divided by 255.",
+    )
+    numbers: str = setting(
+        "standard",
+        Name("numbers", NUMBERS, listed=True),
+        "How columns of numbers are scaled: by mean and deviation; by quartiles with a smooth clip and a mark of gaps; "
+        "or so with pieces between their quantiles beside.",
     )
     scale_target: bool | None = setting(
         None,

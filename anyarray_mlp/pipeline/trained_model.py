@@ -15,6 +15,7 @@ from anyarray_mlp.checking.out_of_memory import within_memory
 from anyarray_mlp.checking.values import as_array, check_boolean, check_instance, check_path, refuse
 from anyarray_mlp.data import Dataset, Preprocessor, Reading, Schema, TargetEncoder
 from anyarray_mlp.data.frames import as_pandas
+from anyarray_mlp.data.preprocessing import transformed
 from anyarray_mlp.metrics import classification_scores, exact_mean, find_score, predicted_labels
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.persistence import ModelFile, load, save
@@ -84,9 +85,17 @@ class TrainedModel:
         """What was decided of the table that the model was trained on, a sentence each."""
         return self.preprocessor.notes
 
-    def outputs(self, features: Any, backend: str | Backend | None = None) -> Host:
-        """The network's outputs (n, k): probabilities, or values in the unit of training."""
-        x, scale = inputs(self.preprocessor, features)
+    def outputs(
+        self,
+        features: Any,
+        backend: str | Backend | None = None,
+        unknown_categories: str = "rest",
+    ) -> Host:
+        """The network's outputs (n, k): probabilities, or values in the unit of training.
+
+        Categories that training has not met are as `predict` says.
+        """
+        x, scale = inputs(self.preprocessor, features, unknown_categories)
         return self.predictor(backend, scale)(x)
 
     def predictor(self, backend: str | Backend | None, input_scale: float | None) -> Predictor:
@@ -103,13 +112,20 @@ class TrainedModel:
         return found
 
     @with_known_options
-    def predict(self, features: Any, backend: str | Backend | None = None) -> Host:
+    def predict(
+        self,
+        features: Any,
+        backend: str | Backend | None = None,
+        unknown_categories: str = "rest",
+    ) -> Host:
         """Labels (n,), answers of 0 and 1 (n, k), or values in their own unit.
 
         `features` (n, i) are a DataFrame, whose columns are found by name, an array, or what
-        `data.load_features` reads.
+        `data.load_features` reads. Categories that training has not met fall into the rest of their column, or count
+        as gaps if it has none, of which an `UnknownCategoryWarning` tells; with unknown_categories="refuse" those
+        without a rest raise `UnknownCategoryError`.
         """
-        return self.decode(self.outputs(features, backend))
+        return self.decode(self.outputs(features, backend, unknown_categories))
 
     def decode(self, outputs: Host) -> Host:
         """Labels or values from outputs (n, k)."""
@@ -122,12 +138,20 @@ class TrainedModel:
         return np.asarray(self.targets.decode(outputs))
 
     @with_known_options
-    def scores(self, dataset: Dataset, backend: str | Backend | None = None) -> dict[str, float]:
-        """Loss and the metrics that suit the task, on a labelled set; regression in its own unit."""
+    def scores(
+        self,
+        dataset: Dataset,
+        backend: str | Backend | None = None,
+        unknown_categories: str = "rest",
+    ) -> dict[str, float]:
+        """Loss and the metrics that suit the task, on a labelled set; regression in its own unit.
+
+        Categories that training has not met are as `predict` says.
+        """
         check_instance("dataset", dataset, Dataset, "a data.Dataset, as data.load gives")
         if not isinstance(backend, Backend):
             backend = select_backend(backend)
-        x, scale = inputs(self.preprocessor, dataset.features)
+        x, scale = inputs(self.preprocessor, dataset.features, unknown_categories)
         encoded = encode_targets(self.mlp, self.targets, dataset.target)
         return self.scores_of_inputs(x, scale, encoded, backend)
 
@@ -179,7 +203,9 @@ class TrainedModel:
         return cls(mlp, parameters, preprocessor, targets, file.metadata)
 
 
-def inputs(preprocessor: Preprocessor, features: Any) -> tuple[Host, float | None]:
+def inputs(
+    preprocessor: Preprocessor, features: Any, unknown_categories: str = "refuse"
+) -> tuple[Host, float | None]:
     """Inputs (n, i) of the network and the scale that the step applies: images stay bytes."""
     if isinstance(features, (str, bytes, dict, set)) or features is None or callable(features):
         refuse("features", "a table or an array (n, i)", features)
@@ -189,7 +215,7 @@ def inputs(preprocessor: Preprocessor, features: Any) -> tuple[Host, float | Non
     if preprocessor.pixels and features.ndim == 2 and getattr(features, "dtype", None) == np.uint8:
         preprocessor.check_width(features.shape[1])
         return features, PIXEL_SCALE
-    return np.asarray(preprocessor.transform(features)), None
+    return np.asarray(transformed(preprocessor, features, unknown_categories)), None
 
 
 def encode_targets(mlp: MLP, targets: TargetEncoder, raw: Any) -> Host:

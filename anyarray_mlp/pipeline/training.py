@@ -79,9 +79,9 @@ def train_table(
     callbacks : as those of `fit`.
     options : by name, settings of the network (`hidden_layer_sizes`, `activation`, `output`, `loss`, `dropout`), of
         the data (`drop`, `header`, `separator`, `decimal`, `missing`, `skip`, `sheet`, `numeric`, `text`, `keep`,
-        `date`, `split`, `group`, `folds`, `test`, `pixels`, `image_size`, `image_mode`, `standardize`, `scale_target`,
-        `test_fraction`, `validation_fraction`, `class_weight`), of where to compute (`device`, `backend`, `dtype`,
-        `reproducible`), and of a `Recipe`, in place of its own.
+        `date`, `split`, `group`, `folds`, `test`, `pixels`, `image_size`, `image_mode`, `standardize`, `numbers`,
+        `scale_target`, `test_fraction`, `validation_fraction`, `class_weight`), of where to compute (`device`,
+        `backend`, `dtype`, `reproducible`), and of a `Recipe`, in place of its own.
 
     Raises `DataError`, `UsageError` and the like for what cannot be, and `DivergedError`, which has the diagnosis,
     if the loss is no longer finite.
