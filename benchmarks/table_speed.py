@@ -86,6 +86,8 @@ CONTENDERS = {
     "pandas + ColumnTransformer, sparse": PEERS.format(sparse=True),
     "pandas + ColumnTransformer, dense": PEERS.format(sparse=False),
 }
+#: Nobody asks for huge pages: a GB of these took from 0.1 to 2 s, by how the machine's memory lay just then.
+SMALL_PAGES = {"NUMPY_MADVISE_HUGEPAGE": "0"}
 #: Memory that the dense encoding of the largest table would need, which few machines have.
 DENSE_AT_MOST = 200_000
 
@@ -152,7 +154,7 @@ def files(scale: float) -> list[File]:
 
 def measured(contender: str, path: Path) -> dict[str, float]:
     """What one run of a contender in a new process took."""
-    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1")}
+    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), **SMALL_PAGES}
     command = [sys.executable, "-c", MEASURE.format(imports=contender), str(path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout)
@@ -196,7 +198,8 @@ def page(results: dict[File, Runs], rounds: int) -> str:
         "",
         *heading(1, rounds, "python -m benchmarks.table_speed", "cpu"),
         "CPU seconds; memory is the peak of a fresh process beyond its imports. The first step needs dense rows: "
-        "`pandas + ColumnTransformer, sparse` stops short of them.",
+        "`pandas + ColumnTransformer, sparse` stops short of them. NumPy does without huge pages in all of them "
+        "(`NUMPY_MADVISE_HUGEPAGE=0`), whose cost depends on how the machine's memory lies.",
         "",
         "| goal | table | bound | found | |",
         "|---|---|---|---|---|",

@@ -17,8 +17,10 @@ from anyarray_mlp.checking.settings import settings_of
 from anyarray_mlp.data import load
 from anyarray_mlp.diagnosis import load_diagnosis
 from anyarray_mlp.errors import DataError, DivergedError, UsageError
-from anyarray_mlp.pipeline.run import default_batch_size, make_plan
+from anyarray_mlp.pipeline.preparation import prepare
+from anyarray_mlp.pipeline.run import Run, default_batch_size, make_plan
 from anyarray_mlp.pipeline.settings import SECTIONS, Settings, Shape, Table
+from anyarray_mlp.training import fit
 
 ROWS = 90
 
@@ -48,6 +50,28 @@ def prices(tmp_path, monkeypatch):
 
 def same(one, other):
     return np.array_equal(one.parameters, other.parameters)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_inputs_are_rounded_once_to_what_the_backend_computes_in(dtype):
+    rows = table().assign(
+        since=pandas.Timestamp("2020-01-01") + pandas.to_timedelta(range(ROWS), "D")
+    )
+    settings = Settings.of("train_table", None, {"target": "price", "dtype": dtype, "epochs": 2})
+    plan, exact = make_plan(rows, settings), prepare(rows, settings)
+    assert exact.training.x.dtype == np.float64
+    for name in ("training", "validation", "test"):
+        found, expected = getattr(plan.prepared, name).x, getattr(exact, name).x
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found, expected.astype(dtype))
+        # Training takes them as they are: there is no other copy.
+        assert plan.backend.share(found) is found
+    run = Run.of(plan)
+    fits = [
+        fit(plan.model.mlp, x, plan.targets, run.recipe, **run.given)
+        for x in (plan.prepared.training.x, exact.training.x)
+    ]
+    assert same(*fits)
 
 
 #: Settings as they are given here, and as flags.

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from anyarray_mlp import MLP
+from anyarray_mlp import MLP, select_backend
 from anyarray_mlp.data import Dataset, Preprocessor, TargetEncoder
 from anyarray_mlp.errors import (
     DataError,
@@ -49,6 +49,15 @@ def test_predictions_are_labels_and_columns_may_come_in_any_order() -> None:
     labels = np.where(expected() > 0.5, "yes", "no")
     assert model().predict(ROWS).tolist() == labels.tolist()
     assert model().predict(ROWS[["kind", "size"]]).tolist() == labels.tolist()
+
+
+def test_a_value_that_is_too_large_for_what_the_backend_computes_in_is_refused_with_its_place() -> (
+    None
+):
+    rows = ROWS.assign(size=[1.0, 1e39, 5.0])
+    with pytest.raises(DataError, match=r"row 1 \(from 0\), column 'size'.*too large for float32"):
+        model().predict(rows)
+    assert model().predict(rows, select_backend(dtype="float64")).tolist()[1] == "yes"
 
 
 def test_a_saved_model_answers_as_before(tmp_path: Path) -> None:

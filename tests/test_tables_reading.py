@@ -17,7 +17,9 @@ import pytest
 
 from anyarray_mlp.data import ColumnReading, Reading, Table, load, read_table
 from anyarray_mlp.errors import DataError
+from anyarray_mlp.tables import parsing
 from anyarray_mlp.tables.coded import CodedTexts
+from anyarray_mlp.tables.quick import block_size
 
 N = 40
 A = [round(0.25 * i - 3, 2) for i in range(N)]
@@ -385,3 +387,37 @@ def test_coded_texts_keep_what_occurs_in_the_order_in_which_it_does() -> None:
     assert tidy.counts() == {"a": 2, "b": 2}
     assert tidy.without({"a"}).texts().tolist() == [None, "b", None, "b", None, None]
     assert [tidy[row] for row in (1, 2)] == ["b", None]
+
+
+@pytest.mark.parametrize("size", [16, 300, 1 << 20])
+def test_blocks_of_any_size_read_the_same(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.csv"
+    rows = [f'{n},{n / 7:.3f},"a {n % 5}, b",{"" if n % 9 else "NA"}{n % 3}' for n in range(400)]
+    path.write_text("\n".join(["number,share,text,code", *rows]))
+    monkeypatch.setattr(parsing, "block_size", lambda *_: size)
+    table = read_table(path)
+    assert table.lines.tolist() == list(range(2, 402))
+    np.testing.assert_array_equal(table.columns[0], np.arange(400.0))
+    np.testing.assert_array_equal(table.columns[1], [float(f"{n / 7:.3f}") for n in range(400)])
+    assert table.columns[2].tolist() == [f"a {n % 5}, b" for n in range(400)]
+    assert table.columns[3].tolist() == [f"{'' if n % 9 else 'NA'}{n % 3}" for n in range(400)]
+
+
+def test_blocks_of_small_files_are_small_and_those_of_wide_ones_have_some_rows() -> None:
+    small, large = block_size(0, 3), block_size(1 << 40, 3)
+    assert small < block_size(1 << 25, 3) < large == block_size(1 << 41, 3)
+    assert small < block_size(0, 50_000) <= large
+
+
+def test_quotes_far_down_that_fit_nowhere_leave_nothing_of_the_first_try(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    rows = [f"{n},x{n % 3}" for n in range(3000)]
+    rows[2000] = 'unknown,5"'
+    rows[2500] = '7,"5" x'
+    path.write_text("\n".join(["number,text", *rows]))
+    table = read_table(path)
+    assert len(table) == 3000
+    assert table.columns[1][2500] == '"5" x'
+    assert any("'unknown' in 1 row is taken for a gap" in note for note in table.notes)

@@ -124,7 +124,7 @@ def scores_held_out(
         )
     trained, run = TrainedModel.load(path), RunFolder(path)
     settings = read_settings(run, click.Context(train, info_name="train"))
-    prepared = prepare(settings["data"], Settings.from_keys(settings))
+    prepared = prepare(settings["data"], Settings.from_keys(settings), dtype)
     if not prepared.has_test:
         raise DataError(f"{shown_path(path)} held out no rows for testing: give DATA.")
     if prepared.preprocessor.columns != trained.preprocessor.columns:

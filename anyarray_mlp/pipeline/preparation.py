@@ -65,8 +65,10 @@ class Prepared:
     is_last: bool = True
 
 
-def prepare(data: Any, settings: Settings) -> Prepared:
+def prepare(data: Any, settings: Settings, dtype: str = "float64") -> Prepared:
     """Load, split and encode data: a path, a DataFrame or the name of a built-in set.
+
+    `dtype` is what the inputs are rounded to, in which the backend computes.
 
     Statistics are learned from the training rows alone, so the scores on the others are honest; the categories of a
     column with few from all rows that are split here, so that no seed leaves one out.
@@ -131,8 +133,8 @@ def prepare(data: Any, settings: Settings) -> Prepared:
 
     for name, part in held_out.items():
         check_labels(part, targets, name)
-    encoded = encode(preprocessor, training)
-    found = {name: encode(preprocessor, part) for name, part in held_out.items()}
+    encoded = encode(preprocessor, training, dtype)
+    found = {name: encode(preprocessor, part, dtype) for name, part in held_out.items()}
     return Prepared(
         name=dataset.name,
         target_names=target_names if of_columns else (),
@@ -262,9 +264,9 @@ def check_labels(part: Dataset, targets: TargetEncoder, name: str) -> None:
         ) from None
 
 
-def encode(preprocessor: Preprocessor, dataset: Dataset) -> Part:
+def encode(preprocessor: Preprocessor, dataset: Dataset, dtype: str) -> Part:
     """The rows of a data set as the network takes them."""
-    x, input_scale = inputs(preprocessor, dataset.features)
+    x, input_scale = inputs(preprocessor, dataset.features, dtype)
     return Part(x, input_scale, dataset.target)
 
 

@@ -114,7 +114,7 @@ class Plan:
 def make_plan(data: Any, settings: Settings) -> Plan:
     """Backend, data, untrained model and the rest that the settings name; raises for what cannot be."""
     backend = settings.placement.select()
-    prepared = prepare(data, settings)
+    prepared = prepare(data, settings, backend.dtype)
     recipe = settings.recipe
     if recipe.batch_size is None:
         recipe = replace(recipe, batch_size=default_batch_size(len(prepared.training)))

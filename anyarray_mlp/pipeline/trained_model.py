@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -95,17 +96,17 @@ class TrainedModel:
 
         Categories that training has not met are as `predict` says.
         """
-        x, scale = inputs(self.preprocessor, features, unknown_categories)
+        backend = chosen(backend)
+        x, scale = inputs(self.preprocessor, features, backend.dtype, unknown_categories)
         return self.predictor(backend, scale)(x)
 
     def predictor(self, backend: str | Backend | None, input_scale: float | None) -> Predictor:
         """The predictor on a backend, prepared when first asked for; None stands for NumPy."""
-        if backend is not None and not isinstance(backend, Backend):
-            backend = select_backend(backend)
+        backend = chosen(backend)
         key = backend, input_scale
         found = self.predictors.get(key)
         if found is None:
-            found = Predictor(self.mlp, self.parameters, backend or select_backend(), input_scale)
+            found = Predictor(self.mlp, self.parameters, backend, input_scale)
             if len(self.predictors) >= MOST_PREDICTORS:  # each holds the parameters once more
                 self.predictors.clear()
             self.predictors[key] = found
@@ -149,9 +150,8 @@ class TrainedModel:
         Categories that training has not met are as `predict` says.
         """
         check_instance("dataset", dataset, Dataset, "a data.Dataset, as data.load gives")
-        if not isinstance(backend, Backend):
-            backend = select_backend(backend)
-        x, scale = inputs(self.preprocessor, dataset.features, unknown_categories)
+        backend = chosen(backend)
+        x, scale = inputs(self.preprocessor, dataset.features, backend.dtype, unknown_categories)
         encoded = encode_targets(self.mlp, self.targets, dataset.target)
         return self.scores_of_inputs(x, scale, encoded, backend)
 
@@ -203,10 +203,26 @@ class TrainedModel:
         return cls(mlp, parameters, preprocessor, targets, file.metadata)
 
 
+def chosen(backend: str | Backend | None) -> Backend:
+    """The backend of that name, or the one given; None stands for NumPy."""
+    if backend is None:
+        return plain_numpy()
+    return backend if isinstance(backend, Backend) else select_backend(backend)
+
+
+@cache
+def plain_numpy() -> Backend:
+    """The backend of those who ask for none: the same one each time, by which a model knows its predictor."""
+    return select_backend()
+
+
 def inputs(
-    preprocessor: Preprocessor, features: Any, unknown_categories: str = "refuse"
+    preprocessor: Preprocessor, features: Any, dtype: str, unknown_categories: str = "refuse"
 ) -> tuple[Host, float | None]:
-    """Inputs (n, i) of the network and the scale that the step applies: images stay bytes."""
+    """Inputs (n, i) of the network and the scale that the step applies: images stay bytes.
+
+    Others are rounded to `dtype` at once, in which the backend computes, and which may take half the memory.
+    """
     if isinstance(features, (str, bytes, dict, set)) or features is None or callable(features):
         refuse("features", "a table or an array (n, i)", features)
     features = as_pandas(features)
@@ -215,7 +231,7 @@ def inputs(
     if preprocessor.pixels and features.ndim == 2 and getattr(features, "dtype", None) == np.uint8:
         preprocessor.check_width(features.shape[1])
         return features, PIXEL_SCALE
-    return np.asarray(transformed(preprocessor, features, unknown_categories)), None
+    return transformed(preprocessor, features, unknown_categories, dtype=dtype), None
 
 
 def encode_targets(mlp: MLP, targets: TargetEncoder, raw: Any) -> Host:

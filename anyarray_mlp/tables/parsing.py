@@ -20,7 +20,7 @@ from anyarray_mlp.tables.coded import CodedTexts
 from anyarray_mlp.tables.dialect import Lines, Record, misquoted, records
 from anyarray_mlp.tables.fits import COMMENT, MOST_FOOTERS
 from anyarray_mlp.tables.layout import Layout
-from anyarray_mlp.tables.quick import UncutRow, blocks, columns_of, is_quick
+from anyarray_mlp.tables.quick import UncutRow, block_size, blocks, columns_of, is_quick
 from anyarray_mlp.tables.styles import PLAIN, Style, amount, is_number
 from anyarray_mlp.tables.text import TextFile
 
@@ -68,7 +68,7 @@ class Skipped:
         """Nothing."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Odd:
     """How often a text is met among numbers, and in which rows first."""
 
@@ -95,7 +95,7 @@ class Grid:
 NOWHERE = Grid(0)
 
 
-@dataclass
+@dataclass(slots=True)
 class Numbers:
     """A column of numbers of one style, and what in it is none.
 
@@ -209,7 +209,7 @@ def spread(texts: CodedTexts, numbers: Sequence[float | None]) -> NDArray[np.flo
     return texts.spread(known, np.float64, np.nan)
 
 
-@dataclass
+@dataclass(slots=True)
 class Texts:
     """A column of texts; `known` has the code of each."""
 
@@ -337,9 +337,9 @@ def parse_quickly(
     done, dialect = Done(), layout.dialect
     if not is_quick(dialect, text.encoding) or not layout.unix_lines:
         return done
-    size = text.source.size
+    size, width = text.source.size, layout.width
     with text.source.open() as stream:
-        for block in blocks(stream, dialect, layout.width, layout.skip):
+        for block in blocks(stream, dialect, width, layout.skip, block_size(size, width)):
             kinds = [each.wants for each in gatherings]
             found = columns_of(block, dialect, text.encoding, kinds)
             if found is None:

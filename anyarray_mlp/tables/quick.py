@@ -24,8 +24,10 @@ from anyarray_mlp.tables.coded import CodedTexts
 from anyarray_mlp.tables.dialect import Dialect
 from anyarray_mlp.tables.markers import GAPS
 
-BLOCK = 8 << 20
-LARGEST_BLOCK = 128 << 20
+#: Bytes of a block at least and at most; and of rows that are longer.
+SMALL_BLOCK, BLOCK, LARGEST_BLOCK = 1 << 20, 4 << 20, 128 << 20
+#: Bytes of a block for each column, so that of wide tables it has some rows: each column takes time in every block.
+BYTES_A_COLUMN = 40
 #: Columns from which on the parser of pandas is slower than that of NumPy, which knows neither gaps nor texts.
 WIDE = 500
 NEWLINE, RETURN, ZERO, BLANK = b"\n\r0 "
@@ -81,14 +83,22 @@ def is_quick(dialect: Dialect, encoding: str) -> bool:
     )
 
 
-def blocks(stream: BinaryIO, dialect: Dialect, width: int, skip: int) -> Iterator[Block]:
-    """The rows after some lines, as long as they are plainly cut; what is left over is for the strict parser."""
+def block_size(size: int, width: int) -> int:
+    """Bytes of a block of a file of some size: few of a small one, as splitting a block takes several times as many."""
+    return min(BLOCK, max(SMALL_BLOCK, size // 16, BYTES_A_COLUMN * width))
+
+
+def blocks(stream: BinaryIO, dialect: Dialect, width: int, skip: int, size: int) -> Iterator[Block]:
+    """The rows after some lines, as long as they are plainly cut; what is left over is for the strict parser.
+
+    size: about how many bytes to split at a time.
+    """
     for _ in range(skip):
         stream.readline()
     end = stream.tell()
     done, rest = skip, b""
     while True:
-        more = stream.read(BLOCK)
+        more = stream.read(max(size, len(rest)))
         data = rest + more
         if not more and data and not data.endswith(b"\n"):
             data += b"\n"

@@ -21,7 +21,7 @@ from anyarray_mlp.tables.styles import BY_NAME, PLAIN
 Place = str | int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ColumnReading:
     """How the cells of one column are read: as texts, as numbers of a style with markers for gaps, or not at all."""
 

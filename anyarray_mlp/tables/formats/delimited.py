@@ -44,9 +44,12 @@ def read_delimited(source: Source, reading: Reading, known: Known) -> Table:
     """The table in a text file; raises `DataError`, with line and column, for what cannot be told."""
     notes: list[str] = []
     text = text_file(source, notes)
-    layout = find_layout(text, reading, notes)
-    names = column_names(layout.names, layout.width, notes)
-    return Delimited(text, layout, names, reading, notes, known(names)).table()
+    found = find_layout(text, reading, notes)
+    names = column_names(found.names, found.width, notes)
+    plan = Delimited(text, found, names, reading, notes, known(names))
+    # The plan lets go of the first rows, which of many columns take more memory than all the numbers.
+    del found
+    return plan.table()
 
 
 @dataclass
@@ -100,13 +103,14 @@ class Delimited:
         Quotes that are first met below the first lines, and do not fit there, are part of texts if all rows fit so.
         """
         gatherings = [self.planned(place) for place in range(self.layout.width)]
+        self.layout = replace(self.layout, sample=())
         try:
             return gatherings, parse(self.text, self.layout, gatherings)
         except QuoteError as error:
             if self.layout.quoted or not error.within:
                 raise
             plain = replace(self.layout, dialect=replace(self.layout.dialect, quote=""))
-            gatherings = [self.planned(place) for place in range(self.layout.width)]
+            gatherings = list(map(fresh, gatherings))
             try:
                 parsed = parse(self.text, plain, gatherings)
             except DataError:
@@ -303,6 +307,11 @@ class Delimited:
             f"{where}: {shown(text)} is not a number but {others} others are; correct it, write ? for a missing value, "
             f"or read the column as numbers with gaps, numeric={[name]}, or as texts, text={[name]}"
         )
+
+
+def fresh(each: Gathering) -> Gathering:
+    """What gathers a column in the same way, and has nothing yet."""
+    return Numbers(each.style, each.markers) if isinstance(each, Numbers) else type(each)()
 
 
 def remaining(each: Numbers, gone: Collection[int]) -> dict[str, int]:
