@@ -19,7 +19,12 @@ from anyarray_mlp.diagnosis import load_diagnosis
 from anyarray_mlp.errors import DataError, DivergedError, UsageError
 from anyarray_mlp.pipeline.preparation import prepare
 from anyarray_mlp.pipeline.run import Run, default_batch_size, make_plan
-from anyarray_mlp.pipeline.settings import SECTIONS, Settings, Shape, Table
+from anyarray_mlp.pipeline.settings import (
+    SECTIONS,
+    Settings,
+    Shape,
+    Table,
+)
 from anyarray_mlp.training import fit
 
 ROWS = 90
