@@ -6,7 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,10 @@ class Skipped:
         """Nothing."""
 
 
+#: What most columns of numbers have of odd texts and units, one for all: dicts take as much memory as eight cells.
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
 @dataclass(slots=True)
 class Odd:
     """How often a text is met among numbers, and in which rows first."""
@@ -91,8 +96,8 @@ class Numbers:
     markers: frozenset[str] = frozenset()
     grid: Grid = NOWHERE
     place: int = 0
-    odd: dict[str, Odd] = field(default_factory=dict)
-    units: Counter[str] = field(default_factory=Counter)
+    odd: Mapping[str, Odd] = field(default_factory=lambda: NOTHING)
+    units: Mapping[str, int] = field(default_factory=lambda: NOTHING)
     padded: bool = False
     whole: bool = True
 
@@ -166,14 +171,19 @@ class Numbers:
         """Count the currencies and the like that stand beside numbers, none beside some if they do beside others."""
         beside = {text: amount(text).unit for text in counts}
         if any(beside.values()):
+            units = Counter(self.units)
             for text, times in counts.items():
-                self.units[beside[text]] += times
+                units[beside[text]] += times
+            self.units = units
 
     def note_odd(self, text: str, rows: NDArray[np.int64]) -> None:
         """Remember a text among the numbers, and where it is."""
-        if text not in self.odd and len(self.odd) > MOST_ODD:
-            return
-        met = self.odd.setdefault(text, Odd())
+        met = self.odd.get(text)
+        if met is None:
+            if len(self.odd) > MOST_ODD:
+                return
+            met = Odd()
+            self.odd = {**self.odd, text: met}
         met.times += len(rows)
         met.rows += rows[: ROWS_KEPT - len(met.rows)].tolist()
 

@@ -96,9 +96,11 @@ STYLES = (PLAIN, THOUSANDS, COMMA, SPACED, DOTTED, SPACED_COMMA, FORTRAN)
 #: In a table whose other numbers have decimal commas, 1.234 has no decimals.
 STYLES_OF_COMMAS = (COMMA, DOTTED, SPACED_COMMA, PLAIN, THOUSANDS, SPACED, FORTRAN)
 BY_NAME = {style.name: style for style in STYLES}
+#: Cells whose style is remembered: the names of a wide header, each met once, would take 400 bytes each.
+CELLS_KNOWN = 1 << 12
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=CELLS_KNOWN)
 def amount(cell: str) -> Amount:
     """A cell without blanks, currency and percent, and with a minus for parentheses and for the sign U+2212."""
     text = cell.translate(TIDY).strip()
@@ -126,7 +128,7 @@ def is_number(cell: str) -> bool:
     return is_plain(cell) or has_style(cell)
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=CELLS_KNOWN)
 def has_style(cell: str) -> bool:
     """Whether a style fits a cell."""
     digits = amount(cell).digits

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,13 +117,18 @@ class Delimited:
             )
             return gatherings, parsed
 
+    @cached_property
+    def markers(self) -> frozenset[str]:
+        """The texts that are asked to be gaps: one set for all columns."""
+        return frozenset(self.reading.missing or ())
+
     def planned(self, place: int) -> Gathering:
         """How a column is gathered, by what was asked for, what is known of it, or its first rows."""
         if place in self.dropped:
             return Skipped()
         if place in self.texts:
             return Texts()
-        markers = frozenset(self.reading.missing or ())
+        markers = self.markers
         known = self.known.get(self.names[place])
         if known is not None and known.kind != "number":
             return Texts() if known.kind == "text" else Skipped()
@@ -252,9 +258,7 @@ class Delimited:
             self.say(place, verdict.said)
         if verdict.style is None:
             return texts.without(self.reading.missing or ()), ColumnReading("text")
-        numbers = Numbers(
-            verdict.style, frozenset(verdict.markers) | frozenset(self.reading.missing or ())
-        )
+        numbers = Numbers(verdict.style, frozenset(verdict.markers) | self.markers)
         values = spread(texts, numbers.numbers_of(texts))
         self.say_style(place, numbers.style, numbers.units, parsed)
         self.check_finite(place, values, parsed)
@@ -264,7 +268,7 @@ class Delimited:
         """Note something about a column."""
         self.notes.append(f"column {self.names[place]!r}: {what}")
 
-    def say_style(self, place: int, style: Style, units: Counter[str], parsed: Parsed) -> None:
+    def say_style(self, place: int, style: Style, units: Mapping[str, int], parsed: Parsed) -> None:
         """Note how the numbers of a column were written; `DataError` for amounts in several currencies."""
         if len(units) > 1:
             raise DataError(
