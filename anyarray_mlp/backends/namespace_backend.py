@@ -1,4 +1,4 @@
-"""Any importable Array API namespace as a backend, for `parity`: only the standard is assumed."""
+"""Any importable Array API namespace as a backend: only the standard is assumed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from anyarray_mlp.arithmetic.plain import CREATION, PlainNamespace
 from anyarray_mlp.backends.base import Backend
 from anyarray_mlp.checking.messages import shown
-from anyarray_mlp.errors import BackendUnavailableError, UsageError, in_a_line
+from anyarray_mlp.errors import AnyArrayMLPError, BackendUnavailableError, UsageError, in_a_line
+from anyarray_mlp.typing import ReproducibleLibrary, names_of
 
 
 class NamespaceBackend(Backend):
@@ -35,6 +36,7 @@ class NamespaceBackend(Backend):
                 f"The namespace {self.name} does not follow the Array API standard: it has no {', '.join(missing)}. "
                 "Give a module that does, such as array_api_compat.torch for torch."
             )
+        self.namespace = namespace
         super().__init__("default", dtype, PlainNamespace(namespace))
         try:
             array = self.asarray(np.ones((2, 3)))
@@ -67,6 +69,36 @@ class NamespaceBackend(Backend):
             # NumPy gives an object array for anything that it cannot read.
             raise TypeError(f"numpy.asarray cannot read numbers from {type(array).__name__}")
         return host
+
+
+#: What reproducible arithmetic needs besides what any `NamespaceBackend` needs.
+NEEDED_EXACTLY = tuple(name for name in names_of(ReproducibleLibrary) if name not in CREATION)
+
+
+def require_for_exact(namespace: ModuleType | Any, option: str) -> None:
+    """Raise `UsageError` with what a namespace lacks for reproducible arithmetic, which `option` asks for."""
+    missing = [name for name in NEEDED_EXACTLY if not hasattr(namespace, name)]
+    if missing:
+        raise UsageError(
+            f"Reproducible arithmetic ({option}) needs {', '.join(missing)}, which the namespace "
+            f"{getattr(namespace, '__name__', namespace)} lacks: add them, or do without {option}."
+        )
+
+
+def reproducible_on(backend: NamespaceBackend, reproducible: bool | str) -> Backend:
+    """Reproducible arithmetic over a namespace; `UsageError` where the namespace raises in it."""
+    from anyarray_mlp.backends.reproducible import ReproducibleBackend
+
+    require_for_exact(backend.namespace, "--reproducible")
+    try:
+        return ReproducibleBackend(backend, slices=1 if reproducible == "fast" else 2)
+    except AnyArrayMLPError:
+        raise
+    except Exception as error:
+        raise UsageError(
+            f"The namespace {backend.name} departs from the Array API standard where reproducible arithmetic uses it "
+            f"({in_a_line(error)}): do without --reproducible."
+        ) from error
 
 
 def import_namespace(name: str) -> ModuleType:

@@ -7,21 +7,17 @@ from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
 
-from anyarray_mlp.arithmetic.plain import CREATION
 from anyarray_mlp.backends import BACKENDS, Backend, BackendStatus, backend_statuses, select_backend
 from anyarray_mlp.backends.namespace_backend import (
     NamespaceBackend,
     import_namespace,
     namespace_version,
+    require_for_exact,
 )
 from anyarray_mlp.backends.reproducible import ReproducibleBackend
-from anyarray_mlp.backends.selection import DTYPES, parse_device
+from anyarray_mlp.backends.selection import DTYPES, NAMESPACE, is_namespace, parse_device
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
-from anyarray_mlp.typing import ReproducibleLibrary, names_of
-
-#: What reproducible arithmetic needs besides what any `NamespaceBackend` needs.
-NEEDED_EXACTLY = tuple(name for name in names_of(ReproducibleLibrary) if name not in CREATION)
 
 Absent = tuple[tuple[str, str], ...]
 
@@ -57,6 +53,10 @@ def find_subjects(
     for dtype in dtypes:
         if dtype not in DTYPES:
             raise UsageError(f"dtype must be float32 or float64, got {shown(dtype)}.")
+    if backends is not None:
+        named = [str(entry) for entry in backends if is_namespace(entry)]
+        namespaces = [*namespaces, *(entry.removeprefix(NAMESPACE) for entry in named)]
+        backends = [entry for entry in backends if not is_namespace(entry)] or None
     subjects = [
         subject
         for namespace in namespaces
@@ -93,21 +93,11 @@ def subjects_of_namespace(
     """An Array API namespace in each dtype. Raises, before anything runs, if it cannot be compared."""
     module = import_namespace(namespace) if isinstance(namespace, str) else namespace
     if reproducible:
-        require_for_exact(module)
+        require_for_exact(module, "--exact")
     for dtype in dtypes:
         backend = NamespaceBackend(module, dtype)
         make = partial(with_arithmetic, backend, reproducible)
         yield Subject(make, namespace_version(module), backend.name)
-
-
-def require_for_exact(namespace: ModuleType) -> None:
-    """Raise `UsageError` with what a namespace lacks for reproducible arithmetic."""
-    missing = [name for name in NEEDED_EXACTLY if not hasattr(namespace, name)]
-    if missing:
-        raise UsageError(
-            f"Reproducible arithmetic (--exact) needs {', '.join(missing)}, which "
-            f"the namespace {getattr(namespace, '__name__', namespace)} lacks: add them, or compare without --exact."
-        )
 
 
 def with_arithmetic(backend: Backend, reproducible: bool) -> Backend:
