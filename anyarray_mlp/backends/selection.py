@@ -120,8 +120,8 @@ def parse_device(device: str) -> tuple[str, int | None]:
     if match is None:
         gpu = " (did you mean 'cuda'?)" if text.startswith("gpu") else ""
         raise UsageError(
-            f"device must be cpu, cuda, cuda:N, auto, or for some backends {', '.join(OTHERS)}, got {shown(device)}"
-            f"{gpu}."
+            "device must be cpu, cuda, cuda:N or auto, or gpu with mlx, mps or xpu with torch, got "
+            f"{shown(device)}{gpu}."
         )
     kind = match[1] or match[2] or match[4]
     return kind, None if match[3] is None else int(match[3])

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
+from typing import Any
 
 from anyarray_mlp.backends import BACKENDS, Backend, BackendStatus, backend_statuses, select_backend
 from anyarray_mlp.backends.namespace_backend import (
     NamespaceBackend,
+    import_function,
     import_namespace,
     namespace_version,
     require_for_exact,
@@ -18,6 +20,7 @@ from anyarray_mlp.backends.reproducible import ReproducibleBackend
 from anyarray_mlp.backends.selection import DTYPES, NAMESPACE, is_namespace, parse_device
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
+from anyarray_mlp.typing import Host
 
 Absent = tuple[tuple[str, str], ...]
 
@@ -43,6 +46,7 @@ def find_subjects(
     device: str | None,
     dtypes: Sequence[str],
     reproducible: bool = False,
+    to_host: str | Callable[[Any], Host] | None = None,
 ) -> tuple[list[Subject], Absent]:
     """The subjects, and what is missing with the reason; the arguments are those of `compare`.
 
@@ -57,10 +61,13 @@ def find_subjects(
         named = [str(entry) for entry in backends if is_namespace(entry)]
         namespaces = [*namespaces, *(entry.removeprefix(NAMESPACE) for entry in named)]
         backends = [entry for entry in backends if not is_namespace(entry)] or None
+    read = import_function(to_host) if isinstance(to_host, str) else to_host
+    if read is not None and not namespaces:
+        raise UsageError("to_host reads the arrays of a namespace: name one, or leave it out.")
     subjects = [
         subject
         for namespace in namespaces
-        for subject in subjects_of_namespace(namespace, dtypes, reproducible)
+        for subject in subjects_of_namespace(namespace, dtypes, reproducible, read)
     ]
     if backends is None and namespaces:
         return subjects, ()
@@ -88,14 +95,17 @@ def find_subjects(
 
 
 def subjects_of_namespace(
-    namespace: str | ModuleType, dtypes: Sequence[str], reproducible: bool
+    namespace: str | ModuleType,
+    dtypes: Sequence[str],
+    reproducible: bool,
+    read: Callable[[Any], Any] | None = None,
 ) -> Iterator[Subject]:
     """An Array API namespace in each dtype. Raises, before anything runs, if it cannot be compared."""
     module = import_namespace(namespace) if isinstance(namespace, str) else namespace
     if reproducible:
         require_for_exact(module, "--exact")
     for dtype in dtypes:
-        backend = NamespaceBackend(module, dtype)
+        backend = NamespaceBackend(module, dtype, read)
         make = partial(with_arithmetic, backend, reproducible)
         yield Subject(make, namespace_version(module), backend.name)
 
