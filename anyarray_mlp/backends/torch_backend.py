@@ -126,4 +126,5 @@ def affine(x: Any, w: Any, b: Any) -> Any:
 
     if w.ndim == 2:
         return torch.addmm(b, x, w)
-    return torch.baddbmm(b[:, None, :], x.expand(len(w), -1, -1), w)
+    k = len(w) if len(x) == 1 else len(x)
+    return torch.baddbmm(b[:, None, :], x.expand(k, -1, -1), w.expand(k, -1, -1))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         uniform,
         zeros,
     )
+    from anyarray_mlp.network.layers import Scale
     from anyarray_mlp.network.layout import Layout
     from anyarray_mlp.network.mlp import MLP
     from anyarray_mlp.network.optimizers import (
@@ -60,6 +61,7 @@ HOMES = {
     "MLP": "mlp",
     "Optimizer": "optimizers",
     "ReduceOnPlateau": "schedules",
+    "Scale": "layers",
     "WarmUp": "schedules",
     "adam": "optimizers",
     "adamw": "optimizers",
@@ -99,6 +101,7 @@ __all__ = [
     "Layout",
     "Optimizer",
     "ReduceOnPlateau",
+    "Scale",
     "WarmUp",
     "adam",
     "adamw",

@@ -99,6 +99,8 @@ INITIALIZERS: dict[str, Initializer] = {
 
 def fitting(activation: str) -> Initializer:
     """The initialiser that keeps the scale of signals through layers of an activation."""
+    if activation == "selu":  # which keeps it if weights do
+        return lecun_normal
     return he_uniform if activation in RECTIFIERS else glorot_uniform
 
 

@@ -270,9 +270,8 @@ class TorchLibrary:
         if op == "affine":
             x, w, b = args
             if out.ndim == 3:
-                return [
-                    partial(torch.baddbmm, b[:, None, :], x.expand(len(out), -1, -1), w, out=out)
-                ]
+                x, w = (each.expand(len(out), -1, -1) for each in (x, w))
+                return [partial(torch.baddbmm, b[:, None, :], x, w, out=out)]
             if self.is_narrow(x, out):
                 turned = self.turned(x, w)
                 return [turned, partial(torch.add, turned.keywords["out"].T, b, out=out)]

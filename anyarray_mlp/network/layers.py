@@ -1,0 +1,348 @@
+"""What a network is a row of: layers, each with its parameters, its value, and the way of a gradient back through it.
+
+The walk (`network.passes`) asks four things of a layer, and knows no kind of it: `apply`, its value with the residual
+that the way back needs; `input_gradient`; `gradients`, those of its parameters, summed over the parts of a batch; and
+`pull`, both at once. The formulas are those of `network.functional` where a layer is a function; the others stand here.
+
+Shapes: inputs (n, i), values (n, o), and what a layer says of its parameters. A stack of networks has an axis in front
+of each of these, which a layer neither sums over nor knows the size of; parameters may have an axis of 1 in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from anyarray_mlp.checking.records import Check, one_of, table
+from anyarray_mlp.network.functional import (
+    activation_function,
+    dense,
+    dense_vjp,
+    dropout,
+)
+from anyarray_mlp.typing import Array, Host, Namespace
+
+#: Of each part of a batch, what was kept of it on the way there and the gradient of the layer's value.
+Parts = Sequence[tuple[Any, Array]]
+
+
+class Parameter(NamedTuple):
+    """An array of a layer, and in a layout one of a network: its name and its shape."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+class Layer:
+    """A layer; one without parameters and with as many outputs as inputs, unless it says otherwise."""
+
+    def units(self, inputs: int) -> int:
+        """How many values (n, o) it makes of a row of inputs."""
+        return inputs
+
+    def parameters(self, inputs: int) -> tuple[Parameter, ...]:
+        """What it has to train, where rows have so many inputs."""
+        return ()
+
+    def initial(self, random: np.random.Generator, inputs: int) -> tuple[Host, ...]:
+        """What each of its parameters starts from; those of dense layers are drawn by an initialiser."""
+        return ()
+
+    def apply(
+        self, xp: Namespace, values: Sequence[Array], x: Array, key: Array | None, row: int
+    ) -> tuple[Array, Any]:
+        """The value of inputs x, and the residual. `key` is one of dropout, `row` where x begins in its batch."""
+        raise NotImplementedError
+
+    def input_gradient(self, xp: Namespace, residual: Any, dy: Array) -> Array:
+        """The gradient of the inputs of the gradient dy of the value; may overwrite dy if it has no parameters."""
+        raise NotImplementedError
+
+    def gradients(self, xp: Namespace, parts: Parts) -> tuple[Array, ...]:
+        """The gradient of each parameter, summed over the rows of all parts."""
+        return ()
+
+    def pull(
+        self, xp: Namespace, residual: Any, dy: Array, need_dx: bool
+    ) -> tuple[Array | None, tuple[Array, ...]]:
+        """The gradients of the inputs (None unless needed) and of the parameters, of a batch in one part."""
+        gradients = self.gradients(xp, [(residual, dy)])
+        return (self.input_gradient(xp, residual, dy) if need_dx else None), gradients
+
+
+# --- of a plain network --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Dense(Layer):
+    """x @ w + b."""
+
+    outputs: int
+    bias: bool = True
+
+    def units(self, inputs: int) -> int:
+        """As many as it is said to have."""
+        return self.outputs
+
+    def parameters(self, inputs: int) -> tuple[Parameter, ...]:
+        """Weights (i, o) and biases (o,)."""
+        weights = Parameter("weights", (inputs, self.outputs))
+        return (weights, Parameter("biases", (self.outputs,))) if self.bias else (weights,)
+
+    def apply(
+        self, xp: Namespace, values: Sequence[Array], x: Array, key: Array | None, row: int
+    ) -> tuple[Array, Any]:
+        """As in `Layer`."""
+        return dense(xp, x, values[0], values[1] if self.bias else None)
+
+    def input_gradient(self, xp: Namespace, residual: Any, dy: Array) -> Array:
+        """As in `Layer`."""
+        return xp.linear_input_gradient(residual, dy)
+
+    def gradients(self, xp: Namespace, parts: Parts) -> tuple[Array, ...]:
+        """As in `Layer`."""
+        return self.given(*xp.linear_batch_gradient([*parts]))
+
+    def pull(
+        self, xp: Namespace, residual: Any, dy: Array, need_dx: bool
+    ) -> tuple[Array | None, tuple[Array, ...]]:
+        """As in `Layer`."""
+        dx, dw, db = dense_vjp(xp, residual, dy, need_dx)
+        return dx, self.given(dw, db)
+
+    def given(self, dw: Array, db: Any) -> tuple[Array, ...]:
+        """The gradients of weights and biases, or of weights alone."""
+        return (dw, db) if self.bias else (dw,)
+
+
+@dataclass(frozen=True)
+class Function(Layer):
+    """An activation."""
+
+    activation: str
+
+    def apply(
+        self, xp: Namespace, values: Sequence[Array], x: Array, key: Array | None, row: int
+    ) -> tuple[Array, Any]:
+        """As in `Layer`."""
+        return activation_function(self.activation)(xp, x)
+
+    def input_gradient(self, xp: Namespace, residual: Any, dy: Array) -> Array:
+        """As in `Layer`."""
+        dx: Array = residual(dy)
+        return dx
+
+
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """Units dropped with a probability, if there is a key."""
+
+    rate: float
+
+    def apply(
+        self, xp: Namespace, values: Sequence[Array], x: Array, key: Array | None, row: int
+    ) -> tuple[Array, Any]:
+        """As in `Layer`."""
+        return (x, None) if key is None else dropout(xp, x, self.rate, key, row)
+
+    def input_gradient(self, xp: Namespace, residual: Any, dy: Array) -> Array:
+        """As in `Layer`."""
+        dx: Array = dy if residual is None else residual(dy)
+        return dx
+
+
+# --- of others -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Parametric(Layer):
+    """z + alpha (f(z) - z), f an activation: from the identity at alpha = 0 to f at 1, where each unit starts.
+
+    Each unit trains an alpha of its own (RealMLP, Holzmüller et al. 2024).
+    """
+
+    activation: str
+
+    def parameters(self, inputs: int) -> tuple[Parameter, ...]:
+        """An alpha for each unit."""
+        return (Parameter("alphas", (inputs,)),)
+
+    def initial(self, random: np.random.Generator, inputs: int) -> tuple[Host, ...]:
+        """Ones."""
+        return (np.ones(inputs),)
+
+    def apply(
+        self, xp: Namespace, values: Sequence[Array], x: Array, key: Array | None, row: int
+    ) -> tuple[Array, Any]:
+        """As in `Layer`."""
+        alpha = for_rows(values[0])
+        a, vjp = activation_function(self.activation)(xp, x)
+        bend = a - x
+        return x + bend * alpha, (vjp, bend, alpha)
+
+    def input_gradient(self, xp: Namespace, residual: Any, dy: Array) -> Array:
+        """(1 - alpha) dy + alpha f'(z) dy."""
+        vjp, _, alpha = residual
+        bent = dy * alpha
+        straight = dy - bent  # before the vjp, which may overwrite what it is given
+        dx: Array = vjp(bent) + straight
+        return dx
+
+    def gradients(self, xp: Namespace, parts: Parts) -> tuple[Array, ...]:
+        """sum_n dy (f(z) - z)."""
+        return (summed(xp, [dy * bend for (_, bend, _), dy in parts]),)
+
+
+@dataclass(frozen=True)
+class Scale(Layer):
+    """s x: a factor for each input, which is one at the start (RealMLP's scaling layer, Holzmüller et al. 2024)."""
+
+    def parameters(self, inputs: int) -> tuple[Parameter, ...]:
+        """A factor for each input."""
+        return (Parameter("scales", (inputs,)),)
+
+    def initial(self, random: np.random.Generator, inputs: int) -> tuple[Host, ...]:
+        """Ones."""
+        return (np.ones(inputs),)
+
+    def apply(
+        self, xp: Namespace, values: Sequence[Array], x: Array, key: Array | None, row: int
+    ) -> tuple[Array, Any]:
+        """As in `Layer`."""
+        s = for_rows(values[0])
+        return x * s, (x, s)
+
+    def input_gradient(self, xp: Namespace, residual: Any, dy: Array) -> Array:
+        """s dy."""
+        _, s = residual
+        dx: Array = dy * s
+        return dx
+
+    def gradients(self, xp: Namespace, parts: Parts) -> tuple[Array, ...]:
+        """sum_n dy x."""
+        return (summed(xp, [dy * x for (x, _), dy in parts]),)
+
+
+def for_rows(parameter: Array) -> Array:
+    """A parameter (o,), or a stack's (k, o), with an axis of 1 for the rows."""
+    return parameter[..., None, :]
+
+
+def summed(xp: Namespace, terms: list[Any]) -> Array:
+    """The sum over the rows of all parts of a batch, each (n, o): one sum, so that it is the whole batch's to the bit
+    where the arithmetic is reproducible.
+    """
+    return xp.sum(joined(xp, terms, -2), axis=-2)
+
+
+def joined(xp: Namespace, arrays: list[Any], axis: int = 0) -> Array:
+    """Arrays one under the other, or along another axis."""
+    return arrays[0] if len(arrays) == 1 else xp.concat(arrays, axis=axis)
+
+
+#: The kinds of layers that inputs may go through first, by the names that users and files have for them.
+BEFORE: dict[str, type[Layer]] = {"Scale": Scale}
+
+
+def kind_of_layer(layer: Any) -> str | None:
+    """The name of a layer of `BEFORE`; None for others."""
+    return next((name for name, kind in BEFORE.items() if type(layer) is kind), None)
+
+
+def to_record(layer: Layer) -> dict[str, Any]:
+    """A layer of `BEFORE` as JSON has it."""
+    return {"kind": kind_of_layer(layer), **vars(layer)}
+
+
+def layer_of(record: dict[str, Any]) -> Layer:
+    """The layer of a record that `LAYER` has checked."""
+    kind = BEFORE[record["kind"]]
+    return kind(**{name: record[name] for name in RECORDS[record["kind"]]})
+
+
+#: What the record of each kind holds beside its kind.
+RECORDS: dict[str, dict[str, Check]] = {"Scale": {}}
+
+
+OF_KIND = table({"kind": one_of(BEFORE)})
+
+
+def _inside(record: dict[str, Any], place: str) -> None:
+    OF_KIND.inside(record, place)
+    table(RECORDS[record["kind"]]).inside(record, place)
+
+
+#: What a model file may hold of a layer.
+LAYER = Check("a table", OF_KIND.holds, _inside)
+
+
+# --- a row of them -------------------------------------------------------------------------------
+
+
+class Placed(NamedTuple):
+    """A layer of a network, how many inputs it has, and which of the network's parameters are its own."""
+
+    layer: Layer
+    inputs: int
+    own: tuple[int, ...]
+
+
+class Block(NamedTuple):
+    """A dense layer with what comes before it, up to the values z; and what follows these: activation and dropout."""
+
+    linear: tuple[Placed, ...]
+    following: tuple[Placed, ...]
+
+
+class Row(NamedTuple):
+    """The layers of a network by the dense layers that they belong to, and its parameters in the order of its layout.
+
+    The first layer of all has parameters.
+    """
+
+    blocks: tuple[Block, ...]
+    parameters: tuple[Parameter, ...]
+
+    @property
+    def placed(self) -> Iterator[Placed]:
+        """Every layer in turn."""
+        return (placed for block in self.blocks for group in block for placed in group)
+
+
+def row_of(inputs: int, blocks: Sequence[tuple[Sequence[Layer], Sequence[Layer]]]) -> Row:
+    """Layers, two groups for each dense layer, as a row; parameters are named after their dense layer ("scales.0").
+
+    They lie weights first, then biases, then what else there is, kind by kind.
+    """
+    found: list[tuple[Layer, int, tuple[Parameter, ...]]] = []
+    for place, block in enumerate(blocks):
+        for layer in (layer for group in block for layer in group):
+            own = layer.parameters(inputs)
+            named = tuple(Parameter(f"{name}.{place}", shape) for name, shape in own)
+            found.append((layer, inputs, named))
+            inputs = layer.units(inputs)
+    every = [parameter for *_, own in found for parameter in own]
+    kinds = list(dict.fromkeys(["weights", "biases", *map(kind_of, every)]))
+    ordered = sorted(every, key=lambda parameter: kinds.index(kind_of(parameter)))
+    places = {parameter.name: place for place, parameter in enumerate(ordered)}
+    placed = iter(
+        Placed(layer, width, tuple(places[parameter.name] for parameter in own))
+        for layer, width, own in found
+    )
+    made = (Block(*(tuple(next(placed) for _ in group) for group in block)) for block in blocks)
+    return Row(tuple(made), tuple(ordered))
+
+
+def start_others(row: Row, parts: Sequence[Host], random: np.random.Generator) -> None:
+    """Put what layers that are not dense start from into the parts of a vector, layer by layer."""
+    for layer, inputs, own in row.placed:
+        for place, start in zip(own, layer.initial(random, inputs), strict=False):
+            parts[place][...] = start
+
+
+def kind_of(parameter: Parameter) -> str:
+    """The name of a parameter without the place of its layer."""
+    return parameter.name.partition(".")[0]
