@@ -107,6 +107,8 @@ FLOAT64 = select_backend(dtype="float64")
 RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (MLP, {"sizes": (2, 3, 2)}),
     (MLP, {"sizes": (2, 3, 2), "before": [layers.Scale()], "parametric": True}),
+    (layers.Periodic, {}),
+    (layers.Scale, {}),
     (NETWORK.initialize, {}),
     (fit, {**BATCH, "recipe": Recipe(epochs=1)}),
     (training.fit, {**BATCH, "recipe": Recipe(epochs=1)}),

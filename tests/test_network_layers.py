@@ -12,7 +12,7 @@ import pytest
 from anyarray_mlp import MLP, TrainedModel, adam, fit, fit_many, gradcheck, select_backend
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.errors import ModelFileError, UsageError
-from anyarray_mlp.network import Scale, frozen, layers, to_pytorch_state
+from anyarray_mlp.network import Periodic, Scale, frozen, layers, to_pytorch_state
 from anyarray_mlp.network.functional import ACTIVATIONS, mish
 from anyarray_mlp.network.layers import Dense, Parametric, row_of
 from anyarray_mlp.parity.cases import LAYERED
@@ -54,6 +54,34 @@ def test_scales_multiply_inputs_and_activations_bend_by_hand() -> None:
     np.testing.assert_allclose(after, a, rtol=1e-13)
     np.testing.assert_allclose(last, a @ w2 + b2, rtol=1e-13)
     np.testing.assert_array_equal(last, same)
+
+
+def test_waves_embed_numbers_by_hand() -> None:
+    layer = Periodic([2, 0], frequencies=2, values=1)
+    assert layer.units(3) == 5
+    w, b = np.array([[0.5, -1.0], [2.0, 0.1]]), np.array([[0.3, 0.0], [-1.0, 2.0]])
+    v, o = np.array([[[1.0], [2.0]], [[-1.0], [0.5]]]), np.array([[0.25], [-3.0]])
+    x = np.array([[0.1, 9.0, -0.7], [1.5, 8.0, 0.0]])
+    value, _ = layer.apply(XP, [w, b, v, o], x, None, 0)
+    for row, (first, second, third) in enumerate(x.tolist()):
+        mixed = [
+            np.cos(np.pi * third + 0.3) + 2 * np.cos(-2 * np.pi * third) + 0.25,
+            -np.cos(4 * np.pi * first - 1) + 0.5 * np.cos(0.2 * np.pi * first + 2) - 3,
+        ]
+        np.testing.assert_allclose(value[row], [*mixed, first, second, third], rtol=1e-13)
+
+
+def test_waves_start_as_they_are_said_to() -> None:
+    mlp = MLP((20, 3), before=[Periodic(frequencies=50, values=4, sigma=0.2)])
+    parts = dict(zip(mlp.layout.names, mlp.layout.split(mlp.initialize(0)), strict=True))
+    assert mlp.layout.shapes[0] == (20 * 4 + 20, 3)
+    assert parts["frequencies.0"].std() == pytest.approx(0.2, rel=0.05)
+    assert abs(parts["frequencies.0"].mean()) < 0.02
+    for name, bound in (("phases.0", np.pi), ("mixing.0", 50**-0.5), ("offsets.0", 50**-0.5)):
+        size = np.abs(parts[name])
+        assert size.max() < bound
+        assert size.mean() == pytest.approx(bound / 2, rel=0.1)
+        assert abs(parts[name].mean()) < bound / 5
 
 
 def test_layers_start_from_what_a_plain_network_does() -> None:
@@ -241,10 +269,11 @@ def test_frozen_layers_keep_what_belongs_to_them() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"before": Scale()}, "^before must be a list of layers that inputs go through first, of Scale"),
+        ({"before": Scale()}, "^before must be a list of layers that inputs go through first, of Scale, Periodic"),
         ({"before": ["scale"]}, r"^before must be a list of layers .* got \['scale'\]"),
         ({"before": [Dense(3)]}, r"^before must be a list of layers .* got \[Dense"),
         ({"before": [Scale(), Scale()]}, "^before may hold each kind of layer once, got"),
+        ({"before": [Periodic([0, 4])]}, r"^columns must be places from 0 to 3 of 4 inputs, got \(0, 4\)"),
         ({"parametric": 1}, "^parametric must be True or False, got 1"),
     ],
 )  # fmt: skip
@@ -258,15 +287,42 @@ def test_impossible_layers_are_refused(options: Any, message: str) -> None:
     [
         ({"before": "Scale"}, "config.before is 'Scale' and must be a list"),
         ({"before": ["Scale"]}, r"config.before\[0\] is 'Scale' and must be a table"),
-        ({"before": [{}]}, r"config.before\[0\].kind is missing and must be one of Scale"),
-        ({"before": [{"kind": "Dense"}]}, r"config.before\[0\].kind is 'Dense' and must be one of Scale"),
+        ({"before": [{}]}, r"config.before\[0\].kind is missing and must be one of Scale, Periodic"),
+        ({"before": [{"kind": "Dense"}]}, r"config.before\[0\].kind is 'Dense' and must be one of Scale, Periodic"),
         ({"before": [{"kind": "Scale"}] * 2}, "config is impossible: before may hold each kind of layer once"),
+        ({"before": [{"kind": "Periodic"}]}, r"config.before\[0\].columns is missing and must be"),
+        (
+            {"before": [{"kind": "Periodic", "columns": [4], "frequencies": 2, "values": 1, "sigma": 0.5}]},
+            "config is impossible: columns must be places from 0 to 3",
+        ),
+        (
+            {"before": [{"kind": "Periodic", "columns": None, "frequencies": 0, "values": 1, "sigma": 0.5}]},
+            r"config.before\[0\].frequencies is 0 and must be an integer from 1",
+        ),
         ({"parametric": 1}, "config.parametric is 1 and must be true or false"),
     ],
 )  # fmt: skip
 def test_files_of_impossible_layers_are_refused(config: Any, message: str) -> None:
     with pytest.raises(ModelFileError, match=message):
         MLP.from_config({**MLP((4, 5, 3)).to_config(), **config})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"columns": 3}, "^columns must be None, or a list of different places of inputs"),
+        ({"columns": []}, "^columns must be None, or a list"),
+        ({"columns": [0, 0]}, "^columns must be None, or a list"),
+        ({"columns": [-1]}, "^columns must be None, or a list"),
+        ({"columns": [True]}, "^columns must be None, or a list"),
+        ({"frequencies": 0}, "^frequencies must be"),
+        ({"values": 0}, "^values must be"),
+        ({"sigma": 0.0}, "^sigma must be"),
+    ],
+)
+def test_impossible_waves_are_refused(options: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Periodic(**options)
 
 
 def test_other_libraries_lack_such_layers() -> None:
@@ -279,6 +335,16 @@ def test_other_libraries_lack_such_layers() -> None:
 
 # --- wrong gradients are caught ------------------------------------------------------------------------
 
+
+def at_place(place: int, f: Any) -> Any:
+    """Gradients of which one is changed."""
+
+    def wrong(right: Any) -> Any:
+        return lambda *a: tuple(f(g) if at == place else g for at, g in enumerate(right(*a)))
+
+    return wrong
+
+
 #: Mistakes in a layer: (kind, method, right -> wrong).
 MISTAKES: dict[str, Any] = {
     "scales: the inputs' sign": (Scale, "input_gradient", lambda right: lambda *a: -right(*a)),
@@ -290,6 +356,20 @@ MISTAKES: dict[str, Any] = {
     ),
     "scales: the mean": (
         Scale, "gradients", lambda right: lambda s, xp, parts: (right(s, xp, parts)[0] / len(parts[0][1]),),
+    ),
+    "waves: frequencies without 2 pi": (
+        Periodic, "gradients", lambda right: lambda *a: (right(*a)[0] / (2 * np.pi), *right(*a)[1:]),
+    ),
+    "waves: phases' sign": (Periodic, "gradients", at_place(1, lambda g: -g)),
+    "waves: mixing of one number for all": (Periodic, "gradients", at_place(2, lambda g: g * 0 + g[:1])),
+    "waves: offsets averaged": (Periodic, "gradients", at_place(3, lambda g: g / 6)),
+    "waves: cos for -sin": (
+        Periodic, "back",
+        lambda right: lambda self, xp, r, dy: (right(self, xp, r, dy)[0],
+                                               right(self, xp, r, dy)[0] @ r[5].swapaxes(-1, -2) * np.cos(r[3])),
+    ),
+    "waves: numbers in the wrong order": (
+        Periodic, "back", lambda right: lambda self, xp, r, dy: right(self, xp, r, dy[:, ::-1]),
     ),
     "alphas: sign": (Parametric, "gradients", lambda right: lambda *a: (-right(*a)[0],)),
     "alphas: of the activation alone": (
@@ -309,7 +389,8 @@ MISTAKES: dict[str, Any] = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_in_a_layer_is_caught(mistake: str, monkeypatch: Any) -> None:
     kind, method, wrong = MISTAKES[mistake]
-    mlp = MLP((4, 5, 4, 3), "tanh", parametric=True, before=[Scale()])
+    before = [Periodic([2, 0, 3], 5, 2, 0.5)] if kind is Periodic else [Scale()]
+    mlp = MLP((4, 5, 4, 3), "tanh", parametric=True, before=before)
     if kind is Scale and method == "input_gradient":  # which no parameter lies below
         monkeypatch.setattr(kind, method, wrong(getattr(kind, method)))
         theta, x, t, _, _ = asked(mlp)

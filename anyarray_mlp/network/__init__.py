@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         uniform,
         zeros,
     )
-    from anyarray_mlp.network.layers import Scale
+    from anyarray_mlp.network.layers import Periodic, Scale
     from anyarray_mlp.network.layout import Layout
     from anyarray_mlp.network.mlp import MLP
     from anyarray_mlp.network.optimizers import (
@@ -60,6 +60,7 @@ HOMES = {
     "Layout": "layout",
     "MLP": "mlp",
     "Optimizer": "optimizers",
+    "Periodic": "layers",
     "ReduceOnPlateau": "schedules",
     "Scale": "layers",
     "WarmUp": "schedules",
@@ -100,6 +101,7 @@ __all__ = [
     "MLP",
     "Layout",
     "Optimizer",
+    "Periodic",
     "ReduceOnPlateau",
     "Scale",
     "WarmUp",

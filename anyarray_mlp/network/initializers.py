@@ -120,7 +120,7 @@ def initialize(
     vector = empty_vector(layout)
     parts = layout.split(vector)
     for layer, activation in enumerate(activations):
-        fan_in, fan_out = layout.sizes[layer], layout.sizes[layer + 1]
+        fan_in, fan_out = layout.shapes[layer]
         drawn = resolve(initializer, activation)(generator, fan_in, fan_out)
         parts[layer][...] = checked_weights(drawn, fan_in, fan_out)
     return vector

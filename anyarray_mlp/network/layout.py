@@ -18,13 +18,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.network.layers import Parameter
 from anyarray_mlp.typing import Array, Host, Leaves, Namespace
+
+
+class Parameter(NamedTuple):
+    """An array that is trained, of a layer or of a network: its name and its shape."""
+
+    name: str
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)

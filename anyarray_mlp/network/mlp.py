@@ -108,7 +108,7 @@ class MLP:
         Names may be those of other libraries ("sigmoid", "ReLU", "mse"; see `names.ALIASES`); what is kept is ours.
     dropout : probability of dropping a hidden unit in training, one for all hidden layers or one for each.
     bias : whether dense layers have biases.
-    before : layers that inputs go through before the first dense layer, in this order: `Scale()`.
+    before : layers that inputs go through before the first dense layer, in this order: `Periodic()`, `Scale()`.
     parametric : whether each hidden unit trains how far its activation bends: z + alpha (f(z) - z), from alpha = 1.
 
     Raises `UsageError` where a name is unknown, a size impossible, or output and loss do not go together.
@@ -151,6 +151,10 @@ class MLP:
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+        width = checked["sizes"][0]
+        for layer in checked["before"]:
+            layer.parameters(width)  # refuses what does not fit
+            width = layer.units(width)
 
     def __repr__(self) -> str:
         """The fields of every network, and those of others where they are not as in a plain one."""

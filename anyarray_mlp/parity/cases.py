@@ -11,7 +11,7 @@ import numpy as np
 from anyarray_mlp import streams
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.network.functional import ACTIVATIONS
-from anyarray_mlp.network.layers import Scale
+from anyarray_mlp.network.layers import Periodic, Scale
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.registry import pairs
 from anyarray_mlp.typing import Host
@@ -226,8 +226,16 @@ def layer_cases() -> Iterator[Case]:
 LAYERED = {
     "scaled inputs": MLP((5, 7, 3), "silu", before=[Scale()]),
     "parametric activations": MLP((5, 7, 6, 3), ("selu", "tanh"), parametric=True),
-    "scales, alphas and dropout": MLP(
-        (5, 7, 6, 1), "mish", "identity", dropout=0.3, before=[Scale()], parametric=True
+    "periodic embedding": MLP(
+        (4, 6, 3), "tanh", before=[Periodic(frequencies=5, values=2, sigma=0.7)]
+    ),
+    "all of RealMLP": MLP(
+        (5, 7, 6, 1),
+        "mish",
+        "identity",
+        dropout=0.3,
+        before=[Periodic([3, 0, 1]), Scale()],
+        parametric=True,
     ),
 }
 
