@@ -260,10 +260,10 @@ class Elementary:
         finite = xp.isfinite(x)
         x = xp.where(finite, x, xp.zeros_like(x))
         n = xp.round(x * self.per_quarter)
-        first, second, third = (lib.fence(n * part) for part in self.quarter_turn)
+        first, second, *small = (lib.fence(n * part) for part in self.quarter_turn)
         high = x - first
         near = high - second
-        rest = ((high - near) - second) - third  # what near lacks
+        rest = (((high - near) - second) - small[0]) - small[1]  # what near lacks
         r = self._clip(near + rest, -1.0, 1.0)  # for an n of too many bits
         lost = self._clip((near - r) + rest, -1e-9, 1e-9)
         square = lib.fence(r * r)
@@ -272,7 +272,7 @@ class Elementary:
         cosine = 1.0 + lib.fence(square * even)
         sine = r + (lost + lib.fence(lib.fence(r * square) * odd))
         n = n + quarters
-        turned = n - 4.0 * xp.floor(n * 0.25)  # 0, 1, 2 or 3
+        turned = n - xp.floor(n * 0.25) * 4.0  # 0, 1, 2 or 3
         y = xp.where(xp.abs(turned - 2.0) == 1.0, sine, cosine)
         y = xp.where(xp.abs(turned - 1.5) < 1.0, -y, y)
         return xp.where(finite, y, xp.full_like(y, math.nan))
