@@ -14,8 +14,8 @@ from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.errors import ModelFileError, UsageError
 from anyarray_mlp.network import Periodic, Scale, frozen, layers, to_pytorch_state
 from anyarray_mlp.network.functional import ACTIVATIONS, mish
-from anyarray_mlp.network.layers import Dense, Parametric, row_of
-from anyarray_mlp.parity.cases import LAYERED
+from anyarray_mlp.network.layers import Dense, Factors, Heads, Members, Parametric, row_of
+from anyarray_mlp.parity.cases import FULL, LAYERED
 from anyarray_mlp.training import to_leaves
 from tests.problems import batch
 from tests.test_backends_replay import assert_replays_alike
@@ -23,6 +23,7 @@ from tests.test_network_stack import assert_members_are_alone
 
 XP = PlainNamespace(np)
 every_network = pytest.mark.parametrize("name", LAYERED)
+full_networks = pytest.mark.parametrize("name", FULL)
 
 
 def asked(mlp: MLP, rows: int = 6) -> tuple[Any, ...]:
@@ -82,6 +83,58 @@ def test_waves_start_as_they_are_said_to() -> None:
         assert size.max() < bound
         assert size.mean() == pytest.approx(bound / 2, rel=0.1)
         assert abs(parts[name].mean()) < bound / 5
+
+
+@pytest.mark.parametrize("output", ["softmax", "identity"])
+def test_members_are_networks_whose_weights_are_scaled(output: str) -> None:
+    mlp = MLP((4, 6, 5, 3), "tanh", output, members=3)
+    assert dict(zip(mlp.layout.names, mlp.layout.shapes, strict=True)) == {
+        "weights.0": (4, 6), "weights.1": (6, 5), "weights.2": (3, 5, 3),
+        "biases.0": (3, 6), "biases.1": (3, 5), "biases.2": (3, 3),
+        "factors_in.0": (3, 4), "factors_in.1": (3, 6), "factors_out.0": (3, 6), "factors_out.1": (3, 5),
+    }  # fmt: skip
+    theta, x, t, _, _ = asked(mlp)
+    part = dict(zip(mlp.layout.names, mlp.layout.split(theta), strict=True))
+    plain, found = MLP((4, 6, 5, 3), "tanh", output), []
+    for m in range(3):
+        weights = [
+            part[f"factors_in.{n}"][m][:, None] * part[f"weights.{n}"] * part[f"factors_out.{n}"][m]
+            for n in range(2)
+        ]
+        arrays = [*weights, part["weights.2"][m], *(part[f"biases.{n}"][m] for n in range(3))]
+        leaves = (np.concatenate([a.ravel() for a in arrays]),)
+        found.append(plain.outputs_and_losses(XP, leaves, x, t))
+    outputs, losses = (np.mean(each, axis=0) for each in zip(*found, strict=True))
+    np.testing.assert_allclose(mlp.predict(XP, (theta,), x), outputs, rtol=1e-12)
+    np.testing.assert_allclose(mlp.losses(XP, (theta,), x, t), losses, rtol=1e-12)
+    both = mlp.outputs_and_losses(XP, (theta,), x, t)
+    np.testing.assert_array_equal(both[0], mlp.predict(XP, (theta,), x))
+    np.testing.assert_array_equal(both[1], mlp.losses(XP, (theta,), x, t))
+
+
+def test_members_start_apart() -> None:
+    mlp = MLP((50, 6, 5, 3), "tanh", members=4)
+    part = dict(zip(mlp.layout.names, mlp.layout.split(mlp.initialize(2)), strict=True))
+    signs = part["factors_in.0"]
+    assert set(signs.ravel()) == {1.0, -1.0}
+    assert abs(signs.mean()) < 0.25
+    for name in ("factors_in.1", "factors_out.0", "factors_out.1"):
+        assert np.all(part[name] == 1.0)
+    assert not any(np.any(part[f"biases.{n}"]) for n in range(3))
+    heads = part["weights.2"]
+    assert len({head.tobytes() for head in heads}) == 4
+    np.testing.assert_array_equal(part["weights.0"], MLP((50, 6, 5, 3), "tanh").layout.split(
+        MLP((50, 6, 5, 3), "tanh").initialize(2))[0])  # fmt: skip
+    assert MLP((4, 3), members=2).layout.names == ("weights.0", "biases.0", "factors_in.0")
+
+
+def test_each_member_drops_units_of_its_own() -> None:
+    mlp = MLP((4, 50, 3), "tanh", members=3, dropout=0.5)
+    dropped = next(p.layer for p in mlp.row.placed if type(p.layer).__name__ == "Dropout")
+    value, _ = dropped.apply(XP, [], np.ones((6, 50)), np.int32(5), 0)
+    later, _ = dropped.apply(XP, [], np.ones((3, 50)), np.int32(5), 1)
+    assert np.any(value[0] != value[1])
+    np.testing.assert_array_equal(later, value[3:])  # of the second sample
 
 
 def test_layers_start_from_what_a_plain_network_does() -> None:
@@ -191,8 +244,8 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole(name: str, reproducible:
 # --- stacks, every backend, reproducible bits, replay --------------------------------------------------
 
 
-@pytest.mark.needs("values")
-@every_network
+@pytest.mark.on("numpy", "strict", "torch", "jax")
+@full_networks
 def test_members_of_a_stack_are_alone_on_every_backend(backend: Any, name: str) -> None:
     assert_members_are_alone(backend, LAYERED[name], alpha=(0.1, 0.0, 0.7))
 
@@ -201,7 +254,7 @@ def test_members_of_a_stack_are_alone_on_every_backend(backend: Any, name: str) 
 def test_members_have_the_bits_that_they_have_alone(library: str) -> None:
     pytest.importorskip(library)
     backend = select_backend(library, dtype="float32", reproducible=True)
-    for mlp in LAYERED.values():
+    for mlp in map(LAYERED.get, FULL):
         assert_members_are_alone(backend, mlp, alpha=0.3, exactly=True)
 
 
@@ -210,7 +263,8 @@ def test_members_have_the_bits_that_they_have_alone(library: str) -> None:
 def test_steps_are_replayed(name: str, library: str) -> None:
     mlp = LAYERED[name]
     assert_replays_alike(mlp, name=library, dtype="float64", weighted=True, alpha=0.1)
-    assert_replays_alike(mlp, name=library, dtype="float64", members=3)
+    if name in FULL:
+        assert_replays_alike(mlp, name=library, dtype="float64", members=3)
 
 
 # --- training, files, descriptions ---------------------------------------------------------------------
@@ -274,6 +328,8 @@ def test_frozen_layers_keep_what_belongs_to_them() -> None:
         ({"before": [Dense(3)]}, r"^before must be a list of layers .* got \[Dense"),
         ({"before": [Scale(), Scale()]}, "^before may hold each kind of layer once, got"),
         ({"before": [Periodic([0, 4])]}, r"^columns must be places from 0 to 3 of 4 inputs, got \(0, 4\)"),
+        ({"members": 0}, "^members must be"),
+        ({"members": 2.5}, "^members must be"),
         ({"parametric": 1}, "^parametric must be True or False, got 1"),
     ],
 )  # fmt: skip
@@ -299,6 +355,7 @@ def test_impossible_layers_are_refused(options: Any, message: str) -> None:
             {"before": [{"kind": "Periodic", "columns": None, "frequencies": 0, "values": 1, "sigma": 0.5}]},
             r"config.before\[0\].frequencies is 0 and must be an integer from 1",
         ),
+        ({"members": 0}, "config.members is 0 and must be an integer from 1"),
         ({"parametric": 1}, "config.parametric is 1 and must be true or false"),
     ],
 )  # fmt: skip
@@ -371,6 +428,18 @@ MISTAKES: dict[str, Any] = {
     "waves: numbers in the wrong order": (
         Periodic, "back", lambda right: lambda self, xp, r, dy: right(self, xp, r, dy[:, ::-1]),
     ),
+    "members: entering factors of the first sample": (
+        Members, "gradients",
+        lambda right: lambda self, xp, parts: right(self, xp, [((parts[0][0][0][:1], None), parts[0][1])]),
+    ),
+    "members: entering factors' sign": (Members, "gradients", at_place(0, lambda g: -g)),
+    "members: biases of one for all": (Factors, "gradients", at_place(1, lambda g: g * 0 + g.sum(axis=0))),
+    "members: factors of one for all": (Factors, "gradients", at_place(0, lambda g: g * 0 + g.sum(axis=0))),
+    "members: factors not brought through": (Factors, "input_gradient", lambda _: lambda self, xp, r, dy: dy),
+    "members: heads in the wrong order": (
+        Heads, "by_member",
+        lambda right: lambda self, xp, x: right(self, xp, x)[:: -1 if x.shape[-1] == 3 else 1],
+    ),
     "alphas: sign": (Parametric, "gradients", lambda right: lambda *a: (-right(*a)[0],)),
     "alphas: of the activation alone": (
         Parametric, "gradients",
@@ -390,7 +459,8 @@ MISTAKES: dict[str, Any] = {
 def test_a_mistake_in_a_layer_is_caught(mistake: str, monkeypatch: Any) -> None:
     kind, method, wrong = MISTAKES[mistake]
     before = [Periodic([2, 0, 3], 5, 2, 0.5)] if kind is Periodic else [Scale()]
-    mlp = MLP((4, 5, 4, 3), "tanh", parametric=True, before=before)
+    members = 3 if kind in (Members, Factors, Heads) else 1
+    mlp = MLP((4, 5, 4, 3), "tanh", parametric=True, before=before, members=members)
     if kind is Scale and method == "input_gradient":  # which no parameter lies below
         monkeypatch.setattr(kind, method, wrong(getattr(kind, method)))
         theta, x, t, _, _ = asked(mlp)

@@ -120,9 +120,10 @@ def initialize(
     vector = empty_vector(layout)
     parts = layout.split(vector)
     for layer, activation in enumerate(activations):
-        fan_in, fan_out = layout.shapes[layer]
-        drawn = resolve(initializer, activation)(generator, fan_in, fan_out)
-        parts[layer][...] = checked_weights(drawn, fan_in, fan_out)
+        *members, fan_in, fan_out = layout.shapes[layer]
+        for member in np.ndindex(*members):
+            drawn = resolve(initializer, activation)(generator, fan_in, fan_out)
+            parts[layer][(*member, ...)] = checked_weights(drawn, fan_in, fan_out)
     return vector
 
 

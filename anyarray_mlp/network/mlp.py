@@ -31,7 +31,14 @@ from anyarray_mlp.checking.records import (
     one_of,
     table,
 )
-from anyarray_mlp.checking.values import check_boolean, is_real, is_whole, items, refuse
+from anyarray_mlp.checking.values import (
+    check_boolean,
+    check_whole,
+    is_real,
+    is_whole,
+    items,
+    refuse,
+)
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network.checks import check_batch, check_shapes
 from anyarray_mlp.network.functional import (
@@ -47,12 +54,18 @@ from anyarray_mlp.network.layers import (
     LAYER,
     Dense,
     Dropout,
+    Factors,
     Function,
+    Heads,
     Layer,
+    Members,
     Parametric,
     Row,
     kind_of_layer,
     layer_of,
+    mean_losses,
+    mean_outputs,
+    repeated,
     row_of,
     start_others,
     to_record,
@@ -88,7 +101,7 @@ CONFIG_FIELDS = {
     "bias": TRUTH,
 }
 #: What it holds of a network that is not plain.
-MORE_FIELDS = {"before": list_of(LAYER), "parametric": TRUTH}
+MORE_FIELDS = {"before": list_of(LAYER), "parametric": TRUTH, "members": integer(1)}
 CONFIG = table(CONFIG_FIELDS, MORE_FIELDS)
 
 
@@ -110,6 +123,8 @@ class MLP:
     bias : whether dense layers have biases.
     before : layers that inputs go through before the first dense layer, in this order: `Periodic()`, `Scale()`.
     parametric : whether each hidden unit trains how far its activation bends: z + alpha (f(z) - z), from alpha = 1.
+    members : how many networks it is, which share their weights but for factors of inputs and outputs, biases and last
+        layers (TabM, Gorishniy et al. 2024). The loss is the mean of theirs, and so are the outputs.
 
     Raises `UsageError` where a name is unknown, a size impossible, or output and loss do not go together.
     """
@@ -122,6 +137,7 @@ class MLP:
     bias: bool = True
     before: Sequence[Layer] = ()
     parametric: bool = False
+    members: int = 1
 
     def __post_init__(self) -> None:
         what = "a list of at least inputs and outputs, each a positive integer"
@@ -134,6 +150,7 @@ class MLP:
         output = find_name("output", self.output, OUTPUTS)
         check_boolean("bias", self.bias)
         check_boolean("parametric", self.parametric)
+        members = check_whole("members", self.members, 1)
         loss = find_loss(self.loss)
         loss = default_loss(output) if loss == "auto" else loss
         check_pair(output, loss)
@@ -141,13 +158,14 @@ class MLP:
             raise UsageError(
                 "A softmax over 1 output is always 1: give one output for each class, or use output='logistic'."
             )
-        checked = {
+        checked: dict[str, Any] = {
             "sizes": tuple(int(size) for size in sizes),
             "activation": activation,
             "output": output,
             "loss": loss,
             "dropout": rates,
             "before": _before(self.before),
+            "members": members,
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -172,13 +190,13 @@ class MLP:
     @property
     def is_plain(self) -> bool:
         """Whether its layers are dense layers, activations and dropout alone."""
-        return not self.before and not self.parametric
+        return not self.before and not self.parametric and self.members == 1
 
     @cached_property
     def row(self) -> Row:
         """The layers that it is a row of."""
         blocks: list[tuple[list[Layer], list[Layer]]] = [
-            ([Dense(units, self.bias)], []) for units in self.sizes[1:]
+            (layers, []) for layers in self.linear_layers()
         ]
         blocks[0][0][:0] = self.before
         kind = Parametric if self.parametric else Function
@@ -186,8 +204,21 @@ class MLP:
         for (_, following), activation, rate in zip(blocks, self.activation, rates, strict=False):
             following.append(kind(activation))
             if rate > 0:
-                following.append(Dropout(rate))
+                following.append(Dropout(rate, self.members))
         return row_of(self.sizes[0], blocks)
+
+    def linear_layers(self) -> Iterator[list[Layer]]:
+        """What makes each layer's values: a dense layer, and factors of members around it."""
+        k, bias, outputs = self.members, self.bias, self.sizes[1:]
+        for place, units in enumerate(outputs):
+            if k == 1:
+                yield [Dense(units, bias)]
+                continue
+            enter = Members(k) if place == 0 else Factors("factors_in", k)
+            if place == len(outputs) - 1:
+                yield [enter, Heads(units, bias, k)] if place == 0 else [Heads(units, bias, k)]
+            else:
+                yield [enter, Dense(units, bias=False), Factors("factors_out", k, bias)]
 
     @cached_property
     def layout(self) -> Layout:
@@ -230,18 +261,26 @@ class MLP:
         return self.output_loss(xp, self.logits(xp, leaves, x), targets)[0]
 
     def outputs(self, xp: Namespace, z: Array) -> tuple[Array, Vjp]:
-        """Outputs (n, k) of logits z (n, k), and the vjp down to z."""
-        return OUTPUTS[self.output](xp, z)
+        """Outputs (n, k) of logits z (n, k), and the vjp down to z; of members (n members, k) their mean."""
+        function = OUTPUTS[self.output]
+        return function(xp, z) if self.members == 1 else mean_outputs(xp, function, z, self.members)
 
     def output_loss(self, xp: Namespace, z: Array, targets: Array) -> tuple[Array, Vjp]:
-        """Losses (n,) of logits z (n, k), and the vjp down to z."""
-        return output_loss(xp, self.output, self.loss, z, self.encode(xp, targets, z.dtype, z.ndim))
+        """Losses (n,) of logits z (n, k), and the vjp down to z; of members (n members, k) their mean."""
+        targets = self.encode(xp, targets, z.dtype, z.ndim)
+        if self.members == 1:
+            return output_loss(xp, self.output, self.loss, z, targets)
+        targets = repeated(xp, targets, self.members)
+        losses, vjp = output_loss(xp, self.output, self.loss, z, targets)
+        return mean_losses(xp, losses, vjp, self.members)
 
     def outputs_and_losses(
         self, xp: Namespace, leaves: Leaves, x: Array, targets: Array
     ) -> tuple[Array, Array]:
         """What `predict` (n, k) and `losses` (n,) give, to the bit, in one pass."""
         z = self.logits(xp, leaves, x)
+        if self.members > 1:
+            return self.outputs(xp, z)[0], self.output_loss(xp, z, targets)[0]
         targets = self.encode(xp, targets, z.dtype, z.ndim)
         return output_and_losses(xp, self.output, self.loss, z, targets)
 

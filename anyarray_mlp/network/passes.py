@@ -169,7 +169,8 @@ def loss_and_grad(
             gradients[place] = gradient
     weight_grads, others = gradients[: len(weights)], gradients[len(weights) :]
     if alpha:
-        loss, weight_grads = penalised(xp, weights, loss, weight_grads, decay)
+        stack = mlp.layout.stack_of(leaves)
+        loss, weight_grads = penalised(xp, weights, loss, weight_grads, decay, stack)
     return loss, mlp.layout.pack(xp, weight_grads, others, flat=is_flat(leaves))
 
 
@@ -260,11 +261,17 @@ def each_of(xp: Namespace, alpha: Strength, dtype: Any, f: Callable[[float], flo
 
 
 def penalised(
-    xp: Namespace, weights: Sequence[Array], loss: Array, weight_grads: list[Array], decay: Any
+    xp: Namespace,
+    weights: Sequence[Array],
+    loss: Array,
+    weight_grads: list[Array],
+    decay: Any,
+    stack: tuple[int, ...],
 ) -> tuple[Array, list[Array]]:
     """A loss and its gradients with decay / 2 times the sum of squared weights added to the loss."""
-    for w in weights:
-        loss = loss + xp.sum(w * w, axis=(-2, -1)) * (decay * 0.5)
-    if getattr(decay, "ndim", 0):
-        decay = decay[:, None, None]
-    return loss, [dw + w * decay for w, dw in zip(weights, weight_grads, strict=True)]
+    own_decay, grads = getattr(decay, "ndim", 0), []
+    for w, dw in zip(weights, weight_grads, strict=True):
+        axes = w.ndim - len(stack)
+        loss = loss + xp.sum(w * w, axis=tuple(range(-axes, 0))) * (decay * 0.5)
+        grads.append(dw + w * (decay[(..., *(None,) * axes)] if own_decay else decay))
+    return loss, grads

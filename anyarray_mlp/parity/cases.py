@@ -219,7 +219,7 @@ def layer_cases() -> Iterator[Case]:
     """Layers beside dense ones and activations, each by itself and all together."""
     for name, mlp in LAYERED.items():
         keys = tuple(17 * layer - 5 for layer in mlp.dropout_layers)
-        yield make_case(name, mlp, 9, weighted=True, dropout_keys=keys, quick=True)
+        yield make_case(name, mlp, 9, weighted=True, dropout_keys=keys, quick=name in FULL)
 
 
 #: Networks that are not plain, by what they have.
@@ -228,6 +228,18 @@ LAYERED = {
     "parametric activations": MLP((5, 7, 6, 3), ("selu", "tanh"), parametric=True),
     "periodic embedding": MLP(
         (4, 6, 3), "tanh", before=[Periodic(frequencies=5, values=2, sigma=0.7)]
+    ),
+    "members that share weights": MLP((4, 6, 5, 3), "tanh", members=3),
+    "members of one layer, with dropout": MLP(
+        (4, 5, 2), "silu", "logistic", dropout=0.4, bias=False, members=2
+    ),
+    "members of everything": MLP(
+        (4, 5, 1),
+        "selu",
+        "identity",
+        before=[Periodic([1], 3, 2), Scale()],
+        parametric=True,
+        members=2,
     ),
     "all of RealMLP": MLP(
         (5, 7, 6, 1),
@@ -238,6 +250,10 @@ LAYERED = {
         parametric=True,
     ),
 }
+
+
+#: Those of them that have all kinds of layers between them.
+FULL = ("all of RealMLP", "members of everything")
 
 
 def all_cases(quick: bool = False) -> list[Case]:
@@ -276,6 +292,6 @@ def exact_cases(quick: bool = False) -> list[Case]:
             dropout_keys=(12345,),
             alpha=0.1,
         ),
-        *layer_cases(),
+        *(case for case in layer_cases() if case.quick),
     ]
     return [case for case in cases if case.quick or not quick]

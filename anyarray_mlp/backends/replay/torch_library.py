@@ -269,7 +269,7 @@ class TorchLibrary:
             return [partial(torch.mm, *args, out=out)]
         if op == "matmul" and all(a.ndim == 3 and len(a) == len(out) for a in args):
             return [partial(torch.bmm, *args, out=out)]
-        if op == "affine":
+        if op == "affine" and out.ndim <= 3:
             x, w, b = args
             if out.ndim == 3:
                 x, w = (each.expand(len(out), -1, -1) for each in (x, w))
