@@ -25,6 +25,7 @@ STREAMS = {
     "validation groups": "the same for validation, of the groups that are left",
     "shuffle": "the order of the rows in each epoch",
     "initial weights": "the weights that training starts from",
+    "initial layers": "what layers that are not dense start from",
     "dropout": "the key of each step's dropped units, for each layer",
     "xor": "the built-in set",
     "moons": "the built-in set",

@@ -145,4 +145,7 @@ def affine(x: Any, w: Any, b: Any) -> Any:
 
     if w.ndim == 2:
         return torch.addmm(b, x, w)
-    return torch.baddbmm(b[:, None, :], x.expand(len(w), -1, -1), w)
+    if w.ndim > 3:
+        return torch.matmul(x, w) + b[..., None, :]
+    k = len(w) if len(x) == 1 else len(x)
+    return torch.baddbmm(b[:, None, :], x.expand(k, -1, -1), w.expand(k, -1, -1))

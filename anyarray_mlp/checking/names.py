@@ -113,7 +113,7 @@ ALIASES: dict[str, dict[str, str]] = {
 #: By kind: the nearest alternative to things that this package does not have.
 INSTEAD: dict[str, dict[str, str]] = {
     "activation": {
-        "elu": "selu celu",
+        "elu": "celu",
         "relu": "relu6 crelu",
         "leaky_relu": "prelu rrelu",
         "silu": "hard_swish",

@@ -25,7 +25,9 @@ from anyarray_mlp.typing import Array, Host
 #: Functions that `PlainNamespace` builds from other operations unless a backend has its own.
 COMPOSITES = ("logistic", "softplus", "erf")
 #: Where the network's math stands, beside functions of a user's own.
-MATH = tuple(f"anyarray_mlp.network.{module}" for module in ("functional", "passes", "mlp"))
+MATH = tuple(
+    f"anyarray_mlp.network.{module}" for module in ("functional", "layers", "passes", "mlp")
+)
 
 
 @dataclass(frozen=True)

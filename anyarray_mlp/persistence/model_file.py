@@ -10,6 +10,7 @@ import numpy as np
 
 from anyarray_mlp.checking.out_of_memory import within_memory
 from anyarray_mlp.errors import ModelFileError, UsageError
+from anyarray_mlp.network.mlp import MORE_FIELDS
 from anyarray_mlp.persistence.container import decode, encode
 from anyarray_mlp.persistence.files import atomic_write, read_file
 
@@ -44,9 +45,9 @@ class ModelFile:
     def format_version(self) -> int:
         """The lowest version of the format that has words for the content.
 
-        2 for kinds of columns that 1 lacks, and for tables that readers of 1 would read otherwise.
+        2 for kinds of columns and of layers that 1 lacks, and for tables that readers of 1 would read otherwise.
         """
-        if "reading" in self.metadata:
+        if "reading" in self.metadata or any(name in self.config for name in MORE_FIELDS):
             return 2
         columns = self.preprocessing.get("columns")
         entries = columns if isinstance(columns, (list, tuple)) else ()
