@@ -68,7 +68,7 @@ def test_inputs_are_rounded_once_to_what_the_backend_computes_in(dtype):
         assert plan.backend.share(found) is found
     run = Run.of(plan)
     fits = [
-        fit(plan.model.mlp, x, plan.targets, run.recipe, **run.given)
+        fit(plan.model.mlp, x, plan.targets, run.networks[0].recipe, **run.given)
         for x in (plan.prepared.training.x, exact.training.x)
     ]
     assert same(*fits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,8 @@ OF_TABLE: dict[str, dict[str, Any]] = {
 OF_SHAPE: dict[str, dict[str, Any]] = {
     "hidden": {"type": SIZES, "names": ("--hidden-layer-sizes",)},
 }
+#: Networks whose epochs are named.
+MOST_NAMED = 8
 
 
 @click.command(cls=Command)
@@ -211,9 +214,9 @@ def leave_ended(
     """Say that a run that is to go on has ended already and leave it as it is; the exit code."""
     from anyarray_mlp.errors import DivergedError
     from anyarray_mlp.persistence.files import exists
+    from anyarray_mlp.pipeline.run import best_of_each
     from anyarray_mlp.pipeline.trained_model import TrainedModel
     from anyarray_mlp.training import Fit
-    from anyarray_mlp.training.fitting import best_of
 
     epochs, last = checkpoints.epochs, checkpoints.last
     assert last is not None
@@ -225,7 +228,7 @@ def leave_ended(
     if cut or not kept:  # between the last epoch and the end of the run
         result = Fit(last.arrays["parameters"], (), ending)
         if ending != "diverged":
-            result = best_of(result, plan.stopping)
+            result = best_of_each(result, plan)
         run.save_model(plan.trained(result).to_file())
         checkpoints.save_last(ending)
     left = "its model is saved now" if cut or not kept else "nothing was changed"
@@ -245,8 +248,8 @@ def leave_ended(
     }
     tell(f"{said[ending]}; {left}")
     model = TrainedModel.from_file(run.load_model(), str(run.model_path))
-    best = None if plan.stopping is None else plan.stopping.best_epoch
-    ended = Fit(model.parameters, (), ending, kept_epoch=best)
+    best = best_of_each(Fit(model.parameters, (), ending), plan)
+    ended = Fit(model.parameters, (), ending, kept_epoch=best.kept_epoch)
     report(run, plan, settings, model, ended, checkpoints)
     return 0
 
@@ -285,6 +288,7 @@ def report(
             "device": backend.device,
             "dtype": backend.dtype,
             "parameters": model.mlp.layout.size,
+            "networks": len(plan.networks),
             "run": shown_path(run.path),
             "notes": [
                 as_flags(note) for note in (*prepared.preprocessor.notes, *filter(None, [beaten]))
@@ -321,10 +325,22 @@ def kept_in_words(plan: Plan, result: Fit, epochs: int) -> str:
     watched = plan.stopping.monitor.replace("_", " ")
     if plan.stopping.monitor not in ("loss", "validation_loss"):
         watched = f"validation {watched}"
+    if isinstance(result.kept_epoch, int):
+        return (
+            f"the best one, the {ordinal(result.kept_epoch)} of {counted(epochs, 'epoch')}, is kept: {watched} "
+            f"{figure(plan.stopping.value)}"
+        )
+    values = [own.stopping.value for own in plan.networks if own.stopping is not None]
     return (
-        f"the best one, the {ordinal(result.kept_epoch)} of {counted(epochs, 'epoch')}, is kept: {watched} "
-        f"{figure(plan.stopping.value)}"
+        f"of {counted(epochs, 'epoch')}, each network keeps its best one, the {listed_ordinals(result.kept_epoch)}: "
+        f"{watched} {figure(min(values))} to {figure(max(values))}"
     )
+
+
+def listed_ordinals(epochs: Iterable[int]) -> str:
+    """Epochs of several networks, the first few."""
+    named = [ordinal(epoch) for epoch in epochs]
+    return ", ".join(named[:MOST_NAMED]) + (" ..." if len(named) > MOST_NAMED else "")
 
 
 def hash_of(run: RunFolder, result: Fit) -> str:
@@ -358,6 +374,13 @@ def tell_plan(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> None:
         tell(f"note: {as_flags(note)}")
 
 
+def in_turn(plan: Plan) -> str:
+    """How many rows each of several networks holds out."""
+    sizes = sorted({len(held) for held in plan.prepared.folds})
+    rows = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+    return f"each of {len(plan.networks)} networks holds out {rows} of its own"
+
+
 def describe(plan: Plan, settings: dict[str, Any]) -> str:
     """Data, network and backend in three lines."""
     prepared, mlp, backend = plan.prepared, plan.model.mlp, plan.backend
@@ -366,6 +389,8 @@ def describe(plan: Plan, settings: dict[str, Any]) -> str:
     held_out = [f"{len(prepared.training):,} to train on"]
     if prepared.validation is not None:
         held_out.append(f"{len(prepared.validation):,} to validate")
+    if prepared.folds:
+        held_out.append(f"of which {in_turn(plan)} to validate")
     if prepared.has_test:
         held_out.append(f"{len(prepared.test):,} to test")
     solver = settings["solver"]
@@ -377,8 +402,10 @@ def describe(plan: Plan, settings: dict[str, Any]) -> str:
         task += f" of {prepared.target_names[0]!r}"
         # Of pictures, a note says which.
         task += "" if prepared.preprocessor.pixels or not prepared.is_last else ", the last column"
+    several = f"{len(plan.networks)} networks" if plan.is_bag else "network"
     return (
         f"{shown_path(prepared.name)}: {', '.join(held_out)}; {task}\n"
-        f"network {kinds}, {activations}, {mlp.output}, {mlp.loss}; {counted(mlp.layout.size, 'parameter')}\n"
+        f"{several} {kinds}, {activations}, {mlp.output}, {mlp.loss}; {counted(mlp.layout.size, 'parameter')}"
+        f"{' each' if plan.is_bag else ''}\n"
         f"{solver}; {backend.name} on {backend.device}, {backend.dtype}{arithmetic}"
     )

@@ -48,7 +48,8 @@ class Prepared:
     """A data set that was split and encoded.
 
     `target_names` are the columns of a table that hold the target. Without a test set, `test` is the training rows
-    and `has_test` false. What was decided on the way is in `preprocessor.notes`, a sentence each. `reading` is
+    and `has_test` false. `folds` are what each of several networks holds out of the training rows, as places, if there
+    is no validation set for all. What was decided on the way is in `preprocessor.notes`, a sentence each. `reading` is
     what a model remembers of how a table was read. `is_last`: whether the target is the last column by default.
     """
 
@@ -63,6 +64,12 @@ class Prepared:
     sample_weight: Host | None
     reading: Reading = field(default_factory=Reading)
     is_last: bool = True
+    folds: tuple[NDArray[np.int64], ...] = ()
+
+    @property
+    def validates(self) -> bool:
+        """Whether epochs are measured on rows that are not trained on."""
+        return self.validation is not None or bool(self.folds)
 
 
 def prepare(data: Any, settings: Settings, dtype: str = "float64") -> Prepared:
@@ -88,7 +95,7 @@ def prepare(data: Any, settings: Settings, dtype: str = "float64") -> Prepared:
     of_columns = is_table or dataset.others is not None
     if not is_table:
         refuse_settings_of_tables(dataset, table)
-    parts = split(dataset, table, seed)
+    parts = split(dataset, table, seed, settings.shape.members)
     dataset, training = parts.dataset, rows(parts.dataset, parts.training)
     only_splits = table.splitting if table.splitting not in dataset.feature_names else None
 
@@ -113,7 +120,10 @@ def prepare(data: Any, settings: Settings, dtype: str = "float64") -> Prepared:
         image_column=dataset.image_column,
         **form_of_pictures(dataset, table.reading),
     ).remembered()
-    targets = TargetEncoder.fit(training.target, dataset.task, scale_target=scale_target)
+    clamp = dataset.task == "regression" and settings.clamps
+    targets = TargetEncoder.fit(
+        training.target, dataset.task, scale_target=scale_target, clamp=clamp
+    )
     notes = [*dataset.notes, *preprocessor.notes, *parts.notes]
     indices = {"validation": parts.validation, "test": parts.test}
     held_out = {name: rows(dataset, index) for name, index in indices.items() if len(index)}
@@ -147,6 +157,7 @@ def prepare(data: Any, settings: Settings, dtype: str = "float64") -> Prepared:
         sample_weight=sample_weights(training, table.class_weight),
         reading=reading,
         is_last=dataset.has_last_target,
+        folds=() if "validation" in found else parts.folds,
     )
 
 

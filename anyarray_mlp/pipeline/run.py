@@ -17,7 +17,7 @@ from anyarray_mlp.backends import Backend
 from anyarray_mlp.checking.messages import memory, shown
 from anyarray_mlp.checking.out_of_memory import exceeds_memory
 from anyarray_mlp.data import Reading
-from anyarray_mlp.diagnosis import Details, RunMonitor
+from anyarray_mlp.diagnosis import Details, Diagnosis, RunMonitor
 from anyarray_mlp.errors import OutOfMemoryError, UsageError
 from anyarray_mlp.metrics import find_score
 from anyarray_mlp.network.mlp import MLP
@@ -25,6 +25,7 @@ from anyarray_mlp.network.schedules import Schedule
 from anyarray_mlp.pipeline.preparation import Prepared, prepare
 from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.trained_model import TrainedModel, encode_targets
+from anyarray_mlp.streams import bit_generator
 from anyarray_mlp.training import (
     BestEpoch,
     Callback,
@@ -34,9 +35,29 @@ from anyarray_mlp.training import (
     TrainingState,
     fit,
 )
+from anyarray_mlp.training.bag import Network, fit_bag, together
+from anyarray_mlp.training.fitting import best_of
 from anyarray_mlp.training.job import check_smoothing
+from anyarray_mlp.training.records import epochs_in_words
 from anyarray_mlp.training.saving import made_with
 from anyarray_mlp.typing import Host
+
+
+@dataclass(frozen=True, eq=False)
+class Own:
+    """What a network of a run has of its own.
+
+    Attributes
+    ----------
+    seed : of its initial weights, its shuffles and dropout.
+    held_out : places of the training rows that it is not trained on, to validate on; None where all have the same.
+    schedule, stopping : the objects of this run, which remember how it went.
+    """
+
+    seed: int
+    held_out: NDArray[np.int64] | None
+    schedule: Schedule
+    stopping: EarlyStopping | BestEpoch | None
 
 
 @dataclass(frozen=True)
@@ -48,7 +69,7 @@ class Plan:
     settings : with their defaults filled in.
     model : the untrained one.
     targets, validation, test_targets : as the network's loss takes them.
-    schedule, stopping : the objects of this run, which remember how it went.
+    networks : what each network has of its own; there is one, or several that answer together.
     """
 
     settings: Settings
@@ -58,8 +79,17 @@ class Plan:
     targets: NDArray[Any]
     validation: tuple[NDArray[Any], NDArray[Any]] | None
     test_targets: NDArray[Any]
-    schedule: Schedule
-    stopping: EarlyStopping | BestEpoch | None
+    networks: tuple[Own, ...]
+
+    @property
+    def stopping(self) -> EarlyStopping | BestEpoch | None:
+        """What keeps the best epoch, of several networks that of the first."""
+        return self.networks[0].stopping
+
+    @property
+    def is_bag(self) -> bool:
+        """Whether there are several networks, which are trained in step."""
+        return len(self.networks) > 1
 
     @cached_property
     def metrics(self) -> list[str]:
@@ -70,32 +100,28 @@ class Plan:
             wanted.append(self.stopping.monitor)
         return metrics + [name for name in wanted if name not in metrics]
 
-    @property
-    def watching(self) -> dict[str, Any]:
-        """The options of a recipe that say which epoch is kept, and when training ends early."""
-        if self.stopping is None:
-            return {}
-        ends = isinstance(self.stopping, EarlyStopping)
-        return {"early_stopping" if ends else "keep_epoch": self.stopping}
-
-    def recipe(self, done: int = 0) -> Recipe:
-        """How the epochs after those that are done are trained."""
+    def recipe(self, own: Own, done: int = 0) -> Recipe:
+        """How the epochs of a network after those that are done are trained."""
         recipe = self.settings.recipe
         assert recipe.epochs is not None
+        ends = isinstance(own.stopping, EarlyStopping)
+        watching: dict[str, Any] = {"early_stopping" if ends else "keep_epoch": own.stopping}
         return replace(
             recipe,
             # Of the whole run, so that it is the same however often it goes on; lbfgs has its own.
-            learning_rate=self.schedule,
+            learning_rate=own.schedule,
             warm_up=0,
             epochs=max(0, recipe.epochs - done),
-            **self.watching,
+            **({} if own.stopping is None else watching),
+            seed=own.seed,
             metrics=self.metrics,
             task=self.prepared.targets.task,
         )
 
     def trained(self, result: Fit) -> TrainedModel:
         """The model with the parameters of a result, which says what epoch it is of if that is not the last."""
-        told = {} if result.kept_epoch is None else {"kept_epoch": str(result.kept_epoch)}
+        kept = result.kept_epoch
+        told = {} if kept is None else {"kept_epoch": epochs_in_words(kept)}
         metadata = {**self.model.metadata, **told}
         return replace(self.model, parameters=result.parameters, metadata=metadata)
 
@@ -115,9 +141,11 @@ def make_plan(data: Any, settings: Settings) -> Plan:
     """Backend, data, untrained model and the rest that the settings name; raises for what cannot be."""
     backend = settings.placement.select()
     prepared = prepare(data, settings, backend.dtype)
-    recipe = settings.recipe
+    recipe, members = settings.recipe, settings.shape.members
+    folds: Sequence[Any] = prepared.folds or [None] * members
+    rows = [len(prepared.training) - (0 if held is None else len(held)) for held in folds]
     if recipe.batch_size is None:
-        recipe = replace(recipe, batch_size=default_batch_size(len(prepared.training)))
+        recipe = replace(recipe, batch_size=default_batch_size(rows[0]))
         settings = replace(settings, recipe=recipe)
     mlp = network(prepared, settings)
     targets, test_targets = (
@@ -129,11 +157,16 @@ def make_plan(data: Any, settings: Settings) -> Plan:
     if prepared.validation is not None:
         held_out = prepared.validation
         validation = (held_out.x, encode_targets(mlp, prepared.targets, held_out.y))
+    is_table = bool(prepared.target_names) and not prepared.preprocessor.pixels
+    networks = tuple(
+        Own(seed, held, recipe.schedule(n), best_kept(prepared, recipe))
+        for seed, held, n in zip(seeds_of(recipe.seed, members), folds, rows, strict=True)
+    )
+    each = [replace(recipe, seed=own.seed) for own in networks]
+    drawn = initial_parameters(mlp, each, is_table=is_table)
     model = TrainedModel(
         mlp,
-        initial_parameters(
-            mlp, recipe, is_table=bool(prepared.target_names) and not prepared.preprocessor.pixels
-        ),
+        drawn if members > 1 else drawn[0],
         prepared.preprocessor,
         prepared.targets,
         metadata(backend, prepared),
@@ -148,9 +181,14 @@ def make_plan(data: Any, settings: Settings) -> Plan:
         targets,
         validation,
         test_targets,
-        recipe.schedule(len(prepared.training)),
-        best_kept(prepared, recipe),
+        networks,
     )
+
+
+def seeds_of(seed: int, members: int) -> list[int]:
+    """The seeds of several networks: that of the run, and others that follow from it."""
+    drawn = (bit_generator("member", seed, number).random_raw() for number in range(1, members))
+    return [seed, *map(int, drawn)]
 
 
 def default_batch_size(n: int) -> int:
@@ -171,18 +209,19 @@ def network(prepared: Prepared, settings: Settings) -> MLP:
     return MLP(sizes, shape.activation, output, shape.loss, shape.dropout)
 
 
-def initial_parameters(mlp: MLP, recipe: Recipe, *, is_table: bool) -> Host:
-    """Initial parameters (p,); `OutOfMemoryError` where they alone are too many."""
-    size = mlp.layout.size
+def initial_parameters(mlp: MLP, recipes: Sequence[Recipe], *, is_table: bool) -> Host:
+    """Initial parameters (k, p) by the seed of each recipe; `OutOfMemoryError` where they alone are too many."""
+    size = len(recipes) * mlp.layout.size
     if not exceeds_memory(8 * size):
         with suppress(MemoryError):
-            drawn = mlp.initialize(recipe.seed, recipe.initializer)
-            if is_table and recipe.initializer == "auto":
-                # A table has few inputs, which He's weights for rectifiers make so steep that what is drawn at random
-                # is still seen between the rows after training.
-                smaller = mlp.initialize(recipe.seed, "glorot_uniform")
-                mlp.layout.split(drawn)[0][...] = mlp.layout.split(smaller)[0]
-            return drawn
+            drawn = [mlp.initialize(recipe.seed, recipe.initializer) for recipe in recipes]
+            for vector, recipe in zip(drawn, recipes, strict=True):
+                if is_table and recipe.initializer == "auto":
+                    # A table has few inputs, which He's weights for rectifiers make so steep that what is drawn at
+                    # random is still seen between the rows after training.
+                    smaller = mlp.initialize(recipe.seed, "glorot_uniform")
+                    mlp.layout.split(vector)[0][...] = mlp.layout.split(smaller)[0]
+            return drawn[0][None, :] if len(drawn) == 1 else np.stack(drawn)
     raise OutOfMemoryError(
         f"The network has {size:,} parameters, {memory(8 * size)}, which do not fit in memory: give fewer or "
         "smaller layers with --hidden."
@@ -196,7 +235,7 @@ def best_kept(prepared: Prepared, recipe: Recipe) -> EarlyStopping | BestEpoch |
         return None
     if stopping.monitor not in ("loss", "validation_loss"):
         find_score(stopping.monitor, prepared.targets.task)
-    if stopping.monitor != "loss" and prepared.validation is None:
+    if stopping.monitor != "loss" and not prepared.validates:
         name = "early_stopping" if recipe.early_stopping else "keep_epoch='best'"
         raise UsageError(
             f"{name} watches {stopping.monitor} on a validation set: raise validation_fraction, or use "
@@ -208,49 +247,89 @@ def best_kept(prepared: Prepared, recipe: Recipe) -> EarlyStopping | BestEpoch |
 
 @dataclass(frozen=True)
 class Run:
-    """What one run is given: how to train, and what `fit` and the diagnosis are told alike."""
+    """What one run is given: how to train each network, and what `fit` and the diagnosis are told alike."""
 
     plan: Plan
-    recipe: Recipe
+    networks: tuple[Network, ...]
     given: dict[str, Any]
 
     @classmethod
-    def of(cls, plan: Plan, start: TrainingState | None = None) -> Run:
-        """The run of a plan; `start` is where it goes on."""
+    def of(cls, plan: Plan, start: Sequence[TrainingState] | None = None) -> Run:
+        """The run of a plan; `start` is where each network goes on."""
         prepared = plan.prepared
+        initial = start or np.atleast_2d(plan.model.parameters)
         given = {
             "backend": plan.backend,
-            "validation": plan.validation,
             "sample_weight": prepared.sample_weight,
             "input_scale": prepared.training.input_scale,
-            "initial": plan.model.parameters if start is None else start,
         }
-        return cls(plan, plan.recipe(0 if start is None else start.epoch), given)
+        done = start[0].epoch if start else 0
+        everything = np.arange(len(prepared.training))
+        networks = [
+            Network(
+                plan.recipe(own, done),
+                state,
+                None if own.held_out is None else np.delete(everything, own.held_out),
+                plan.validation if own.held_out is None else own.held_out,
+            )
+            for own, state in zip(plan.networks, initial, strict=True)
+        ]
+        return cls(plan, tuple(networks), given)
 
     def monitor(self) -> RunMonitor:
-        """What watches the run for a diagnosis."""
-        plan = self.plan
-        x = plan.prepared.training.x
-        details = plan.details()
+        """What watches the run, of several networks the first, for a diagnosis."""
+        plan, first = self.plan, self.networks[0]
+        x, targets, given = plan.prepared.training.x, plan.targets, dict(self.given)
+        validation = first.validation
+        if isinstance(validation, np.ndarray):
+            validation = x[validation], targets[validation]
+            if given["sample_weight"] is not None:
+                given["sample_weight"] = given["sample_weight"][first.rows]
+            x, targets = x[first.rows], targets[first.rows]
         return RunMonitor(
-            plan.model.mlp, x, plan.targets, self.recipe, details=details, **self.given
+            plan.model.mlp,
+            x,
+            targets,
+            first.recipe,
+            details=plan.details(),
+            validation=validation,
+            initial=first.initial,
+            **given,
         )
 
     def fit(self, callbacks: Sequence[Callback], monitor: RunMonitor | None) -> Fit:
-        """Train the planned network on the prepared rows."""
+        """Train the planned networks on the prepared rows."""
         plan = self.plan
-        watchers: list[Callback] = [*callbacks]
-        if monitor is not None:
-            watchers.append(monitor)
+        arrays = plan.model.mlp, plan.prepared.training.x, plan.targets
+        watching = [] if monitor is None else [monitor]
+        if plan.is_bag:
+            return fit_bag(
+                *arrays, self.networks, callbacks=callbacks, of_first=watching, **self.given
+            )
+        only = self.networks[0]
         return fit(
-            plan.model.mlp,
-            plan.prepared.training.x,
-            plan.targets,
-            self.recipe,
-            callbacks=watchers,
+            *arrays,
+            only.recipe,
+            callbacks=[*callbacks, *watching],
             statistics=None if monitor is None else monitor.statistics,
+            validation=plan.validation,
+            initial=only.initial,
             **self.given,
         )
+
+
+def best_of_each(result: Fit, plan: Plan) -> Fit:
+    """The result of a run that has ended, with the parameters of the best epoch of each network, if these are kept."""
+    each = [
+        best_of(replace(result, parameters=parameters), own.stopping)
+        for parameters, own in zip(np.atleast_2d(result.parameters), plan.networks, strict=True)
+    ]
+    return together(result, each) if plan.is_bag else each[0]
+
+
+def diagnosed(monitor: RunMonitor, result: Fit) -> Diagnosis:
+    """What the monitor found, of several networks about the first."""
+    return monitor.finish(result.members[0] if result.members else result)
 
 
 def scores_of(plan: Plan, model: TrainedModel) -> dict[str, float]:
@@ -285,7 +364,7 @@ def worse_than_constant(plan: Plan, scores: dict[str, float]) -> str | None:
     if scores[name] >= constant:
         return None
     cure = ""
-    if plan.stopping is None and plan.validation is not None:
+    if plan.stopping is None and prepared.validates:
         cure = ": keep_epoch='best' keeps the epoch that is best on the validation rows"
     return (
         f"the model is worse than a constant: {answer} has {name} {constant:.4g} on the test rows, the model "

@@ -286,8 +286,10 @@ class Table:
     standardize : bring columns of numbers to mean 0 and deviation 1; pixels are divided by 255 in any case.
     numbers : how columns of numbers are scaled: "standard", "robust" or "pieces" (`data.Preprocessor.fit`).
     scale_target : standardise the target of a regression; None: if the output is identity.
+    clamp_target : keep predictions of a regression within the targets of the rows to train on; None: if `members` are
+        several.
     test_fraction, validation_fraction : share of the rows to score the final model on, and of the rest to score each
-        epoch on.
+        epoch on; each of several `members` holds other rows out for that.
     class_weight : "balanced", or a weight for each label.
     """
 
@@ -378,6 +380,11 @@ class Table:
         None,
         Truth(),
         "Standardise the target of a regression; by default where the output is identity.",
+    )
+    clamp_target: bool | None = setting(
+        None,
+        Truth(),
+        "Keep predictions of a regression within the targets of training; by default of several --members.",
     )
     test_fraction: float = setting(
         0.2, Number(high=1.0), "Share of the rows to score the final model on."
@@ -499,6 +506,8 @@ class Shape:
     output : None: softmax for classes, logistic for labels, identity for numbers.
     loss : "auto" takes what belongs to the output.
     dropout : probability of dropping a hidden unit in training.
+    members : networks that are trained together, each with a seed and held-out rows of its own; the model's answer is
+        the mean of theirs.
     """
 
     hidden_layer_sizes: tuple[int, ...] = setting(
@@ -525,6 +534,12 @@ class Shape:
     dropout: float = setting(
         0.0, Number(high=1.0), "Probability of dropping a hidden unit in training."
     )
+    members: int = setting(
+        1,
+        Whole(1),
+        "Networks to train together, each with held-out rows of its own; the answer is the mean of theirs.",
+        show_default=False,
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -543,6 +558,14 @@ class Settings:
         if self.recipe.epochs is None:
             default = next(each for each in settings_of(Recipe) if each.field == "epochs").default
             object.__setattr__(self, "recipe", replace(self.recipe, epochs=default))
+        if self.shape.members > 1:
+            check_members(self.shape.members, self.recipe)
+
+    @property
+    def clamps(self) -> bool:
+        """Whether predictions of a regression are kept within the targets of training."""
+        given = self.table.clamp_target
+        return self.shape.members > 1 if given is None else given
 
     @classmethod
     def of(cls, function: str, recipe: Recipe | None, options: dict[str, Any]) -> Settings:
@@ -583,6 +606,17 @@ class Settings:
                 elif value != each.default and each.field != "metrics":
                     raise without_words(each.field, value)
         return found
+
+
+def check_members(members: int, recipe: Recipe) -> None:
+    """Raise `UsageError` for a recipe that several networks cannot be trained by in step."""
+    why = ""
+    if recipe.by_lbfgs:
+        why = "optimizer='lbfgs' takes none"
+    elif recipe.early_stopping:
+        why = "early_stopping ends one before the others: use keep_epoch='best', which keeps the best epoch of each"
+    if why:
+        raise UsageError(f"members={members} are trained in step, and {why}; or leave members out.")
 
 
 SECTIONS: dict[str, Any] = {

@@ -18,7 +18,7 @@ from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.persistence import RunFolder
 from anyarray_mlp.pipeline.checkpoints import Checkpoints
 from anyarray_mlp.pipeline.kept import configuration
-from anyarray_mlp.pipeline.run import Plan, Run, make_plan, scores_of
+from anyarray_mlp.pipeline.run import Plan, Run, diagnosed, make_plan, scores_of
 from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.trained_model import TrainedModel
 from anyarray_mlp.training import Callback, Fit, Recipe, TrainingState
@@ -77,11 +77,11 @@ def train_table(
     diagnose : whether to look for what went wrong.
     out : a folder to keep the run in, as `anyarray-mlp train --out` does; `overwrite` replaces one that is there.
     callbacks : as those of `fit`.
-    options : by name, settings of the network (`hidden_layer_sizes`, `activation`, `output`, `loss`, `dropout`), of
-        the data (`drop`, `header`, `separator`, `decimal`, `missing`, `skip`, `sheet`, `numeric`, `text`, `keep`,
-        `date`, `split`, `group`, `folds`, `test`, `pixels`, `image_size`, `image_mode`, `standardize`, `numbers`,
-        `scale_target`, `test_fraction`, `validation_fraction`, `class_weight`), of where to compute (`device`,
-        `backend`, `dtype`, `reproducible`), and of a `Recipe`, in place of its own.
+    options : by name, settings of the network (`hidden_layer_sizes`, `activation`, `output`, `loss`, `dropout`,
+        `members`), of the data (`drop`, `header`, `separator`, `decimal`, `missing`, `skip`, `sheet`, `numeric`,
+        `text`, `keep`, `date`, `split`, `group`, `folds`, `test`, `pixels`, `image_size`, `image_mode`, `standardize`,
+        `numbers`, `scale_target`, `clamp_target`, `test_fraction`, `validation_fraction`, `class_weight`), of where to
+        compute (`device`, `backend`, `dtype`, `reproducible`), and of a `Recipe`, in place of its own.
 
     Raises `DataError`, `UsageError` and the like for what cannot be, and `DivergedError`, which has the diagnosis,
     if the loss is no longer finite.
@@ -140,7 +140,7 @@ def fit_and_diagnose(
     except DivergedError as error:
         error.diagnosis = None if monitor is None else monitor.finish(error)
         raise
-    return result, None if monitor is None else monitor.finish(result)
+    return result, None if monitor is None else diagnosed(monitor, result)
 
 
 class Ended(NamedTuple):
@@ -155,11 +155,11 @@ def train_in(
     folder: RunFolder,
     plan: Plan,
     checkpoints: Checkpoints,
-    start: TrainingState | None,
+    start: Sequence[TrainingState] | None,
     callbacks: Sequence[Callback],
     diagnose: bool,
 ) -> Ended:
-    """Train as planned, from where a run goes on, and leave the results in an open run folder.
+    """Train as planned, from where each network goes on, and leave the results in an open run folder.
 
     A run that was interrupted before its first epoch had ended leaves nothing. A `DivergedError` has the diagnosis,
     and the folder the parameters of the epoch before.
@@ -178,7 +178,7 @@ def train_in(
         folder.discard_unless_begun()
         return Ended(result, None, is_kept=False)
     folder.save_model(plan.trained(result).to_file())
-    diagnosis = None if monitor is None else monitor.finish(result)
+    diagnosis = None if monitor is None else diagnosed(monitor, result)
     if diagnosis is not None:
         diagnosis.save(folder.home)
     if result.stopped != "interrupted":
