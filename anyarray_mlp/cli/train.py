@@ -14,6 +14,7 @@ from anyarray_mlp.backends.placement import Placement
 from anyarray_mlp.checking.messages import counted, from_here, ordinal, shown_path
 from anyarray_mlp.cli.advice import as_flags, in_words_of_flags
 from anyarray_mlp.cli.figures import figure
+from anyarray_mlp.cli.flags import flag
 from anyarray_mlp.cli.options import (
     CELLS,
     DATA,
@@ -30,6 +31,7 @@ from anyarray_mlp.cli.options import (
 from anyarray_mlp.cli.output import announce, tell
 from anyarray_mlp.cli.sections import section_options
 from anyarray_mlp.cli.spelling import Command
+from anyarray_mlp.pipeline.presets import Base
 from anyarray_mlp.pipeline.settings import Shape, Table
 from anyarray_mlp.training.recipe import Recipe
 
@@ -72,6 +74,7 @@ MOST_NAMED = 8
 @click.argument("data", type=DATA, default="digits")
 @target_option("the last")
 @section_options(Recipe, only=("task",))
+@section_options(Base)
 @section_options(Table, but=("target",), further=OF_TABLE)
 @section_options(Shape, further=OF_SHAPE)
 @section_options(Recipe, but=("task",))
@@ -126,6 +129,9 @@ def command(**settings: Any) -> int:
                 raise UsageError("--resume needs --out DIR, the folder of the run to resume.")
             run = stack.enter_context(RunFolder.resume(settings["out"]))
             settings = resumed_settings(run, settings, click.get_current_context())
+        else:
+            with in_words_of_flags():
+                settings |= of_preset(settings, explicit_flags(click.get_current_context()))
         refuse_idle_flags(settings, explicit_flags(click.get_current_context()))
         with in_words_of_flags():
             plan = make_plan(settings["data"], Settings.from_keys(settings))
@@ -146,6 +152,39 @@ def command(**settings: Any) -> int:
             if goes_on:
                 tell(f"resume with: {resume_command(run)}")
             raise
+
+
+def of_preset(settings: dict[str, Any], named: set[str]) -> dict[str, Any]:
+    """What the preset has for the settings that the command line does not name."""
+    keys = keys_of_settings()
+    given = {name: settings[key] for name, key in keys.items() if key in named}
+    found = Base(settings["preset"]).beside(given)
+    return {keys[name]: value for name, value in found.items()}
+
+
+def keys_of_settings() -> dict[str, str]:
+    """The key of each setting, by its name."""
+    from anyarray_mlp.checking.settings import settings_of
+    from anyarray_mlp.pipeline.settings import SECTIONS
+
+    return {
+        each.field: each.key for kind in SECTIONS.values() for each in settings_of(kind) if each.key
+    }
+
+
+def about_preset(settings: dict[str, Any]) -> str:
+    """What the preset of a run has chosen and why, as flags, and what was given in its place."""
+    from anyarray_mlp.pipeline.presets import PRESETS
+
+    keys, preset = keys_of_settings(), PRESETS[settings["preset"]]
+    chosen: list[str] = []
+    given: list[str] = []
+    for name, value in preset.values.items():
+        now = settings[keys[name]]
+        told = ",".join(map(str, now)) if isinstance(now, tuple) else str(now)
+        (chosen if now == value else given).append(f"{flag(keys[name])} {told}")
+    line = f"preset {settings['preset']}, {preset.why}: {', '.join(chosen)}"
+    return line + (f"; but {', '.join(given)}" if given else "")
 
 
 def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> int:
@@ -277,6 +316,7 @@ def report(
     if settings["as_json"]:
         summary = {
             "data": shown_path(prepared.name),
+            "preset": settings["preset"],
             "rows": {"training": len(prepared.training), held_out: len(test)},
             "scores": plain(scores, "scores", null_for_nonfinite=True),
             "scored_on": held_out,
@@ -370,6 +410,8 @@ def tell_plan(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> None:
     if run.replaces:
         tell(f"{shown_path(run.path)} keeps its run until this one has ended")
     tell(describe(plan, settings))
+    if plan.settings.base.values:
+        tell(about_preset(settings))
     for note in plan.prepared.preprocessor.notes:
         tell(f"note: {as_flags(note)}")
 

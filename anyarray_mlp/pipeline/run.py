@@ -145,7 +145,7 @@ def make_plan(data: Any, settings: Settings) -> Plan:
     folds: Sequence[Any] = prepared.folds or [None] * members
     rows = [len(prepared.training) - (0 if held is None else len(held)) for held in folds]
     if recipe.batch_size is None:
-        recipe = replace(recipe, batch_size=default_batch_size(rows[0]))
+        recipe = replace(recipe, batch_size=settings.base.batch_size(rows[0]))
         settings = replace(settings, recipe=recipe)
     mlp = network(prepared, settings)
     targets, test_targets = (
@@ -189,11 +189,6 @@ def seeds_of(seed: int, members: int) -> list[int]:
     """The seeds of several networks: that of the run, and others that follow from it."""
     drawn = (bit_generator("member", seed, number).random_raw() for number in range(1, members))
     return [seed, *map(int, drawn)]
-
-
-def default_batch_size(n: int) -> int:
-    """Small enough for some forty steps an epoch on little data, large enough to be quick on much."""
-    return 128 if n >= 20_000 else min(32, max(4, n // 40))
 
 
 def network(prepared: Prepared, settings: Settings) -> MLP:

@@ -35,6 +35,7 @@ from anyarray_mlp.checking.values import (
 )
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network.functional import ACTIVATIONS, LOSS_NAMES, OUTPUTS
+from anyarray_mlp.pipeline.presets import Base
 from anyarray_mlp.training.recipe import Recipe, with_options
 
 if TYPE_CHECKING:
@@ -547,8 +548,12 @@ class Shape:
 
 @dataclass(frozen=True)
 class Settings:
-    """All that decides what a run from raw data comes to; a recipe without epochs has those of a table."""
+    """All that decides what a run from raw data comes to; a recipe without epochs has those of a table.
 
+    `base` says which preset the others were made from, and stands in for a batch size that nobody gave.
+    """
+
+    base: Base = field(default_factory=Base)
     table: Table = field(default_factory=Table)
     shape: Shape = field(default_factory=Shape)
     recipe: Recipe = field(default_factory=Recipe)
@@ -569,8 +574,14 @@ class Settings:
 
     @classmethod
     def of(cls, function: str, recipe: Recipe | None, options: dict[str, Any]) -> Settings:
-        """The settings of a recipe and of options by name; `UnknownOptionError`, in a function's name, for others."""
+        """The settings of a recipe and of options by name; `UnknownOptionError`, in a function's name, for others.
+
+        A preset stands in for those that are not among them; a recipe gives those that are not its defaults.
+        """
         refuse_unknown(function, options, [*OWN, *names_of(*SECTIONS.values())])
+        base = Base(**chosen(options, names_of(Base)))
+        of_recipe = {} if recipe is None else changed(recipe)
+        options = {**base.beside({**of_recipe, **options}), **options}
         parts = {
             name: kind(**chosen(options, names_of(kind)))
             for name, kind in SECTIONS.items()
@@ -608,18 +619,28 @@ class Settings:
         return found
 
 
+def changed(recipe: Recipe) -> dict[str, Any]:
+    """The settings of a recipe that are not its defaults."""
+    check_instance("recipe", recipe, Recipe, "a Recipe, such as Recipe(epochs=50)")
+    values = {each.name: (getattr(recipe, each.name), each.default) for each in fields(recipe)}
+    return {
+        name: value for name, (value, default) in values.items() if value is not default != value
+    }
+
+
 def check_members(members: int, recipe: Recipe) -> None:
     """Raise `UsageError` for a recipe that several networks cannot be trained by in step."""
     why = ""
     if recipe.by_lbfgs:
-        why = "optimizer='lbfgs' takes none"
+        why = "lbfgs takes no steps"
     elif recipe.early_stopping:
-        why = "early_stopping ends one before the others: use keep_epoch='best', which keeps the best epoch of each"
+        why = "early_stopping ends one before the others: keep_epoch='best' keeps the best epoch of each"
     if why:
-        raise UsageError(f"members={members} are trained in step, and {why}; or leave members out.")
+        raise UsageError(f"members={members} are trained in step, and {why}. Else give members=1.")
 
 
 SECTIONS: dict[str, Any] = {
+    "base": Base,
     "table": Table,
     "shape": Shape,
     "recipe": Recipe,

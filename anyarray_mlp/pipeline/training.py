@@ -77,11 +77,12 @@ def train_table(
     diagnose : whether to look for what went wrong.
     out : a folder to keep the run in, as `anyarray-mlp train --out` does; `overwrite` replaces one that is there.
     callbacks : as those of `fit`.
-    options : by name, settings of the network (`hidden_layer_sizes`, `activation`, `output`, `loss`, `dropout`,
-        `members`), of the data (`drop`, `header`, `separator`, `decimal`, `missing`, `skip`, `sheet`, `numeric`,
-        `text`, `keep`, `date`, `split`, `group`, `folds`, `test`, `pixels`, `image_size`, `image_mode`, `standardize`,
-        `numbers`, `scale_target`, `clamp_target`, `test_fraction`, `validation_fraction`, `class_weight`), of where to
-        compute (`device`, `backend`, `dtype`, `reproducible`), and of a `Recipe`, in place of its own.
+    options : by name, `preset` ("tabular" for what is most accurate on tables, in place of "plain") and settings that
+        go before its own: of the network (`hidden_layer_sizes`, `activation`, `output`, `loss`, `dropout`, `members`),
+        of the data (`drop`, `header`, `separator`, `decimal`, `missing`, `skip`, `sheet`, `numeric`, `text`, `keep`,
+        `date`, `split`, `group`, `folds`, `test`, `pixels`, `image_size`, `image_mode`, `standardize`, `numbers`,
+        `scale_target`, `clamp_target`, `test_fraction`, `validation_fraction`, `class_weight`), of where to compute
+        (`device`, `backend`, `dtype`, `reproducible`), and of a `Recipe`, in place of its own.
 
     Raises `DataError`, `UsageError` and the like for what cannot be, and `DivergedError`, which has the diagnosis,
     if the loss is no longer finite.
