@@ -313,8 +313,9 @@ def test_a_refusal_names_the_setting(prices, options, message):
 
 def test_a_plan_fills_in_what_a_table_has():
     plan = make_plan("iris", Settings())
-    assert (plan.recipe().epochs, plan.recipe().batch_size) == (50, 4)
-    assert plan.recipe(done=48).epochs == 2
+    recipe = plan.recipe(plan.networks[0])
+    assert (recipe.epochs, recipe.batch_size) == (50, 4)
+    assert plan.recipe(plan.networks[0], done=48).epochs == 2
     assert Settings.of("train_table", Recipe(epochs=7), {}).recipe.epochs == 7
     assert [forty_steps(n) for n in (10, 400, 5000, 20_000)] == [4, 10, 32, 128]
 

@@ -80,7 +80,7 @@ def prepare(data: Any, settings: Settings, dtype: str = "float64") -> Prepared:
     Statistics are learned from the training rows alone, so the scores on the others are honest; the categories of a
     column with few from all rows that are split here, so that no seed leaves one out.
     """
-    table, seed = settings.table, settings.recipe.seed
+    table = settings.table
     if str(table.test) == STDIN == str(data):
         raise UsageError("test is the standard input, which is the data already: give a file.")
     dataset = load(
@@ -89,6 +89,14 @@ def prepare(data: Any, settings: Settings, dtype: str = "float64") -> Prepared:
         target=table.target or None,
         reading=table.reading,
     )
+    return prepared_set(dataset, settings, dtype)
+
+
+def prepared_set(
+    dataset: Dataset, settings: Settings, dtype: str, sample_weight: Host | None = None
+) -> Prepared:
+    """`prepare` of a data set that is loaded; `sample_weight` (n,) weights its rows."""
+    table, seed = settings.table, settings.recipe.seed
     if table.test is not None and dataset.test is not None:
         raise DataError(f"{dataset.name} has a test set of its own; leave test out")
     is_table = hasattr(dataset.features, "iloc")
@@ -154,11 +162,22 @@ def prepare(data: Any, settings: Settings, dtype: str = "float64") -> Prepared:
         validation=found.get("validation"),
         test=found.get("test", encoded),
         has_test="test" in found,
-        sample_weight=sample_weights(training, table.class_weight),
+        sample_weight=both(
+            sample_weights(training, table.class_weight),
+            None if sample_weight is None else sample_weight[parts.training],
+        ),
         reading=reading,
         is_last=dataset.has_last_target,
         folds=() if "validation" in found else parts.folds,
     )
+
+
+def both(one: Host | None, other: Host | None) -> Host | None:
+    """The product of weights (n,), of which either may be missing."""
+    if one is None or other is None:
+        return other if one is None else one
+    product: Host = one * other
+    return product
 
 
 def refuse_settings_of_tables(dataset: Dataset, table: Table) -> None:

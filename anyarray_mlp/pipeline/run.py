@@ -50,7 +50,7 @@ class Own:
     Attributes
     ----------
     seed : of its initial weights, its shuffles and dropout.
-    held_out : places of the training rows that it is not trained on, to validate on; None where all have the same.
+    held_out : places of the training rows that it is not trained on, to validate on; None if all have the same.
     schedule, stopping : the objects of this run, which remember how it went.
     """
 
@@ -141,6 +141,12 @@ def make_plan(data: Any, settings: Settings) -> Plan:
     """Backend, data, untrained model and the rest that the settings name; raises for what cannot be."""
     backend = settings.placement.select()
     prepared = prepare(data, settings, backend.dtype)
+    is_table = bool(prepared.target_names) and not prepared.preprocessor.pixels
+    return plan_for(prepared, settings, backend, is_table=is_table)
+
+
+def plan_for(prepared: Prepared, settings: Settings, backend: Backend, *, is_table: bool) -> Plan:
+    """The plan for data that are prepared."""
     recipe, members = settings.recipe, settings.shape.members
     folds: Sequence[Any] = prepared.folds or [None] * members
     rows = [len(prepared.training) - (0 if held is None else len(held)) for held in folds]
@@ -157,7 +163,6 @@ def make_plan(data: Any, settings: Settings) -> Plan:
     if prepared.validation is not None:
         held_out = prepared.validation
         validation = (held_out.x, encode_targets(mlp, prepared.targets, held_out.y))
-    is_table = bool(prepared.target_names) and not prepared.preprocessor.pixels
     networks = tuple(
         Own(seed, held, recipe.schedule(n), best_kept(prepared, recipe))
         for seed, held, n in zip(seeds_of(recipe.seed, members), folds, rows, strict=True)

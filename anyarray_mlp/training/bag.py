@@ -39,7 +39,7 @@ class Network:
     Attributes
     ----------
     recipe : with the schedule and what keeps the best epoch of this network alone.
-    initial : its parameters (p,), or the state that it goes on from.
+    initial : its parameters (p,), or the state from which it goes on.
     rows : places of the rows that it is trained on; None for all.
     validation : places of those that it is measured on, or (x, targets), or None.
     """
@@ -65,11 +65,13 @@ def fit_bag(
     """Train networks on rows of x (n, i) and targets, an epoch of all and then the next; each as `fit_many` does.
 
     The result has their parameters (k, p), and what came of each as `members`; its epochs have the mean of their
-    figures. `callbacks` are told these epochs, `of_first` those of the first network. Raises `DivergedError` as soon
-    as one of them diverges.
+    figures. The weights of rows count where these validate as well. `callbacks` are told these epochs, `of_first`
+    those of the first network. Raises `DivergedError` as soon as one of them diverges.
     """
     given = as_given(mlp, x, targets, sample_weight, None)
-    shared = Shared(given, rows_of([mlp], given, backend), backend, input_scale)
+    shared = Shared(
+        given, rows_of([mlp], given, backend), backend, input_scale, weighs_validation=True
+    )
     held_out = held_out_of(mlp, given, [network.validation for network in networks])
     candidates = [
         Candidate(place, mlp, network.recipe, network.rows, validation, network.initial, shared)

@@ -157,13 +157,14 @@ def of_one(recipe: Recipe) -> Recipe:
 @dataclass(frozen=True, eq=False)
 class Shared:
     """What all networks have in common: the data as they were given and as stacks take them, the backend, and the
-    steps that are compiled for it.
+    steps that are compiled for it. Whether the weights of rows count for validation rows, where these are places.
     """
 
     given: Given
     data: Rows
     backend: Backend
     input_scale: float | None
+    weighs_validation: bool = False
     compiled: dict[Any, Run] = field(default_factory=dict)
 
 
@@ -438,10 +439,13 @@ def fit_stack(group: list[Candidate], shared: Shared, interrupted: Interrupted) 
 
 def job_of(candidate: Candidate) -> Job:
     """The job of a network."""
-    made = candidate.shared
-    return checked_job(
+    made, held_out = candidate.shared, candidate.validation
+    job = checked_job(
         candidate.mlp, candidate.recipe, made.backend, candidate.held_out(), made.input_scale
     )
+    if made.weighs_validation and isinstance(held_out, np.ndarray):
+        job = replace(job, validation_weight=taken(made.given.sample_weight, held_out))
+    return job
 
 
 # --- one after the other ---------------------------------------------------------------------------------
