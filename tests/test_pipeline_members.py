@@ -160,6 +160,27 @@ def test_each_is_what_fit_many_makes_of_its_rows_and_the_answer_is_their_mean():
     assert result.scores["accuracy"] == np.mean(outputs.argmax(axis=1) == codes)
 
 
+def test_without_test_rows_each_row_is_scored_by_a_network_that_has_not_seen_it():
+    frame = table().drop(columns=["value", "patient", "day"])
+    options = {"target": "label", "hidden_layer_sizes": 6, **BAG, "test_fraction": 0}
+    result = train_table(frame, **options)
+    plan = make_plan(frame, Settings.of("train_table", None, options))
+    assert result.scored_on == "held-out"
+    right = losses = 0.0
+    for parameters, own in zip(result.model.parameters, plan.networks, strict=True):
+        outputs = predict(plan.model.mlp, parameters, plan.prepared.training.x[own.held_out])
+        codes = plan.targets[own.held_out]
+        right += np.sum(outputs.argmax(axis=1) == codes)
+        losses -= np.sum(np.log(outputs[np.arange(len(codes)), codes]))
+    rows = sum(len(own.held_out) for own in plan.networks)
+    assert rows == 90
+    assert result.scores["accuracy"] == right / rows
+    assert result.scores["loss"] == pytest.approx(losses / rows, rel=1e-5)
+    numbers = table().drop(columns=["label", "patient", "day"])
+    beaten = train_table(numbers, **{**options, "target": "value", "epochs": 1})
+    assert beaten.scored_on == "held-out"
+
+
 @pytest.mark.parametrize(
     ("output", "loss"),
     [
@@ -335,7 +356,10 @@ def test_one_that_diverges_ends_the_run_by_its_place():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"optimizer": "lbfgs"}, "members=3 are trained in step, and optimizer='lbfgs' takes none"),
+        (
+            {"optimizer": "lbfgs"},
+            "members=3 are trained in step, and lbfgs takes no steps. Else give members=1",
+        ),
         ({"early_stopping": True}, "early_stopping ends one before the others"),
         ({"members": 0}, "members"),
         ({"validation_fraction": 0}, "keep_epoch='best' watches validation_loss"),

@@ -57,6 +57,7 @@ def test_a_preset_stands_in_for_what_is_not_given():
     )
     assert given.table.numbers == "pieces"
     assert settings(preset="tabular", standardize=False).table.numbers == "standard"
+    assert settings(preset="tabular", split="time:age").table.test_fraction == 0.2
     of_recipe = settings(Recipe(epochs=3, optimizer="adamw"), preset="tabular").recipe
     assert (of_recipe.epochs, of_recipe.optimizer) == (3, "adamw")
     assert of_recipe.learning_rate == TABULAR["learning_rate"]
@@ -83,7 +84,7 @@ def test_both_doors_give_the_same_bits_and_flags_go_before_the_preset(cli, tmp_p
     monkeypatch.chdir(tmp_path)
     table().to_csv("t.csv", index=False)
     flags = ("--preset", "tabular", "--epochs", 3, "--hidden", "8,8")
-    code, _, err = cli("train", "t.csv", "--out", "run", *flags)
+    code, out, err = cli("train", "t.csv", "--out", "run", *flags)
     assert code == 0
     assert "preset tabular, the most accurate of those measured on public tables: --numbers" in err
     assert "; but --hidden 8,8, --epochs 3" in err
@@ -91,8 +92,11 @@ def test_both_doors_give_the_same_bits_and_flags_go_before_the_preset(cli, tmp_p
     assert (kept["preset"], kept["members"], kept["numbers"]) == ("tabular", 4, "pieces")
     result = train_table("t.csv", preset="tabular", epochs=3, hidden_layer_sizes=(8, 8))
     assert np.array_equal(TrainedModel.load("run").parameters, result.model.parameters)
-    told = json.loads(cli("evaluate", "run", "--json")[1])
-    assert told["loss"] == pytest.approx(result.scores["loss"])
+    assert result.scored_on == "held-out"
+    assert f"held-out loss {result.scores['loss']:.4f}" in out
+    code, _, err = cli("evaluate", "run")
+    assert (code, "held out no rows for testing: give DATA" in err) == (65, True)
+    assert cli("evaluate", "run", "t.csv")[0] == 0
     assert cli("train", "--resume", "--out", "run", "--epochs", 4, "--quiet")[0] == 0
     code, _, err = cli("train", "--resume", "--out", "run", "--preset", "plain", "--epochs", 5)
     assert (code, "--preset cannot change" in err) == (2, True)

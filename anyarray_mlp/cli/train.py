@@ -310,7 +310,7 @@ def report(
     prepared, backend, test = plan.prepared, plan.backend, plan.prepared.test
     scores = scores_of(plan, model)
     beaten = worse_than_constant(plan, scores) if result.stopped != "interrupted" else None
-    held_out = "test" if prepared.has_test else "training"
+    held_out = plan.scored_on
     reproducible = backend.arithmetic != "plain"
     epochs = checkpoints.epochs
     if settings["as_json"]:

@@ -144,7 +144,8 @@ def prepared_set(
         held_out["test"], told = test_set(table, dataset, schema, of_columns)
         notes += told
     if is_table:
-        notes += suggestions(dataset, preprocessor, table)
+        scored = bool(table.test_fraction) or bool(parts.folds)
+        notes += suggestions(dataset, preprocessor, table) if scored else []
     if dataset.others is not None:
         notes += about_others(dataset, table)
     preprocessor = replace(preprocessor, notes=tuple(dict.fromkeys(notes)))
@@ -255,7 +256,7 @@ def rest_of(preprocessor: Preprocessor, name: str) -> str:
 
 def suggestions(dataset: Dataset, preprocessor: Preprocessor, table: Table) -> list[str]:
     """Notes on splits that a column suggests and nobody asked for."""
-    if table.test is not None or table.folds is not None or not table.test_fraction:
+    if table.test is not None or table.folds is not None:
         return []
     notes = []
     if table.split is None and table.group is None:

@@ -48,6 +48,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 "hidden_layer_sizes": (128, 128),
                 "dropout": 0.1,
                 "members": 4,
+                "test_fraction": 0.0,
                 "validation_fraction": 0.25,
                 "learning_rate_init": 0.004,
                 "learning_rate": "coslog4",
@@ -100,4 +101,7 @@ class Base:
             )
         if given.get("standardize") is False:
             found.pop("numbers", None)
+        if str(given.get("split") or "random") != "random":
+            # Networks that hold out spans in between say little of the time after all of them.
+            found.pop("test_fraction", None)
         return found

@@ -38,6 +38,7 @@ from anyarray_mlp.training import (
 from anyarray_mlp.training.bag import Network, fit_bag, together
 from anyarray_mlp.training.fitting import best_of
 from anyarray_mlp.training.job import check_smoothing
+from anyarray_mlp.training.predicting import Predictor, losses_of
 from anyarray_mlp.training.records import epochs_in_words
 from anyarray_mlp.training.saving import made_with
 from anyarray_mlp.typing import Host
@@ -85,6 +86,15 @@ class Plan:
     def stopping(self) -> EarlyStopping | BestEpoch | None:
         """What keeps the best epoch, of several networks that of the first."""
         return self.networks[0].stopping
+
+    @cached_property
+    def scored_on(self) -> str:
+        """The rows that the model is scored on: "test"; without these "held-out", which of several networks some have
+        not seen; without any "training".
+        """
+        if self.prepared.has_test:
+            return "test"
+        return "held-out" if self.prepared.folds else "training"
 
     @property
     def is_bag(self) -> bool:
@@ -333,13 +343,33 @@ def diagnosed(monitor: RunMonitor, result: Fit) -> Diagnosis:
 
 
 def scores_of(plan: Plan, model: TrainedModel) -> dict[str, float]:
-    """The scores of a model on the test rows, or on the training rows if there are none."""
-    test = plan.prepared.test
-    return model.scores_of_inputs(test.x, test.input_scale, plan.test_targets, plan.backend)
+    """The scores of a model on the rows that `Plan.scored_on` names.
+
+    Rows that networks have held out are answered by these alone: all together would do better on new ones.
+    """
+    test, backend = plan.prepared.test, plan.backend
+    if plan.scored_on != "held-out":
+        return model.scores_of_inputs(test.x, test.input_scale, plan.test_targets, backend)
+    training = plan.prepared.training
+    places = held_out_rows(plan)
+    total = np.zeros((len(training), model.mlp.sizes[-1]))
+    answers = np.zeros((len(training), 1))
+    for parameters, held in zip(model.parameters, plan.prepared.folds, strict=True):
+        answer = Predictor(model.mlp, parameters, backend, training.input_scale)
+        total[held] += answer(training.x[held])
+        answers[held] += 1
+    outputs = (total[places] / answers[places]).astype(model.parameters.dtype)
+    targets = plan.targets[places]
+    return model.scores_of_outputs(outputs, losses_of(model.mlp, outputs, targets), targets)
+
+
+def held_out_rows(plan: Plan) -> NDArray[np.int64]:
+    """The places of the training rows that a network holds out."""
+    return np.unique(np.concatenate(plan.prepared.folds))
 
 
 def worse_than_constant(plan: Plan, scores: dict[str, float]) -> str | None:
-    """What to tell of a model of a table that the best answer without looking at a row beats on the test rows.
+    """What to tell of a model of a table that the best answer without looking at a row beats on rows it has not seen.
 
     That is the most frequent class or the mean of the rows to train on. None if it does not, if no rows were held
     out, and if another loss or weights of classes ask for something else.
@@ -347,15 +377,20 @@ def worse_than_constant(plan: Plan, scores: dict[str, float]) -> str | None:
     prepared, shape = plan.prepared, plan.settings.shape
     task = prepared.targets.task
     asks_for_more = shape.loss != "auto" or prepared.sample_weight is not None
-    if not prepared.has_test or not prepared.target_names or asks_for_more or task == "multilabel":
+    is_table = bool(prepared.target_names)
+    if plan.scored_on == "training" or not is_table or asks_for_more or task == "multilabel":
         return None
+    labels_scored, targets_scored = prepared.test.y, plan.test_targets
+    if plan.scored_on == "held-out":
+        places = held_out_rows(plan)
+        labels_scored, targets_scored = labels_scored[places], targets_scored[places]
     if task == "classification":
-        name, known, test = "accuracy", prepared.training.y, prepared.test.y
+        name, known, test = "accuracy", prepared.training.y, labels_scored
         labels, counts = np.unique(known, return_counts=True)
         constant = float(np.mean(test == labels[counts.argmax()]))
         answer = f"always answering {shown(labels[counts.argmax()].item())}"
     else:
-        name, known, test = "r2", plan.targets, plan.test_targets
+        name, known, test = "r2", plan.targets, targets_scored
         constant = find_score("r2", task)(
             np.broadcast_to(known.mean(axis=0), test.shape), test, None
         )
@@ -367,8 +402,8 @@ def worse_than_constant(plan: Plan, scores: dict[str, float]) -> str | None:
     if plan.stopping is None and prepared.validates:
         cure = ": keep_epoch='best' keeps the epoch that is best on the validation rows"
     return (
-        f"the model is worse than a constant: {answer} has {name} {constant:.4g} on the test rows, the model "
-        f"{scores[name]:.4g}{cure}"
+        f"the model is worse than a constant: {answer} has {name} {constant:.4g} on the {plan.scored_on} rows, the "
+        f"model {scores[name]:.4g}{cure}"
     )
 
 

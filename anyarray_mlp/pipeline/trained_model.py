@@ -160,6 +160,10 @@ class TrainedModel:
     ) -> dict[str, float]:
         """`scores` of what `inputs` and `encode_targets` made of a labelled set."""
         outputs, losses = self.predictor(backend, scale).outputs_and_losses(x, encoded)
+        return self.scores_of_outputs(outputs, losses, encoded)
+
+    def scores_of_outputs(self, outputs: Host, losses: Host, encoded: Host) -> dict[str, float]:
+        """`scores` of the outputs for a labelled set, and their losses."""
         scores = {"loss": exact_mean(losses)}
         task = self.targets.task
         if task == "regression":

@@ -32,8 +32,8 @@ class TrainedTable:
     Attributes
     ----------
     model : predicts from raw features, and saves itself.
-    scores : loss and the metrics that suit the task, on the rows that `scored_on` names: "test", or "training" if
-        none were held out.
+    scores : loss and the metrics that suit the task, on the rows that `scored_on` names: "test"; if there are none
+        "held-out", those that each of several networks has not seen, answered by it alone; else "training".
     diagnosis : what went wrong, or None if nobody asked.
     fit : the epochs, and why training stopped.
     path : the run's folder, or None.
@@ -126,8 +126,7 @@ def name_of(data: Any) -> str:
 def trained(plan: Plan, result: Fit, diagnosis: Diagnosis | None) -> TrainedTable:
     """What a run came to."""
     model = plan.trained(result)
-    scored_on = "test" if plan.prepared.has_test else "training"
-    return TrainedTable(model, scores_of(plan, model), scored_on, diagnosis, result)
+    return TrainedTable(model, scores_of(plan, model), plan.scored_on, diagnosis, result)
 
 
 def fit_and_diagnose(
