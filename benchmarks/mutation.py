@@ -57,6 +57,7 @@ OWN_TESTS = {
     "network.optimizers": (
         "network_optimizers",
         "network_optimizers_stack",
+        "network_factors",
         "network_gradients",
     ),
     "network.schedules": ("network_schedules",),

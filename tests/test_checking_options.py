@@ -184,6 +184,7 @@ ELSEWHERE = {
     "train": "train_through",
     "MLPClassifier": "checked",
     "MLPRegressor": "checked",
+    "TablePreprocessor": "checked",
     "AnyArrayMLPError": "an error",
     "CollapsedFitWarning": "a warning",
     "Backend": "made by select_backend",

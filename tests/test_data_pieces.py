@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from anyarray_mlp import TrainedModel, train_table
 from anyarray_mlp.data import Preprocessor
-from anyarray_mlp.data.encoding import CACHED_ENTRIES
+from anyarray_mlp.data.inputs import CACHED_ENTRIES
 from anyarray_mlp.data.pieces import MOST_CUT_COLUMNS, edges_of, quantiles
 from anyarray_mlp.diagnosis.columns import RawColumns
 from anyarray_mlp.diagnosis.data_summary import Inputs

@@ -60,10 +60,19 @@ def test_a_step_is_that_at_the_rate_of_each_parameter(optimizer):
                 return DEEP.layout.to_leaves(rows, flat=flat)
 
             start = one.init(xp, leaves(given[0]))
+            assert len(start) == len(moments) + 1
+            assert not any(np.any(leaf) for moment in start[:-1] for leaf in moment)
             state = (*(leaves(each) for each in given[3:]), start[-1])
             found, after = one.update(xp, leaves(given[0]), leaves(given[1]), state, scalars)
             for new, wanted in zip((found, *after), (expected, *news, given[2]), strict=True):
                 np.testing.assert_array_equal(DEEP.layout.to_vector(new).ravel(), wanted)
+
+
+def test_factors_are_in_the_precision_of_the_parameters():
+    xp = select_backend("numpy").xp
+    theta = DEEP.layout.to_leaves(DEEP.initialize(0).astype(np.float32), flat=False)
+    state = with_factors(adam(), DEEP, RATES).init(xp, theta)
+    assert {leaf.dtype.name for leaves in state for leaf in leaves} == {"float32"}
 
 
 def test_weight_decay_has_a_factor_too():
@@ -151,6 +160,7 @@ def test_layers_that_are_frozen_keep_theirs():
         (lambda: with_factors(adam(), DEEP, RATES, DECAYS), "decays are for adamw, and this is adam"),
         (lambda: with_factors(adam(), DEEP, RATES[1:]), "rates must be 6 numbers of at least 0, one for each"),
         (lambda: with_factors(adam(), DEEP, [-1.0] * 6), "rates must be at least 0"),
+        (lambda: with_factors(adamw(), DEEP, RATES, [-1.0] * 6), "^decays must be at least 0"),
         (
             lambda: fit(MLP((4, 3)), X, LABELS, epochs=1, optimizer=with_factors(adam(), DEEP, RATES)),
             "has factors for a network .* and trains another",

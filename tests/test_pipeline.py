@@ -20,7 +20,12 @@ from anyarray_mlp.errors import DataError, DivergedError, UsageError
 from anyarray_mlp.pipeline.preparation import prepare
 from anyarray_mlp.pipeline.presets import forty_steps
 from anyarray_mlp.pipeline.run import Run, make_plan
-from anyarray_mlp.pipeline.settings import SECTIONS, Settings, Shape, Table
+from anyarray_mlp.pipeline.settings import (
+    SECTIONS,
+    Settings,
+    Shape,
+    Table,
+)
 from anyarray_mlp.training import fit
 
 ROWS = 90

@@ -13,6 +13,7 @@ from anyarray_mlp.backends import Backend
 from anyarray_mlp.errors import DataError, DivergedError, UsageError
 from anyarray_mlp.network.schedules import ReduceOnPlateau
 from anyarray_mlp.training import many
+from anyarray_mlp.training import stacked as stacked_runs
 from anyarray_mlp.training.batches import alike
 from tests.beds import require_library
 
@@ -79,7 +80,7 @@ def assert_same(found: Fit, expected: Fit, exactly: bool = False) -> None:
 def stacked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many networks each stack had, as it began and as it went on."""
     sizes: list[int] = []
-    whole = many.Stepper
+    whole = stacked_runs.Stepper
 
     class Noting(whole):  # type: ignore[misc, valid-type]
         def __init__(self, members: Any, *rest: Any, **options: Any) -> None:
@@ -90,7 +91,7 @@ def stacked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             sizes.append(len(places))
             super().go_on(places)
 
-    monkeypatch.setattr(many, "Stepper", Noting)
+    monkeypatch.setattr(stacked_runs, "Stepper", Noting)
     return sizes
 
 
@@ -238,8 +239,10 @@ def test_a_class_of_ones_own_that_diverges_is_told_as_well():
 
 def test_large_networks_are_in_small_groups_and_groups_are_of_about_one_size():
     def groups(mlp: MLP, count: int) -> list[int]:
-        shared = many.Shared(None, None, select_backend(), None)  # type: ignore[arg-type]
-        each = [many.Candidate(n, mlp, Recipe(), None, None, None, shared) for n in range(count)]
+        shared = stacked_runs.Shared(None, None, select_backend(), None)  # type: ignore[arg-type]
+        each = [
+            stacked_runs.Candidate(n, mlp, Recipe(), None, None, None, shared) for n in range(count)
+        ]
         return [len(group) for group in many.groups_of(each, 60, shared.backend)]
 
     assert groups(MLP((64, 100, 10)), 9) == [5, 4]

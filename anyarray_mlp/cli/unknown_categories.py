@@ -27,7 +27,7 @@ unknown_categories_option: Callable[[Callable[..., Any]], Callable[..., Any]] = 
 
 def without_unknown(model: TrainedModel, features: Any) -> Any:
     """The features without categories that the model has no input for, of which a warning tells."""
-    from anyarray_mlp.data.preprocessing import about_unknown, without_unknown
+    from anyarray_mlp.data.unknown import about_unknown, without_unknown
 
     features, unknown = without_unknown(model.preprocessor, features)
     for sentence in about_unknown(model.preprocessor, unknown, len(features)):

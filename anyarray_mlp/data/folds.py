@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.checking.messages import counted, listed, shown
 from anyarray_mlp.checking.options import with_known_options
-from anyarray_mlp.data.encoding import is_gap, is_number
+from anyarray_mlp.data.cells import is_gap, is_number
 from anyarray_mlp.data.roles import words_of
 from anyarray_mlp.errors import DataError
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp.checking.messages import listed, shown
-from anyarray_mlp.data.encoding import as_array
+from anyarray_mlp.data.cells import as_array
 from anyarray_mlp.data.preprocessing import PIXEL_LEVELS
 from anyarray_mlp.data.roles import identifies, numbers_the_rows
 from anyarray_mlp.errors import DataError

@@ -3,69 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby, repeat
 from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.checking.callers import warn_caller
-from anyarray_mlp.checking.messages import counted, listed, paired, shown, suggestion
-from anyarray_mlp.checking.names import NUMBERS, UNKNOWN_CATEGORIES, find_name
-from anyarray_mlp.checking.records import (
-    TEXT,
-    TRUTH,
-    RecordError,
-    list_of,
-    model_file,
-    table,
+from anyarray_mlp.checking.messages import listed, paired, shown, suggestion
+from anyarray_mlp.checking.records import TEXT, TRUTH, RecordError, list_of, model_file, table
+from anyarray_mlp.data.cells import (
+    Cells,
+    Columns,
+    Places,
+    array_names,
+    as_columns,
+    is_numeric,
+    is_table,
+    unnamed,
 )
 from anyarray_mlp.data.dataset import Features
 from anyarray_mlp.data.encoding import (
-    CACHED_ENTRIES,
     COLUMN,
-    UNKNOWN,
-    Cells,
     Column,
-    Columns,
-    Places,
-    Scaling,
-    array_names,
-    as_array,
-    as_columns,
-    category_places,
-    checked_numbers,
     column_from,
-    date_inputs,
-    fit_categories,
+)
+from anyarray_mlp.data.fitting import (
+    Scaling,
     fit_column,
-    fit_dates,
-    fit_numbers,
-    is_numeric,
-    is_table,
-    positions,
-    unnamed,
-    write_robust,
+    fit_role,
+    scaling_of,
+    varies,
 )
 from anyarray_mlp.data.frames import as_pandas
-from anyarray_mlp.data.pieces import MOST_CUT_COLUMNS
-from anyarray_mlp.data.roles import Role, role_of, told_forms
-from anyarray_mlp.data.targets import TargetEncoder
-from anyarray_mlp.errors import (
-    DataError,
-    UnknownCategoryError,
-    UnknownCategoryWarning,
-    UsageError,
+from anyarray_mlp.data.inputs import (
+    CACHED_ENTRIES,
+    category_places,
+    checked_numbers,
+    date_inputs,
+    write_robust,
 )
-from anyarray_mlp.tables import ColumnReading, Reading
+from anyarray_mlp.data.pieces import MOST_CUT_COLUMNS
+from anyarray_mlp.data.roles import Role, notes_of, role_of, told_forms
+from anyarray_mlp.errors import DataError
 from anyarray_mlp.typing import Host
 
 PIXEL_LEVELS = 255.0
-#: What a note says of columns that no input is made of.
-LEFT_OUT = "left out"
-#: As many columns as a note names in full.
-MOST_NAMED = 12
 
 
 @dataclass(frozen=True)
@@ -467,67 +450,6 @@ PREPROCESSING = table(
 NOT_CUT = f"columns of numbers are not cut into pieces, as there are more than {MOST_CUT_COLUMNS:,} columns"
 
 
-def scaling_of(standardize: bool, numbers: str) -> Scaling:
-    """How columns of numbers are fitted; `UsageError` for what `numbers` cannot be."""
-    scaling: Scaling = find_name("numbers", numbers, NUMBERS, "numbers")  # type: ignore[assignment]
-    if standardize:
-        return scaling
-    if scaling != "standard":
-        raise UsageError(f"numbers={numbers!r} scales numbers: leave standardize=False out.")
-    return "none"
-
-
-def fit_role(
-    name: str, values: Cells, places: Places, scaling: Scaling, role: Role, everything: Cells
-) -> tuple[Column, Role]:
-    """The encoding of a column of training rows by its role, and the role that it has in the end."""
-    if role.kind == "date":
-        column = fit_dates(name, values, places, scaling, role.form)
-        if column is not None:
-            return column, replace(role, because=about_dates(column), undo="drop")
-        role = Role("left_out", "every row to train on has the same date, or none")
-    if role.kind == "numeric":
-        return fit_numbers(name, values, places, scaling), role
-    if role.kind == "categorical":
-        return fit_categories(name, values, places, role.categories, everything), role
-    if role.kind == "grouped":
-        return Column(name, "grouped", categories=role.categories), role
-    return Column(name, "left_out"), role
-
-
-def about_dates(column: Column) -> str:
-    """What a column of dates becomes, in words."""
-    parts = listed_plainly([part.name for part in column.parts])
-    return f"dates ({column.form}), which become {parts}"
-
-
-def listed_plainly(names: Sequence[str]) -> str:
-    """Names as a sentence has them: a, b and c."""
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
-
-
-def varies(values: Cells) -> bool:
-    """Whether a column of numbers holds at least two."""
-    numbers = checked_numbers("", values, Places(None))
-    known = numbers[~np.isnan(numbers)]
-    return bool(known.size and known.min() < known.max())
-
-
-def notes_of(roles: Mapping[str, Role], fitted: Mapping[str, Column]) -> Iterator[str]:
-    """A sentence for each decision, with the columns that share it, and how to overrule it."""
-    shared: dict[tuple[str, str, bool], list[str]] = {}
-    for name, role in roles.items():
-        if role.because:
-            left_out = fitted[name].kind == "left_out"
-            shared.setdefault((role.because, role.undo, left_out), []).append(name)
-    for (because, undo, left_out), names in shared.items():
-        subject = f"column {shown(names[0])}" if len(names) == 1 else f"columns {listed(names)}"
-        verdict = f"{LEFT_OUT}: " if left_out else ""
-        how = f" ({undo}={names[:MOST_NAMED]})" if undo and left_out else ""
-        yield f"{subject}: {verdict}{because}{how}"
-
-
 def missing_columns(absent: Sequence[str], spare: Sequence[str]) -> str:
     """Which columns are missing, and which unmatched column of the table each may be."""
     meant = paired(absent, spare)
@@ -536,150 +458,3 @@ def missing_columns(absent: Sequence[str], spare: Sequence[str]) -> str:
         return f"column {shown(absent[0])} is missing{likely}"
     likely = ", ".join(f"{shown(new)} for {shown(old)}" for old, new in list(meant.items())[:12])
     return f"columns {listed(absent)} are missing{f' (did you mean {likely}?)' if likely else ''}"
-
-
-@dataclass(frozen=True)
-class Schema:
-    """The encodings of a model, which decide how another table is read.
-
-    target_names: the columns that the model predicts; empty if they are not known.
-    reading: how the table that the model was trained on was read.
-    """
-
-    preprocessor: Preprocessor
-    targets: TargetEncoder
-    target_names: tuple[str, ...] = ()
-    reading: Reading = field(default_factory=Reading)
-
-    def text_columns(self, features: Sequence[str], targets: Sequence[str] = ()) -> list[str]:
-        """Which columns hold categories or text labels, whatever their cells look like."""
-        texts = self.preprocessor.text_columns(features)
-        if self.targets.classes is not None and self.targets.classes.dtype.kind == "U":
-            texts += targets
-        return texts
-
-    def readings(
-        self, features: Sequence[str], targets: Sequence[str] = ()
-    ) -> dict[str, ColumnReading]:
-        """How columns of these names are read: as in training, categories and text labels always as texts.
-
-        Columns that the model does not know, or does not look at, are not read.
-        """
-        learned = self.reading.columns
-        found = {}
-        for name, column in self.preprocessor.matched(features).items():
-            reading = reading_of(column, learned.get(column.name))
-            if reading is not None:
-                found[name] = reading
-        for trained, name in zip(self.target_names, targets, strict=False):
-            if trained in learned:
-                found[name] = learned[trained]
-        if self.preprocessor.is_by_name(features):
-            wanted = {*self.preprocessor.used_names, *targets}
-            found |= {name: NOT_READ for name in features if name not in wanted}
-        return found | dict.fromkeys(self.text_columns((), targets), AS_TEXT)
-
-    def readings_of_pictures(self, present: Sequence[str]) -> dict[str, ColumnReading]:
-        """How the columns of a table of pictures are read: pixels that are listed, and text labels, as texts."""
-        texts = [self.reading.image_column, *self.text_columns((), self.target_names)]
-        return {name: AS_TEXT for name in present if name in texts}
-
-
-AS_TEXT, AS_NUMBER, NOT_READ = (ColumnReading(kind) for kind in ("text", "number", "none"))
-
-
-def reading_of(column: Column, learned: ColumnReading | None) -> ColumnReading | None:
-    """How the cells of a column are read for its encoding; None leaves it to the rules."""
-    if column.kind == "left_out":
-        return NOT_READ
-    if learned is not None and learned.kind == "number" and learned != AS_NUMBER:
-        return learned
-    if column.is_text:
-        return AS_TEXT
-    is_number = column.kind in ("numeric", "robust") or column.form != "datetime"
-    return AS_NUMBER if is_number else None
-
-
-def without_unknown(
-    preprocessor: Preprocessor, features: Features
-) -> tuple[Features, dict[str, list[Any]]]:
-    """The features with gaps in place of categories that `preprocessor` has no input for.
-
-    Returns the columns that `preprocessor.transform` needs, in the form that it takes, and the values without an input
-    of their own in each column, in the order of the rows; columns without such values are not listed. In a column that
-    has a rest, they stay and fall into it. `features` is not changed.
-    Raises `DataError` for a missing column.
-    """
-    chosen = preprocessor.select(as_pandas(features))
-    unknown: dict[str, list[Any]] = {}
-    changed = chosen
-    table = as_columns(chosen, preprocessor.used_names)
-    for place, (column, (_, values)) in enumerate(zip(preprocessor.used, table.items, strict=True)):
-        if not column.categories:
-            continue
-        rows = np.flatnonzero(positions(column, values) == UNKNOWN).tolist()
-        if not rows:
-            continue
-        unknown[column.name] = [values[row] for row in rows]
-        if column.rest is not None:
-            continue
-        known = as_array(values).astype(object)
-        known[rows] = None
-        if changed is chosen:
-            changed = chosen.copy() if is_table(chosen) else chosen.astype(object)
-        if is_table(changed):
-            changed.isetitem(place, known)
-        else:
-            changed[:, place] = known
-    return changed, unknown
-
-
-def transformed(
-    preprocessor: Preprocessor,
-    features: Features,
-    unknown_categories: str = "rest",
-    *,
-    dtype: Any = np.float64,
-) -> Host:
-    """`preprocessor.transform(features)`; categories without an input are gaps, or an error if they are to "refuse".
-
-    An `UnknownCategoryWarning` names their columns. What has a rest to fall into does so without a word, as `transform`
-    has it.
-    """
-    kind = "unknown_categories"
-    wanted = find_name(kind, unknown_categories, UNKNOWN_CATEGORIES, kind)
-    try:
-        return preprocessor.transform(features, dtype=dtype)
-    except UnknownCategoryError:
-        if wanted == "refuse":
-            raise
-    known, unknown = without_unknown(preprocessor, features)
-    for sentence in about_unknown(preprocessor, unknown, len(known), with_rest=False):
-        warn_caller(sentence, UnknownCategoryWarning)
-    return preprocessor.transform(known, dtype=dtype)
-
-
-def about_unknown(
-    preprocessor: Preprocessor,
-    unknown: Mapping[str, Sequence[Any]],
-    rows: int,
-    with_rest: bool = True,
-) -> Iterator[str]:
-    """A sentence for each column of so many rows about the values that `without_unknown` found.
-
-    with_rest: about columns that have a rest as well.
-    """
-    rests = {column.name for column in preprocessor.columns if column.rest is not None}
-    for name, values in unknown.items():
-        if name in rests and not with_rest:
-            continue
-        one = len(values) == 1
-        hold = "holds a category that was" if one else "hold categories that were"
-        hold += " rare or" if name in rests else ""
-        count = "counts as a gap" if one else "count as gaps"
-        if name in rests:
-            count = f"{'falls' if one else 'fall'} into the rest"
-        yield (
-            f"column {shown(name)}: {len(values):,} of {counted(rows, 'row')} {hold} not seen in training and {count}: "
-            f"{listed(dict.fromkeys(values))}"
-        )

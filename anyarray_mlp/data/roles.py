@@ -6,24 +6,29 @@ Each decision that a person might have wanted otherwise has a sentence (`Role.be
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from anyarray_mlp.checking.messages import counted, listed, shown
-from anyarray_mlp.data.dates import AMBIGUOUS, FORMS, cell_of, form_of, forms_of_numbers
-from anyarray_mlp.data.encoding import (
+from anyarray_mlp.data.cells import (
     Cells,
-    Kind,
     Places,
     as_array,
     category,
-    checked_dates,
     count_texts,
     gaps_in,
     is_gap,
     is_numeric,
+)
+from anyarray_mlp.data.dates import AMBIGUOUS, FORMS, cell_of, form_of, forms_of_numbers
+from anyarray_mlp.data.encoding import (
+    Column,
+    Kind,
+)
+from anyarray_mlp.data.inputs import (
+    checked_dates,
     without_gaps,
 )
 from anyarray_mlp.errors import DataError
@@ -54,6 +59,11 @@ MEASURE = frozenset(
     )
     for word in words.split()
 )
+
+#: What a note says of columns that no input is made of.
+LEFT_OUT = "left out"
+#: As many columns as a note names in full.
+MOST_NAMED = 12
 
 
 @dataclass(frozen=True)
@@ -259,3 +269,17 @@ def repeated_keys(columns: Iterable[tuple[str, Cells]]) -> list[tuple[str, int]]
         if distinct > FEW and are_many(distinct, len(values)) and len(values) >= 1.5 * distinct:
             found.append((name, distinct))
     return found
+
+
+def notes_of(roles: Mapping[str, Role], fitted: Mapping[str, Column]) -> Iterator[str]:
+    """A sentence for each decision, with the columns that share it, and how to overrule it."""
+    shared: dict[tuple[str, str, bool], list[str]] = {}
+    for name, role in roles.items():
+        if role.because:
+            left_out = fitted[name].kind == "left_out"
+            shared.setdefault((role.because, role.undo, left_out), []).append(name)
+    for (because, undo, left_out), names in shared.items():
+        subject = f"column {shown(names[0])}" if len(names) == 1 else f"columns {listed(names)}"
+        verdict = f"{LEFT_OUT}: " if left_out else ""
+        how = f" ({undo}={names[:MOST_NAMED]})" if undo and left_out else ""
+        yield f"{subject}: {verdict}{because}{how}"

@@ -15,27 +15,26 @@ from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.out_of_memory import within_memory
 from anyarray_mlp.checking.values import check_boolean, check_instance, check_path, items
 from anyarray_mlp.data.builtin import BUILTIN, BUILTIN_NAMES
-from anyarray_mlp.data.columns import (
+from anyarray_mlp.data.cells import as_array, column_values
+from anyarray_mlp.data.chosen_columns import (
     Column,
-    cut,
-    dataset_of,
     find_column,
     frame_of,
+)
+from anyarray_mlp.data.columns import (
+    cut,
+    dataset_of,
     load_table,
-    picture_set,
-    pixels_and_target,
-    pixels_for,
-    with_zeros,
 )
 from anyarray_mlp.data.dataset import TASKS, Dataset, Features, Task
-from anyarray_mlp.data.encoding import as_array, column_values
 from anyarray_mlp.data.frames import as_pandas
 from anyarray_mlp.data.idx import is_idx_name, load_idx_features, load_idx_file, load_idx_folder
 from anyarray_mlp.data.npz import load_npz, load_npz_features
 from anyarray_mlp.data.picture_folders import load_picture_folder, pictures_at
+from anyarray_mlp.data.picture_tables import picture_set, pixels_and_target, pixels_for, with_zeros
 from anyarray_mlp.data.pictures import Pictures, is_picture_name, read_pictures
 from anyarray_mlp.data.pixels import FEWEST_LISTED
-from anyarray_mlp.data.preprocessing import Schema
+from anyarray_mlp.data.schema import Schema
 from anyarray_mlp.data.targets import target_for
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.tables import ColumnReading, Reading, Table, table_in

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.checking.values import checked_weight
 from anyarray_mlp.data import Dataset
-from anyarray_mlp.data.encoding import array_names
+from anyarray_mlp.data.cells import array_names
 from anyarray_mlp.data.targets import tidy_target
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.estimators.networks import draw_seed

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from anyarray_mlp.checking.values import check_boolean
 from anyarray_mlp.data import Preprocessor
-from anyarray_mlp.data.preprocessing import transformed
+from anyarray_mlp.data.unknown import transformed
 from anyarray_mlp.estimators.tables import TableInputs
 from anyarray_mlp.typing import Host
 

@@ -232,8 +232,18 @@ def huber(xp: Namespace, y: Array, targets: Array, delta: float = 1.0) -> tuple[
 
 
 def surprise(xp: Namespace, shifted: Array, total: Array, targets: Array) -> Array:
-    """-sum_k t log softmax (n,) of what `exponentials` gives."""
+    """-sum_k t log softmax (n,) of what `exponentials` gives; `targets` are rows (n, k) or labels (n,)."""
+    if targets.ndim < shifted.ndim:
+        return xp.log(total[..., 0]) - entries(xp, shifted, targets)
     return xp.log(total[..., 0]) - xp.sum(shifted * targets, axis=-1)
+
+
+def entries(xp: Namespace, rows: Array, labels: Array) -> Array:
+    """The entry (n,) of each of the rows (n, k) that its label (n,) names; labels may be the same for a stack."""
+    *shape, k = rows.shape
+    starts = xp.reshape(xp.arange(math.prod(shape), dtype=labels.dtype) * k, tuple(shape))
+    places = xp.reshape(starts + labels, (-1,))
+    return xp.reshape(xp.take(xp.reshape(rows, (-1,)), places, axis=0), tuple(shape))
 
 
 def quantile(xp: Namespace, y: Array, targets: Array, level: float = 0.5) -> tuple[Array, Vjp]:
@@ -373,7 +383,7 @@ def output_and_losses(
     """The output's value (n, k) and the losses (n,) of the logits z: the bits of either alone.
 
     What both need is worked out once: softmax and its cross-entropy share their exponentials, and a loss that is not
-    fused is one of the output's value.
+    fused is one of the output's value. Cross-entropy takes labels (n,) as they are.
     """
     if (output, loss) == ("softmax", "cross_entropy"):
         shifted, e, total = exponentials(xp, z)

@@ -191,7 +191,6 @@ class MLP:
     ) -> tuple[Array, Array]:
         """What `predict` (n, k) and `losses` (n,) give, to the bit, in one pass."""
         z = self.logits(xp, leaves, x)
-        targets = self.encode(xp, targets, z.dtype, z.ndim)
         return output_and_losses(xp, self.output, self.loss, z, targets)
 
     def loss_and_grad(

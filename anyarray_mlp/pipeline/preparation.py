@@ -21,7 +21,7 @@ from anyarray_mlp.data import (
     split_by_folds,
     without_unknown,
 )
-from anyarray_mlp.data.encoding import as_columns, unnamed
+from anyarray_mlp.data.cells import as_columns, unnamed
 from anyarray_mlp.data.roles import identifies, repeated_keys, told_forms
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.pipeline.settings import Settings, Table

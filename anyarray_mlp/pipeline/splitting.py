@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.checking.messages import counted, listed, shown, suggestion
 from anyarray_mlp.data import Dataset, split_by_folds, split_indices
+from anyarray_mlp.data.cells import as_array, as_columns, count_texts, is_gap, is_numeric
 from anyarray_mlp.data.dates import AMBIGUOUS, days_of_column, form_of
-from anyarray_mlp.data.encoding import as_array, as_columns, count_texts, is_gap, is_numeric
 from anyarray_mlp.data.roles import as_numbers, told_forms
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.pipeline.settings import Table

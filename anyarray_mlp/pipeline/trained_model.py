@@ -16,7 +16,7 @@ from anyarray_mlp.checking.out_of_memory import within_memory
 from anyarray_mlp.checking.values import as_array, check_boolean, check_instance, check_path, refuse
 from anyarray_mlp.data import Dataset, Preprocessor, Reading, Schema, TargetEncoder
 from anyarray_mlp.data.frames import as_pandas
-from anyarray_mlp.data.preprocessing import transformed
+from anyarray_mlp.data.unknown import transformed
 from anyarray_mlp.metrics import classification_scores, exact_mean, find_score, predicted_labels
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.persistence import ModelFile, load, save

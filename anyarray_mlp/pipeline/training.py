@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import check_boolean, check_path
 from anyarray_mlp.data.frames import as_pandas
-from anyarray_mlp.data.preprocessing import LEFT_OUT
+from anyarray_mlp.data.roles import LEFT_OUT
 from anyarray_mlp.diagnosis import Diagnosis, RunMonitor
 from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.persistence import RunFolder

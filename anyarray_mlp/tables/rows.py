@@ -9,8 +9,13 @@ import numpy as np
 
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.tables.coded import GAP
+from anyarray_mlp.tables.gathering import Gathering, Numbers, Texts
 from anyarray_mlp.tables.markers import is_common_marker, is_gap
-from anyarray_mlp.tables.parsing import Gathering, Numbers, Parsed, SeenRow, Texts, cells_of
+from anyarray_mlp.tables.parsing import (
+    Parsed,
+    SeenRow,
+    cells_of,
+)
 
 #: Rows below the header that may hold units or types, and at the end that may hold totals or notes.
 MOST_ABOVE = 3

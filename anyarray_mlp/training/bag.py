@@ -17,18 +17,11 @@ from anyarray_mlp.metrics import exact_mean
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.training.callbacks import Callback, tell
 from anyarray_mlp.training.given import as_given
-from anyarray_mlp.training.many import (
-    Candidate,
-    HeldOut,
-    Shared,
-    Stack,
-    groups_of,
-    held_out_of,
-    rows_of,
-)
+from anyarray_mlp.training.many import groups_of, held_out_of, rows_of
 from anyarray_mlp.training.recipe import Recipe
 from anyarray_mlp.training.records import Epoch, Fit, TrainingState
 from anyarray_mlp.training.signals import interruption
+from anyarray_mlp.training.stacked import Candidate, HeldOut, Shared, Stack
 from anyarray_mlp.typing import Host
 
 

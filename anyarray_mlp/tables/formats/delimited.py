@@ -13,20 +13,15 @@ from anyarray_mlp.checking.messages import listed, shown
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.tables.coded import CodedTexts
 from anyarray_mlp.tables.dialect import QuoteError
+from anyarray_mlp.tables.gathering import MOST_ODD, Gathering, Numbers, Skipped, Texts, spread
 from anyarray_mlp.tables.header import column_names
 from anyarray_mlp.tables.judging import Verdict, judge, taken_for_gaps
 from anyarray_mlp.tables.layout import Layout, find_layout
 from anyarray_mlp.tables.markers import FEW_NUMBERS, GAPS, are_markers, is_common_marker
 from anyarray_mlp.tables.parsing import (
-    MOST_ODD,
-    Gathering,
-    Numbers,
     Parsed,
-    Skipped,
-    Texts,
     cell_at,
     parse,
-    spread,
 )
 from anyarray_mlp.tables.places import find_columns
 from anyarray_mlp.tables.reading import ColumnReading, Reading
