@@ -23,6 +23,7 @@ STREAMS = {
     "validation split": "the rows held out for validation, from those that are left",
     "test groups": "the order in which groups of rows are considered for testing",
     "validation groups": "the same for validation, of the groups that are left",
+    "member": "the seed of each network but the first of those that are trained together on a table",
     "shuffle": "the order of the rows in each epoch",
     "initial weights": "the weights that training starts from",
     "initial layers": "what layers that are not dense start from",

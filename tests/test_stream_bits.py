@@ -19,6 +19,7 @@ FIRST = {
     "validation split": "e7d5249c2fd22a90",
     "test groups": "12807074dc70ab21",
     "validation groups": "d31f3fc89e6107c6",
+    "member": "74fc36559d20b0af",
     "shuffle": "e0f017f60e40d024",
     "initial weights": "61a8a6cc266c29f1",
     "initial layers": "825efbe82506a9b0",

@@ -45,9 +45,13 @@ class ModelFile:
     def format_version(self) -> int:
         """The lowest version of the format that has words for the content.
 
-        2 for kinds of columns and of layers that 1 lacks, and for tables that readers of 1 would read otherwise.
+        2 for kinds of columns and of layers that 1 lacks, for tables that readers of 1 would read otherwise, for
+        predictions that are kept within bounds, and for several networks.
         """
-        if "reading" in self.metadata or any(name in self.config for name in MORE_FIELDS):
+        first = self.arrays.get("weights.0")
+        several = first is not None and first.ndim == 3
+        of_layers = any(name in self.config for name in MORE_FIELDS)
+        if several or of_layers or "reading" in self.metadata or "low" in self.targets:
             return 2
         columns = self.preprocessing.get("columns")
         entries = columns if isinstance(columns, (list, tuple)) else ()
