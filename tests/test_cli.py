@@ -590,7 +590,7 @@ WRONG = {
         "train x.csv --output exp --loss poisson", 65, "negative, -40.5",
     ),
     # where to compute
-    "unknown device": (NOTHING, "train digits --device gpu", 2, "cpu, cuda, cuda:N or auto"),
+    "unknown device": (NOTHING, "train digits --device tpu", 2, "cpu, cuda, cuda:N or auto"),
     "no GPU on NumPy": (NOTHING, "train digits --device cuda --backend numpy", 2, "--backend cupy"),
     "CuPy on the CPU": (NOTHING, "train digits --backend cupy", 2, "on a GPU only"),
     # models and folders
