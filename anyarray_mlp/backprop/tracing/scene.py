@@ -1,0 +1,278 @@
+"""A scene: one forward pass, one loss and one backward pass of the user's on a tape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from anyarray_mlp.backprop.tracing.pullback import Use, pullback
+from anyarray_mlp.backprop.tracing.tape import Node, Tape, TraceLost, ancestors, descendants
+from anyarray_mlp.typing import Host
+
+
+@dataclass
+class Weight:
+    """A parameter: the node of its value before the step, and of its gradient or its value after.
+
+    `label` is what messages call it; `path` and `layer` are the adapter's.
+    """
+
+    label: str
+    kind: Literal["weight", "bias"]
+    layer: int
+    start: Node
+    final: Node | None = None
+    path: str = ""
+
+
+@dataclass
+class Scene:
+    """What a tape shows.
+
+    `makes_gradients`: the weights' final nodes are gradients, not new values. `exact`: the loss is
+    the user's own, so that its factor counts. `rate` is the learning rate's node or its value.
+    """
+
+    tape: Tape
+    weights: list[Weight]
+    output: Node | None
+    loss: Node | None
+    labels: list[Node]
+    inputs: list[Node]
+    makes_gradients: bool
+    rate: float | None = None
+    rate_node: Node | None = None
+    samples: int = 1
+    layout: str = "rows"
+    exact: bool = False
+    targets: Any = None
+    states: list[Node] = field(default_factory=list)
+    #: Nodes whose values differ with other labels although no label is on the tape.
+    other_labels: dict[Node, Host] = field(default_factory=dict)
+
+
+class Column:
+    """The values of all nodes in one run, and the true cotangents in it."""
+
+    def __init__(self, values: list[Host]) -> None:
+        self.values = values
+        self.cotangents: dict[Node, Host] = {}
+        self.uses: list[Use] = []
+
+    def of(self, node: Node) -> Host:
+        return self.values[node.index]
+
+    def cotangent(self, node: Node) -> Host:
+        """A node's true cotangent; zero if the loss does not depend on it."""
+        found = self.cotangents.get(node)
+        return np.zeros(self.of(node).shape) if found is None else found
+
+
+class Picture:
+    """A scene in several runs: other weights, other labels, other samples.
+
+    A value that looks right in all of them is right: even a single number is compared.
+    `hot` nodes depend on the weights, `spine` nodes on the labels too, and `back` is the spine of the
+    backward pass, in order.
+    """
+
+    def __init__(self, scene: Scene, loss: str | None, seed: int = 0) -> None:
+        self.scene = scene
+        self.tape = scene.tape
+        self.nodes = scene.tape.nodes
+        self.starts = [w.start for w in scene.weights]
+        self.hot = descendants(self.nodes, leaves_of(self.starts))
+        self.columns = [Column(values) for values in self.runs(np.random.default_rng(seed))]
+        first, second = self.columns[0].values, self.columns[1].values
+        self.spine = {n for n in self.nodes if differs(first[n.index], second[n.index])}
+        self.loss = loss
+        for column in self.columns:
+            self.differentiate(column)
+        self.back = [n for n in self.nodes if n in self.spine and n in self.hot and n.phase == "step"]
+
+    # ---- the runs --------------------------------------------------------------------------------
+
+    def runs(self, rng: np.random.Generator) -> Iterator[list[Host]]:
+        """As recorded; with other labels; with other weights and samples; with everything other."""
+        scene = self.scene
+        labels = {n: other_labels(n.value) for n in scene.labels} | scene.other_labels
+        yield [n.value for n in self.nodes]
+        yield self.tape.replay(labels)
+        for more in ({}, labels):
+            fresh = {leaf: redrawn(leaf.value, rng) for leaf in leaves_of(self.starts)}
+            inputs = {n: stirred(n.value, rng) for n in scene.inputs}
+            try:
+                yield self.tape.replay({**fresh, **inputs, **more})
+            except TraceLost:
+                yield self.tape.replay({**fresh, **more})
+
+    # ---- the true cotangents ---------------------------------------------------------------------
+
+    def differentiate(self, column: Column) -> None:
+        scene = self.scene
+        if self.loss is None:
+            if scene.loss is None:
+                raise TraceLost("no loss")
+            seeds = {scene.loss: np.ones(column.of(scene.loss).shape)}
+        else:
+            if scene.output is None:
+                raise TraceLost("no output")
+            seeds = {scene.output: self.named_seed(column)}
+        found = pullback(self.nodes, column.values, seeds, self.hot, column.uses)
+        column.cotangents = found
+        if self.loss is None and scene.output is not None and scene.output in found:
+            self.output_cotangent = found[scene.output]
+        more = self.twins(column)
+        if more:
+            region = {
+                n for n in ancestors(list(more)) if n in self.hot and (n not in found or n in more)
+            } | set(self.starts) | leaves_of(self.starts)
+            second = pullback(self.nodes, column.values, more, region, column.uses)
+            for node, cotangent in second.items():
+                found.setdefault(node, cotangent)
+
+    def named_seed(self, column: Column) -> Host:
+        """The cotangent of the output for a loss that is known by name."""
+        scene = self.scene
+        assert scene.output is not None
+        output = column.of(scene.output)
+        target = aligned_targets(scene, column, output)
+        n = max(1, scene.samples)
+        if self.loss == "squared_error":
+            return (output - target) / n
+        if self.loss == "cross_entropy":
+            return -target / output / n
+        return (output - target) / (output * (1 - output)) / n
+
+    def twins(self, column: Column) -> dict[Node, Host]:
+        """Values of the step's own forward pass that equal ones whose cotangent is known."""
+        if not hasattr(self, "twin_of"):
+            self.twin_of = self.find_twins(column)
+        seeds: dict[Node, Host] = {}
+        for node, source, key in self.twin_of:
+            cotangent = column.cotangents.get(source)
+            if cotangent is not None:
+                seeds[node] = cotangent[key].reshape(column.of(node).shape)
+        return seeds
+
+    def find_twins(self, column: Column) -> list[tuple[Node, Node, Any]]:
+        """(node in the step, node with a cotangent, which part of it)."""
+        known = column.cotangents
+        own = [n for n in self.nodes if n.phase == "step" and n in self.hot and n not in known
+               and n not in self.spine and n.is_float]  # fmt: skip
+        if not own:
+            return []
+        table: dict[tuple[int, bytes], list[Node]] = {}
+        for node in own:
+            table.setdefault(fingerprint(column.of(node)), []).append(node)
+        ends = sorted((n for n in known if n not in self.spine and n.phase != "step"),
+                      key=lambda n: -n.index)  # fmt: skip
+        if self.scene.output is not None and self.scene.output in known:
+            ends.insert(0, self.scene.output)
+        every = leaves_of(self.starts)
+        for end in ends:
+            if end.value.ndim == 0 and self.scene.samples > 1:
+                continue
+            if not every & ancestors([end]):
+                continue
+            found = self.pieces(end, column, table)
+            if found:
+                return found
+        return []
+
+    def pieces(
+        self, end: Node, column: Column, table: Mapping[tuple[int, bytes], list[Node]]
+    ) -> list[tuple[Node, Node, Any]]:
+        """The step's nodes that hold a value as a whole, or its rows or columns one by one."""
+        value = column.of(end)
+        keys: list[list[Any]] = [[...]]
+        if value.ndim == 2:
+            keys += [[(i,) for i in range(len(value))], [(..., i) for i in range(value.shape[1])]]
+            keys.append([(i, j) for i in range(len(value)) for j in range(value.shape[1])])
+        elif value.ndim == 1 and value.size > 1:
+            keys.append([(i,) for i in range(value.size)])
+        for ways in keys:
+            told = []
+            for key in ways:
+                same = table.get(fingerprint(value[key]), [])
+                alike = [n for n in same if n.operation == end.operation and n.place[:1] == end.place[:1]]
+                if same:
+                    told.append(((alike or same)[0], end, key))
+            if told:
+                return told
+        return []
+
+
+def leaves_of(nodes: Sequence[Node]) -> set[Node]:
+    """The leaves that weights are, or lie in."""
+    return {n for n in ancestors(nodes) if n.function is None and n.is_float and n.kind != "constant"}
+
+
+def differs(a: Host, b: Host) -> bool:
+    return a.shape != b.shape or not np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+
+
+def fingerprint(value: Host) -> tuple[int, bytes]:
+    """Equal for values that are the same to nine digits, in whatever shape."""
+    with np.errstate(all="ignore"):
+        rounded = np.array([float(f"{v:.9g}") for v in np.ravel(value)[:64]])
+    return int(np.size(value)), (rounded + 0.0).tobytes()
+
+
+def redrawn(value: Host, rng: np.random.Generator) -> Host:
+    """Other weights, of the same size."""
+    scale = float(np.sqrt(np.mean(value**2))) or 0.5
+    return rng.standard_normal(value.shape) * min(max(scale, 0.05), 2.0)
+
+
+def stirred(value: Host, rng: np.random.Generator) -> Host:
+    """Other samples like these."""
+    if value.dtype.kind not in "fiu":
+        return value
+    scale = float(np.std(value)) or float(np.abs(value).max(initial=0.0)) or 1.0
+    return value * (1 + 0.2 * rng.standard_normal(value.shape)) + 0.4 * scale * rng.standard_normal(
+        value.shape
+    )
+
+
+def other_labels(value: Host) -> Host:
+    """Targets of the same kind that differ for every sample."""
+    two = bool(np.isin(value, (0, 1)).all())
+    if value.dtype.kind == "b":
+        return ~value
+    if value.dtype.kind in "iu" and not two:
+        return (value + 1) % (value.max() + 1) if value.max() > 0 else value + 1
+    if two and value.ndim == 2:
+        for axis in (1, 0):
+            if value.shape[axis] > 1 and np.all(value.sum(axis) == 1):
+                return np.roll(value, 1, axis)
+    if two and value.ndim == 1 and value.size > 2 and value.sum() == 1:
+        return np.roll(value, 1)
+    if two:
+        return (1 - value).astype(value.dtype)
+    if value.dtype.kind == "f" and value.ndim == 2 and np.allclose(value.sum(1), 1):
+        return np.roll(value, 1, 1)
+    return value * 0.7 + 0.3
+
+
+def aligned_targets(scene: Scene, column: Column, output: Host) -> Host:
+    """The targets in the output's shape; class numbers become one-hot."""
+    target = scene.targets(column)
+    target = np.asarray(target, dtype=float)
+    if target.shape == output.shape:
+        return target
+    if target.size == output.size:
+        if target.ndim == 2 and output.ndim == 2 and target.T.shape == output.shape:
+            return target.T
+        return target.reshape(output.shape)
+    if output.ndim == 2 and target.size in output.shape:
+        by_rows = output.shape[0] == target.size
+        count = output.shape[1 if by_rows else 0]
+        hot = np.eye(count)[target.ravel().astype(int) % count]
+        return hot if by_rows else hot.T
+    if target.size == 1 and output.size > 1:
+        return np.eye(output.size)[int(target.ravel()[0]) % output.size].reshape(output.shape)
+    raise TraceLost(f"targets of shape {target.shape} for an output of shape {output.shape}")
