@@ -1,0 +1,148 @@
+"""Gradients in the right direction: their signs, their lengths, and what an optimiser makes of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from anyarray_mlp.backprop.tracing.faults import Fault
+from anyarray_mlp.backprop.tracing.tape import Node, ancestors
+from anyarray_mlp.backprop.tracing.verdict import Bench, Verdict
+
+NEAR = 1e-5
+
+
+def find_factors(bench: Bench) -> list[Fault]:
+    """Faults of sign and length."""
+    found = optimiser_faults(bench)
+    right = [v for v in bench.verdicts if v.state == "right"]
+    if not right:
+        return found
+    scene = bench.scene
+    sign = 1.0 if scene.makes_gradients else -1.0
+    rate = scene.rate or 1.0
+    relative = {id(v): v.factor * sign / rate for v in right}
+    usual = usual_factor(bench, right, relative)
+    for verdict in right:
+        ratio = relative[id(verdict)] / usual
+        if abs(ratio - 1) > NEAR:
+            cause = factor_cause(bench, ratio)
+            fault = Fault(own_first(bench, verdict), [verdict], cause)
+            fault.evidence = {"factor against the others": ratio}
+            found.append(fault)
+    if usual < 0:
+        fault = Fault(start_of_sign(bench, right), right, "sign_flipped")
+        fault.evidence = {"factor": usual}
+        found.append(fault)
+    elif scene.exact and scene.rate is not None and abs(usual - 1) > NEAR:
+        fault = Fault(None, right, factor_cause(bench, usual), severity="warning")
+        fault.evidence = {"factor": usual}
+        found.append(fault)
+    return merged(found)
+
+
+def merged(faults: list[Fault]) -> list[Fault]:
+    """Faults of one cause on one line together."""
+    kept: list[Fault] = []
+    for fault in faults:
+        for other in kept:
+            if other.cause == fault.cause and other.node is fault.node:
+                other.verdicts = [*other.verdicts, *fault.verdicts]
+                break
+        else:
+            kept.append(fault)
+    return kept
+
+
+def usual_factor(bench: Bench, right: list[Verdict], relative: dict[int, float]) -> float:
+    """The factor of most, or that of the layer nearest to the loss."""
+    values = list(relative.values())
+    groups: list[float] = []
+    for value in values:
+        if not any(abs(value / g - 1) < NEAR for g in groups):
+            groups.append(value)
+
+    def size(g: float) -> int:
+        return sum(abs(v / g - 1) < NEAR for v in values)
+
+    if bench.scene.exact and (bench.scene.rate is not None or bench.scene.makes_gradients):
+        if any(abs(g - 1) < NEAR for g in groups):
+            return 1.0
+    usual = max(groups, key=lambda g: (size(g), abs(g - 1) < NEAR, g > 0))
+    weights = [relative[id(v)] for v in right if v.weight.kind == "weight"]
+    if weights and 2 * size(weights[-1]) >= len(values) - 1:
+        usual = weights[-1]
+    return usual
+
+
+def factor_cause(bench: Bench, factor: float) -> str:
+    scene = bench.scene
+    if factor < 0:
+        return "sign_flipped"
+    n, rate = scene.samples, scene.rate or 0.0
+    outputs = max(1, scene.output.value.size // max(1, n)) if scene.output is not None else 1
+    table = [
+        ("mean_missing", n),
+        ("mean_twice", 1 / n),
+        ("factor_two", 2.0),
+        ("factor_two", 0.5),
+        ("mean_missing", outputs),
+        ("mean_twice", 1 / outputs),
+        ("mean_missing", n * outputs),
+        ("mean_twice", 1 / (n * outputs)),
+        ("learning_rate_twice", rate),
+        ("learning_rate_missing", 1 / rate if rate else 0.0),
+    ]
+    for cause, value in table:
+        if value and value != 1 and abs(factor / value - 1) < NEAR:
+            return cause
+    return "wrong_scale"
+
+
+def own_first(bench: Bench, verdict: Verdict) -> Node | None:
+    """The first operation that only this weight's gradient uses."""
+    final = verdict.weight.final
+    assert final is not None
+    others = ancestors(
+        [v.weight.final for v in bench.verdicts if v is not verdict and v.weight.final is not None]
+    )
+    own = [n for n in bench.back if n in ancestors([final]) and n not in others]
+    factor = [n for n in own if n.operation in ("multiply", "divide", "true_divide", "negative", "mean")]
+    return (factor or own or [final])[0] if len(own) > 1 else (own or [final])[0]
+
+
+def start_of_sign(bench: Bench, right: list[Verdict]) -> Node | None:
+    """The first right value with a negative factor; else the update itself."""
+    way = ancestors([v.weight.final for v in right if v.weight.final is not None])
+    minus = [
+        n
+        for n in bench.back
+        if n in way and n in bench.right and all(m.factor < 0 and not m.updated for m in bench.right[n])
+    ]
+    if minus:
+        return minus[0]
+    return right[0].weight.final
+
+
+def optimiser_faults(bench: Bench) -> list[Fault]:
+    found = []
+    scene = bench.scene
+    for verdict in bench.verdicts:
+        if verdict.state != "optimiser":
+            continue
+        node = verdict.weight.final
+        if verdict.decay is not None:
+            if scene.exact and abs(verdict.decay[1]) > 1e-12:
+                fault = Fault(node, [verdict], "weight_decay_differs")
+                fault.why = f"the change is {verdict.decay[0]:.4g} * gradient + {verdict.decay[1]:.4g} * weight"
+                found.append(fault)
+        elif verdict.factor > 0:
+            found.append(Fault(node, [verdict], "sign_flipped", "the step goes up the loss"))
+        elif scene.rate and verdict.change[0].size > 3:
+            step = np.abs(verdict.change[0]).ravel()
+            step = step[step > 0.5 * step.max()]
+            ratio = float(step.mean()) / scene.rate
+            if np.ptp(step) < 1e-3 * step.max() and abs(ratio - 1) > 1e-2:
+                fault = Fault(node, [verdict], "adam_bias_correction")
+                fault.why = f"the first step is {ratio:.4g} times the learning rate"
+                found.append(fault)
+    return found

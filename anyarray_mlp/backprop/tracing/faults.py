@@ -1,0 +1,225 @@
+"""The first operation of the backward pass whose operands are right and whose result is not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from anyarray_mlp.backprop.tracing.derivatives import derivative_fault
+from anyarray_mlp.backprop.tracing.operands import Exchange, exchanged, exchanges
+from anyarray_mlp.backprop.tracing.tape import Node, ancestors
+from anyarray_mlp.backprop.tracing.verdict import Bench, Verdict
+
+#: Operations that only show a value in another form.
+VIEWS = frozenset(["T", "transpose", "copy", "in-place", "ravel", "reshape", "flatten", "squeeze", "read",
+                   "flat", "array", "asarray", "astype", "expand_dims", "atleast_2d"])  # fmt: skip
+
+
+@dataclass
+class Fault:
+    """One mistake: its operation, the weights that it spoils, its cause and what would cure it.
+
+    `also` are nodes whose lines are as likely meant: where a wrong factor was computed, for example.
+    """
+
+    node: Node | None
+    verdicts: list[Verdict]
+    cause: str
+    why: str = ""
+    exchange: Exchange | None = None
+    also: list[Node] = field(default_factory=list)
+    evidence: dict[str, float] = field(default_factory=dict)
+    severity: str = "error"
+    needed: Node | None = None
+    factor_text: str = ""
+
+
+def find_faults(bench: Bench) -> list[Fault]:
+    """The faults behind all wrong weights, in the order of their operations."""
+    groups: dict[Node, list[Verdict]] = {}
+    for verdict in bench.verdicts:
+        if verdict.state in ("wrong", "shape") and verdict.weight.final is not None:
+            node = None
+            if not is_part(bench, verdict):
+                node = first_fault(bench, verdict)
+            groups.setdefault(node or verdict.weight.final, []).append(verdict)
+    return [explain(bench, node, groups[node]) for node in sorted(groups, key=lambda n: n.index)]
+
+
+def is_part(bench: Bench, verdict: Verdict) -> bool:
+    """Is a gradient that of a single sample, or of a single use of the weight?"""
+    return any(m.node is verdict.weight.start for m in bench.targets.match(verdict.change))
+
+
+def first_fault(bench: Bench, verdict: Verdict) -> Node | None:
+    """The first value on the way to a weight that is neither right nor leads to something right."""
+    final = verdict.weight.final
+    assert final is not None
+    way = ancestors([final])
+    back = [n for n in bench.back if n in way]
+    leads: set[Node] = set()
+    for node in reversed(back):
+        if node in bench.right:
+            leads |= ancestors([node])
+    for node in back:
+        if node in bench.right or node in leads or not node.is_float:
+            continue
+        source = view_of_right(bench, node)
+        if source is not None:
+            bench.right[node] = bench.right[source]
+            continue
+        return node
+    return None
+
+
+def view_of_right(bench: Bench, node: Node) -> Node | None:
+    """The right value that a node only shows in another form."""
+    if node.operation.split(" ")[0] in VIEWS and len(node.operands) == 1:
+        only = node.operands[0]
+        return only if only in bench.right else None
+    return None
+
+
+def explain(bench: Bench, node: Node, verdicts: list[Verdict]) -> Fault:
+    """Which change of this one operation, or of the elementwise run from it, makes it right?"""
+    fault = Fault(node, verdicts, "unexplained")
+    for attempt in (
+        only_one_sample,
+        updated_weights,
+        bias_summed_wrongly,
+        wrong_derivative,
+        decayed,
+        wrong_operand,
+        from_the_start,
+    ):
+        if attempt(bench, fault):
+            break
+    return fault
+
+
+def hot_right(bench: Bench, node: Node) -> list[Node]:
+    """The operands that are right cotangents."""
+    return [
+        o for o in node.operands if o in bench.right and not bench.right[o][0].updated
+    ]
+
+
+def wanted_nodes(fault: Fault) -> set[Node]:
+    return {v.weight.start for v in fault.verdicts}
+
+
+def only_one_sample(bench: Bench, fault: Fault) -> bool:
+    if not all(is_part(bench, v) for v in fault.verdicts):
+        return False
+    fault.cause = "only_last_sample"
+    fault.why = "the gradient of one sample is right, but it should be the sum over all"
+    return True
+
+
+def updated_weights(bench: Bench, fault: Fault) -> bool:
+    """An operand that is made of a weight after its update, where the one before cures it."""
+    node = fault.node
+    assert node is not None
+    for place, operand in enumerate(node.operands):
+        for updated in ancestors([operand]) & set(bench.right):
+            match = bench.right[updated][0]
+            if match.updated and exchanges(
+                bench, node, place, lambda c, u=updated, m=match, p=operand: remade(bench, c, p, u, m.node)
+            ):
+                fault.cause = "weights_updated_before_use"
+                fault.why = f"{match.node.name} was already updated when it is used here"
+                fault.needed = match.node
+                return True
+    return False
+
+
+def remade(bench, column, operand: Node, updated: Node, start: Node):  # type: ignore[no-untyped-def]
+    """The operand, made again from the weight as it was before its update."""
+    import numpy as np
+
+    new = {updated: column.of(start)}
+    for node in sorted(ancestors([operand]), key=lambda n: n.index):
+        if node not in new and node.function is not None and any(o in new for o in node.operands):
+            new[node] = np.asarray(node.function(*(new.get(o, column.of(o)) for o in node.operands)))
+    return new.get(operand)
+
+
+def bias_summed_wrongly(bench: Bench, fault: Fault) -> bool:
+    """A bias whose right delta is summed over another axis than the samples'."""
+    node = fault.node
+    assert node is not None
+    biases = {v.weight.start for v in fault.verdicts if v.weight.kind == "bias"}
+    if not biases or len(biases) < len(fault.verdicts):
+        return False
+    sources = hot_right(bench, node) or ([node] if node in bench.right else [])
+    sources += [n for v in fault.verdicts if v.weight.final is not None
+                for n in ancestors([v.weight.final]) if n in bench.right and n.value.ndim >= 1]  # fmt: skip
+    for source in sources:
+        for axis in (0, 1, None):
+            if axis is not None and source.value.ndim <= axis:
+                continue
+            sums = [c.of(source).sum(axis=axis) for c in bench.picture.columns]
+            if any(m.node in biases and m.whole for m in bench.targets.match(sums)):
+                fault.cause = "bias_wrong_axis"
+                over = "everything" if axis is None else f"axis {axis}"
+                fault.why = f"summed over {over} it is right"
+                fault.factor_text = "" if axis is None else f"axis={axis}"
+                fault.needed = source
+                return True
+    return False
+
+
+def wrong_derivative(bench: Bench, fault: Fault) -> bool:
+    node = fault.node
+    assert node is not None
+    base = hot_right(bench, node)
+    elementwise = node.elementwise or node.operation.startswith("[")
+    if not base or not elementwise or node.operation in ("add", "subtract"):
+        return False
+    told = derivative_fault(bench, base[0], node, fault.verdicts)
+    if told is None:
+        return False
+    fault.cause, fault.why = told.cause, told.why
+    fault.factor_text = told.right_text
+    spine = bench.picture.spine
+    fault.also = [o for o in node.operands if o not in spine]
+    return True
+
+
+def decayed(bench: Bench, fault: Fault) -> bool:
+    """A gradient with a multiple of the weights that the loss does not have."""
+    from anyarray_mlp.backprop.tracing.matching import combined, joined
+
+    for verdict in fault.verdicts:
+        start = bench.targets.values(verdict.weight.start)
+        if verdict.change and verdict.change[0].shape == start[0].shape:
+            found = combined(joined(verdict.change), [joined(verdict.truth), joined(start)])
+            if found is not None and abs(found[1]) > 1e-9:
+                fault.cause = "weight_decay_differs"
+                fault.why = f"the change is {found[0]:.4g} * gradient + {found[1]:.4g} * weight"
+                return True
+    return False
+
+
+def wrong_operand(bench: Bench, fault: Fault) -> bool:
+    node = fault.node
+    assert node is not None
+    best = exchanged(bench, node, hot_right(bench, node), wanted_nodes(fault))
+    if best is None:
+        return False
+    fault.exchange, fault.cause, fault.why = best, best.cause, best.why
+    return True
+
+
+def from_the_start(bench: Bench, fault: Fault) -> bool:
+    node = fault.node
+    assert node is not None
+    if any(o in bench.right for o in ancestors([node])):
+        return False
+    fault.cause = "wrong_error"
+    fault.why = "this is no multiple of the gradient of the loss"
+    return True
+
+
+def operands_said(operands: Sequence[Node]) -> str:
+    return ", ".join(o.name for o in operands)

@@ -1,0 +1,87 @@
+"""From a scene to faults: the loss that explains most, the verdicts, the first wrong operations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from anyarray_mlp.backprop.tracing.factors import find_factors
+from anyarray_mlp.backprop.tracing.faults import Fault, find_faults
+from anyarray_mlp.backprop.tracing.scene import Picture, Scene
+from anyarray_mlp.backprop.tracing.tape import TraceLost
+from anyarray_mlp.backprop.tracing.verdict import Bench
+
+NAMED = ("squared_error", "cross_entropy", "binary_cross_entropy")
+
+
+@dataclass
+class Judgement:
+    """What a scene shows, with the loss that it was compared with."""
+
+    bench: Bench
+    faults: list[Fault]
+    loss: str | None
+
+    @property
+    def wrong(self) -> int:
+        return sum(v.state in ("wrong", "transposed", "shape") for v in self.bench.verdicts)
+
+
+def judge(scene: Scene, named: str | None = None) -> Judgement:
+    """The judgement with the user's own loss; without one, with the usual loss that explains most."""
+    options: list[str | None] = [None] if scene.loss is not None else list(NAMED)
+    if named is not None:
+        options = [named]
+    best: tuple[tuple[float, ...], Judgement] | None = None
+    problem: Exception | None = None
+    for loss in options:
+        try:
+            judgement = judge_with(scene, loss)
+        except TraceLost as error:
+            problem = error
+            continue
+        score = badness(judgement)
+        if best is None or score < best[0]:
+            best = score, judgement
+        if judgement.wrong == 0:
+            break
+    if best is None:
+        raise problem or TraceLost("no loss fits")
+    return best[1]
+
+
+def badness(judgement: Judgement) -> tuple[float, ...]:
+    last = [v for v in judgement.bench.verdicts if v.weight.kind == "weight"][-1:]
+    wrong = ("wrong", "transposed", "shape")
+    return (
+        float(bool(last) and last[0].state in wrong),
+        float(judgement.wrong),
+        float(len(judgement.faults)),
+        -float(len(judgement.bench.right)),
+    )
+
+
+def judge_with(scene: Scene, loss: str | None) -> Judgement:
+    bench = Bench(Picture(scene, loss))
+    faults = find_faults(bench)
+    for verdict in bench.verdicts:
+        if verdict.state == "transposed":
+            faults.append(Fault(turned_at(bench, verdict), [verdict], "transposed"))
+    faults += find_factors(bench)
+    for verdict in bench.verdicts:
+        if verdict.state == "not updated":
+            kind = "bias_not_updated" if verdict.weight.kind == "bias" else "weights_not_updated"
+            faults.append(Fault(None, [verdict], kind))
+    return Judgement(bench, faults, loss)
+
+
+def turned_at(bench, verdict):  # type: ignore[no-untyped-def]
+    """The first value that is the weight's gradient, transposed."""
+    from anyarray_mlp.backprop.tracing.tape import ancestors
+
+    way = ancestors([verdict.weight.final])
+    for node in bench.back:
+        if node in way and any(
+            m.turned and m.node is verdict.weight.start for m in bench.right.get(node, ())
+        ):
+            return node
+    return verdict.weight.final
