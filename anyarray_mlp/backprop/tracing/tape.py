@@ -26,6 +26,10 @@ class TraceLost(Exception):  # noqa: N818 - no error of the user's
     """The tape cannot show what the user's code did: the comparison from outside has to do."""
 
 
+class TapeFull(BaseException):
+    """Ends the user's code once its tape is long enough; no `except Exception` catches it."""
+
+
 class Node:
     """One value: the operation that made it, of which other values, and where in the user's source.
 
@@ -81,7 +85,8 @@ class Node:
 class Tape:
     """Records nodes, and finds the node of an operand, which may have lost its class on the way."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int | None = None) -> None:
+        self.limit = limit
         self.nodes: list[Node] = []
         self.phase = ""
         self.memories: dict[int, Memory] = {}
@@ -101,6 +106,8 @@ class Tape:
         moves: bool = False,
     ) -> Node:
         """A new node, with a copy of its value."""
+        if self.limit is not None and len(self.nodes) >= self.limit:
+            raise TapeFull
         if len(self.nodes) >= MOST_NODES:
             raise TraceLost("more operations than a tape holds")
         node = Node(len(self.nodes), operation, function, operands, plain_copy(value))

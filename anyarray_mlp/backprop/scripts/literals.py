@@ -1,0 +1,121 @@
+"""Numbers that a script writes down are recorded too: weights, learning rates and data given as literals."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import numpy as np
+
+from anyarray_mlp.backprop.tracing.tracer import Recorder, traced
+
+#: What a literal is wrapped in.
+NAME = "__recorded__"
+
+
+class Literals(ast.NodeTransformer):
+    """Wraps floats that are assigned, listed, or given by name, and whole numbers in tables."""
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:  # noqa: N802
+        self.generic_visit(node)
+        node.value = self.value(node.value)
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:  # noqa: N802
+        self.generic_visit(node)
+        if node.value is not None:
+            node.value = self.value(node.value)
+        return node
+
+    def visit_List(self, node: ast.List) -> ast.AST:  # noqa: N802
+        if isinstance(node.ctx, ast.Load) and is_table(node):
+            return self.table(node)
+        self.generic_visit(node)
+        return node
+
+    def visit_keyword(self, node: ast.keyword) -> ast.AST:
+        self.generic_visit(node)
+        node.value = self.value(node.value)
+        return node
+
+    def visit_arguments(self, node: ast.arguments) -> ast.AST:
+        self.generic_visit(node)
+        node.defaults = [self.value(d) for d in node.defaults]
+        return node
+
+    def value(self, node: ast.expr) -> ast.expr:
+        """A float literal, with a sign perhaps, recorded."""
+        if isinstance(node, ast.Tuple):
+            node.elts = [self.value(e) for e in node.elts]
+            return node
+        return wrapped(node) if is_float(node) else node
+
+    def table(self, node: ast.expr) -> ast.expr:
+        if isinstance(node, (ast.List, ast.Tuple)):
+            node.elts = [self.table(e) for e in node.elts]
+            return node
+        return wrapped(node)
+
+
+def wrapped(node: ast.expr) -> ast.expr:
+    call = ast.Call(ast.Name(NAME, ast.Load()), [node], [])
+    return ast.fix_missing_locations(ast.copy_location(call, node))
+
+
+def number_in(node: ast.expr) -> Any:
+    """The number that a literal is; None if it is none."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+        inner = number_in(node.operand)
+        return None if inner is None else -inner
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        return node.value
+    return None
+
+
+def is_float(node: ast.expr) -> bool:
+    return isinstance(number_in(node), float)
+
+
+def is_table(node: ast.expr) -> bool:
+    """Floats, rows of numbers, or a list of zeros and ones: data, not the sizes of layers."""
+    leaves = numbers_in(node)
+    if leaves is None or not leaves:
+        return False
+    nested = any(isinstance(e, (ast.List, ast.Tuple)) for e in getattr(node, "elts", ()))
+    if nested or any(isinstance(v, float) for v in leaves):
+        return True
+    return len(leaves) > 2 and set(leaves) == {0, 1}
+
+
+def numbers_in(node: ast.expr) -> list[Any] | None:
+    """The numbers of nested lists; None if there is anything else in them."""
+    if isinstance(node, (ast.List, ast.Tuple)):
+        told: list[Any] = []
+        for element in node.elts:
+            inside = numbers_in(element)
+            if inside is None:
+                return None
+            told += inside
+        return told
+    number = number_in(node)
+    return None if number is None else [number]
+
+
+def recorded(value: Any) -> Any:
+    """A literal as a recorded number."""
+    tape = Recorder.tape
+    if tape is None:
+        return value
+    return traced(np.array(value), tape.leaf("literal", np.array(value)))
+
+
+def compiled(source: str, path: str) -> Any:
+    """The code of a script with its literals recorded; positions stay those of the source.
+
+    Raises
+    ------
+    SyntaxError
+        If it is no Python.
+    """
+    tree = Literals().visit(ast.parse(source, path))
+    return compile(ast.fix_missing_locations(tree), path, "exec")
