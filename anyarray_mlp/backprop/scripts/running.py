@@ -25,7 +25,7 @@ from anyarray_mlp.backprop.tracing.tracer import Number
 from anyarray_mlp.backprop.user.source_lines import is_own
 
 #: A script is stopped after so many operations or seconds.
-OPERATIONS = 30_000
+OPERATIONS = 5_000
 SECONDS = 6.0
 #: Libraries that only show or measure: they are stood in for by something that does nothing.
 SILENT = frozenset(["matplotlib", "seaborn", "pylab", "plotly", "IPython", "tqdm", "wandb", "tensorboardX"])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anyarray_mlp.backprop.tracing.factors import find_factors
 from anyarray_mlp.backprop.tracing.faults import Fault, find_faults
 from anyarray_mlp.backprop.tracing.scene import Picture, Scene
-from anyarray_mlp.backprop.tracing.tape import TraceLost
+from anyarray_mlp.backprop.tracing.tape import Node, TraceLost
 from anyarray_mlp.backprop.tracing.verdict import Bench
 
 NAMED = ("squared_error", "cross_entropy", "binary_cross_entropy")
@@ -28,14 +28,15 @@ class Judgement:
 
 def judge(scene: Scene, named: str | None = None) -> Judgement:
     """The judgement with the user's own loss; without one, with the usual loss that explains most."""
-    options: list[str | None] = [None] if scene.loss is not None else list(NAMED)
-    if named is not None:
-        options = [named]
+    options: list[tuple[Node | None, str | None]] = [(scene.loss, None)]
+    if scene.loss is None:
+        options = [(None, name) for name in ([named] if named else NAMED)]
+        options = [(node, None) for node in scene.losses] + options
     best: tuple[tuple[float, ...], Judgement] | None = None
     problem: Exception | None = None
-    for loss in options:
+    for node, loss in options:
         try:
-            judgement = judge_with(scene, loss)
+            judgement = judge_with(replace(scene, loss=node, exact=node is not None), loss)
         except TraceLost as error:
             problem = error
             continue

@@ -28,6 +28,14 @@ class Weight:
     path: str = ""
 
 
+@dataclass(frozen=True)
+class Pair:
+    """An output and the label that it is compared with."""
+
+    output: Node
+    label: Node
+
+
 @dataclass
 class Scene:
     """What a tape shows.
@@ -50,6 +58,11 @@ class Scene:
     exact: bool = False
     targets: Any = None
     states: list[Node] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
+    #: Single numbers that may be the loss.
+    losses: list[Node] = field(default_factory=list)
+    #: The weights as recorded are the user's own, which may be zero or saturate: they are not used.
+    redraw: bool = False
     #: Nodes whose values differ with other labels although no label is on the tape.
     other_labels: dict[Node, Host] = field(default_factory=dict)
 
@@ -99,15 +112,20 @@ class Picture:
         """As recorded; with other labels; with other weights and samples; with everything other."""
         scene = self.scene
         labels = {n: other_labels(n.value) for n in scene.labels} | scene.other_labels
-        yield [n.value for n in self.nodes]
-        yield self.tape.replay(labels)
-        for more in ({}, labels):
-            fresh = {leaf: redrawn(leaf.value, rng) for leaf in leaves_of(self.starts)}
-            inputs = {n: stirred(n.value, rng) for n in scene.inputs}
-            try:
-                yield self.tape.replay({**fresh, **inputs, **more})
-            except TraceLost:
-                yield self.tape.replay({**fresh, **more})
+        for own in (scene.redraw, True):
+            base = self.drawn(rng) if own else {}
+            yield self.tape.replay(base)
+            yield self.tape.replay({**base, **labels})
+
+    def drawn(self, rng: np.random.Generator) -> dict[Node, Host]:
+        """Other weights and samples."""
+        fresh = {leaf: redrawn(leaf.value, rng) for leaf in leaves_of(self.starts)}
+        inputs = {n: stirred(n.value, rng) for n in self.scene.inputs}
+        try:
+            self.tape.replay({**fresh, **inputs})
+        except TraceLost:
+            return fresh
+        return {**fresh, **inputs}
 
     # ---- the true cotangents ---------------------------------------------------------------------
 
@@ -118,9 +136,7 @@ class Picture:
                 raise TraceLost("no loss")
             seeds = {scene.loss: np.ones(column.of(scene.loss).shape)}
         else:
-            if scene.output is None:
-                raise TraceLost("no output")
-            seeds = {scene.output: self.named_seed(column)}
+            seeds = self.named_seeds(column)
         found = pullback(self.nodes, column.values, seeds, self.hot, column.uses)
         column.cotangents = found
         if self.loss is None and scene.output is not None and scene.output in found:
@@ -134,13 +150,23 @@ class Picture:
             for node, cotangent in second.items():
                 found.setdefault(node, cotangent)
 
-    def named_seed(self, column: Column) -> Host:
-        """The cotangent of the output for a loss that is known by name."""
+    def named_seeds(self, column: Column) -> dict[Node, Host]:
+        """The cotangents of the outputs for a loss that is known by name."""
         scene = self.scene
-        assert scene.output is not None
+        if scene.pairs:
+            return {
+                pair.output: self.named_seed(
+                    column.of(pair.output), fitting(column.of(pair.label), column.of(pair.output))
+                )
+                for pair in scene.pairs
+            }
+        if scene.output is None:
+            raise TraceLost("no output")
         output = column.of(scene.output)
-        target = aligned_targets(scene, column, output)
-        n = max(1, scene.samples)
+        return {scene.output: self.named_seed(output, fitting(scene.targets(column), output))}
+
+    def named_seed(self, output: Host, target: Host) -> Host:
+        n = max(1, self.scene.samples)
         if self.loss == "squared_error":
             return (output - target) / n
         if self.loss == "cross_entropy":
@@ -207,8 +233,13 @@ class Picture:
 
 
 def leaves_of(nodes: Sequence[Node]) -> set[Node]:
-    """The leaves that weights are, or lie in."""
-    return {n for n in ancestors(nodes) if n.function is None and n.is_float and n.kind != "constant"}
+    """What weights are, or the memory that they are views of."""
+    found = set()
+    for node in nodes:
+        while node.operation in ("read", "flat") and node.operands:
+            node = node.operands[0]
+        found.add(node)
+    return found
 
 
 def differs(a: Host, b: Host) -> bool:
@@ -224,18 +255,17 @@ def fingerprint(value: Host) -> tuple[int, bytes]:
 
 def redrawn(value: Host, rng: np.random.Generator) -> Host:
     """Other weights, of the same size."""
-    scale = float(np.sqrt(np.mean(value**2))) or 0.5
-    return rng.standard_normal(value.shape) * min(max(scale, 0.05), 2.0)
+    widest = max(value.shape, default=1) if value.ndim > 1 else 4
+    return rng.standard_normal(value.shape) * 1.3 / np.sqrt(widest)
 
 
 def stirred(value: Host, rng: np.random.Generator) -> Host:
-    """Other samples like these."""
+    """Other samples, of a size at which nothing saturates."""
     if value.dtype.kind not in "fiu":
         return value
     scale = float(np.std(value)) or float(np.abs(value).max(initial=0.0)) or 1.0
-    return value * (1 + 0.2 * rng.standard_normal(value.shape)) + 0.4 * scale * rng.standard_normal(
-        value.shape
-    )
+    fresh = rng.standard_normal(value.shape)
+    return fresh if not 0.05 < scale < 3 else value * 0.3 + fresh * scale
 
 
 def other_labels(value: Host) -> Host:
@@ -258,9 +288,8 @@ def other_labels(value: Host) -> Host:
     return value * 0.7 + 0.3
 
 
-def aligned_targets(scene: Scene, column: Column, output: Host) -> Host:
+def fitting(target: Host, output: Host) -> Host:
     """The targets in the output's shape; class numbers become one-hot."""
-    target = scene.targets(column)
     target = np.asarray(target, dtype=float)
     if target.shape == output.shape:
         return target

@@ -1,0 +1,260 @@
+"""A scene from the tape of a script: its weights, labels, samples, outputs and losses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from anyarray_mlp.backprop.scripts.weights import Found, find_weights
+from anyarray_mlp.backprop.tracing.scene import Pair, Scene, Weight
+from anyarray_mlp.backprop.tracing.source import is_literal, name_of
+from anyarray_mlp.backprop.tracing.tape import Node, Tape, TraceLost, ancestors, descendants
+
+#: How a label meets what the network gives.
+DIFFERENCES = frozenset(["subtract"])
+PRODUCTS = frozenset(["multiply", "divide", "true_divide", "dot", "matmul", "outer", "einsum", "inner", "vdot"])
+COMPARED = frozenset(["equal", "not_equal", "where", "less", "greater", "choose"])
+RATE = re.compile(r"(?i)(self\.)?_?(lr|learning_?rate|l_?rate|eta|alpha|rate|step_?size|learn_?rate)")
+BIAS = re.compile(r"(?i).*(b|bias)s?(\d*|_\w+|\[.*\])$")
+
+
+@dataclass
+class Contact:
+    """Where a value from outside meets one that depends on the weights."""
+
+    outside: Node
+    inside: Node
+    node: Node
+    place: int
+
+
+class Discovery:
+    """What the first step of a recorded script consists of."""
+
+    def __init__(self, tape: Tape) -> None:
+        self.tape, self.nodes = tape, tape.nodes
+        self.found = find_weights(self.nodes)
+        if not self.found:
+            raise TraceLost("no value is updated in a loop")
+        self.end = min(f.next_reader.index for f in self.found)
+        self.found = [f for f in self.found if f.final.index < self.end]
+        self.region = self.nodes[: self.end]
+        self.starts = {f.start for f in self.found}
+        self.hot = descendants(self.region, self.starts)
+        self.first = min(f.reader.index for f in self.found)
+        self.contacts = list(self.find_contacts())
+        self.inputs = self.find_inputs()
+        self.label_contacts = self.find_labels()
+        self.labels = self.sources([c.outside for c in self.label_contacts], self.inputs)
+
+    def scene(self) -> Scene:
+        """The scene of the first step.
+
+        Raises
+        ------
+        TraceLost
+            If no labels are found.
+        """
+        if not self.labels:
+            raise TraceLost("nothing that looks like a target meets what the network gives")
+        spine = descendants(self.region, self.labels)
+        weights = [self.weight(f, i) for i, f in enumerate(self.found) if f.final in spine or f.start in self.hot]
+        pairs = self.pairs(spine)
+        losses = self.losses(spine, {w.final for w in weights if w.final is not None})
+        rate = self.rate(weights, spine)
+        tape = Tape()
+        tape.nodes = list(self.region)
+        return Scene(
+            tape,
+            weights,
+            pairs[0].output if pairs else None,
+            None,
+            self.labels,
+            self.inputs,
+            makes_gradients=False,
+            rate=None if rate is None else float(rate.value),
+            rate_node=rate,
+            samples=self.samples(pairs),
+            pairs=pairs,
+            losses=losses,
+            redraw=True,
+        )
+
+    # ---- what meets the weights ------------------------------------------------------------------
+
+    def find_contacts(self):  # type: ignore[no-untyped-def]
+        for node in self.region[self.first :]:
+            if node not in self.hot:
+                continue
+            inside = [o for o in node.operands if o in self.hot]
+            if not inside:
+                continue
+            for place, operand in enumerate(node.operands):
+                if operand in self.hot or node.index < operand.index:
+                    continue
+                yield Contact(operand, inside[0], node, place)
+
+    def is_data(self, contact: Contact) -> bool:
+        """Not a number written in the expression, nor an array of zeros or of running numbers."""
+        value = contact.outside.value
+        if value.ndim == 0:
+            return not is_literal(contact.node, contact.place)
+        flat = value.ravel()
+        if flat.size > 1 and value.dtype.kind in "iu" and np.array_equal(flat, np.arange(flat.size)):
+            return False
+        return bool(np.any(flat != flat[0])) or (flat.size > 0 and flat[0] != 0 and flat.size == 1)
+
+    def is_weight(self, node: Node) -> bool:
+        """A weight itself, in whatever form."""
+        while node not in self.starts and node.moves and node.operands:
+            node = next((o for o in node.operands if o in self.hot), node.operands[0])
+        return node in self.starts
+
+    def find_inputs(self) -> list[Node]:
+        """What is multiplied with the weights themselves before any label comes in."""
+        met = []
+        for contact in self.contacts:
+            name = contact.node.operation.split(" ")[0]
+            if name in DIFFERENCES and self.is_data(contact) and not self.is_weight(contact.inside):
+                break
+            if name in PRODUCTS and self.is_weight(contact.inside) and self.is_data(contact):
+                met.append(contact.outside)
+        return self.sources(met, [])
+
+    def find_labels(self) -> list[Contact]:
+        known = descendants(self.region, self.inputs)
+        direct: list[Contact] = []
+        weak: list[Contact] = []
+        for contact in self.contacts:
+            if contact.outside in known and not self.own_column(contact.outside):
+                continue
+            if not self.is_data(contact) or self.is_weight(contact.inside):
+                continue
+            name = contact.node.operation.split(" ")[0]
+            array = contact.outside.value.ndim > 0
+            if name in DIFFERENCES:
+                direct.append(contact)
+            elif name.startswith("[") and contact.place > 0 and contact.outside.value.dtype.kind in "iub":
+                direct.append(contact)
+            elif (name in PRODUCTS and array) or name in COMPARED:
+                weak.append(contact)
+        direct = [c for c in direct if not self.is_state(c.outside)]
+        found = direct or [c for c in weak if not self.is_mask(c)]
+        sources = set(self.sources([c.outside for c in found], self.inputs))
+        more = [c for c in weak if c not in found and set(self.trail(c.outside)) & sources]
+        return sorted([*found, *more], key=lambda c: c.node.index)
+
+    def own_column(self, node: Node) -> bool:
+        return False
+
+    def is_state(self, node: Node) -> bool:
+        """Something that an optimiser keeps: made of zeros."""
+        leaves = [n for n in ancestors([node]) if not n.operands]
+        return all(not np.any(n.value) for n in leaves if n.value.ndim > 0) and node.value.ndim > 0
+
+    def is_mask(self, contact: Contact) -> bool:
+        """Random numbers drawn during the step: a dropout mask."""
+        leaves = [n for n in ancestors([contact.outside]) if n.kind == "random"]
+        return any(n.index > self.first for n in leaves)
+
+    # ---- where it comes from ---------------------------------------------------------------------
+
+    def trail(self, node: Node) -> list[Node]:
+        """A value from outside and what it was made of, as far as there is a single source."""
+        told = [node]
+        while True:
+            arrays = [o for o in node.operands if o.value.ndim > 0 and np.any(o.value)]
+            if not arrays and len(node.operands) == 1:
+                arrays = [node.operands[0]]
+            if not arrays and node.operands:
+                arrays = [o for o in node.operands if o.kind != "constant" or len(node.operands) == 1][:1]
+            if len(arrays) != 1:
+                return told
+            node = arrays[0]
+            told.append(node)
+
+    def sources(self, met: Sequence[Node], apart: Sequence[Node]) -> list[Node]:
+        """The first values that these come from, none of which is one of `apart` or made into it."""
+        barred = {n for node in apart for n in self.trail(node)}
+        found: dict[Node, None] = {}
+        for node in met:
+            own = [n for n in self.trail(node) if n not in barred]
+            if own:
+                found.setdefault(own[-1])
+        return list(found)
+
+    # ---- the parts of the scene ------------------------------------------------------------------
+
+    def weight(self, found: Found, index: int) -> Weight:
+        name = name_of(found.start) or name_of(found.final) or f"weight {index + 1}"
+        shape = found.start.value.shape
+        small = len(shape) == 0 or len(shape) == 1 or 1 in shape
+        bias = bool(small and (BIAS.fullmatch(name) or added_only(found)))
+        return Weight(name, "bias" if bias else "weight", index, found.start, found.final, name)
+
+    def pairs(self, spine: set[Node]) -> list[Pair]:
+        """(output, label): what a label is compared with."""
+        told: dict[Node, Pair] = {}
+        for contact in self.label_contacts:
+            name = contact.node.operation.split(" ")[0]
+            inside = contact.inside
+            if inside in spine:
+                continue
+            if name in DIFFERENCES or name.startswith("["):
+                label = contact.outside
+                output = through_copy(inside)
+                if name in DIFFERENCES and label.value.size != output.value.size:
+                    continue
+                told.setdefault(output, Pair(output, label))
+        return list(told.values())
+
+    def losses(self, spine: set[Node], finals: set[Node]) -> list[Node]:
+        """Single numbers made of labels and outputs that no update uses."""
+        used = ancestors(list(finals))
+        found = [
+            n
+            for n in self.region
+            if n in spine and n in self.hot and n.value.size == 1 and n.is_float and n not in used
+            and np.isfinite(n.value).all()
+        ]  # fmt: skip
+        inner = set()
+        for node in found:
+            inner |= ancestors([node]) - {node}
+        return [n for n in found if n not in inner][:6]
+
+    def rate(self, weights: Sequence[Weight], spine: set[Node]) -> Node | None:
+        """The number from outside that multiplies what is added to a weight."""
+        names: dict[Node, int] = {}
+        for contact in self.contacts:
+            value = contact.outside.value
+            if value.ndim == 0 and value.dtype.kind == "f" and contact.inside in spine:
+                name = name_of(contact.outside)
+                if RATE.fullmatch(name):
+                    names[contact.outside] = names.get(contact.outside, 0) + 1
+        return max(names, key=lambda n: names[n]) if names else None
+
+    def samples(self, pairs: Sequence[Pair]) -> int:
+        """How many samples a step sees."""
+        if len(pairs) > 1 and all(p.output.value.size == pairs[0].output.value.size for p in pairs):
+            return 1
+        if not pairs:
+            return 1
+        shape = pairs[0].output.value.shape
+        sizes = {size for node in self.inputs for size in node.value.shape}
+        for size in shape:
+            if size in sizes and size > 1:
+                return size
+        return 1
+
+
+def through_copy(node: Node) -> Node:
+    while node.operation.split(" ")[0] in ("copy", "array", "asarray", "in-place") and len(node.operands) == 1:
+        node = node.operands[0]
+    return node
+
+
+def added_only(found: Found) -> bool:
+    return found.reader.operation in ("add", "in-place")

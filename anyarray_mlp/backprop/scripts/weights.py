@@ -1,0 +1,119 @@
+"""The weights of a recorded loop: values that a later turn reads in the same place, changed by a sum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from anyarray_mlp.backprop.tracing.tape import Node, Place, ancestors, descendants
+
+#: Operations that a chain of updates goes through, at these operands.
+SUMS = frozenset(["add", "subtract", "in-place"])
+FIRST_OPERAND = frozenset(["write", "flat", "read", "reshape", "asarray", "array", "copy", "ravel", "astype"])
+LONGEST_CHAIN = 60
+
+
+@dataclass(frozen=True)
+class Found:
+    """A weight: its first value, its value at the next turn, and where a turn reads it first."""
+
+    start: Node
+    final: Node
+    reader: Node
+    next_reader: Node
+
+
+def find_weights(nodes: Sequence[Node]) -> list[Found]:
+    """All weights that a loop updates, in the order in which they are first read."""
+    readings: dict[tuple[Place, int, str], list[tuple[Node, Node]]] = {}
+    for node in nodes:
+        for place, operand in enumerate(node.operands):
+            if operand.is_float:
+                readings.setdefault((node.place, place, kind_of(node)), []).append((operand, node))
+    found: dict[Node, Found] = {}
+    for read in readings.values():
+        for weight in changed(read):
+            known = found.get(weight.start)
+            if known is None or weight.reader.index < known.reader.index:
+                found[weight.start] = weight
+    return independent(nodes, list(found.values()))
+
+
+def kind_of(node: Node) -> str:
+    return "[]" if node.operation.startswith("[") else node.operation
+
+
+def changed(read: Sequence[tuple[Node, Node]]) -> Iterator[Found]:
+    """Among what one place reads in turn: values that earlier ones became by sums."""
+    seen: dict[Node, Node] = {}
+    done: set[Node] = set()
+    for operand, reader in read:
+        if operand not in seen:
+            line = line_of(reader)
+            for before in chain(operand):
+                if before in seen:
+                    if before not in done and line_of(operand) != line and not own_line(operand, line):
+                        done.add(before)
+                        yield Found(before, operand, seen[before], reader)
+                    break
+        seen.setdefault(operand, reader)
+
+
+def own_line(operand: Node, line: tuple[object, int]) -> bool:
+    """Was the operand summed up on the line that reads it?"""
+    return any(line_of(node) == line for node in list(chain(operand))[:1])
+
+
+def line_of(node: Node) -> tuple[object, int]:
+    from anyarray_mlp.backprop.tracing.source import spot
+
+    if not node.place:
+        return (None, 0)
+    code, instruction = node.place[0]
+    return (code, spot(code, instruction).line)
+
+
+def chain(node: Node) -> Iterator[Node]:
+    """The values that a value was made from by sums alone, nearest first."""
+    todo, seen = [node], {node}
+    while todo and len(seen) < LONGEST_CHAIN:
+        current = todo.pop(0)
+        for before in links(current):
+            if before not in seen:
+                seen.add(before)
+                yield before
+                todo.append(before)
+
+
+def links(node: Node) -> list[Node]:
+    name = node.operation.split(" ")[0]
+    if name in SUMS:
+        same = [o for o in node.operands if o.is_float and o.value.shape == node.value.shape]
+        return same or [o for o in node.operands if o.is_float and o.value.size == node.value.size]
+    if name in FIRST_OPERAND or name.startswith("["):
+        return [o for o in node.operands[:1] if o.is_float and (name != "array" or o.value.size == node.value.size)]
+    return []
+
+
+def independent(nodes: Sequence[Node], found: list[Found]) -> list[Found]:
+    """Without those that are made of other weights, or whose change does not depend on any."""
+    starts = {f.start for f in found}
+    roots = {s for s in starts if not (ancestors([s]) - {s}) & starts}
+    kept = []
+    hot = descendants(nodes, roots)
+    for one in found:
+        if one.start not in roots:
+            continue
+        # What was added to it depends on the weights, this one or others.
+        added = ancestors([one.final]) - {one.final}
+        other = (roots - {one.start}) & added
+        if other or depends_twice(one, hot):
+            kept.append(one)
+    kept.sort(key=lambda f: f.reader.index)
+    return kept
+
+
+def depends_twice(one: Found, hot: set[Node]) -> bool:
+    """Does the change of a weight depend on the weight itself?"""
+    way = [n for n in ancestors([one.final]) if n in hot and one.start in ancestors([n])]
+    return any(kind_of(n) not in SUMS and not n.moves for n in way)
