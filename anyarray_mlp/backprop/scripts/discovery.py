@@ -48,6 +48,7 @@ class Discovery:
         self.contacts = list(self.find_contacts())
         self.inputs = self.find_inputs()
         self.label_contacts = self.find_labels()
+        self.split_shared()
         self.labels = self.sources([c.outside for c in self.label_contacts], self.inputs)
 
     def scene(self) -> Scene:
@@ -129,17 +130,15 @@ class Discovery:
         direct: list[Contact] = []
         weak: list[Contact] = []
         for contact in self.contacts:
-            if contact.outside in known and not self.own_column(contact.outside):
-                continue
             if not self.is_data(contact) or self.is_weight(contact.inside):
                 continue
             name = contact.node.operation.split(" ")[0]
             array = contact.outside.value.ndim > 0
             if name in DIFFERENCES:
                 direct.append(contact)
-            elif name.startswith("[") and contact.place > 0 and contact.outside.value.dtype.kind in "iub":
+            elif name.startswith("[") and contact.outside.value.dtype.kind in "iu" and contact.place > name.endswith("="):
                 direct.append(contact)
-            elif (name in PRODUCTS and array) or name in COMPARED:
+            elif ((name in PRODUCTS and array) or name in COMPARED) and contact.outside not in known:
                 weak.append(contact)
         direct = [c for c in direct if not self.is_state(c.outside)]
         found = direct or [c for c in weak if not self.is_mask(c)]
@@ -147,18 +146,32 @@ class Discovery:
         more = [c for c in weak if c not in found and set(self.trail(c.outside)) & sources]
         return sorted([*found, *more], key=lambda c: c.node.index)
 
-    def own_column(self, node: Node) -> bool:
-        return False
-
     def is_state(self, node: Node) -> bool:
         """Something that an optimiser keeps: made of zeros."""
-        leaves = [n for n in ancestors([node]) if not n.operands]
-        return all(not np.any(n.value) for n in leaves if n.value.ndim > 0) and node.value.ndim > 0
+        return node.value.ndim > 0 and not np.any(node.value)
 
     def is_mask(self, contact: Contact) -> bool:
         """Random numbers drawn during the step: a dropout mask."""
         leaves = [n for n in ancestors([contact.outside]) if n.kind == "random"]
         return any(n.index > self.first for n in leaves)
+
+    def split_shared(self) -> None:
+        """Where samples are their own targets, as in an autoencoder: the target becomes a node of its own."""
+        barred = {n for node in self.inputs for n in self.trail(node)}
+        changed = False
+        for contact in self.label_contacts:
+            if any(n not in barred for n in self.trail(contact.outside)):
+                continue
+            own = Node(0, "target", np.asarray, (contact.outside,), contact.outside.value)
+            own.moves, own.phase = True, "step"
+            operands = list(contact.node.operands)
+            operands[contact.place] = contact.outside = own
+            contact.node.operands = tuple(operands)
+            self.region.insert(self.region.index(contact.node), own)
+            changed = True
+        if changed:
+            for index, node in enumerate(self.region):
+                node.index = index
 
     # ---- where it comes from ---------------------------------------------------------------------
 
@@ -167,10 +180,8 @@ class Discovery:
         told = [node]
         while True:
             arrays = [o for o in node.operands if o.value.ndim > 0 and np.any(o.value)]
-            if not arrays and len(node.operands) == 1:
-                arrays = [node.operands[0]]
-            if not arrays and node.operands:
-                arrays = [o for o in node.operands if o.kind != "constant" or len(node.operands) == 1][:1]
+            if not arrays:
+                arrays = [o for o in node.operands if len(node.operands) == 1 or o.kind != "constant"]
             if len(arrays) != 1:
                 return told
             node = arrays[0]

@@ -19,13 +19,18 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp.backprop.scripts.literals import NAME, compiled, recorded
+from anyarray_mlp.backprop.scripts.weights import find_weights
 from anyarray_mlp.backprop.tracing.proxies import MODULES, recording, stand_in
 from anyarray_mlp.backprop.tracing.tape import Tape, TapeFull
 from anyarray_mlp.backprop.tracing.tracer import Number
 from anyarray_mlp.backprop.user.source_lines import is_own
 
-#: A script is stopped after so many operations or seconds.
-OPERATIONS = 5_000
+#: After so many operations a script is stopped if it has made some steps; else, twice as many.
+OPERATIONS = 2_000
+MOST_OPERATIONS = 100_000
+#: Steps after the first that are recorded, too.
+STEPS = 3
+#: A script is stopped after so many seconds.
 SECONDS = 6.0
 #: Libraries that only show or measure: they are stood in for by something that does nothing.
 SILENT = frozenset(["matplotlib", "seaborn", "pylab", "plotly", "IPython", "tqdm", "wandb", "tensorboardX"])
@@ -132,6 +137,7 @@ def run_script(source: str, path: str, arguments: tuple[str, ...] = ()) -> Run:
     code = compiled(source, path)
     linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
     tape = Tape(limit=OPERATIONS)
+    tape.when_full = enough
     tape.phase = "step"
     tape.own[path] = True
     importer = Importer()
@@ -170,6 +176,20 @@ def run_script(source: str, path: str, arguments: tuple[str, ...] = ()) -> Run:
                 del sys.modules[name]
     run.printed = printed.getvalue()
     return run
+
+
+def enough(tape: Tape) -> int:
+    """At how many operations to look again; ends the script if some steps have been recorded."""
+    count = len(tape.nodes)
+    found = find_weights(tape.nodes)
+    if found:
+        first = min(f.reader.index for f in found)
+        step = min(f.next_reader.index for f in found) - first
+        if count > first + (STEPS + 1) * step:
+            raise TapeFull
+    if count >= MOST_OPERATIONS:
+        raise TapeFull
+    return 2 * count
 
 
 @contextlib.contextmanager

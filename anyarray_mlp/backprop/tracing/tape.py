@@ -85,8 +85,9 @@ class Node:
 class Tape:
     """Records nodes, and finds the node of an operand, which may have lost its class on the way."""
 
-    def __init__(self, limit: int | None = None) -> None:
+    def __init__(self, limit: int = MOST_NODES) -> None:
         self.limit = limit
+        self.when_full: Callable[[Tape], int] = give_up
         self.nodes: list[Node] = []
         self.phase = ""
         self.memories: dict[int, Memory] = {}
@@ -106,10 +107,8 @@ class Tape:
         moves: bool = False,
     ) -> Node:
         """A new node, with a copy of its value."""
-        if self.limit is not None and len(self.nodes) >= self.limit:
-            raise TapeFull
-        if len(self.nodes) >= MOST_NODES:
-            raise TraceLost("more operations than a tape holds")
+        if len(self.nodes) >= self.limit:
+            self.limit = self.when_full(self)
         node = Node(len(self.nodes), operation, function, operands, plain_copy(value))
         node.elementwise, node.moves = elementwise, moves
         node.phase, node.place = self.phase, self.here()
@@ -262,6 +261,10 @@ class Tape:
                     raise TraceLost(f"{node!r} has another shape")
                 values.append(made)
         return values
+
+
+def give_up(tape: Tape) -> int:
+    raise TraceLost("more operations than a tape holds")
 
 
 def ancestors(nodes: Iterable[Node]) -> set[Node]:
