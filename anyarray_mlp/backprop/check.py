@@ -16,6 +16,7 @@ from typing import Any
 
 from anyarray_mlp.backprop.report import BackpropReport
 from anyarray_mlp.backprop.run import Check
+from anyarray_mlp.backprop.scripts.check import check_script, describes_itself, read_source
 from anyarray_mlp.backprop.user.adapter import Adapter
 from anyarray_mlp.backprop.user.calling import quiet
 from anyarray_mlp.backprop.user.network import UserNetwork
@@ -106,20 +107,23 @@ def place_in_own_code(error: BaseException) -> str | None:
 def check_file(path: str | os.PathLike[str]) -> BackpropReport:
     """Check the network in a Python file.
 
-    The file defines `ADAPTER` (an `Adapter` with x and y), or a function `adapter()` or `network()`
-    that returns one. The file is run: check only files that you would run.
+    If the file defines `ADAPTER` (an `Adapter` with x and y), or a function `adapter()` or `network()`
+    that returns one, that describes the network. Any other script, and a notebook, is run for its first
+    steps of training, from which the network is found. Check only files that you would run.
 
     Raises
     ------
     StorageError
         If the file cannot be read.
     UsageError
-        If it fails to run or defines none of these.
+        If it fails to run, or nothing in it trains.
     """
     check_path("path", path)
     name = os.fspath(path)
     if not os.path.isfile(name):
         raise StorageError(f"{name}: no such file; give the Python file that contains the network")
+    if name.endswith(".ipynb") or not describes_itself(read_source(name)[0]):
+        return check_script(name)
     spec = importlib.util.spec_from_file_location("checked_network", name)
     if spec is None or spec.loader is None:
         raise UsageError(f"{name}: not a Python file; give one that ends in .py")

@@ -24,7 +24,7 @@ def command(subject: str, as_json: bool) -> int:
     function that returns one (see docs/check-backprop.md); it is run, so give only files that you would run.
     The exit code is 1 where something is wrong.
     """
-    if subject.endswith(".py"):
+    if subject.endswith((".py", ".ipynb")):
         from anyarray_mlp.backprop import check_file
 
         report = check_file(subject)
