@@ -36,9 +36,18 @@ class Discovery:
 
     def __init__(self, tape: Tape) -> None:
         self.tape, self.nodes = tape, tape.nodes
-        self.found = find_weights(self.nodes)
-        if not self.found:
+        every = find_weights(self.nodes)
+        if not every:
             raise TraceLost("no value is updated in a loop")
+        while every:
+            self.look(every)
+            if self.labels:
+                break
+            every = [f for f in every if f.reader.index > self.first]
+
+    def look(self, found: list[Found]) -> None:
+        """The first step, with these values as the weights."""
+        self.found = found
         self.end = min(f.next_reader.index for f in self.found)
         self.found = [f for f in self.found if f.final.index < self.end]
         self.region = self.nodes[: self.end]
@@ -82,6 +91,7 @@ class Discovery:
             pairs=pairs,
             losses=losses,
             redraw=True,
+            found=True,
         )
 
     # ---- what meets the weights ------------------------------------------------------------------
@@ -104,7 +114,7 @@ class Discovery:
         if value.ndim == 0:
             return not is_literal(contact.node, contact.place)
         flat = value.ravel()
-        if flat.size > 1 and value.dtype.kind in "iu" and np.array_equal(flat, np.arange(flat.size)):
+        if flat.size > 2 and value.dtype.kind in "iu" and np.array_equal(flat, np.arange(flat.size)):
             return False
         return bool(np.any(flat != flat[0])) or (flat.size > 0 and flat[0] != 0 and flat.size == 1)
 
@@ -136,11 +146,13 @@ class Discovery:
             array = contact.outside.value.ndim > 0
             if name in DIFFERENCES:
                 direct.append(contact)
-            elif name.startswith("[") and contact.outside.value.dtype.kind in "iu" and contact.place > name.endswith("="):
+            elif name.startswith("[") and contact.outside.value.dtype.kind in "iu" and contact.place > contact.node.operation.endswith("="):
                 direct.append(contact)
             elif ((name in PRODUCTS and array) or name in COMPARED) and contact.outside not in known:
                 weak.append(contact)
         direct = [c for c in direct if not self.is_state(c.outside)]
+        if any(c.outside.value.ndim for c in direct):
+            direct = [c for c in direct if c.outside.value.ndim or c.node.operation.startswith("[")]
         found = direct or [c for c in weak if not self.is_mask(c)]
         sources = set(self.sources([c.outside for c in found], self.inputs))
         more = [c for c in weak if c not in found and set(self.trail(c.outside)) & sources]
@@ -157,7 +169,7 @@ class Discovery:
 
     def split_shared(self) -> None:
         """Where samples are their own targets, as in an autoencoder: the target becomes a node of its own."""
-        barred = {n for node in self.inputs for n in self.trail(node)}
+        barred = {n for node in self.inputs for n in self.trail(node)} | ancestors(self.inputs)
         changed = False
         for contact in self.label_contacts:
             if any(n not in barred for n in self.trail(contact.outside)):
@@ -189,7 +201,7 @@ class Discovery:
 
     def sources(self, met: Sequence[Node], apart: Sequence[Node]) -> list[Node]:
         """The first values that these come from, none of which is one of `apart` or made into it."""
-        barred = {n for node in apart for n in self.trail(node)}
+        barred = {n for node in apart for n in self.trail(node)} | ancestors(apart)
         found: dict[Node, None] = {}
         for node in met:
             own = [n for n in self.trail(node) if n not in barred]
@@ -220,6 +232,19 @@ class Discovery:
                 if name in DIFFERENCES and label.value.size != output.value.size:
                     continue
                 told.setdefault(output, Pair(output, label))
+        return list(told.values()) or self.pairs_of_products(spine)
+
+    def pairs_of_products(self, spine: set[Node]) -> list[Pair]:
+        """The same where no difference is taken: y / p, y * log(p)."""
+        told: dict[Node, Pair] = {}
+        for contact in self.label_contacts:
+            inside = contact.inside
+            if inside in spine or contact.outside.value.size != inside.value.size:
+                continue
+            logs = inside.operation == "log"
+            output = through_copy(inside.operands[0] if logs else inside)
+            if output.operation != "subtract":
+                told.setdefault(output, Pair(output, contact.outside))
         return list(told.values())
 
     def losses(self, spine: set[Node], finals: set[Node]) -> list[Node]:
@@ -250,7 +275,7 @@ class Discovery:
     def samples(self, pairs: Sequence[Pair]) -> int:
         """How many samples a step sees."""
         if len(pairs) > 1 and all(p.output.value.size == pairs[0].output.value.size for p in pairs):
-            return 1
+            return len(pairs)
         if not pairs:
             return 1
         shape = pairs[0].output.value.shape

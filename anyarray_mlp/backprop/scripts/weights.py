@@ -90,6 +90,9 @@ def links(node: Node) -> list[Node]:
     if name in SUMS:
         same = [o for o in node.operands if o.is_float and o.value.shape == node.value.shape]
         return same or [o for o in node.operands if o.is_float and o.value.size == node.value.size]
+    if name == "multiply":  # (1 - decay) * w
+        scalars = [o for o in node.operands if o.value.size == 1 and not o.operands]
+        return [o for o in node.operands if o.is_float and o not in scalars] if scalars else []
     if name in FIRST_OPERAND or name.startswith("["):
         return [o for o in node.operands[:1] if o.is_float and (name != "array" or o.value.size == node.value.size)]
     return []

@@ -8,7 +8,12 @@ from anyarray_mlp.backprop.tracing.faults import Fault
 from anyarray_mlp.backprop.tracing.tape import Node, ancestors
 from anyarray_mlp.backprop.tracing.verdict import Bench, Verdict
 
-NEAR = 1e-5
+#: Factors that differ by less are the same: a learning rate that decays from layer to layer.
+NEAR = 0.01
+
+
+#: These make the whole gradient longer or shorter, which a learning rate can hide.
+CONSTANTS = frozenset(["mean_missing", "mean_twice", "factor_two", "wrong_scale"])
 
 
 def find_factors(bench: Bench) -> list[Fault]:
@@ -34,9 +39,11 @@ def find_factors(bench: Bench) -> list[Fault]:
         fault.evidence = {"factor": usual}
         found.append(fault)
     elif scene.exact and scene.rate is not None and abs(usual - 1) > NEAR:
-        fault = Fault(None, right, factor_cause(bench, usual), severity="warning")
-        fault.evidence = {"factor": usual}
-        found.append(fault)
+        cause = factor_cause(bench, usual)
+        if cause in CONSTANTS or not scene.found:
+            fault = Fault(None, right, cause, severity="warning" if cause in CONSTANTS else "error")
+            fault.evidence = {"factor": usual}
+            found.append(fault)
     return merged(found)
 
 

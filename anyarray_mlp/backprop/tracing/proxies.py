@@ -5,6 +5,7 @@ Nothing is changed in the libraries themselves: their own Python code goes on as
 
 from __future__ import annotations
 
+import decimal
 import math
 import random
 import types
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.backprop.tracing.tape import Tape
+from anyarray_mlp.backprop.tracing.tape import Tape, bare
 from anyarray_mlp.backprop.tracing.tracer import (
     MatrixTracer,
     Number,
@@ -213,6 +214,14 @@ def wrap_math(name: str, value: Any) -> Any:
     return call
 
 
+def wrap_decimal(name: str, value: Any) -> Any:
+    return (lambda *args: value(*map(plain_number, args))) if name == "Decimal" else value
+
+
+def plain_number(value: Any) -> Any:
+    return bare(value).item() if isinstance(value, Tracer) else value
+
+
 NUMPY = ModuleProxy(np, wrap_numpy)
 RANDOM = ModuleProxy(np.random, wrap_random)
 PYTHON_RANDOM = ModuleProxy(random, wrap_python_random)
@@ -222,6 +231,7 @@ MODULES: dict[int, types.ModuleType] = {
     id(np.random): RANDOM,
     id(random): PYTHON_RANDOM,
     id(math): PYTHON_MATH,
+    id(decimal): ModuleProxy(decimal, wrap_decimal),
 }
 
 

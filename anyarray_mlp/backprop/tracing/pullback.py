@@ -18,6 +18,8 @@ from anyarray_mlp.typing import Host
 
 #: Elements of an operand that are differentiated one by one, at most.
 MOST_ELEMENTS = 4000
+#: Elements that are followed are numbered from here: no constant of an operation is as large.
+FIRST_NUMBER = 2.0**40
 #: The weights of the four-point stencil, at these multiples of the step.
 STENCIL = ((1, 8.0), (-1, -8.0), (2, -1.0), (-2, 1.0))
 
@@ -127,9 +129,15 @@ def elementwise_part(call: Callable[[Host], Host], value: Host, cotangent: Host)
     """All elements at once: each result depends on its own element only."""
     value = value.astype(float)
     step = width(value)
-    difference = sum(weight * call(value + k * step) for k, weight in STENCIL)
-    part = cotangent * difference / (12 * np.broadcast_to(step, np.shape(difference)))
-    return unbroadcast(np.where(cotangent == 0, 0.0, part), value.shape)
+    at = {multiple: call(value + multiple * step) for multiple, _ in STENCIL}
+    derivative = sum(weight * at[k] for k, weight in STENCIL) / (12 * step)
+    right, left = at[2] - at[1], at[-1] - at[-2]
+    bent = np.abs(right - left) > 1e-2 * (np.abs(right) + np.abs(left))
+    if np.any(bent):  # a kink within the step: one as narrow as the distance to zero
+        near = 1e-4 * np.abs(value) + 1e-300
+        narrow = (call(value + near) - call(value - near)) / (2 * near)
+        derivative = np.where(bent & (np.abs(value) < 1e-3), narrow, derivative)
+    return unbroadcast(np.where(cotangent == 0, 0.0, cotangent * derivative), value.shape)
 
 
 def slope(call: Callable[[Host], Host], value: Host, cotangent: Host) -> Host:
@@ -161,18 +169,19 @@ def moved(
     """Through an operation that only moves elements: numbered elements show where each went."""
     numbered: list[Any] = []
     starts: dict[int, int] = {}
-    count = 1
+    count = 0
     for index, value in enumerate(given):
         if index in aims:
             starts[index] = count
-            numbered.append(np.arange(count, count + value.size, dtype=float).reshape(value.shape))
+            numbers = np.arange(count, count + value.size, dtype=float) + FIRST_NUMBER
+            numbered.append(numbers.reshape(value.shape))
             count += value.size
         else:
             numbered.append(np.zeros(value.shape) if value.dtype.kind == "f" else value)
-    places = np.asarray(function(*numbered)).astype(int)
-    sums = np.bincount(
-        places.ravel(), np.broadcast_to(cotangent, places.shape).ravel(), minlength=count
-    )
+    places = np.asarray(function(*numbered)).ravel() - FIRST_NUMBER
+    here = (places >= 0) & (places < count)
+    spread = np.broadcast_to(cotangent, np.shape(cotangent)).ravel()
+    sums = np.bincount(places[here].astype(int), spread[here], minlength=count)
     return [
         (index, sums[start : start + given[index].size].reshape(given[index].shape))
         for index, start in starts.items()

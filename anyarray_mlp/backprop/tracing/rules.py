@@ -50,6 +50,22 @@ def exponential(node: Node, given: list[Host], aims: list[int], value: Host, c: 
     return [(0, c * value)]
 
 
+def larger(node: Node, given: list[Host], aims: list[int], value: Host, c: Host) -> Parts | None:
+    """`maximum` and `minimum`: the cotangent goes to the operand taken."""
+    return [
+        (i, unbroadcast(np.where((given[i] == value) & (given[1 - i] != value), c, 0.0), given[i].shape))
+        for i in aims
+    ]
+
+
+def chosen(node: Node, given: list[Host], aims: list[int], value: Host, c: Host) -> Parts | None:
+    """`where(condition, a, b)`."""
+    if len(given) != 3:
+        return None
+    told = {1: lambda: np.where(given[0], c, 0.0), 2: lambda: np.where(given[0], 0.0, c)}
+    return [(i, unbroadcast(told[i](), given[i].shape)) for i in aims if i in told]
+
+
 def dot(node: Node, given: list[Host], aims: list[int], value: Host, c: Host) -> Parts | None:
     """`np.dot`: the last axis of a with the last but one of b."""
     a, b = given[:2]
@@ -217,6 +233,9 @@ RULES: dict[str, Rule] = {
     "divide": divide,
     "true_divide": divide,
     "exp": exponential,
+    "maximum": larger,
+    "minimum": larger,
+    "where": chosen,
     "dot": dot,
     "matmul": matmul,
     "einsum": einsum,

@@ -63,6 +63,8 @@ class Scene:
     losses: list[Node] = field(default_factory=list)
     #: The weights as recorded are the user's own, which may be zero or saturate: they are not used.
     redraw: bool = False
+    #: Weights, labels and losses were found on the tape, not told.
+    found: bool = False
     #: Nodes whose values differ with other labels although no label is on the tape.
     other_labels: dict[Node, Host] = field(default_factory=dict)
 

@@ -128,6 +128,8 @@ def operand_expressions(expression: ast.AST) -> list[ast.expr]:
         return [expression.left, expression.right]
     if isinstance(expression, ast.AugAssign):
         return [expression.target, expression.value]
+    if isinstance(expression, ast.Compare):
+        return [expression.left, *expression.comparators]
     if isinstance(expression, ast.UnaryOp):
         return [expression.operand]
     if isinstance(expression, ast.Attribute):

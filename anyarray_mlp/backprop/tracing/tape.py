@@ -17,6 +17,8 @@ from anyarray_mlp.typing import Host
 #: A longer tape is given up: a loop in plain Python over a large network.
 MOST_NODES = 120_000
 DEEPEST_STACK = 40
+#: Views of larger memories are not followed element by element.
+LARGEST_MEMORY = 2_000_000
 
 #: The user's frames around an operation, the innermost first: their code and the instruction within it.
 Place = tuple[tuple[CodeType, int], ...]
@@ -187,10 +189,21 @@ class Tape:
         holder = self.holders.get(id(own))
         if holder is None:
             return None
-        other, same = holder.__array_interface__, base.__array_interface__
-        if any(other[key] != same[key] for key in ("data", "shape", "strides", "typestr")):
+        node, _ = self.remembered(holder)
+        if node is None:
             return None
-        return self.remembered(holder)[0]
+        known = bare(holder)
+        if same_layout(known, base):
+            return node
+        if same_layout(known.T, base):
+            return self.add("T", lambda v: v.T, [node], base, moves=True)
+        if own.size > LARGEST_MEMORY or known.size < base.size:
+            return None
+        positions = flat_positions(known)
+        wanted = flat_positions(base)
+        if positions is None or wanted is None:
+            return None
+        return Memory(own, (positions, node)).read(self, wanted)
 
     def remembered(self, operand: Any) -> tuple[Node | None, int]:
         if hasattr(operand, "node"):
@@ -286,6 +299,14 @@ def descendants(nodes: Sequence[Node], roots: Iterable[Node]) -> set[Node]:
         if node not in seen and any(operand in seen for operand in node.operands):
             seen.add(node)
     return seen
+
+
+def same_layout(a: Host, b: Host) -> bool:
+    """Do two arrays lie at the same place in the same way?"""
+    one, other = a.__array_interface__, b.__array_interface__
+    return a.strides == b.strides and all(
+        one[key] == other[key] for key in ("data", "shape", "typestr")
+    )
 
 
 def bare(operand: Any) -> Host:

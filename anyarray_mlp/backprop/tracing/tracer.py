@@ -21,6 +21,10 @@ ELEMENTWISE = frozenset("where clip nan_to_num around round round_ real sinc".sp
 SMALL_FLOATS = frozenset(["float16", "float32"])
 
 
+#: Functions that NumPy calls as they are, whatever they are given.
+UNDISPATCHED = (np.array, np.asarray, np.asanyarray)
+
+
 class Recorder:
     """The tape that records now, if any."""
 
@@ -219,6 +223,8 @@ def record(
     nodes = [tape.node_of(leaf) for leaf in leaves]
     given = [bare(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
     result = function(*push(shape, given), **push(keys, given))
+    if getattr(result, "dtype", None) == object:
+        return function(*args, **options) if function in UNDISPATCHED else result
 
     def again(*values: Any) -> Any:
         return function(*push(shape, values), **push(keys, values))
