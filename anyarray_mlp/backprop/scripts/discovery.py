@@ -48,7 +48,8 @@ class Discovery:
     def look(self, found: list[Found]) -> None:
         """The first step, with these values as the weights."""
         self.found = found
-        self.end = min(f.next_reader.index for f in self.found)
+        self.end = min((f.next_reader.index for f in self.found if f.is_read_again),
+                       default=len(self.nodes))  # fmt: skip
         self.found = [f for f in self.found if f.final.index < self.end]
         self.region = self.nodes[: self.end]
         self.starts = {f.start for f in self.found}
@@ -116,7 +117,10 @@ class Discovery:
         flat = value.ravel()
         if flat.size > 2 and value.dtype.kind in "iu" and np.array_equal(flat, np.arange(flat.size)):
             return False
-        return bool(np.any(flat != flat[0])) or (flat.size > 0 and flat[0] != 0 and flat.size == 1)
+        if flat.size == 1 or not np.any(flat != flat[0]):  # part of a larger array of data, perhaps
+            source = self.trail(contact.outside)[-1].value
+            return bool(np.any(source)) and (flat.size == 1 or bool(np.any(source != source.flat[0])))
+        return True
 
     def is_weight(self, node: Node) -> bool:
         """A weight itself, in whatever form."""
@@ -160,7 +164,7 @@ class Discovery:
 
     def is_state(self, node: Node) -> bool:
         """Something that an optimiser keeps: made of zeros."""
-        return node.value.ndim > 0 and not np.any(node.value)
+        return node.value.ndim > 0 and not np.any(self.trail(node)[-1].value)
 
     def is_mask(self, contact: Contact) -> bool:
         """Random numbers drawn during the step: a dropout mask."""

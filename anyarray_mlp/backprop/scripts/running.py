@@ -181,7 +181,7 @@ def run_script(source: str, path: str, arguments: tuple[str, ...] = ()) -> Run:
 def enough(tape: Tape) -> int:
     """At how many operations to look again; ends the script if some steps have been recorded."""
     count = len(tape.nodes)
-    found = find_weights(tape.nodes)
+    found = [f for f in find_weights(tape.nodes) if f.is_read_again]
     if found:
         first = min(f.reader.index for f in found)
         step = min(f.next_reader.index for f in found) - first

@@ -22,6 +22,10 @@ class Found:
     reader: Node
     next_reader: Node
 
+    @property
+    def is_read_again(self) -> bool:
+        return self.next_reader is not self.final
+
 
 def find_weights(nodes: Sequence[Node]) -> list[Found]:
     """All weights that a loop updates, in the order in which they are first read."""
@@ -30,13 +34,46 @@ def find_weights(nodes: Sequence[Node]) -> list[Found]:
         for place, operand in enumerate(node.operands):
             if operand.is_float:
                 readings.setdefault((node.place, place, kind_of(node)), []).append((operand, node))
-    found: dict[Node, Found] = {}
+    found = {f.start: f for f in named_updates(nodes)}
     for read in readings.values():
         for weight in changed(read):
             known = found.get(weight.start)
-            if known is None or weight.reader.index < known.reader.index:
+            if known is None or not known.is_read_again or weight.reader.index < known.reader.index:
                 found[weight.start] = weight
     return independent(nodes, list(found.values()))
+
+
+def named_updates(nodes: Sequence[Node]) -> Iterator[Found]:
+    """Values that a statement changes under their own name, `w -= ...` or `w = w - ...`, after another read them.
+
+    So a loop of a single turn is understood, too.
+    """
+    read: dict[Node, Node] = {}
+    for node in nodes:
+        name = node.operation.split(" ")[0]
+        if name in ("add", "subtract") and node.value.size and is_update_statement(node):
+            for operand in node.operands:
+                if operand in read and operand.value.shape == node.value.shape and operand.is_float:
+                    if line_of(read[operand]) != line_of(node) and target_is(node, operand):
+                        yield Found(operand, node, read[operand], node)
+        for operand in node.operands:
+            read.setdefault(operand, node)
+
+
+def is_update_statement(node: Node) -> bool:
+    from anyarray_mlp.backprop.tracing.source import spot, target_of
+
+    return bool(node.place and target_of(spot(*node.place[0])))
+
+
+def target_is(node: Node, operand: Node) -> bool:
+    """Is the operand's own text the name that the result is given?"""
+    from anyarray_mlp.backprop.tracing.source import operand_texts, spot, target_of
+
+    target = target_of(spot(*node.place[0]))
+    texts = operand_texts(node)
+    at = node.operands.index(operand)
+    return at < len(texts) and texts[at] == target
 
 
 def kind_of(node: Node) -> str:

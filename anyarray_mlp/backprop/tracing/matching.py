@@ -13,6 +13,9 @@ from anyarray_mlp.typing import Host
 
 #: The largest relative difference of values that are the same.
 NEAR = 1e-6
+#: Of large values that are used very often, so many uses are kept.
+FEW_USES = 4
+MANY_NUMBERS = 100_000
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Targets:
 
     def add(self, node: Node, arrays: Sequence[Host], whole: bool) -> None:
         for turned in (False, True):
-            if turned and (arrays[0].ndim != 2 or min(arrays[0].shape) == 1):
+            if turned and (not whole or arrays[0].ndim != 2 or min(arrays[0].shape) == 1):
                 continue
             vector = joined([a.T if turned else a for a in arrays])
             size = float(np.linalg.norm(vector))
@@ -60,9 +63,13 @@ class Targets:
         counts: dict[Node, int] = {}
         for use in self.columns[0].uses:
             counts[use.value] = counts.get(use.value, 0) + 1
+        taken: dict[Node, int] = {}
         by_use = [{(u.value, u.by): u.cotangent for u in c.uses} for c in self.columns]
         for use in self.columns[0].uses:
             key = (use.value, use.by)
+            taken[use.value] = taken.get(use.value, 0) + 1
+            if taken[use.value] > FEW_USES and use.value.value.size * counts[use.value] > MANY_NUMBERS:
+                continue
             if counts[use.value] > 1 and all(key in known for known in by_use):
                 self.add(use.value, [known[key] for known in by_use], False)
 
