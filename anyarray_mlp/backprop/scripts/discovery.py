@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import numpy as np
 
 from anyarray_mlp.backprop.scripts.weights import Found, find_weights
 from anyarray_mlp.backprop.tracing.scene import Pair, Scene, Weight
-from anyarray_mlp.backprop.tracing.source import is_literal, name_of
+from anyarray_mlp.backprop.tracing.source import is_literal, name_of, spots
 from anyarray_mlp.backprop.tracing.tape import Node, Tape, TraceLost, ancestors, descendants
 
 #: How a label meets what the network gives.
@@ -19,6 +20,10 @@ PRODUCTS = frozenset(["multiply", "divide", "true_divide", "dot", "matmul", "out
 COMPARED = frozenset(["equal", "not_equal", "where", "less", "greater", "choose"])
 RATE = re.compile(r"(?i)(self\.)?_?(lr|learning_?rate|l_?rate|eta|alpha|rate|step_?size|learn_?rate)")
 BIAS = re.compile(r"(?i).*(b|bias)s?(\d*|_\w+|\[.*\])$")
+
+
+#: Numbers that are tried as the loss.
+MOST_LOSSES = 4
 
 
 @dataclass
@@ -41,7 +46,7 @@ class Discovery:
             raise TraceLost("no value is updated in a loop")
         while every:
             self.look(every)
-            if self.labels:
+            if self.labels or self.marks:
                 break
             every = [f for f in every if f.reader.index > self.first]
 
@@ -60,6 +65,7 @@ class Discovery:
         self.label_contacts = self.find_labels()
         self.split_shared()
         self.labels = self.sources([c.outside for c in self.label_contacts], self.inputs)
+        self.marks = [] if self.labels else self.find_marks()
 
     def scene(self) -> Scene:
         """The scene of the first step.
@@ -69,9 +75,9 @@ class Discovery:
         TraceLost
             If no labels are found.
         """
-        if not self.labels:
+        if not self.labels and not self.marks:
             raise TraceLost("nothing that looks like a target meets what the network gives")
-        spine = descendants(self.region, self.labels)
+        spine = descendants(self.region, [*self.labels, *self.marks])
         weights = [self.weight(f, i) for i, f in enumerate(self.found) if f.final in spine or f.start in self.hot]
         pairs = self.pairs(spine)
         losses = self.losses(spine, {w.final for w in weights if w.final is not None})
@@ -93,6 +99,7 @@ class Discovery:
             losses=losses,
             redraw=True,
             found=True,
+            marks=self.marks,
         )
 
     # ---- what meets the weights ------------------------------------------------------------------
@@ -161,6 +168,19 @@ class Discovery:
         sources = set(self.sources([c.outside for c in found], self.inputs))
         more = [c for c in weak if c not in found and set(self.trail(c.outside)) & sources]
         return sorted([*found, *more], key=lambda c: c.node.index)
+
+    def find_marks(self) -> list[Node]:
+        """The 1 in `p[label] -= 1`, where the label is a plain number that no tape shows."""
+        return [
+            c.outside
+            for c in self.contacts
+            if c.node.operation == "subtract"
+            and c.place == 1
+            and c.outside.value.size == 1
+            and float(c.outside.value.flat[0]) == 1.0
+            and c.inside.operation.startswith("[")
+            and changes_element(c.node)
+        ]
 
     def is_state(self, node: Node) -> bool:
         """Something that an optimiser keeps: made of zeros."""
@@ -257,13 +277,17 @@ class Discovery:
         found = [
             n
             for n in self.region
-            if n in spine and n in self.hot and n.value.size == 1 and n.is_float and n not in used
+            if (n in spine or self.marks) and n in self.hot and n.value.size == 1 and n.is_float and n not in used
             and np.isfinite(n.value).all()
         ]  # fmt: skip
         inner = set()
         for node in found:
             inner |= ancestors([node]) - {node}
-        return [n for n in found if n not in inner][:6]
+        outer = [n for n in found if n not in inner][-40:]
+        reach = {n: len(self.starts & ancestors([n])) for n in outer}
+        # The loss depends on all weights; what is computed last depends on most.
+        outer.sort(key=lambda n: (-reach[n], "log" not in near_operations(n), -n.index))
+        return outer[:MOST_LOSSES]
 
     def rate(self, weights: Sequence[Weight], spine: set[Node]) -> Node | None:
         """The number from outside that multiplies what is added to a weight."""
@@ -288,6 +312,22 @@ class Discovery:
             if size in sizes and size > 1:
                 return size
         return 1
+
+
+def near_operations(node: Node) -> set[str]:
+    """The operations that made a value, a few steps back."""
+    told, level = set(), [node]
+    for _ in range(5):
+        told |= {n.operation.split(" ")[0] for n in level}
+        level = [o for n in level for o in n.operands][:12]
+    return told
+
+
+def changes_element(node: Node) -> bool:
+    """Is an operation the `-=` of a statement like `p[k] -= 1`?"""
+    found = next(iter(spots(node)), None)
+    statement = None if found is None else found.statement
+    return isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Subscript)
 
 
 def through_copy(node: Node) -> Node:

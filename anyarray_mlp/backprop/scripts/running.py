@@ -10,6 +10,7 @@ import linecache
 import os
 import sys
 import threading
+import time
 import types
 import warnings
 from collections.abc import Iterator
@@ -30,8 +31,9 @@ OPERATIONS = 2_000
 MOST_OPERATIONS = 100_000
 #: Steps after the first that are recorded, too.
 STEPS = 3
-#: A script is stopped after so many seconds.
-SECONDS = 6.0
+#: A script is stopped after so many seconds of work, or of waiting.
+SECONDS = 8.0
+WAITING = 30.0
 #: Libraries that only show or measure: they are stood in for by something that does nothing.
 SILENT = frozenset(["matplotlib", "seaborn", "pylab", "plotly", "IPython", "tqdm", "wandb", "tensorboardX"])
 
@@ -207,15 +209,20 @@ def quieted(printed: io.StringIO) -> Iterator[None]:
 
 @contextlib.contextmanager
 def stopped_after(seconds: float) -> Iterator[None]:
-    """Raise `StopScript` in this thread after some time, wherever it is."""
+    """Raise `StopScript` in this thread after some seconds of work, wherever it is."""
     thread = threading.get_ident()
     done = threading.Event()
 
+    start = time.process_time()
+
     def stop() -> None:
-        if not done.wait(seconds):
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(thread), ctypes.py_object(StopScript)
-            )
+        end = time.monotonic() + WAITING
+        while not done.wait(0.2):
+            if time.process_time() - start > seconds or time.monotonic() > end:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(thread), ctypes.py_object(StopScript)
+                )
+                return
 
     watcher = threading.Thread(target=stop, daemon=True)
     watcher.start()

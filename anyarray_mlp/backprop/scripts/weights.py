@@ -138,22 +138,24 @@ def links(node: Node) -> list[Node]:
 def independent(nodes: Sequence[Node], found: list[Found]) -> list[Found]:
     """Without those that are made of other weights, or whose change does not depend on any."""
     starts = {f.start for f in found}
-    roots = {s for s in starts if not (ancestors([s]) - {s}) & starts}
+    made: set[Node] = set()
+    for node in nodes:
+        if any(operand in starts or operand in made for operand in node.operands):
+            made.add(node)
+    roots = starts - made
     kept = []
-    hot = descendants(nodes, roots)
     for one in found:
         if one.start not in roots:
             continue
         # What was added to it depends on the weights, this one or others.
-        added = ancestors([one.final]) - {one.final}
-        other = (roots - {one.start}) & added
-        if other or depends_twice(one, hot):
+        added = ancestors([one.final])
+        if (roots - {one.start}) & added or depends_twice(one, added):
             kept.append(one)
     kept.sort(key=lambda f: f.reader.index)
     return kept
 
 
-def depends_twice(one: Found, hot: set[Node]) -> bool:
+def depends_twice(one: Found, added: set[Node]) -> bool:
     """Does the change of a weight depend on the weight itself?"""
-    way = [n for n in ancestors([one.final]) if n in hot and one.start in ancestors([n])]
+    way = descendants(sorted(added, key=lambda n: n.index), {one.start}) - {one.start}
     return any(kind_of(n) not in SUMS and not n.moves for n in way)

@@ -42,6 +42,8 @@ def exchanged(bench: Bench, node: Node, base: list[Node], wanted: set[Node]) -> 
             continue
         on_spine = operand in (spine or node.operands)
         for new in replacements(bench, operand, on_spine):
+            if bench.out_of_time():
+                break
             for turned in (False, True):
                 if turned and new.value.ndim != 2:
                     continue

@@ -63,6 +63,8 @@ class Scene:
     losses: list[Node] = field(default_factory=list)
     #: The weights as recorded are the user's own, which may be zero or saturate: they are not used.
     redraw: bool = False
+    #: Numbers that stand where a label says, as the 1 in `p[label] -= 1`: other ones show what depends on labels.
+    marks: list[Node] = field(default_factory=list)
     #: Weights, labels and losses were found on the tape, not told.
     found: bool = False
     #: Nodes whose values differ with other labels although no label is on the tape.
@@ -100,8 +102,15 @@ class Picture:
         self.nodes = scene.tape.nodes
         self.starts = [w.start for w in scene.weights]
         self.hot = descendants(self.nodes, leaves_of(self.starts))
-        self.columns = [Column(values) for values in self.runs(np.random.default_rng(seed))]
-        first, second = self.columns[0].values, self.columns[1].values
+        rng = np.random.default_rng(seed)
+        if scene.marks:
+            drawn = [self.drawn(rng) for _ in range(3)]
+            self.columns = [Column(self.tape.replay(base)) for base in drawn]
+            marks = {n: n.value * 0.6 for n in scene.marks}
+            first, second = self.columns[0].values, self.tape.replay({**drawn[0], **marks})
+        else:
+            self.columns = [Column(values) for values in self.runs(rng)]
+            first, second = self.columns[0].values, self.columns[1].values
         self.spine = {n for n in self.nodes if differs(first[n.index], second[n.index])}
         self.loss = loss
         for column in self.columns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,6 +12,9 @@ from anyarray_mlp.backprop.tracing.matching import Match, Targets, combined, fit
 from anyarray_mlp.backprop.tracing.scene import Picture, Weight
 from anyarray_mlp.backprop.tracing.tape import Node, ancestors, descendants
 from anyarray_mlp.typing import Host
+
+#: The search for the causes of what is wrong may take so long.
+SEARCH_SECONDS = 4.0
 
 State = Literal["right", "dead", "optimiser", "wrong", "transposed", "not updated", "not seen", "shape"]
 
@@ -52,6 +56,11 @@ class Bench:
             default=0.0,
         )
         self.verdicts = [self.judge(w) for w in self.scene.weights]
+        self.deadline = time.process_time() + SEARCH_SECONDS
+
+    def out_of_time(self) -> bool:
+        """Has the search for causes taken too long? What is found by then counts."""
+        return time.process_time() > self.deadline
 
     def judge(self, weight: Weight) -> Verdict:
         columns = self.picture.columns
