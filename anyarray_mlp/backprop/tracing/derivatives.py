@@ -33,6 +33,7 @@ class Told:
     cause: str
     why: str
     right_text: str = ""
+    is_guess: bool = False
 
 
 def derivative_fault(
@@ -67,7 +68,8 @@ def derivative_fault(
     if elementwise is None:
         return None
     other = of_another_layer(bench, elementwise, factor, live, given.size)
-    return other or Told("derivative_formula_wrong", "this is not the derivative of the activation")
+    guess = "this is not the derivative of the activation"
+    return other or Told("derivative_formula_wrong", guess, is_guess=True)
 
 
 class Values:

@@ -31,7 +31,7 @@ def find_factors(bench: Bench) -> list[Fault]:
         ratio = relative[id(verdict)] / usual
         if abs(ratio - 1) > NEAR:
             cause = factor_cause(bench, ratio)
-            fault = Fault(own_first(bench, verdict), [verdict], cause)
+            fault = Fault(own_first(bench, verdict, ratio), [verdict], cause)
             fault.evidence = {"factor against the others": ratio}
             found.append(fault)
     if usual < 0:
@@ -105,27 +105,37 @@ def factor_cause(bench: Bench, factor: float) -> str:
     return "wrong_scale"
 
 
-def own_first(bench: Bench, verdict: Verdict) -> Node | None:
-    """The first operation that only this weight's gradient uses."""
+def own_first(bench: Bench, verdict: Verdict, ratio: float) -> Node | None:
+    """Where a weight's factor comes in: the operation that multiplies by it, else the first that only it uses."""
     final = verdict.weight.final
     assert final is not None
     others = ancestors(
         [v.weight.final for v in bench.verdicts if v is not verdict and v.weight.final is not None]
     )
-    own = [n for n in bench.back if n in ancestors([final]) and n not in others]
-    factor = [n for n in own if n.operation in ("multiply", "divide", "true_divide", "negative", "mean")]
-    return (factor or own or [final])[0] if len(own) > 1 else (own or [final])[0]
+    way = ancestors([final])
+    own = [n for n in bench.back if n in way and n not in others]
+    for node in own:
+        before = [o for o in node.operands if o in bench.right and o in bench.picture.spine]
+        if not before or node not in bench.right or node.operation in ("sum", "add.reduce"):
+            continue
+        step = bench.right[node][0].factor / bench.right[before[0]][0].factor
+        if abs(step / ratio - 1) < NEAR:
+            return node
+    return (own or [final])[0]
 
 
 def start_of_sign(bench: Bench, right: list[Verdict]) -> Node | None:
-    """The first right value with a negative factor; else the update itself."""
+    """The first right value with a negative factor; where that is `label - output`, the update.
+
+    Whoever takes that difference means to add.
+    """
     way = ancestors([v.weight.final for v in right if v.weight.final is not None])
     minus = [
         n
         for n in bench.back
         if n in way and n in bench.right and all(m.factor < 0 and not m.updated for m in bench.right[n])
     ]
-    if minus:
+    if minus and not (minus[0].operation == "subtract" and minus[0].operands[0] not in bench.picture.hot):
         return minus[0]
     return right[0].weight.final
 

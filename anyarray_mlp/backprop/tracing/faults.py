@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from anyarray_mlp.backprop.tracing.derivatives import derivative_fault
@@ -90,6 +89,7 @@ def explain(bench: Bench, node: Node, verdicts: list[Verdict]) -> Fault:
         wrong_derivative,
         decayed,
         wrong_operand,
+        unknown_derivative,
         from_the_start,
     ):
         if attempt(bench, fault):
@@ -113,6 +113,15 @@ def only_one_sample(bench: Bench, fault: Fault) -> bool:
         return False
     fault.cause = "only_last_sample"
     fault.why = "the gradient of one sample is right, but it should be the sum over all"
+    first = fault.verdicts[0].weight
+    assert first.final is not None
+    made = [
+        n
+        for n in bench.back
+        if n in ancestors([first.final])
+        and any(m.node is first.start and not m.whole for m in bench.right.get(n, ()))
+    ]
+    fault.node = made[0] if made else fault.node
     return True
 
 
@@ -169,7 +178,12 @@ def bias_summed_wrongly(bench: Bench, fault: Fault) -> bool:
     return False
 
 
-def wrong_derivative(bench: Bench, fault: Fault) -> bool:
+def unknown_derivative(bench: Bench, fault: Fault) -> bool:
+    return wrong_derivative(bench, fault, definite=False)
+
+
+def wrong_derivative(bench: Bench, fault: Fault, definite: bool = True) -> bool:
+    """What was multiplied onto a right error is not the derivative; `definite`: a mistake that is known."""
     node = fault.node
     assert node is not None
     base = hot_right(bench, node)
@@ -177,7 +191,7 @@ def wrong_derivative(bench: Bench, fault: Fault) -> bool:
     if not base or not elementwise or node.operation in ("add", "subtract"):
         return False
     told = derivative_fault(bench, base[0], node, fault.verdicts)
-    if told is None:
+    if told is None or (definite and told.is_guess):
         return False
     fault.cause, fault.why = told.cause, told.why
     fault.factor_text = told.right_text
@@ -208,7 +222,25 @@ def wrong_operand(bench: Bench, fault: Fault) -> bool:
     if best is None:
         return False
     fault.exchange, fault.cause, fault.why = best, best.cause, best.why
+    if best.is_gradient and "missing" in best.cause and not is_computed(bench, best.new):
+        # The error that is used here was to become the delta where it was made.
+        made = through_views(best.operand)
+        fault.node = made if made.place else node
     return True
+
+
+def is_computed(bench: Bench, forward: Node) -> bool:
+    """Has the user's code the gradient of a forward value anywhere?"""
+    return any(
+        m.node is forward and not m.updated for found in bench.right.values() for m in found
+    )
+
+
+def through_views(node: Node) -> Node:
+    """What a value that is only shown in another form was made as."""
+    while node.operation.split(" ")[0] in VIEWS and len(node.operands) == 1:
+        node = node.operands[0]
+    return node
 
 
 def from_the_start(bench: Bench, fault: Fault) -> bool:
@@ -219,7 +251,3 @@ def from_the_start(bench: Bench, fault: Fault) -> bool:
     fault.cause = "wrong_error"
     fault.why = "this is no multiple of the gradient of the loss"
     return True
-
-
-def operands_said(operands: Sequence[Node]) -> str:
-    return ", ".join(o.name for o in operands)

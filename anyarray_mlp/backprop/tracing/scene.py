@@ -112,10 +112,21 @@ class Picture:
             self.columns = [Column(values) for values in self.runs(rng)]
             first, second = self.columns[0].values, self.columns[1].values
         self.spine = {n for n in self.nodes if differs(first[n.index], second[n.index])}
+        self.add_uneven(first, rng)
         self.loss = loss
         for column in self.columns:
             self.differentiate(column)
         self.back = [n for n in self.nodes if n in self.spine and n in self.hot and n.phase == "step"]
+
+    def add_uneven(self, first: list[Host], rng: np.random.Generator) -> None:
+        """What labels of no usual size change: zeros and ones exchanged may have the same sum."""
+        uneven = {n: n.value + 0.3 * rng.random(n.value.shape) for n in self.scene.labels if n.value.dtype.kind in "fiu"}
+        starts = {n: first[n.index] for n in [*leaves_of(self.starts), *self.scene.inputs]}
+        try:
+            values = self.tape.replay({**starts, **uneven})
+        except TraceLost:  # labels that are indices
+            return
+        self.spine |= {n for n in self.nodes if differs(first[n.index], values[n.index])}
 
     # ---- the runs --------------------------------------------------------------------------------
 
