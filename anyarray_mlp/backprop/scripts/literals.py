@@ -9,8 +9,9 @@ import numpy as np
 
 from anyarray_mlp.backprop.tracing.tracer import Recorder, traced
 
-#: What a literal is wrapped in.
+#: What a literal is wrapped in, and a list of literals that is repeated.
 NAME = "__recorded__"
+REPEATED = "__repeated__"
 
 
 class Literals(ast.NodeTransformer):
@@ -30,6 +31,20 @@ class Literals(ast.NodeTransformer):
     def visit_List(self, node: ast.List) -> ast.AST:  # noqa: N802
         if isinstance(node.ctx, ast.Load) and is_table(node):
             return self.table(node)
+        self.generic_visit(node)
+        return node
+
+    def visit_ListComp(self, node: ast.ListComp) -> ast.AST:  # noqa: N802
+        self.generic_visit(node)
+        node.elt = self.value(node.elt)
+        return node
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:  # noqa: N802
+        """`[0.0] * n` makes n numbers of their own."""
+        if isinstance(node.op, ast.Mult) and isinstance(node.left, ast.List) and numbers_in(node.left):
+            self.visit(node.right)
+            call = ast.Call(ast.Name(REPEATED, ast.Load()), [node.left, node.right], [])
+            return ast.fix_missing_locations(ast.copy_location(call, node))
         self.generic_visit(node)
         return node
 
@@ -107,6 +122,11 @@ def recorded(value: Any) -> Any:
     if tape is None:
         return value
     return traced(np.array(value), tape.leaf("literal", np.array(value)))
+
+
+def repeated(numbers: list[Any], times: Any) -> Any:
+    """A list of literals, repeated, each number recorded by itself."""
+    return [recorded(number) for number in numbers * int(times)]
 
 
 def compiled(source: str, path: str) -> Any:

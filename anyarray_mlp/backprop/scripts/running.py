@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.backprop.scripts.literals import NAME, compiled, recorded
+from anyarray_mlp.backprop.scripts.literals import NAME, REPEATED, compiled, recorded, repeated
 from anyarray_mlp.backprop.scripts.weights import find_weights
 from anyarray_mlp.backprop.tracing.proxies import MODULES, recording, stand_in
 from anyarray_mlp.backprop.tracing.tape import Tape, TapeFull
@@ -152,6 +152,7 @@ def run_script(source: str, path: str, arguments: tuple[str, ...] = ()) -> Run:
         "__builtins__": space,
         "float": Number,
         NAME: recorded,
+        REPEATED: repeated,
     }
     printed = io.StringIO()
     run = Run(path, tape, names, "", "ended by itself")

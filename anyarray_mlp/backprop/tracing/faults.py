@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from anyarray_mlp.backprop.tracing.derivatives import derivative_fault
+from anyarray_mlp.backprop.tracing.derivatives import derivative_fault, is_segment
 from anyarray_mlp.backprop.tracing.operands import Exchange, exchanged, exchanges
 from anyarray_mlp.backprop.tracing.tape import Node, ancestors
 from anyarray_mlp.backprop.tracing.verdict import Bench, Verdict
@@ -84,6 +84,7 @@ def explain(bench: Bench, node: Node, verdicts: list[Verdict]) -> Fault:
     fault = Fault(node, verdicts, "unexplained")
     for attempt in (
         only_one_sample,
+        error_summed,
         updated_weights,
         bias_summed_wrongly,
         wrong_derivative,
@@ -122,6 +123,24 @@ def only_one_sample(bench: Bench, fault: Fault) -> bool:
         and any(m.node is first.start and not m.whole for m in bench.right.get(n, ()))
     ]
     fault.node = made[0] if made else fault.node
+    return True
+
+
+def error_summed(bench: Bench, fault: Fault) -> bool:
+    """Samples summed up whose errors are right, where the gradient needs the deltas."""
+    node = fault.node
+    assert node is not None
+    base = hot_right(bench, node)
+    if node.operation not in ("add", "in-place") or len(base) < 2:
+        return False
+    above = [bench.right[o][0].node for o in base]
+    if len({n.place for n in above}) > 1 or len(set(above)) < 2:
+        return False
+    uses = [u.by for u in bench.picture.columns[0].uses if u.value in wanted_nodes(fault)]
+    if not any(is_segment(by, upper) for by in uses for upper in above):
+        return False
+    fault.cause = "derivative_missing"
+    fault.why = "the samples' errors are summed up before they are multiplied by the derivative"
     return True
 
 
