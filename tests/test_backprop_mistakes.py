@@ -247,7 +247,7 @@ def test_check_file(tmp_path: Path) -> None:
     assert check_file(good).causes[0] == "sign_flipped"
     empty = tmp_path / "empty.py"
     empty.write_text("a = 1\nprint(a)\n")
-    with pytest.raises(UsageError, match="defines no ADAPTER"):
+    with pytest.raises(UsageError, match="no training was found"):
         check_file(empty)
     broken = tmp_path / "broken.py"
     broken.write_text("1 / 0\n")

@@ -67,7 +67,12 @@ def describes_itself(source: str) -> bool:
     except SyntaxError:
         return False
     names = {name.id for name in ast.walk(tree) if isinstance(name, ast.Name)}
-    names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    names |= {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
     return "Adapter" in names or "ADAPTER" in names
 
 
@@ -99,6 +104,7 @@ def check_script(path: str) -> BackpropReport:
 
 
 def why_nothing(run: Run, problem: str) -> str:
+    """Why no training was found in a script."""
     if run.error is not None:
         return f"it {run.ended} before it trained; fix that first"
     return (
@@ -123,7 +129,11 @@ def understood(run: Run, scene: Scene, judgement: Judgement) -> dict[str, Any]:
     told: dict[str, Any] = {"script": run.ended}
     told["weights"] = ", ".join(dict.fromkeys(w.label for w in scene.weights))
     told["samples in a step"] = scene.samples
-    told["loss"] = judgement.loss.replace("_", " ") + " (none of its own was found)" if judgement.loss else "its own"
+    told["loss"] = (
+        judgement.loss.replace("_", " ") + " (none of its own was found)"
+        if judgement.loss
+        else "its own"
+    )
     if scene.rate is not None:
         told["learning rate"] = scene.rate
     return told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +16,13 @@ from anyarray_mlp.backprop.tracing.tape import Node, Tape, TraceLost, ancestors,
 
 #: How a label meets what the network gives.
 DIFFERENCES = frozenset(["subtract"])
-PRODUCTS = frozenset(["multiply", "divide", "true_divide", "dot", "matmul", "outer", "einsum", "inner", "vdot"])
+PRODUCTS = frozenset(
+    ["multiply", "divide", "true_divide", "dot", "matmul", "outer", "einsum", "inner", "vdot"]
+)
 COMPARED = frozenset(["equal", "not_equal", "where", "less", "greater", "choose"])
-RATE = re.compile(r"(?i)(self\.)?_?(lr|learning_?rate|l_?rate|eta|alpha|rate|step_?size|learn_?rate)")
+RATE = re.compile(
+    r"(?i)(self\.)?_?(lr|learning_?rate|l_?rate|eta|alpha|rate|step_?size|learn_?rate)"
+)
 BIAS = re.compile(r"(?i).*(b|bias)s?(\d*|_\w+|\[.*\])$")
 
 
@@ -78,7 +82,11 @@ class Discovery:
         if not self.labels and not self.marks:
             raise TraceLost("nothing that looks like a target meets what the network gives")
         spine = descendants(self.region, [*self.labels, *self.marks])
-        weights = [self.weight(f, i) for i, f in enumerate(self.found) if f.final in spine or f.start in self.hot]
+        weights = [
+            self.weight(f, i)
+            for i, f in enumerate(self.found)
+            if f.final in spine or f.start in self.hot
+        ]
         pairs = self.pairs(spine)
         losses = self.losses(spine, {w.final for w in weights if w.final is not None})
         rate = self.rate(weights, spine)
@@ -104,7 +112,8 @@ class Discovery:
 
     # ---- what meets the weights ------------------------------------------------------------------
 
-    def find_contacts(self):  # type: ignore[no-untyped-def]
+    def find_contacts(self) -> Iterator[Contact]:
+        """Where something from outside is combined with what depends on the weights."""
         for node in self.region[self.first :]:
             if node not in self.hot:
                 continue
@@ -122,11 +131,17 @@ class Discovery:
         if value.ndim == 0:
             return not is_literal(contact.node, contact.place)
         flat = value.ravel()
-        if flat.size > 2 and value.dtype.kind in "iu" and np.array_equal(flat, np.arange(flat.size)):
+        if (
+            flat.size > 2
+            and value.dtype.kind in "iu"
+            and np.array_equal(flat, np.arange(flat.size))
+        ):
             return False
         if flat.size == 1 or not np.any(flat != flat[0]):  # part of a larger array of data, perhaps
             source = self.trail(contact.outside)[-1].value
-            return bool(np.any(source)) and (flat.size == 1 or bool(np.any(source != source.flat[0])))
+            return bool(np.any(source)) and (
+                flat.size == 1 or bool(np.any(source != source.flat[0]))
+            )
         return True
 
     def is_weight(self, node: Node) -> bool:
@@ -155,11 +170,15 @@ class Discovery:
                 continue
             name = contact.node.operation.split(" ")[0]
             array = contact.outside.value.ndim > 0
-            if name in DIFFERENCES:
+            if name in DIFFERENCES or (
+                name.startswith("[")
+                and contact.outside.value.dtype.kind in "iu"
+                and contact.place > contact.node.operation.endswith("=")
+            ):
                 direct.append(contact)
-            elif name.startswith("[") and contact.outside.value.dtype.kind in "iu" and contact.place > contact.node.operation.endswith("="):
-                direct.append(contact)
-            elif ((name in PRODUCTS and array) or name in COMPARED) and contact.outside not in known:
+            elif (
+                (name in PRODUCTS and array) or name in COMPARED
+            ) and contact.outside not in known:
                 weak.append(contact)
         direct = [c for c in direct if not self.is_state(c.outside)]
         if any(c.outside.value.ndim for c in direct):
@@ -217,7 +236,9 @@ class Discovery:
         while True:
             arrays = [o for o in node.operands if o.value.ndim > 0 and np.any(o.value)]
             if not arrays:
-                arrays = [o for o in node.operands if len(node.operands) == 1 or o.kind != "constant"]
+                arrays = [
+                    o for o in node.operands if len(node.operands) == 1 or o.kind != "constant"
+                ]
             if len(arrays) != 1:
                 return told
             node = arrays[0]
@@ -310,7 +331,7 @@ class Discovery:
         sizes = {size for node in self.inputs for size in node.value.shape}
         for size in shape:
             if size in sizes and size > 1:
-                return size
+                return int(size)
         return 1
 
 
@@ -331,10 +352,15 @@ def changes_element(node: Node) -> bool:
 
 
 def through_copy(node: Node) -> Node:
-    while node.operation.split(" ")[0] in ("copy", "array", "asarray", "in-place") and len(node.operands) == 1:
+    """What a copy was made of."""
+    while (
+        node.operation.split(" ")[0] in ("copy", "array", "asarray", "in-place")
+        and len(node.operands) == 1
+    ):
         node = node.operands[0]
     return node
 
 
 def added_only(found: Found) -> bool:
+    """Is a weight read by a sum first, as a bias is?"""
     return found.reader.operation in ("add", "in-place")

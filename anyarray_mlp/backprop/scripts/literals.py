@@ -17,31 +17,35 @@ REPEATED = "__repeated__"
 class Literals(ast.NodeTransformer):
     """Wraps floats that are assigned, listed, or given by name, and whole numbers in tables."""
 
-    def visit_Assign(self, node: ast.Assign) -> ast.AST:  # noqa: N802
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
         self.generic_visit(node)
         node.value = self.value(node.value)
         return node
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:  # noqa: N802
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         self.generic_visit(node)
         if node.value is not None:
             node.value = self.value(node.value)
         return node
 
-    def visit_List(self, node: ast.List) -> ast.AST:  # noqa: N802
+    def visit_List(self, node: ast.List) -> ast.AST:
         if isinstance(node.ctx, ast.Load) and is_table(node):
             return self.table(node)
         self.generic_visit(node)
         return node
 
-    def visit_ListComp(self, node: ast.ListComp) -> ast.AST:  # noqa: N802
+    def visit_ListComp(self, node: ast.ListComp) -> ast.AST:
         self.generic_visit(node)
         node.elt = self.value(node.elt)
         return node
 
-    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:  # noqa: N802
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         """`[0.0] * n` makes n numbers of their own."""
-        if isinstance(node.op, ast.Mult) and isinstance(node.left, ast.List) and numbers_in(node.left):
+        if (
+            isinstance(node.op, ast.Mult)
+            and isinstance(node.left, ast.List)
+            and numbers_in(node.left)
+        ):
             self.visit(node.right)
             call = ast.Call(ast.Name(REPEATED, ast.Load()), [node.left, node.right], [])
             return ast.fix_missing_locations(ast.copy_location(call, node))
@@ -73,6 +77,7 @@ class Literals(ast.NodeTransformer):
 
 
 def wrapped(node: ast.expr) -> ast.expr:
+    """A literal in the call that records it."""
     call = ast.Call(ast.Name(NAME, ast.Load()), [node], [])
     return ast.fix_missing_locations(ast.copy_location(call, node))
 
@@ -88,6 +93,7 @@ def number_in(node: ast.expr) -> Any:
 
 
 def is_float(node: ast.expr) -> bool:
+    """Is an expression a float literal?"""
     return isinstance(number_in(node), float)
 
 

@@ -35,7 +35,9 @@ STEPS = 3
 SECONDS = 8.0
 WAITING = 30.0
 #: Libraries that only show or measure: they are stood in for by something that does nothing.
-SILENT = frozenset(["matplotlib", "seaborn", "pylab", "plotly", "IPython", "tqdm", "wandb", "tensorboardX"])
+SILENT = frozenset(
+    ["matplotlib", "seaborn", "pylab", "plotly", "IPython", "tqdm", "wandb", "tensorboardX"]
+)
 
 
 class StopScript(BaseException):
@@ -114,7 +116,11 @@ class Importer:
         """The user's own modules see the recorded libraries too."""
         for module in list(sys.modules.values()):
             path = getattr(module, "__file__", None)
-            if not isinstance(module, types.ModuleType) or path is None or hasattr(module, "__watched__"):
+            if (
+                not isinstance(module, types.ModuleType)
+                or path is None
+                or hasattr(module, "__watched__")
+            ):
                 continue
             if module.__name__ == "__main__" or not is_own(path):
                 continue

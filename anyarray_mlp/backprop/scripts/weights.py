@@ -9,7 +9,9 @@ from anyarray_mlp.backprop.tracing.tape import Node, Place, ancestors, descendan
 
 #: Operations that a chain of updates goes through, at these operands.
 SUMS = frozenset(["add", "subtract", "in-place"])
-FIRST_OPERAND = frozenset(["write", "flat", "read", "reshape", "asarray", "array", "copy", "ravel", "astype"])
+FIRST_OPERAND = frozenset(
+    ["write", "flat", "read", "reshape", "asarray", "array", "copy", "ravel", "astype"]
+)
 LONGEST_CHAIN = 60
 
 
@@ -53,14 +55,17 @@ def named_updates(nodes: Sequence[Node]) -> Iterator[Found]:
         name = node.operation.split(" ")[0]
         if name in ("add", "subtract") and node.value.size and is_update_statement(node):
             for operand in node.operands:
-                if operand in read and operand.value.shape == node.value.shape and operand.is_float:
-                    if line_of(read[operand]) != line_of(node) and target_is(node, operand):
-                        yield Found(operand, node, read[operand], node)
+                known = (
+                    operand in read and operand.is_float and operand.value.shape == node.value.shape
+                )
+                if known and line_of(read[operand]) != line_of(node) and target_is(node, operand):
+                    yield Found(operand, node, read[operand], node)
         for operand in node.operands:
             read.setdefault(operand, node)
 
 
 def is_update_statement(node: Node) -> bool:
+    """Does an operation give its result a name?"""
     from anyarray_mlp.backprop.tracing.source import spot, target_of
 
     return bool(node.place and target_of(spot(*node.place[0])))
@@ -77,6 +82,7 @@ def target_is(node: Node, operand: Node) -> bool:
 
 
 def kind_of(node: Node) -> str:
+    """An operation without its arguments."""
     return "[]" if node.operation.startswith("[") else node.operation
 
 
@@ -89,7 +95,11 @@ def changed(read: Sequence[tuple[Node, Node]]) -> Iterator[Found]:
             line = line_of(reader)
             for before in chain(operand):
                 if before in seen:
-                    if before not in done and line_of(operand) != line and not own_line(operand, line):
+                    if (
+                        before not in done
+                        and line_of(operand) != line
+                        and not own_line(operand, line)
+                    ):
                         done.add(before)
                         yield Found(before, operand, seen[before], reader)
                     break
@@ -102,6 +112,7 @@ def own_line(operand: Node, line: tuple[object, int]) -> bool:
 
 
 def line_of(node: Node) -> tuple[object, int]:
+    """The code and the line of an operation."""
     from anyarray_mlp.backprop.tracing.source import spot
 
     if not node.place:
@@ -123,6 +134,7 @@ def chain(node: Node) -> Iterator[Node]:
 
 
 def links(node: Node) -> list[Node]:
+    """The operands that a sum carries on."""
     name = node.operation.split(" ")[0]
     if name in SUMS:
         same = [o for o in node.operands if o.is_float and o.value.shape == node.value.shape]
@@ -131,7 +143,11 @@ def links(node: Node) -> list[Node]:
         scalars = [o for o in node.operands if o.value.size == 1 and not o.operands]
         return [o for o in node.operands if o.is_float and o not in scalars] if scalars else []
     if name in FIRST_OPERAND or name.startswith("["):
-        return [o for o in node.operands[:1] if o.is_float and (name != "array" or o.value.size == node.value.size)]
+        return [
+            o
+            for o in node.operands[:1]
+            if o.is_float and (name != "array" or o.value.size == node.value.size)
+        ]
     return []
 
 

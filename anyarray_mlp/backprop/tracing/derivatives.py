@@ -30,15 +30,15 @@ class Segment:
 
 @dataclass(frozen=True)
 class Told:
+    """A cause, in words, and the text of the factor that belongs there."""
+
     cause: str
     why: str
     right_text: str = ""
     is_guess: bool = False
 
 
-def derivative_fault(
-    bench: Bench, base: Node, node: Node, verdicts: list[Verdict]
-) -> Told | None:
+def derivative_fault(bench: Bench, base: Node, node: Node, verdicts: list[Verdict]) -> Told | None:
     """What was multiplied onto the right cotangent `base` from `node` on."""
     end = run_end(bench, node, verdicts)
     if base.value.shape != end.value.shape:
@@ -91,14 +91,18 @@ class Values:
         upper = laid([c.cotangent(segment.a) for c in columns])
         lower = laid([c.cotangent(segment.z) for c in columns])
         largest = float(np.abs(upper).max(initial=0.0))
-        self.is_elementwise = bool(np.allclose(lower, upper * self.at_z, rtol=1e-4, atol=1e-7 * largest))
+        self.is_elementwise = bool(
+            np.allclose(lower, upper * self.at_z, rtol=1e-4, atol=1e-7 * largest)
+        )
 
     def named(self, factor: Host) -> Told | None:
         """The mistake that gives this factor."""
         z, a = self.z, self.a
         if not self.is_elementwise:
             if like(factor, a * (1 - a)):
-                return Told("softmax_elementwise", "a softmax's derivative is no elementwise factor")
+                return Told(
+                    "softmax_elementwise", "a softmax's derivative is no elementwise factor"
+                )
             return None
         table = [
             ("derivative_of_activated", self.at_a, "it is taken at the activated value"),
@@ -121,6 +125,7 @@ class Values:
 
 
 def like(factor: Host, values: Host) -> bool:
+    """Are two factors the same up to a constant?"""
     return fitted(factor, values, NEAR) is not None
 
 
@@ -136,6 +141,7 @@ def run_end(bench: Bench, node: Node, verdicts: list[Verdict]) -> Node:
 
 
 def is_product(node: Node) -> bool:
+    """Is an operation an elementwise product?"""
     name = node.operation.split(" ")[0]
     if name in ("multiply", "divide", "true_divide", "negative", "in-place", "where"):
         return True
@@ -144,40 +150,44 @@ def is_product(node: Node) -> bool:
 
 def segments_to(bench: Bench, end: Node) -> list[Segment]:
     """Activations of the forward tape that end in a value, the widest first."""
-    found = []
-    for start in bench.picture.columns[0].cotangents:
-        if is_start(start) and is_segment(start, end):
-            found.append(Segment(start, end))
+    found = [
+        Segment(start, end)
+        for start in bench.picture.columns[0].cotangents
+        if is_start(start) and is_segment(start, end, bench.picture.hot)
+    ]
     found.sort(key=lambda s: s.z.index)
     return found[:6]
 
 
 def segments_from(bench: Bench, start: Node) -> list[Segment]:
+    """Activations of the forward tape that start at a value, the widest first."""
     found = [
         Segment(start, end)
         for end in bench.picture.columns[0].cotangents
-        if end.value.shape == start.value.shape and is_segment(start, end)
+        if end.value.shape == start.value.shape and is_segment(start, end, bench.picture.hot)
     ]
     found.sort(key=lambda s: -s.a.index)
     return found[:6]
 
 
 def is_start(node: Node) -> bool:
+    """May a value be a pre-activation?"""
     return node.operation.split(" ")[0] in ("add", "dot", "matmul", "einsum", "tensordot", "in-place", "sum",
                                             "add.reduce", "multiply", "array", "read")  # fmt: skip
 
 
-def is_segment(start: Node, end: Node) -> bool:
-    """Is `end` made of `start` alone, element by element (or row by row, as a softmax)?"""
+def is_segment(start: Node, end: Node, hot: set[Node]) -> bool:
+    """Is `end` made of `start` and of no other weights, element by element (or row by row, as a softmax)?"""
     if start is end or start.value.shape != end.value.shape:
         return False
     way = ancestors([end])
     if start not in way:
         return False
     between = inside(start, end, way)
-    return all(
-        n.elementwise or n.moves or n.operation.split(" ")[0] in SUMS for n in between
-    )
+    reached = {start, *between}
+    if any(o in hot and o not in reached for n in between for o in n.operands):
+        return False
+    return all(n.elementwise or n.moves or n.operation.split(" ")[0] in SUMS for n in between)
 
 
 def inside(start: Node, end: Node, way: set[Node] | None = None) -> list[Node]:
@@ -245,6 +255,11 @@ def of_another_layer(
                 continue
             values = [derivative(c, segment, c.of(start)) for c in columns]
             vector = joined(values)
-            if vector.size == size and np.isfinite(vector[live]).all() and like(factor, vector[live]):
-                return Told("wrong_layers_derivative", "this is the derivative at another layer")
+            if (
+                vector.size == size
+                and np.isfinite(vector[live]).all()
+                and like(factor, vector[live])
+            ):
+                said = "this is the derivative at another layer"
+                return Told("wrong_layers_derivative", said, is_guess=True)
     return None

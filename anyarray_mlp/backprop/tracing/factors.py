@@ -71,9 +71,9 @@ def usual_factor(bench: Bench, right: list[Verdict], relative: dict[int, float])
     def size(g: float) -> int:
         return sum(abs(v / g - 1) < NEAR for v in values)
 
-    if bench.scene.exact and (bench.scene.rate is not None or bench.scene.makes_gradients):
-        if any(abs(g - 1) < NEAR for g in groups):
-            return 1.0
+    known = bench.scene.exact and (bench.scene.rate is not None or bench.scene.makes_gradients)
+    if known and any(abs(g - 1) < NEAR for g in groups):
+        return 1.0
     usual = max(groups, key=lambda g: (size(g), abs(g - 1) < NEAR, g > 0))
     weights = [relative[id(v)] for v in right if v.weight.kind == "weight"]
     if weights and 2 * size(weights[-1]) >= len(values) - 1:
@@ -82,6 +82,7 @@ def usual_factor(bench: Bench, right: list[Verdict], relative: dict[int, float])
 
 
 def factor_cause(bench: Bench, factor: float) -> str:
+    """The cause that a factor stands for."""
     scene = bench.scene
     if factor < 0:
         return "sign_flipped"
@@ -114,6 +115,12 @@ def own_first(bench: Bench, verdict: Verdict, ratio: float) -> Node | None:
     )
     way = ancestors([final])
     own = [n for n in bench.back if n in way and n not in others]
+    if ratio < 0:
+        minus = [
+            n for n in own if any(m.factor < 0 and not m.updated for m in bench.right.get(n, ()))
+        ]
+        upwards = sum(v.factor < 0 for v in bench.verdicts) if bench.scene.makes_gradients else 0
+        return minus[0] if minus and not upwards else final
     for node in own:
         before = [o for o in node.operands if o in bench.right and o in bench.picture.spine]
         if not before or node not in bench.right or node.operation in ("sum", "add.reduce"):
@@ -133,14 +140,19 @@ def start_of_sign(bench: Bench, right: list[Verdict]) -> Node | None:
     minus = [
         n
         for n in bench.back
-        if n in way and n in bench.right and all(m.factor < 0 and not m.updated for m in bench.right[n])
+        if n in way
+        and n in bench.right
+        and all(m.factor < 0 and not m.updated for m in bench.right[n])
     ]
-    if minus and not (minus[0].operation == "subtract" and minus[0].operands[0] not in bench.picture.hot):
+    if minus and not (
+        minus[0].operation == "subtract" and minus[0].operands[0] not in bench.picture.hot
+    ):
         return minus[0]
     return right[0].weight.final
 
 
 def optimiser_faults(bench: Bench) -> list[Fault]:
+    """Signs, decay and corrections of steps that are no multiple of the gradient."""
     found = []
     scene = bench.scene
     for verdict in bench.verdicts:

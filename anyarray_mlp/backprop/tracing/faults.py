@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
 
 from anyarray_mlp.backprop.tracing.derivatives import derivative_fault, is_segment
 from anyarray_mlp.backprop.tracing.operands import Exchange, exchanged, exchanges
+from anyarray_mlp.backprop.tracing.scene import Column
 from anyarray_mlp.backprop.tracing.tape import Node, ancestors
 from anyarray_mlp.backprop.tracing.verdict import Bench, Verdict
+from anyarray_mlp.typing import Host
 
 #: Operations that only show a value in another form.
 VIEWS = frozenset(["T", "transpose", "copy", "in-place", "ravel", "reshape", "flatten", "squeeze", "read",
@@ -100,16 +105,16 @@ def explain(bench: Bench, node: Node, verdicts: list[Verdict]) -> Fault:
 
 def hot_right(bench: Bench, node: Node) -> list[Node]:
     """The operands that are right cotangents."""
-    return [
-        o for o in node.operands if o in bench.right and not bench.right[o][0].updated
-    ]
+    return [o for o in node.operands if o in bench.right and not bench.right[o][0].updated]
 
 
 def wanted_nodes(fault: Fault) -> set[Node]:
+    """The weights that a fault spoils."""
     return {v.weight.start for v in fault.verdicts}
 
 
 def only_one_sample(bench: Bench, fault: Fault) -> bool:
+    """Is the gradient that of one sample?"""
     if not all(is_part(bench, v) for v in fault.verdicts):
         return False
     fault.cause = "only_last_sample"
@@ -137,7 +142,7 @@ def error_summed(bench: Bench, fault: Fault) -> bool:
     if len({n.place for n in above}) > 1 or len(set(above)) < 2:
         return False
     uses = [u.by for u in bench.picture.columns[0].uses if u.value in wanted_nodes(fault)]
-    if not any(is_segment(by, upper) for by in uses for upper in above):
+    if not any(is_segment(by, upper, bench.picture.hot) for by in uses for upper in above):
         return False
     fault.cause = "derivative_missing"
     fault.why = "the samples' errors are summed up before they are multiplied by the derivative"
@@ -151,9 +156,8 @@ def updated_weights(bench: Bench, fault: Fault) -> bool:
     for place, operand in enumerate(node.operands):
         for updated in ancestors([operand]) & set(bench.right):
             match = bench.right[updated][0]
-            if match.updated and exchanges(
-                bench, node, place, lambda c, u=updated, m=match, p=operand: remade(bench, c, p, u, m.node)
-            ):
+            before = partial(remade, operand, updated, match.node)
+            if match.updated and exchanges(bench, node, place, before):
                 fault.cause = "weights_updated_before_use"
                 fault.why = f"{match.node.name} was already updated when it is used here"
                 fault.needed = match.node
@@ -161,14 +165,14 @@ def updated_weights(bench: Bench, fault: Fault) -> bool:
     return False
 
 
-def remade(bench, column, operand: Node, updated: Node, start: Node):  # type: ignore[no-untyped-def]
+def remade(operand: Node, updated: Node, start: Node, column: Column) -> Host | None:
     """The operand, made again from the weight as it was before its update."""
-    import numpy as np
-
     new = {updated: column.of(start)}
     for node in sorted(ancestors([operand]), key=lambda n: n.index):
         if node not in new and node.function is not None and any(o in new for o in node.operands):
-            new[node] = np.asarray(node.function(*(new.get(o, column.of(o)) for o in node.operands)))
+            new[node] = np.asarray(
+                node.function(*(new.get(o, column.of(o)) for o in node.operands))
+            )
     return new.get(operand)
 
 
@@ -198,6 +202,7 @@ def bias_summed_wrongly(bench: Bench, fault: Fault) -> bool:
 
 
 def unknown_derivative(bench: Bench, fault: Fault) -> bool:
+    """Is what was multiplied onto a right error no derivative at all?"""
     return wrong_derivative(bench, fault, definite=False)
 
 
@@ -235,6 +240,7 @@ def decayed(bench: Bench, fault: Fault) -> bool:
 
 
 def wrong_operand(bench: Bench, fault: Fault) -> bool:
+    """Does another operand make the operation right?"""
     node = fault.node
     assert node is not None
     best = exchanged(bench, node, hot_right(bench, node), wanted_nodes(fault))
@@ -250,9 +256,7 @@ def wrong_operand(bench: Bench, fault: Fault) -> bool:
 
 def is_computed(bench: Bench, forward: Node) -> bool:
     """Has the user's code the gradient of a forward value anywhere?"""
-    return any(
-        m.node is forward and not m.updated for found in bench.right.values() for m in found
-    )
+    return any(m.node is forward and not m.updated for found in bench.right.values() for m in found)
 
 
 def through_views(node: Node) -> Node:
@@ -263,6 +267,7 @@ def through_views(node: Node) -> Node:
 
 
 def from_the_start(bench: Bench, fault: Fault) -> bool:
+    """Is nothing before it right?"""
     node = fault.node
     assert node is not None
     if any(o in bench.right for o in ancestors([node])):

@@ -59,7 +59,9 @@ class Film:
             If the network cannot be recorded.
         """
         user, samples = self.user, self.samples
-        x, y = samples.one(telling(samples)) if samples.layout == "single" else (samples.x, samples.y)
+        x, y = (
+            samples.one(telling(samples)) if samples.layout == "single" else (samples.x, samples.y)
+        )
         user.write(self.values)
         user.reset()
         with quiet(), recording(self.tape):
@@ -283,6 +285,7 @@ def places(network: Any, parameter: Parameter) -> Iterator[tuple[Any, Any, str]]
 
 
 def put(box: Any, key: Any, value: Any) -> None:
+    """Put a value under a key, an index or a name."""
     if isinstance(box, dict):
         box[key if key in box else int(key)] = value
     elif isinstance(box, list):

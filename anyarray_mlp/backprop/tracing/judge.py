@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from anyarray_mlp.backprop.tracing.factors import find_factors
 from anyarray_mlp.backprop.tracing.faults import Fault, find_faults
 from anyarray_mlp.backprop.tracing.scene import Picture, Scene
-from anyarray_mlp.backprop.tracing.tape import Node, TraceLost
-from anyarray_mlp.backprop.tracing.verdict import Bench
+from anyarray_mlp.backprop.tracing.tape import Node, TraceLost, ancestors
+from anyarray_mlp.backprop.tracing.verdict import Bench, Verdict
 
 NAMED = ("squared_error", "cross_entropy", "binary_cross_entropy")
 
@@ -51,6 +51,7 @@ def judge(scene: Scene, named: str | None = None) -> Judgement:
 
 
 def badness(judgement: Judgement) -> tuple[float, ...]:
+    """How little a loss explains."""
     last = [v for v in judgement.bench.verdicts if v.weight.kind == "weight"][-1:]
     wrong = ("wrong", "transposed", "shape")
     return (
@@ -62,6 +63,7 @@ def badness(judgement: Judgement) -> tuple[float, ...]:
 
 
 def judge_with(scene: Scene, loss: str | None) -> Judgement:
+    """The judgement with one loss."""
     bench = Bench(Picture(scene, loss))
     faults = find_faults(bench)
     for verdict in bench.verdicts:
@@ -75,14 +77,14 @@ def judge_with(scene: Scene, loss: str | None) -> Judgement:
     return Judgement(bench, faults, loss)
 
 
-def turned_at(bench, verdict):  # type: ignore[no-untyped-def]
+def turned_at(bench: Bench, verdict: Verdict) -> Node | None:
     """The first value that is the weight's gradient, transposed."""
-    from anyarray_mlp.backprop.tracing.tape import ancestors
-
-    way = ancestors([verdict.weight.final])
+    weight = verdict.weight
+    assert weight.final is not None
+    way = ancestors([weight.final])
     for node in bench.back:
         if node in way and any(
-            m.turned and m.node is verdict.weight.start for m in bench.right.get(node, ())
+            m.turned and m.node is weight.start for m in bench.right.get(node, ())
         ):
             return node
-    return verdict.weight.final
+    return weight.final

@@ -68,7 +68,10 @@ class Targets:
         for use in self.columns[0].uses:
             key = (use.value, use.by)
             taken[use.value] = taken.get(use.value, 0) + 1
-            if taken[use.value] > FEW_USES and use.value.value.size * counts[use.value] > MANY_NUMBERS:
+            if (
+                taken[use.value] > FEW_USES
+                and use.value.value.size * counts[use.value] > MANY_NUMBERS
+            ):
                 continue
             if counts[use.value] > 1 and all(key in known for known in by_use):
                 self.add(use.value, [known[key] for known in by_use], False)
@@ -101,6 +104,7 @@ class Targets:
 
 
 def joined(arrays: Sequence[Host]) -> Host:
+    """Arrays as one vector."""
     return np.concatenate([np.ravel(a) for a in arrays]).astype(float)
 
 

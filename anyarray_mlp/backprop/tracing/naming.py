@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
 def judged(bench: Bench, node: Node, option: Exchange) -> Exchange:
     """An exchange with its cause."""
-    cause = gradient_cause(bench, node, option) if option.is_gradient else value_cause(bench, option)
+    cause = (
+        gradient_cause(bench, node, option) if option.is_gradient else value_cause(bench, option)
+    )
     return replace(option, cause=cause)
 
 
 def gradient_cause(bench: Bench, node: Node, option: Exchange) -> str:
+    """The cause, where another error is needed."""
     known = bench.right.get(option.operand)
     if known is None or known[0].updated:
         return "wrong_error"
@@ -28,7 +31,9 @@ def gradient_cause(bench: Bench, node: Node, option: Exchange) -> str:
     if present is option.new or (option.turned and same_cotangent(bench, present, option.new)):
         return "transposed"
     # The same cotangent may belong to several forward values, as to a sum and its terms.
-    alike = {m.node for m in bench.targets.match(bench.targets.cotangents(option.new))} | {option.new}
+    alike = {m.node for m in bench.targets.match(bench.targets.cotangents(option.new))} | {
+        option.new
+    }
     passed = [
         m.node for m in known if m.node not in alike and alike & (ancestors([m.node]) - {m.node})
     ]
@@ -54,14 +59,17 @@ def goes_down(bench: Bench, node: Node) -> bool:
 
 
 def value_cause(bench: Bench, option: Exchange) -> str:
+    """The cause, where another forward value is needed."""
     operand, new = option.operand, option.new
+    while operand.operation in ("T", "transpose", "reshape") and operand.operands:
+        operand = operand.operands[0]
     value = new.value.T if option.turned else new.value
-    turned = value.T
-    if turned.shape == operand.value.shape and np.allclose(turned, operand.value):
+    if value.T.shape == option.operand.value.shape and np.allclose(value.T, option.operand.value):
         return "transposed"
-    if new in bench.picture.hot and operand in ancestors([new]) and operand in bench.picture.hot:
-        if same_shape_run(operand, new):
-            return "preactivation_as_input"
+    hot = bench.picture.hot
+    below = new in hot and operand in hot and operand in ancestors([new])
+    if below and same_shape_run(operand, new):
+        return "preactivation_as_input"
     return "wrong_operand"
 
 
@@ -71,6 +79,7 @@ def same_shape_run(lower: Node, upper: Node) -> bool:
 
 
 def same_cotangent(bench: Bench, a: Node, b: Node) -> bool:
+    """Do two values have the same elements in their gradients?"""
     return all(
         x.size == y.size and np.allclose(np.sort(x.ravel()), np.sort(y.ravel()))
         for x, y in zip(bench.targets.cotangents(a), bench.targets.cotangents(b), strict=True)
@@ -78,6 +87,7 @@ def same_cotangent(bench: Bench, a: Node, b: Node) -> bool:
 
 
 def is_output(bench: Bench, node: Node) -> bool:
+    """Does a value equal the output?"""
     output = bench.scene.output
     if output is None:
         return False

@@ -34,7 +34,9 @@ def exchanged(bench: Bench, node: Node, base: list[Node], wanted: set[Node]) -> 
     """The exchange that makes an operation right, if there is one."""
     from anyarray_mlp.backprop.tracing.naming import judged
 
-    spine = base or [o for o in node.operands if o in bench.picture.spine and o in bench.picture.hot]
+    spine = base or [
+        o for o in node.operands if o in bench.picture.spine and o in bench.picture.hot
+    ]
     options = []
     weights = {w.start for w in bench.scene.weights}
     for place, operand in enumerate(node.operands):
@@ -50,7 +52,9 @@ def exchanged(bench: Bench, node: Node, base: list[Node], wanted: set[Node]) -> 
                 found = exchanges(bench, node, place, value_maker(new, on_spine, turned))
                 if not found:
                     continue
-                aim = min(0 if m.node in wanted else 1 if m.node not in weights else 2 for m in found)
+                aim = min(
+                    0 if m.node in wanted else 1 if m.node not in weights else 2 for m in found
+                )
                 result = next((m for m in found if m.node in wanted), found[0])
                 same = operand in bench.right and bench.right[operand][0].node is new
                 rank = (aim, not on_spine and bool(base), not same, turned, -new.index)
@@ -62,6 +66,8 @@ def exchanged(bench: Bench, node: Node, base: list[Node], wanted: set[Node]) -> 
 
 
 def value_maker(new: Node, gradient: bool, turned: bool) -> Callable[[Column], Host]:
+    """The replacement in one run."""
+
     def make(column: Column) -> Host:
         value = column.cotangent(new) if gradient else column.of(new)
         return value.T if turned else value

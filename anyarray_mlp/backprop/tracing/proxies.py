@@ -32,19 +32,71 @@ from anyarray_mlp.backprop.tracing.tracer import (
 )
 
 #: Functions that make an array of values that nothing recorded went into.
-MAKERS = frozenset("zeros ones empty full eye identity arange linspace loadtxt genfromtxt".split())
+MAKERS = frozenset(
+    [
+        "zeros",
+        "ones",
+        "empty",
+        "full",
+        "eye",
+        "identity",
+        "arange",
+        "linspace",
+        "loadtxt",
+        "genfromtxt",
+    ]
+)
 CONVERTERS = frozenset(["array", "asarray", "asanyarray", "ascontiguousarray"])
 LISTS_OF_ARRAYS = frozenset(
-    "concatenate stack vstack hstack column_stack row_stack dstack block".split()
+    ["concatenate", "stack", "vstack", "hstack", "column_stack", "row_stack", "dstack", "block"]
 )
 MATH = {
     name: getattr(np, {"pow": "power", "fabs": "abs"}.get(name, name))
-    for name in "exp tanh log sqrt sin cos pow log1p expm1 log2 log10 sinh cosh fabs floor ceil arctan".split()
+    for name in [
+        "exp",
+        "tanh",
+        "log",
+        "sqrt",
+        "sin",
+        "cos",
+        "pow",
+        "log1p",
+        "expm1",
+        "log2",
+        "log10",
+        "sinh",
+        "cosh",
+        "fabs",
+        "floor",
+        "ceil",
+        "arctan",
+    ]
     if hasattr(math, name)
 }
 DRAWS = frozenset(
-    "random rand randn normal standard_normal uniform random_sample ranf sample binomial choice permutation randint "
-    "integers truncated_normal multivariate_normal laplace logistic exponential beta gamma".split()
+    [
+        "random",
+        "rand",
+        "randn",
+        "normal",
+        "standard_normal",
+        "uniform",
+        "random_sample",
+        "ranf",
+        "sample",
+        "binomial",
+        "choice",
+        "permutation",
+        "randint",
+        "integers",
+        "truncated_normal",
+        "multivariate_normal",
+        "laplace",
+        "logistic",
+        "exponential",
+        "beta",
+        "gamma",
+    ]
 )
 
 
@@ -92,6 +144,7 @@ def fresh(made: Any) -> Any:
 
 
 def make(function: Any, *args: Any, **options: Any) -> Any:
+    """A new array of fixed values."""
     if "dtype" in options:
         options = widened(options)
     return fresh(function(*stripped(args), **stripped(options)))
@@ -111,11 +164,15 @@ def draw(function: Any, *args: Any, **options: Any) -> Any:
 
 def call_listed(function: Any, *args: Any, **options: Any) -> Any:
     """A function whose lists of recorded numbers are made arrays first."""
-    args = tuple(as_recorded(a) if isinstance(a, (list, tuple)) and holds_tracer(a) else a for a in args)
+    args = tuple(
+        as_recorded(a) if isinstance(a, (list, tuple)) and holds_tracer(a) else a for a in args
+    )
     return function(*args, **options)
 
 
 class Matrix(type):
+    """Makes recorded matrices instances of `np.matrix`."""
+
     def __instancecheck__(cls, value: Any) -> bool:
         return isinstance(value, (MatrixTracer, np.matrix))
 
@@ -146,6 +203,7 @@ class ModuleProxy(types.ModuleType):
 
 
 def wrap_numpy(name: str, value: Any) -> Any:
+    """What the user sees of NumPy."""
     if name == "random":
         return RANDOM
     if name in ("matrix", "mat", "asmatrix"):
@@ -177,12 +235,14 @@ class DrawingGenerator:
 
 
 def wrap_random(name: str, value: Any) -> Any:
+    """What the user sees of `np.random`."""
     if name in ("default_rng", "RandomState"):
         return lambda *args, **options: DrawingGenerator(value(*args, **options))
     return Wrapped(value, draw) if name in DRAWS else value
 
 
 def wrap_python_random(name: str, value: Any) -> Any:
+    """What the user sees of `random`."""
     if name in ("random", "uniform", "gauss", "normalvariate", "triangular"):
         return Wrapped(value, draw)
     if name == "Random":
@@ -201,6 +261,7 @@ class PythonGenerator:
 
 
 def wrap_math(name: str, value: Any) -> Any:
+    """What the user sees of `math`."""
     if name not in MATH:
         return value
 
@@ -215,10 +276,12 @@ def wrap_math(name: str, value: Any) -> Any:
 
 
 def wrap_decimal(name: str, value: Any) -> Any:
+    """What the user sees of `decimal`."""
     return (lambda *args: value(*map(plain_number, args))) if name == "Decimal" else value
 
 
 def plain_number(value: Any) -> Any:
+    """A recorded number as a plain one."""
     return bare(value).item() if isinstance(value, Tracer) else value
 
 
@@ -248,7 +311,12 @@ def stand_in(name: str, value: Any) -> Any:
 def stand_ins() -> dict[int, Any]:
     """Functions that the user may have imported by name."""
     told: dict[int, Any] = {}
-    for module, proxy in ((np, NUMPY), (np.random, RANDOM), (random, PYTHON_RANDOM), (math, PYTHON_MATH)):
+    for module, proxy in (
+        (np, NUMPY),
+        (np.random, RANDOM),
+        (random, PYTHON_RANDOM),
+        (math, PYTHON_MATH),
+    ):
         for name in dir(module):
             if name.startswith("_") or name in ("mat", "bool", "test"):
                 continue

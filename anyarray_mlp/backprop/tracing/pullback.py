@@ -107,9 +107,7 @@ def parts(
     return told
 
 
-def only(
-    function: Callable[..., Any], given: list[Host], aim: int
-) -> Callable[[Host], Host]:
+def only(function: Callable[..., Any], given: list[Host], aim: int) -> Callable[[Host], Host]:
     """The operation as a function of one operand."""
 
     def call(value: Host) -> Host:

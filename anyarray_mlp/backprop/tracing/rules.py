@@ -25,35 +25,48 @@ def unbroadcast(cotangent: Host, shape: tuple[int, ...]) -> Host:
 
 
 def add(node: Node, given: list[Host], aims: list[int], value: Host, c: Host) -> Parts | None:
+    """`a + b`."""
     return [(i, unbroadcast(c, given[i].shape)) for i in aims]
 
 
 def subtract(node: Node, given: list[Host], aims: list[int], value: Host, c: Host) -> Parts | None:
+    """`a - b`."""
     return [(i, unbroadcast(c if i == 0 else -c, given[i].shape)) for i in aims]
 
 
 def negative(node: Node, given: list[Host], aims: list[int], value: Host, c: Host) -> Parts | None:
+    """`-a`."""
     return [(0, -c)]
 
 
 def multiply(node: Node, given: list[Host], aims: list[int], value: Host, c: Host) -> Parts | None:
+    """`a * b`."""
     return [(i, unbroadcast(c * given[1 - i], given[i].shape)) for i in aims]
 
 
 def divide(node: Node, given: list[Host], aims: list[int], value: Host, c: Host) -> Parts | None:
+    """`a / b`."""
     a, b = given
-    told = {0: lambda: c / b, 1: lambda: -c * a / (b * b)}
-    return [(i, unbroadcast(told[i](), given[i].shape)) for i in aims]
+    parts = {0: c / b, 1: -c * a / (b * b)}
+    return [(i, unbroadcast(parts[i], given[i].shape)) for i in aims]
 
 
-def exponential(node: Node, given: list[Host], aims: list[int], value: Host, c: Host) -> Parts | None:
+def exponential(
+    node: Node, given: list[Host], aims: list[int], value: Host, c: Host
+) -> Parts | None:
+    """`exp(a)`."""
     return [(0, c * value)]
 
 
 def larger(node: Node, given: list[Host], aims: list[int], value: Host, c: Host) -> Parts | None:
     """`maximum` and `minimum`: the cotangent goes to the operand taken."""
     return [
-        (i, unbroadcast(np.where((given[i] == value) & (given[1 - i] != value), c, 0.0), given[i].shape))
+        (
+            i,
+            unbroadcast(
+                np.where((given[i] == value) & (given[1 - i] != value), c, 0.0), given[i].shape
+            ),
+        )
         for i in aims
     ]
 
@@ -99,6 +112,7 @@ def contracted(
 
 
 def matmul(node: Node, given: list[Host], aims: list[int], value: Host, c: Host) -> Parts | None:
+    """`a @ b`, with batches of matrices."""
     a, b = given
     if a.ndim <= 2 and b.ndim <= 2:
         return dot(node, given, aims, value, c)
@@ -152,6 +166,7 @@ def subscripts(arguments: Any, given: list[Host]) -> tuple[list[str], str] | Non
 
 
 def tensordot(node: Node, given: list[Host], aims: list[int], value: Host, c: Host) -> Parts | None:
+    """`np.tensordot`."""
     a, b = given
     axes = argument(node, 2, "axes", 2)
     if isinstance(axes, int):
@@ -164,6 +179,7 @@ def tensordot(node: Node, given: list[Host], aims: list[int], value: Host, c: Ho
 
 
 def inner(node: Node, given: list[Host], aims: list[int], value: Host, c: Host) -> Parts | None:
+    """`np.inner`."""
     a, b = given
     if a.ndim == 0 or b.ndim == 0:
         return multiply(node, given, aims, value, c)
@@ -171,6 +187,7 @@ def inner(node: Node, given: list[Host], aims: list[int], value: Host, c: Host) 
 
 
 def outer(node: Node, given: list[Host], aims: list[int], value: Host, c: Host) -> Parts | None:
+    """`np.outer`."""
     found = contracted(given[0].ravel(), given[1].ravel(), (), (), aims, c)
     return [(i, part.reshape(given[i].shape)) for i, part in found]
 

@@ -116,11 +116,17 @@ class Picture:
         self.loss = loss
         for column in self.columns:
             self.differentiate(column)
-        self.back = [n for n in self.nodes if n in self.spine and n in self.hot and n.phase == "step"]
+        self.back = [
+            n for n in self.nodes if n in self.spine and n in self.hot and n.phase == "step"
+        ]
 
     def add_uneven(self, first: list[Host], rng: np.random.Generator) -> None:
         """What labels of no usual size change: zeros and ones exchanged may have the same sum."""
-        uneven = {n: n.value + 0.3 * rng.random(n.value.shape) for n in self.scene.labels if n.value.dtype.kind in "fiu"}
+        uneven = {
+            n: n.value + 0.3 * rng.random(n.value.shape)
+            for n in self.scene.labels
+            if n.value.dtype.kind in "fiu"
+        }
         starts = {n: first[n.index] for n in [*leaves_of(self.starts), *self.scene.inputs]}
         try:
             values = self.tape.replay({**starts, **uneven})
@@ -165,9 +171,15 @@ class Picture:
             self.output_cotangent = found[scene.output]
         more = self.twins(column)
         if more:
-            region = {
-                n for n in ancestors(list(more)) if n in self.hot and (n not in found or n in more)
-            } | set(self.starts) | leaves_of(self.starts)
+            region = (
+                {
+                    n
+                    for n in ancestors(list(more))
+                    if n in self.hot and (n not in found or n in more)
+                }
+                | set(self.starts)
+                | leaves_of(self.starts)
+            )
             second = pullback(self.nodes, column.values, more, region, column.uses)
             for node, cotangent in second.items():
                 found.setdefault(node, cotangent)
@@ -190,10 +202,14 @@ class Picture:
     def named_seed(self, output: Host, target: Host) -> Host:
         n = max(1, self.scene.samples)
         if self.loss == "squared_error":
-            return (output - target) / n
-        if self.loss == "cross_entropy":
-            return -target / output / n
-        return (output - target) / (output * (1 - output)) / n
+            seed = (output - target) / n
+        elif self.loss == "cross_entropy":
+            with np.errstate(all="ignore"):
+                seed = -target / output / n
+        else:
+            with np.errstate(all="ignore"):
+                seed = (output - target) / (output * (1 - output)) / n
+        return np.asarray(seed)
 
     def twins(self, column: Column) -> dict[Node, Host]:
         """Values of the step's own forward pass that equal ones whose cotangent is known."""
@@ -246,7 +262,9 @@ class Picture:
             told = []
             for key in ways:
                 same = table.get(fingerprint(value[key]), [])
-                alike = [n for n in same if n.operation == end.operation and n.place[:1] == end.place[:1]]
+                alike = [
+                    n for n in same if n.operation == end.operation and n.place[:1] == end.place[:1]
+                ]
                 if same:
                     told.append(((alike or same)[0], end, key))
             if told:
@@ -265,6 +283,7 @@ def leaves_of(nodes: Sequence[Node]) -> set[Node]:
 
 
 def differs(a: Host, b: Host) -> bool:
+    """Do two values differ?"""
     return a.shape != b.shape or not np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
 
 
@@ -278,7 +297,7 @@ def fingerprint(value: Host) -> tuple[int, bytes]:
 def redrawn(value: Host, rng: np.random.Generator) -> Host:
     """Other weights, of the same size."""
     widest = max(value.shape, default=1) if value.ndim > 1 else 4
-    return rng.standard_normal(value.shape) * 1.3 / np.sqrt(widest)
+    return np.asarray(rng.standard_normal(value.shape) * 1.3 / np.sqrt(widest))
 
 
 def stirred(value: Host, rng: np.random.Generator) -> Host:
@@ -323,7 +342,8 @@ def fitting(target: Host, output: Host) -> Host:
         by_rows = output.shape[0] == target.size
         count = output.shape[1 if by_rows else 0]
         hot = np.eye(count)[target.ravel().astype(int) % count]
-        return hot if by_rows else hot.T
+        return np.asarray(hot if by_rows else hot.T)
     if target.size == 1 and output.size > 1:
-        return np.eye(output.size)[int(target.ravel()[0]) % output.size].reshape(output.shape)
+        hot = np.eye(output.size)[int(target.ravel()[0]) % output.size]
+        return np.asarray(hot).reshape(output.shape)
     raise TraceLost(f"targets of shape {target.shape} for an output of shape {output.shape}")

@@ -37,6 +37,7 @@ class Spot:
 
 
 def written(tree: ast.AST) -> str:
+    """The text of an expression."""
     return ast.unparse(tree)
 
 
@@ -63,6 +64,7 @@ def parsed(path: str) -> dict[tuple[int, int, int, int], list[tuple[ast.AST, ast
 
 @functools.lru_cache(maxsize=4096)
 def positions(code: CodeType) -> tuple[tuple[int | None, int | None, int | None, int | None], ...]:
+    """Where each instruction comes from."""
     return tuple(code.co_positions())
 
 
@@ -124,6 +126,7 @@ def operand_texts(node: Node) -> list[str]:
 
 
 def operand_expressions(expression: ast.AST) -> list[ast.expr]:
+    """An operation's operands in the source."""
     if isinstance(expression, ast.BinOp):
         return [expression.left, expression.right]
     if isinstance(expression, ast.AugAssign):
@@ -135,7 +138,9 @@ def operand_expressions(expression: ast.AST) -> list[ast.expr]:
     if isinstance(expression, ast.Attribute):
         return [expression.value]
     if isinstance(expression, ast.Call):
-        first = [expression.func.value] if method_call(expression) else []
+        function = expression.func
+        own = isinstance(function, ast.Attribute) and method_call(expression)
+        first = [function.value] if own and isinstance(function, ast.Attribute) else []
         return [*first, *expression.args]
     return []
 
@@ -145,7 +150,9 @@ def method_call(call: ast.Call) -> bool:
     function = call.func
     if not isinstance(function, ast.Attribute):
         return False
-    return not (isinstance(function.value, ast.Name) and function.value.id in ("np", "numpy", "xp", "math"))
+    return not (
+        isinstance(function.value, ast.Name) and function.value.id in ("np", "numpy", "xp", "math")
+    )
 
 
 def is_literal(node: Node, place: int) -> bool:
@@ -158,5 +165,5 @@ def is_literal(node: Node, place: int) -> bool:
         return False
     operand = operands[place]
     if isinstance(operand, ast.UnaryOp):
-        operand = operand.operand  # type: ignore[assignment]
+        operand = operand.operand
     return isinstance(operand, ast.Constant)

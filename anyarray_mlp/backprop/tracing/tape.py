@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp.backprop.tracing.memory import Memory, flat_positions, owner
-from anyarray_mlp.backprop.user.source_lines import is_own
+from anyarray_mlp.backprop.user.source_lines import is_checkers, is_own
 from anyarray_mlp.typing import Host
 
 #: A longer tape is given up: a loop in plain Python over a large network.
@@ -24,7 +24,7 @@ LARGEST_MEMORY = 2_000_000
 Place = tuple[tuple[CodeType, int], ...]
 
 
-class TraceLost(Exception):  # noqa: N818 - no error of the user's
+class TraceLost(Exception):
     """The tape cannot show what the user's code did: the comparison from outside has to do."""
 
 
@@ -138,6 +138,8 @@ class Tape:
                 known = self.own[path] = is_own(path)
             if known:
                 frames.append((code, frame.f_lasti))
+            elif frames and is_checkers(path):
+                break  # who called the checker is not meant
             frame = frame.f_back  # type: ignore[assignment]
             depth += 1
         return tuple(frames)
@@ -277,6 +279,7 @@ class Tape:
 
 
 def give_up(tape: Tape) -> int:
+    """What a full tape does unless told otherwise."""
     raise TraceLost("more operations than a tape holds")
 
 
@@ -317,10 +320,12 @@ def bare(operand: Any) -> Host:
 
 
 def plain_copy(value: Any) -> Host:
+    """A copy as a plain array."""
     return np.array(value, subok=False)
 
 
 def same_value(a: Host, b: Host) -> bool:
+    """Are two arrays the same, NaN included?"""
     if a.shape != b.shape:
         return False
     return bool(np.array_equal(a, b)) or (
@@ -341,4 +346,5 @@ def distinctive(value: Host) -> bool:
 
 
 def bytes_of(value: Host) -> tuple[int, bytes]:
+    """What an array is recognised by."""
     return value.size, np.ascontiguousarray(value, dtype=float).tobytes()

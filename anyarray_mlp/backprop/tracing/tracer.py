@@ -12,12 +12,56 @@ from anyarray_mlp.typing import Host
 
 #: Functions whose result's elements are elements of their arguments, or constants.
 MOVES = frozenset(
-    "reshape ravel transpose squeeze swapaxes flatten copy array asarray asanyarray ascontiguousarray "
-    "concatenate stack vstack hstack column_stack row_stack dstack append insert expand_dims "
-    "broadcast_to repeat tile flip fliplr flipud roll pad delete atleast_1d atleast_2d atleast_3d "
-    "moveaxis rot90 take diagonal diag split array_split hsplit vsplit block trace_rows".split()
+    [
+        "reshape",
+        "ravel",
+        "transpose",
+        "squeeze",
+        "swapaxes",
+        "flatten",
+        "copy",
+        "array",
+        "asarray",
+        "asanyarray",
+        "ascontiguousarray",
+        "concatenate",
+        "stack",
+        "vstack",
+        "hstack",
+        "column_stack",
+        "row_stack",
+        "dstack",
+        "append",
+        "insert",
+        "expand_dims",
+        "broadcast_to",
+        "repeat",
+        "tile",
+        "flip",
+        "fliplr",
+        "flipud",
+        "roll",
+        "pad",
+        "delete",
+        "atleast_1d",
+        "atleast_2d",
+        "atleast_3d",
+        "moveaxis",
+        "rot90",
+        "take",
+        "diagonal",
+        "diag",
+        "split",
+        "array_split",
+        "hsplit",
+        "vsplit",
+        "block",
+        "trace_rows",
+    ]
 )
-ELEMENTWISE = frozenset("where clip nan_to_num around round round_ real sinc".split())
+ELEMENTWISE = frozenset(
+    ["where", "clip", "nan_to_num", "around", "round", "round_", "real", "sinc"]
+)
 SMALL_FLOATS = frozenset(["float16", "float32"])
 
 
@@ -36,6 +80,8 @@ class Slot(int):
 
 
 class FloatKind(type):
+    """Makes recorded numbers instances of `float`."""
+
     def __instancecheck__(cls, value: Any) -> bool:
         return isinstance(value, float) or (isinstance(value, Tracer) and value.ndim == 0)
 
@@ -116,7 +162,7 @@ class Tracer(np.ndarray[Any, Any]):
         return (self[i] for i in range(len(self)))
 
     @property
-    def T(self) -> Any:  # noqa: N802
+    def T(self) -> Any:
         return record("T", lambda v: v.T, (self,), {}, moves=True)
 
     def tolist(self) -> Any:
@@ -161,24 +207,26 @@ class MatrixTracer(Tracer):
     def __rmul__(self, other: Any) -> Any:
         return np.dot(other, self) if np.ndim(other) else np.multiply(other, self)
 
-    def __imul__(self, other: Any) -> Any:  # type: ignore[override,misc]
+    def __imul__(self, other: Any) -> Any:
         return self.__mul__(other)
 
     def __pow__(self, power: Any, mod: None = None) -> Any:
         return np.linalg.matrix_power(self, power)
 
     @property
-    def A(self) -> Any:  # noqa: N802
+    def A(self) -> Any:
         return record("asarray", lambda v: np.asarray(v), (Tracer.view(self, Tracer),), {})
 
     @property
-    def A1(self) -> Any:  # noqa: N802
+    def A1(self) -> Any:
         return self.A.ravel()
 
     def __getitem__(self, key: Any) -> Any:
         found = Tracer.__getitem__(self, key)
         if isinstance(found, Tracer) and found.ndim == 1:
-            column = isinstance(key, tuple) and len(key) == 2 and isinstance(key[1], (int, np.integer))
+            column = (
+                isinstance(key, tuple) and len(key) == 2 and isinstance(key[1], (int, np.integer))
+            )
             return as_matrix(found.reshape(-1, 1) if column else found.reshape(1, -1))
         return found
 
@@ -200,6 +248,7 @@ def traced(value: Any, node: Node | None, matrix: bool = False) -> Tracer:
 
 
 def owner_of(array: Any) -> Host:
+    """The array that owns the memory of one."""
     from anyarray_mlp.backprop.tracing.memory import owner
 
     return owner(bare(array))
@@ -223,7 +272,7 @@ def record(
     nodes = [tape.node_of(leaf) for leaf in leaves]
     given = [bare(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
     result = function(*push(shape, given), **push(keys, given))
-    if getattr(result, "dtype", None) == object:
+    if getattr(getattr(result, "dtype", None), "kind", "") == "O":
         return function(*args, **options) if function in UNDISPATCHED else result
 
     def again(*values: Any) -> Any:
@@ -238,7 +287,9 @@ def record(
                 parts.append(part)
                 continue
             pick = picked(again, index)
-            parts.append(traced(part, tape.add(f"{label}[{index}]", pick, nodes, part, moves=moves)))
+            parts.append(
+                traced(part, tape.add(f"{label}[{index}]", pick, nodes, part, moves=moves))
+            )
         return type(result)(parts) if not hasattr(result, "_fields") else tuple(parts)
     if not isinstance(result, (np.ndarray, np.generic)):
         return result
@@ -259,6 +310,7 @@ def record(
 
 
 def picked(again: Callable[..., Any], index: int) -> Callable[..., Any]:
+    """One of several results."""
     return lambda *values: again(*values)[index]
 
 
@@ -382,6 +434,7 @@ def stripped(value: Any) -> Any:
 
 
 def whole(value: Any) -> Any:
+    """A recorded whole number as a plain one."""
     return int(value) if isinstance(value, Tracer) else value
 
 
@@ -395,6 +448,7 @@ def index_key(key: Any) -> Any:
 
 
 def plain_key(key: Any) -> Any:
+    """An index of plain arrays."""
     return stripped(key)
 
 
@@ -418,12 +472,14 @@ def as_recorded(value: Any) -> Any:
 
 
 def holds_tracer(value: Any) -> bool:
+    """Is anything recorded in nested lists?"""
     if isinstance(value, Tracer):
         return True
     return isinstance(value, (list, tuple)) and any(holds_tracer(item) for item in value)
 
 
 def as_matrix(value: Any) -> Any:
+    """A recorded `np.matrix`."""
     if Recorder.tape is None:
         return np.asmatrix(value)
     array = value if isinstance(value, Tracer) else as_recorded(value)
@@ -432,10 +488,12 @@ def as_matrix(value: Any) -> Any:
 
 
 def text(key: Any) -> str:
+    """An index as text."""
     return str(key).replace("\n", "")[:40]
 
 
 def method(name: str) -> Callable[..., Any]:
+    """A method of arrays, recorded."""
     original = getattr(np.ndarray, name)
 
     def call(self: Any, *args: Any, **options: Any) -> Any:
@@ -452,18 +510,49 @@ def method(name: str) -> Callable[..., Any]:
 
 
 def float_of(args: Sequence[Any], options: dict[str, Any]) -> Any:
+    """The dtype that `astype` is given."""
     kind = args[0] if args else options.get("dtype")
     return float if kind is Number else kind
 
 
 def small_float(args: Sequence[Any], options: dict[str, Any]) -> bool:
+    """Is a dtype one of floats?"""
     kind = np.dtype(float_of(args, options))
-    return kind.kind == "f"
+    return bool(kind.kind == "f")
 
 
-for _name in (
-    "dot sum mean max min std var prod flatten copy astype clip argmax argmin repeat cumsum round trace diagonal any "
-    "all nonzero take conj ptp argsort reshape ravel transpose squeeze swapaxes"
-).split():
+for _name in [
+    "dot",
+    "sum",
+    "mean",
+    "max",
+    "min",
+    "std",
+    "var",
+    "prod",
+    "flatten",
+    "copy",
+    "astype",
+    "clip",
+    "argmax",
+    "argmin",
+    "repeat",
+    "cumsum",
+    "round",
+    "trace",
+    "diagonal",
+    "any",
+    "all",
+    "nonzero",
+    "take",
+    "conj",
+    "ptp",
+    "argsort",
+    "reshape",
+    "ravel",
+    "transpose",
+    "squeeze",
+    "swapaxes",
+]:
     if hasattr(np.ndarray, _name):
         setattr(Tracer, _name, method(_name))

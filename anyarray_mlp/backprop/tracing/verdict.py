@@ -16,7 +16,9 @@ from anyarray_mlp.typing import Host
 #: The search for the causes of what is wrong may take so long.
 SEARCH_SECONDS = 4.0
 
-State = Literal["right", "dead", "optimiser", "wrong", "transposed", "not updated", "not seen", "shape"]
+State = Literal[
+    "right", "dead", "optimiser", "wrong", "transposed", "not updated", "not seen", "shape"
+]
 
 
 @dataclass
@@ -44,7 +46,9 @@ class Bench:
         self.targets = Targets(picture)
         self.finals = [w.final for w in self.scene.weights if w.final is not None]
         way = ancestors(self.finals)
-        self.back = [n for n in picture.nodes if n in picture.spine and n in picture.hot and n in way]
+        self.back = [
+            n for n in picture.nodes if n in picture.spine and n in picture.hot and n in way
+        ]
         self.right: dict[Node, list[Match]] = {}
         for node in self.back:
             if node.is_float:
@@ -52,7 +56,11 @@ class Bench:
                 if found:
                     self.right[node] = found
         self.scale = max(
-            (float(np.abs(c).max(initial=0.0)) for col in picture.columns for c in col.cotangents.values()),
+            (
+                float(np.abs(c).max(initial=0.0))
+                for col in picture.columns
+                for c in col.cotangents.values()
+            ),
             default=0.0,
         )
         self.verdicts = [self.judge(w) for w in self.scene.weights]
@@ -113,7 +121,10 @@ class Bench:
         for node in ancestors([weight.final]) & set(self.back):
             if node.value.shape == weight.start.value.shape and node not in self.right:
                 change = [v - s for v, s in zip(self.targets.values(node), starts, strict=True)]
-                if fitted(joined(change), joined(self.targets.cotangents(weight.start))) is not None:
+                if (
+                    fitted(joined(change), joined(self.targets.cotangents(weight.start)))
+                    is not None
+                ):
                     self.right[node] = [Match(weight.start, False, 1.0, updated=True)]
 
     def as_optimiser(self, verdict: Verdict) -> None:
@@ -125,7 +136,10 @@ class Bench:
         sources = [
             n
             for n in self.back
-            if n in way and any(m.node is weight.start and m.whole and not m.turned for m in self.right.get(n, ()))
+            if n in way
+            and any(
+                m.node is weight.start and m.whole and not m.turned for m in self.right.get(n, ())
+            )
             and n.value.size == weight.start.value.size
         ]
         if not sources:

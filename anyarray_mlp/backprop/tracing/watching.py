@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ class Watch:
                 new = self.converted(value)
                 if new is not value:
                     node[index] = new
-                    self.undo.append(lambda n=node, i=index, v=value: n.__setitem__(i, v))
+                    self.undo.append(partial(node.__setitem__, index, value))
         elif isinstance(node, types.FunctionType):
             self.visit_function(node)
         elif isinstance(node, types.ModuleType):
@@ -69,7 +70,7 @@ class Watch:
             new = self.converted(value)
             if new is not value:
                 node[name] = new
-                self.undo.append(lambda n=node, k=name, v=value: n.__setitem__(k, v))
+                self.undo.append(partial(node.__setitem__, name, value))
 
     def swap_attribute(self, node: Any, name: str, value: Any) -> None:
         new = self.converted(value)
@@ -93,7 +94,7 @@ class Watch:
             new = self.converted(value)
             if new is not value:
                 cell.cell_contents = new
-                self.undo.append(lambda c=cell, v=value: setattr(c, "cell_contents", v))
+                self.undo.append(partial(setattr, cell, "cell_contents", value))
 
     def converted(self, value: Any) -> Any:
         """What stands for a value while the tape records."""

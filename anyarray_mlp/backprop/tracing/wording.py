@@ -24,7 +24,14 @@ def findings_of(judgement: Judgement) -> list[BackpropFinding]:
         layers = tuple(sorted({*known.layers, *finding.layers}))
         detail = known.detail
         found[key] = BackpropFinding(
-            known.cause, layers, known.where, detail, known.evidence, known.location, known.line, known.severity
+            known.cause,
+            layers,
+            known.where,
+            detail,
+            known.evidence,
+            known.location,
+            known.line,
+            known.severity,
         )
     return list(found.values())
 
@@ -86,6 +93,7 @@ def said_of(judgement: Judgement, fault: Fault) -> str:
 
 
 def is_right(judgement: Judgement, operand: Node) -> bool:
+    """Is an operand a right gradient, or no gradient at all?"""
     return operand in judgement.bench.right or operand not in judgement.bench.picture.spine
 
 
