@@ -26,6 +26,7 @@ from anyarray_mlp.backprop.locating import Locator
 from anyarray_mlp.backprop.reference.catalogue import CATALOGUE, BackpropFinding
 from anyarray_mlp.backprop.reference.planting import Explanation, Planted, usual_scales
 from anyarray_mlp.backprop.report import BackpropReport
+from anyarray_mlp.backprop.tracing.sharpening import sharpened
 from anyarray_mlp.backprop.understanding import Understanding
 from anyarray_mlp.backprop.user.calling import role_of
 from anyarray_mlp.backprop.user.network import UserNetwork
@@ -318,6 +319,7 @@ class Check:
         findings = [replace(f, samples=self.known.samples.lie) for f in self.without_consequences()]
         locator = Locator(self.known)
         findings = [locator.located(finding) for finding in findings]
+        findings = sharpened(findings, self.known)
         findings.sort(key=lambda f: (SEVERITIES.index(f.severity), CATALOGUE[f.cause].rank))
         alarms = tuple(f for f in findings if f.severity != "note")
         notes = tuple(f for f in findings if f.severity == "note")

@@ -103,4 +103,11 @@ def called(node: Node) -> str:
     if name:
         return name
     place = spots(node)
-    return f"the value of line {place[0].line}" if place else "a value of the forward pass"
+    if not place:
+        return "a value of the forward pass"
+    said = place[0].said
+    return (
+        f"{said} (line {place[0].line})"
+        if 0 < len(said) < 50
+        else f"the value of line {place[0].line}"
+    )
