@@ -50,7 +50,8 @@ class Memory:
     def write(self, tape: Tape, positions: Host, node: Node) -> None:
         """These places now hold `node`."""
         self.version += 1
-        if positions.size == self.own.size and len(np.unique(positions)) == positions.size:
+        size = self.own.size
+        if positions.size == size and int(positions.max(initial=0)) == size - 1:
             self.positions, self.node, self.is_flat = positions, node, False
             return
         flat = self.flat(tape)
