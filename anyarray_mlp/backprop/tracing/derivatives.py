@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from anyarray_mlp.backprop.tracing.matching import fitted, joined
+from anyarray_mlp.backprop.tracing.matching import Match, fitted, joined
 from anyarray_mlp.backprop.tracing.scene import Column
 from anyarray_mlp.backprop.tracing.tape import Node, ancestors
 from anyarray_mlp.typing import Host
@@ -43,17 +43,33 @@ def derivative_fault(bench: Bench, base: Node, node: Node, verdicts: list[Verdic
     end = run_end(bench, node, verdicts)
     if base.value.shape != end.value.shape:
         return None
-    given, made = joined(bench.targets.values(base)), joined(bench.targets.values(end))
-    live = np.abs(given) > 1e-9 * np.abs(given).max()
-    factor = made[live] / given[live]
+    given = bench.targets.values(base)
+    told = factor_fault(bench, given, bench.right[base], end)
+    if told is not None and not told.is_guess:
+        return told
+    # Of an activation with a column of ones, the derivative is that of the rest.
+    for part in bench.back:
+        if part.operands[:1] == (end,) and part.operation.startswith("[") and part.moves:
+            assert part.function is not None
+            some = [np.asarray(part.function(v, *(c.of(o) for o in part.operands[1:])))
+                    for c, v in zip(bench.picture.columns, given, strict=True)]  # fmt: skip
+            return factor_fault(bench, some, bench.targets.match(some), part) or told
+    return told
+
+
+def factor_fault(bench: Bench, given: list[Host], matches: list[Match], end: Node) -> Told | None:
+    """What the factor between right cotangents, which match these forward values, and `end` is."""
+    before, made = joined(given), joined(bench.targets.values(end))
+    live = np.abs(before) > 1e-9 * np.abs(before).max()
+    factor = made[live] / before[live]
     if not np.isfinite(factor).all() or np.ptp(factor) < 1e-9:
         return None
     elementwise: Segment | None = None
-    for match in bench.right[base]:
+    for match in matches:
         for segment in segments_to(bench, match.node):
             if bench.out_of_time():
                 return None
-            told = Values(bench, segment, match.turned, live, given.size)
+            told = Values(bench, segment, match.turned, live, before.size)
             if not told.fits:
                 continue
             named = told.named(factor)
@@ -61,13 +77,13 @@ def derivative_fault(bench: Bench, base: Node, node: Node, verdicts: list[Verdic
                 return named
             if told.is_elementwise:
                 elementwise = elementwise or segment
-    for match in bench.right[base]:
-        told_twice = applied_twice(bench, match.node, factor, live, given.size)
+    for match in matches:
+        told_twice = applied_twice(bench, match.node, factor, live, before.size)
         if told_twice is not None:
             return told_twice
     if elementwise is None:
         return None
-    other = of_another_layer(bench, elementwise, factor, live, given.size)
+    other = of_another_layer(bench, elementwise, factor, live, before.size)
     guess = "this is not the derivative of the activation"
     return other or Told("derivative_formula_wrong", guess, is_guess=True)
 
@@ -109,6 +125,12 @@ class Values:
             ("derivative_of_preactivation", z * (1 - z), "z * (1 - z) of the pre-activation z"),
             ("derivative_of_preactivation", 1 - z**2, "1 - z**2 of the pre-activation z"),
             ("derivative_twice", self.at_z**2, "it is applied twice"),
+            (
+                "derivative_twice",
+                self.at_z * (1 - self.at_z),
+                "s * (1 - s) of the derivative s itself",
+            ),
+            ("derivative_twice", 1 - self.at_z**2, "1 - s**2 of the derivative s itself"),
             ("derivative_formula_wrong", 1 - a, "1 - a"),
             ("derivative_formula_wrong", a, "a"),
             ("derivative_formula_wrong", a * (1 + a), "a * (1 + a)"),
@@ -164,10 +186,12 @@ def segments_from(bench: Bench, start: Node) -> list[Segment]:
     found = [
         Segment(start, end)
         for end in bench.picture.columns[0].cotangents
-        if end.value.shape == start.value.shape and is_segment(start, end, bench.picture.hot)
+        if end.value.shape == start.value.shape
+        and end not in bench.picture.spine
+        and is_segment(start, end, bench.picture.hot)
     ]
     found.sort(key=lambda s: -s.a.index)
-    return found[:6]
+    return found[:8]
 
 
 def is_start(node: Node) -> bool:
@@ -228,16 +252,19 @@ def applied_twice(bench: Bench, node: Node, factor: Host, live: Host, size: int)
     """Is the right cotangent that of a pre-activation already, so that nothing was to be multiplied?"""
     from anyarray_mlp.backprop.tracing.naming import is_output
 
+    found = []
     for segment in segments_from(bench, node):
         told = Values(bench, segment, False, live, size)
         if not told.fits:
             continue
         for values in (told.at_z, told.a * (1 - told.a), told.at_a):
             if np.isfinite(values).all() and np.ptp(values) > 1e-9 and like(factor, values):
-                fused = is_output(bench, segment.a)
-                cause = "derivative_on_fused" if fused else "derivative_twice"
-                return Told(cause, "the derivative is in it already")
-    return None
+                found.append(segment)
+    if not found:
+        return None
+    fused = any(is_output(bench, segment.a) for segment in found)
+    cause = "derivative_on_fused" if fused else "derivative_twice"
+    return Told(cause, "the derivative is in it already")
 
 
 def of_another_layer(

@@ -77,7 +77,11 @@ def first_fault(bench: Bench, verdict: Verdict) -> Node | None:
 
 
 def view_of_right(bench: Bench, node: Node) -> Node | None:
-    """The right value that a node only shows in another form."""
+    """The right value that a node only shows in another form; of an updated weight, a part too."""
+    if node.moves and len(node.operands) == 1:
+        only = node.operands[0]
+        if only in bench.right and bench.right[only][0].updated:
+            return only
     if node.operation.split(" ")[0] in VIEWS and len(node.operands) == 1:
         only = node.operands[0]
         return only if only in bench.right else None
@@ -156,6 +160,8 @@ def updated_weights(bench: Bench, fault: Fault) -> bool:
     for place, operand in enumerate(node.operands):
         for updated in ancestors([operand]) & set(bench.right):
             match = bench.right[updated][0]
+            if view_of_right(bench, updated) is not None:
+                continue
             before = partial(remade, operand, updated, match.node)
             if match.updated and exchanges(bench, node, place, before):
                 fault.cause = "weights_updated_before_use"
@@ -214,7 +220,11 @@ def wrong_derivative(bench: Bench, fault: Fault, definite: bool = True) -> bool:
     elementwise = node.elementwise or node.operation.startswith("[")
     if not base or not elementwise or node.operation in ("add", "subtract"):
         return False
-    told = derivative_fault(bench, base[0], node, fault.verdicts)
+    told = None
+    for start in [base[0], *earlier_right(bench, base[0])]:
+        told = derivative_fault(bench, start, node, fault.verdicts)
+        if told is not None and not (definite and told.is_guess):
+            break
     if told is None or (definite and told.is_guess):
         return False
     fault.cause, fault.why = told.cause, told.why
@@ -222,6 +232,18 @@ def wrong_derivative(bench: Bench, fault: Fault, definite: bool = True) -> bool:
     spine = bench.picture.spine
     fault.also = [o for o in node.operands if o not in spine]
     return True
+
+
+def earlier_right(bench: Bench, node: Node) -> list[Node]:
+    """Right values from which a right value was made by products element by element, as p * error is."""
+    found = []
+    while node.elementwise and node.operation not in ("add", "subtract"):
+        before = [o for o in hot_right(bench, node) if o.value.shape == node.value.shape]
+        if not before:
+            break
+        node = before[0]
+        found.append(node)
+    return found
 
 
 def decayed(bench: Bench, fault: Fault) -> bool:

@@ -67,7 +67,11 @@ def value_cause(bench: Bench, option: Exchange) -> str:
     if value.T.shape == option.operand.value.shape and np.allclose(value.T, option.operand.value):
         return "transposed"
     hot = bench.picture.hot
-    below = new in hot and operand in hot and operand in ancestors([new])
+    # The step may have a forward pass of its own: the same value is then another node.
+    below = new in hot and operand in hot and any(
+        n in hot and n is not new and np.array_equal(n.value, operand.value)
+        for n in ancestors([new])
+    )
     if below and same_shape_run(operand, new):
         return "preactivation_as_input"
     return "wrong_operand"

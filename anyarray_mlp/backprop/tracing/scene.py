@@ -206,6 +206,12 @@ class Picture:
         elif self.loss == "cross_entropy":
             with np.errstate(all="ignore"):
                 seed = -target / output / n
+        elif self.loss == "cross_entropy_of_logits":
+            raised = np.exp(output - output.max())
+            axis = 0 if self.scene.layout == "columns" else -1
+            seed = (raised / raised.sum(axis=axis, keepdims=True) - target) / n
+        elif self.loss == "binary_cross_entropy_of_logits":
+            seed = (0.5 + 0.5 * np.tanh(0.5 * output) - target) / n
         else:
             with np.errstate(all="ignore"):
                 seed = (output - target) / (output * (1 - output)) / n

@@ -1,0 +1,43 @@
+"""Constants between a gradient and the right one, and the mistakes that they stand for."""
+
+from __future__ import annotations
+
+#: These make the whole gradient longer or shorter, which a learning rate can hide.
+CONSTANTS = ("mean_missing", "mean_twice", "factor_two")
+WHOLE = frozenset([*CONSTANTS, "wrong_scale"])
+
+
+def usual_scales(n: int, k: int) -> tuple[float, ...]:
+    """Factors of 1/2 squared error, or of a cross-entropy, summed over n samples and k outputs."""
+    return (1.0, 2.0, 1 / n, 2 / n, 1 / (n * k), 2 / (n * k), 1 / k, 2 / k, 0.5, 0.5 / n)
+
+
+def name_factor(
+    size: float, n: int, k: int, rate: float | None, near: float, where: str
+) -> list[str]:
+    """The constants, one or two, whose product a factor is.
+
+    `n` samples, `k` outputs, the learning rate of the step seen; `where` is "delta" if the whole
+    gradient has this factor.
+    """
+    singles: list[tuple[str, float]] = []
+    if n > 1:
+        singles += [("mean_missing", float(n)), ("mean_twice", 1 / n)]
+    singles += [("factor_two", 2.0), ("factor_two", 0.5)]
+    if k > 1:
+        singles += [("mean_missing", float(k)), ("mean_twice", 1 / k)]
+        if n > 1:
+            singles += [("mean_missing", float(n * k)), ("mean_twice", 1 / (n * k))]
+    if rate is not None and rate != 1:
+        singles += [("learning_rate_missing", 1 / rate), ("learning_rate_twice", rate)]
+    if where != "delta":
+        # A mean is forgotten for the whole gradient rather than for one array.
+        singles.sort(key=lambda single: single[0] != "factor_two")
+    for cause, constant in singles:
+        if abs(size / constant - 1) <= near:
+            return [cause]
+    for i, (cause, constant) in enumerate(singles):
+        for other, factor in singles[i + 1 :]:
+            if other != cause and abs(size / (constant * factor) - 1) <= near:
+                return [cause, other]
+    return ["wrong_scale"]
