@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anyarray_mlp.backprop.scripts.weights import Found, find_weights
+from anyarray_mlp.backprop.scripts.weights import Found, find_weights, shortest_chain
 from anyarray_mlp.backprop.tracing.scene import Pair, Scene, Weight
 from anyarray_mlp.backprop.tracing.source import is_literal, name_of, spots
 from anyarray_mlp.backprop.tracing.tape import Node, Tape, TraceLost, ancestors, descendants
@@ -108,7 +108,15 @@ class Discovery:
             redraw=True,
             found=True,
             marks=self.marks,
+            updates={f.start: between for f in self.found if (between := self.between(f))},
         )
+
+    def between(self, found: Found) -> list[Node]:
+        """The values of a weight between its first and its last update that are used."""
+        way = shortest_chain(found.final, found.start)[1:-1]
+        own = {*way, found.final}
+        used = {o for n in self.region if n not in own for o in n.operands if o in way}
+        return sorted(used, key=lambda n: n.index)
 
     # ---- what meets the weights ------------------------------------------------------------------
 

@@ -133,12 +133,32 @@ def chain(node: Node) -> Iterator[Node]:
                 todo.append(before)
 
 
+def shortest_chain(node: Node, start: Node) -> list[Node]:
+    """The values between a value and one that it was made from by sums, both included."""
+    back = {node: node}
+    todo = [node]
+    while todo and start not in back:
+        current = todo.pop(0)
+        for before in links(current):
+            if before not in back:
+                back[before] = current
+                todo.append(before)
+    if start not in back:
+        return []
+    told = [start]
+    while told[-1] is not node:
+        told.append(back[told[-1]])
+    return told
+
+
 def links(node: Node) -> list[Node]:
     """The operands that a sum carries on."""
     name = node.operation.split(" ")[0]
     if name in SUMS:
         same = [o for o in node.operands if o.is_float and o.value.shape == node.value.shape]
-        return same or [o for o in node.operands if o.is_float and o.value.size == node.value.size]
+        same = same or [o for o in node.operands if o.is_float and o.value.size == node.value.size]
+        # A bias that takes the shape of its gradient: a number, or a column that is not summed over the samples.
+        return same + [o for o in node.operands if o.is_float and o not in same]
     if name == "multiply":  # (1 - decay) * w
         scalars = [o for o in node.operands if o.value.size == 1 and not o.operands]
         return [o for o in node.operands if o.is_float and o not in scalars] if scalars else []

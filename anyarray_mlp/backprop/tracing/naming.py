@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from anyarray_mlp.backprop.tracing.operands import Exchange
+from anyarray_mlp.backprop.tracing.operands import Exchange, is_updated
 from anyarray_mlp.backprop.tracing.tape import Node, ancestors
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def gradient_cause(bench: Bench, node: Node, option: Exchange) -> str:
     alike = {m.node for m in bench.targets.match(bench.targets.cotangents(option.new))} | {
         option.new
     }
+    if any(m.node in alike for m in known):
+        return "transposed"
     passed = [
         m.node for m in known if m.node not in alike and alike & (ancestors([m.node]) - {m.node})
     ]
@@ -55,7 +57,7 @@ def goes_down(bench: Bench, node: Node) -> bool:
     near = set(node.operands)
     for operand in node.operands:
         near |= set(operand.operands) if operand.moves else set()
-    return bool(near & weights)
+    return any(n in weights or is_updated(bench, n) for n in near)
 
 
 def value_cause(bench: Bench, option: Exchange) -> str:

@@ -39,8 +39,9 @@ def exchanged(bench: Bench, node: Node, base: list[Node], wanted: set[Node]) -> 
     ]
     options = []
     weights = {w.start for w in bench.scene.weights}
+    updated = {i: o for i, o in enumerate(node.operands) if is_updated(bench, o)}
     for place, operand in enumerate(node.operands):
-        if not operand.is_float or operand in node.operands[:place]:
+        if not operand.is_float or operand in node.operands[:place] or place in updated:
             continue
         on_spine = operand in (spine or node.operands)
         for new in replacements(bench, operand, on_spine):
@@ -65,6 +66,11 @@ def exchanged(bench: Bench, node: Node, base: list[Node], wanted: set[Node]) -> 
     return judged(bench, node, best)
 
 
+def is_updated(bench: Bench, operand: Node) -> bool:
+    """Is an operand a weight after its update?"""
+    return operand in bench.right and bench.right[operand][0].updated
+
+
 def value_maker(new: Node, gradient: bool, turned: bool) -> Callable[[Column], Host]:
     """The replacement in one run."""
 
@@ -82,7 +88,8 @@ def replacements(bench: Bench, operand: Node, gradient: bool) -> Iterator[Node]:
     seen = set()
     for node in known:
         if node.value.size == size and node.is_float:
-            key = (bench.picture.columns[0].cotangent(node) if gradient else node.value).tobytes()
+            told = bench.picture.columns[0].cotangent(node) if gradient else node.value
+            key = (told.shape, told.tobytes())
             if key not in seen:
                 seen.add(key)
                 yield node
@@ -101,7 +108,9 @@ def exchanges(
     is_update = start is not None and node.operation in ("subtract", "add")
     assert node.function is not None
     for column in bench.picture.columns:
-        operands = [column.of(o) for o in node.operands]
+        operands = [
+            column.of(bench.right[o][0].node if is_updated(bench, o) else o) for o in node.operands
+        ]
         new = make(column)
         if new is None:
             return []

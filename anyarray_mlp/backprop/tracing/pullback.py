@@ -39,6 +39,7 @@ def pullback(
     seeds: Mapping[Node, Host],
     wanted: Collection[Node],
     uses: list[Use] | None = None,
+    stops: Collection[Node] = (),
 ) -> dict[Node, Host]:
     """The cotangents of all wanted nodes that the seeds were made from.
 
@@ -52,13 +53,15 @@ def pullback(
         The nodes that are differentiated: what does not depend on them is left out.
     uses
         If given, what every single use adds is put here.
+    stops
+        Nodes that are not followed to what they were made of.
     """
     cotangents = {node: np.asarray(c, dtype=float) for node, c in seeds.items()}
     order = sorted(reached(seeds, wanted), key=lambda node: -node.index)
     with np.errstate(all="ignore"):
         for node in order:
             cotangent = cotangents.get(node)
-            if cotangent is None or node.function is None or not np.any(cotangent):
+            if cotangent is None or node.function is None or not np.any(cotangent) or node in stops:
                 continue
             aims = [i for i, o in enumerate(node.operands) if o in wanted and o.is_float]
             if not aims:

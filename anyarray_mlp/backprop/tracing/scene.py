@@ -69,6 +69,8 @@ class Scene:
     found: bool = False
     #: Nodes whose values differ with other labels although no label is on the tape.
     other_labels: dict[Node, Host] = field(default_factory=dict)
+    #: Weights that are updated several times in the step, with their values in between.
+    updates: dict[Node, list[Node]] = field(default_factory=dict)
 
 
 class Column:
@@ -165,7 +167,12 @@ class Picture:
             seeds = {scene.loss: np.ones(column.of(scene.loss).shape)}
         else:
             seeds = self.named_seeds(column)
-        found = pullback(self.nodes, column.values, seeds, self.hot, column.uses)
+        stops = {n for between in scene.updates.values() for n in between}
+        found = pullback(self.nodes, column.values, seeds, self.hot, column.uses, stops)
+        for start, between in scene.updates.items():
+            own = [found[n] for n in (start, *between) if n in found]
+            if own:
+                found[start] = np.sum(own, axis=0)
         column.cotangents = found
         if self.loss is None and scene.output is not None and scene.output in found:
             self.output_cotangent = found[scene.output]

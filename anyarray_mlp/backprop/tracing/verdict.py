@@ -79,8 +79,8 @@ class Bench:
         truth = [c.cotangent(weight.start) for c in columns]
         if self.scene.makes_gradients:
             change = ends
-        elif ends[0].shape == starts[0].shape:
-            change = [e - s for e, s in zip(ends, starts, strict=True)]
+        elif ends[0].size == starts[0].size:
+            change = [e.reshape(s.shape) - s for e, s in zip(ends, starts, strict=True)]
         else:
             return Verdict(weight, "shape", ends, truth)
         verdict = Verdict(weight, "wrong", change, truth)
