@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from anyarray_mlp.backprop.causes.catalogue import CATALOGUE
+from anyarray_mlp.backprop.causes.finding import BackpropFinding
 from anyarray_mlp.backprop.checks.forward import forward_findings
 from anyarray_mlp.backprop.checks.gradient import GradientJudge
 from anyarray_mlp.backprop.checks.memory import gradient_memory, step_memory
@@ -24,7 +26,6 @@ from anyarray_mlp.backprop.checks.update import (
     starts_afresh,
 )
 from anyarray_mlp.backprop.locating import Locator
-from anyarray_mlp.backprop.reference.catalogue import CATALOGUE, BackpropFinding
 from anyarray_mlp.backprop.report import BackpropReport
 from anyarray_mlp.backprop.understanding import Understanding
 from anyarray_mlp.backprop.user.calling import role_of
@@ -302,14 +303,17 @@ class Check:
             left = [
                 f for f in left if f.cause not in ("unexplained", "wrong_scale", "max_over_batch")
             ]
+        if "targets_out_of_reach" in causes:
+            # For targets that are no distribution, p - y is not the gradient, but what was meant.
+            left = [f for f in left if f.cause not in ("unexplained", "wrong_error")]
         if any(f.cause == "constant_output" and f.severity == "error" for f in left):
             left = [f for f in left if f.cause == "constant_output"]
         if "momentum_misapplied" in causes:
             late = ("weights_not_updated", "bias_not_updated")
             every = {p.layer + 1 for p in self.user.parameters}
             left = [f for f in left if f.cause not in late or set(f.layers) != every]
-        if self.known.softmax_twice():
-            left = [f for f in left if f.cause != "loss_reported_differs"]
+        if self.judge_of.softmax_twice():
+            left = [f for f in left if f.cause not in ("loss_reported_differs", "wrong_error")]
             wrong = len(left) < len(self.findings)
             left.append(BackpropFinding("softmax_twice", severity="error" if wrong else "warning"))
         return left

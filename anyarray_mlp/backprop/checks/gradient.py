@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from anyarray_mlp.backprop.causes.finding import BackpropFinding
+from anyarray_mlp.backprop.checks.forward import is_softmax
 from anyarray_mlp.backprop.checks.losses import LOSSES, TRAINED, suits
 from anyarray_mlp.backprop.checks.numerical import Compared, Comparison, Numbers
 from anyarray_mlp.backprop.checks.scales import CONSTANTS, name_factor
 from anyarray_mlp.backprop.checks.update import Observation
-from anyarray_mlp.backprop.reference.catalogue import BackpropFinding
 from anyarray_mlp.backprop.tracing.faults import Fault
 from anyarray_mlp.backprop.tracing.filming import Film
 from anyarray_mlp.backprop.tracing.judge import Judgement, judge
+from anyarray_mlp.backprop.tracing.scene import Scene
+from anyarray_mlp.backprop.tracing.tape import descendants
 from anyarray_mlp.backprop.tracing.wording import worded
 from anyarray_mlp.backprop.understanding import Understanding
 
@@ -51,6 +54,7 @@ class GradientJudge:
         if comparison.is_right:
             return Verdict([], comparison)
         tape = Tape(self.judgement(seen), seen)
+        comparison = replace(comparison, parts=[tape.corrected(p) for p in comparison.parts])
         findings = self.of_directions(comparison, seen, tape)
         findings += self.of_factors(comparison, seen, tape)
         return Verdict(findings, comparison)
@@ -72,15 +76,30 @@ class GradientJudge:
         return self.tapes[key]
 
     def recorded(self, step: bool, one_by_one: bool) -> Judgement | None:
+        try:
+            scene = self.scene(step, one_by_one)
+            return judge(scene, None if scene.loss is not None else self.known.named)
+        except Exception:  # the user's code may do anything with an array that records
+            return None
+
+    def scene(self, step: bool, one_by_one: bool = False) -> Scene:
+        """The user's calls on a tape."""
         known = self.known
         samples = known.samples
         if one_by_one and samples.layout != "single":
             samples = samples.some([0])
+        return Film(known.user, samples, known.values, step).scene()
+
+    def softmax_twice(self) -> bool:
+        """Does the loss take the softmax of an output that is a softmax already?"""
+        known = self.known
+        if known.user.loss is None or not is_softmax(known.output):
+            return False
         try:
-            scene = Film(known.user, samples, known.values, step).scene()
-            return judge(scene, None if scene.loss is not None else known.named)
-        except Exception:  # the user's code may do anything with an array that records
-            return None
+            scene = self.scene(known.user.gradients is None)
+        except Exception:
+            return False
+        return exponent_of_output(scene)
 
     def named(self, judgement: Judgement, fault: Fault, seen: Observation) -> BackpropFinding:
         """A fault of the tape as a finding."""
@@ -103,15 +122,16 @@ class GradientJudge:
             part = next(p for p in wrong if str(p.parameter.path) in paths_of(fault))
             found.append(replace(finding, evidence={**part.evidence, **finding.evidence}))
             covered |= paths_of(fault)
-        trained = None
-        if wrong and comparison.exact and all(f.cause in VAGUE for f in found):
-            trained = self.trained_loss(seen)
-        if wrong and all(f.cause in VAGUE for f in found) and self.is_one_sample(seen):
-            parts = comparison.wrong
-            return [replace(self.finding("only_last_sample", parts, seen, tape))]
-        if trained is not None:
-            detail = f"the gradient is that of {TRAINED[trained].formula}, not that of the loss given"
-            return [BackpropFinding("loss_reported_differs", detail=detail)]
+        found = without_doubles(found)
+        every = not any(part.state == "right" for part in comparison.parts)
+        if wrong and every and all(f.cause in VAGUE for f in found):
+            if self.is_one_sample(seen):
+                return [self.finding("only_last_sample", wrong, seen, tape)]
+            trained = self.trained_loss(seen) if self.numbers.exact else None
+            if trained is not None:
+                formula = TRAINED[trained].formula
+                detail = f"the gradient is that of {formula}, not that of the loss given"
+                return [BackpropFinding("loss_reported_differs", detail=detail)]
         left: dict[str, list[Compared]] = {}
         for part in comparison.wrong:
             if str(part.parameter.path) not in covered:
@@ -136,7 +156,9 @@ class GradientJudge:
             return False
         for index in (known.samples.count - 1, 0):
             with np.errstate(all="ignore"):
-                comparison = self.numbers.compare_with(None if self.numbers.exact else self.numbers.compare(seen).loss, seen, index)
+                comparison = self.numbers.compare_with(
+                    None if self.numbers.exact else self.numbers.compare(seen).loss, seen, index
+                )
             if not comparison.wrong and any(p.state == "right" for p in comparison.parts):
                 return True
         return False
@@ -215,11 +237,31 @@ class GradientJudge:
         return finding
 
 
+def without_doubles(findings: list[BackpropFinding]) -> list[BackpropFinding]:
+    """One finding for each cause on each line; a vague one only where nothing better is named."""
+    found: dict[tuple[str, str | None], BackpropFinding] = {}
+    for new in findings:
+        others = [f for f in findings if f.location == new.location and f.cause not in VAGUE]
+        if new.location is not None and new.cause in VAGUE and others:
+            continue
+        old = found.get((new.cause, new.location))
+        if old is not None:
+            layers = tuple(sorted({*old.layers, *new.layers}))
+            where = new.where if new.where == old.where else "weight, bias"
+            new = replace(old, layers=layers, where=where)
+        found[new.cause, new.location] = new
+    return list(found.values())
+
+
 def named_by_numbers(part: Compared) -> str | None:
     """The cause that the entries of one wrong gradient show by themselves."""
     is_bias = part.parameter.kind == "bias"
     if part.state == "turned":
         return "transposed"
+    if part.state == "gap":
+        return "bias_not_updated" if is_bias else "weights_not_updated"
+    if part.state == "edge":
+        return "bias_not_updated"
     return "bias_wrong_axis" if is_bias and part.state in ("summed", "shape") else None
 
 
@@ -235,6 +277,28 @@ class Tape:
         wanted = {str(path) for path in paths}
         faults = [] if self.judgement is None else self.judgement.faults
         return [f for f in faults if paths_of(f) & wanted and f.severity == "error"]
+
+    def corrected(self, part: Compared) -> Compared:
+        """Right if the tape says so and the numbers differ by no more than a kink or rounding makes."""
+        cosine = part.evidence.get("cosine with the right gradient", 1.0)
+        if part.state not in ("wrong", "useless") or self.judgement is None or cosine < 0.95:
+            return part
+        path = str(part.parameter.path)
+        states = {v.state for v in self.judgement.bench.verdicts if v.weight.path == path}
+        if not states or not states <= {"right", "dead"}:
+            return part
+        return replace(part, state="right" if part.state == "wrong" else "dead")
+
+
+def exponent_of_output(scene: Scene) -> bool:
+    """Does the loss raise e to the power of something made of the output?"""
+    if scene.output is None:
+        return False
+    output = scene.output.value
+    loss = [node for node in scene.tape.nodes if node.phase == "loss"]
+    same = [n for n in loss if n.value.shape == output.shape and np.array_equal(n.value, output)]
+    after = descendants(scene.tape.nodes, [scene.output, *same])
+    return any(node.operation == "exp" and node in after for node in loss)
 
 
 def paths_of(fault: Fault) -> set[str]:

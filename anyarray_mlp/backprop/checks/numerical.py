@@ -23,8 +23,20 @@ NUMERICAL_SECONDS = 1.0
 #: Gradients that differ by less are the same; the same in single precision.
 NEAR, NEAR_SINGLE = 1e-3, 0.02
 
-WRONG = ("wrong", "summed", "useless", "shape", "turned")
-State = Literal["right", "wrong", "summed", "still", "dead", "useless", "unseen", "shape", "turned"]
+WRONG = ("wrong", "summed", "useless", "shape", "turned", "gap", "edge")
+State = Literal[
+    "right",
+    "wrong",
+    "summed",
+    "still",
+    "dead",
+    "useless",
+    "unseen",
+    "shape",
+    "turned",
+    "gap",
+    "edge",
+]
 
 
 @dataclass(frozen=True)
@@ -33,7 +45,8 @@ class Compared:
 
     "right" up to `factor`; "wrong"; "summed": a bias's, summed over everything; "still": zero, and
     should not be; "dead": zero, and should be; "useless": not zero, though the loss does not depend
-    on the parameter; "turned": right if transposed; "shape": of another size; "unseen": there is none.
+    on the parameter; "turned": right if transposed; "gap": right but for zeros; "edge": but for zeros
+    in the first or last row or column; "shape": of another size; "unseen": there is none.
     """
 
     parameter: Parameter
@@ -178,17 +191,20 @@ def loss_function(
     return named
 
 
-def loss_slopes(known: Understanding, name: str | None = None, rows: range | None = None) -> Slopes:
-    """Numerical slopes of a loss at the probe weights, as many as the time allows."""
+def loss_slopes(
+    known: Understanding, name: str | None = None, rows: range | None = None
+) -> tuple[Slopes, float]:
+    """Numerical slopes of a loss at the probe weights, as many as the time allows, and their rounding."""
     loss = loss_function(known, name, rows)
     start = time.perf_counter()
-    loss(known.values)
+    value = loss(known.values)
     each = max(time.perf_counter() - start, 1e-6)
     entries = int(NUMERICAL_SECONDS / (8 * each * len(known.values)))
     rng = streams.generator("slope sample", 0)
     found = numerical_slopes(loss, known.values, min(max(entries, 4), 40), rng)
     known.user.write(known.values)
-    return found
+    rounding = 50 * float(np.finfo(known.values[0].dtype).eps ** 0.8) * abs(value)
+    return found, rounding if np.isfinite(rounding) else 0.0
 
 
 class Numbers:
@@ -197,7 +213,7 @@ class Numbers:
     def __init__(self, known: Understanding) -> None:
         self.known = known
         self.exact = known.user.loss is not None
-        self.kept: dict[tuple[str | None, range | None], Slopes] = {}
+        self.kept: dict[tuple[str | None, range | None], tuple[Slopes, float]] = {}
 
     @property
     def losses(self) -> list[str | None]:
@@ -208,7 +224,7 @@ class Numbers:
             return [self.known.named]
         return [name for name in LOSSES if suits(name, self.known.output)]
 
-    def slopes(self, name: str | None, rows: range | None) -> Slopes:
+    def slopes(self, name: str | None, rows: range | None) -> tuple[Slopes, float]:
         if (name, rows) not in self.kept:
             self.kept[name, rows] = loss_slopes(self.known, name, rows)
         return self.kept[name, rows]
@@ -229,8 +245,9 @@ class Numbers:
         self, name: str | None, seen: Observation, only: int | None = None
     ) -> Comparison:
         """Against one loss, over all samples or the `only` one."""
-        slopes = self.slopes(name, seen.rows if only is None else range(only, only + 1))
+        slopes, rounding = self.slopes(name, seen.rows if only is None else range(only, only + 1))
         largest = max((float(np.abs(s).max(initial=0.0)) for _, s, _ in slopes), default=0.0)
+        floor = max(1e-8 * largest, rounding)
         near = NEAR_SINGLE if self.known.single else NEAR
         parts = []
         for which, (parameter, array, slope) in enumerate(
@@ -244,32 +261,35 @@ class Numbers:
                 told = {"shape of the gradient": str(array.shape), "of the value": str(value.shape)}
                 part = Compared(parameter, "shape", evidence=told)
             elif array.ndim == 2 and array.shape == value.shape[::-1] != value.shape:
-                part = compared(parameter, array.T, slope, largest, near, noise)
+                part = compared(parameter, array.T, slope, floor, near, noise)
                 part = replace(part, state="turned" if part.state == "right" else "wrong")
             else:
-                part = compared(parameter, array, slope, largest, near, noise)
+                part = compared(parameter, array, slope, floor, near, noise)
             parts.append(part)
-        told = self.exact and not seen.free_scale
-        return Comparison(name, told, parts, near)
+        exact = self.exact and not seen.free_scale
+        return Comparison(name, exact, parts, near)
 
 
 def compared(
     parameter: Parameter,
     array: Host,
     slope: tuple[Host, Host, Host],
-    largest: float,
+    floor: float,
     near: float,
     noise: float,
 ) -> Compared:
-    """One parameter's gradient against its numerical slopes, where the loss has no kink."""
+    """One parameter's gradient against its numerical slopes, where the loss has no kink.
+
+    Slopes below `floor` are rounding.
+    """
     index, right, error = slope
-    smooth = error <= 1e-3 * max(float(np.abs(right).max(initial=0.0)), 1e-9 * largest)
+    smooth = error <= 1e-3 * max(float(np.abs(right).max(initial=0.0)), floor)
     truth = right[smooth]
     size = float(np.abs(truth).max(initial=0.0))
     got = array.ravel()[index][smooth]
-    if size <= 1e-8 * largest or not truth.size:
+    if size <= floor or not truth.size:
         moved = float(np.abs(array).max(initial=0.0))
-        return Compared(parameter, "dead" if moved <= 1e-6 * largest + noise else "useless")
+        return Compared(parameter, "dead" if moved <= 100 * floor + noise else "useless")
     if np.abs(got).max() <= 1e-9 * size + noise:
         return Compared(parameter, "still")
     evidence = differences(got, truth)
@@ -277,11 +297,30 @@ def compared(
         got, truth = without_outliers(got, truth)
     factor, misfit = fit_factor(got, truth)
     if misfit > near + 3 * noise / float(np.linalg.norm(array)):
-        summed = len(truth) == array.size > 1 and np.ptp(got) <= near * np.abs(got).max()
-        if parameter.kind == "bias" and summed and abs(got[0] - truth.sum()) <= near * abs(got[0]):
+        if is_summed(array, right, near) and parameter.kind == "bias":
             return Compared(parameter, "summed", 1.0, evidence)
+        gap = np.abs(got) <= 1e-9 * size + noise
+        if 0 < gap.sum() < len(gap) and fit_factor(got[~gap], truth[~gap])[1] <= near:
+            last = np.isin(index[smooth][gap], edge(array.shape))
+            return Compared(parameter, "edge" if last.all() else "gap", 1.0, evidence)
         return Compared(parameter, "wrong", 1.0, evidence)
     return Compared(parameter, "right", factor, evidence)
+
+
+def is_summed(array: Host, right: Host, near: float) -> bool:
+    """Are all entries the sum of the right ones?"""
+    if not 1 < array.size == right.size or np.ptp(array) > near * np.abs(array).max():
+        return False
+    return abs(float(array.flat[0]) - float(right.sum())) <= 0.1 * float(np.abs(array).max())
+
+
+def edge(shape: tuple[int, ...]) -> Host:
+    """The flat indices of a matrix's first and last rows and columns, where biases may be kept."""
+    if len(shape) != 2:
+        return np.array([0, int(np.prod(shape)) - 1])
+    inner = np.zeros(shape, dtype=bool)
+    inner[1:-1, 1:-1] = True
+    return np.flatnonzero(~inner)
 
 
 def without_outliers(got: Host, truth: Host) -> tuple[Host, Host]:

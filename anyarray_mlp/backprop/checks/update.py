@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from anyarray_mlp.backprop.reference.catalogue import BackpropFinding
+from anyarray_mlp.backprop.causes.finding import BackpropFinding
 from anyarray_mlp.backprop.understanding import Understanding, same_arrays
 from anyarray_mlp.backprop.user.network import UserNetwork
 from anyarray_mlp.backprop.user.samples import Samples

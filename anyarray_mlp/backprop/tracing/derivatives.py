@@ -82,10 +82,29 @@ def factor_fault(bench: Bench, given: list[Host], matches: list[Match], end: Nod
         if told_twice is not None:
             return told_twice
     if elementwise is None:
-        return None
+        return of_linear(bench, matches, factor, live)
     other = of_another_layer(bench, elementwise, factor, live, before.size)
     guess = "this is not the derivative of the activation"
     return other or Told("derivative_formula_wrong", guess, is_guess=True)
+
+
+def of_linear(bench: Bench, matches: list[Match], factor: Host, live: Host) -> Told | None:
+    """Is a linear output's error multiplied by the derivative of an activation?"""
+    from anyarray_mlp.backprop.tracing.naming import is_output
+
+    for match in matches:
+        if not is_output(bench, match.node):
+            continue
+        a = joined([v.T if match.turned else v for v in bench.targets.values(match.node)])[live]
+        for values, said in (
+            (a * (1 - a), "a sigmoid's"),
+            (1 - a**2, "a tanh's"),
+            (1.0 * (a > 0), "a relu's"),
+        ):
+            if np.ptp(values) > 1e-9 and like(factor, values):
+                why = f"the output is linear: its derivative is 1, not {said}"
+                return Told("derivative_of_another_activation", why)
+    return None
 
 
 class Values:
@@ -140,7 +159,10 @@ class Values:
             ("derivative_of_another_activation", 1 - a**2, "1 - a**2, a tanh's"),
             ("derivative_of_another_activation", 1.0 * (z > 0), "z > 0, a relu's"),
         ]
+        linear = np.allclose(z, a)
         for cause, values, said in table:
+            if linear and cause == "derivative_of_preactivation":
+                continue
             if np.ptp(values) > 1e-9 and like(factor, values):
                 return Told(cause, f"the factor is {said}")
         return None
@@ -172,6 +194,8 @@ def is_product(node: Node) -> bool:
 
 def segments_to(bench: Bench, end: Node) -> list[Segment]:
     """Activations of the forward tape that end in a value, the widest first."""
+    if end in bench.picture.spine:
+        return []
     found = [
         Segment(start, end)
         for start in bench.picture.columns[0].cotangents
@@ -257,9 +281,9 @@ def applied_twice(bench: Bench, node: Node, factor: Host, live: Host, size: int)
         told = Values(bench, segment, False, live, size)
         if not told.fits:
             continue
-        for values in (told.at_z, told.a * (1 - told.a), told.at_a):
-            if np.isfinite(values).all() and np.ptp(values) > 1e-9 and like(factor, values):
-                found.append(segment)
+        usual = (told.at_z, told.a * (1 - told.a), told.at_a)
+        if any(np.isfinite(v).all() and np.ptp(v) > 1e-9 and like(factor, v) for v in usual):
+            found.append(segment)
     if not found:
         return None
     fused = any(is_output(bench, segment.a) for segment in found)

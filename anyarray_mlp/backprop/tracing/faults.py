@@ -66,7 +66,7 @@ def first_fault(bench: Bench, verdict: Verdict) -> Node | None:
         if node in bench.right:
             leads |= ancestors([node])
     for node in back:
-        if node in bench.right or node in leads or not node.is_float:
+        if node in bench.right or node in leads or not node.is_float or is_store(node):
             continue
         source = view_of_right(bench, node)
         if source is not None:
@@ -74,6 +74,11 @@ def first_fault(bench: Bench, verdict: Verdict) -> Node | None:
             continue
         return node
     return None
+
+
+def is_store(node: Node) -> bool:
+    """Is an operation only a write into memory that several values share, or a read of it?"""
+    return node.operation.split(" ")[0] in ("write", "read", "flat")
 
 
 def view_of_right(bench: Bench, node: Node) -> Node | None:

@@ -18,7 +18,8 @@ from anyarray_mlp.backprop.user.adapter import Parameter
 from anyarray_mlp.backprop.user.calling import quiet
 from anyarray_mlp.backprop.user.left_behind import find_output
 from anyarray_mlp.backprop.user.network import UserNetwork
-from anyarray_mlp.backprop.user.paths import child
+from anyarray_mlp.backprop.user.paths import child, to_host
+from anyarray_mlp.backprop.user.returned import flatten, order_leaves
 from anyarray_mlp.backprop.user.samples import Samples
 from anyarray_mlp.typing import Host
 
@@ -76,6 +77,7 @@ class Film:
 
     def recorded(self, x: Any, y: Any) -> Scene:
         user, tape = self.user, self.tape
+        tape.top = Film.recorded.__code__
         weights = self.recorded_weights()
         inputs, labels = Data(tape, "input"), Data(tape, "label")
         x, y = inputs.recorded(x), labels.recorded(y)
@@ -103,7 +105,7 @@ class Film:
         if self.step:
             self.film_step(scene, x, y)
         else:
-            arrays = user.raw_gradients(x, y, fresh=False)
+            arrays = user.raw_gradients(x, y, fresh=False, copies=False)
             tape.phase = "after"
             self.finals(scene, arrays)
         return scene
@@ -193,14 +195,23 @@ class Film:
         result = user.call(user.train_step, x, y, given)  # type: ignore[arg-type]
         self.tape.phase = "after"
         after = user.read()
-        if all(np.array_equal(a, b) for a, b in zip(before, after, strict=True)):
-            from anyarray_mlp.backprop.user.returned import flatten, order_leaves
+        leaves = [leaf for leaf in flatten(result) if np.ndim(leaf[1]) > 0]
+        moved = not all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+        if not moved and len(leaves) == len(before):
+            returned = order_leaves(leaves, user.parameters, before, nearest=True)
+            self.finals(scene, returned)
+        else:
+            self.live_finals(scene)
 
-            leaves = [leaf for leaf in flatten(result) if np.ndim(leaf[1]) > 0]
-            if len(leaves) == len(before):
-                returned = order_leaves(leaves, user.parameters, before, nearest=True)
-                after = [b if r is None else r for r, b in zip(returned, before, strict=True)]
-        self.finals(scene, after)
+    def live_finals(self, scene: Scene) -> None:
+        """The nodes of the weights where the network keeps them now."""
+        weights = iter(scene.weights)
+        for parameter in self.user.parameters:
+            for box, key, _ in places(self.user.network, parameter):
+                value = child(box, key) if isinstance(key, str) else box[key]
+                weight = next(weights)
+                if np.size(value) == weight.start.value.size:
+                    weight.final = self.node_of(value)
 
 
 @dataclass(frozen=True)
@@ -227,6 +238,8 @@ class Data:
             return [self.inside(item) for item in data]
         if isinstance(data, tuple):
             return tuple(self.inside(item) for item in data)
+        if hasattr(data, "__array_namespace__") and not isinstance(data, (np.ndarray, np.generic)):
+            data = np.array(to_host(data))
         if isinstance(data, np.ndarray) and data.dtype.kind in "fiub":
             array = data.astype(np.float64) if data.dtype.kind == "f" else np.array(data)
             node = self.tape.leaf(self.kind, array, "x" if self.kind == "input" else "y")

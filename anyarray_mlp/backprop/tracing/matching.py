@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from anyarray_mlp.backprop.tracing.pullback import Use
 from anyarray_mlp.backprop.tracing.scene import Column, Picture
 from anyarray_mlp.backprop.tracing.tape import Node
 from anyarray_mlp.typing import Host
@@ -73,6 +74,8 @@ class Targets:
                 and use.value.value.size * counts[use.value] > MANY_NUMBERS
             ):
                 continue
+            if is_branch(use):
+                continue
             if counts[use.value] > 1 and all(key in known for known in by_use):
                 self.add(use.value, [known[key] for known in by_use], False)
 
@@ -101,6 +104,12 @@ class Targets:
 
     def cotangents(self, node: Node) -> list[Host]:
         return [c.cotangent(node) for c in self.columns]
+
+
+def is_branch(use: Use) -> bool:
+    """Is a use one branch of an activation, as of `where(z > 0, z, 0.1 * z)`? Alone it is no gradient."""
+    by, value = use.by, use.value
+    return by.elementwise and value.value.size > 1 and by.value.shape == value.value.shape
 
 
 def joined(arrays: Sequence[Host]) -> Host:

@@ -58,7 +58,10 @@ def exchanged(bench: Bench, node: Node, base: list[Node], wanted: set[Node]) -> 
                 )
                 result = next((m for m in found if m.node in wanted), found[0])
                 same = operand in bench.right and bench.right[operand][0].node is new
-                rank = (aim, not on_spine and bool(base), not same, turned, -new.index)
+                rank = (
+                    *(aim, not on_spine and bool(base), not same),
+                    *(not below(bench, operand, new), turned, -new.index),
+                )
                 options.append((rank, Exchange(operand, new, on_spine, turned, result)))
     if not options:
         return None
@@ -69,6 +72,14 @@ def exchanged(bench: Bench, node: Node, base: list[Node], wanted: set[Node]) -> 
 def is_updated(bench: Bench, operand: Node) -> bool:
     """Is an operand a weight after its update?"""
     return operand in bench.right and bench.right[operand][0].updated
+
+
+def below(bench: Bench, operand: Node, new: Node) -> bool:
+    """Is an operand the right gradient of an activated value, and `new` the value before its activation?"""
+    from anyarray_mlp.backprop.tracing.derivatives import is_segment
+
+    upper = [m.node for m in bench.right.get(operand, ()) if not m.updated]
+    return any(is_segment(new, node, bench.picture.hot) for node in upper)
 
 
 def value_maker(new: Node, gradient: bool, turned: bool) -> Callable[[Column], Host]:

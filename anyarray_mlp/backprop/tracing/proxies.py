@@ -31,6 +31,8 @@ from anyarray_mlp.backprop.tracing.tracer import (
     widened,
 )
 
+#: Libraries whose functions are NumPy's: a network that uses them is run on NumPy.
+LIKE_NUMPY = frozenset(["jax.numpy", "cupy", "array_api_strict", "array_api_compat.numpy"])
 #: Functions that make an array of values that nothing recorded went into.
 MAKERS = frozenset(
     [
@@ -150,6 +152,14 @@ def make(function: Any, *args: Any, **options: Any) -> Any:
     return fresh(function(*stripped(args), **stripped(options)))
 
 
+def fill(function: Any, shape: Any, value: Any, *args: Any, **options: Any) -> Any:
+    """`np.full(shape, value)` and `np.full_like(array, value)`."""
+    if not isinstance(value, Tracer):
+        return make(function, shape, value, *args, **options)
+    size = np.shape(bare(shape)) if function is np.full_like else tuple(np.atleast_1d(shape))
+    return np.broadcast_to(value, size) + 0.0
+
+
 def draw(function: Any, *args: Any, **options: Any) -> Any:
     """A random draw, as a recorded value of its own."""
     tape = Recorder.tape
@@ -212,6 +222,8 @@ def wrap_numpy(name: str, value: Any) -> Any:
         return lambda v: np.isscalar(v) or (isinstance(v, Tracer) and v.ndim == 0)
     if name in CONVERTERS:
         return Wrapped(value, convert)
+    if name in ("full", "full_like"):
+        return Wrapped(value, fill)
     if name in MAKERS:
         return Wrapped(value, make)
     if isinstance(value, type) or not callable(value) or name in LISTS_OF_ARRAYS:
@@ -301,7 +313,7 @@ MODULES: dict[int, types.ModuleType] = {
 def stand_in(name: str, value: Any) -> Any:
     """What the user's name `name` for `value` means while a tape records; `value` itself if the same."""
     if isinstance(value, types.ModuleType):
-        return MODULES.get(id(value), value)
+        return NUMPY if value.__name__ in LIKE_NUMPY else MODULES.get(id(value), value)
     if isinstance(value, (Wrapped, Tracer)):
         return value
     found = STAND_INS.get(id(value))

@@ -105,6 +105,7 @@ class Picture:
         self.starts = [w.start for w in scene.weights]
         self.hot = descendants(self.nodes, leaves_of(self.starts))
         rng = np.random.default_rng(seed)
+        self.guards = {n: n.value * 1e-9 for n in self.nodes if is_guard(n)}
         if scene.marks:
             drawn = [self.drawn(rng) for _ in range(3)]
             self.columns = [Column(self.tape.replay(base)) for base in drawn]
@@ -143,7 +144,7 @@ class Picture:
         scene = self.scene
         labels = {n: other_labels(n.value) for n in scene.labels} | scene.other_labels
         for own in (scene.redraw, True):
-            base = self.drawn(rng) if own else {}
+            base = {**self.guards, **(self.drawn(rng) if own else {})}
             yield self.tape.replay(base)
             yield self.tape.replay({**base, **labels})
 
@@ -293,6 +294,12 @@ def leaves_of(nodes: Sequence[Node]) -> set[Node]:
             node = node.operands[0]
         found.add(node)
     return found
+
+
+def is_guard(node: Node) -> bool:
+    """Is a node the small constant of `log(p + 1e-7)` in the loss? Nobody means it in p - y."""
+    small = node.function is None and node.kind == "constant" and node.phase == "loss"
+    return small and node.value.size == 1 and bool(0 < abs(float(node.value.flat[0])) <= 1e-4)
 
 
 def differs(a: Host, b: Host) -> bool:

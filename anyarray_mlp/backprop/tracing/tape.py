@@ -91,6 +91,8 @@ class Tape:
 
     def __init__(self, limit: int = MOST_NODES) -> None:
         self.limit = limit
+        #: The function of the checker's from which the user's code is called.
+        self.top: CodeType | None = None
         self.when_full: Callable[[Tape], int] = give_up
         self.nodes: list[Node] = []
         self.phase = ""
@@ -140,7 +142,7 @@ class Tape:
                 known = self.own[path] = is_own(path)
             if known:
                 frames.append((code, frame.f_lasti))
-            elif frames and is_checkers(path):
+            elif code is self.top or (frames and is_checkers(path)):
                 break  # who called the checker is not meant
             frame = frame.f_back  # type: ignore[assignment]
             depth += 1

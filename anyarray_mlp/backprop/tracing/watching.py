@@ -13,10 +13,13 @@ from anyarray_mlp.backprop.tracing.memory import Memory, flat_positions, owner
 from anyarray_mlp.backprop.tracing.proxies import stand_in
 from anyarray_mlp.backprop.tracing.tape import Node, Tape, bare
 from anyarray_mlp.backprop.tracing.tracer import Number, Tracer, traced
+from anyarray_mlp.backprop.user.paths import to_host
 from anyarray_mlp.backprop.user.snapshots import Snapshot, names_in, slot_names
 from anyarray_mlp.backprop.user.source_lines import is_own
 from anyarray_mlp.typing import Host
 
+#: Libraries of arrays with NumPy's functions, which are run on NumPy.
+FOREIGN = frozenset(["jax", "jaxlib", "cupy", "array_api_strict"])
 #: Larger arrays are data, which is recorded where it is used.
 LARGEST = 2_000_000
 
@@ -30,6 +33,7 @@ class Watch:
     def __init__(self, tape: Tape, roots: Iterable[Any]) -> None:
         self.tape = tape
         self.made: dict[int, Tracer] = {}
+        self.foreigners: dict[int, Any] = {}
         self.undo: list[Callable[[], None]] = []
         self.kept: list[Any] = []
         self.wholes: dict[int, tuple[Host, Node]] = {}
@@ -100,6 +104,8 @@ class Watch:
         """What stands for a value while the tape records."""
         if isinstance(value, np.ndarray):
             return self.recorded(value)
+        if type(value).__module__.split(".")[0] in FOREIGN and hasattr(value, "dtype"):
+            return self.foreign(value)
         if isinstance(value, tuple) and any(isinstance(v, (np.ndarray, tuple)) for v in value):
             items = [self.converted(v) for v in value]
             if all(a is b for a, b in zip(items, value, strict=True)):
@@ -108,6 +114,13 @@ class Watch:
         if isinstance(value, (types.ModuleType, types.BuiltinFunctionType)) or callable(value):
             return stand_in("", value)
         return value
+
+    def foreign(self, value: Any) -> Any:
+        """An array of another library that has NumPy's functions, as a recorded one; always the same."""
+        if id(value) not in self.foreigners:
+            self.kept.append(value)
+            self.foreigners[id(value)] = self.recorded(np.array(to_host(value)))
+        return self.foreigners[id(value)]
 
     def recorded(self, array: Any) -> Any:
         """The recorded array for one of the user's; always the same one."""

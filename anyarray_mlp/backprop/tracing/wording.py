@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from anyarray_mlp.backprop.reference.catalogue import CATALOGUE, BackpropFinding
+from anyarray_mlp.backprop.causes.catalogue import CATALOGUE
+from anyarray_mlp.backprop.causes.finding import BackpropFinding
 from anyarray_mlp.backprop.tracing.faults import Fault
 from anyarray_mlp.backprop.tracing.judge import Judgement
 from anyarray_mlp.backprop.tracing.source import Spot, name_of, operand_texts, spots

@@ -328,11 +328,13 @@ class UserNetwork:
         with quiet():
             self.forward(self.values(x, y))
 
-    def raw_gradients(self, x: Any, y: Any, fresh: bool = True) -> list[Host | None]:
+    def raw_gradients(
+        self, x: Any, y: Any, fresh: bool = True, copies: bool = True
+    ) -> list[Host | None]:
         """The user's gradients, one for each parameter, in the user's shapes.
 
-        With `fresh=False`, the call follows whatever was called before. None stands for a parameter
-        whose gradient is not given.
+        With `fresh=False`, the call follows whatever was called before; without `copies`, the arrays
+        may be the user's own. None stands for a parameter whose gradient is not given.
         """
         assert self.gradients is not None
         if fresh:
@@ -351,7 +353,9 @@ class UserNetwork:
             )
         # Copies: an array that the user's code keeps and adds to would change in the next call.
         ordered = order_leaves(leaves, self.parameters, self.current)
-        return [None if array is None else np.array(array) for array in ordered]
+        return (
+            [None if array is None else np.array(array) for array in ordered] if copies else ordered
+        )
 
     def has_scalars(self) -> bool:
         return any(np.ndim(a) == 0 for a in self.current)
