@@ -11,7 +11,7 @@ import numpy as np
 
 from anyarray_mlp.backprop.scripts.weights import Found, find_weights, shortest_chain
 from anyarray_mlp.backprop.tracing.scene import Pair, Scene, Weight
-from anyarray_mlp.backprop.tracing.source import is_literal, name_of, spots
+from anyarray_mlp.backprop.tracing.source import is_literal, name_of, operand_texts, spots
 from anyarray_mlp.backprop.tracing.tape import Node, Tape, TraceLost, ancestors, descendants
 
 #: How a label meets what the network gives.
@@ -167,7 +167,9 @@ class Discovery:
                 break
             if name in PRODUCTS and self.is_weight(contact.inside) and self.is_data(contact):
                 met.append(contact.outside)
-        return self.sources(met, [])
+        found = self.sources(met, [])
+        # A number beside arrays is a rate or a momentum.
+        return [n for n in found if n.value.ndim] or found
 
     def find_labels(self) -> list[Contact]:
         known = descendants(self.region, self.inputs)
@@ -323,9 +325,9 @@ class Discovery:
         names: dict[Node, int] = {}
         for contact in self.contacts:
             value = contact.outside.value
-            if value.ndim == 0 and value.dtype.kind == "f" and contact.inside in spine:
-                name = name_of(contact.outside)
-                if RATE.fullmatch(name):
+            if value.ndim == 0 and value.dtype.kind in "fiu" and contact.inside in spine:
+                texts = operand_texts(contact.node)[contact.place : contact.place + 1]
+                if any(RATE.fullmatch(name) for name in (name_of(contact.outside), *texts)):
                     names[contact.outside] = names.get(contact.outside, 0) + 1
         return max(names, key=lambda n: names[n]) if names else None
 
