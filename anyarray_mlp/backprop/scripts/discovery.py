@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -91,7 +92,7 @@ class Discovery:
         losses = self.losses(spine, {w.final for w in weights if w.final is not None})
         rate = self.rate(weights, spine)
         tape = Tape()
-        tape.nodes = list(self.region)
+        tape.nodes = self.needed(weights)
         return Scene(
             tape,
             weights,
@@ -117,6 +118,21 @@ class Discovery:
         own = {*way, found.final}
         used = {o for n in self.region if n not in own for o in n.operands if o in way}
         return sorted(used, key=lambda n: n.index)
+
+    def needed(self, weights: Sequence[Weight]) -> list[Node]:
+        """The nodes that other weights, samples or labels change, and their operands; all others are constants."""
+        roots = {n for w in weights for n in ancestors([w.start])} | self.starts
+        roots |= {*self.inputs, *self.labels, *self.marks}
+        moved = descendants(self.region, roots)
+        kept = set(moved)
+        for node in moved:
+            kept.update(node.operands)
+        told = [n for n in self.region if n in kept]
+        for index, node in enumerate(told):
+            node.index = index
+            if node not in moved:
+                node.operands, node.function = (), None
+        return told
 
     # ---- what meets the weights ------------------------------------------------------------------
 
@@ -271,7 +287,8 @@ class Discovery:
         shape = found.start.value.shape
         small = len(shape) == 0 or len(shape) == 1 or 1 in shape
         bias = bool(small and (BIAS.fullmatch(name) or added_only(found)))
-        return Weight(name, "bias" if bias else "weight", index, found.start, found.final, name)
+        kind: Literal["weight", "bias"] = "bias" if bias else "weight"
+        return Weight(name, kind, index, found.start, found.final, name, found.is_lost)
 
     def pairs(self, spine: set[Node]) -> list[Pair]:
         """(output, label): what a label is compared with."""
@@ -311,10 +328,13 @@ class Discovery:
             if (n in spine or self.marks) and n in self.hot and n.value.size == 1 and n.is_float and n not in used
             and np.isfinite(n.value).all()
         ]  # fmt: skip
-        inner = set()
-        for node in found:
-            inner |= ancestors([node]) - {node}
-        outer = [n for n in found if n not in inner][-40:]
+        inner: set[Node] = set()
+        outer: list[Node] = []
+        for node in reversed(found):
+            if node not in inner:
+                outer.insert(0, node)
+                extend(inner, node.operands)
+        outer = outer[-40:]
         reach = {n: len(self.starts & ancestors([n])) for n in outer}
         # The loss depends on all weights; what is computed last depends on most.
         outer.sort(key=lambda n: (-reach[n], "log" not in near_operations(n), -n.index))
@@ -343,6 +363,16 @@ class Discovery:
             if size in sizes and size > 1:
                 return int(size)
         return 1
+
+
+def extend(seen: set[Node], nodes: Sequence[Node]) -> None:
+    """Add nodes and all that they were made of to what has been seen."""
+    todo = list(nodes)
+    while todo:
+        node = todo.pop()
+        if node not in seen:
+            seen.add(node)
+            todo.extend(node.operands)
 
 
 def near_operations(node: Node) -> set[str]:

@@ -92,9 +92,12 @@ def judge_with(scene: Scene, loss: str | None) -> Judgement:
             faults.append(Fault(turned_at(bench, verdict), [verdict], "transposed"))
     faults += find_factors(bench)
     for verdict in bench.verdicts:
-        if verdict.state == "not updated":
+        if verdict.state == "not updated" or verdict.weight.is_lost:
             kind = "bias_not_updated" if verdict.weight.kind == "bias" else "weights_not_updated"
-            faults.append(Fault(None, [verdict], kind))
+            fault = Fault(verdict.weight.final if verdict.weight.is_lost else None, [verdict], kind)
+            if verdict.weight.is_lost:
+                fault.why = "the next step reads the old value again: the new one is kept under a name of its own"
+            faults.append(fault)
     return Judgement(bench, faults, loss)
 
 

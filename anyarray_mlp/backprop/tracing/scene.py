@@ -26,6 +26,8 @@ class Weight:
     start: Node
     final: Node | None = None
     path: str = ""
+    #: The next step reads the old value again.
+    is_lost: bool = False
 
 
 @dataclass(frozen=True)
