@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -29,6 +29,8 @@ BIAS = re.compile(r"(?i).*(b|bias)s?(\d*|_\w+|\[.*\])$")
 
 #: Numbers that are tried as the loss.
 MOST_LOSSES = 4
+#: Operations before a weight's new value in which its learning rate is looked for.
+MOST_LOOKED_AT = 6
 
 
 @dataclass
@@ -82,6 +84,8 @@ class Discovery:
         """
         if not self.labels and not self.marks:
             raise TraceLost("nothing that looks like a target meets what the network gives")
+        self.grow_numbers()
+        updates, stops = self.updates_within()
         spine = descendants(self.region, [*self.labels, *self.marks])
         weights = [
             self.weight(f, i)
@@ -109,15 +113,45 @@ class Discovery:
             redraw=True,
             found=True,
             marks=self.marks,
-            updates={f.start: between for f in self.found if (between := self.between(f))},
+            updates=updates,
+            stops=stops,
         )
 
-    def between(self, found: Found) -> list[Node]:
-        """The values of a weight between its first and its last update that are used."""
-        way = shortest_chain(found.final, found.start)[1:-1]
-        own = {*way, found.final}
-        used = {o for n in self.region if n not in own for o in n.operands if o in way}
-        return sorted(used, key=lambda n: n.index)
+    def updates_within(self) -> tuple[dict[Node, list[Node]], set[Node]]:
+        """The values of weights between their first and their last update that are used, and all that are no leaves.
+
+        Where a value comes back to the first, it was only shaken, to check a gradient.
+        """
+        told: dict[Node, list[Node]] = {}
+        stops: set[Node] = set()
+        for found in self.found:
+            way = shortest_chain(found.final, found.start)[1:-1]
+            own = {*way, found.final}
+            used = {o for n in self.region if n not in own for o in n.operands if o in way}
+            if not used:
+                continue
+            stops |= used
+            if not np.allclose(way[-1].value, found.start.value, rtol=1e-9, atol=1e-12):
+                told[found.start] = sorted(used, key=lambda n: n.index)
+        return told, stops
+
+    def grow_numbers(self) -> None:
+        """A weight that starts as a single number and takes its gradient's shape has that shape from the start."""
+        for place, found in enumerate(self.found):
+            shape = found.final.value.shape
+            if found.start.value.ndim or found.final.value.size < 2:
+                continue
+            own = Node(0, "broadcast_to", None, (), np.full(shape, found.start.value))
+            own.name, own.place, own.phase = name_of(found.start), found.start.place, "step"
+            users = [n for n in self.region if found.start in n.operands]
+            for user in users:
+                user.operands = tuple(own if o is found.start else o for o in user.operands)
+            self.region.insert(self.region.index(users[0]), own)
+            for index, node in enumerate(self.region):
+                node.index = index
+            self.found[place] = replace(found, start=own)
+            self.starts = {f.start for f in self.found}
+            self.hot = descendants(self.region, self.starts)
 
     def needed(self, weights: Sequence[Weight]) -> list[Node]:
         """The nodes that other weights, samples or labels change, and their operands; all others are constants."""
@@ -207,7 +241,10 @@ class Discovery:
             ) and contact.outside not in known:
                 weak.append(contact)
         direct = [c for c in direct if not self.is_state(c.outside)]
-        if any(c.outside.value.ndim for c in direct):
+        differences = [c for c in direct if c.node.operation == "subtract" and c.outside.value.ndim]
+        if differences:  # then an index is a position, not a label
+            direct = differences
+        elif any(c.outside.value.ndim for c in direct):
             direct = [c for c in direct if c.outside.value.ndim or c.node.operation.startswith("[")]
         found = direct or [c for c in weak if not self.is_mask(c)]
         sources = set(self.sources([c.outside for c in found], self.inputs))
@@ -288,12 +325,16 @@ class Discovery:
         small = len(shape) == 0 or len(shape) == 1 or 1 in shape
         bias = bool(small and (BIAS.fullmatch(name) or added_only(found)))
         kind: Literal["weight", "bias"] = "bias" if bias else "weight"
-        return Weight(name, kind, index, found.start, found.final, name, found.is_lost)
+        rate = self.own_rate(found)
+        return Weight(name, kind, index, found.start, found.final, name, found.is_lost, rate)
 
     def pairs(self, spine: set[Node]) -> list[Pair]:
         """(output, label): what a label is compared with."""
         told: dict[Node, Pair] = {}
-        for contact in self.label_contacts:
+        used = ancestors([f.final for f in self.found])
+        # What is only reported, or shaken to check a gradient, is not what is trained.
+        trained = [c for c in self.label_contacts if c.node in used] or self.label_contacts
+        for contact in trained:
             name = contact.node.operation.split(" ")[0]
             inside = contact.inside
             if inside in spine:
@@ -350,6 +391,20 @@ class Discovery:
                 if any(RATE.fullmatch(name) for name in (name_of(contact.outside), *texts)):
                     names[contact.outside] = names.get(contact.outside, 0) + 1
         return max(names, key=lambda n: names[n]) if names else None
+
+    def own_rate(self, found: Found) -> float | None:
+        """The number that is called a learning rate where this weight is updated."""
+        todo, seen = [found.final], {found.start}
+        while todo and len(seen) < MOST_LOOKED_AT:
+            node = todo.pop(0)
+            seen.add(node)
+            texts = operand_texts(node)
+            for place, operand in enumerate(node.operands):
+                names = (name_of(operand), *texts[place : place + 1])
+                if operand.value.ndim == 0 and any(RATE.fullmatch(name) for name in names):
+                    return float(operand.value)
+            todo += [o for o in node.operands if o in self.hot and o not in seen]
+        return None
 
     def samples(self, pairs: Sequence[Pair]) -> int:
         """How many samples a step sees."""

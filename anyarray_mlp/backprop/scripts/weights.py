@@ -44,18 +44,25 @@ def find_weights(nodes: Sequence[Node]) -> list[Found]:
             known = found.get(weight.start)
             if known is None or not known.is_read_again or weight.reader.index < known.reader.index:
                 found[weight.start] = weight
-    return independent(nodes, [lost(f, readings) for f in found.values()])
+    readers: dict[Node, list[Node]] = {start: [] for start in found}
+    for node in nodes:
+        for operand in node.operands:
+            if operand in readers:
+                readers[operand].append(node)
+    return independent(nodes, [lost(f, readers[f.start]) for f in found.values()])
 
 
-def lost(found: Found, readings: dict[tuple[Place, int, str], list[tuple[Node, Node]]]) -> Found:
-    """A weight with whether the next turn reads its first value again."""
+def lost(found: Found, readers: Sequence[Node]) -> Found:
+    """A weight with whether the next turn reads its first value again, where it was read before its update."""
     if found.is_read_again:
         return found
-    reader = found.reader
-    place = next(i for i, o in enumerate(reader.operands) if o is found.start)
-    for operand, again in readings.get((reader.place, place, kind_of(reader)), ()):
-        if operand is found.start and again.index > found.final.index:
-            return replace(found, next_reader=again, is_lost=True)
+    before: dict[Place, Node] = {}
+    for reader in readers:
+        if reader.index < found.final.index:
+            before.setdefault(reader.place, reader)
+        elif reader.place in before and reader is not found.final:
+            first = before[reader.place]
+            return replace(found, reader=first, next_reader=reader, is_lost=True)
     return found
 
 

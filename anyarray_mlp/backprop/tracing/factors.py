@@ -24,7 +24,7 @@ def find_factors(bench: Bench) -> list[Fault]:
     scene = bench.scene
     sign = 1.0 if scene.makes_gradients else -1.0
     rate = scene.rate or 1.0
-    relative = {id(v): v.factor * sign / rate for v in right}
+    relative = {id(v): v.factor * sign / (v.weight.rate or rate) for v in right}
     usual = usual_factor(bench, right, relative)
     for verdict in right:
         ratio = relative[id(verdict)] / usual
@@ -34,6 +34,8 @@ def find_factors(bench: Bench) -> list[Fault]:
             if cause == "wrong_scale" and node is not None and adds_itself(bench, node):
                 cause = "momentum_misapplied"
             fault = Fault(node, [verdict], cause)
+            if cause == "learning_rate_missing" and scene.found:
+                fault.severity = "warning"  # a layer may have a rate of its own
             fault.evidence = {"factor against the others": ratio}
             found.append(fault)
     if usual < 0:

@@ -15,6 +15,8 @@ from anyarray_mlp.typing import Host
 
 #: The search for the causes of what is wrong may take so long.
 SEARCH_SECONDS = 4.0
+#: A gradient that is smaller by this than the largest cotangent is zero.
+NOTHING = 1e-7
 
 State = Literal[
     "right", "dead", "optimiser", "wrong", "transposed", "not updated", "not seen", "shape"
@@ -86,8 +88,8 @@ class Bench:
         verdict = Verdict(weight, "wrong", change, truth)
         largest = max(float(np.abs(t).max(initial=0.0)) for t in truth)
         moved = max(float(np.abs(c).max(initial=0.0)) for c in change)
-        nothing = largest < 1e-8 * self.scale
-        if nothing and (moved < 1e-8 * self.scale or moved == 0):
+        nothing = largest < NOTHING * self.scale
+        if nothing and (moved < NOTHING * self.scale or moved == 0):
             verdict.state = "dead"
         elif moved == 0:
             verdict.state = "not updated"
