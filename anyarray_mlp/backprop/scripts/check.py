@@ -94,7 +94,7 @@ def check_script(path: str) -> BackpropReport:
     try:
         scene = Discovery(run.tape).scene()
         judgement = judge(scene)
-    except TraceLost as error:
+    except (TraceLost, ValueError, TypeError, IndexError, ArithmeticError) as error:
         raise UsageError(f"{path}: {why_nothing(run, str(error))}") from error
     findings = [in_cells(f, cells) for f in findings_of(judgement)]
     findings.sort(key=lambda f: SEVERITIES.index(f.severity))

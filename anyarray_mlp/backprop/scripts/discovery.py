@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from anyarray_mlp.backprop.scripts.weights import Found, find_weights, shortest_chain
 from anyarray_mlp.backprop.tracing.scene import Pair, Scene, Weight
-from anyarray_mlp.backprop.tracing.source import is_literal, name_of, spots
+from anyarray_mlp.backprop.tracing.source import is_literal, name_of, operand_texts, spots
 from anyarray_mlp.backprop.tracing.tape import Node, Tape, TraceLost, ancestors, descendants
 
 #: How a label meets what the network gives.
@@ -28,6 +29,8 @@ BIAS = re.compile(r"(?i).*(b|bias)s?(\d*|_\w+|\[.*\])$")
 
 #: Numbers that are tried as the loss.
 MOST_LOSSES = 4
+#: Operations before a weight's new value in which its learning rate is looked for.
+MOST_LOOKED_AT = 6
 
 
 @dataclass
@@ -81,6 +84,8 @@ class Discovery:
         """
         if not self.labels and not self.marks:
             raise TraceLost("nothing that looks like a target meets what the network gives")
+        self.grow_numbers()
+        updates, stops = self.updates_within()
         spine = descendants(self.region, [*self.labels, *self.marks])
         weights = [
             self.weight(f, i)
@@ -91,7 +96,7 @@ class Discovery:
         losses = self.losses(spine, {w.final for w in weights if w.final is not None})
         rate = self.rate(weights, spine)
         tape = Tape()
-        tape.nodes = list(self.region)
+        tape.nodes = self.needed(weights)
         return Scene(
             tape,
             weights,
@@ -108,15 +113,60 @@ class Discovery:
             redraw=True,
             found=True,
             marks=self.marks,
-            updates={f.start: between for f in self.found if (between := self.between(f))},
+            updates=updates,
+            stops=stops,
         )
 
-    def between(self, found: Found) -> list[Node]:
-        """The values of a weight between its first and its last update that are used."""
-        way = shortest_chain(found.final, found.start)[1:-1]
-        own = {*way, found.final}
-        used = {o for n in self.region if n not in own for o in n.operands if o in way}
-        return sorted(used, key=lambda n: n.index)
+    def updates_within(self) -> tuple[dict[Node, list[Node]], set[Node]]:
+        """The values of weights between their first and their last update that are used, and all that are no leaves.
+
+        Where a value comes back to the first, it was only shaken, to check a gradient.
+        """
+        told: dict[Node, list[Node]] = {}
+        stops: set[Node] = set()
+        for found in self.found:
+            way = shortest_chain(found.final, found.start)[1:-1]
+            own = {*way, found.final}
+            used = {o for n in self.region if n not in own for o in n.operands if o in way}
+            if not used:
+                continue
+            stops |= used
+            if not np.allclose(way[-1].value, found.start.value, rtol=1e-9, atol=1e-12):
+                told[found.start] = sorted(used, key=lambda n: n.index)
+        return told, stops
+
+    def grow_numbers(self) -> None:
+        """A weight that starts as a single number and takes its gradient's shape has that shape from the start."""
+        for place, found in enumerate(self.found):
+            shape = found.final.value.shape
+            if found.start.value.ndim or found.final.value.size < 2:
+                continue
+            own = Node(0, "broadcast_to", None, (), np.full(shape, found.start.value))
+            own.name, own.place, own.phase = name_of(found.start), found.start.place, "step"
+            users = [n for n in self.region if found.start in n.operands]
+            for user in users:
+                user.operands = tuple(own if o is found.start else o for o in user.operands)
+            self.region.insert(self.region.index(users[0]), own)
+            for index, node in enumerate(self.region):
+                node.index = index
+            self.found[place] = replace(found, start=own)
+            self.starts = {f.start for f in self.found}
+            self.hot = descendants(self.region, self.starts)
+
+    def needed(self, weights: Sequence[Weight]) -> list[Node]:
+        """The nodes that other weights, samples or labels change, and their operands; all others are constants."""
+        roots = {n for w in weights for n in ancestors([w.start])} | self.starts
+        roots |= {*self.inputs, *self.labels, *self.marks}
+        moved = descendants(self.region, roots)
+        kept = set(moved)
+        for node in moved:
+            kept.update(node.operands)
+        told = [n for n in self.region if n in kept]
+        for index, node in enumerate(told):
+            node.index = index
+            if node not in moved:
+                node.operands, node.function = (), None
+        return told
 
     # ---- what meets the weights ------------------------------------------------------------------
 
@@ -167,7 +217,9 @@ class Discovery:
                 break
             if name in PRODUCTS and self.is_weight(contact.inside) and self.is_data(contact):
                 met.append(contact.outside)
-        return self.sources(met, [])
+        found = self.sources(met, [])
+        # A number beside arrays is a rate or a momentum.
+        return [n for n in found if n.value.ndim] or found
 
     def find_labels(self) -> list[Contact]:
         known = descendants(self.region, self.inputs)
@@ -189,7 +241,10 @@ class Discovery:
             ) and contact.outside not in known:
                 weak.append(contact)
         direct = [c for c in direct if not self.is_state(c.outside)]
-        if any(c.outside.value.ndim for c in direct):
+        differences = [c for c in direct if c.node.operation == "subtract" and c.outside.value.ndim]
+        if differences:  # then an index is a position, not a label
+            direct = differences
+        elif any(c.outside.value.ndim for c in direct):
             direct = [c for c in direct if c.outside.value.ndim or c.node.operation.startswith("[")]
         found = direct or [c for c in weak if not self.is_mask(c)]
         sources = set(self.sources([c.outside for c in found], self.inputs))
@@ -269,12 +324,17 @@ class Discovery:
         shape = found.start.value.shape
         small = len(shape) == 0 or len(shape) == 1 or 1 in shape
         bias = bool(small and (BIAS.fullmatch(name) or added_only(found)))
-        return Weight(name, "bias" if bias else "weight", index, found.start, found.final, name)
+        kind: Literal["weight", "bias"] = "bias" if bias else "weight"
+        rate = self.own_rate(found)
+        return Weight(name, kind, index, found.start, found.final, name, found.is_lost, rate)
 
     def pairs(self, spine: set[Node]) -> list[Pair]:
         """(output, label): what a label is compared with."""
         told: dict[Node, Pair] = {}
-        for contact in self.label_contacts:
+        used = ancestors([f.final for f in self.found])
+        # What is only reported, or shaken to check a gradient, is not what is trained.
+        trained = [c for c in self.label_contacts if c.node in used] or self.label_contacts
+        for contact in trained:
             name = contact.node.operation.split(" ")[0]
             inside = contact.inside
             if inside in spine:
@@ -309,10 +369,13 @@ class Discovery:
             if (n in spine or self.marks) and n in self.hot and n.value.size == 1 and n.is_float and n not in used
             and np.isfinite(n.value).all()
         ]  # fmt: skip
-        inner = set()
-        for node in found:
-            inner |= ancestors([node]) - {node}
-        outer = [n for n in found if n not in inner][-40:]
+        inner: set[Node] = set()
+        outer: list[Node] = []
+        for node in reversed(found):
+            if node not in inner:
+                outer.insert(0, node)
+                extend(inner, node.operands)
+        outer = outer[-40:]
         reach = {n: len(self.starts & ancestors([n])) for n in outer}
         # The loss depends on all weights; what is computed last depends on most.
         outer.sort(key=lambda n: (-reach[n], "log" not in near_operations(n), -n.index))
@@ -323,11 +386,25 @@ class Discovery:
         names: dict[Node, int] = {}
         for contact in self.contacts:
             value = contact.outside.value
-            if value.ndim == 0 and value.dtype.kind == "f" and contact.inside in spine:
-                name = name_of(contact.outside)
-                if RATE.fullmatch(name):
+            if value.ndim == 0 and value.dtype.kind in "fiu" and contact.inside in spine:
+                texts = operand_texts(contact.node)[contact.place : contact.place + 1]
+                if any(RATE.fullmatch(name) for name in (name_of(contact.outside), *texts)):
                     names[contact.outside] = names.get(contact.outside, 0) + 1
         return max(names, key=lambda n: names[n]) if names else None
+
+    def own_rate(self, found: Found) -> float | None:
+        """The number that is called a learning rate where this weight is updated."""
+        todo, seen = [found.final], {found.start}
+        while todo and len(seen) < MOST_LOOKED_AT:
+            node = todo.pop(0)
+            seen.add(node)
+            texts = operand_texts(node)
+            for place, operand in enumerate(node.operands):
+                names = (name_of(operand), *texts[place : place + 1])
+                if operand.value.ndim == 0 and any(RATE.fullmatch(name) for name in names):
+                    return float(operand.value)
+            todo += [o for o in node.operands if o in self.hot and o not in seen]
+        return None
 
     def samples(self, pairs: Sequence[Pair]) -> int:
         """How many samples a step sees."""
@@ -341,6 +418,16 @@ class Discovery:
             if size in sizes and size > 1:
                 return int(size)
         return 1
+
+
+def extend(seen: set[Node], nodes: Sequence[Node]) -> None:
+    """Add nodes and all that they were made of to what has been seen."""
+    todo = list(nodes)
+    while todo:
+        node = todo.pop()
+        if node not in seen:
+            seen.add(node)
+            todo.extend(node.operands)
 
 
 def near_operations(node: Node) -> set[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,9 @@ from anyarray_mlp.backprop.tracing.tracer import Recorder, traced
 #: What a literal is wrapped in, and a list of literals that is repeated.
 NAME = "__recorded__"
 REPEATED = "__repeated__"
+#: Libraries whose functions take recorded numbers, and those whose own arrays are no place for them.
+RECORDED = frozenset(["numpy", "math", "random", "cupy", "scipy", "decimal"])
+DIFFERENTIATING = frozenset(["torch", "jax", "tensorflow", "keras"])
 
 
 class Literals(ast.NodeTransformer):
@@ -52,9 +57,15 @@ class Literals(ast.NodeTransformer):
         self.generic_visit(node)
         return node
 
-    def visit_keyword(self, node: ast.keyword) -> ast.AST:
+    def __init__(self, foreign: Collection[str] = ()) -> None:
+        self.foreign = foreign
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Arguments by name; a library's functions get plain numbers."""
         self.generic_visit(node)
-        node.value = self.value(node.value)
+        if first_name(node.func) not in self.foreign:
+            for keyword in node.keywords:
+                keyword.value = self.value(keyword.value)
         return node
 
     def visit_arguments(self, node: ast.arguments) -> ast.AST:
@@ -74,6 +85,27 @@ class Literals(ast.NodeTransformer):
             node.elts = [self.table(e) for e in node.elts]
             return node
         return wrapped(node)
+
+
+def first_name(node: ast.expr) -> str:
+    """`a` of `a.b.c`."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def imported(tree: ast.AST) -> dict[str, str]:
+    """The names that a source imports, with the library that each comes from."""
+    told: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                top = alias.name.partition(".")[0]
+                told[alias.asname or top] = top
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                told[alias.asname or alias.name] = node.module.partition(".")[0]
+    return told
 
 
 def wrapped(node: ast.expr) -> ast.expr:
@@ -143,5 +175,17 @@ def compiled(source: str, path: str) -> Any:
     SyntaxError
         If it is no Python.
     """
-    tree = Literals().visit(ast.parse(source, path))
-    return compile(ast.fix_missing_locations(tree), path, "exec")
+    tree: ast.AST = ast.parse(source, path)
+    names = imported(tree)
+    if not DIFFERENTIATING & set(names.values()):
+        folder = os.path.dirname(os.path.abspath(path))
+        foreign = {
+            n for n, top in names.items() if top not in RECORDED and not is_beside(top, folder)
+        }
+        tree = Literals(foreign).visit(tree)
+    return compile(ast.fix_missing_locations(tree), path, "exec")  # type: ignore[arg-type]
+
+
+def is_beside(module: str, folder: str) -> bool:
+    """Is a module one of the user's own, beside the script?"""
+    return any(os.path.exists(os.path.join(folder, module + end)) for end in (".py", ""))

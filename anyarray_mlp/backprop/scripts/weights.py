@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anyarray_mlp.backprop.tracing.tape import Node, Place, ancestors, descendants
 
@@ -23,6 +23,8 @@ class Found:
     final: Node
     reader: Node
     next_reader: Node
+    #: The next turn reads the first value again, as if there had been no update.
+    is_lost: bool = False
 
     @property
     def is_read_again(self) -> bool:
@@ -42,7 +44,26 @@ def find_weights(nodes: Sequence[Node]) -> list[Found]:
             known = found.get(weight.start)
             if known is None or not known.is_read_again or weight.reader.index < known.reader.index:
                 found[weight.start] = weight
-    return independent(nodes, list(found.values()))
+    readers: dict[Node, list[Node]] = {start: [] for start in found}
+    for node in nodes:
+        for operand in node.operands:
+            if operand in readers:
+                readers[operand].append(node)
+    return independent(nodes, [lost(f, readers[f.start]) for f in found.values()])
+
+
+def lost(found: Found, readers: Sequence[Node]) -> Found:
+    """A weight with whether the next turn reads its first value again, where it was read before its update."""
+    if found.is_read_again:
+        return found
+    before: dict[Place, Node] = {}
+    for reader in readers:
+        if reader.index < found.final.index:
+            before.setdefault(reader.place, reader)
+        elif reader.place in before and reader is not found.final:
+            first = before[reader.place]
+            return replace(found, reader=first, next_reader=reader, is_lost=True)
+    return found
 
 
 def named_updates(nodes: Sequence[Node]) -> Iterator[Found]:
@@ -90,10 +111,12 @@ def changed(read: Sequence[tuple[Node, Node]]) -> Iterator[Found]:
     """Among what one place reads in turn: values that earlier ones became by sums."""
     seen: dict[Node, Node] = {}
     done: set[Node] = set()
+    lowest = min((operand.index for operand, _ in read[:1]), default=0)
     for operand, reader in read:
-        if operand not in seen:
+        lowest = min(lowest, operand.index)
+        if operand not in seen and seen and operand.operands:
             line = line_of(reader)
-            for before in chain(operand):
+            for before in chain(operand, lowest):
                 if before in seen:
                     if (
                         before not in done
@@ -121,13 +144,13 @@ def line_of(node: Node) -> tuple[object, int]:
     return (code, spot(code, instruction).line)
 
 
-def chain(node: Node) -> Iterator[Node]:
-    """The values that a value was made from by sums alone, nearest first."""
+def chain(node: Node, lowest: int = 0) -> Iterator[Node]:
+    """The values that a value was made from by sums alone, nearest first; none from before `lowest`."""
     todo, seen = [node], {node}
     while todo and len(seen) < LONGEST_CHAIN:
         current = todo.pop(0)
         for before in links(current):
-            if before not in seen:
+            if before not in seen and before.index >= lowest:
                 seen.add(before)
                 yield before
                 todo.append(before)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from anyarray_mlp.backprop.tracing.faults import Fault
+from anyarray_mlp.backprop.tracing.optimisers import adds_itself, memories, optimiser_faults
 from anyarray_mlp.backprop.tracing.tape import Node, ancestors
 from anyarray_mlp.backprop.tracing.verdict import Bench, Verdict
 
@@ -25,22 +24,32 @@ def find_factors(bench: Bench) -> list[Fault]:
     scene = bench.scene
     sign = 1.0 if scene.makes_gradients else -1.0
     rate = scene.rate or 1.0
-    relative = {id(v): v.factor * sign / rate for v in right}
+    relative = {id(v): v.factor * sign / (v.weight.rate or rate) for v in right}
     usual = usual_factor(bench, right, relative)
     for verdict in right:
         ratio = relative[id(verdict)] / usual
         if abs(ratio - 1) > NEAR:
             cause = factor_cause(bench, ratio)
-            fault = Fault(own_first(bench, verdict, ratio), [verdict], cause)
+            node = own_first(bench, verdict, ratio)
+            if cause == "wrong_scale" and node is not None and adds_itself(bench, node):
+                cause = "momentum_misapplied"
+            fault = Fault(node, [verdict], cause)
+            if cause == "learning_rate_missing" and scene.found:
+                fault.severity = "warning"  # a layer may have a rate of its own
             fault.evidence = {"factor against the others": ratio}
             found.append(fault)
     if usual < 0:
         fault = Fault(start_of_sign(bench, right), right, "sign_flipped")
         fault.evidence = {"factor": usual}
         found.append(fault)
-    elif scene.exact and scene.rate is not None and abs(usual - 1) > NEAR:
+    elif (
+        scene.exact
+        and scene.rate is not None
+        and abs(usual - 1) > NEAR
+        and not any(memories(bench, v) for v in right)
+    ):
         cause = factor_cause(bench, usual)
-        if cause in CONSTANTS or not scene.found:
+        if (cause in CONSTANTS and cause != "wrong_scale") or not scene.found:
             fault = Fault(None, right, cause, severity="warning" if cause in CONSTANTS else "error")
             fault.evidence = {"factor": usual}
             found.append(fault)
@@ -75,6 +84,8 @@ def usual_factor(bench: Bench, right: list[Verdict], relative: dict[int, float])
     if known and any(abs(g - 1) < NEAR for g in groups):
         return 1.0
     usual = max(groups, key=lambda g: (size(g), abs(g - 1) < NEAR, g > 0))
+    if abs(usual - 1) < NEAR and bench.scene.rate is not None:
+        return usual
     weights = [relative[id(v)] for v in right if v.weight.kind == "weight"]
     if weights and 2 * size(weights[-1]) >= len(values) - 1:
         usual = weights[-1]
@@ -125,8 +136,8 @@ def own_first(bench: Bench, verdict: Verdict, ratio: float) -> Node | None:
         before = [o for o in node.operands if o in bench.right and o in bench.picture.spine]
         if not before or node not in bench.right or node.operation in ("sum", "add.reduce"):
             continue
-        step = bench.right[node][0].factor / bench.right[before[0]][0].factor
-        if abs(step / ratio - 1) < NEAR:
+        made = bench.right[node][0].factor
+        if any(abs(made / bench.right[o][0].factor / ratio - 1) < NEAR for o in before):
             return node
     return (own or [final])[0]
 
@@ -149,29 +160,3 @@ def start_of_sign(bench: Bench, right: list[Verdict]) -> Node | None:
     ):
         return minus[0]
     return right[0].weight.final
-
-
-def optimiser_faults(bench: Bench) -> list[Fault]:
-    """Signs, decay and corrections of steps that are no multiple of the gradient."""
-    found = []
-    scene = bench.scene
-    for verdict in bench.verdicts:
-        if verdict.state != "optimiser":
-            continue
-        node = verdict.weight.final
-        if verdict.decay is not None:
-            if scene.exact and abs(verdict.decay[1]) > 1e-12:
-                fault = Fault(node, [verdict], "weight_decay_differs")
-                fault.why = f"the change is {verdict.decay[0]:.4g} * gradient + {verdict.decay[1]:.4g} * weight"
-                found.append(fault)
-        elif verdict.factor > 0:
-            found.append(Fault(node, [verdict], "sign_flipped", "the step goes up the loss"))
-        elif scene.rate and verdict.change[0].size > 3:
-            step = np.abs(verdict.change[0]).ravel()
-            step = step[step > 0.5 * step.max()]
-            ratio = float(step.mean()) / scene.rate
-            if np.ptp(step) < 1e-3 * step.max() and abs(ratio - 1) > 1e-2:
-                fault = Fault(node, [verdict], "adam_bias_correction")
-                fault.why = f"the first step is {ratio:.4g} times the learning rate"
-                found.append(fault)
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 
 from anyarray_mlp.backprop.tracing.factors import find_factors
@@ -10,8 +11,13 @@ from anyarray_mlp.backprop.tracing.scene import Picture, Scene
 from anyarray_mlp.backprop.tracing.tape import Node, TraceLost, ancestors
 from anyarray_mlp.backprop.tracing.verdict import Bench, Verdict
 
+WRONG = ("wrong", "transposed", "shape")
 NAMED = ("squared_error", "cross_entropy", "binary_cross_entropy")
 
+#: After so many seconds of work no further loss is tried.
+SECONDS = 4.0
+#: The search for causes has so many seconds at least.
+LEAST = 1.0
 #: Weights are drawn so often, if units are dead.
 MOST_DRAWS = 5
 
@@ -26,7 +32,7 @@ class Judgement:
 
     @property
     def wrong(self) -> int:
-        return sum(v.state in ("wrong", "transposed", "shape") for v in self.bench.verdicts)
+        return sum(v.state in WRONG for v in self.bench.verdicts)
 
 
 def judge(scene: Scene, named: str | None = None) -> Judgement:
@@ -37,38 +43,62 @@ def judge(scene: Scene, named: str | None = None) -> Judgement:
         options = [(node, None) for node in scene.losses] + options
     best: tuple[tuple[float, ...], Judgement] | None = None
     problem: Exception | None = None
+    deadline = time.process_time() + SECONDS
     for node, loss in options:
+        if best is not None and time.process_time() > deadline:
+            break
         try:
-            judgement = judge_with(replace(scene, loss=node, exact=node is not None), loss)
-        except TraceLost as error:
+            own = replace(scene, loss=node, exact=node is not None)
+            judgement = judge_with(own, loss, deadline)
+        except (TraceLost, ValueError, TypeError, IndexError, ArithmeticError) as error:
             problem = error
             continue
         score = badness(judgement)
         if best is None or score < best[0]:
             best = score, judgement
-        if judgement.wrong == 0:
+        if judgement.wrong == 0 and not dead(judgement.bench):
             break
     if best is None:
-        raise problem or TraceLost("no loss fits")
+        raise TraceLost(str(problem or "no loss fits")) from problem
     return best[1]
 
 
+#: How little it explains that a weight is wrong for a cause; a cause that is known in full counts 1.
+UNEXPLAINED = {
+    "wrong_error": 4.0,
+    "unexplained": 3.0,
+    "wrong_operand": 2.0,
+    "wrong_layers_error": 2.0,
+    "wrong_layers_derivative": 2.0,
+    "derivative_formula_wrong": 2.0,
+}
+
+
 def badness(judgement: Judgement) -> tuple[float, ...]:
-    """How little a loss explains."""
-    last = [v for v in judgement.bench.verdicts if v.weight.kind == "weight"][-1:]
-    wrong = ("wrong", "transposed", "shape")
+    """How little a loss explains: the wrong weights by their causes, the layer nearest to the loss a little more."""
+    verdicts = judgement.bench.verdicts
+    last = [v for v in verdicts if v.weight.kind == "weight"][-1:]
+    costs = {id(v): 1.0 for v in verdicts if v.state in WRONG}
+    for fault in judgement.faults:
+        for verdict in fault.verdicts:
+            if id(verdict) in costs:
+                cost = UNEXPLAINED.get(fault.cause, 1.0)
+                costs[id(verdict)] = max(costs[id(verdict)], cost)
+    cost = sum(costs.values()) + 0.5 * bool(last and last[0].state in WRONG)
     return (
-        float(bool(last) and last[0].state in wrong),
-        float(judgement.wrong),
+        cost + 2.0 * dead(judgement.bench),
         float(len(judgement.faults)),
+        float(judgement.loss is not None),
         -float(len(judgement.bench.right)),
     )
 
 
-def liveliest(scene: Scene, loss: str | None) -> Bench:
+def liveliest(scene: Scene, loss: str | None, deadline: float) -> Bench:
     """All verdicts, from weights with which as few units as possible are dead."""
     best: Bench | None = None
     for seed in range(MOST_DRAWS):
+        if best is not None and time.process_time() > deadline:
+            break
         bench = Bench(Picture(scene, loss, seed))
         if best is None or dead(bench) < dead(best):
             best = bench
@@ -79,22 +109,26 @@ def liveliest(scene: Scene, loss: str | None) -> Bench:
 
 
 def dead(bench: Bench) -> int:
-    """How many weights get no gradient in any run."""
-    return sum(v.state == "dead" for v in bench.verdicts)
+    """How many weights get no gradient in any run; a bias before a batch norm has none in right networks too."""
+    return sum(v.state == "dead" and v.weight.kind == "weight" for v in bench.verdicts)
 
 
-def judge_with(scene: Scene, loss: str | None) -> Judgement:
+def judge_with(scene: Scene, loss: str | None, deadline: float) -> Judgement:
     """The judgement with one loss."""
-    bench = liveliest(scene, loss)
+    bench = liveliest(scene, loss, deadline)
+    bench.deadline = max(time.process_time() + LEAST, min(bench.deadline, deadline))
     faults = find_faults(bench)
     for verdict in bench.verdicts:
         if verdict.state == "transposed":
             faults.append(Fault(turned_at(bench, verdict), [verdict], "transposed"))
     faults += find_factors(bench)
     for verdict in bench.verdicts:
-        if verdict.state == "not updated":
+        if verdict.state == "not updated" or verdict.weight.is_lost:
             kind = "bias_not_updated" if verdict.weight.kind == "bias" else "weights_not_updated"
-            faults.append(Fault(None, [verdict], kind))
+            fault = Fault(verdict.weight.final if verdict.weight.is_lost else None, [verdict], kind)
+            if verdict.weight.is_lost:
+                fault.why = "the next step reads the old value again: the new one is kept under a name of its own"
+            faults.append(fault)
     return Judgement(bench, faults, loss)
 
 

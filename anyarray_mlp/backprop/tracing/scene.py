@@ -26,6 +26,10 @@ class Weight:
     start: Node
     final: Node | None = None
     path: str = ""
+    #: The next step reads the old value again.
+    is_lost: bool = False
+    #: The learning rate of its own update, where the source shows one.
+    rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,8 @@ class Scene:
     other_labels: dict[Node, Host] = field(default_factory=dict)
     #: Weights that are updated several times in the step, with their values in between.
     updates: dict[Node, list[Node]] = field(default_factory=dict)
+    #: Values of weights within the step that are not differentiated further.
+    stops: set[Node] = field(default_factory=set)
 
 
 class Column:
@@ -168,8 +174,7 @@ class Picture:
             seeds = {scene.loss: np.ones(column.of(scene.loss).shape)}
         else:
             seeds = self.named_seeds(column)
-        stops = {n for between in scene.updates.values() for n in between}
-        found = pullback(self.nodes, column.values, seeds, self.hot, column.uses, stops)
+        found = pullback(self.nodes, column.values, seeds, self.hot, column.uses, scene.stops)
         for start, between in scene.updates.items():
             own = [found[n] for n in (start, *between) if n in found]
             if own:

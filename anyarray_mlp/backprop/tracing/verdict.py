@@ -15,6 +15,8 @@ from anyarray_mlp.typing import Host
 
 #: The search for the causes of what is wrong may take so long.
 SEARCH_SECONDS = 4.0
+#: A gradient that is smaller by this than the largest cotangent is zero.
+NOTHING = 1e-7
 
 State = Literal[
     "right", "dead", "optimiser", "wrong", "transposed", "not updated", "not seen", "shape"
@@ -86,8 +88,8 @@ class Bench:
         verdict = Verdict(weight, "wrong", change, truth)
         largest = max(float(np.abs(t).max(initial=0.0)) for t in truth)
         moved = max(float(np.abs(c).max(initial=0.0)) for c in change)
-        nothing = largest < 1e-8 * self.scale
-        if nothing and (moved < 1e-8 * self.scale or moved == 0):
+        nothing = largest < NOTHING * self.scale
+        if nothing and (moved < NOTHING * self.scale or moved == 0):
             verdict.state = "dead"
         elif moved == 0:
             verdict.state = "not updated"
@@ -127,6 +129,12 @@ class Bench:
                 ):
                     self.right[node] = [Match(weight.start, False, 1.0, updated=True)]
 
+    def takes_more(self, node: Node, known: set[Node]) -> bool:
+        """Is a step multiplied by something else of the network, as no optimiser does?"""
+        if node.operation.split(" ")[0] in ("add", "subtract") or node.moves:
+            return False
+        return any(o in self.picture.hot and o not in known for o in node.operands)
+
     def as_optimiser(self, verdict: Verdict) -> None:
         """Is a step an elementwise function of the right gradient, as Adam's is?"""
         weight = verdict.weight
@@ -142,11 +150,13 @@ class Bench:
             )
             and n.value.size == weight.start.value.size
         ]
-        if not sources:
-            return
-        source = sources[-1]
-        between = [n for n in descendants(self.picture.nodes, [source]) & way if n is not source]
-        if not all(n.elementwise or n.moves for n in between):
+        after: list[Node] = []
+        for source in sources:
+            after = [n for n in descendants(self.picture.nodes, [source]) & way if n is not source]
+            known = {source, *after}
+            if all((n.elementwise or n.moves) and not self.takes_more(n, known) for n in after):
+                break
+        else:
             return
         verdict.state, verdict.source = "optimiser", source
         truth, change = joined(verdict.truth), joined(verdict.change)
@@ -155,7 +165,7 @@ class Bench:
         found = combined(change, [truth, joined(self.targets.values(weight.start))])
         if found is not None:
             verdict.decay = (float(found[0]), float(found[1]))
-        for node in between:
+        for node in after:
             self.right.setdefault(node, [Match(weight.start, False, 1.0, updated=True)])
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from anyarray_mlp.backprop.causes.catalogue import CATALOGUE
 from anyarray_mlp.backprop.causes.finding import BackpropFinding
 from anyarray_mlp.backprop.tracing.faults import Fault
 from anyarray_mlp.backprop.tracing.judge import Judgement
-from anyarray_mlp.backprop.tracing.source import Spot, name_of, operand_texts, spots
+from anyarray_mlp.backprop.tracing.source import (
+    Spot,
+    name_of,
+    operand_expressions,
+    operand_texts,
+    spots,
+)
 from anyarray_mlp.backprop.tracing.tape import Node
 
 
@@ -42,7 +49,7 @@ def worded(judgement: Judgement, fault: Fault) -> BackpropFinding:
     layers = tuple(sorted({v.weight.layer + 1 for v in fault.verdicts}))
     names = ", ".join(dict.fromkeys(v.weight.label for v in fault.verdicts))
     place = spots(fault.node) if fault.node is not None else []
-    spot = guilty(place)
+    spot = guilty(place, judgement, fault)
     said = [said_of(judgement, fault), called_from(place, spot)]
     evidence: dict[str, Any] = {"wrong": names, **fault.evidence}
     severity = "error" if fault.severity == "error" else CATALOGUE[fault.cause].severity
@@ -58,9 +65,19 @@ def worded(judgement: Judgement, fault: Fault) -> BackpropFinding:
     )
 
 
-def guilty(place: list[Spot]) -> Spot | None:
-    """The line to name: the innermost of the user's."""
-    return place[0] if place else None
+def guilty(place: list[Spot], judgement: Judgement, fault: Fault) -> Spot | None:
+    """The line to name: the innermost of the user's; in an expression of several lines, that of its wrong part."""
+    if not place:
+        return None
+    spot, node = place[0], fault.node
+    expression = spot.expression
+    if node is None or expression is None or expression.lineno == expression.end_lineno:  # type: ignore[attr-defined]
+        return spot
+    parts = operand_expressions(expression)
+    for part, operand in zip(parts, node.operands, strict=False):
+        if operand not in judgement.bench.right and operand.value.ndim:
+            return replace(spot, line=part.lineno)
+    return spot
 
 
 def called_from(place: list[Spot], spot: Spot | None) -> str:
