@@ -1,16 +1,18 @@
 """`check_backprop` and `check_file`: say what is wrong with a hand-written backprop, and where.
 
-The user's loss is differentiated numerically, and their forward pass is reproduced on a reference network. If their
-gradient differs from the right one, the fewest planted mistakes that reproduce it are named.
+The user's loss is differentiated numerically: that says what is wrong. Their own calls are recorded on a tape: that
+says where and why. Whatever cannot be recorded is compared by numbers alone.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import linecache
 import os
 import sys
 import traceback
-from contextlib import AbstractContextManager, nullcontext
+import types
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields, replace
 from typing import Any
 
@@ -122,30 +124,48 @@ def check_file(path: str | os.PathLike[str]) -> BackpropReport:
     name = os.fspath(path)
     if not os.path.isfile(name):
         raise StorageError(f"{name}: no such file; give the Python file that contains the network")
-    if name.endswith(".ipynb") or not describes_itself(read_source(name)[0]):
+    source, _ = read_source(name)
+    if not describes_itself(source):
         return check_script(name)
-    spec = importlib.util.spec_from_file_location("checked_network", name)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{name}: not a Python file; give one that ends in .py")
-    module = importlib.util.module_from_spec(spec)
+    with loaded(name, source) as module:
+        found = getattr(module, "ADAPTER", None)
+        for maker in ("adapter", "network"):
+            if found is None and callable(getattr(module, maker, None)):
+                found = getattr(module, maker)()
+        if not isinstance(found, Adapter):
+            raise UsageError(
+                f"{name}: defines no ADAPTER, and no adapter() or network() that returns an Adapter; add "
+                "ADAPTER = Adapter(network=..., x=..., y=..., ...)"
+            )
+        return check_backprop(found)
+
+
+@contextmanager
+def loaded(name: str, source: str) -> Iterator[types.ModuleType]:
+    """The module that a file, or the code of a notebook, makes, run without arguments.
+
+    Raises
+    ------
+    UsageError
+        If it fails to run.
+    """
+    module = types.ModuleType("checked_network")
+    module.__file__ = name
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     sys.modules["checked_network"] = module
     folder = os.path.dirname(os.path.abspath(name))
+    arguments = sys.argv
     sys.path.insert(0, folder)
-    found = None
+    sys.argv = [name]
     try:
         try:
             with quiet():
-                spec.loader.exec_module(module)
-            found = getattr(module, "ADAPTER", None)
-            for maker in ("adapter", "network"):
-                if found is None and callable(getattr(module, maker, None)):
-                    found = getattr(module, maker)()
+                exec(compile(source, name, "exec"), vars(module))
         except AnyArrayMLPError:
             raise
         except SystemExit:
             # A script may end like this after defining ADAPTER.
-            found = getattr(module, "ADAPTER", None)
-            if found is None:
+            if not hasattr(module, "ADAPTER"):
                 raise UsageError(
                     f"{name}: calls sys.exit() before it defines ADAPTER; define ADAPTER first, or put the rest under "
                     "if __name__ == '__main__'"
@@ -154,12 +174,8 @@ def check_file(path: str | os.PathLike[str]) -> BackpropReport:
             raise UsageError(
                 f"{name}: running it raised {type(error).__name__}: {error}; fix that first"
             ) from error
-        if not isinstance(found, Adapter):
-            raise UsageError(
-                f"{name}: defines no ADAPTER, and no adapter() or network() that returns an Adapter; add "
-                "ADAPTER = Adapter(network=..., x=..., y=..., ...)"
-            )
-        return check_backprop(found)
+        yield module
     finally:
+        sys.argv = arguments
         sys.path.remove(folder)
         sys.modules.pop("checked_network", None)

@@ -169,14 +169,29 @@ def own_weight_findings(known: Understanding) -> list[BackpropFinding]:
     return found
 
 
+def preactivation_size(output: Host) -> float:
+    """About how large the pre-activations of an output are; those above zero count most.
+
+    exp overflows for large positive values only.
+    """
+    inside = bool((output > 0).all() and (output < 1).all())
+    if is_softmax(output) and inside:
+        z = np.log(output) - np.log(output).mean(axis=1, keepdims=True)
+    else:
+        z = np.log(output / (1 - output)) if inside else output
+    return max(float(z.max()), 0.2 * float(np.abs(z).max())) or 1.0
+
+
 class LargeInputs:
     """The same forward pass and loss with the last layer's weights made large."""
 
     def __init__(self, known: Understanding) -> None:
         self.known = known
+        self.size = preactivation_size(known.output)
 
-    def set_size(self, times: float) -> None:
-        """Multiply the last layer's weights and bias."""
+    def set_size(self, size: float) -> None:
+        """Make the output's pre-activations about so large."""
+        times = size / self.size
         user = self.known.user
         user.write(
             [
@@ -188,8 +203,8 @@ class LargeInputs:
     def reached(self) -> Host:
         """The outputs that are finite, with the last layer's weights large, of either sign."""
         found = []
-        for times in (200.0, -200.0):
-            self.set_size(times)
+        for size in (200.0, -200.0):
+            self.set_size(size)
             output = attempt(lambda s: [outputs_of(self.known.user, s)], self.known.samples)
             if output is not None:
                 found.append(output[0][np.isfinite(output[0])])
@@ -210,9 +225,9 @@ class LargeInputs:
 
     def sizes(self) -> list[BackpropFinding]:
         known = self.known
-        for times in (30.0, 100.0, 2000.0):
-            self.set_size(times)
-            evidence: dict[str, Any] = {"the last layer's weights, times": times}
+        for size in (30.0, 100.0, 1000.0):
+            self.set_size(size)
+            evidence: dict[str, Any] = {"pre-activations about": size}
             output = outputs_of(known.user, known.samples)
             if not np.isfinite(output).all():
                 rowwise = known.samples.layout != "single" and bool(
@@ -221,7 +236,7 @@ class LargeInputs:
                 cause = "max_over_batch" if rowwise else "overflow"
                 return [BackpropFinding(cause, evidence=evidence, severity="warning")]
             # For larger ones, a loss -log(p) meets p = 0 in any code that computes p first.
-            if known.user.loss is not None and times <= 100:
+            if known.user.loss is not None and size <= 100:
                 loss = float(known.user_loss(known.loss_samples)[0])
                 if not np.isfinite(loss):
                     evidence["loss"] = loss

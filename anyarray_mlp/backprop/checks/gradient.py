@@ -18,6 +18,7 @@ from anyarray_mlp.backprop.tracing.faults import Fault
 from anyarray_mlp.backprop.tracing.filming import Film
 from anyarray_mlp.backprop.tracing.judge import Judgement, judge
 from anyarray_mlp.backprop.tracing.scene import Scene
+from anyarray_mlp.backprop.tracing.source import spots
 from anyarray_mlp.backprop.tracing.tape import descendants
 from anyarray_mlp.backprop.tracing.wording import worded
 from anyarray_mlp.backprop.understanding import Understanding
@@ -42,7 +43,7 @@ class GradientJudge:
     def __init__(self, known: Understanding) -> None:
         self.known = known
         self.numbers = Numbers(known)
-        self.tapes: dict[tuple[bool, bool], Judgement | None] = {}
+        self.tapes: dict[tuple[bool, bool, str | None], Judgement | None] = {}
 
     def compare(self, seen: Observation) -> Comparison:
         with np.errstate(all="ignore"):
@@ -56,7 +57,8 @@ class GradientJudge:
         tape = Tape(self.judgement(seen), seen)
         comparison = replace(comparison, parts=[tape.corrected(p) for p in comparison.parts])
         findings = self.of_directions(comparison, seen, tape)
-        findings += self.of_factors(comparison, seen, tape)
+        if not any(f.cause in ("loss_reported_differs", "only_last_sample") for f in findings):
+            findings += self.of_factors(comparison, seen, tape)
         return Verdict(findings, comparison)
 
     def judge_adaptive(self, seen: Observation) -> list[BackpropFinding]:
@@ -64,21 +66,29 @@ class GradientJudge:
         judgement = self.judgement(seen)
         faults = [] if judgement is None else judgement.faults
         told = [f for f in faults if f.cause in OF_OPTIMISER and f.severity == "error"]
-        return [self.named(judgement, f, seen) for f in told if judgement is not None]
+        named = [self.named(judgement, f, seen) for f in told if judgement is not None]
+        return without_doubles(named)
+
+    def is_optimiser(self, seen: Observation) -> bool:
+        """Does a step make something else of the right gradient, as Adam does?"""
+        judgement = self.judgement(seen)
+        verdicts = [] if judgement is None else judgement.bench.verdicts
+        states = {verdict.state for verdict in verdicts}
+        return "optimiser" in states and states <= {"optimiser", "dead"}
 
     # ---- the tape --------------------------------------------------------------------------------
 
     def judgement(self, seen: Observation) -> Judgement | None:
         """What the tape shows of the same calls; None if they cannot be recorded."""
-        key = (seen.source == "train_step", seen.one_by_one)
+        key = (seen.source == "train_step", seen.one_by_one, self.compare(seen).loss)
         if key not in self.tapes:
             self.tapes[key] = self.recorded(*key)
         return self.tapes[key]
 
-    def recorded(self, step: bool, one_by_one: bool) -> Judgement | None:
+    def recorded(self, step: bool, one_by_one: bool, loss: str | None) -> Judgement | None:
         try:
             scene = self.scene(step, one_by_one)
-            return judge(scene, None if scene.loss is not None else self.known.named)
+            return judge(scene, None if scene.loss is not None else loss)
         except Exception:  # the user's code may do anything with an array that records
             return None
 
@@ -105,7 +115,9 @@ class GradientJudge:
         """A fault of the tape as a finding."""
         finding = worded(judgement, fault)
         in_step = ", seen in the update" if seen.source == "train_step" else ""
-        return replace(finding, where=finding.where + in_step)
+        names = ", ".join(dict.fromkeys(v.weight.path for v in fault.verdicts))
+        evidence = {**finding.evidence, "wrong": names}
+        return replace(finding, where=finding.where + in_step, evidence=evidence)
 
     # ---- directions ------------------------------------------------------------------------------
 
@@ -123,7 +135,10 @@ class GradientJudge:
             found.append(replace(finding, evidence={**part.evidence, **finding.evidence}))
             covered |= paths_of(fault)
         found = without_doubles(found)
-        every = not any(part.state == "right" for part in comparison.parts)
+        every = not any(
+            part.state == "right" and value.size > 1
+            for part, value in zip(comparison.parts, self.known.values, strict=True)
+        )
         if wrong and every and all(f.cause in VAGUE for f in found):
             if self.is_one_sample(seen):
                 return [self.finding("only_last_sample", wrong, seen, tape)]
@@ -171,10 +186,14 @@ class GradientJudge:
         """Gradients in the right direction whose sign or length is wrong, or that are zero."""
         groups: dict[str, list[Compared]] = {}
         common = abs(comparison.factor)
+        # Under a softmax, the sum over everything is zero.
+        summed = any(named_by_numbers(part) == "bias_wrong_axis" for part in comparison.parts)
         for part in comparison.parts:
             kind = part.parameter.kind
-            if part.state == "still":
+            if part.state in ("still", "void"):
                 cause = "bias_not_updated" if kind == "bias" else "weights_not_updated"
+                if part.state == "void" and summed:
+                    cause = "bias_wrong_axis"
                 groups.setdefault(cause, []).append(part)
             if part.state != "right":
                 continue
@@ -233,7 +252,10 @@ class GradientJudge:
             assert tape.judgement is not None
             shown = worded(tape.judgement, fault)
             if shown.location is not None:
-                return replace(finding, location=shown.location, line=shown.line)
+                detail = tape.other_sign(shown.location) if cause == "sign_flipped" else ""
+                return replace(
+                    finding, location=shown.location, line=shown.line, detail=detail or shown.detail
+                )
         return finding
 
 
@@ -277,6 +299,19 @@ class Tape:
         wanted = {str(path) for path in paths}
         faults = [] if self.judgement is None else self.judgement.faults
         return [f for f in faults if paths_of(f) & wanted and f.severity == "error"]
+
+    def other_sign(self, named: str) -> str:
+        """Where the error is label - output, if that is not the line named: one of the two is to be turned."""
+        bench = self.judgement.bench if self.judgement is not None else None
+        for node in () if bench is None else bench.back:
+            assert bench is not None
+            from_label = node.operation == "subtract" and node.operands[0] not in bench.picture.hot
+            if from_label and node in bench.right and node.place:
+                place = spots(node)[0]
+                if place.place == named:
+                    return ""
+                return f"the error is label - output in {place.place}: {place.text}"
+        return ""
 
     def corrected(self, part: Compared) -> Compared:
         """Right if the tape says so and the numbers differ by no more than a kink or rounding makes."""

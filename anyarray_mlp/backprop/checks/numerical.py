@@ -29,6 +29,7 @@ State = Literal[
     "wrong",
     "summed",
     "still",
+    "void",
     "dead",
     "useless",
     "unseen",
@@ -44,9 +45,10 @@ class Compared:
     """One parameter's gradient against the numerical one.
 
     "right" up to `factor`; "wrong"; "summed": a bias's, summed over everything; "still": zero, and
-    should not be; "dead": zero, and should be; "useless": not zero, though the loss does not depend
-    on the parameter; "turned": right if transposed; "gap": right but for zeros; "edge": but for zeros
-    in the first or last row or column; "shape": of another size; "unseen": there is none.
+    should not be; "void": zero, as the sum of all right entries is; "dead": zero, and should be;
+    "useless": not zero, though the loss does not depend on the parameter; "turned": right if
+    transposed; "gap": right but for zeros; "edge": but for zeros in the first or last row or column;
+    "shape": of another size; "unseen": there is none.
     """
 
     parameter: Parameter
@@ -88,7 +90,7 @@ class Comparison:
     def badness(self) -> int:
         """How many parameters the loss does not explain."""
         odd = [p for p in self.parts if p.state == "right" and not self.same(p.factor, self.factor)]
-        still = [p for p in self.parts if p.state == "still"]
+        still = [p for p in self.parts if p.state in ("still", "void")]
         return 4 * len(self.wrong) + 2 * len(still) + len(odd) + (self.factor < 0)
 
     @property
@@ -291,7 +293,9 @@ def compared(
         moved = float(np.abs(array).max(initial=0.0))
         return Compared(parameter, "dead" if moved <= 100 * floor + noise else "useless")
     if np.abs(got).max() <= 1e-9 * size + noise:
-        return Compared(parameter, "still")
+        total = abs(float(right.sum()))
+        void = parameter.kind == "bias" and total <= 1e-4 * float(np.abs(right).sum())
+        return Compared(parameter, "void" if void else "still")
     evidence = differences(got, truth)
     if near == NEAR_SINGLE and truth.size >= 8:
         got, truth = without_outliers(got, truth)

@@ -122,6 +122,7 @@ class Values:
 
         self.z, self.a = laid(z), laid(a)
         self.at_z = laid([derivative(c, segment, v) for c, v in zip(columns, z, strict=True)])
+        self.at_minus = laid([derivative(c, segment, -v) for c, v in zip(columns, z, strict=True)])
         self.at_a = laid([derivative(c, segment, v) for c, v in zip(columns, a, strict=True)])
         upper = laid([c.cotangent(segment.a) for c in columns])
         lower = laid([c.cotangent(segment.z) for c in columns])
@@ -154,14 +155,17 @@ class Values:
             ("derivative_formula_wrong", a, "a"),
             ("derivative_formula_wrong", a * (1 + a), "a * (1 + a)"),
             ("derivative_formula_wrong", 1 + a**2, "1 + a**2"),
-            ("derivative_formula_wrong", 1.0 * (z < 0), "z < 0"),
+            ("derivative_formula_wrong", self.at_minus, "f'(-z), the other side of zero"),
             ("derivative_of_another_activation", a * (1 - a), "a * (1 - a), a sigmoid's"),
             ("derivative_of_another_activation", 1 - a**2, "1 - a**2, a tanh's"),
             ("derivative_of_another_activation", 1.0 * (z > 0), "z > 0, a relu's"),
         ]
         linear = np.allclose(z, a)
+        steps = len(np.unique(np.round(self.at_z, 9))) <= 3
         for cause, values, said in table:
             if linear and cause == "derivative_of_preactivation":
+                continue
+            if steps and cause == "derivative_twice":
                 continue
             if np.ptp(values) > 1e-9 and like(factor, values):
                 return Told(cause, f"the factor is {said}")
