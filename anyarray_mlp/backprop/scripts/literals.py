@@ -34,7 +34,9 @@ class Literals(ast.NodeTransformer):
         return node
 
     def visit_List(self, node: ast.List) -> ast.AST:
-        if isinstance(node.ctx, ast.Load) and is_table(node):
+        if isinstance(node.ctx, ast.Load) and (
+            is_table(node) or (self.integers and numbers_in(node))
+        ):
             return self.table(node)
         self.generic_visit(node)
         return node
@@ -57,14 +59,22 @@ class Literals(ast.NodeTransformer):
         self.generic_visit(node)
         return node
 
-    def __init__(self, foreign: Collection[str] = ()) -> None:
-        self.foreign = foreign
+    def __init__(
+        self,
+        foreign: Collection[str] = (),
+        libraries: Collection[str] = (),
+        integers: bool = False,
+    ) -> None:
+        self.foreign, self.libraries, self.integers = foreign, libraries, integers
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """Arguments by name; a library's functions get plain numbers."""
         self.generic_visit(node)
-        if first_name(node.func) not in self.foreign:
-            for keyword in node.keywords:
+        name = first_name(node.func)
+        if name in self.foreign:
+            return node
+        for keyword in node.keywords:
+            if is_float(keyword.value) or name not in self.libraries:
                 keyword.value = self.value(keyword.value)
         return node
 
@@ -78,13 +88,20 @@ class Literals(ast.NodeTransformer):
         if isinstance(node, ast.Tuple):
             node.elts = [self.value(e) for e in node.elts]
             return node
-        return wrapped(node) if is_float(node) else node
+        whole = self.integers and type(number_in(node)) is int
+        return wrapped(as_float(node)) if is_float(node) or whole else node
 
     def table(self, node: ast.expr) -> ast.expr:
         if isinstance(node, (ast.List, ast.Tuple)):
             node.elts = [self.table(e) for e in node.elts]
             return node
-        return wrapped(node)
+        return wrapped(as_float(node) if self.integers else node)
+
+
+def as_float(node: ast.expr) -> ast.expr:
+    """A whole number as a float."""
+    number = number_in(node)
+    return node if number is None else ast.copy_location(ast.Constant(float(number)), node)
 
 
 def first_name(node: ast.expr) -> str:
@@ -167,7 +184,7 @@ def repeated(numbers: list[Any], times: Any) -> Any:
     return [recorded(number) for number in numbers * int(times)]
 
 
-def compiled(source: str, path: str) -> Any:
+def compiled(source: str, path: str, integers: bool = False) -> Any:
     """The code of a script with its literals recorded; positions stay those of the source.
 
     Raises
@@ -182,7 +199,7 @@ def compiled(source: str, path: str) -> Any:
         foreign = {
             n for n, top in names.items() if top not in RECORDED and not is_beside(top, folder)
         }
-        tree = Literals(foreign).visit(tree)
+        tree = Literals(foreign, names, integers).visit(tree)
     return compile(ast.fix_missing_locations(tree), path, "exec")  # type: ignore[arg-type]
 
 

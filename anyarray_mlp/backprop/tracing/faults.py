@@ -66,7 +66,7 @@ def first_fault(bench: Bench, verdict: Verdict) -> Node | None:
         if node in bench.right:
             leads |= ancestors([node])
     for node in back:
-        if node in bench.right or node in leads or not node.is_float:
+        if node in bench.right or node in leads or not node.is_float or is_mask(node):
             continue
         source = view_of_right(bench, node)
         if source is not None:
@@ -74,6 +74,12 @@ def first_fault(bench: Bench, verdict: Verdict) -> Node | None:
             continue
         return node
     return None
+
+
+def is_mask(node: Node) -> bool:
+    """Is a value a comparison's result as numbers: a factor, not an error on its way?"""
+    return (node.operation.startswith(("astype", "array", "where")) and bool(node.operands)
+            and node.operands[0].value.dtype.kind == "b")  # fmt: skip
 
 
 def view_of_right(bench: Bench, node: Node) -> Node | None:

@@ -84,8 +84,12 @@ def badness(judgement: Judgement) -> tuple[float, ...]:
             if id(verdict) in costs:
                 cost = UNEXPLAINED.get(fault.cause, 1.0)
                 costs[id(verdict)] = max(costs[id(verdict)], cost)
-    cost = sum(costs.values()) + 0.5 * bool(last and last[0].state in WRONG)
+    wrong = bool(last and last[0].state in WRONG)
+    cost = sum(costs.values()) + 0.5 * wrong
+    # The user's own loss holds, if the layer nearest to it is right by it.
+    own = judgement.loss is None and last and last[0].state in ("right", "optimiser")
     return (
+        float(not own),
         cost + 2.0 * dead(judgement.bench),
         float(len(judgement.faults)),
         float(judgement.loss is not None),
