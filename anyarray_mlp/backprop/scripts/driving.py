@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from anyarray_mlp.backprop.scripts.literals import is_update
+
 #: The made data: samples, inputs, hidden units, outputs.
 SAMPLES, INPUTS, HIDDEN, OUTPUTS = 6, 3, 4, 2
 #: So many parameters that no name explains are tried with other values.
@@ -148,16 +150,3 @@ def called_in(function: ast.FunctionDef) -> set[str]:
                 target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
             )
     return told
-
-
-def is_update(node: ast.AST) -> bool:
-    """`w -= rate * gradient`, or `w = w - ...`."""
-    if isinstance(node, ast.AugAssign):
-        signs = isinstance(node.op, (ast.Sub, ast.Add))
-        return signs and any(
-            isinstance(n, ast.BinOp) and isinstance(n.op, ast.Mult) for n in ast.walk(node.value)
-        )
-    if isinstance(node, ast.Assign) and isinstance(node.value, ast.BinOp):
-        same = ast.unparse(node.targets[0]) == ast.unparse(node.value.left)
-        return same and isinstance(node.value.op, (ast.Sub, ast.Add))
-    return False

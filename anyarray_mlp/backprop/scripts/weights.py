@@ -26,7 +26,7 @@ FIRST_OPERAND = frozenset(
         "astype",
     ]
 )
-LONGEST_CHAIN = 60
+LONGEST_CHAIN = 500
 
 
 @dataclass(frozen=True)
