@@ -204,7 +204,11 @@ class Discovery:
 
     def is_weight(self, node: Node) -> bool:
         """A weight itself, in whatever form."""
-        while node not in self.starts and node.moves and node.operands:
+        while (
+            node not in self.starts
+            and (node.moves or node.operation == "negative")
+            and node.operands
+        ):
             node = next((o for o in node.operands if o in self.hot), node.operands[0])
         return node in self.starts
 

@@ -24,6 +24,8 @@ class Literals(ast.NodeTransformer):
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
         self.generic_visit(node)
+        if any(ast.unparse(target) in self.updated for target in node.targets):
+            node.value = as_float(node.value)
         node.value = self.value(node.value)
         return node
 
@@ -34,7 +36,9 @@ class Literals(ast.NodeTransformer):
         return node
 
     def visit_List(self, node: ast.List) -> ast.AST:
-        if isinstance(node.ctx, ast.Load) and is_table(node):
+        if isinstance(node.ctx, ast.Load) and (
+            is_table(node) or (self.integers and numbers_in(node))
+        ):
             return self.table(node)
         self.generic_visit(node)
         return node
@@ -57,14 +61,24 @@ class Literals(ast.NodeTransformer):
         self.generic_visit(node)
         return node
 
-    def __init__(self, foreign: Collection[str] = ()) -> None:
-        self.foreign = foreign
+    def __init__(
+        self,
+        foreign: Collection[str] = (),
+        libraries: Collection[str] = (),
+        integers: bool = False,
+        updated: Collection[str] = (),
+    ) -> None:
+        self.updated = updated
+        self.foreign, self.libraries, self.integers = foreign, libraries, integers
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """Arguments by name; a library's functions get plain numbers."""
         self.generic_visit(node)
-        if first_name(node.func) not in self.foreign:
-            for keyword in node.keywords:
+        name = first_name(node.func)
+        if name in self.foreign:
+            return node
+        for keyword in node.keywords:
+            if is_float(keyword.value) or name not in self.libraries:
                 keyword.value = self.value(keyword.value)
         return node
 
@@ -78,13 +92,44 @@ class Literals(ast.NodeTransformer):
         if isinstance(node, ast.Tuple):
             node.elts = [self.value(e) for e in node.elts]
             return node
-        return wrapped(node) if is_float(node) else node
+        whole = self.integers and type(number_in(node)) is int
+        return wrapped(as_float(node)) if is_float(node) or whole else node
 
     def table(self, node: ast.expr) -> ast.expr:
         if isinstance(node, (ast.List, ast.Tuple)):
             node.elts = [self.table(e) for e in node.elts]
             return node
-        return wrapped(node)
+        return wrapped(as_float(node) if self.integers else node)
+
+
+def as_float(node: ast.expr) -> ast.expr:
+    """A whole number as a float."""
+    number = number_in(node)
+    return node if number is None else ast.copy_location(ast.Constant(float(number)), node)
+
+
+def is_update(node: ast.AST) -> bool:
+    """`w -= rate * gradient`, `w -= step`, or `w = w - ...`: no counter's `i += 1`."""
+    if isinstance(node, ast.AugAssign):
+        if isinstance(node.op, ast.Sub):
+            return number_in(node.value) is None
+        products = (n for n in ast.walk(node.value) if isinstance(n, ast.BinOp))
+        return isinstance(node.op, ast.Add) and any(isinstance(n.op, ast.Mult) for n in products)
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.BinOp):
+        same = ast.unparse(node.targets[0]) == ast.unparse(node.value.left)
+        changes = isinstance(node.value.op, (ast.Sub, ast.Add))
+        return same and changes and number_in(node.value.right) is None
+    return False
+
+
+def updated_in(tree: ast.AST) -> set[str]:
+    """What a source updates as weights are updated."""
+    told = set()
+    for node in ast.walk(tree):
+        if is_update(node):
+            target = node.target if isinstance(node, ast.AugAssign) else node.targets[0]  # type: ignore[attr-defined]
+            told.add(ast.unparse(target))
+    return told
 
 
 def first_name(node: ast.expr) -> str:
@@ -167,7 +212,7 @@ def repeated(numbers: list[Any], times: Any) -> Any:
     return [recorded(number) for number in numbers * int(times)]
 
 
-def compiled(source: str, path: str) -> Any:
+def compiled(source: str, path: str, integers: bool = False) -> Any:
     """The code of a script with its literals recorded; positions stay those of the source.
 
     Raises
@@ -182,7 +227,7 @@ def compiled(source: str, path: str) -> Any:
         foreign = {
             n for n, top in names.items() if top not in RECORDED and not is_beside(top, folder)
         }
-        tree = Literals(foreign).visit(tree)
+        tree = Literals(foreign, names, integers, updated_in(tree)).visit(tree)
     return compile(ast.fix_missing_locations(tree), path, "exec")  # type: ignore[arg-type]
 
 

@@ -137,15 +137,17 @@ class Importer:
             space.setdefault("float", Number)
 
 
-def run_script(source: str, path: str, arguments: tuple[str, ...] = ()) -> Run:
-    """Run the source of a script on a tape until it ends, or long enough.
+def run_script(
+    source: str, path: str, arguments: tuple[str, ...] = (), integers: bool = False
+) -> Run:
+    """Run the source of a script on a tape until it ends, or long enough; whole numbers are recorded, too, if told.
 
     Raises
     ------
     SyntaxError
         If it is no Python.
     """
-    code = compiled(source, path)
+    code = compiled(source, path, integers)
     linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
     tape = Tape(limit=OPERATIONS)
     tape.when_full = enough

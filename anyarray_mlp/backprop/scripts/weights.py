@@ -10,9 +10,23 @@ from anyarray_mlp.backprop.tracing.tape import Node, Place, ancestors, descendan
 #: Operations that a chain of updates goes through, at these operands.
 SUMS = frozenset(["add", "subtract", "in-place"])
 FIRST_OPERAND = frozenset(
-    ["write", "flat", "read", "reshape", "asarray", "array", "copy", "ravel", "astype"]
+    [
+        "add.at",
+        "subtract.at",
+        "T",
+        "transpose",
+        "write",
+        "flat",
+        "read",
+        "reshape",
+        "asarray",
+        "array",
+        "copy",
+        "ravel",
+        "astype",
+    ]
 )
-LONGEST_CHAIN = 60
+LONGEST_CHAIN = 500
 
 
 @dataclass(frozen=True)

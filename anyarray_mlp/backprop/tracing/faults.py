@@ -66,7 +66,7 @@ def first_fault(bench: Bench, verdict: Verdict) -> Node | None:
         if node in bench.right:
             leads |= ancestors([node])
     for node in back:
-        if node in bench.right or node in leads or not node.is_float or is_store(node):
+        if node in bench.right or node in leads or not node.is_float or is_aside(node):
             continue
         source = view_of_right(bench, node)
         if source is not None:
@@ -76,9 +76,15 @@ def first_fault(bench: Bench, verdict: Verdict) -> Node | None:
     return None
 
 
-def is_store(node: Node) -> bool:
-    """Is an operation only a write into memory that several values share, or a read of it?"""
-    return node.operation.split(" ")[0] in ("write", "read", "flat")
+def is_aside(node: Node) -> bool:
+    """Is an operation a mere write into shared memory, or a read of it, or a factor?"""
+    return node.operation.split(" ")[0] in ("write", "read", "flat") or is_mask(node)
+
+
+def is_mask(node: Node) -> bool:
+    """Is a value a comparison's result as numbers: a factor, not an error on its way?"""
+    return (node.operation.startswith(("astype", "array", "where")) and bool(node.operands)
+            and node.operands[0].value.dtype.kind == "b")  # fmt: skip
 
 
 def view_of_right(bench: Bench, node: Node) -> Node | None:

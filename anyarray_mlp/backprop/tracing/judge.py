@@ -67,11 +67,14 @@ def judge(scene: Scene, named: str | None = None) -> Judgement:
 UNEXPLAINED = {
     "wrong_error": 4.0,
     "unexplained": 3.0,
-    "wrong_operand": 2.0,
+    "wrong_operand": 2.2,
     "wrong_layers_error": 2.0,
     "wrong_layers_derivative": 2.0,
     "derivative_formula_wrong": 2.0,
 }
+
+#: The same where the loss is one that the source does not show: then another loss was meant.
+UNLIKELY = {"derivative_on_fused": 3.5, "output_derivative_missing": 1.5}
 
 
 def badness(judgement: Judgement) -> tuple[float, ...]:
@@ -82,10 +85,15 @@ def badness(judgement: Judgement) -> tuple[float, ...]:
     for fault in judgement.faults:
         for verdict in fault.verdicts:
             if id(verdict) in costs:
-                cost = UNEXPLAINED.get(fault.cause, 1.0)
+                named = {} if judgement.loss is None else UNLIKELY
+                cost = UNEXPLAINED.get(fault.cause, named.get(fault.cause, 1.0))
                 costs[id(verdict)] = max(costs[id(verdict)], cost)
-    cost = sum(costs.values()) + 0.5 * bool(last and last[0].state in WRONG)
+    wrong = bool(last and last[0].state in WRONG)
+    cost = sum(costs.values()) + 0.5 * wrong
+    # The user's own loss holds, if the layer nearest to it is right by it.
+    own = judgement.loss is None and last and last[0].state in ("right", "optimiser")
     return (
+        float(not own),
         cost + 2.0 * dead(judgement.bench),
         float(len(judgement.faults)),
         float(judgement.loss is not None),

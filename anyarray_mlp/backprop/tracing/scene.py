@@ -12,6 +12,10 @@ from anyarray_mlp.backprop.tracing.pullback import Use, pullback
 from anyarray_mlp.backprop.tracing.tape import Node, Tape, TraceLost, ancestors, descendants
 from anyarray_mlp.typing import Host
 
+#: Numbers up to this are added to keep a logarithm or a division finite; they are made smaller by this factor.
+LARGEST_GUARD = 1e-5
+TINY = 1e-4
+
 
 @dataclass
 class Weight:
@@ -110,8 +114,8 @@ class Picture:
         self.nodes = scene.tape.nodes
         self.starts = [w.start for w in scene.weights]
         self.hot = descendants(self.nodes, leaves_of(self.starts))
+        self.guards = guards(self.nodes)
         rng = np.random.default_rng(seed)
-        self.guards = {n: n.value * 1e-9 for n in self.nodes if is_guard(n)}
         if scene.marks:
             drawn = [self.drawn(rng) for _ in range(3)]
             self.columns = [Column(self.tape.replay(base)) for base in drawn]
@@ -150,13 +154,14 @@ class Picture:
         scene = self.scene
         labels = {n: other_labels(n.value) for n in scene.labels} | scene.other_labels
         for own in (scene.redraw, True):
-            base = {**self.guards, **(self.drawn(rng) if own else {})}
+            base = self.drawn(rng) if own else {n: n.value * TINY for n in self.guards}
             yield self.tape.replay(base)
             yield self.tape.replay({**base, **labels})
 
     def drawn(self, rng: np.random.Generator) -> dict[Node, Host]:
         """Other weights and samples."""
         fresh = {leaf: redrawn(leaf.value, rng) for leaf in leaves_of(self.starts)}
+        fresh |= {n: n.value * TINY for n in self.guards}
         inputs = {n: stirred(n.value, rng) for n in self.scene.inputs}
         try:
             self.tape.replay({**fresh, **inputs})
@@ -301,10 +306,19 @@ def leaves_of(nodes: Sequence[Node]) -> set[Node]:
     return found
 
 
-def is_guard(node: Node) -> bool:
-    """Is a node the small constant of `log(p + 1e-7)` in the loss? Nobody means it in p - y."""
-    small = node.function is None and node.kind == "constant" and node.phase == "loss"
-    return small and node.value.size == 1 and bool(0 < abs(float(node.value.flat[0])) <= 1e-4)
+def guards(nodes: Sequence[Node]) -> list[Node]:
+    """The small numbers that keep a logarithm finite: they would show as a small difference in gradients."""
+    return list(
+        dict.fromkeys(
+            operand
+            for node in nodes
+            if node.operation == "add"
+            for operand in node.operands
+            if not operand.operands
+            and operand.value.size == 1
+            and 0 < abs(float(operand.value.flat[0])) <= LARGEST_GUARD
+        )
+    )
 
 
 def differs(a: Host, b: Host) -> bool:

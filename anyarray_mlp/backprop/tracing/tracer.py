@@ -180,6 +180,12 @@ class Tracer(np.ndarray[Any, Any]):
     def __copy__(self) -> Any:
         return self.copy()
 
+    def __index__(self) -> int:
+        value = bare(self).item()
+        if isinstance(value, float) and value.is_integer():
+            return int(value)  # a whole number that was recorded as a float
+        return int(np.ndarray.__index__(self))
+
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(bare(self).item()) if self.ndim == 0 else id(self)
 

@@ -75,7 +75,7 @@ def guilty(place: list[Spot], judgement: Judgement, fault: Fault) -> Spot | None
         return spot
     parts = operand_expressions(expression)
     for part, operand in zip(parts, node.operands, strict=False):
-        if operand not in judgement.bench.right and operand.value.ndim:
+        if operand not in judgement.bench.picture.spine and operand.value.ndim:
             return replace(spot, line=part.lineno)
     return spot
 
