@@ -10,20 +10,19 @@ import numpy as np
 
 from anyarray_mlp.backprop.causes.catalogue import CATALOGUE
 from anyarray_mlp.backprop.causes.finding import BackpropFinding
+from anyarray_mlp.backprop.checks.comparing import Comparison
 from anyarray_mlp.backprop.checks.forward import forward_findings
 from anyarray_mlp.backprop.checks.gradient import GradientJudge
 from anyarray_mlp.backprop.checks.memory import gradient_memory, step_memory
 from anyarray_mlp.backprop.checks.mini_batches import drawn_batch, fixed_batch
-from anyarray_mlp.backprop.checks.numerical import Comparison
 from anyarray_mlp.backprop.checks.randomness import random_backward, random_forward, random_numbers
-from anyarray_mlp.backprop.checks.scales import WHOLE, usual_scales
+from anyarray_mlp.backprop.checks.scales import WHOLE, Lengths
+from anyarray_mlp.backprop.checks.steps import changes_more, starts_afresh
 from anyarray_mlp.backprop.checks.update import (
     SLOW_RATE,
     Observation,
     StepObserver,
-    changes_more,
     observe_gradients,
-    starts_afresh,
 )
 from anyarray_mlp.backprop.locating import Locator
 from anyarray_mlp.backprop.report import BackpropReport
@@ -168,7 +167,11 @@ class Check:
             self.refuse_loop()
         elif not self.known.single:
             slow = StepObserver(self.known, rate=SLOW_RATE).observe()
-            times = 0.0 if self.differs(slow) else self.length(self.judge_of.compare(slow))
+            times = (
+                0.0
+                if self.differs(slow)
+                else self.lengths.times(self.judge_of.compare(slow).factor)
+            )
             if times >= 1.5:
                 whole = abs(times - round(times)) < 0.01
                 detail = f"one call makes {times:.4g} updates" if whole else ""
@@ -209,12 +212,15 @@ class Check:
         """A first step that momentum makes longer or shorter: proper forms are no mistake."""
         told = self.user.adapter.momentum
         factor = 1.0 if self.comparison is None else self.comparison.factor
-        usual = self.is_scale(factor)
+        lengths = self.lengths
+        usual = lengths.are_usual(factor)
         if momentum is not None:
-            averaged = self.is_scale(factor / (1 - momentum))
-            if not usual and (averaged or self.is_nesterov(factor, momentum)):
+            averaged = lengths.are_usual(factor / (1 - momentum))
+            if not usual and (averaged or lengths.are_nesterovs(factor, momentum)):
                 self.drop_whole_factors()
-        elif not usual and not memory and told is not None and self.is_scale(factor / (1 + told)):
+        elif (
+            not usual and not memory and told is not None and lengths.are_usual(factor / (1 + told))
+        ):
             self.drop_whole_factors()
             detail = f"the present gradient is multiplied by 1 + momentum = {1 + told:.3g}"
             self.findings.append(
@@ -225,33 +231,17 @@ class Check:
             detail = f"momentum={told:g} was given, but no step adds anything of the step before"
             self.findings.append(BackpropFinding("momentum_misapplied", detail=detail))
 
+    @property
+    def lengths(self) -> Lengths:
+        """What a whole gradient may be multiplied by."""
+        samples, outputs = self.known.targets.shape
+        return Lengths(samples, outputs, self.judge_of.numbers.exact)
+
     def drop_whole_factors(self) -> None:
         """Drop the findings that are only about the length of the whole gradient."""
         self.findings = [
             f for f in self.findings if not (f.cause in WHOLE and f.where.startswith("delta"))
         ]
-
-    @property
-    def scales(self) -> tuple[float, ...]:
-        """Lengths of the whole gradient that are no mistake."""
-        if self.judge_of.numbers.exact:
-            return (1.0,)
-        n, k = self.known.targets.shape
-        return usual_scales(n, k)
-
-    def is_scale(self, factor: float) -> bool:
-        """Is this a usual length of the whole gradient?"""
-        return any(abs(factor / usual - 1) < 0.03 for usual in self.scales)
-
-    def length(self, comparison: Comparison) -> float:
-        """How many times too long the whole gradient is."""
-        factor = abs(comparison.factor)
-        return min((factor / usual for usual in self.scales), key=lambda t: abs(np.log(t)))
-
-    def is_nesterov(self, factor: float, share: float) -> bool:
-        """-mu v_before + (1 + mu) v: the first step is 1 + mu long, mu^2 / (1 + mu) of it stays."""
-        mu = (share + np.sqrt(share * share + 4 * share)) / 2
-        return self.is_scale(factor / (1 + mu))
 
     def rows(self) -> list[dict[str, Any]]:
         """The gradients against the numerical ones: a row of figures per parameter."""

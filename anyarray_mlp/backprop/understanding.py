@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from anyarray_mlp import streams
 from anyarray_mlp.backprop.causes.finding import BackpropFinding
 from anyarray_mlp.backprop.checks.losses import NAMED_LOSSES
 from anyarray_mlp.backprop.user.adapter import Layout, Parameter
+from anyarray_mlp.backprop.user.kept import state_like_parameters
 from anyarray_mlp.backprop.user.network import UserNetwork
 from anyarray_mlp.backprop.user.samples import (
     Samples,
@@ -20,6 +21,7 @@ from anyarray_mlp.backprop.user.samples import (
     outputs_of,
     targets_of,
 )
+from anyarray_mlp.backprop.user.widths import Width, layer_widths
 from anyarray_mlp.errors import AnyArrayMLPError, DataError, UsageError
 from anyarray_mlp.typing import Host
 
@@ -192,7 +194,7 @@ class Understanding:
         if usual is None:
             return []
         silent = []
-        for array in user.state_like_parameters(samples.x, samples.y):
+        for array in state_like_parameters(user, samples.x, samples.y):
             without = seen([array])
             if without is not None and same_arrays(without, usual, 0.0):
                 silent.append(array)
@@ -270,45 +272,6 @@ class Understanding:
         if self.user.loss is not None:
             told["loss"] = "the function given"
         return told
-
-
-@dataclass(frozen=True)
-class Width:
-    """A layer's units; whether its weights are (out, in), and hold the bias in a row of their own."""
-
-    units: int
-    turned: bool | None
-    folded: bool = False
-
-
-def layer_widths(
-    parameters: Sequence[Parameter], values: Sequence[Host], inputs: int
-) -> list[Width]:
-    """The layers' widths as far as the shapes make a chain; none if they make none."""
-
-    def options(value: Host, width: int) -> Iterator[Width]:
-        if value.ndim == 1:
-            if value.size in (width, width + 1):
-                yield Width(1, None, value.size == width + 1)
-        elif value.ndim == 2:
-            rows, columns = value.shape
-            for more in (0, 1):
-                if rows == width + more:
-                    yield Width(columns, False if rows != columns else None, bool(more))
-                if columns == width + more:
-                    yield Width(rows, True if rows != columns else None, bool(more))
-
-    def chain(rest: list[Host], width: int) -> list[Width] | None:
-        if not rest:
-            return []
-        for option in options(rest[0], width):
-            found = chain(rest[1:], option.units)
-            if found is not None:
-                return [option, *found]
-        return None
-
-    weights = [v for p, v in zip(parameters, values, strict=True) if p.kind == "weight"]
-    return chain(weights, inputs) or []
 
 
 def attempt(call: Callable[[Samples], list[Host]], samples: Samples) -> list[Host] | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 #: These make the whole gradient longer or shorter, which a learning rate can hide.
 CONSTANTS = ("mean_missing", "mean_twice", "factor_two")
 WHOLE = frozenset([*CONSTANTS, "wrong_scale"])
@@ -10,6 +13,35 @@ WHOLE = frozenset([*CONSTANTS, "wrong_scale"])
 def usual_scales(n: int, k: int) -> tuple[float, ...]:
     """Factors of 1/2 squared error, or of a cross-entropy, summed over n samples and k outputs."""
     return (1.0, 2.0, 1 / n, 2 / n, 1 / (n * k), 2 / (n * k), 1 / k, 2 / k, 0.5, 0.5 / n)
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """The lengths of the whole gradient that are no mistake, for n samples and k outputs.
+
+    With an `exact` loss there is one; else any usual one.
+    """
+
+    n: int
+    k: int
+    exact: bool
+
+    @property
+    def usual(self) -> tuple[float, ...]:
+        return (1.0,) if self.exact else usual_scales(self.n, self.k)
+
+    def are_usual(self, factor: float) -> bool:
+        """Is a gradient so many times as long no mistake?"""
+        return any(abs(factor / usual - 1) < 0.03 for usual in self.usual)
+
+    def times(self, factor: float) -> float:
+        """How many times too long a gradient is."""
+        return min((abs(factor) / u for u in self.usual), key=lambda t: abs(math.log(t)))
+
+    def are_nesterovs(self, factor: float, share: float) -> bool:
+        """-mu v_before + (1 + mu) v: the first step is 1 + mu long, mu^2 / (1 + mu) of it stays."""
+        mu = (share + math.sqrt(share * share + 4 * share)) / 2
+        return self.are_usual(factor / (1 + mu))
 
 
 def name_factor(
