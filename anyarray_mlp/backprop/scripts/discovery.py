@@ -415,7 +415,8 @@ class Discovery:
         if len(pairs) > 1 and all(p.output.value.size == pairs[0].output.value.size for p in pairs):
             return len(pairs)
         if not pairs:
-            return 1
+            shapes = [c.outside.value.shape for c in self.label_contacts]
+            return next((int(s[0]) for s in shapes if len(s) == 2), 1)
         shape = pairs[0].output.value.shape
         sizes = {size for node in self.inputs for size in node.value.shape}
         for size in shape:
