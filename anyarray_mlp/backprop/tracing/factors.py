@@ -100,7 +100,8 @@ def factor_cause(bench: Bench, factor: float) -> str:
     if factor < 0:
         return "sign_flipped"
     n, rate = scene.samples, scene.rate or 0.0
-    outputs = max(1, scene.output.value.size // max(1, n)) if scene.output is not None else 1
+    shown = scene.output or next(iter(scene.labels), None)
+    outputs = max(1, shown.value.size // max(1, n)) if shown is not None else 1
     table = [
         ("mean_missing", n),
         ("mean_twice", 1 / n),

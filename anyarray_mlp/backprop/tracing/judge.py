@@ -138,7 +138,11 @@ def judge_with(scene: Scene, loss: str | None, deadline: float) -> Judgement:
     for verdict in bench.verdicts:
         if verdict.state == "not updated" or verdict.weight.is_lost:
             kind = "bias_not_updated" if verdict.weight.kind == "bias" else "weights_not_updated"
-            fault = Fault(verdict.weight.final if verdict.weight.is_lost else None, [verdict], kind)
+            updates = [
+                v.weight.final for v in bench.verdicts if v.weight.final is not v.weight.start
+            ]
+            node = verdict.weight.final if verdict.weight.is_lost else next(iter(updates), None)
+            fault = Fault(node, [verdict], kind)
             if verdict.weight.is_lost:
                 fault.why = "the next step reads the old value again: the new one is kept under a name of its own"
             faults.append(fault)

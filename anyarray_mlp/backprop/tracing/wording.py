@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from anyarray_mlp.backprop.reference.catalogue import CATALOGUE, BackpropFinding
-from anyarray_mlp.backprop.tracing.faults import Fault
+from anyarray_mlp.backprop.tracing.faults import Fault, is_mask
 from anyarray_mlp.backprop.tracing.judge import Judgement
 from anyarray_mlp.backprop.tracing.source import (
     Spot,
@@ -14,6 +14,9 @@ from anyarray_mlp.backprop.tracing.source import (
     operand_expressions,
     operand_texts,
     spots,
+)
+from anyarray_mlp.backprop.tracing.source import (
+    spot as spot_at,
 )
 from anyarray_mlp.backprop.tracing.tape import Node
 
@@ -70,13 +73,27 @@ def guilty(place: list[Spot], judgement: Judgement, fault: Fault) -> Spot | None
         return None
     spot, node = place[0], fault.node
     expression = spot.expression
-    if node is None or expression is None or expression.lineno == expression.end_lineno:  # type: ignore[attr-defined]
+    if node is None or expression is None:
+        return spot
+    mask = mask_of_gradient(judgement, node)
+    if mask is not None:
+        own = [spot_at(*place) for place in mask.place if place[0] is node.place[0][0]]
+        return own[0] if own else spot
+    if expression.lineno == expression.end_lineno:  # type: ignore[attr-defined]
         return spot
     parts = operand_expressions(expression)
     for part, operand in zip(parts, node.operands, strict=False):
         if operand not in judgement.bench.picture.spine and operand.value.ndim:
             return replace(spot, line=part.lineno)
     return spot
+
+
+def mask_of_gradient(judgement: Judgement, node: Node) -> Node | None:
+    """A factor that is a comparison of the gradient itself, as `gradient > 0`."""
+    spine = judgement.bench.picture.spine
+    return next(
+        (o for o in node.operands if o in spine and (is_mask(o) or o.value.dtype.kind == "b")), None
+    )
 
 
 def called_from(place: list[Spot], spot: Spot | None) -> str:
@@ -104,7 +121,9 @@ def said_of(judgement: Judgement, fault: Fault) -> str:
         what = f"the gradient of {known}" if change.is_gradient else known
         turned = " transposed" if change.turned else ""
         parts.append(f"here {what}{turned} is needed")
-    if fault.why:
+    if mask_of_gradient(judgement, node) is not None:
+        parts.append("the factor compares the gradient itself: compare the pre-activation")
+    elif fault.why:
         parts.append(fault.why)
     return "; ".join(parts)
 
