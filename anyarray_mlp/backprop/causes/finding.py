@@ -16,7 +16,7 @@ class BackpropFinding:
 
     `layers` counts from 1 at the input (empty if no single layer is meant), `where` is the part of
     them that is wrong, `evidence` are the figures that show it, `location` is "file:line" if the
-    user's source could be read.
+    user's source could be read, `corrected` the line as it should be, if it can be written.
     """
 
     cause: str
@@ -28,6 +28,7 @@ class BackpropFinding:
     line: str | None = None
     severity: Severity = "error"
     samples: str = "rows"
+    corrected: str = ""
 
     @property
     def layer(self) -> int | None:
@@ -96,6 +97,8 @@ class BackpropFinding:
         lines.append(f"  cure      {self.cure}")
         if self.location:
             lines.append(f"  where     {self.location}: {self.line}")
+        if self.corrected:
+            lines.append(f"  instead   {self.corrected}")
         if self.evidence:
             parts = [f"{key} {format_value(value)}" for key, value in self.evidence.items()]
             lines.append(f"  evidence  {'; '.join(parts)}")

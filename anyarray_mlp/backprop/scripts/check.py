@@ -13,7 +13,7 @@ from typing import Any
 from anyarray_mlp.backprop.report import BackpropReport
 from anyarray_mlp.backprop.scripts.discovery import Discovery
 from anyarray_mlp.backprop.scripts.driving import Call, calls
-from anyarray_mlp.backprop.scripts.running import Run, run_script
+from anyarray_mlp.backprop.scripts.running import Run, StopScript, run_script, stopped_after
 from anyarray_mlp.backprop.tracing.judge import Judgement, badness, judge
 from anyarray_mlp.backprop.tracing.scene import Scene
 from anyarray_mlp.backprop.tracing.tape import TraceLost
@@ -23,6 +23,10 @@ from anyarray_mlp.errors import SEVERITIES, StorageError, UsageError
 #: A script that does not train by itself is called in so many ways, for so many seconds of work.
 MOST_CALLS = 80
 SECONDS = 5.0
+#: A script that works longer than this by itself is not called again.
+QUICK = 2.0
+#: Judging may take so many seconds of work; the best so far counts.
+JUDGING = 5.0
 
 
 def read_source(path: str) -> tuple[str, list[tuple[int, int]]]:
@@ -124,9 +128,16 @@ class Study:
 def studied(run: Run, said: str = "") -> Study:
     """The judgement of what a run recorded."""
     study = Study(run, called=said)
+    kept: list[Judgement] = []
     try:
-        study.scene = Discovery(run.tape).scene()
-        study.judgement = judge(study.scene)
+        with stopped_after(JUDGING):
+            study.scene = Discovery(run.tape).scene()
+            study.judgement = judge(study.scene, kept=kept)
+    except StopScript:
+        study.judgement = kept[0] if kept else None
+        study.problem = (
+            "the step is too large to be judged in time; make the network or the batch smaller"
+        )
     except (TraceLost, ValueError, TypeError, IndexError, ArithmeticError) as error:
         study.problem = str(error)
     return study
@@ -137,7 +148,7 @@ def called(source: str, path: str, first: Study) -> Study | None:
 
     A network that is right in one way of calling it is right: the others were our mistake.
     """
-    if first.run.error is not None:
+    if first.run.error is not None or first.run.seconds > QUICK:
         return None
     deadline = time.process_time() + SECONDS
     best: Study | None = None

@@ -92,6 +92,7 @@ class Discovery:
             for i, f in enumerate(self.found)
             if f.final in spine or f.start in self.hot
         ]
+        weights += self.constant_biases(len(weights))
         pairs = self.pairs(spine)
         losses = self.losses(spine, {w.final for w in weights if w.final is not None})
         rate = self.rate(weights, spine)
@@ -396,6 +397,23 @@ class Discovery:
                     names[contact.outside] = names.get(contact.outside, 0) + 1
         return max(names, key=lambda n: names[n]) if names else None
 
+    def constant_biases(self, count: int) -> list[Weight]:
+        """What is added as a bias in every turn and never changes."""
+        labels = [c.node.index for c in self.label_contacts]
+        last = min(labels, default=self.end)
+        again = {n.place for n in self.nodes[self.end :] if n.operation == "add"}
+        told: dict[Node, Weight] = {}
+        for contact in self.contacts:
+            node, bias = contact.node, contact.outside
+            if node.operation != "add" or node.index > last or node.place not in again:
+                continue
+            texts = operand_texts(node)[contact.place : contact.place + 1]
+            name = next((t for t in (*texts, name_of(bias)) if BIAS.fullmatch(t)), "")
+            if name and bias.is_float and bias.value.ndim and bias.index < self.first + 50:
+                place = count + len(told)
+                told.setdefault(bias, Weight(name, "bias", place, bias, bias, name))
+        return list(told.values())
+
     def own_rate(self, found: Found) -> float | None:
         """The number that is called a learning rate where this weight is updated."""
         todo, seen = [found.final], {found.start}
@@ -415,7 +433,8 @@ class Discovery:
         if len(pairs) > 1 and all(p.output.value.size == pairs[0].output.value.size for p in pairs):
             return len(pairs)
         if not pairs:
-            return 1
+            shapes = [c.outside.value.shape for c in self.label_contacts]
+            return next((int(s[0]) for s in shapes if len(s) == 2), 1)
         shape = pairs[0].output.value.shape
         sizes = {size for node in self.inputs for size in node.value.shape}
         for size in shape:

@@ -32,7 +32,7 @@ MOST_OPERATIONS = 100_000
 #: Steps after the first that are recorded, too.
 STEPS = 3
 #: A script is stopped after so many seconds of work, or of waiting.
-SECONDS = 8.0
+SECONDS = 6.0
 WAITING = 20.0
 #: So often it is looked after, in seconds; less work than this from look to look is none.
 LOOK = 0.2
@@ -57,6 +57,8 @@ class Run:
     printed: str
     ended: str
     error: BaseException | None = None
+    #: Of work.
+    seconds: float = 0.0
 
 
 class Nothing(types.ModuleType):
@@ -169,6 +171,7 @@ def run_script(
     run = Run(path, tape, names, "", "ended by itself")
     folder = os.path.dirname(os.path.abspath(path))
     argv, modules = sys.argv, set(sys.modules)
+    start = time.process_time()
     sys.argv = [path, *arguments]
     sys.path.insert(0, folder)
     try:
@@ -189,6 +192,7 @@ def run_script(
             if hasattr(sys.modules[name], "__watched__"):
                 del sys.modules[name]
     run.printed = printed.getvalue()
+    run.seconds = time.process_time() - start
     return run
 
 

@@ -52,7 +52,9 @@ def find_weights(nodes: Sequence[Node]) -> list[Found]:
         for place, operand in enumerate(node.operands):
             if operand.is_float:
                 readings.setdefault((node.place, place, kind_of(node)), []).append((operand, node))
-    found = {f.start: f for f in named_updates(nodes)}
+    found: dict[Node, Found] = {}
+    for named in named_updates(nodes):
+        found.setdefault(named.start, named)
     for read in readings.values():
         for weight in changed(read):
             known = found.get(weight.start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from anyarray_mlp.backprop.tracing.faults import Fault
 from anyarray_mlp.backprop.tracing.optimisers import adds_itself, memories, optimiser_faults
+from anyarray_mlp.backprop.tracing.source import spots
 from anyarray_mlp.backprop.tracing.tape import Node, ancestors
 from anyarray_mlp.backprop.tracing.verdict import Bench, Verdict
 
@@ -43,14 +44,15 @@ def find_factors(bench: Bench) -> list[Fault]:
         fault.evidence = {"factor": usual}
         found.append(fault)
     elif (
-        scene.exact
+        (scene.exact or factor_cause(bench, usual) == "mean_twice")
         and scene.rate is not None
         and abs(usual - 1) > NEAR
         and not any(memories(bench, v) for v in right)
     ):
         cause = factor_cause(bench, usual)
         if (cause in CONSTANTS and cause != "wrong_scale") or not scene.found:
-            fault = Fault(None, right, cause, severity="warning" if cause in CONSTANTS else "error")
+            severity = "warning" if cause in CONSTANTS else "error"
+            fault = Fault(comes_in(bench, right, usual), right, cause, severity=severity)
             fault.evidence = {"factor": usual}
             found.append(fault)
     return merged(found)
@@ -98,7 +100,8 @@ def factor_cause(bench: Bench, factor: float) -> str:
     if factor < 0:
         return "sign_flipped"
     n, rate = scene.samples, scene.rate or 0.0
-    outputs = max(1, scene.output.value.size // max(1, n)) if scene.output is not None else 1
+    shown = scene.output or next(iter(scene.labels), None)
+    outputs = max(1, shown.value.size // max(1, n)) if shown is not None else 1
     table = [
         ("mean_missing", n),
         ("mean_twice", 1 / n),
@@ -108,6 +111,8 @@ def factor_cause(bench: Bench, factor: float) -> str:
         ("mean_twice", 1 / outputs),
         ("mean_missing", n * outputs),
         ("mean_twice", 1 / (n * outputs)),
+        ("mean_twice", outputs / n),
+        ("mean_twice", 2 / n if scene.loss is None else 0.0),
         ("learning_rate_twice", rate),
         ("learning_rate_missing", 1 / rate if rate else 0.0),
     ]
@@ -142,6 +147,20 @@ def own_first(bench: Bench, verdict: Verdict, ratio: float) -> Node | None:
     return (own or [final])[0]
 
 
+def comes_in(bench: Bench, right: list[Verdict], factor: float) -> Node | None:
+    """The last operation that multiplies all gradients by a factor; else the first value of the backward pass."""
+    way = ancestors([v.weight.final for v in right if v.weight.final is not None])
+    known = [
+        n for n in bench.back if n in way and n in bench.right and not bench.right[n][0].updated
+    ]
+    for node in reversed(known):
+        made = bench.right[node][0].factor
+        before = [bench.right[o][0].factor for o in node.operands if o in known]
+        if any(b and abs(made / b / factor - 1) < NEAR for b in before):
+            return node
+    return known[0] if known else None
+
+
 def start_of_sign(bench: Bench, right: list[Verdict]) -> Node | None:
     """The first right value with a negative factor; where that is `label - output`, the update.
 
@@ -155,8 +174,24 @@ def start_of_sign(bench: Bench, right: list[Verdict]) -> Node | None:
         and n in bench.right
         and all(m.factor < 0 and not m.updated for m in bench.right[n])
     ]
-    if minus and not (
-        minus[0].operation == "subtract" and minus[0].operands[0] not in bench.picture.hot
-    ):
-        return minus[0]
-    return right[0].weight.final
+    if not minus:
+        return right[0].weight.final
+    first = minus[0]
+    is_error = first.operation == "subtract" and first.operands[0] not in bench.picture.hot
+    return first if not is_error or is_slope(bench, first, way) else right[0].weight.final
+
+
+def is_slope(bench: Bench, error: Node, way: set[Node]) -> bool:
+    """Is `label - output` doubled or divided where it is taken, as a loss's derivative is?"""
+    return any(
+        same_line(n, error)
+        for n in way
+        if error in n.operands and n.operation in ("multiply", "divide", "true_divide")
+        and any(not o.operands and o.value.size == 1 for o in n.operands)
+    )  # fmt: skip
+
+
+def same_line(a: Node, b: Node) -> bool:
+    """Are two operations on one line?"""
+    one, other = next(iter(spots(a)), None), next(iter(spots(b)), None)
+    return one is not None and other is not None and one.place == other.place

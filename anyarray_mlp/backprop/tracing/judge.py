@@ -35,8 +35,11 @@ class Judgement:
         return sum(v.state in WRONG for v in self.bench.verdicts)
 
 
-def judge(scene: Scene, named: str | None = None) -> Judgement:
-    """The judgement with the user's own loss; without one, with the usual loss that explains most."""
+def judge(scene: Scene, named: str | None = None, kept: list[Judgement] | None = None) -> Judgement:
+    """The judgement with the user's own loss; without one, with the usual loss that explains most.
+
+    If given, `kept` holds the best so far, for who ends this before it is done.
+    """
     options: list[tuple[Node | None, str | None]] = [(scene.loss, None)]
     if scene.loss is None:
         options = [(None, name) for name in ([named] if named else NAMED)]
@@ -56,6 +59,8 @@ def judge(scene: Scene, named: str | None = None) -> Judgement:
         score = badness(judgement)
         if best is None or score < best[0]:
             best = score, judgement
+            if kept is not None:
+                kept[:] = [judgement]
         if judgement.wrong == 0 and not dead(judgement.bench):
             break
     if best is None:
@@ -133,7 +138,11 @@ def judge_with(scene: Scene, loss: str | None, deadline: float) -> Judgement:
     for verdict in bench.verdicts:
         if verdict.state == "not updated" or verdict.weight.is_lost:
             kind = "bias_not_updated" if verdict.weight.kind == "bias" else "weights_not_updated"
-            fault = Fault(verdict.weight.final if verdict.weight.is_lost else None, [verdict], kind)
+            updates = [
+                v.weight.final for v in bench.verdicts if v.weight.final is not v.weight.start
+            ]
+            node = verdict.weight.final if verdict.weight.is_lost else next(iter(updates), None)
+            fault = Fault(node, [verdict], kind)
             if verdict.weight.is_lost:
                 fault.why = "the next step reads the old value again: the new one is kept under a name of its own"
             faults.append(fault)

@@ -238,6 +238,13 @@ class Tape:
             memory.write(self, positions, after)
         self.remember(target, after, memory.version)
 
+    def forget(self, target: Any) -> None:
+        """What is known of the memory of `target` is out of date: it is a new constant when it is next used."""
+        own = owner(bare(target))
+        self.memories.pop(id(own), None)
+        self.holders.pop(id(own), None)
+        target.node = None
+
     def first_content(self, own: Host, target: Any, before: Node) -> tuple[Any, Node]:
         """(positions, node) of what a memory held before it was written for the first time."""
         holder = self.holders.get(id(own))

@@ -62,6 +62,8 @@ MOVES = frozenset(
 ELEMENTWISE = frozenset(
     ["where", "clip", "nan_to_num", "around", "round", "round_", "real", "sinc"]
 )
+#: What is written into arrays larger than this, as when data is prepared row by row, is not followed.
+LARGEST_WRITTEN = 500_000
 SMALL_FLOATS = frozenset(["float16", "float32"])
 
 
@@ -133,6 +135,9 @@ class Tracer(np.ndarray[Any, Any]):
         return record(name, function, args, kwargs, name in ELEMENTWISE)
 
     def __getitem__(self, key: Any) -> Any:
+        if self.node is None and self.size > LARGEST_WRITTEN and Recorder.tape is not None:
+            part = bare(self)[plain_key(index_key(key))]  # of an array that is not followed
+            return traced(part, None) if isinstance(part, np.ndarray) else part
         return record(f"[{text(key)}]", lambda v, k: v[k], (self, index_key(key)), {}, moves=True)
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -140,6 +145,10 @@ class Tracer(np.ndarray[Any, Any]):
         tape, base = Recorder.tape, bare(self)
         if tape is None:
             base[plain_key(key)] = stripped(value)
+            return
+        if base.size > LARGEST_WRITTEN:
+            base[plain_key(key)] = stripped(value)
+            tape.forget(self)
             return
         before = tape.node_of(self)
         if isinstance(value, (list, tuple)):

@@ -7,7 +7,8 @@ from typing import Any
 
 from anyarray_mlp.backprop.causes.catalogue import CATALOGUE
 from anyarray_mlp.backprop.causes.finding import BackpropFinding
-from anyarray_mlp.backprop.tracing.faults import Fault
+from anyarray_mlp.backprop.tracing.correcting import corrected_line
+from anyarray_mlp.backprop.tracing.faults import Fault, is_mask
 from anyarray_mlp.backprop.tracing.judge import Judgement
 from anyarray_mlp.backprop.tracing.source import (
     Spot,
@@ -15,6 +16,9 @@ from anyarray_mlp.backprop.tracing.source import (
     operand_expressions,
     operand_texts,
     spots,
+)
+from anyarray_mlp.backprop.tracing.source import (
+    spot as spot_at,
 )
 from anyarray_mlp.backprop.tracing.tape import Node
 
@@ -30,17 +34,7 @@ def findings_of(judgement: Judgement) -> list[BackpropFinding]:
             found[key] = finding
             continue
         layers = tuple(sorted({*known.layers, *finding.layers}))
-        detail = known.detail
-        found[key] = BackpropFinding(
-            known.cause,
-            layers,
-            known.where,
-            detail,
-            known.evidence,
-            known.location,
-            known.line,
-            known.severity,
-        )
+        found[key] = replace(known, layers=layers)
     return list(found.values())
 
 
@@ -62,6 +56,7 @@ def worded(judgement: Judgement, fault: Fault) -> BackpropFinding:
         spot.place if spot is not None else None,
         spot.text if spot is not None else None,
         "warning" if fault.severity == "warning" else severity,
+        corrected=corrected_line(judgement, fault),
     )
 
 
@@ -71,13 +66,27 @@ def guilty(place: list[Spot], judgement: Judgement, fault: Fault) -> Spot | None
         return None
     spot, node = place[0], fault.node
     expression = spot.expression
-    if node is None or expression is None or expression.lineno == expression.end_lineno:  # type: ignore[attr-defined]
+    if node is None or expression is None:
+        return spot
+    mask = mask_of_gradient(judgement, node)
+    if mask is not None:
+        own = [spot_at(*place) for place in mask.place if place[0] is node.place[0][0]]
+        return own[0] if own else spot
+    if expression.lineno == expression.end_lineno:  # type: ignore[attr-defined]
         return spot
     parts = operand_expressions(expression)
     for part, operand in zip(parts, node.operands, strict=False):
         if operand not in judgement.bench.picture.spine and operand.value.ndim:
             return replace(spot, line=part.lineno)
     return spot
+
+
+def mask_of_gradient(judgement: Judgement, node: Node) -> Node | None:
+    """A factor that is a comparison of the gradient itself, as `gradient > 0`."""
+    spine = judgement.bench.picture.spine
+    return next(
+        (o for o in node.operands if o in spine and (is_mask(o) or o.value.dtype.kind == "b")), None
+    )
 
 
 def called_from(place: list[Spot], spot: Spot | None) -> str:
@@ -105,7 +114,9 @@ def said_of(judgement: Judgement, fault: Fault) -> str:
         what = f"the gradient of {known}" if change.is_gradient else known
         turned = " transposed" if change.turned else ""
         parts.append(f"here {what}{turned} is needed")
-    if fault.why:
+    if mask_of_gradient(judgement, node) is not None:
+        parts.append("the factor compares the gradient itself: compare the pre-activation")
+    elif fault.why:
         parts.append(fault.why)
     return "; ".join(parts)
 
