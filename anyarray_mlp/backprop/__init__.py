@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 #: Where each public name lives.
 HOMES = {
     "Adapter": "user.adapter",
-    "BackpropFinding": "reference.catalogue",
+    "BackpropFinding": "causes.finding",
     "BackpropReport": "report",
     "check_backprop": "check",
     "check_file": "check",
