@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from types import CodeType
 from typing import Any
 
+import numpy as np
+
 from anyarray_mlp.typing import Host
 
 #: The user's frames around an operation, the innermost first: their code and the instruction within it.
@@ -83,3 +85,20 @@ def descendants(nodes: Sequence[Node], roots: Iterable[Node]) -> set[Node]:
         if node not in seen and any(operand in seen for operand in node.operands):
             seen.add(node)
     return seen
+
+
+def leaves_of(nodes: Sequence[Node]) -> set[Node]:
+    """What weights are, or the memory that they are views of."""
+    found = set()
+    for node in nodes:
+        while node.operation in ("read", "flat") and node.operands:
+            node = node.operands[0]
+        found.add(node)
+    return found
+
+
+def fingerprint(value: Host) -> tuple[int, bytes]:
+    """Equal for values that are the same to nine digits, in whatever shape."""
+    with np.errstate(all="ignore"):
+        rounded = np.array([float(f"{v:.9g}") for v in np.ravel(value)[:64]])
+    return int(np.size(value)), (rounded + 0.0).tobytes()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
+from anyarray_mlp.backprop.tracing.nodes import fingerprint, leaves_of
 from anyarray_mlp.backprop.tracing.pullback import Use, pullback
 from anyarray_mlp.backprop.tracing.redrawing import (
     TINY,
@@ -294,23 +295,6 @@ class Picture:
         return []
 
 
-def leaves_of(nodes: Sequence[Node]) -> set[Node]:
-    """What weights are, or the memory that they are views of."""
-    found = set()
-    for node in nodes:
-        while node.operation in ("read", "flat") and node.operands:
-            node = node.operands[0]
-        found.add(node)
-    return found
-
-
 def differs(a: Host, b: Host) -> bool:
     """Do two values differ?"""
     return a.shape != b.shape or not np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
-
-
-def fingerprint(value: Host) -> tuple[int, bytes]:
-    """Equal for values that are the same to nine digits, in whatever shape."""
-    with np.errstate(all="ignore"):
-        rounded = np.array([float(f"{v:.9g}") for v in np.ravel(value)[:64]])
-    return int(np.size(value)), (rounded + 0.0).tobytes()
