@@ -93,6 +93,82 @@ def test_a_right_script_is_quiet(tmp_path: Path, source: str) -> None:
     assert "weights" in report.understood
 
 
+CLASS = """\
+import numpy as np
+
+
+class Network:
+    def __init__(self, layer_sizes):
+        rng = np.random.default_rng(0)
+        pairs = list(zip(layer_sizes[:-1], layer_sizes[1:]))
+        self.weights = [rng.standard_normal((o, i)) for i, o in pairs]
+        self.biases = [np.zeros((o, 1)) for _, o in pairs]
+
+    def forward(self, x):
+        self.values = [x]
+        for w, b in zip(self.weights, self.biases):
+            self.values.append(1 / (1 + np.exp(-(w @ self.values[-1] + b))))
+        return self.values[-1]
+
+    def fit(self, X, y, epochs=100, learning_rate=0.1):
+        for _ in range(epochs):
+            out = self.forward(X)
+            loss = np.mean(np.sum((out - y) ** 2, axis=0)) / 2
+            delta = (out - y) * out * (1 - out) / X.shape[1]
+            for k in range(len(self.weights) - 1, -1, -1):
+                dw, db = delta @ self.values[k].T, delta.sum(axis=1, keepdims=True)
+                a = self.values[k]
+                delta = (self.weights[k].T @ delta) * a * (1 - a)
+                self.weights[k] -= learning_rate * dw
+                self.biases[k] -= learning_rate * db
+"""
+
+MOMENTUM = TANH.replace("W2 -= lr * dW2", "v2 = 0.9 * v2 - lr * dW2\n    W2 += v2").replace(
+    "losses = []", "losses = []\nv2 = np.zeros((5, 1))"
+)
+
+ADAM = TANH.replace(
+    "W2 -= lr * dW2",
+    "t = epoch + 1\n"
+    "    m2 = 0.9 * m2 + 0.1 * dW2\n"
+    "    s2 = 0.999 * s2 + 0.001 * dW2 ** 2\n"
+    "    right = s2 / (1 - 0.999 ** t)\n"
+    "    W2 -= lr * (m2 / (1 - 0.9 ** t)) / (np.sqrt(right) + 1e-8)",
+).replace("losses = []", "losses = []\nm2 = np.zeros((5, 1))\ns2 = np.zeros((5, 1))")
+
+LOST = """\
+import numpy as np
+
+rng = np.random.default_rng(0)
+X, y = rng.random((8, 3)), rng.random((8, 1))
+A, B = rng.standard_normal((3, 4)), rng.standard_normal((4, 1))
+for _ in range(50):
+    a = np.tanh(X @ A)
+    error = (a @ B - y) / 8
+    print(np.sum((a @ B - y) ** 2) / 16)
+    for w, dw in [(A, X.T @ ((error @ B.T) * (1 - a**2))), (B, a.T @ error)]:
+        w -= 0.1 * dw
+"""
+
+INNER = """\
+import numpy as np
+
+rng = np.random.default_rng(0)
+X, y = rng.random((5, 3)), rng.random(5)
+w, v = rng.standard_normal((4, 3)), rng.standard_normal(4)
+for _ in range(50):
+    total = np.zeros((4, 3))
+    loss = 0.0
+    for x, t in zip(X, y):
+        a = np.tanh(w @ x)
+        error = v @ a - t
+        loss += error**2 / 2
+        total += np.outer(error * v * (1 - a**2), x)
+        v -= 0.1 * error * a
+    w -= 0.1 * total
+"""
+
+
 MISTAKES = {
     "derivative_missing": (TANH, "dW1 = X.T @ dz1", "dW1 = X.T @ da1"),
     "derivative_of_activated": (TANH, "(1 - a1 ** 2)", "(1 - np.tanh(a1) ** 2)"),
@@ -106,6 +182,10 @@ MISTAKES = {
         "deltas = [delta * last[k] * outs[k]",
         "deltas = [(want - out) * last[k] * outs[k]",
     ),
+    "momentum_misapplied": (MOMENTUM, "v2 = 0.9 * v2", "v2 = 0.9 * W2"),
+    "adam_bias_correction": (ADAM, "right = s2 / (1 - 0.999 ** t)", "right = s2 / (1 - 0.9 ** t)"),
+    "weights_not_updated": (LOST, "w -= 0.1 * dw", "w = w - 0.1 * dw"),
+    "derivative_twice": (CLASS, "* a * (1 - a)", "* a * (1 - a) * a * (1 - a)"),
 }
 
 
@@ -117,6 +197,37 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, cause: str) -> None:
     assert report.causes[0] == cause, str(report)
     assert report.findings[0].line is not None
     assert wrong in report.findings[0].line
+
+
+@pytest.mark.parametrize(
+    "source",
+    [CLASS, MOMENTUM, ADAM, LOST, INNER, TANH.replace("np.zeros((1, 1))", "0")],
+    ids=["never trained", "momentum", "adam", "names in a loop", "inner updates", "bias 0"],
+)
+def test_other_right_scripts_are_quiet(tmp_path: Path, source: str) -> None:
+    report = checked(tmp_path, source)
+    assert report.ok, str(report)
+
+
+def test_a_bias_that_never_changes_is_named_with_the_updates(tmp_path: Path) -> None:
+    report = checked(tmp_path, TANH.replace("    b1 -= lr * db1\n", ""))
+    assert report.causes == ("bias_not_updated",)
+    assert report.findings[0].evidence["wrong"] == "b1"
+    assert report.findings[0].line == "W1 -= lr * dW1"
+
+
+def test_a_wrong_line_in_a_long_expression_is_its_own(tmp_path: Path) -> None:
+    long = "dz1 = (da1\n           * (1 - np.tanh(a1) ** 2))"
+    report = checked(tmp_path, TANH.replace("dz1 = da1 * (1 - a1 ** 2)", long))
+    assert report.causes[0] == "derivative_of_activated"
+    assert report.findings[0].line == "* (1 - np.tanh(a1) ** 2))"
+
+
+def test_plain_numbers_go_to_libraries(tmp_path: Path) -> None:
+    split = "from sklearn.model_selection import train_test_split\n"
+    use = "train_test_split(X, y, test_size=0.25, random_state=0)\nlosses = []"
+    report = checked(tmp_path, split + TANH.replace("losses = []", use))
+    assert report.ok, str(report)
 
 
 def test_the_needed_gradient_is_named(tmp_path: Path) -> None:

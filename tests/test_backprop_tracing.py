@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from anyarray_mlp.backprop.tracing.arguments import Number
 from anyarray_mlp.backprop.tracing.proxies import NUMPY, PYTHON_MATH, recording
 from anyarray_mlp.backprop.tracing.pullback import pullback
 from anyarray_mlp.backprop.tracing.tape import Tape, descendants
-from anyarray_mlp.backprop.tracing.tracer import Number, traced
+from anyarray_mlp.backprop.tracing.tracer import traced
 
 xp: Any = NUMPY
 

@@ -220,7 +220,7 @@ def compiled(source: str, path: str, integers: bool = False) -> Any:
     SyntaxError
         If it is no Python.
     """
-    tree: ast.AST = ast.parse(source, path)
+    tree = ast.parse(source, path)
     names = imported(tree)
     if not DIFFERENTIATING & set(names.values()):
         folder = os.path.dirname(os.path.abspath(path))
@@ -228,7 +228,7 @@ def compiled(source: str, path: str, integers: bool = False) -> Any:
             n for n, top in names.items() if top not in RECORDED and not is_beside(top, folder)
         }
         tree = Literals(foreign, names, integers, updated_in(tree)).visit(tree)
-    return compile(ast.fix_missing_locations(tree), path, "exec")  # type: ignore[arg-type]
+    return compile(ast.fix_missing_locations(tree), path, "exec")
 
 
 def is_beside(module: str, folder: str) -> bool:

@@ -21,9 +21,9 @@ import numpy as np
 
 from anyarray_mlp.backprop.scripts.literals import NAME, REPEATED, compiled, recorded, repeated
 from anyarray_mlp.backprop.scripts.weights import find_weights
+from anyarray_mlp.backprop.tracing.arguments import Number
 from anyarray_mlp.backprop.tracing.proxies import MODULES, recording, stand_in
 from anyarray_mlp.backprop.tracing.tape import Tape, TapeFull
-from anyarray_mlp.backprop.tracing.tracer import Number
 from anyarray_mlp.backprop.user.source_lines import is_own
 
 #: After so many operations a script is stopped if it has made some steps; else, twice as many.

@@ -26,7 +26,7 @@ FIRST_OPERAND = frozenset(
         "astype",
     ]
 )
-LONGEST_CHAIN = 500
+LONGEST_CHAIN = 150
 
 
 @dataclass(frozen=True)

@@ -15,20 +15,17 @@ from typing import Any
 
 import numpy as np
 
+from anyarray_mlp.backprop.tracing.arguments import Number, small_float, stripped, widened
 from anyarray_mlp.backprop.tracing.tape import Tape, bare
 from anyarray_mlp.backprop.tracing.tracer import (
     MatrixTracer,
-    Number,
     Recorder,
     Tracer,
     as_matrix,
     as_recorded,
     holds_tracer,
     record,
-    small_float,
-    stripped,
     traced,
-    widened,
 )
 
 #: Libraries whose functions are NumPy's: a network that uses them is run on NumPy.

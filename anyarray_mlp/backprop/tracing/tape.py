@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import CodeType
 from typing import Any
 
 import numpy as np
 
 from anyarray_mlp.backprop.tracing.memory import Memory, flat_positions, owner
+from anyarray_mlp.backprop.tracing.nodes import Node as Node
+from anyarray_mlp.backprop.tracing.nodes import Place as Place
+from anyarray_mlp.backprop.tracing.nodes import ancestors as ancestors
+from anyarray_mlp.backprop.tracing.nodes import descendants as descendants
 from anyarray_mlp.backprop.user.source_lines import is_checkers, is_own
 from anyarray_mlp.typing import Host
 
@@ -22,9 +26,6 @@ LARGEST_MEMORY = 2_000_000
 #: Elements that an array is looked up by.
 SAMPLED = 256
 
-#: The user's frames around an operation, the innermost first: their code and the instruction within it.
-Place = tuple[tuple[CodeType, int], ...]
-
 
 class TraceLost(Exception):
     """The tape cannot show what the user's code did: the comparison from outside has to do."""
@@ -32,58 +33,6 @@ class TraceLost(Exception):
 
 class TapeFull(BaseException):
     """Ends the user's code once its tape is long enough; no `except Exception` catches it."""
-
-
-class Node:
-    """One value: the operation that made it, of which other values, and where in the user's source.
-
-    `function(*values of operands)` makes the value again. `moves` is true if every element of the
-    result is one element of an operand, or a constant: a reshape, an index, a list made an array.
-    `arguments` are those of the call, the operands replaced by slots.
-    """
-
-    __slots__ = (
-        "arguments",
-        "elementwise",
-        "function",
-        "index",
-        "kind",
-        "moves",
-        "name",
-        "operands",
-        "operation",
-        "phase",
-        "place",
-        "value",
-    )
-
-    def __init__(
-        self,
-        index: int,
-        operation: str,
-        function: Callable[..., Any] | None,
-        operands: Sequence[Node],
-        value: Host,
-    ) -> None:
-        self.index = index
-        self.operation = operation
-        self.function = function
-        self.operands = tuple(operands)
-        self.value = value
-        self.arguments: tuple[Any, dict[str, Any]] = ((), {})
-        self.elementwise = self.moves = False
-        self.kind = "operation" if function is not None else "constant"
-        self.name = ""
-        self.phase = ""
-        self.place: Place = ()
-
-    @property
-    def is_float(self) -> bool:
-        return bool(self.value.dtype.kind == "f")
-
-    def __repr__(self) -> str:
-        operands = ",".join(str(o.index) for o in self.operands)
-        return f"<{self.index} {self.operation}({operands}) {self.value.shape} {self.name}>"
 
 
 class Tape:
@@ -292,27 +241,6 @@ class Tape:
 def give_up(tape: Tape) -> int:
     """What a full tape does unless told otherwise."""
     raise TraceLost("more operations than a tape holds")
-
-
-def ancestors(nodes: Iterable[Node]) -> set[Node]:
-    """These nodes and all that they were made from."""
-    seen: set[Node] = set()
-    todo = list(nodes)
-    while todo:
-        node = todo.pop()
-        if node not in seen:
-            seen.add(node)
-            todo.extend(node.operands)
-    return seen
-
-
-def descendants(nodes: Sequence[Node], roots: Iterable[Node]) -> set[Node]:
-    """The roots and all of `nodes` that were made from them."""
-    seen = set(roots)
-    for node in nodes:
-        if node not in seen and any(operand in seen for operand in node.operands):
-            seen.add(node)
-    return seen
 
 
 def same_layout(a: Host, b: Host) -> bool:

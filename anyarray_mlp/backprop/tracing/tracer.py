@@ -7,6 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from anyarray_mlp.backprop.tracing.arguments import (
+    float_of,
+    plain_key,
+    pull,
+    push,
+    small_float,
+    stripped,
+    text,
+    widened,
+)
 from anyarray_mlp.backprop.tracing.tape import Node, Tape, bare
 from anyarray_mlp.typing import Host
 
@@ -64,7 +74,6 @@ ELEMENTWISE = frozenset(
 )
 #: What is written into arrays larger than this, as when data is prepared row by row, is not followed.
 LARGEST_WRITTEN = 500_000
-SMALL_FLOATS = frozenset(["float16", "float32"])
 
 
 #: Functions that NumPy calls as they are, whatever they are given.
@@ -75,27 +84,6 @@ class Recorder:
     """The tape that records now, if any."""
 
     tape: Tape | None = None
-
-
-class Slot(int):
-    """Stands for an array among the arguments of a recorded call."""
-
-
-class FloatKind(type):
-    """Makes recorded numbers instances of `float`."""
-
-    def __instancecheck__(cls, value: Any) -> bool:
-        return isinstance(value, float) or (isinstance(value, Tracer) and value.ndim == 0)
-
-
-class Number(float, metaclass=FloatKind):
-    """Stands for `float` in the user's code: a recorded number stays recorded."""
-
-    def __new__(cls, value: Any = 0.0) -> Any:
-        if isinstance(value, Tracer) and value.size == 1:
-            number = value.reshape(())
-            return number if number.dtype.kind == "f" else number.astype(np.float64)
-        return float(value)
 
 
 class Tracer(np.ndarray[Any, Any]):
@@ -404,55 +392,6 @@ def write_at(ufunc: Any, target: Any, key: Any, *values: Any) -> None:
     tape.written(target, before, after)
 
 
-# ---- arguments -----------------------------------------------------------------------------------
-
-
-def pull(value: Any, leaves: list[Any], numbers: bool) -> Any:
-    """`value` with its arrays (and its numbers) replaced by slots; they are added to `leaves`."""
-    if isinstance(value, np.ndarray):
-        if value.dtype.kind in "fiub":
-            leaves.append(value)
-            return Slot(len(leaves) - 1)
-        return value
-    if isinstance(value, np.floating) or (
-        numbers and isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    ):
-        leaves.append(value)
-        return Slot(len(leaves) - 1)
-    if value is Number:
-        return float
-    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
-        return type(value)([pull(item, leaves, numbers) for item in value])
-    if isinstance(value, dict):
-        return {k: pull(item, leaves, numbers) for k, item in value.items()}
-    if isinstance(value, slice):
-        return slice(*(whole(part) for part in (value.start, value.stop, value.step)))
-    return value
-
-
-def push(value: Any, found: Sequence[Any]) -> Any:
-    """`value` with the slots replaced by what was found."""
-    if isinstance(value, Slot):
-        return found[value]
-    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
-        return type(value)([push(item, found) for item in value])
-    if isinstance(value, dict):
-        return {k: push(item, found) for k, item in value.items()}
-    return value
-
-
-def stripped(value: Any) -> Any:
-    """`value` with plain arrays in place of recorded ones."""
-    leaves: list[Any] = []
-    shape = pull(value, leaves, numbers=False)
-    return push(shape, [bare(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves])
-
-
-def whole(value: Any) -> Any:
-    """A recorded whole number as a plain one."""
-    return int(value) if isinstance(value, Tracer) else value
-
-
 def index_key(key: Any) -> Any:
     """An index whose single recorded numbers are plain ones if they are whole and not an operand of interest."""
     if isinstance(key, tuple):
@@ -460,23 +399,6 @@ def index_key(key: Any) -> Any:
     if isinstance(key, list) and any(isinstance(part, Tracer) for part in key):
         return as_recorded(key)
     return key
-
-
-def plain_key(key: Any) -> Any:
-    """An index of plain arrays."""
-    return stripped(key)
-
-
-def widened(options: dict[str, Any]) -> dict[str, Any]:
-    """Options without float32: the tape computes in float64, in which small differences show."""
-    told = {}
-    for name, value in options.items():
-        if name == "dtype" and value is not None:
-            value = float if value is Number else value
-            if np.dtype(value).name in SMALL_FLOATS:
-                value = np.float64
-        told[name] = value
-    return told
 
 
 def as_recorded(value: Any) -> Any:
@@ -502,11 +424,6 @@ def as_matrix(value: Any) -> Any:
     return traced(bare(made), made.node, matrix=True)
 
 
-def text(key: Any) -> str:
-    """An index as text."""
-    return str(key).replace("\n", "")[:40]
-
-
 def method(name: str) -> Callable[..., Any]:
     """A method of arrays, recorded."""
     original = getattr(np.ndarray, name)
@@ -522,18 +439,6 @@ def method(name: str) -> Callable[..., Any]:
 
     call.__name__ = name
     return call
-
-
-def float_of(args: Sequence[Any], options: dict[str, Any]) -> Any:
-    """The dtype that `astype` is given."""
-    kind = args[0] if args else options.get("dtype")
-    return float if kind is Number else kind
-
-
-def small_float(args: Sequence[Any], options: dict[str, Any]) -> bool:
-    """Is a dtype one of floats?"""
-    kind = np.dtype(float_of(args, options))
-    return bool(kind.kind == "f")
 
 
 for _name in [

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from anyarray_mlp.backprop.tracing.arguments import Number
 from anyarray_mlp.backprop.tracing.memory import Memory, flat_positions, owner
 from anyarray_mlp.backprop.tracing.proxies import stand_in
 from anyarray_mlp.backprop.tracing.tape import Node, Tape, bare
-from anyarray_mlp.backprop.tracing.tracer import Number, Tracer, traced
+from anyarray_mlp.backprop.tracing.tracer import Tracer, traced
 from anyarray_mlp.backprop.user.paths import to_host
 from anyarray_mlp.backprop.user.snapshots import Snapshot, names_in, slot_names
 from anyarray_mlp.backprop.user.source_lines import is_own
