@@ -14,6 +14,7 @@ import types
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields, replace
+from importlib.abc import InspectLoader
 from typing import Any
 
 from anyarray_mlp.backprop.report import BackpropReport
@@ -140,6 +141,19 @@ def check_file(path: str | os.PathLike[str]) -> BackpropReport:
         return check_backprop(found)
 
 
+class Source(InspectLoader):
+    """Runs the source of a file, or the code of a notebook, as a module."""
+
+    def __init__(self, path: str, source: str) -> None:
+        self.path, self.source = path, source
+
+    def get_source(self, fullname: str) -> str:
+        return self.source
+
+    def get_code(self, fullname: str) -> types.CodeType:
+        return compile(self.source, self.path, "exec")
+
+
 @contextmanager
 def loaded(name: str, source: str) -> Iterator[types.ModuleType]:
     """The module that a file, or the code of a notebook, makes, run without arguments.
@@ -160,7 +174,7 @@ def loaded(name: str, source: str) -> Iterator[types.ModuleType]:
     try:
         try:
             with quiet():
-                exec(compile(source, name, "exec"), vars(module))
+                Source(name, source).exec_module(module)
         except AnyArrayMLPError:
             raise
         except SystemExit:
