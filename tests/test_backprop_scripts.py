@@ -262,6 +262,7 @@ def test_what_is_no_notebook_is_refused(tmp_path: Path) -> None:
     [
         ("print('hello')\n", "no training was found"),
         ("import nothing_like_this\n", "ModuleNotFoundError"),
+        ("try:\n    import jax\nexcept ImportError:\n    pass\n", "those of jax"),
         ("def f(:\n", "net.py:1"),
         ("int(__import__('sys').argv[1])\n", "IndexError"),
     ],

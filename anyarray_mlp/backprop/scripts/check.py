@@ -13,6 +13,7 @@ from typing import Any
 from anyarray_mlp.backprop.report import BackpropReport
 from anyarray_mlp.backprop.scripts.discovery import Discovery
 from anyarray_mlp.backprop.scripts.driving import Call, calls
+from anyarray_mlp.backprop.scripts.literals import DIFFERENTIATING, imported
 from anyarray_mlp.backprop.scripts.running import Run, StopScript, run_script, stopped_after
 from anyarray_mlp.backprop.tracing.judge import Judgement, badness, judge
 from anyarray_mlp.backprop.tracing.scene import Scene
@@ -106,7 +107,7 @@ def check_script(path: str) -> BackpropReport:
     if study.judgement is None:
         study = called(source, path, study) or study
     if study.judgement is None or study.scene is None:
-        raise UsageError(f"{path}: {why_nothing(study.run, study.problem)}")
+        raise UsageError(f"{path}: {why_nothing(study.run, study.problem, source)}")
     findings = [in_cells(f, cells) for f in findings_of(study.judgement)]
     findings.sort(key=lambda f: SEVERITIES.index(f.severity))
     alarms = tuple(f for f in findings if f.severity != "note")
@@ -173,8 +174,14 @@ def cost(study: Study) -> tuple[float, ...]:
     return (float(bool(study.judgement.faults)), *badness(study.judgement))
 
 
-def why_nothing(run: Run, problem: str) -> str:
+def why_nothing(run: Run, problem: str, source: str) -> str:
     """Why no training was found in a script."""
+    library = next(iter(sorted(DIFFERENTIATING & set(imported(ast.parse(source)).values()))), None)
+    if library is not None and run.error is None:
+        return (
+            f"its arrays are those of {library}, which are not recorded; describe the network with ADAPTER = "
+            "Adapter(...), and its gradients are compared with numerical ones"
+        )
     if run.error is not None:
         return f"it {run.ended} before it trained; fix that first"
     return (

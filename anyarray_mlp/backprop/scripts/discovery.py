@@ -237,7 +237,7 @@ class Discovery(Meeting):
             return len(pairs)
         if not pairs:
             shapes = [c.outside.value.shape for c in self.label_contacts]
-            return next((int(s[0]) for s in shapes if len(s) == 2), 1)
+            return next((int(s[0]) for s in shapes if len(s) == 2 and s[1] > 1), 1)
         shape = pairs[0].output.value.shape
         sizes = {size for node in self.inputs for size in node.value.shape}
         for size in shape:

@@ -224,8 +224,8 @@ def segments_from(bench: Bench, start: Node) -> list[Segment]:
 
 def is_start(node: Node) -> bool:
     """May a value be a pre-activation?"""
-    return node.operation.split(" ")[0] in ("add", "dot", "matmul", "einsum", "tensordot", "in-place", "sum", "inner",
-                                            "vdot", "convolve",
+    return node.operation.split(" ")[0] in ("add", "dot", "matmul", "einsum", "tensordot", "in-place", "sum",
+                                            "inner", "vdot", "convolve",
                                             "add.reduce", "multiply", "array", "read")  # fmt: skip
 
 

@@ -17,6 +17,8 @@ from anyarray_mlp.typing import Host
 #: Operations that only show a value in another form.
 VIEWS = frozenset(["T", "transpose", "copy", "in-place", "ravel", "reshape", "flatten", "squeeze", "read",
                    "flat", "array", "asarray", "astype", "expand_dims", "atleast_2d"])  # fmt: skip
+#: Operations that put values side by side.
+GATHERS = frozenset(["write", "read", "flat", "array", "stack", "vstack", "hstack", "concatenate"])
 
 
 @dataclass
@@ -65,8 +67,12 @@ def first_fault(bench: Bench, verdict: Verdict) -> Node | None:
     for node in reversed(back):
         if node in bench.right:
             leads |= ancestors([node])
+    gathered: set[Node] = set()
     for node in back:
         if node in bench.right or node in leads or not node.is_float or is_aside(node):
+            continue
+        if gathers(bench, node, gathered):
+            gathered.add(node)
             continue
         source = view_of_right(bench, node)
         if source is not None:
@@ -79,6 +85,15 @@ def first_fault(bench: Bench, verdict: Verdict) -> Node | None:
 def is_aside(node: Node) -> bool:
     """Is an operation a mere write into shared memory, or a read of it, or a factor?"""
     return node.operation.split(" ")[0] in ("write", "read", "flat") or is_mask(node)
+
+
+def gathers(bench: Bench, node: Node, gathered: set[Node]) -> bool:
+    """Does an operation only put right values side by side, as the gradients of time steps?"""
+    name = node.operation.split(" ")[0]
+    if not (name in GATHERS or (name.startswith("[") and name.endswith("="))):
+        return False
+    spine = [o for o in node.operands if o in bench.picture.spine and o in bench.picture.hot]
+    return bool(spine) and all(o in gathered or o in bench.right for o in spine)
 
 
 def is_mask(node: Node) -> bool:

@@ -145,7 +145,7 @@ def judge_with(scene: Scene, loss: str | None, deadline: float) -> Judgement:
             fault = Fault(node, [verdict], kind)
             if verdict.weight.is_lost:
                 fault.why = "the next step reads the old value again: the new one is kept under a name of its own"
-            faults.append(fault)
+            faults.insert(0 if verdict.weight.is_lost else len(faults), fault)
     return Judgement(bench, faults, loss)
 
 
