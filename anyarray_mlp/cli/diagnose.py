@@ -14,17 +14,20 @@ from anyarray_mlp.cli.spelling import Command
 
 @click.command(cls=Command)
 @click.argument(
-    "subject", metavar="RUN|NETWORK.py", type=PathName("the folder of a run, or a Python file")
+    "subject",
+    metavar="RUN|SCRIPT",
+    type=PathName("the folder of a run, a Python file or a notebook"),
 )
 @json_option
 def command(subject: str, as_json: bool) -> int:
-    """Say what went wrong with RUN, the folder of a training run, or with the backprop in NETWORK.py.
+    """Say what went wrong with RUN, the folder of a training run, or with the backprop in SCRIPT (.py or .ipynb).
 
-    A run is judged by the diagnosis.json that training leaves in its folder. A Python file defines ADAPTER, or a
-    function that returns one (see docs/check-backprop.md); it is run, so give only files that you would run.
+    A run is judged by the diagnosis.json that training leaves in its folder. A script or a notebook is run for its
+    first steps of training, so give only files that you would run; it may define ADAPTER, or a function that returns
+    one (see docs/check-backprop.md).
     The exit code is 1 where something is wrong.
     """
-    if subject.endswith(".py"):
+    if subject.endswith((".py", ".ipynb")):
         from anyarray_mlp.backprop import check_file
 
         report = check_file(subject)
