@@ -27,6 +27,7 @@ STREAMS = {
     "shuffle": "the order of the rows in each epoch",
     "initial weights": "the weights that training starts from",
     "initial layers": "what layers that are not dense start from",
+    "fitted start": "what published recipes start from: weights, rows and their shares in a bias",
     "dropout": "the key of each step's dropped units, for each layer",
     "xor": "the built-in set",
     "moons": "the built-in set",
