@@ -8,8 +8,8 @@ it would take longer than fetching the parameters.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,7 @@ from anyarray_mlp.training import Epoch, Fit, Recipe, StepStatistics, TrainingSt
 from anyarray_mlp.training.batches import check_scale, checked_batch_size, checked_validation
 from anyarray_mlp.training.given import as_given
 from anyarray_mlp.training.predicting import on_device
-from anyarray_mlp.training.recipe import batch_size_of, epochs_of, recipe_of
+from anyarray_mlp.training.recipe import WITH_MOMENTUM, batch_size_of, epochs_of, recipe_of
 from anyarray_mlp.training.state import fresh_state
 from anyarray_mlp.typing import Array, Host, Leaves
 
@@ -75,6 +75,8 @@ class Details:
         set are as well).
     validation_is_later : whether the rows were split by time, so that validation rows may differ from those before.
     probe_on_device : overrules where probes run.
+    table : the settings that a table was encoded with, and those of the run that its plan has instead of the recipe:
+        what a change of settings may be about.
     """
 
     column_names: Sequence[str] = ()
@@ -83,6 +85,7 @@ class Details:
     held_out: Sequence[Host] = ()
     validation_is_later: bool = False
     probe_on_device: bool | None = None
+    table: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_boolean("validation_is_later", self.validation_is_later)
@@ -154,11 +157,14 @@ class RunMonitor:
         self.by_steps = not recipe.by_lbfgs
         self.optimizer = recipe.step_optimizer() if self.by_steps else sgd()
         self.weight: Host | None = None
+        self.known = x, targets, sample_weight
+        self.given_initial = initial
         weight = checked_weight(sample_weight, x.shape[0])
         if weight is not None:
             self.weight = np.asarray(HostRows(backend, weight).whole(), dtype=np.float64)
         self.validation_is_later = details.validation_is_later
-        self.settings = self.settings_of(recipe, x.shape[0])
+        self.recipe = recipe
+        self.settings = self.settings_of(recipe, x.shape[0], details.table)
         self.keep_rows(x, targets, validation, details.held_out)
         if initial is None:
             initial = mlp.initialize(recipe.seed, recipe.initializer)
@@ -173,7 +179,7 @@ class RunMonitor:
         self.epochs: list[Epoch] = []
         self.clipped: list[NDArray[np.bool_]] = []
 
-    def settings_of(self, recipe: Recipe, n: int) -> Settings:
+    def settings_of(self, recipe: Recipe, n: int, table: Mapping[str, Any]) -> Settings:
         """What findings may go by of the network and the recipe."""
         mlp = self.mlp
         return Settings(
@@ -193,6 +199,11 @@ class RunMonitor:
             weighted=self.weight is not None,
             validation_is_later=self.validation_is_later,
             keeps_best=recipe.keeps_best,
+            learning_rate=named(recipe.learning_rate),
+            momentum=recipe.momentum if recipe.optimizer in WITH_MOMENTUM else None,
+            initializer=named(recipe.initializer),
+            warm_up=recipe.warm_up,
+            table=dict(table),
         )
 
     def keep_rows(
@@ -205,6 +216,7 @@ class RunMonitor:
         """Remember where the rows are; `DataError` or `UsageError` for those that do not fit together."""
         backend = self.backend
         self.x, self.targets = HostRows(backend, x), HostRows(backend, targets)
+        self.given_validation = validation
         self.validation = None
         if validation:
             self.validation = HostRows(backend, validation[0]), HostRows(backend, validation[1])
@@ -279,7 +291,10 @@ class RunMonitor:
 
     def finish(self, result: Fit | DivergedError) -> Diagnosis:
         """The diagnosis, once training has ended or diverged."""
-        return diagnose_run(self.record(result))
+        from anyarray_mlp.diagnosis.again import Again
+
+        found = diagnose_run(self.record(result))
+        return replace(found, rerun=Again.of(self, found.is_about_rare_classes))
 
     def record(self, result: Fit | DivergedError) -> RunRecord:
         """Everything that was seen."""
@@ -379,6 +394,11 @@ class RunMonitor:
             latest=self.epochs[-1].snapshot().parameters if kept_best else None,
             clipped=float(np.concatenate(self.clipped).mean()) if self.clipped else None,
         )
+
+
+def named(value: Any) -> str:
+    """A setting's name; that of a function or object of one's own says only that."""
+    return value if isinstance(value, str) else "a function"
 
 
 def checked_rows(rows: Any, columns: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -35,6 +36,59 @@ class Settings:
     weighted: bool = False
     validation_is_later: bool = False
     keeps_best: bool = False
+    learning_rate: str = "constant"
+    momentum: float | None = None
+    initializer: str = "auto"
+    warm_up: int = 0
+    table: dict[str, Any] = field(default_factory=dict)
+
+    def can_make(self, change: Mapping[str, Any]) -> bool:
+        """Whether a change of settings is one: those of a table are for tables, and some value is another."""
+        ours = self.current()
+        if any(name not in ours for name in change):
+            return False
+        return any(not is_set(ours[name], value) for name, value in change.items())
+
+    def current(self) -> dict[str, Any]:
+        """The settings that a change may be about, as they are."""
+        one = {
+            "hidden_layer_sizes": tuple(self.sizes[1:-1]),
+            "activation": self.activation[0] if len(set(self.activation)) == 1 else None,
+            "dropout": max(self.dropout, default=0.0),
+            "keep_epoch": "best" if self.keeps_best and not self.early_stopping else "last",
+            "patience": None,
+        }
+        names = (
+            "output",
+            "loss",
+            "alpha",
+            "optimizer",
+            "learning_rate_init",
+            "learning_rate",
+            "momentum",
+            "batch_size",
+            "epochs",
+            "clip_norm",
+            "early_stopping",
+            "shuffle",
+            "initializer",
+            "warm_up",
+        )
+        return {**{name: getattr(self, name) for name in names}, **one, **self.table}
+
+
+def is_set(value: Any, wanted: Any) -> bool:
+    """Whether a setting has a value already; one of several columns, whether it names them all."""
+    if (
+        isinstance(wanted, tuple)
+        and isinstance(value, (list, tuple))
+        and wanted
+        and isinstance(wanted[0], str)
+    ):
+        return set(wanted) <= set(value)
+    if isinstance(wanted, tuple) and isinstance(value, (list, tuple)):
+        return tuple(value) == wanted
+    return bool(value == wanted)
 
 
 @dataclass(frozen=True)
@@ -125,6 +179,10 @@ class Names:
         """A column, as it is shown."""
         name = self.columns.get(str(place))
         return str(place) if name is None else repr(name)
+
+    def plain(self, place: int) -> str:
+        """A column's name, or its place."""
+        return self.columns.get(str(place), str(place))
 
     def label(self, code: int) -> str:
         """A class, as it is shown."""

@@ -144,6 +144,11 @@ def is_stuck(run: RunRecord) -> bool:
     return len(run.settings.sizes) > 2 and run.progress < 0.02 and run.outcome.training_skill < 0.1
 
 
+def number_of(number: float) -> float:
+    """One significant digit, as it is typed."""
+    return float(f"{number:.1g}")
+
+
 def listed(items: list[str], count: int) -> str:
     """The first few, and how many more."""
     shown = ", ".join(items)

@@ -108,7 +108,26 @@ class Plan:
             class_names=() if classes is None else classes.tolist(),
             held_out=(self.prepared.test.x,) if self.prepared.has_test else (),
             validation_is_later=self.settings.table.is_by_time,
+            table=self.told(),
         )
+
+    def told(self) -> dict[str, Any]:
+        """The settings of the table and the plan that a change may be about, as JSON has them."""
+        table, recipe = self.settings.table, self.settings.recipe
+        weight = table.class_weight
+        columns = {name: list(map(str, getattr(table, name))) for name in ("drop", "text", "keep")}
+        return {
+            **columns,
+            "standardize": table.standardize,
+            "numbers": table.numbers,
+            "scale_target": table.scale_target is not False,
+            "class_weight": weight if isinstance(weight, (str, type(None))) else "of your own",
+            "group": table.group,
+            "split": table.split,
+            "learning_rate": recipe.learning_rate if isinstance(recipe.learning_rate, str) else "",
+            "warm_up": recipe.warm_up,
+            "classes": self.prepared.targets.task == "classification",
+        }
 
 
 def make_plan(data: Any, settings: Settings) -> Plan:
@@ -310,8 +329,14 @@ def default_folder(data: str, overwrite: bool) -> Path:
     """runs/NAME; or runs/NAME-2, ... where that holds a run already which is not to be replaced."""
     name = Path(data).resolve().name if Path(data).exists() else data
     name = name.removesuffix(".gz").rsplit(".", 1)[0] or "data"
-    folder, number = Path("runs") / name, 1
-    while folder.exists() and not overwrite:
+    folder = Path("runs") / name
+    return folder if overwrite else free_folder(folder)
+
+
+def free_folder(folder: Path) -> Path:
+    """The folder, or the first of NAME-2, NAME-3, ... beside it that does not exist."""
+    found, number = folder, 1
+    while found.exists():
         number += 1
-        folder = Path("runs") / f"{name}-{number}"
-    return folder
+        found = folder.with_name(f"{folder.name}-{number}")
+    return found

@@ -31,6 +31,7 @@ def sentinel_values(run: RunRecord) -> Found | None:
     return Found(
         f"{'; '.join(texts)}, far outside the range of the other values, which it squeezes together",
         "If it stands for 'unknown', treat it as missing and fill it with the column's mean or median",
+        changes=({"numbers": "robust"},),
     )
 
 
@@ -44,6 +45,7 @@ def identifier_column(run: RunRecord) -> Found | None:
     return Found(
         f"every value of column {listed(names, len(names))} is different, and the values are whole steps apart",
         "Drop it: it says nothing about new rows. If it is a time, validate on the latest rows",
+        changes=({"drop": tuple(run.names.plain(place) for place in data.identifiers)},),
     )
 
 
@@ -69,9 +71,16 @@ def unscaled_inputs(run: RunRecord) -> Found | None:
         )
     else:
         return None
+    if run.settings.table.get("standardize") is False:
+        return Found(
+            f"{evidence}, and the columns were left as they are",
+            "Let the columns be standardised",
+            changes=({"standardize": True},),
+        )
     return Found(
         evidence,
         "Standardise each column to mean 0 and standard deviation 1 (images: divide by the largest value)",
+        changes=({"numbers": "robust"},),
     )
 
 
@@ -84,7 +93,8 @@ def leaking_column(run: RunRecord) -> Found | None:
     names = [run.names.column(place) for place in data.leaking]
     return Found(
         f"column {listed(names, data.n_leaking)} alone sorts the rows as the target does",
-        "Check whether the column is known when a prediction is made; if not, drop it",
+        "Check whether the column is known when a prediction is made; if not, drop it: the score will fall to what new "
+        "rows will have",
     )
 
 

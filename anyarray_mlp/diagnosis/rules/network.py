@@ -20,6 +20,7 @@ from anyarray_mlp.diagnosis.symptoms import (
     is_small,
     is_stuck,
     lacks,
+    number_of,
     starts_trained,
     unfinished,
 )
@@ -46,7 +47,7 @@ def bad_initial_scale(run: RunRecord) -> Found | None:
             evidence = f"weights start {layer.gain_in:.2g} times as large as 1 / sqrt(inputs)"
         else:
             continue
-        return Found(evidence, cure, layer=number + 1)
+        return Found(evidence, cure, layer=number + 1, changes=({"initializer": "auto"},))
     base = run.data.baseline_loss
     first = run.probes[0]
     far_off = base and first.loss > 6 * base and first.layers[-1].dead >= 0.5
@@ -56,6 +57,7 @@ def bad_initial_scale(run: RunRecord) -> Found | None:
             "that of the best constant: the output's biases start far off",
             cure,
             layer=len(run.initial),
+            changes=({"initializer": "auto"},),
         )
     return None
 
@@ -73,6 +75,7 @@ def exploding_gradients(run: RunRecord) -> Found | None:
         f"norm starts at {gradient:.3g}",
         "Use initializer='auto' or fewer layers, or clip the gradient with clip_norm=1",
         layer=len(first.layers) - 1,
+        changes=({"initializer": "auto"}, {"clip_norm": 1.0}, {"hidden_layer_sizes": (64,)}),
     )
 
 
@@ -105,6 +108,11 @@ def vanishing_gradients(run: RunRecord) -> Found | None:
         "Use activation='relu', fewer hidden layers, and initializer='auto'",
         layer=1,
         severity="error" if failed(run) else "note",
+        changes=(
+            {"activation": "relu"},
+            {"hidden_layer_sizes": (64,)},
+            {"initializer": "auto"},
+        ),
     )
 
 
@@ -124,6 +132,11 @@ def dead_units(run: RunRecord) -> Found | None:
             f"{layer.dead:.0%} of the {run.settings.activation[number]} units give one value for every row; {since}",
             "Lower the learning rate, start with initializer='auto' and biases of 0, or use activation='leaky_relu'",
             layer=number + 1,
+            changes=(
+                {"learning_rate_init": number_of(run.settings.learning_rate_init / 10)},
+                {"initializer": "auto"},
+                {"activation": "leaky_relu"},
+            ),
         )
     return None
 
@@ -143,6 +156,11 @@ def saturated_units(run: RunRecord) -> Found | None:
             "Standardise the inputs, start with initializer='auto', lower the learning rate, or use activation='relu'",
             layer=number + 1,
             severity="note" if grown else harm(run),
+            changes=(
+                {"initializer": "auto"},
+                {"activation": "relu"},
+                {"learning_rate_init": number_of(run.settings.learning_rate_init / 10)},
+            ),
         )
     return None
 
@@ -172,4 +190,5 @@ def underfitting(run: RunRecord) -> Found | None:
         f"{small}, and the loss has settled; {found_in_vain(run)}",
         "Use a wider network: hidden_layer_sizes=(64,) or (64, 64)",
         layer=None if not widths else widths.index(min(widths)) + 1,
+        changes=({"hidden_layer_sizes": (64,)}, {"hidden_layer_sizes": (64, 64)}),
     )

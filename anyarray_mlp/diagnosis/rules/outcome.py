@@ -10,6 +10,7 @@ from anyarray_mlp.diagnosis.symptoms import (
     is_small,
     is_stuck,
     lacks,
+    number_of,
     relative_losses,
     unfinished,
 )
@@ -31,7 +32,13 @@ def plateau(run: RunRecord) -> Found | None:
     return Found(
         f"the loss no longer falls, at {relative_losses(run)[-1]:.2f} times that of the best constant; "
         f"{found_in_vain(run)}",
-        "Try adam with learning_rate_init=0.003, another seed, activation='relu', and for classes loss='auto'",
+        "Try the changes below; another seed may do, too",
+        changes=(
+            {"optimizer": "adam", "learning_rate_init": 0.003},
+            {"activation": "relu", "initializer": "auto"},
+            {"loss": "auto"},
+            {"hidden_layer_sizes": (64, 64)},
+        ),
     )
 
 
@@ -55,6 +62,11 @@ def one_class_predicted(run: RunRecord) -> Found | None:
     return Found(
         f"class {run.names.label(favoured)} is predicted for {share:.0%} of the rows, and {true_share:.0%} have it",
         "Fix the causes above; if there are none, check labels, loss and output, and train longer with adam",
+        changes=(
+            {"optimizer": "adam", "learning_rate_init": 0.001},
+            {"epochs": 5 * run.settings.epochs},
+            {"class_weight": "balanced"},
+        ),
     )
 
 
@@ -72,4 +84,8 @@ def diverged(run: RunRecord) -> Found | None:
     return Found(
         f"the loss became infinite or NaN at step {run.outcome.steps}",
         "Fix the causes above; clip_norm=1 limits the size of a step",
+        changes=(
+            {"learning_rate_init": number_of(run.settings.learning_rate_init / 10)},
+            {"clip_norm": 1.0},
+        ),
     )

@@ -26,6 +26,12 @@ def output_cannot_reach_targets(run: RunRecord) -> Found | None:
         f"{data.unreachable:.0%} of the targets are out of reach",
         cures.get(output, "Use output='identity'"),
         layer=len(run.settings.sizes) - 1,
+        changes=(
+            {
+                "output": "softmax" if run.settings.table.get("classes") else "identity",
+                "loss": "auto",
+            },
+        ),
     )
 
 
@@ -46,6 +52,7 @@ def target_outliers(run: RunRecord) -> Found | None:
         "Look at the rows with the largest and smallest targets: fix or drop them if they are wrong; if they are "
         "right, learn the logarithm of the target, or use loss='absolute_error'",
         severity="warning" if run.outcome.training_skill > 0.5 else "error",
+        changes=({"loss": "huber"}, {"loss": "absolute_error"}),
     )
 
 
@@ -61,6 +68,7 @@ def unscaled_targets(run: RunRecord) -> Found | None:
     return Found(
         f"targets have mean {data.target_mean:.3g} and standard deviation {data.target_std:.3g}",
         "Standardise the targets, and scale the predictions back",
+        changes=({"scale_target": True},),
     )
 
 
@@ -143,6 +151,7 @@ def class_imbalance(run: RunRecord) -> Found | None:
         )
         + ", and watch balanced_accuracy or f1 instead of accuracy",
         severity="warning" if alarming else "note",
+        changes=({"class_weight": "balanced"},) if not run.settings.weighted else (),
     )
 
 

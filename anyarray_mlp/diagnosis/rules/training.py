@@ -16,6 +16,7 @@ from anyarray_mlp.diagnosis.symptoms import (
     gave_up,
     hidden,
     largest_update,
+    number_of,
     relative_losses,
     unfinished,
 )
@@ -31,6 +32,7 @@ def unshuffled_rows(run: RunRecord) -> Found | None:
     return Found(
         "consecutive rows have similar targets, and batches are taken in that order: each step undoes the step before",
         "Use shuffle=True",
+        changes=({"shuffle": True},),
     )
 
 
@@ -50,6 +52,7 @@ def l2_too_strong(run: RunRecord) -> Found | None:
         f"with alpha={settings.alpha:.3g} the penalty starts at {penalty:.2g} times the loss of the best constant, and "
         f"the weights ended at {math.sqrt(last / max(first, 1e-300)):.1g} of their initial norm",
         f"Try alpha={settings.alpha / max(1e3 * penalty, 10):.1g} or less",
+        changes=({"alpha": number_of(settings.alpha / max(1e3 * penalty, 10))}, {"alpha": 0.0}),
     )
 
 
@@ -66,6 +69,7 @@ def dropout_too_strong(run: RunRecord) -> Found | None:
     return Found(
         f"dropout={highest:g} leaves {1 - highest:.0%} of the units active in a step; {found_in_vain(run)}",
         "Try dropout=0.2",
+        changes=({"dropout": 0.2}, {"dropout": 0.0}),
         layer=run.settings.dropout.index(highest) + 1,
     )
 
@@ -83,6 +87,10 @@ def batch_too_small(run: RunRecord) -> Found | None:
         f"{late:.2g} of their norm",
         "Use batch_size=32, or lower the learning rate",
         severity=("error" if failed(run) else "warning") if bad else "note",
+        changes=(
+            {"batch_size": 32},
+            {"learning_rate_init": number_of(run.settings.learning_rate_init / 10)},
+        ),
     )
 
 
@@ -101,6 +109,7 @@ def batch_too_large(run: RunRecord) -> Found | None:
         f"batches of {settings.batch_size} of {n} rows made {run.outcome.steps} steps in all, and the loss was still "
         f"falling; {found_in_vain(run)}",
         "Use batch_size=32",
+        changes=({"batch_size": 32}, {"epochs": longer(run)}),
     )
 
 
@@ -157,6 +166,11 @@ def learning_rate_too_high(run: RunRecord) -> Found | None:
     return Found(
         f"{evidence}, with {run.settings.optimizer} at learning rate {rate:.3g}",
         f"Try learning_rate_init={rounded(suggested_rate(run, update))}",
+        changes=(
+            {"learning_rate_init": number_of(suggested_rate(run, update))},
+            {"learning_rate_init": number_of(suggested_rate(run, update) / 10)},
+            {"clip_norm": 1.0},
+        ),
     )
 
 
@@ -191,6 +205,7 @@ def learning_rate_too_low(run: RunRecord) -> Found | None:
             f"the learning rate fell from {highest:.2g} to {rates[-1]:.1g} before anything was learned; "
             f"{found_in_vain(run)}",
             "Use learning_rate='constant', or let the rate fall more slowly",
+            changes=({"learning_rate": "constant"}, {"epochs": longer(run)}),
         )
     if update > SMALL_UPDATE:
         return None
@@ -204,12 +219,15 @@ def learning_rate_too_low(run: RunRecord) -> Found | None:
         "Clip less (clip_norm=1), or not at all"
         if clipped > 0.5 and (run.settings.clip_norm or 1.0) < 1.0
         else f"Try learning_rate_init={rounded(rate)}, or more if the loss still falls slowly",
+        changes=({"clip_norm": 1.0},)
+        if clipped > 0.5 and (run.settings.clip_norm or 1.0) < 1.0
+        else ({"learning_rate_init": number_of(rate)}, {"learning_rate_init": number_of(3 * rate)}),
     )
 
 
 def rounded(number: float) -> str:
     """One significant digit, as it is typed."""
-    return f"{float(f'{number:.1g}'):g}"
+    return f"{number_of(number):g}"
 
 
 @rule("training ended too early", order=280, symptom_of=TRAINING, explains=(TRAINING,))
@@ -220,12 +238,27 @@ def too_few_epochs(run: RunRecord) -> Found | None:
         return Found(
             f"early stopping ended training after {done} epochs ({run.outcome.steps} steps); {found_in_vain(run)}",
             f"Give early stopping more patience (patience={max(20, 5 * done)}), or raise the learning rate",
+            changes=(
+                {"patience": max(20, 5 * done)},
+                {"learning_rate_init": number_of(3 * run.settings.learning_rate_init)},
+            ),
         )
     if not unfinished(run) or batch_too_large(run) or learning_rate_too_low(run):
         return None
-    per_epoch = max(1, round(run.outcome.steps / max(done, 1)))
-    epochs = max(5 * done, math.ceil(ENOUGH_STEPS / per_epoch))
+    epochs = longer(run)
     return Found(
         f"after {counted(done, 'epoch')} ({run.outcome.steps} steps) the loss was still falling; {found_in_vain(run)}",
         f"Train longer, with epochs={epochs} and early_stopping",
+        changes=(
+            {"epochs": epochs},
+            {"epochs": epochs, "early_stopping": True},
+            {"learning_rate_init": number_of(3 * run.settings.learning_rate_init)},
+        ),
     )
+
+
+def longer(run: RunRecord) -> int:
+    """Epochs enough for a thousand steps, and five times as many as there were."""
+    done = len(run.curve.loss)
+    per_epoch = max(1, round(run.outcome.steps / max(done, 1)))
+    return max(5 * done, math.ceil(ENOUGH_STEPS / per_epoch))

@@ -204,6 +204,11 @@ def overfitting(run: RunRecord) -> Found | None:
         f"validation loss was lowest in epoch {best} of {len(curve.loss)} and ended {end / max(lowest, 1e-12):.2g} "
         f"times as high; {measure(run)} is {score(run, outcome.training_skill, outcome.chance)} on training rows and "
         f"{score(run, outcome.validation_skill, outcome.validation_chance)} on validation rows",
-        ("Use" if settings.early_stopping else "Use early_stopping,")
-        + " more data, a smaller network, an L2 penalty (alpha) or dropout=0.2",
+        "Gather more data; a smaller network, a penalty, dropout or the best epoch may help",
+        changes=(
+            {"early_stopping": True},
+            {"alpha": 1.0},
+            {"dropout": 0.3},
+            {"hidden_layer_sizes": (8,), "alpha": 1.0},
+        ),
     )
