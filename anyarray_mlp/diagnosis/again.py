@@ -12,9 +12,10 @@ import numpy as np
 from anyarray_mlp import streams, training
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.diagnosis.changes import new_values
+from anyarray_mlp.diagnosis.held_out import balancing, row_scores
 from anyarray_mlp.diagnosis.rows import HostRows, evenly
 from anyarray_mlp.diagnosis.targets import as_classes
-from anyarray_mlp.diagnosis.trying import Ran, balancing, row_scores
+from anyarray_mlp.diagnosis.trying import Ran
 from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.training import Epoch, Recipe

@@ -43,6 +43,7 @@ from anyarray_mlp.diagnosis.record import (
 )
 from anyarray_mlp.diagnosis.report import Diagnosis, diagnose_run
 from anyarray_mlp.diagnosis.rows import HostRows, evenly
+from anyarray_mlp.diagnosis.targets import as_classes
 from anyarray_mlp.errors import DataError, DivergedError
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.network.optimizers import State, gradient_norm, sgd
@@ -75,6 +76,10 @@ class Details:
         set are as well).
     validation_is_later : whether the rows were split by time, so that validation rows may differ from those before.
     probe_on_device : overrules where probes run.
+    scales : what an input must be multiplied by, and what added, to have the column's value in the file: for each
+        input such a pair, or None.
+    target_scale : the same of the targets.
+    different : names of columns of whole numbers in which no two rows have the same.
     table : the settings that a table was encoded with, and those of the run that its plan has instead of the recipe:
         what a change of settings may be about.
     """
@@ -85,6 +90,9 @@ class Details:
     held_out: Sequence[Host] = ()
     validation_is_later: bool = False
     probe_on_device: bool | None = None
+    scales: Sequence[tuple[float, float] | None] = ()
+    target_scale: tuple[float, float] | None = None
+    different: Sequence[str] = ()
     table: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -147,6 +155,7 @@ class RunMonitor:
         if details is None:
             details = Details()
         check_instance("details", details, Details, "diagnosis.Details(column_names=...) or None")
+        self.details = details
         self.mlp = mlp
         self.backend = backend
         self.input_scale = input_scale
@@ -203,8 +212,21 @@ class RunMonitor:
             momentum=recipe.momentum if recipe.optimizer in WITH_MOMENTUM else None,
             initializer=named(recipe.initializer),
             warm_up=recipe.warm_up,
+            weight_ratio=self.weight_ratio(),
             table=dict(table),
         )
+
+    def weight_ratio(self) -> float:
+        """How many times the total weight of one class another has."""
+        if self.weight is None:
+            return 1.0
+        targets = self.known[1]
+        classes = as_classes(targets, self.mlp) if isinstance(targets, np.ndarray) else None
+        if classes is None:
+            return 1.0
+        totals = np.bincount(classes, weights=self.weight)
+        totals = totals[totals > 0]
+        return float(totals.max() / totals.min()) if len(totals) > 1 else 1.0
 
     def keep_rows(
         self,
@@ -222,6 +244,7 @@ class RunMonitor:
             self.validation = HostRows(backend, validation[0]), HostRows(backend, validation[1])
         RawColumns(self.sources, x.shape[1])  # refuses what does not fit, before training
         self.held_out = [HostRows(backend, checked_rows(part, x.shape[1])) for part in held_out]
+        self.test = self.held_out[0] if self.held_out else None
         if self.validation:
             self.held_out.append(self.validation[0])
 
@@ -317,6 +340,9 @@ class RunMonitor:
             n=full,
             sources=self.sources,
             weight=weight,
+            different=self.places_of(self.details.different),
+            scales=self.details.scales,
+            target_scale=self.details.target_scale,
             held_out=[
                 part.take(part.many()) if part.host is None else part.host for part in self.held_out
             ],
@@ -332,6 +358,7 @@ class RunMonitor:
             self.validation,
             self.input_scale,
             self.sources,
+            self.test,
         ).outcome(self.ended(result))
         return RunRecord(
             settings=self.settings,
@@ -340,18 +367,28 @@ class RunMonitor:
             curve=self.curve(result if isinstance(result, DivergedError) else None),
             probes=tuple(self.probes),
             outcome=outcome,
-            names=Names(self.names_of(data, outcome), self.class_names),
+            names=self.names_of(data, outcome),
         )
 
-    def names_of(self, data: DataSummary, outcome: Outcome) -> dict[str, str]:
-        """The names of the columns that findings may mention."""
-        if not self.column_names:
-            return {}
+    def places_of(self, names: Sequence[str]) -> list[int]:
+        """The places of the first inputs of some columns."""
         sources = self.sources or range(len(self.column_names))
-        return {
-            str(place): self.column_names[sources[place]]
-            for place in sorted(mentioned(data, outcome))
-        }
+        return [
+            place
+            for place, source in enumerate(sources)
+            if self.column_names[source] in names and (not place or sources[place - 1] != source)
+        ]
+
+    def names_of(self, data: DataSummary, outcome: Outcome) -> Names:
+        """The names and scales of the columns that findings may mention, and the classes."""
+        details, columns = self.details, {}
+        places = sorted(mentioned(data, outcome))
+        if self.column_names:
+            sources = self.sources or range(len(self.column_names))
+            columns = {str(place): self.column_names[sources[place]] for place in places}
+        known = {place: details.scales[place] for place in places if place < len(details.scales)}
+        scales = {str(place): pair for place, pair in known.items() if pair is not None}
+        return Names(columns, self.class_names, scales, details.target_scale)
 
     def curve(self, error: DivergedError | None) -> Curve:
         """The epochs' figures; a diverged epoch adds the mean of its finite losses."""

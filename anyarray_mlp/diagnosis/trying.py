@@ -279,22 +279,3 @@ def judged(causes: tuple[str, ...], change: Change, pairs: Sequence[tuple[Ran, R
     last = pairs[-1][1]
     helped = len(pairs) == SEEDS and bool(np.all(gains > 0)) and gain > max(noise, LEAST_GAIN)
     return Tried(causes, change, before, after, gain, noise, helped, last.epochs, last.cut)
-
-
-def row_scores(outputs: Host, targets: Host, classes: Host | None) -> Host:
-    """How well each row (n,) is predicted: 1 for the right class and 0 for another, or 1 - error² / variance."""
-    from anyarray_mlp.metrics import predicted_labels
-
-    if classes is not None:
-        return np.asarray(predicted_labels(outputs) == classes, dtype=np.float64)
-    values = np.asarray(targets, dtype=np.float64).reshape(len(outputs), -1)
-    total = float(((values - values.mean(axis=0)) ** 2).sum(axis=1).mean())
-    wrong = ((np.asarray(outputs, dtype=np.float64) - values) ** 2).sum(axis=1)
-    # A row that is off by more than a thousand deviations says no more than that.
-    return np.maximum(1.0 - wrong / total if total > 0 else np.zeros(len(values)), -1e6)
-
-
-def balancing(classes: Host) -> Host:
-    """Weights (n,) that make the accuracy a balanced one."""
-    counts = np.bincount(classes)
-    return np.asarray(1.0 / counts[classes])

@@ -50,6 +50,7 @@ class Prepared:
     `target_names` are the columns of a table that hold the target. Without a test set, `test` is the training rows
     and `has_test` false. What was decided on the way is in `preprocessor.notes`, a sentence each. `reading` is
     what a model remembers of how a table was read. `is_last`: whether the target is the last column by default.
+    `different` are columns of whole numbers that are all different.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Prepared:
     sample_weight: Host | None
     reading: Reading = field(default_factory=Reading)
     is_last: bool = True
+    different: tuple[str, ...] = ()
 
 
 def prepare(data: Any, settings: Settings, dtype: str = "float64") -> Prepared:
@@ -147,7 +149,27 @@ def prepare(data: Any, settings: Settings, dtype: str = "float64") -> Prepared:
         sample_weight=sample_weights(training, table.class_weight),
         reading=reading,
         is_last=dataset.has_last_target,
+        different=all_different(training) if is_table else (),
     )
+
+
+def all_different(training: Dataset) -> tuple[str, ...]:
+    """The columns of whole numbers in which no two rows have the same."""
+    features: Any = training.features
+    found = []
+    for name, column in features.items():
+        values = column.to_numpy()
+        if values.dtype.kind not in "iuf" or len(values) < 2:
+            continue
+        # The first rows tell it of most columns.
+        for part in (values[:100], values):
+            numbers = np.asarray(part, dtype=np.float64)
+            whole = bool(np.all(numbers == np.floor(numbers)))
+            if not whole or len(np.unique(numbers)) < len(numbers):
+                break
+        else:
+            found.append(str(name))
+    return tuple(found)
 
 
 def refuse_settings_of_tables(dataset: Dataset, table: Table) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.checking.messages import memory, shown
 from anyarray_mlp.checking.out_of_memory import exceeds_memory
-from anyarray_mlp.data import Reading
+from anyarray_mlp.data import Preprocessor, Reading, TargetEncoder
 from anyarray_mlp.diagnosis import Details, RunMonitor
 from anyarray_mlp.errors import OutOfMemoryError, UsageError
 from anyarray_mlp.metrics import find_score
@@ -108,6 +108,9 @@ class Plan:
             class_names=() if classes is None else classes.tolist(),
             held_out=(self.prepared.test.x,) if self.prepared.has_test else (),
             validation_is_later=self.settings.table.is_by_time,
+            scales=scales_of(self.model.preprocessor),
+            target_scale=target_scale_of(self.model.targets),
+            different=self.prepared.different,
             table=self.told(),
         )
 
@@ -270,6 +273,25 @@ class Run:
             statistics=None if monitor is None else monitor.statistics,
             **self.given,
         )
+
+
+def scales_of(preprocessor: Preprocessor) -> list[tuple[float, float] | None]:
+    """What an input is to be multiplied by, and what added, for the value that its column has in the file.
+
+    None for the inputs of columns that are more than scaled.
+    """
+    return [
+        (float(column.scale), float(column.mean)) if column.kind == "numeric" else None
+        for column in preprocessor.columns
+        for _ in range(column.width)
+    ]
+
+
+def target_scale_of(targets: TargetEncoder) -> tuple[float, float] | None:
+    """The same of a target of one column."""
+    if targets.task != "regression" or len(targets.scale) != 1:
+        return None
+    return float(targets.scale[0]), float(targets.mean[0])
 
 
 def scores_of(plan: Plan, model: TrainedModel) -> dict[str, float]:

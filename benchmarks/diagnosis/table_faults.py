@@ -29,8 +29,8 @@ CLASSES = (
     "german_credit",
     "hpc_jobs",
     "hr_left",
-    "hypothyroid",
-    "leaf_species",
+    "hmeq",
+    "online_shoppers",
     "magic",
     "mlc_churn",
     "segment",
@@ -41,7 +41,6 @@ CLASSES = (
 VALUES = (
     "abalone",
     "airbnb_chicago",
-    "bike_hours",
     "body_dimensions",
     "car_prices",
     "insurance",
@@ -139,6 +138,7 @@ def healthy(name: str, seed: int, folder: Path) -> Case:
         "keep_epoch": "best",
         "validation_fraction": 0.25,
         "seed": seed,
+        "task": task,
     }
     return Case(name, task, frame, options)
 
@@ -212,7 +212,7 @@ def codes_as_numbers(case: Case, rng: Generator) -> Case:
 def identifier_column(case: Case, rng: Generator) -> Case:
     """Sparse numbers of customers beside the other columns."""
     numbers = rng.choice(10**7, len(case.frame), replace=False) + 10**7
-    return case.with_column(customer_id=numbers)
+    return case.with_column(folio=numbers)
 
 
 @fault("unscaled_inputs", "input_outliers")
@@ -249,8 +249,8 @@ def inputs_name_rows(case: Case, rng: Generator) -> Case:
         case,
         frame=pd.DataFrame(
             {
-                "user": rng.choice(10**6, n, replace=False) + 10**6,
-                "item": rng.choice(10**6, n, replace=False) + 10**6,
+                "visitor": rng.choice(10**6, n, replace=False) + 10**6,
+                "thing": rng.choice(10**6, n, replace=False) + 10**6,
                 TARGET: case.frame[TARGET].to_numpy(),
             }
         ),
@@ -357,7 +357,8 @@ def grouped_rows(case: Case, rng: Generator) -> Case:
     label = rng.integers(0, 2, people)[person]
     columns = {f"trait{i}": traits[:, i] for i in range(6)}
     target = np.where(label == 1, "ill", "well")
-    return replace(case, task="classification", frame=pd.DataFrame({**columns, TARGET: target}))
+    case = replace(case, task="classification", frame=pd.DataFrame({**columns, TARGET: target}))
+    return case.with_options(task="classification")
 
 
 @fault("validation_unlike_training")
@@ -434,9 +435,18 @@ def leak_of_two(case: Case, rng: Generator) -> Case:
 # --- settings ------------------------------------------------------------------------------------
 
 
+def tangled(case: Case, rng: Generator) -> Case:
+    """The case with a target that no weighted sum of its columns tells."""
+    first, second = rng.normal(size=(2, len(case.frame)))
+    y = first * second + 0.1 * rng.normal(size=len(first))
+    target = y if case.task == "regression" else np.where(y > 0, "yes", "no")
+    frame = case.frame.assign(**{TARGET: target})[[*case.numbers[:3], TARGET]]
+    return replace(case, frame=frame).with_column(first=first, second=second)
+
+
 @fault()
 def linear_network(case: Case, rng: Generator) -> Case:
-    return case.with_options(activation="identity")
+    return tangled(case, rng).with_options(activation="identity")
 
 
 @fault("too_few_epochs")
@@ -501,7 +511,7 @@ def learning_rate_too_low(case: Case, rng: Generator) -> Case:
 
 @fault()
 def underfitting(case: Case, rng: Generator) -> Case:
-    return case.with_options(hidden_layer_sizes=(1,), activation="tanh")
+    return tangled(case, rng).with_options(hidden_layer_sizes=(1,), activation="tanh")
 
 
 @fault("unscaled_inputs")

@@ -20,11 +20,15 @@ from anyarray_mlp.diagnosis.symptoms import (
     is_small,
     is_stuck,
     lacks,
+    lags,
     number_of,
     starts_trained,
     unfinished,
 )
 from anyarray_mlp.network.functional import RECTIFIERS
+
+#: Mean of the weights over their root mean square: 0.87 where they are drawn between 0 and a bound.
+ONE_SIDED = 0.6
 
 
 @rule("the initial weights have a bad scale", order=80, explains=(TRAINING,))
@@ -41,6 +45,10 @@ def bad_initial_scale(run: RunRecord) -> Found | None:
             evidence = "all weights start at zero"
         elif layer.alike:
             evidence = "all units start with the same weights, so they stay the same"
+        elif layer.one_sided > ONE_SIDED and run.settings.sizes[number] > 3:
+            evidence = (
+                "almost all weights start with the same sign, so all units say nearly the same"
+            )
         elif layer.gain_in > 5:
             evidence = f"weights start {layer.gain_in:.3g} times as large as 1 / sqrt(inputs)"
         elif max(layer.gain_in, layer.gain_out) < 0.05:
@@ -163,6 +171,23 @@ def saturated_units(run: RunRecord) -> Found | None:
             ),
         )
     return None
+
+
+@rule("the network is linear", order=265, symptom_of=TRAINING, explains=(TRAINING,))
+def linear_network(run: RunRecord) -> Found | None:
+    """Identity layers, or none, where trees or neighbours learn more."""
+    best = lags(run)
+    hidden_layers = run.settings.sizes[1:-1]
+    if best is None or best.name == "a linear model" or best.lead <= 0:
+        return None
+    if hidden_layers and any(name != "identity" for name in run.settings.activation):
+        return None
+    what = "every hidden layer is an identity" if hidden_layers else "there is no hidden layer"
+    return Found(
+        f"{what}, so the outputs are weighted sums of the inputs; {found_in_vain(run)}",
+        "Use a hidden layer with activation='relu'",
+        changes=({"activation": "relu"},) if hidden_layers else ({"hidden_layer_sizes": (64,)},),
+    )
 
 
 #: With so few units, a network that learned nothing is too small, whatever else is wrong.

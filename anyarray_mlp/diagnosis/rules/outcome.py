@@ -5,11 +5,13 @@ from __future__ import annotations
 from anyarray_mlp.diagnosis.record import RunRecord
 from anyarray_mlp.diagnosis.rules.findings import TRAINING, Found, rule
 from anyarray_mlp.diagnosis.symptoms import (
+    LEAD,
     found_in_vain,
     gave_up,
     is_small,
     is_stuck,
     lacks,
+    lags,
     number_of,
     relative_losses,
     unfinished,
@@ -38,6 +40,25 @@ def plateau(run: RunRecord) -> Found | None:
             {"activation": "relu", "initializer": "auto"},
             {"loss": "auto"},
             {"hidden_layer_sizes": (64, 64)},
+        ),
+    )
+
+
+@rule("other learners do better on new rows", order=295, severity="warning", symptom_of=TRAINING)
+def falls_short(run: RunRecord) -> Found | None:
+    """A network that learned less from the same rows than a quick learner of another kind."""
+    best = lags(run)
+    if best is None or best.lead <= 3 * LEAD or run.settings.weighted:
+        return None
+    settings = run.settings
+    return Found(
+        found_in_vain(run),
+        "Try the changes below; if none helps, the kind of learner suits these data better",
+        changes=(
+            {"numbers": "pieces"},
+            {"learning_rate_init": 0.003, "optimizer": "adam", "keep_epoch": "best"},
+            {"hidden_layer_sizes": (128, 64), "activation": "relu"},
+            {"epochs": 3 * settings.epochs, "keep_epoch": "best"},
         ),
     )
 

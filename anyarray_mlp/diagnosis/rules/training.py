@@ -15,6 +15,7 @@ from anyarray_mlp.diagnosis.symptoms import (
     found_in_vain,
     gave_up,
     hidden,
+    lags,
     largest_update,
     number_of,
     relative_losses,
@@ -60,11 +61,25 @@ def l2_too_strong(run: RunRecord) -> Found | None:
 USUAL_DROPOUT, EXTREME_DROPOUT = 0.5, 0.75
 
 
+#: Units of a layer that a step should leave active.
+FEWEST_ACTIVE = 16
+
+
 @rule("too many units are dropped", order=170, explains=(TRAINING,))
 def dropout_too_strong(run: RunRecord) -> Found | None:
     """So many units dropped that too few are left to learn with."""
     highest = max(run.settings.dropout, default=0.0)
-    if highest <= USUAL_DROPOUT or not (failed(run) or highest >= EXTREME_DROPOUT):
+    active = min(
+        (
+            width * (1.0 - p)
+            for width, p in zip(run.settings.sizes[1:-1], run.settings.dropout, strict=False)
+            if p
+        ),
+        default=math.inf,
+    )
+    few = active < FEWEST_ACTIVE and (failed(run) or lags(run) is not None)
+    strong = highest > USUAL_DROPOUT and (failed(run) or highest >= EXTREME_DROPOUT)
+    if not (few or strong):
         return None
     return Found(
         f"dropout={highest:g} leaves {1 - highest:.0%} of the units active in a step; {found_in_vain(run)}",
@@ -120,10 +135,60 @@ LARGE_UPDATE, WHOLESALE_UPDATE = 0.3, 1.0
 SMALL_UPDATE, VANISHED_RATE = 1e-3, 0.01
 
 
+#: Beyond this, a step is the sum of more than a hundred gradients.
+LONG_MEMORY, ENDLESS_MEMORY = 0.99, 0.995
+
+
+@rule(
+    "the momentum is too high",
+    order=215,
+    symptom_of=TRAINING,
+    explains=(TRAINING, "class_imbalance"),
+)
+def momentum_too_high(run: RunRecord) -> Found | None:
+    """A momentum that goes on in directions that were right long ago."""
+    momentum = run.settings.momentum
+    if momentum is None or momentum < LONG_MEMORY:
+        return None
+    if momentum < ENDLESS_MEMORY and not (failed(run) or lags(run)):
+        return None
+    return Found(
+        f"with momentum={momentum:g} a step still has the gradients of {1 / (1 - momentum):.0f} steps before it; "
+        f"{found_in_vain(run)}",
+        "Use a momentum of 0.9",
+        changes=(
+            {"momentum": 0.9},
+            {
+                "momentum": 0.9,
+                "learning_rate_init": number_of(run.settings.learning_rate_init / 10),
+            },
+        ),
+    )
+
+
+@rule("the warm-up is too long", order=225, symptom_of=TRAINING, explains=(TRAINING,))
+def warm_up_too_long(run: RunRecord) -> Found | None:
+    """A rate that was still rising for most of the run."""
+    warm_up = run.settings.table.get("warm_up", run.settings.warm_up)
+    done = len(run.curve.loss)
+    if not isinstance(warm_up, int) or 2 * warm_up < done or not (failed(run) or lags(run)):
+        return None
+    if not warm_up or not done:
+        return None
+    return Found(
+        f"the rate rises for {counted(warm_up, 'epoch')}, and the run had {done}: it got to "
+        f"{run.curve.learning_rate[-1]:.2g} of {run.settings.learning_rate_init:.2g}; {found_in_vain(run)}",
+        "Use a warm-up of a tenth of the epochs at most",
+        changes=({"warm_up": max(1, done // 20)}, {"warm_up": 0}),
+    )
+
+
 @rule("the learning rate is too high", order=220, symptom_of=TRAINING, explains=(TRAINING,))
 def learning_rate_too_high(run: RunRecord) -> Found | None:
     """Steps that change the weights too much, make the loss rise, or end in infinity."""
     if run.settings.optimizer == "lbfgs":
+        return None
+    if momentum_too_high(run) and run.outcome.stopped != "diverged":
         return None
     rate = run.settings.learning_rate_init
     update = largest_update(run, 0)
@@ -200,6 +265,8 @@ def learning_rate_too_low(run: RunRecord) -> Found | None:
         return None
     rate, rates = run.settings.learning_rate_init, run.curve.learning_rate
     highest = max(rate, *rates) if rates else rate
+    if warm_up_too_long(run):
+        return None
     if rates and rates[-1] < VANISHED_RATE * highest and largest_update(run, -1) < SMALL_UPDATE:
         return Found(
             f"the learning rate fell from {highest:.2g} to {rates[-1]:.1g} before anything was learned; "
@@ -243,15 +310,21 @@ def too_few_epochs(run: RunRecord) -> Found | None:
                 {"learning_rate_init": number_of(3 * run.settings.learning_rate_init)},
             ),
         )
-    if not unfinished(run) or batch_too_large(run) or learning_rate_too_low(run):
+    if (
+        not unfinished(run)
+        or batch_too_large(run)
+        or learning_rate_too_low(run)
+        or warm_up_too_long(run)
+    ):
         return None
     epochs = longer(run)
     return Found(
         f"after {counted(done, 'epoch')} ({run.outcome.steps} steps) the loss was still falling; {found_in_vain(run)}",
         f"Train longer, with epochs={epochs} and early_stopping",
         changes=(
-            {"epochs": epochs},
-            {"epochs": epochs, "early_stopping": True},
+            {"epochs": epochs, "keep_epoch": "best"}
+            if run.data.n_validation and not run.settings.early_stopping
+            else {"epochs": epochs},
             {"learning_rate_init": number_of(3 * run.settings.learning_rate_init)},
         ),
     )
