@@ -207,6 +207,13 @@ def test_what_was_planted_in_a_table_comes_first(name: str) -> None:
     assert PLANTED[name][2] in diagnosis.first.evidence
 
 
+def test_codes_that_are_read_as_texts_help() -> None:
+    best = diagnosis_of("codes_as_numbers").try_cures(60).best
+    assert best is not None
+    assert best.change["text"] == ("shop",)
+    assert min(best.after) > max(best.before) + 0.1
+
+
 @pytest.mark.parametrize("make", [frame, amounts])
 def test_healthy_tables_are_silent(make: Callable[[], pandas.DataFrame]) -> None:
     diagnosis = train_table(make(), **SETTINGS).diagnosis

@@ -275,7 +275,9 @@ def judged(causes: tuple[str, ...], change: Change, pairs: Sequence[tuple[Ran, R
     size = weights.sum() ** 2 / (weights**2).sum()  # as many rows of equal weight tell as much
     noise = CERTAIN * math.sqrt(float(spread) / max(size, 1.0))
     if len(gains) > 1:
-        noise = max(noise, SEEDS_APART * float(np.std(gains, ddof=1)))
+        # What is worse than a constant is as bad as one, however bad.
+        apart = np.array(after) - np.maximum(before, 0.0)
+        noise = max(noise, SEEDS_APART * float(np.std(apart, ddof=1)))
     last = pairs[-1][1]
     helped = len(pairs) == SEEDS and bool(np.all(gains > 0)) and gain > max(noise, LEAST_GAIN)
     return Tried(causes, change, before, after, gain, noise, helped, last.epochs, last.cut)

@@ -112,7 +112,7 @@ def placeholder(values: Host) -> tuple[float, float] | None:
 
 
 #: Values that may be codes, rows of each, and the share of the target that the codes tell beyond their neighbours.
-MOST_CODES, ROWS_OF_CODE, BEYOND = 200, 4, 0.12
+MOST_CODES, ROWS_OF_CODE, BEYOND = 200, 4, 0.17
 
 
 def code_columns(
@@ -131,7 +131,7 @@ def code_columns(
     for column in columns.tolist():
         values, codes = np.unique(x[:, column], return_inverse=True)
         k = len(values)
-        if not 6 <= k <= min(MOST_CODES, n // (2 * ROWS_OF_CODE)):
+        if not 8 <= k <= min(MOST_CODES, n // (2 * ROWS_OF_CODE)):
             continue
         count = np.bincount(codes[half], minlength=k)
         if (count >= 2).mean() < 0.7:

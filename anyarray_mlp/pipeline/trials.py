@@ -58,7 +58,13 @@ class TableAgain:
     def __call__(self, change: Mapping[str, Any], seed: int, limit: float) -> Ran:
         plan = self.plan
         if change or plan is None:
-            plan = make_plan(self.data, changed(self.settings, change))
+            data, rest = self.data, dict(change)
+            if hasattr(data, "iloc") and "text" in rest:
+                # How a file is read is not said of a table in memory: its columns are made texts.
+                names = rest.pop("text")
+                texts = data[list(names)].astype(str).where(data[list(names)].notna())
+                data = data.assign(**{name: texts[name] for name in names})
+            plan = make_plan(data, changed(self.settings, rest))
         plan = with_seed(plan, seed)
         if plan.validation is None:
             raise UsageError(

@@ -91,7 +91,7 @@ def codes_as_numbers(run: RunRecord) -> Found | None:
     columns = tuple(run.names.plain(column) for column, *_ in found)
     return Found(
         listed(texts, len(texts)),
-        "Read it as text, a category for each value",
+        "Read it as text, a category for each value (in a DataFrame, as a column of texts)",
         changes=({"text": columns},),
     )
 

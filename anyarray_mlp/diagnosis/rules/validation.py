@@ -53,13 +53,30 @@ def validation_columns_moved(run: RunRecord) -> Found | None:
     inside = max(outcome.neighbour_skill or 0.0, outcome.training_skill)
     if shift is None or shift.moved < MOVED or lost < 0.1 or best is None:
         return None
-    if best.skill > inside - LOST:
+    if best.skill > inside - LOST or other_classes(run):
         return None  # what is learned of the training rows holds for these
     return Found(
         f"{shift.moved:.0%} of the columns are spread unlike themselves and like another column of the training rows: "
         f"{run.names.column(shift.moved_column)} looks like {run.names.column(shift.looks_like)}",
         "Bring the columns of the validation rows into the order of the training rows",
     )
+
+
+#: Share of the rows by which the classes of validation and training rows may differ.
+OTHER_MIX = 0.15
+
+
+def other_classes(run: RunRecord) -> bool:
+    """Whether classes are more or less frequent in validation, which by itself changes how columns are spread."""
+    counts, rows = run.data.class_counts, run.outcome.rows_of_class
+    if not counts or not rows:
+        return False
+    classes = range(max(len(counts), len(rows)))
+    known, new = (
+        [part[code] / sum(part) if code < len(part) else 0.0 for code in classes]
+        for part in (counts, rows)
+    )
+    return sum(abs(a - b) for a, b in zip(known, new, strict=True)) / 2.0 > OTHER_MIX
 
 
 @rule("the test inputs are not like the training inputs", order=145, severity="warning")
