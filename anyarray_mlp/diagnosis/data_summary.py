@@ -192,6 +192,12 @@ class Inputs:
         self.often = self.varies & (self.share_least < 0.9)
         self.pairs = evenly(len(self.sample), PAIR_ROWS)
 
+    @property
+    def sparse(self) -> bool:
+        """Whether many numbers are their column's smallest, as in images and counts."""
+        alone = self.raw.is_alone
+        return int(alone.sum()) >= 16 and float(np.mean(self.share_least[alone])) > 0.3
+
     def scales(self) -> dict[str, Any]:
         """How large the columns are and how far they spread, compared with each other."""
         raw = self.raw
@@ -228,7 +234,7 @@ class Inputs:
         varies = np.flatnonzero(self.varies & self.raw.counts)
         identifiers = list(identifier_columns(self.x, ordered, often)) if whole else []
         return {
-            "sparse": int(alone.sum()) >= 16 and float(np.mean(self.share_least[alone])) > 0.3,
+            "sparse": self.sparse,
             "identifiers": tuple(identifiers[:NAMED]),
             "sentinels": tuple(sentinel_columns(ordered, varies))[:NAMED],
         }
@@ -274,7 +280,10 @@ class Inputs:
             "outliers": tuple(outlying_columns(self.x[rows], numbers))[:NAMED],
             "units": tuple(units)[:NAMED],
             "filled": tuple(filled_columns(ordered, numbers))[:NAMED],
-            "codes": tuple(code_columns(self.sample, numbers, wanted))[:NAMED],
+            # Pixels and counts are no codes.
+            "codes": ()
+            if self.sparse
+            else tuple(code_columns(self.sample, numbers, wanted))[:NAMED],
             "leaking_pair": told_by_two(self.sample, numbers, wanted),
         }
 

@@ -234,7 +234,7 @@ def moved_columns(
 
 
 #: Neighbours among which distances may jump, and validation rows that are asked.
-CROWD, CROWD_ROWS = 24, 64
+CROWD, CROWD_ROWS = 24, 48
 
 
 def crowding(x: Host, held: Host) -> float | None:

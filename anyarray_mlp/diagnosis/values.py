@@ -41,13 +41,11 @@ def outlying_columns(x: Host, columns: NDArray[np.int64]) -> Iterator[tuple[int,
     if len(x) < 30:
         return
     part = np.asarray(x[:, columns], dtype=np.float64)
-    # Most columns have none, which their quantiles tell at once.
+    # So far from the mean, in deviations, is a cell that lies apart from all others; most columns have none.
     few = max(FEWEST_CELLS, int(FEW_CELLS * len(x)))
-    ends = np.partition(part, (few, len(x) - 1 - few), axis=0)
-    low, high = ends[few], ends[len(x) - 1 - few]
-    extent = high - low
-    reach = np.maximum(part.max(axis=0) - high, low - part.min(axis=0))
-    for place in np.flatnonzero(reach > FAR * extent).tolist():
+    mean, std = part.mean(axis=0), part.std(axis=0)
+    reach = np.maximum(part.max(axis=0) - mean, mean - part.min(axis=0))
+    for place in np.flatnonzero(reach > 0.8 * np.sqrt(len(x) / few) * std).tolist():
         found = outliers(part[:, place])
         if found is not None:
             yield int(columns[place]), found[1], found[0]
@@ -137,9 +135,7 @@ def code_columns(
         if (count >= 2).mean() < 0.7:
             continue
         overall = wanted[half].mean(axis=0)
-        sums = np.stack(
-            [np.bincount(codes[half], weights=w, minlength=k) for w in wanted[half].T], axis=1
-        )
+        sums = (codes[half, None] == np.arange(k)).astype(np.float64).T @ wanted[half]
         own = (sums + 2.0 * overall) / (count + 2.0)[:, None]
         padded = np.pad(sums, ((2, 2), (0, 0)))
         counts = np.pad(count, 2)
