@@ -928,7 +928,8 @@ def test_findings_name_columns_labels_and_flags(cli, here):
     assert "class 'bad' has" in out
     assert "Use --class-weight balanced, gather" in out
     record = json.loads(cli("diagnose", "run", "--json")[1])
-    assert any("class_weight='balanced'" in finding["cure"] for finding in record["findings"])
+    assert any("--class-weight balanced" in finding["flags"] for finding in record["findings"])
+    assert any("Use --class-weight balanced" in finding["cure"] for finding in record["findings"])
 
 
 @pytest.mark.parametrize(
