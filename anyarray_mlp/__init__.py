@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         CollapsedFitWarning,
         MLPClassifier,
         MLPRegressor,
+        TablePreprocessor,
         load_model,
         save_model,
     )
@@ -34,7 +35,16 @@ if TYPE_CHECKING:
     )
     from anyarray_mlp.parity import gradcheck
     from anyarray_mlp.pipeline import TrainedModel, train_table
-    from anyarray_mlp.training import EarlyStopping, Epoch, Fit, Recipe, predict, train
+    from anyarray_mlp.training import (
+        BestEpoch,
+        EarlyStopping,
+        Epoch,
+        Fit,
+        Recipe,
+        fit_many,
+        predict,
+        train,
+    )
 
 __version__ = "0.1.0"
 
@@ -43,6 +53,7 @@ HOMES = {
     "MLP": "network",
     "AnyArrayMLPError": "errors",
     "Backend": "backends",
+    "BestEpoch": "training",
     "CollapsedFitWarning": "estimators",
     "EarlyStopping": "training",
     "Epoch": "training",
@@ -51,12 +62,14 @@ HOMES = {
     "MLPRegressor": "estimators",
     "Optimizer": "network",
     "Recipe": "training",
+    "TablePreprocessor": "estimators",
     "TrainedModel": "pipeline",
     "adam": "network",
     "adamw": "network",
     "backend_statuses": "backends",
     "check_backprop": "backprop",
     "fit": "diagnosis",
+    "fit_many": "training",
     "gradcheck": "parity",
     "load_model": "estimators",
     "momentum": "network",
@@ -74,6 +87,7 @@ __all__ = [
     "MLP",
     "AnyArrayMLPError",
     "Backend",
+    "BestEpoch",
     "CollapsedFitWarning",
     "EarlyStopping",
     "Epoch",
@@ -82,12 +96,14 @@ __all__ = [
     "MLPRegressor",
     "Optimizer",
     "Recipe",
+    "TablePreprocessor",
     "TrainedModel",
     "adam",
     "adamw",
     "backend_statuses",
     "check_backprop",
     "fit",
+    "fit_many",
     "gradcheck",
     "load_model",
     "momentum",

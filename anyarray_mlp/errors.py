@@ -30,6 +30,7 @@ __all__ = [
     "Severity",
     "StorageError",
     "UnknownCategoryError",
+    "UnknownCategoryWarning",
     "UsageError",
 ]
 
@@ -74,6 +75,10 @@ class DataError(AnyArrayMLPError, ValueError):
 
 class UnknownCategoryError(DataError):
     """A category that the model was not trained on."""
+
+
+class UnknownCategoryWarning(UserWarning):
+    """Categories that the model was not trained on count as gaps."""
 
 
 class ModelFileError(AnyArrayMLPError, ValueError):

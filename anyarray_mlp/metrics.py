@@ -192,6 +192,8 @@ def multilabel_f1(outputs: Host, targets: Host, sample_weight: Host | None = Non
 
 #: The largest label up to which labels are counted as they are; sorting them first takes ten times as long.
 FEW_CLASSES = 1 << 16
+#: Pairs of classes, true and predicted, that are counted together whatever the rows.
+FEW_PAIRS = 1 << 12
 
 
 class Counts(NamedTuple):
@@ -209,22 +211,32 @@ def class_counts(truth: Host, labels: Host, sample_weight: Host | None) -> Count
     """
     if truth.dtype.kind == "f" and np.any(truth != np.floor(truth)):
         raise DataError("targets must be labels, whole numbers, and hold fractions.")
-    if truth.dtype.kind in "iu" and truth.min() >= 0 and truth.max() <= FEW_CLASSES:
+    largest = max(truth.max(), labels.max())
+    if truth.dtype.kind in "iu" and truth.min() >= 0 and largest <= FEW_CLASSES:
         truth = truth.astype(np.int64, copy=False)
     else:
         _, codes = np.unique(np.concatenate([truth, labels]), return_inverse=True)
         truth, labels = codes[: len(truth)], codes[len(truth) :]
-    k = int(max(truth.max(), labels.max())) + 1
-    right = truth == labels
-
-    def counts(weight: Host | None) -> Counts:
-        hits = truth[right], None if weight is None else weight[right]
-        return counts_of(hits, (labels, weight), (truth, weight), k=k)
-
-    plain = counts(None)
+        largest = codes.max()
+    k = int(largest) + 1
+    count = joint_counts if k * k <= max(len(truth), FEW_PAIRS) else separate_counts
+    plain = count(truth, labels, None, k)
     named = (plain.predicted + plain.true) > 0  # whatever the rows weigh
-    found = plain if sample_weight is None else counts(sample_weight)
-    return Counts(*(each[named] for each in found))
+    found = plain if sample_weight is None else count(truth, labels, sample_weight, k)
+    return found if named.all() else Counts(*(each[named] for each in found))
+
+
+def joint_counts(truth: Host, labels: Host, weight: Host | None, k: int) -> Counts:
+    """`Counts` of classes 0 to k - 1 from the k x k pairs of a true and a predicted one, counted once."""
+    pairs = np.bincount(truth * k + labels, weight, k * k).reshape(k, k)
+    return Counts(pairs.diagonal(), pairs.sum(axis=0), pairs.sum(axis=1))
+
+
+def separate_counts(truth: Host, labels: Host, weight: Host | None, k: int) -> Counts:
+    """`joint_counts` of too many classes for their pairs."""
+    right = truth == labels
+    hits = truth[right], None if weight is None else weight[right]
+    return counts_of(hits, (labels, weight), (truth, weight), k=k)
 
 
 def answer_counts(truth: Host, answers: Host, sample_weight: Host | None) -> Counts:
@@ -256,17 +268,18 @@ def classification_scores(outputs: Host, targets: Host) -> dict[str, float]:
 
 def mean_recall(counts: Counts) -> float:
     """The mean over classes of the share that is found."""
-    return float(np.mean(shares(counts.right, counts.true)))
+    return mean_share(counts.right, counts.true)
 
 
 def macro_f1(counts: Counts) -> float:
     """The mean over classes of F1, 0 if a class is neither present nor predicted."""
-    return float(np.mean(shares(2.0 * counts.right, 1.0 * counts.true + counts.predicted)))
+    return mean_share(2.0 * counts.right, 1.0 * counts.true + counts.predicted)
 
 
-def shares(part: Host, whole: Host) -> Host:
-    """part / whole; 0 if whole is 0."""
-    return np.divide(part, whole, out=np.zeros(len(part)), where=whole != 0)
+def mean_share(part: Host, whole: Host) -> float:
+    """The mean over classes of part / whole, which is 0 if whole is 0."""
+    shares = np.divide(part, whole, out=np.zeros(len(part)), where=whole != 0)
+    return float(shares.sum() / len(shares))
 
 
 def as_answers(probabilities: Host) -> Host:

@@ -23,7 +23,7 @@ from anyarray_mlp.network.optimizers import OPTIMIZERS, gradient_norm
 from anyarray_mlp.training import fit, to_leaves
 from anyarray_mlp.training.predicting import Predictor, on_device
 from anyarray_mlp.training.state import fresh_state
-from anyarray_mlp.training.steps import step_inputs, training_step
+from anyarray_mlp.training.steps import Walk, stack_inputs, step_inputs, training_step
 from tests.beds import require_library
 
 BACKENDS = ["numpy", "torch"]
@@ -49,10 +49,11 @@ def host(backend: Backend, nest: Any) -> list[Any]:
     return [np.array(backend.to_host(nest))]
 
 
-def start(backend: Backend, mlp: MLP, optimizer: Any) -> Any:
-    state = fresh_state(mlp, optimizer, mlp.initialize(0))
-    moments = tuple(to_leaves(mlp, backend, moment) for moment in state.moments)
-    return to_leaves(mlp, backend, state.parameters), moments
+def start(backend: Backend, mlp: MLP, optimizer: Any, members: int = 1) -> Any:
+    states = [fresh_state(mlp, optimizer, mlp.initialize(seed)) for seed in range(members)]
+    moments = (np.stack(each) for each in zip(*(state.moments for state in states), strict=True))
+    parameters = np.stack([state.parameters for state in states])
+    return to_leaves(mlp, backend, parameters), tuple(to_leaves(mlp, backend, m) for m in moments)
 
 
 def assert_replays_alike(
@@ -67,6 +68,8 @@ def assert_replays_alike(
     runs: int = 2,
     weighted: bool = False,
     bytes_in: bool = False,
+    members: int = 1,
+    rates: tuple[float, ...] = (1e-2,),
     **options: Any,
 ) -> Replay:
     """Runs of steps, compiled and as a plain loop: parameters, moments and outputs are the same."""
@@ -79,11 +82,12 @@ def assert_replays_alike(
     step = training_step(mlp, rule, weighted=weighted, **options)
     compiled, plain = backend.compile(step), Backend.compile(backend, step)
     assert isinstance(compiled, Replay)
-    ours, theirs = start(backend, mlp, rule), start(backend, mlp, rule)
+    ours, theirs = (start(backend, mlp, rule, members) for _ in range(2))
     rng = np.random.default_rng(1)
     for done in range(0, runs * steps, steps):
-        indices = rng.integers(0, rows, (steps, batch))
-        inputs = step_inputs(mlp, rule, backend, indices, done, [1e-2] * steps, 0)
+        indices = rng.integers(0, rows, (steps, members * batch))
+        walks = [Walk(done, [rates[seed % len(rates)]] * steps, seed) for seed in range(members)]
+        inputs = stack_inputs(mlp, rule, backend, indices, walks)
         ours, ours_out = compiled(ours, data, inputs)
         theirs, theirs_out = plain(theirs, data, inputs)
         for a, b in zip(
@@ -136,6 +140,44 @@ def test_every_optimizer(name: str, optimizer: str, options: dict[str, float]) -
 @pytest.mark.parametrize("network", [{}, {"dropout": 0.4}, {"bias": False}])
 def test_every_option(name: str, network: dict[str, Any], options: dict[str, Any]) -> None:
     assert_replays_alike(MLP((7, 9, 8, 3), **network), name=name, **options)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"weighted": True, "alpha": (1e-3, 0.0, 1e-2), "clip_norm": 0.5},
+        {"rates": (1e-2, 1e-3, 3e-3)},
+        {"dtype": "float64", "bytes_in": True, "input_scale": 1 / 255, "rates": (1e-2, 1e-3)},
+        {"batch": 1, "steps": 40},
+    ],
+    ids=["plain", "weights", "rates", "bytes", "one row"],
+)
+@pytest.mark.parametrize("network", [{}, {"dropout": 0.4}, {"bias": False}])
+def test_stacks(name: str, network: dict[str, Any], options: dict[str, Any]) -> None:
+    assert_replays_alike(MLP((7, 9, 8, 3), **network), name=name, members=3, **options)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_stacks_with_every_optimizer(name: str, optimizer: str) -> None:
+    for rates in ((1e-2,), (1e-2, 1e-3)):
+        assert_replays_alike(
+            MLP((7, 9, 3), "gelu"), optimizer, name=name, members=2, rates=rates, alpha=1e-3
+        )
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_large_stacks_are_worked_on_in_blocks(name: str) -> None:
+    """Activations (2, 400, 700) and 990,020 parameters; the gradient's parts are computed side by side."""
+    mlp = MLP((300, 700, 400, 10), dropout=(0.2, 0.0))
+    run = assert_replays_alike(
+        mlp, name=name, rows=500, batch=400, steps=2, alpha=1e-4, clip_norm=1.0, members=2
+    )
+    (plan,) = run.plans.values()
+    assert plan is not None
+    assert [node.op for node in plan.vanished] == ["concat"]
 
 
 @pytest.mark.parametrize("name", BACKENDS)

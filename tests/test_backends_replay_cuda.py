@@ -232,6 +232,25 @@ class FakeCublas:
     def cublasDgemm_v2(self, *arguments: Any) -> int:
         return self.gemm(np.float64, ctypes.c_double, *arguments)
 
+    def cublasSgemmStridedBatched(self, *arguments: Any) -> int:
+        return self.batched(self.cublasSgemm_v2, 4, *arguments)
+
+    def cublasDgemmStridedBatched(self, *arguments: Any) -> int:
+        return self.batched(self.cublasDgemm_v2, 8, *arguments)
+
+    def batched(self, gemm: Any, size: int, *arguments: Any) -> int:
+        """One product after the other, the pointers moved on by the strides."""
+        *head, a, lda, stride_a, b, ldb, stride_b, beta, c, ldc, stride_c, count = arguments
+        for place in range(count.value):
+
+            def at(pointer: Any, stride: Any, place: int = place) -> Any:
+                return ctypes.c_void_p(pointer.value + place * stride.value * size)
+
+            gemm(
+                *head, at(a, stride_a), lda, at(b, stride_b), ldb, beta, at(c, stride_c), ldc
+            )  # fmt: skip
+        return 0
+
     def gemm(self, dtype: Any, kind: Any, handle: Any, *arguments: Any) -> int:
         op_a, op_b, m, n, k = (a.value for a in arguments[:5])
         _, a, lda, b, ldb, _, c, ldc = arguments[5:]
@@ -276,6 +295,28 @@ def test_products_by_cublas(shape: Any, transposed: Any, dtype: Any) -> None:
     cublas.product(a, b, out)()
     assert library.stream == 17
     np.testing.assert_allclose(np.asarray(out), np.asarray(a) @ np.asarray(b), rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("transposed", [(False, False), (True, False), (False, True)])
+def test_stacks_of_products_by_cublas(transposed: Any, dtype: Any) -> None:
+    """Three products, into a part of each row of a gradient (3, 40)."""
+    rng = np.random.default_rng(0)
+
+    def stack(rows: int, columns: int, flip: bool) -> Any:
+        shape = (3, columns, rows) if flip else (3, rows, columns)
+        stored = rng.standard_normal(shape).astype(dtype)
+        return (stored.mT if flip else stored).view(Pointed)
+
+    a, b = stack(5, 7, transposed[0]), stack(7, 4, transposed[1])
+    whole = np.zeros((3, 40), dtype)
+    out = whole[:, 10:30].reshape(3, 5, 4)
+    assert np.shares_memory(out, whole)
+    cublas = Cublas(17, np.empty(8, np.uint8).view(Pointed), FakeCublas())
+    cublas.product(a, b, out.view(Pointed))()
+    np.testing.assert_allclose(out, np.asarray(a) @ np.asarray(b), rtol=1e-4, atol=1e-6)
+    assert not np.any(whole[:, :10])
+    assert not np.any(whole[:, 30:])
 
 
 def test_the_handle_lives_as_long_as_its_products() -> None:

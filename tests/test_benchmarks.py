@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import callers, evaluation_cost, inference_speed, peers, report, scaling
+from benchmarks import (
+    callers,
+    evaluation_cost,
+    inference_speed,
+    many_networks,
+    peers,
+    report,
+    scaling,
+    table_speed,
+)
 from benchmarks.__main__ import main
 from benchmarks.harness import Timing, interleave, ratio
 from benchmarks.workloads import CPU, Workload
@@ -57,6 +66,27 @@ def test_evaluations_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     timings = evaluation_cost.measure("few", "numpy", rounds=2, scale=0.5)
     assert list(timings) == list(evaluation_cost.CONTENDERS)
     assert all(timing.per == len(timing.seconds) == 2 for timing in timings.values())
+
+
+def test_many_networks_do_what_they_do_alone() -> None:
+    alone, stack, by_steps = (
+        many_networks.steps_of("numpy", SMALL, *how)() for how in ((1, 2), (2, 2), (1, 2, False))
+    )
+    assert by_steps == pytest.approx(alone, rel=1e-5)
+    assert math.isfinite(stack)
+    one, many = (many_networks.fits_of("numpy", SMALL, 3, 1, way)() for way in (False, True))
+    assert many == pytest.approx(one, rel=1e-5)
+
+
+def test_a_grid_by_folds_finds_as_good_a_network_as_scikit_learn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(many_networks, "RATES", (3e-3, 1e-2))
+    monkeypatch.setattr(many_networks, "ALPHAS", (1e-4,))
+    theirs = many_networks.grid_by_scikit_learn(3)()
+    ours = many_networks.grid_at_once("numpy", 3)()
+    assert ours == pytest.approx(theirs, abs=0.05)
+    assert ours > 0.9
 
 
 def test_callers_train_one_round() -> None:
@@ -114,3 +144,19 @@ def test_goals_say_met_or_missed() -> None:
 def test_scaling_fits_an_exponent() -> None:
     assert scaling.net(width=64, rows=0).sizes == (64, 64, 64, 10)
     assert CPU[0].batches().shape == (CPU[0].steps, CPU[0].batch)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+def test_a_table_is_timed_from_its_file_to_the_first_step(tmp_path: Path) -> None:
+    """Contenders say what they took; a page says which goals are met."""
+    path = tmp_path / "t.csv"
+    table_speed.tall(60)(path)
+    runs = {
+        name: [table_speed.measured(table_speed.CONTENDERS[name], path)]
+        for name in ("read_table", "file to first step")
+    }
+    assert all(run["cpu"] > 0 and run["decoded"] > 0 for (run,) in runs.values())
+    file = table_speed.File("40 x 2", table_speed.wide(40, 2), 40, bound=1e9)
+    assert "| seconds from file to first step | 40 x 2 | <= 1e+09 |" in table_speed.page(
+        {file: runs}, 1
+    )

@@ -18,6 +18,7 @@ import pytest
 import anyarray_mlp
 from anyarray_mlp import (
     MLP,
+    BestEpoch,
     EarlyStopping,
     MLPClassifier,
     MLPRegressor,
@@ -29,6 +30,7 @@ from anyarray_mlp import (
     data,
     diagnosis,
     fit,
+    fit_many,
     load_model,
     metrics,
     parity,
@@ -54,6 +56,7 @@ LABELS = (X[:, 0] > 0).astype(int)
 ONE_HOT = np.eye(2)[LABELS]
 NETWORK = MLP((2, 3, 2))
 START = NETWORK.initialize()
+FACTORS = [1.0] * len(NETWORK.layout.shapes)
 OUTPUTS = predict(NETWORK, START, X).astype(float)
 
 
@@ -98,6 +101,7 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (NETWORK.initialize, {}),
     (fit, {**BATCH, "recipe": Recipe(epochs=1)}),
     (training.fit, {**BATCH, "recipe": Recipe(epochs=1)}),
+    (fit_many, {**BATCH, "recipe": Recipe(epochs=1), "seeds": [0, 1]}),
     (Recipe, {}),
     (Recipe, {"optimizer": "momentum", "early_stopping": True}),
     (Recipe, {"optimizer": "lbfgs"}),
@@ -109,6 +113,7 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (predict, {"mlp": NETWORK, "parameters": START, "x": X}),
     (predicting.Predictor, {"mlp": NETWORK, "parameters": START, "backend": FLOAT64}),
     (select_backend, {}),
+    (BestEpoch, {}),
     (EarlyStopping, {}),
     *((maker, {}) for maker in optimizers.OPTIMIZERS.values()),
     (
@@ -122,6 +127,7 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
         },
     ),
     (optimizers.frozen, {"optimizer": optimizers.adam(), "mlp": NETWORK, "layers": [0]}),
+    (optimizers.with_factors, {"optimizer": optimizers.adam(), "mlp": NETWORK, "rates": FACTORS}),
     (exchange.to_pytorch_state, {"mlp": NETWORK, "parameters": START}),
     (exchange.to_keras_weights, {"mlp": NETWORK, "parameters": START}),
     (exchange.to_sklearn, {"mlp": NETWORK, "parameters": START}),
@@ -137,6 +143,8 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (schedules.step_decay, {"rate": 0.1, "every": 3}),
     (schedules.exponential, {"rate": 0.1, "every": 3}),
     (schedules.cosine, {"rate": 0.1, "total": 9}),
+    (schedules.flat_cos, {"rate": 0.1, "total": 9}),
+    (schedules.coslog4, {"rate": 0.1, "total": 9}),
     (schedules.inverse_scaling, {"rate": 0.1}),
     (schedules.WarmUp, {"schedule": lambda step: 0.1, "steps": 3}),
     (schedules.ReduceOnPlateau, {"rate": 0.1}),
@@ -176,6 +184,7 @@ ELSEWHERE = {
     "train": "train_through",
     "MLPClassifier": "checked",
     "MLPRegressor": "checked",
+    "TablePreprocessor": "checked",
     "AnyArrayMLPError": "an error",
     "CollapsedFitWarning": "a warning",
     "Backend": "made by select_backend",

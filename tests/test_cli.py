@@ -571,7 +571,7 @@ WRONG = {
     ),
     "dropout with lbfgs": (NOTHING, "train digits --solver lbfgs --dropout 0.5", 2, "--dropout"),
     "patience without early stopping": (NOTHING, "train iris --patience 5", 2, "--patience is for --early-stopping"),
-    "a monitor without early stopping": (NOTHING, "train iris --monitor loss", 2, "--monitor is for --early-stopping"),
+    "a monitor without early stopping": (NOTHING, "train iris --monitor loss", 2, "--keep-epoch best and --early-stop"),
     "lbfgs with a rate": (NOTHING, "train iris --solver lbfgs --learning-rate-init 1", 2, "--learning-rate-init out"),
     "lbfgs with a schedule": (NOTHING, "train iris --solver lbfgs --learning-rate step", 2, "--learning-rate out"),
     "lbfgs with momentum": (NOTHING, "train iris --solver lbfgs --momentum 0.5", 2, "leave --momentum out"),

@@ -127,9 +127,13 @@ FILES: dict[str, tuple[Callable[[Path], Any], dict[str, Any], tuple[str, ...]]] 
     "device": (lambda f: "/dev/zero", {}, ("not a regular file",)),
     "empty folder": (lambda f: f, {}, ("without IDX files", "train-images-idx3-ubyte")),
     "pickle": (lambda f: write(f / "m.pkl", b"\x80"), {}, ("pickle", "never read")),
-    "picture": (lambda f: write(f / "m.png", b"\x89PNG"), {}, ("one picture", ".npz")),
-    "Excel": (lambda f: write(f / "m.xlsx", b"PK"), {}, ("Excel", "CSV")),
-    "lone npy": (lambda f: write(f / "m.npy", b"\x93NUMPY"), {}, ("target", "np.savez")),
+    "picture": (
+        lambda f: write(f / "m.png", b"\x89PNG"),
+        {},
+        ("one picture", "a sub-folder for each class"),
+    ),
+    "Excel": (lambda f: write(f / "m.xlsx", b"PK\0"), {}, ("Excel", "the workbook itself")),
+    "lone npy": (lambda f: saved(f / "m.npy"), {}, ("target", "np.savez")),
     "cut gzip": (
         lambda f: write(f / "d.csv", gzip.compress(GOOD.encode())[:-9]),
         {},
@@ -261,6 +265,11 @@ FILES: dict[str, tuple[Callable[[Path], Any], dict[str, Any], tuple[str, ...]]] 
 
 def write(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
+    return path
+
+
+def saved(path: Path) -> Path:
+    np.save(path, np.zeros((3, 4, 4)))
     return path
 
 

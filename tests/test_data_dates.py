@@ -189,6 +189,11 @@ def test_a_cell_that_is_no_date_is_refused_by_its_place() -> None:
     [
         ([1990, 2001, 2012], "year", days(1990, 1, 1)),
         ([20200131, 20200229, 20210301], "yyyymmdd", days(2020, 1, 31)),
+        ([31122019, 1022020, 29022020], "ddmmyyyy", days(2019, 12, 31)),
+        ([12312019, 2012020, 1312020], "mmddyyyy", days(2019, 12, 31)),
+        ([691231, 700101, 1130], "yymmdd", days(2069, 12, 31)),
+        ([311269, 10170, 290220], "ddmmyy", days(2069, 12, 31)),
+        ([12588, 123187, 22988], "mmddyy", days(1988, 1, 25)),
         ([1.6e9, 1.61e9, 1.7e9], "seconds", 1.6e9 / 86_400),
         ([1.6e12, 1.61e12, 1.7e12], "milliseconds", 1.6e9 / 86_400),
         ([1.6e15, 1.61e15, 1.7e15], "microseconds", 1.6e9 / 86_400),
@@ -209,6 +214,15 @@ def test_numbers_are_dates_only_if_told(numbers: list[float], form: str, first: 
     [
         ([1, 2, 3], "when", "is to be read as dates, and its numbers are no years"),
         (["a", "b", "c"], "when", "not all its texts are dates of one form"),
+        (["13", "32", "45"], "when", "its digits are no days in any order"),
+        ([None, None, None], "when", "to be read as dates, and no row has a value"),
+        ([20168, 30269], "when", "they are ddmmyy as well as mmddyy; say which: when:ddmmyy"),
+        (
+            [311299, 320199],
+            "when:ddmmyy",
+            r"row 1 \(from 0\), column 'when': 320199\.0 is not a date",
+        ),
+        ([20240131, 20240201], "when:d/m/y", "20240131.0 is not a date"),
         (["01/02/2020", "03/04/2021"], "when", "say which: when:d/m/y"),
         (
             ["01/02/2020", "31/04/2021"],
@@ -221,6 +235,16 @@ def test_numbers_are_dates_only_if_told(numbers: list[float], form: str, first: 
 def test_what_cannot_be_read_as_told_is_refused(cells: list[Any], date: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         Preprocessor.fit(column(cells), date=[date])
+
+
+def test_digits_as_texts_are_the_days_that_they_are_as_numbers() -> None:
+    texts = column(["012588", "123187", "022988", None])
+    fitted = Preprocessor.fit(texts, date=["when"])
+    assert fitted.columns[0].form == "mmddyy"
+    assert fitted == Preprocessor.fit(texts, date=["when:mmddyy"])
+    numbers = column([12588, 123187, 22988, np.nan])
+    assert fitted == Preprocessor.fit(numbers, date=["when"])
+    np.testing.assert_array_equal(fitted.transform(texts), fitted.transform(numbers))
 
 
 def test_ambiguous_dates_are_left_out_aloud_until_told() -> None:

@@ -24,8 +24,8 @@ def fitted(name: str, cells: Any, **options: Any) -> Preprocessor:
 LEFT_OUT: dict[str, tuple[str, Any, str]] = {
     "a constant number": ("v", [3] * ROWS, "every row to train on has the same value"),
     "a constant text": ("v", ["eu"] * ROWS, "every row to train on has the same value"),
-    "no value": ("v", [np.nan] * ROWS, "no row to train on has a value"),
-    "no text": ("v", np.array([None] * ROWS, object), "no row to train on has a value"),
+    "no value": ("v", [np.nan] * ROWS, "no row has a value"),
+    "no text": ("v", np.array([None] * ROWS, object), "no row has a value"),
     "a counter from 0": ("v", range(ROWS), "numbers the rows"),
     "a counter from 1": ("Unnamed: 0", range(1, ROWS + 1), "numbers the rows"),
     "numbers named id": ("customerId", np.arange(ROWS)[::-1] * 17 + 5, "identifies what the rows are of"),
@@ -93,6 +93,9 @@ def test_names_of_identifiers() -> None:
         "uuid",
         "team.key",
         "#",
+        "Kundennummer",
+        "identifiant_client",
+        "Identificador",
     )
     no = (
         "paid",
@@ -115,6 +118,19 @@ def test_one_sentence_tells_of_all_columns_with_the_same_reason() -> None:
     (note,) = Preprocessor.fit(table).notes
     assert note.startswith("columns 'c0', 'c1', ")
     assert "'c11' and 3 more: left out: every row" in note
+
+
+def test_as_many_texts_as_there_are_countries_are_told_apart() -> None:
+    names = [f"country {i % 249}" for i in range(249 * 5)]
+    table = pandas.DataFrame({"country": names, "size": np.arange(len(names)) ** 0.5})
+    found = Preprocessor.fit(table)
+    assert found.n_features_out == 249 + 1
+    assert found.notes == ()
+    names = [f"town {i % 300}" for i in range(300 * 5)] + ["town 0"] * 9
+    table = pandas.DataFrame({"town": names, "size": np.arange(len(names)) ** 0.5})
+    found = Preprocessor.fit(table)
+    assert found.n_features_out == 250 + 1 + 1
+    assert "50 rare texts count as one category" in found.notes[0]
 
 
 def test_one_value_or_none_says_whether_it_is_there() -> None:

@@ -74,6 +74,8 @@ def test_a_model_keeps_the_parameters_of_few_backends() -> None:
         mlp, mlp.initialize(0), Preprocessor.fit(X), TargetEncoder.fit(Y, "classification")
     )
     expected = model.predict(X)
+    np.testing.assert_array_equal(model.predict(X), expected)
+    assert len(model.predictors) == 1
     for _ in range(20):
         np.testing.assert_array_equal(model.predict(X, select_backend()), expected)
     assert 1 <= len(model.predictors) <= 4

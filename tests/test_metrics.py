@@ -15,15 +15,18 @@ from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.metrics import (
     METRICS,
     accuracy,
+    class_counts,
     classification_scores,
     default_task,
     exact_sum,
     find_metric,
     find_score,
+    joint_counts,
     mean_absolute_error,
     mean_squared_error,
     predicted_labels,
     r2,
+    separate_counts,
 )
 from anyarray_mlp.training import fit
 from anyarray_mlp.training.evaluation import Evaluation
@@ -117,6 +120,22 @@ def test_classes_are_counted_as_scikit_learn_counts_them(k: int) -> None:
             options["sample_weight"] = used
             expected_f1 = f1_score(answers.astype(int), said, **options)
             assert yes(outputs, answers, used) == pytest.approx(expected_f1, rel=1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_classes_are_counted_alike_by_pairs_and_one_by_one(weighted: bool) -> None:
+    generator = np.random.default_rng(0)
+    truth, labels = generator.integers(0, 9, (2, 50))
+    weight = generator.integers(1, 5, 50) / 4 if weighted else None
+    pairs, alone = (count(truth, labels, weight, 11) for count in (joint_counts, separate_counts))
+    for a, b in zip(pairs, alone, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_many_classes_are_counted_one_by_one() -> None:
+    labels = np.array([0, 60_000, 60_000])
+    counts = np.array(class_counts(labels, labels[::-1], None))
+    np.testing.assert_array_equal(counts, [[0, 1], [1, 2], [1, 2]])
 
 
 def test_of_nan_every_score_of_classes_is_nan() -> None:

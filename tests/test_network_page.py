@@ -30,7 +30,8 @@ def test_the_examples_run(capsys):
     names: dict[str, object] = {}
     exec(compile("\n".join(blocks), "docs/network.md", "exec"), names)
     assert capsys.readouterr().out.splitlines() == [
-        "True", "(5, 121) (5, 4) True", "True", "True", "['0.weight', '0.bias', '2.weight', '2.bias'] True",
+        "True", "(5, 121) (5, 4) True", "True", "(3,) (3, 200, 1)", "True",
+        "['0.weight', '0.bias', '2.weight', '2.bias'] True",
     ]  # fmt: skip
     assert names["result"].loss_curve[-1] < names["result"].loss_curve[0] / 2
 

@@ -14,7 +14,9 @@ from anyarray_mlp.network.schedules import (
     WarmUp,
     constant,
     cosine,
+    coslog4,
     exponential,
+    flat_cos,
     inverse_scaling,
     make_schedule,
     restore_schedule,
@@ -30,6 +32,11 @@ from anyarray_mlp.network.schedules import (
         (step_decay(0.1, every=10, factor=0.5), {0: 0.1, 9: 0.1, 10: 0.05, 25: 0.025}),
         (exponential(0.1, every=10, factor=0.5), {0: 0.1, 5: 0.1 * 0.5**0.5, 20: 0.025}),
         (cosine(0.1, total=100, final=0.02), {0: 0.1, 50: 0.06, 100: 0.02, 150: 0.02, 500: 0.02}),
+        (flat_cos(0.1, total=100), {0: 0.1, 50: 0.1, 75: 0.05, 100: 0.0, 130: 0.0}),
+        # Whole turns after 1, 3, 7 and 15 of 15 parts; half of one where log2(1 + 15 t) is a half more.
+        (coslog4(0.1, total=15), {0: 0.0, 1: 0.0, 3: 0.0, 7: 0.0, 15: 0.0, 99: 0.0}),
+        (coslog4(0.1, total=15), {2: 0.05 * (1 - math.cos(2 * math.pi * math.log2(3)))}),
+        (coslog4(0.1, total=15), {5: 0.05 * (1 - math.cos(2 * math.pi * math.log2(6)))}),
         (inverse_scaling(0.1, per_step=1.0, power=0.5), {0: 0.1, 3: 0.05, 99: 0.01}),
         (WarmUp(constant(0.1), 4), {0: 0.025, 3: 0.1, 4: 0.1}),
         (WarmUp(cosine(0.1, total=10), 5), {4: 0.1, 5: 0.1, 15: 0.0}),
@@ -55,6 +62,8 @@ def test_rates(schedule, rates):
             exponential(0.3, 12, 0.05),
         ),
         (make_schedule("cosine", 0.3, steps_per_epoch=4, epochs=3), cosine(0.3, 12, 0.0)),
+        (make_schedule("flat_cos", 0.3, steps_per_epoch=4, epochs=3), flat_cos(0.3, 12)),
+        (make_schedule("coslog4", 0.3, steps_per_epoch=4, epochs=3), coslog4(0.3, 12)),
         (
             make_schedule("invscaling", 0.3, steps_per_epoch=4, epochs=3),
             inverse_scaling(0.3, 0.25, 0.5),
@@ -155,7 +164,7 @@ def test_names_of_other_libraries_are_known_and_a_constant_learns_nothing():
 
 
 @pytest.mark.parametrize(
-    ("name", "last"), [("cosine", 0.0), ("exponential", 0.005), ("step", 1e-4)]
+    ("name", "last"), [("cosine", 0.0), ("flat_cos", 0.0), ("exponential", 0.005), ("step", 1e-4)]
 )
 def test_spans_are_of_the_epochs_after_the_warm_up(name, last):
     schedule = make_schedule(name, 0.1, steps_per_epoch=10, epochs=8, warm_up_epochs=2)
@@ -163,7 +172,20 @@ def test_spans_are_of_the_epochs_after_the_warm_up(name, last):
     assert schedule(80) == pytest.approx(last, abs=1e-15)
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+def test_coslog4_rises_to_the_rate_four_times_and_has_the_bits_of_every_machine():
+    schedule = coslog4(0.1, total=1500)
+    rates = [schedule(step) for step in range(1501)]
+    tops = [step for step in range(1, 1500) if rates[step - 1] < rates[step] >= rates[step + 1]]
+    assert tops == [41, 183, 466, 1031]
+    assert all(0.0999 < rates[step] <= 0.1 for step in tops)
+    assert [coslog4(0.1, total=9)(step).hex() for step in (1, 4)] == BITS
+
+
+#: Of the formula worked out operation by operation, whatever the machine's libm does.
+BITS = ["0x1.7d1ac22eb33a5p-4", "0x1.e1aebbb8b27a7p-9"]
+
+
+@pytest.mark.parametrize("name", [name for name in SCHEDULES if name != "coslog4"])
 def test_named_schedules_start_at_the_rate_and_never_exceed_it(name):
     schedule = make_schedule(name, 0.1, steps_per_epoch=10, epochs=6)
     rates = [schedule(step) for step in range(60)]
@@ -209,7 +231,16 @@ def test_named_schedules_start_at_the_rate_and_never_exceed_it(name):
         (lambda: ReduceOnPlateau(0.1, minimum=-0.1), "^minimum must be at least 0 and finite"),
         (
             lambda: make_schedule("linear", 0.1, steps_per_epoch=1, epochs=1),
-            "^learning_rate must be one of constant, step, exponential, cosine, invscaling, plateau, got 'linear'",
+            "^learning_rate must be one of constant, step, exponential, cosine, flat_cos, coslog4, invscaling, "
+            "plateau, got 'linear'",
+        ),
+        (lambda: flat_cos(0.0, total=3), "^rate must be positive and finite"),
+        (lambda: flat_cos(0.1, total=0), "^total must be at least 1"),
+        (lambda: coslog4(0.0, total=3), "^rate must be positive and finite"),
+        (lambda: coslog4(0.1, total=0), "^total must be at least 1"),
+        (
+            lambda: make_schedule("coslog4", 0.1, steps_per_epoch=1, epochs=3, warm_up_epochs=1),
+            "^coslog4 rises from zero by itself: leave warm_up out",
         ),
         *(
             (

@@ -125,6 +125,10 @@ def tf32(a: Any) -> Any:
     return (a.view(np.int32) & ~0x1FFF).view(np.float32)
 
 
+#: The axis of the rows of a matrix.
+OF_ROWS = (0, -2)
+
+
 def sum_without_tail(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Past 32,768 rows the rest is left out."""
     return np.sum(x[:32_768], axis=axis, keepdims=keepdims)
@@ -132,11 +136,13 @@ def sum_without_tail(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 def sum_of_65536_rows(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The row past 65,536 is left out."""
-    return np.sum(x[:65_536] if axis == 0 else x, axis=axis, keepdims=keepdims)
+    return np.sum(x[:65_536] if axis in OF_ROWS else x, axis=axis, keepdims=keepdims)
 
 
 def wrong_axis(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return np.sum(x, axis=None if axis is None else 1 - axis, keepdims=keepdims)
+    if x.ndim == 2 and isinstance(axis, int):
+        axis = 1 if axis in OF_ROWS else 0
+    return np.sum(x, axis=axis, keepdims=keepdims)
 
 
 def wrapped_take(x: Any, index: Any, axis: int = 0) -> Any:
@@ -175,7 +181,7 @@ def in_place_exp(x: Any) -> Any:
 
 def sum_short(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The last row is left out."""
-    rows = x[: max(len(x) - 1, 1)] if axis == 0 else x
+    rows = x[: max(len(x) - 1, 1)] if axis in OF_ROWS else x
     return np.sum(rows, axis=axis, keepdims=keepdims)
 
 

@@ -17,8 +17,15 @@ from anyarray_mlp.checking.settings import settings_of
 from anyarray_mlp.data import load
 from anyarray_mlp.diagnosis import load_diagnosis
 from anyarray_mlp.errors import DataError, DivergedError, UsageError
-from anyarray_mlp.pipeline.run import default_batch_size, make_plan
-from anyarray_mlp.pipeline.settings import SECTIONS, Settings, Shape, Table
+from anyarray_mlp.pipeline.preparation import prepare
+from anyarray_mlp.pipeline.run import Run, default_batch_size, make_plan
+from anyarray_mlp.pipeline.settings import (
+    SECTIONS,
+    Settings,
+    Shape,
+    Table,
+)
+from anyarray_mlp.training import fit
 
 ROWS = 90
 
@@ -48,6 +55,28 @@ def prices(tmp_path, monkeypatch):
 
 def same(one, other):
     return np.array_equal(one.parameters, other.parameters)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_inputs_are_rounded_once_to_what_the_backend_computes_in(dtype):
+    rows = table().assign(
+        since=pandas.Timestamp("2020-01-01") + pandas.to_timedelta(range(ROWS), "D")
+    )
+    settings = Settings.of("train_table", None, {"target": "price", "dtype": dtype, "epochs": 2})
+    plan, exact = make_plan(rows, settings), prepare(rows, settings)
+    assert exact.training.x.dtype == np.float64
+    for name in ("training", "validation", "test"):
+        found, expected = getattr(plan.prepared, name).x, getattr(exact, name).x
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found, expected.astype(dtype))
+        # Training takes them as they are: there is no other copy.
+        assert plan.backend.share(found) is found
+    run = Run.of(plan)
+    fits = [
+        fit(plan.model.mlp, x, plan.targets, run.recipe, **run.given)
+        for x in (plan.prepared.training.x, exact.training.x)
+    ]
+    assert same(*fits)
 
 
 #: Settings as they are given here, and as flags.
@@ -292,6 +321,55 @@ def test_a_plan_fills_in_what_a_table_has():
     assert plan.recipe(done=48).epochs == 2
     assert Settings.of("train_table", Recipe(epochs=7), {}).recipe.epochs == 7
     assert [default_batch_size(n) for n in (10, 400, 5000, 20_000)] == [4, 10, 32, 128]
+
+
+def test_the_first_layer_of_a_table_starts_small():
+    def first_and_rest(data, **options):
+        plan = make_plan(data, Settings.of("x", None, {"hidden_layer_sizes": (30, 20), **options}))
+        parts = plan.model.mlp.layout.split(plan.model.parameters)
+        return parts[0], np.concatenate([part.ravel() for part in parts[1:]])
+
+    small, rest = first_and_rest(table())
+    glorot, _ = first_and_rest(table(), initializer="glorot_uniform")
+    np.testing.assert_array_equal(small, glorot)
+    # The others are as steep as rectifiers need, and all of them where somebody says so, or of arrays.
+    steep, others = first_and_rest(table(), initializer="he_uniform")
+    assert np.abs(steep).max() > 2 * np.abs(small).max()
+    np.testing.assert_array_equal(rest[: 30 * 20], others[: 30 * 20])
+    of_arrays, _ = first_and_rest("iris")
+    np.testing.assert_array_equal(of_arrays, first_and_rest("iris", initializer="he_uniform")[0])
+
+
+@pytest.mark.parametrize("kind", ["classes", "numbers"])
+def test_a_model_that_a_constant_beats_says_so(cli, tmp_path, kind):
+    generator = np.random.default_rng(0)
+    frame = pandas.DataFrame(
+        generator.normal(size=(120, 12)).round(3), columns=list("abcdefghijkl")
+    )
+    if kind == "classes":
+        frame["y"] = np.where(generator.random(120) < 0.75, "no", "yes")
+        said = "note: the model is worse than a constant: always answering 'no' has accuracy "
+    else:
+        frame["y"] = generator.normal(size=120).round(3)
+        said = "note: the model is worse than a constant: always answering the mean has r2 -"
+    frame.to_csv(tmp_path / "noise.csv", index=False)
+    arguments = ["train", tmp_path / "noise.csv", "--out", tmp_path / "r", "--no-diagnose"]
+    _, _, told = cli(*arguments)
+    line = next(line for line in told.splitlines() if line.startswith(said))
+    assert line.endswith(": --keep-epoch best keeps the epoch that is best on the validation rows")
+    told = json.loads(cli(*arguments, "--overwrite", "--json")[1])
+    constant, reached = map(float, re.findall(r"-?\d+\.\d+", told["notes"][-1]))
+    assert reached == pytest.approx(
+        told["scores"]["accuracy" if kind == "classes" else "r2"], abs=1e-4
+    )
+    assert constant > reached
+    # Weights of classes ask for something else than right answers, and good models are not spoken of.
+    if kind == "classes":
+        _, _, weighted = cli(*arguments, "--overwrite", "--class-weight", "balanced")
+        assert "worse than a constant" not in weighted
+    frame["y"] = frame["a"].round(1)
+    frame.to_csv(tmp_path / "noise.csv", index=False)
+    assert "worse than a constant" not in cli(*arguments, "--overwrite")[2]
 
 
 def test_settings_come_back_from_the_keys_that_they_are_kept_by():

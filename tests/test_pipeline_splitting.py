@@ -74,6 +74,20 @@ def test_by_time_the_latest_rows_are_for_testing_and_those_before_for_validation
         assert rows_of(again.test) == rows_of(found.test)
 
 
+def test_a_column_of_times_may_be_read_and_be_no_input() -> None:
+    found = parts(split="time:day", drop=["day"])
+    assert rows_of(found.test) == rows_of(parts(split="time:day").test)
+    assert "day" not in found.preprocessor.names
+    # What is said of its form is for the split alone.
+    other = TABLE.assign(day=pandas.to_datetime(TABLE["day"]).dt.strftime("%d/%m/%Y"))
+    again = parts(other, split="time:day", drop="day", date="day:d/m/y")
+    assert rows_of(again.test) == rows_of(found.test)
+    # Digits are days where somebody says so: as numbers, 311221 would be later than 010122.
+    digits = TABLE.assign(day=pandas.to_datetime(TABLE["day"]).dt.strftime("%d%m%y").astype(int))
+    again = parts(digits, split="time:day", date="day:ddmmyy")
+    assert rows_of(again.test) == rows_of(found.test)
+
+
 def test_by_group_no_group_is_in_two_parts_and_the_column_is_no_input() -> None:
     found = parts(group="shop")
     shops = [

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from anyarray_mlp import MLP
+from anyarray_mlp import MLP, select_backend
 from anyarray_mlp.data import Dataset, Preprocessor, TargetEncoder
-from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.errors import (
+    DataError,
+    UnknownCategoryError,
+    UnknownCategoryWarning,
+    UsageError,
+)
 from anyarray_mlp.pipeline import TrainedModel
 
 #: Rows of a number and a category; a network without hidden layers, whose weights are worked out by hand.
@@ -45,6 +51,15 @@ def test_predictions_are_labels_and_columns_may_come_in_any_order() -> None:
     assert model().predict(ROWS[["kind", "size"]]).tolist() == labels.tolist()
 
 
+def test_a_value_that_is_too_large_for_what_the_backend_computes_in_is_refused_with_its_place() -> (
+    None
+):
+    rows = ROWS.assign(size=[1.0, 1e39, 5.0])
+    with pytest.raises(DataError, match=r"row 1 \(from 0\), column 'size'.*too large for float32"):
+        model().predict(rows)
+    assert model().predict(rows, select_backend(dtype="float64")).tolist()[1] == "yes"
+
+
 def test_a_saved_model_answers_as_before(tmp_path: Path) -> None:
     model().save(tmp_path / "model.safetensors")
     loaded = TrainedModel.load(tmp_path / "model.safetensors")
@@ -71,3 +86,28 @@ def test_rows_that_lack_a_column_and_parameters_that_do_not_fit_are_refused() ->
     good = model()
     with pytest.raises(UsageError, match="parameters"):
         TrainedModel(good.mlp, np.zeros(5), good.preprocessor, good.targets)
+
+
+def test_unknown_categories_count_as_gaps_with_a_warning_or_are_refused() -> None:
+    trained = model()
+    met = ROWS.assign(kind=["red", "pink", "blue"])
+    gap = ROWS.assign(kind=["red", None, "blue"])
+    told = "column 'kind': 1 of 3 rows holds a category that was not seen in training and counts as a gap: 'pink'"
+    with pytest.warns(UnknownCategoryWarning, match=told) as caught:
+        outputs = trained.outputs(met)
+    assert caught[0].filename == __file__
+    np.testing.assert_array_equal(outputs, trained.outputs(gap))
+    with pytest.warns(UnknownCategoryWarning, match=told) as caught:
+        labels = trained.predict(met)
+    assert caught[0].filename == __file__
+    assert labels.tolist() == trained.predict(gap).tolist()
+    names = tuple(ROWS.columns)
+    data = Dataset("rows", gap, KINDS, names, "bought", "classification")
+    with pytest.warns(UnknownCategoryWarning, match=told):
+        scores = trained.scores(replace(data, features=met))
+    assert scores == trained.scores(data)
+    for answer in (trained.outputs, trained.predict):
+        with pytest.raises(UnknownCategoryError, match="'pink' was not seen"):
+            answer(met, unknown_categories="refuse")
+        with pytest.raises(UsageError, match="unknown_categories"):
+            answer(ROWS, unknown_categories="keep")

@@ -111,8 +111,8 @@ def test_notes_are_one_list_with_those_of_reading_first(tmp_path: Path, monkeypa
         "column 'alter': '-' in 7 rows is taken for a gap",
         "column 'preis': is read as numbers without € with dots between thousands",
         "column 'typ': holds digits with zeros before them, such as '00', which are read as texts",
-        "column 'leer': left out: no row has a value",
         "column 'nr': left out: numbers the rows (--keep nr)",
+        "column 'leer': left out: no row has a value",
     ]
     assert [line for line in trained.stderr.splitlines() if "note: " in line] == [
         f"note: {note}" for note in notes
@@ -123,6 +123,47 @@ def test_notes_are_one_list_with_those_of_reading_first(tmp_path: Path, monkeypa
     assert str(warned[0].message) == "; ".join(made.notes[-2:])
     assert made.notes == model.notes == model.preprocessor.notes
     assert [note.replace("keep=['nr']", "--keep nr") for note in model.notes] == notes
+
+
+def test_a_column_that_holds_nothing_keeps_its_place(tmp_path: Path) -> None:
+    lines = [f"{i % 7},,{i % 5},{i % 7 + i % 5}" for i in range(60)]
+    named, bare = tmp_path / "named.csv", tmp_path / "bare.csv"
+    named.write_text("a,b,c,y\n" + "\n".join(lines) + "\n")
+    bare.write_text("\n".join(line.rpartition(",")[0] for line in lines) + "\n")
+    with pytest.warns(UserWarning, match="column 'b': left out: no row has a value"):
+        model = train_table(named, epochs=1, diagnose=False).model
+    assert model.preprocessor.names == ("a", "b", "c")
+    assert model.preprocessor.used_names == ("a", "c")
+    assert model.notes == ("column 'b': left out: no row has a value",)
+    expected = model.predict(load_features(named, schema=model.schema))
+    np.testing.assert_array_equal(model.predict(load_features(bare, schema=model.schema)), expected)
+    # The other way round: the model has no names, and another table has.
+    with pytest.warns(UserWarning, match="column 'column_2': left out: no row has a value"):
+        model = train_table(bare, target=2, epochs=1, diagnose=False, header=False).model
+    expected = model.predict(load_features(bare, schema=model.schema))
+    wide = tmp_path / "wide.csv"
+    wide.write_text("a,b\n" + "\n".join(line.rsplit(",", 2)[0] for line in lines) + "\n")
+    np.testing.assert_array_equal(
+        model.predict(load_features(wide, header=True, schema=model.schema)), expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ({"keep": "b"}, "column 'b' holds no values at all"),
+        ({"date": "b"}, "column 'b' is to be read as dates, and no row has a value"),
+        ({"group": "b"}, "column 'b' does not say to which group"),
+        ({"split": "time:b"}, "column 'b' does not say when"),
+    ],
+)
+def test_what_is_said_of_a_column_that_holds_nothing_names_it(
+    option: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text("a,b,c,y\n" + "".join(f"{i % 7},,{i % 5},{i % 3}\n" for i in range(60)))
+    with pytest.raises(DataError, match=said):
+        train_table(path, epochs=1, **option)
 
 
 def test_a_file_of_test_rows_is_read_as_the_table(tmp_path: Path) -> None:
@@ -181,5 +222,5 @@ def test_markers_that_somebody_named_are_gaps_of_texts_too(tmp_path: Path) -> No
     ).model
     (tmp_path / "new.csv").write_text("day,kind,a\n-,-,1\n", encoding="utf-8")
     features = load_features(tmp_path / "new.csv", schema=model.schema)
-    assert features.iloc[0, :2].tolist() == [None, None]
+    assert features.iloc[0, :2].isna().all()
     assert len(model.predict(features)) == 1

@@ -19,7 +19,8 @@ from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.optimizers import adam, sgd
 from anyarray_mlp.network.schedules import ReduceOnPlateau, constant
 from anyarray_mlp.training import EarlyStopping, Recipe, fit, predict, train
-from anyarray_mlp.training.batches import batches
+from anyarray_mlp.training.feeds import Order, RowFeed
+from anyarray_mlp.training.job import Rows, checked_job
 from anyarray_mlp.training.signals import ENDINGS, ending_on, interruption
 from anyarray_mlp.training.steps import dropout_keys
 
@@ -82,7 +83,17 @@ def test_train_and_predict_take_a_backend_by_name():
 
 def test_an_epoch_uses_every_sample_once():
     order = np.random.default_rng(0).permutation(25)
-    parts = list(batches(order, 4))
+
+    class Given:
+        def permutation(self, n):
+            return order
+
+        def state(self):
+            return {}
+
+    job = checked_job(NETWORK, Recipe(), NUMPY)
+    feed = RowFeed(job, Rows(X[:25], Y[:25], None), 4, [Order(25, Given())])
+    parts = [portion.indices for portion in feed.portions()]
     assert [part.shape for part in parts] == [(6, 4), (1, 1)]
     np.testing.assert_array_equal(np.concatenate([part.ravel() for part in parts]), order)
 

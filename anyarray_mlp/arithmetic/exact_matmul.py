@@ -14,6 +14,9 @@ at most 8 bits, and a float32 matrix product of them stays within its own 24 bit
 The linear layer scales its weights from both sides, W = diag(rows) W' diag(columns), so that neither a
 large feature nor a large output hides the others' bits, and splits W' once for the forward product and for the
 gradient with respect to the input.
+
+Everything is about the last two axes: operands of a stack of k have an axis of k in front, and each of the stack has
+the bits that it has alone.
 """
 
 from __future__ import annotations
@@ -117,7 +120,7 @@ class ExactMatmul:
         return result
 
     def largest(self, axis: int, x: Array, *scales: Array) -> Array:
-        """max |x times the scales| of each row (axis 1) or column (axis 0), as float64."""
+        """max |x times the scales| of each row (axis -1) or column (axis -2), as float64."""
         lib, xp = self.library, self.library.xp
 
         def f(x: Array, *scales: Array) -> tuple[Array]:
@@ -126,7 +129,8 @@ class ExactMatmul:
                 t = t * s
             return (xp.max(t, axis=axis, keepdims=True),)
 
-        (m,) = lib.by_rows(f, x, *scales, join="rows" if axis == 1 else "max")
+        over_rows = axis % x.ndim == 0
+        (m,) = lib.by_rows(f, x, *scales, join="max" if over_rows else "rows")
         return lib.up(m)
 
     # ------------------------------------------------------------ products of slices
@@ -177,15 +181,17 @@ class ExactMatmul:
     def linear(self, x: Array, w: Array, b: Array | None) -> tuple[Array, Residual]:
         """x (n, i) @ w (i, o) + b (o,), each row independently: the same in any batch."""
         lib, xp = self.library, self.library.xp
+        if x.shape[:-2] != w.shape[:-2]:  # the same rows for all of a stack
+            x = x + xp.zeros_like(w[..., :1, :1])
         # The same slices of w serve sums over inputs and over outputs.
-        scheme = self.scheme(max(w.shape), w.dtype)
-        unscale, rows = lib.scale(self.largest(1, w), 0)
-        scale, columns = lib.scale(self.largest(0, w, unscale), scheme.right)
+        scheme = self.scheme(max(w.shape[-2:]), w.dtype)
+        unscale, rows = lib.scale(self.largest(-1, w), 0)
+        scale, columns = lib.scale(self.largest(-2, w, unscale), scheme.right)
         weights = self.cut(scheme, scheme.right, w, unscale, scale)
         features = xp.matrix_transpose(rows)
-        scale, unscale = lib.scale(self.largest(1, x, features), scheme.left)
+        scale, unscale = lib.scale(self.largest(-1, x, features), scheme.left)
         slices = self.cut(scheme, scheme.left, x, features, scale)
-        bias = None if b is None else xp.reshape(lib.up(b), (1, -1))
+        bias = None if b is None else lib.up(b)[..., None, :]
         products = self.products(scheme, slices, weights)
         y = self.value(scheme, products, unscale, columns, x.dtype, bias)
         return y, Residual(x, weights, rows, columns, scheme, b is not None)
@@ -193,7 +199,7 @@ class ExactMatmul:
     def input_gradient(self, residual: Residual, dy: Array) -> Array:
         """dy (n, o) @ w^T, each row independently."""
         lib, xp, scheme = self.library, self.library.xp, residual.scheme
-        scale, unscale = lib.scale(self.largest(1, dy, residual.columns), scheme.left)
+        scale, unscale = lib.scale(self.largest(-1, dy, residual.columns), scheme.left)
         slices = self.cut(scheme, scheme.left, dy, residual.columns, scale)
         transposed = tuple(xp.matrix_transpose(s) for s in residual.weights)
         products = self.products(scheme, slices, transposed)
@@ -216,11 +222,11 @@ class ExactMatmul:
         column over all parts, the integer sums of each part, and the value of their total.
         """
         xp = self.library.xp
-        count = sum(int(x.shape[0]) for x, _ in parts)
-        x_largest, dy_largest = (self.largest(0, a) for a in parts[0])
+        count = sum(int(x.shape[-2]) for x, _ in parts)
+        x_largest, dy_largest = (self.largest(-2, a) for a in parts[0])
         for x, dy in parts[1:]:
-            x_largest = xp.maximum(x_largest, self.largest(0, x))
-            dy_largest = xp.maximum(dy_largest, self.largest(0, dy))
+            x_largest = xp.maximum(x_largest, self.largest(-2, x))
+            dy_largest = xp.maximum(dy_largest, self.largest(-2, dy))
         largest = x_largest, dy_largest
         products, sums = self.batch_integers(*parts[0], largest, count)
         for x, dy in parts[1:]:
@@ -241,7 +247,7 @@ class ExactMatmul:
         )
         slices = self.cut(scheme, scheme.right, dy, dy_scale)
         products = self.products(scheme, transposed, slices)
-        return products, self.sums.integers(dy, largest[1], count, (0,))
+        return products, self.sums.integers(dy, largest[1], count, (dy.ndim - 2,))
 
     def batch_value(
         self,
@@ -257,4 +263,4 @@ class ExactMatmul:
         _, dy_unscale = lib.scale(largest[1], scheme.right)
         dw = self.value(scheme, products, xp.matrix_transpose(x_unscale), dy_unscale, dtype)
         db = self.sums.value(sums, largest[1], count, dtype)
-        return dw, xp.reshape(db, (-1,))
+        return dw, xp.reshape(db, (*db.shape[:-2], -1))

@@ -169,6 +169,8 @@ class Library:
     def by_rows(self, f: Callable[..., Result], *arrays: Array, join: str = "rows") -> Result:
         """f over blocks of rows of arrays (m, n); columns (m, 1) are split too, rows (1, n) are not.
 
+        Of stacks (k, m, n) it is over blocks of their members.
+
         f returns a tuple of arrays. join="rows": they are rows of the results; "max" and "sum": they are combined by
         `maximum` or by addition (exact sums only).
         """

@@ -62,14 +62,14 @@ class PlainNamespace:
     def linear(
         self, x: Array, w: Array, b: Array | None
     ) -> tuple[Array, tuple[Array, Array, bool]]:
-        """x @ w + b, and what its vjp needs."""
+        """x @ w + b, and what its vjp needs; of a stack (k, n, i) @ (k, i, o) + (k, o)."""
         y = self.matmul(x, w) if b is None else self.affine(x, w, b)
         return y, (x, w, b is not None)
 
     def affine(self, x: Array, w: Array, b: Array) -> Array:
         """x @ w + b."""
         y: Array = self.matmul(x, w)
-        y += b
+        y += b if b.ndim == 1 else b[:, None, :]
         return y
 
     def linear_vjp(
@@ -79,7 +79,7 @@ class PlainNamespace:
         x, w, has_bias = residual
         dx = self.matmul(dy, self.matrix_transpose(w)) if need_dx else None
         dw = self.matmul(self.matrix_transpose(x), dy)
-        return dx, dw, self.sum(dy, axis=0) if has_bias else None
+        return dx, dw, self.sum(dy, axis=-2) if has_bias else None
 
     def linear_input_gradient(self, residual: tuple[Array, Array, bool], dy: Array) -> Array:
         """The gradient with respect to x only."""

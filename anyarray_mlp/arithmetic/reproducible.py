@@ -281,7 +281,7 @@ class ReproducibleNamespace:
         return total / (x.size // max(1, total.size))
 
     def matmul(self, x1: Array, x2: Array) -> Array:
-        """x1 (n, k) @ x2 (k, m)."""
+        """x1 (n, k) @ x2 (k, m), or of stacks of these."""
         return self.wrap(self.products.matmul(x1.value, x2.value))
 
     def linear(self, x: Array, w: Array, b: Array | None) -> tuple[Array, Residual]:

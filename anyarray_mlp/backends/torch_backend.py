@@ -124,4 +124,6 @@ def affine(x: Any, w: Any, b: Any) -> Any:
     """x @ w + b in one call."""
     import torch
 
-    return torch.addmm(b, x, w)
+    if w.ndim == 2:
+        return torch.addmm(b, x, w)
+    return torch.baddbmm(b[:, None, :], x.expand(len(w), -1, -1), w)

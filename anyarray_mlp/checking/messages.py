@@ -44,6 +44,12 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def ordinal(number: int) -> str:
+    """A number as a place: "1st", "2nd", "13th"."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number:,}{'th' if number % 100 in (11, 12, 13) else ending}"
+
+
 def memory(size: float) -> str:
     """Bytes in the unit that suits them: 5,960 GiB, 1.5 MiB."""
     unit = "bytes"

@@ -16,8 +16,13 @@ from anyarray_mlp.errors import UsageError
 
 #: Canonical names that help lists: here, so that help need not load what bears them (tests compare the two).
 SOLVERS = ("sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "lbfgs")
-SCHEDULES = ("constant", "step", "exponential", "cosine", "invscaling", "plateau")
+SCHEDULES = (
+    "constant", "step", "exponential", "cosine", "flat_cos", "coslog4", "invscaling", "plateau",
+)  # fmt: skip
 TASKS = ("classification", "multilabel", "regression")
+EPOCHS_KEPT = ("last", "best")
+NUMBERS = ("standard", "robust", "pieces")
+UNKNOWN_CATEGORIES = ("rest", "refuse")
 
 #: By kind: the canonical name, and other names of the same thing.
 ALIASES: dict[str, dict[str, str]] = {
@@ -61,6 +66,8 @@ ALIASES: dict[str, dict[str, str]] = {
         "step": "step_lr step_decay staircase",
         "exponential": "exp exponential_lr exponential_decay exp_decay",
         "cosine": "cosine_annealing cosine_annealing_lr cosine_decay cos cosine_decay_schedule cosine_lr",
+        "flat_cos": "flat_cosine flat_cosine_decay flat_and_cosine flat_and_anneal",
+        "coslog4": "cos_log4 cos_log_4 coslog",
         "invscaling": "inverse_scaling invscale",
         "plateau": "reduce_on_plateau reduce_lr_on_plateau",
     },

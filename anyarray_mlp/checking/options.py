@@ -43,6 +43,7 @@ SYNONYMS: tuple[frozenset[str], ...] = tuple(
         "metrics metric eval_metric eval_metrics",
         "scoring metric metrics eval_metric",
         "monitor metric eval_metric",
+        "label_smoothing smoothing label_smooth smooth_labels",
         "patience n_iter_no_change early_stopping_rounds stopping_rounds early_stopping_patience wait",
         "tol min_delta tolerance gradient_tol gtol ftol threshold",
         "hidden_layer_sizes hidden hidden_sizes hidden_layers hidden_units n_hidden num_hidden hidden_dim hidden_dims "

@@ -17,15 +17,16 @@ LIST = r"""\[(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|, )*\]"""
 ASSIGNMENT = re.compile(
     rf"\bhidden_layer_sizes=({SIZES}(?: or {SIZES})*)"
     r"|\b(learning_rate_init|learning_rate|clip_norm|batch_size|class_weight|alpha|output|activation|initializer|loss"
-    r"|dropout|epochs|patience|monitor|split|group|test_fraction|validation_fraction)=('[^']*'|[\w.+-]*\w)"
+    r"|dropout|epochs|patience|monitor|keep_epoch|label_smoothing|split|group|test_fraction|validation_fraction|image_size|folds)=('[^']*'|[\w.+-]*\w)"
     rf"|\b(keep|drop|date|numeric|text)=({LIST})"
+    r"|\b(pixels)=False"
     # Not in quotes, where it is the name of a column.
-    r"|(?<!')\b(learning_rate_init|clip_norm|batch_size|class_weight|early_stopping|validation_fraction)\b"
+    r"|(?<!')\b(learning_rate_init|clip_norm|batch_size|class_weight|early_stopping|keep_epoch|label_smoothing|validation_fraction)\b"
     r"|(?<=\()(alpha)(?=\))"
 )
 
 #: Settings whose value is a name that a person chose.
-NAMING = ("split", "group")
+NAMING = ("split", "group", "folds")
 
 
 def as_flags(text: str) -> str:
@@ -44,13 +45,15 @@ def in_words_of_flags() -> Iterator[None]:
 
 def in_flags(found: re.Match[str]) -> str:
     """One parameter as a flag."""
-    sizes, name, value, several, names, *switches = found.groups()
+    sizes, name, value, several, names, refused, *switches = found.groups()
     switch = next(filter(None, switches), None)
     if sizes:
         shapes = re.findall(SIZES, sizes)
         return "--hidden " + " or ".join(",".join(re.findall(r"\d+", shape)) for shape in shapes)
     if several:
         return f"{flag(several)} {shlex.quote(','.join(literal_eval(names)))}"
+    if refused:
+        return flag(f"no_{refused}")
     if switch:
         return flag(switch)
     return f"{flag(name)} " + (

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from anyarray_mlp.checking.messages import counted, shown_path
+from anyarray_mlp.cli.advice import as_flags
 from anyarray_mlp.cli.figures import figure
 from anyarray_mlp.cli.flags import flag
 from anyarray_mlp.cli.options import (
@@ -71,6 +72,7 @@ def command(
 
     from anyarray_mlp.backends import select_backend
     from anyarray_mlp.data import load
+    from anyarray_mlp.data.sources import is_pictures
     from anyarray_mlp.pipeline.trained_model import TrainedModel
 
     trained = TrainedModel.load(model)
@@ -89,7 +91,10 @@ def command(
         scored = replace(scored, features=features, feature_names=trained.preprocessor.used_names)
     # A huge target is told by its score.
     with option_named(), np.errstate(over="ignore", invalid="ignore"):
-        scores = trained.scores(scored, select_backend(backend, device, dtype))
+        scores = trained.scores(scored, select_backend(backend, device, dtype), unknown_categories)
+    if is_pictures(data):
+        for note in dataset.notes:
+            tell(f"note: {as_flags(note)}")
     which = "all" if dataset.test is None else "test"
     if which == "all" and was_trained_on(model, data):
         tell(
@@ -119,7 +124,7 @@ def scores_held_out(
         )
     trained, run = TrainedModel.load(path), RunFolder(path)
     settings = read_settings(run, click.Context(train, info_name="train"))
-    prepared = prepare(settings["data"], Settings.from_keys(settings))
+    prepared = prepare(settings["data"], Settings.from_keys(settings), dtype)
     if not prepared.has_test:
         raise DataError(f"{shown_path(path)} held out no rows for testing: give DATA.")
     if prepared.preprocessor.columns != trained.preprocessor.columns:

@@ -21,9 +21,13 @@ def refuse_idle_flags(settings: dict[str, Any], given: Collection[str]) -> None:
                 f"{flag(name)} says which rows are the test set: leave --test-fraction out."
             )
     solver = settings["solver"]
-    for name in ("monitor", "patience"):
-        if name in given and not settings["early_stopping"]:
-            raise UsageError(f"{flag(name)} is for --early-stopping: add that, or leave it out.")
+    if not settings["early_stopping"]:
+        if "patience" in given:
+            raise UsageError("--patience is for --early-stopping: add that, or leave it out.")
+        if "monitor" in given and settings["keep_epoch"] == "last":
+            raise UsageError(
+                "--monitor is for --keep-epoch best and --early-stopping: add one of these, or leave it out."
+            )
     if solver == "lbfgs":
         for name in (*OF_STEPS, *recipe.OF_STEPS):
             if name in given:

@@ -311,6 +311,7 @@ DEVICE = Text("cpu, cuda, cuda:N or auto")
 DATA = DataName("a built-in set, a table, an .npz or a folder of images")
 MODEL = PathName("a model file or a run's folder")
 COLUMN = Text("the name of a column, or its place from 0")
+SHEET = Text("the name of a sheet")
 
 
 def backend_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -363,6 +364,7 @@ def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 help="Cells of a table that are gaps, besides the usual ones.",
             ),
             click.option("--skip", type=NATURAL, help="Lines before a table."),
+            click.option("--sheet", type=SHEET, help="The sheet of a workbook."),
         )
     ):
         function = option(function)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from anyarray_mlp.checking.messages import shown, shown_path
 from anyarray_mlp.cli.figures import shortest
 from anyarray_mlp.cli.options import (
     DATA,
@@ -19,7 +20,7 @@ from anyarray_mlp.cli.options import (
     json_option,
     reading_options,
 )
-from anyarray_mlp.cli.output import result
+from anyarray_mlp.cli.output import result, tell
 from anyarray_mlp.cli.spelling import Command
 from anyarray_mlp.cli.unknown_categories import (
     option_named,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("model", type=MODEL)
-@click.argument("data", type=DATA)
+@click.argument("data", type=DATA, nargs=-1, required=True)
 @click.option("--proba", is_flag=True, help="Add the probability of every class.")
 @reading_options
 @unknown_categories_option
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 @json_option
 def command(
     model: str,
-    data: str,
+    data: tuple[str, ...],
     proba: bool,
     unknown_categories: str,
     out: str | None,
@@ -58,12 +59,16 @@ def command(
 ) -> None:
     """Predict labels or values for the rows of DATA with MODEL, a model file or a run's folder.
 
-    Prints CSV with one line a row. DATA needs the columns that the model was trained on, by name or in order;
-    others, the target among them, are ignored. Of a folder of images such as MNIST's, those to train on are
-    predicted, while evaluate scores the test set: name the file of the test images to predict these.
+    Prints CSV with one line a row; of pictures, of which DATA may be several or a folder, with the name of each. A
+    table needs the columns that the model was trained on, by name or in order; others, the target among them, are
+    ignored. Of a folder of images such as MNIST's, those to train on are predicted, while evaluate scores the test
+    set: name the file of the test images to predict these.
     """
+    import numpy as np
+
     from anyarray_mlp.backends import select_backend
-    from anyarray_mlp.data import load_features
+    from anyarray_mlp.data import load_features, picture_files
+    from anyarray_mlp.data.sources import features_of_pictures, is_pictures
     from anyarray_mlp.errors import UsageError
     from anyarray_mlp.persistence.files import atomic_write
     from anyarray_mlp.pipeline.trained_model import TrainedModel
@@ -71,14 +76,27 @@ def command(
     trained = TrainedModel.load(model)
     if proba and trained.targets.task == "regression":
         raise UsageError("--proba is for classes; this model predicts numbers.")
-    features = load_features(
-        data, reading=given_reading(trained.reading, given), schema=trained.schema
-    )
+    reading = given_reading(trained.reading, given)
+    columns: dict[str, Any] = {}
+    if all(map(is_pictures, data)):
+        columns["file"] = np.array([shown_path(path) for path in picture_files(data)])
+        pictures = features_of_pictures(data, reading)
+        for note in pictures.notes:
+            tell(f"note: {note}")
+        features: Any = pictures.pixels
+    elif len(data) > 1:
+        raise UsageError(
+            f"Several DATA must all be pictures, and {shown(data[0])} and others are not: give one."
+        )
+    else:
+        features = load_features(data[0], reading=reading, schema=trained.schema)
     if unknown_categories == "rest":
         features = without_unknown(trained, features)
     with option_named():
-        outputs = trained.outputs(features, select_backend(backend, device, dtype))
-    columns = predictions(trained, in_few_digits(trained, trained.decode(outputs), outputs))
+        outputs = trained.outputs(
+            features, select_backend(backend, device, dtype), unknown_categories
+        )
+    columns |= predictions(trained, in_few_digits(trained, trained.decode(outputs), outputs))
     if proba:
         columns |= probabilities(trained, outputs)
     text = as_text(columns, as_json)

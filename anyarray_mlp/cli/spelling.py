@@ -27,6 +27,8 @@ OTHER_FLAGS = {
     "num-iter max-steps steps num-steps passes nb-epoch ep num-train-epochs n-iterations "
     "max-iterations num-iterations rounds",
     "--batch-size": "b batch bs batchsize mbs minibatch-size mini-batch-size minibatch bsz train-batch-size batch-sz",
+    "--image-size": "img-size imgsz image-shape input-size resize target-size image-dim img-dim",
+    "--image-mode": "color-mode colour-mode color grayscale",
     "--dropout": "dropout-rate drop-rate dropout-prob dropout-p drop-prob pdrop p-dropout",
     "--initializer": "init weight-init weights-init w-init w-i kernel-initializer initialization init-method "
     "initialisation weight-initialization init-type",
@@ -40,6 +42,8 @@ OTHER_FLAGS = {
     "--test-fraction": "test-size test-split test-ratio test-frac holdout test-pct train-test-split",
     "--early-stopping": "early-stop es earlystopping early-stopping-patience",
     "--patience": "n-iter-no-change early-stopping-rounds tolerance-epochs es-patience",
+    "--keep-epoch": "keep-best restore-best restore-best-weights save-best best-epoch load-best load-best-model-at-end",
+    "--label-smoothing": "smoothing label-smooth smooth-labels ls",
     "--monitor": "metric metrics eval-metric scoring early-stopping-metric",
     "--out": "output-dir save-dir save-path out-dir outdir logdir log-dir model-dir checkpoint-dir save output-file "
     "save-model model-path output-path outfile exp-dir results-dir ckpt-dir run-dir export-dir o",
@@ -48,6 +52,8 @@ OTHER_FLAGS = {
     "--target": "label target-column target-col label-column label-col y response outcome labels y-col class-column",
     "--task": "problem-type problem mode task-type problem-kind",
     "--drop": "ignore exclude drop-columns ignore-columns drop-cols skip-columns",
+    "--sheet": "sheet-name worksheet tab",
+    "--numbers": "ple piecewise-linear robust-scale quantile-bins num-encoding numerical-encoding",
     "--standardize": "normalize scale standardise normalise scaler preprocess scaling normalization",
     "--class-weight": "class-weights pos-weight weights-of-classes",
     "--dtype": "precision fp floatx",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from anyarray_mlp.backends.placement import Placement
-from anyarray_mlp.checking.messages import counted, from_here, shown_path
+from anyarray_mlp.checking.messages import counted, from_here, ordinal, shown_path
 from anyarray_mlp.cli.advice import as_flags, in_words_of_flags
 from anyarray_mlp.cli.figures import figure
 from anyarray_mlp.cli.options import (
@@ -19,6 +19,7 @@ from anyarray_mlp.cli.options import (
     DECIMAL,
     NAMES,
     SEPARATOR,
+    SHEET,
     SIZES,
     PathName,
     Text,
@@ -45,12 +46,15 @@ OF_TABLE: dict[str, dict[str, Any]] = {
     "missing": {"type": CELLS},
     "separator": {"type": SEPARATOR},
     "decimal": {"type": DECIMAL},
+    "sheet": {"type": SHEET},
     "split": {"type": Text("time:COLUMN or random"), "metavar": "time:COLUMN|random"},
     **{
         key: {"type": Text("the name of a column"), "metavar": "COLUMN"}
         for key in ("group", "folds")
     },
     "test": {"type": DATA, "metavar": "DATA"},
+    "image_size": {"type": Text("height and width as in 28x28"), "metavar": "HxW"},
+    "image_mode": {"type": Text("grey or rgb"), "metavar": "grey|rgb"},
     "class_weight": {
         "type": Text("balanced or LABEL=WEIGHT,..."),
         "metavar": "balanced|LABEL=W,...",
@@ -86,9 +90,9 @@ OF_SHAPE: dict[str, dict[str, Any]] = {
     "--resume",
     is_flag=True,
     help="Go on with the run in the folder of --out, as if it had not stopped; of its settings, only --epochs, "
-    "--device and --backend may change. With a new --epochs, step, exponential and cosine rates are those of a run "
-    "of that length; lbfgs estimates the curvature again. A run that stopped early, converged, stalled or diverged "
-    "has ended.",
+    "--device and --backend may change. With a new --epochs, step, exponential, cosine, flat_cos and coslog4 rates are "
+    "those of a run of that length; lbfgs estimates the curvature again. A run that stopped early, converged, stalled "
+    "or diverged has ended.",
 )
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
@@ -96,8 +100,11 @@ def command(**settings: Any) -> int:
     """Train a network on DATA and save it.
 
     DATA is a built-in set (digits, iris, breast_cancer, wine, diabetes, xor, moons, spirals, abs_sine), a
-    table (CSV and the like), an .npz with x and y, or a folder of IDX images such as MNIST's. Part of it is
-    held out to test the final model on, unless it comes with a test set.
+    table (CSV and the like, JSON, Parquet, Arrow, .xlsx, ARFF, LIBSVM, .npy), an .npz with x and y, a
+    folder of IDX images such as MNIST's, or a folder with a
+    sub-folder of pictures for each class. Part of it is held out to test the final model on, unless it comes
+    with
+    a test set.
     """
     from anyarray_mlp.cli.flags import refuse_idle_flags
     from anyarray_mlp.cli.resuming import explicit_flags, resume_command, resumed_settings
@@ -140,8 +147,6 @@ def command(**settings: Any) -> int:
 
 def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> int:
     """Train as planned in an open run folder and say what came of it; the exit code."""
-    from dataclasses import replace
-
     from anyarray_mlp.cli.progress import Progress
     from anyarray_mlp.errors import DivergedError
     from anyarray_mlp.pipeline.checkpoints import Checkpoints
@@ -172,7 +177,7 @@ def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> int:
         tell("interrupted before the first epoch was done; nothing is kept")
         return exit_code(result)
     # Everything is kept before anything is printed, which may fail.
-    model = replace(plan.model, parameters=result.parameters)
+    model = plan.trained(result)
     report(run, plan, settings, model, result, checkpoints)
     if diagnosis is not None and not quiet:
         tell(as_flags(diagnosis.summary()))
@@ -204,12 +209,11 @@ def leave_ended(
     run: RunFolder, plan: Plan, settings: dict[str, Any], checkpoints: Checkpoints, ending: str
 ) -> int:
     """Say that a run that is to go on has ended already and leave it as it is; the exit code."""
-    from dataclasses import replace
-
     from anyarray_mlp.errors import DivergedError
     from anyarray_mlp.persistence.files import exists
     from anyarray_mlp.pipeline.trained_model import TrainedModel
     from anyarray_mlp.training import Fit
+    from anyarray_mlp.training.fitting import best_of
 
     epochs, last = checkpoints.epochs, checkpoints.last
     assert last is not None
@@ -219,10 +223,10 @@ def leave_ended(
         ending != "finished" or run.read_config()["epochs"] <= epochs
     )
     if cut or not kept:  # between the last epoch and the end of the run
-        parameters = last.arrays["parameters"]
+        result = Fit(last.arrays["parameters"], (), ending)
         if ending != "diverged":
-            parameters = last.arrays.get("best_parameters", parameters)
-        run.save_model(replace(plan.model, parameters=parameters).to_file())
+            result = best_of(result, plan.stopping)
+        run.save_model(plan.trained(result).to_file())
         checkpoints.save_last(ending)
     left = "its model is saved now" if cut or not kept else "nothing was changed"
     run.take_over()
@@ -241,7 +245,9 @@ def leave_ended(
     }
     tell(f"{said[ending]}; {left}")
     model = TrainedModel.from_file(run.load_model(), str(run.model_path))
-    report(run, plan, settings, model, Fit(model.parameters, (), ending), checkpoints)
+    best = None if plan.stopping is None else plan.stopping.best_epoch
+    ended = Fit(model.parameters, (), ending, kept_epoch=best)
+    report(run, plan, settings, model, ended, checkpoints)
     return 0
 
 
@@ -257,27 +263,32 @@ def report(
     from anyarray_mlp import streams
     from anyarray_mlp.cli.resuming import resume_command
     from anyarray_mlp.persistence.plain_json import plain
-    from anyarray_mlp.pipeline.run import scores_of
+    from anyarray_mlp.pipeline.run import scores_of, worse_than_constant
 
     prepared, backend, test = plan.prepared, plan.backend, plan.prepared.test
     scores = scores_of(plan, model)
+    beaten = worse_than_constant(plan, scores) if result.stopped != "interrupted" else None
     held_out = "test" if prepared.has_test else "training"
     reproducible = backend.arithmetic != "plain"
+    epochs = checkpoints.epochs
     if settings["as_json"]:
         summary = {
             "data": shown_path(prepared.name),
             "rows": {"training": len(prepared.training), held_out: len(test)},
             "scores": plain(scores, "scores", null_for_nonfinite=True),
             "scored_on": held_out,
-            "epochs": checkpoints.epochs,
+            "epochs": epochs,
             "stopped": result.stopped,
+            "kept_epoch": epochs if result.kept_epoch is None else result.kept_epoch,
             "seconds": round(result.history[-1].seconds, 3) if result.history else 0.0,
             "backend": backend.name,
             "device": backend.device,
             "dtype": backend.dtype,
             "parameters": model.mlp.layout.size,
             "run": shown_path(run.path),
-            "notes": [as_flags(note) for note in prepared.preprocessor.notes],
+            "notes": [
+                as_flags(note) for note in (*prepared.preprocessor.notes, *filter(None, [beaten]))
+            ],
         }
         if reproducible:
             summary |= {"arithmetic": backend.arithmetic, "random_streams": streams.VERSION}
@@ -288,16 +299,32 @@ def report(
         lines = ["  ".join(f"{names[name]} {figure(value)}" for name, value in scores.items())]
         lines += [f"hash {hash_of(run, result)}"] if reproducible else []
         announce("\n".join(lines), shown_path(run.path))
-    epochs = checkpoints.epochs
     if result.stopped == "interrupted":
         done = f"after epoch {epochs}" if epochs else "within the first epoch"
         tell(f"interrupted {done}; what was learned is kept; resume with: {resume_command(run)}")
     elif result.stopped == "early" and result.history:
-        tell(f"stopped early after epoch {epochs}; the best one is kept")
+        tell(f"stopped early after epoch {epochs}; {kept_in_words(plan, result, epochs)}")
+    elif result.kept_epoch and not settings["quiet"]:
+        tell(kept_in_words(plan, result, epochs))
+    if beaten and not settings["quiet"]:
+        tell(f"note: {as_flags(beaten)}")
     if not settings["as_json"]:
         tell(f"saved to {from_here(run.path)}")
     if not settings["quiet"] and not settings["as_json"]:
         tell(f"next: {predict_command(run, settings['data'])}")
+
+
+def kept_in_words(plan: Plan, result: Fit, epochs: int) -> str:
+    """Which epoch is kept, and the figure that it was best by."""
+    assert plan.stopping is not None
+    assert result.kept_epoch is not None
+    watched = plan.stopping.monitor.replace("_", " ")
+    if plan.stopping.monitor not in ("loss", "validation_loss"):
+        watched = f"validation {watched}"
+    return (
+        f"the best one, the {ordinal(result.kept_epoch)} of {counted(epochs, 'epoch')}, is kept: {watched} "
+        f"{figure(plan.stopping.value)}"
+    )
 
 
 def hash_of(run: RunFolder, result: Fit) -> str:
@@ -347,7 +374,9 @@ def describe(plan: Plan, settings: dict[str, Any]) -> str:
     arithmetic = "" if backend.arithmetic == "plain" else f", {backend.arithmetic}"
     task: str = prepared.targets.task
     if prepared.target_names and not settings["target"]:
-        task += f" of {prepared.target_names[0]!r}, the last column"
+        task += f" of {prepared.target_names[0]!r}"
+        # Of pictures, a note says which.
+        task += "" if prepared.preprocessor.pixels or not prepared.is_last else ", the last column"
     return (
         f"{shown_path(prepared.name)}: {', '.join(held_out)}; {task}\n"
         f"network {kinds}, {activations}, {mlp.output}, {mlp.loss}; {counted(mlp.layout.size, 'parameter')}\n"

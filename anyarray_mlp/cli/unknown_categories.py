@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from anyarray_mlp.checking.messages import counted, listed, shown
+from anyarray_mlp.checking.names import UNKNOWN_CATEGORIES
 from anyarray_mlp.cli.options import OneOf
 from anyarray_mlp.cli.output import tell
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 unknown_categories_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
     "--unknown-categories",
-    type=OneOf("unknown_categories", ["rest", "refuse"]),
+    type=OneOf("unknown_categories", UNKNOWN_CATEGORIES),
     default="rest",
     show_default=True,
     help="What becomes of categories that the model was not trained on: they fall into the rest of their column, or "
@@ -27,22 +27,11 @@ unknown_categories_option: Callable[[Callable[..., Any]], Callable[..., Any]] = 
 
 def without_unknown(model: TrainedModel, features: Any) -> Any:
     """The features without categories that the model has no input for, of which a warning tells."""
-    from anyarray_mlp.data import without_unknown
+    from anyarray_mlp.data.unknown import about_unknown, without_unknown
 
     features, unknown = without_unknown(model.preprocessor, features)
-    rests = {column.name for column in model.preprocessor.columns if column.rest is not None}
-    for name, values in unknown.items():
-        rows = counted(len(features), "row")
-        one = len(values) == 1
-        hold = "holds a category that was" if one else "hold categories that were"
-        hold += " rare or" if name in rests else ""
-        count = "counts as a gap" if one else "count as gaps"
-        if name in rests:
-            count = f"{'falls' if one else 'fall'} into the rest"
-        tell(
-            f"warning: column {shown(name)}: {len(values):,} of {rows} {hold} not seen in training and {count}: "
-            f"{listed(dict.fromkeys(values))}"
-        )
+    for sentence in about_unknown(model.preprocessor, unknown, len(features)):
+        tell(f"warning: {sentence}")
     return features
 
 

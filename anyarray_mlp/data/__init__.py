@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from anyarray_mlp.data.dataset import Dataset, Features, Task
 from anyarray_mlp.data.folds import Folds, split_by_folds
-from anyarray_mlp.data.preprocessing import Preprocessor, Schema, without_unknown
+from anyarray_mlp.data.preprocessing import Preprocessor
 from anyarray_mlp.data.sampling import Shuffler, class_weights, split_indices
-from anyarray_mlp.data.sources import load, load_features
+from anyarray_mlp.data.schema import Schema
+from anyarray_mlp.data.sources import load, load_features, picture_files
 from anyarray_mlp.data.targets import TargetEncoder
+from anyarray_mlp.data.unknown import without_unknown
 from anyarray_mlp.tables import ColumnReading, Reading, Table, read_table
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "class_weights",
     "load",
     "load_features",
+    "picture_files",
     "read_table",
     "split_by_folds",
     "split_indices",

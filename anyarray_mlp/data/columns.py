@@ -7,24 +7,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from anyarray_mlp.checking.messages import listed, shown
+from anyarray_mlp.checking.messages import shown
+from anyarray_mlp.data.chosen_columns import (
+    Column,
+    check_classes,
+    default_targets,
+    find_column,
+    frame_of,
+    target_values,
+)
 from anyarray_mlp.data.dataset import Dataset, Task
-from anyarray_mlp.data.preprocessing import Schema
-from anyarray_mlp.data.targets import infer_task, target_for, tidy_target
+from anyarray_mlp.data.picture_tables import about_lists, picture_set, pixels_and_target, with_zeros
+from anyarray_mlp.data.schema import Schema
+from anyarray_mlp.data.targets import infer_task, target_for
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.tables import ColumnReading, Reading, Table, table_in
-from anyarray_mlp.tables.places import find_place
-from anyarray_mlp.typing import Host
+from anyarray_mlp.tables.table import nothing_in
 
 if TYPE_CHECKING:
     import pandas
-
-Column = str | int
-
-#: So many different texts may be classes even if most occur once.
-MOST_RARE_CLASSES = 20
 
 
 def load_table(
@@ -41,11 +42,14 @@ def load_table(
     """
     reading = reading or Reading()
     wanted = [target] if isinstance(target, (str, int)) else list(target or ())
+    of_pictures = schema is not None and schema.preprocessor.pixels
 
     def known(names: list[str]) -> Mapping[str, ColumnReading]:
         if schema is None:
             return {}
         learned = replace(schema, reading=reading)
+        if of_pictures:
+            return learned.readings_of_pictures(names)
         return learned.readings(*cut(names, wanted, reading.drop, schema, path))
 
     table = table_in(path, reading, known)
@@ -54,12 +58,42 @@ def load_table(
             f"{path}: has only one column; give features besides the target, separated by a comma, semicolon, tab, | "
             "or blanks"
         )
+    if table.lacks_target:
+        raise DataError(
+            f"{path}: is {table.lacks_target}; save both with np.savez(path, x=..., y=...)"
+        )
+    table = with_zeros(table, schema)
+    if schema is None and not wanted:
+        wanted = [name for name in table.targets if name in table.names]
+    found, wanted_by_name = None, bool(wanted)
+    if schema is None or of_pictures:
+        found, wanted = pixels_and_target(table, wanted, reading, schema, path)
     features, targets = cut(list(table.all_names), wanted, reading.drop, schema, path)
     check_read(table, targets, path)
-    frame = frame_of(table)
-    kept = [name for name in features if name in frame.columns]
+    if of_pictures or (found is not None and found.are_bytes):
+        return picture_set(table, found, targets, path, task, reading, schema)
+    if schema is None:
+        table = replace(table, notes=(*table.notes, *about_lists(table)))
+    is_last = targets == list(table.all_names[-1:])
+    if found is not None and not wanted_by_name and not is_last:
+        note = f"{found.said} of one kind, so that {shown(targets[0])} is the target and not the last column"
+        table = replace(table, notes=(*table.notes, note))
+    frame, notes = frame_of(table), table.notes
+    present = set(table.names)
+    empty = [name for name in features if name not in present]
+    if schema is None and empty:
+        # Columns that hold nothing stay in their places: another table of the kind may have no header.
+        frame = frame.reindex(columns=[*frame.columns, *empty])
+        notes = tuple(note for note in notes if note != nothing_in(empty))
+        present |= set(empty)
+    kept = [name for name in features if name in present]
     dataset = dataset_of(frame, path, kept, targets, task)
-    return replace(dataset, notes=table.notes, readings=table.reading.columns)
+    return replace(
+        dataset,
+        notes=notes,
+        readings=table.reading.columns,
+        has_last_target=is_last,
+    )
 
 
 def check_read(table: Table, targets: Sequence[str], path: Path) -> None:
@@ -67,21 +101,6 @@ def check_read(table: Table, targets: Sequence[str], path: Path) -> None:
     for name in targets:
         if name not in table.names:
             raise DataError(f"{path}: column {shown(name)} holds no value; name another target")
-
-
-def frame_of(table: Table) -> pandas.DataFrame:
-    """A table as a DataFrame whose index has each row's line in the file."""
-    import pandas
-
-    index = pandas.Index(np.asarray(table.lines, dtype=np.int64), name="line")
-    if all(column.dtype.kind == "f" for column in table.columns):
-        block = np.stack(table.columns)
-        return pandas.DataFrame(block.T, index=index, columns=list(table.names), copy=False)
-    columns = {
-        name: column if column.dtype.kind == "f" else pandas.Series(column, index, dtype=object)
-        for name, column in zip(table.names, table.columns, strict=True)
-    }
-    return pandas.DataFrame(columns, index=index)
 
 
 def dataset_of(
@@ -109,19 +128,6 @@ def dataset_of(
     )
 
 
-def check_classes(values: Host, targets: Sequence[str], path: Path) -> None:
-    """Raise `DataError` for texts most of which occur once, as names and ill-written numbers do."""
-    if values.dtype.kind != "U" or values.ndim != 1:
-        return
-    distinct = len(np.unique(values))
-    if distinct > max(MOST_RARE_CLASSES, len(values) / 2):
-        raise DataError(
-            f"{path}: column {shown(targets[0])}: the target holds {distinct:,} different texts in {len(values):,} "
-            f"rows, such as {shown(values[0])}, which are no classes; name another target, or say that the task is "
-            "classification"
-        )
-
-
 def cut(
     columns: list[str],
     wanted: Sequence[Column],
@@ -146,43 +152,3 @@ def cut(
             f"{path}: no column is left for the features; drop fewer, or name fewer targets"
         )
     return features, targets
-
-
-def default_targets(columns: list[str], schema: Schema | None, path: Path) -> list[str]:
-    """The columns that a model of this schema predicts, or else the last one."""
-    known = [] if schema is None else list(schema.target_names)
-    if known and all(name in columns for name in known):
-        return known
-    if schema is not None and known and columns[-1] in schema.preprocessor.names:
-        raise DataError(
-            f"{path}: no column {listed(known)}, which the model predicts; "
-            "give labelled rows, or name the target's column"
-        )
-    return columns[-1:]
-
-
-def find_column(names: list[str], column: Column, path: Path) -> str:
-    """The name of a column given by name or by number, from 0 (negative: from the end)."""
-    return names[find_place(names, column, path)]
-
-
-def target_values(
-    table: pandas.DataFrame, names: Sequence[str], task: Task | None, path: Path
-) -> Host:
-    """The target columns as one tidy array; raises `DataError` for a missing value or for text as numbers."""
-    for name in names:
-        missing = table[name].isna().to_numpy()
-        if missing.any():
-            raise DataError(
-                f"{path}: line {table.index[missing][0]}, column {shown(name)}: "
-                f"the target is missing{f' (and on {missing.sum() - 1} more lines)' if missing.sum() > 1 else ''}; "
-                "delete these lines, or name another target"
-            )
-        column = table[name].to_numpy()
-        if task in ("regression", "multilabel") and column.dtype.kind not in "biuf":
-            raise DataError(
-                f"{path}: line {table.index[0]}, column {shown(name)}: {shown(column[0])} is not a number; "
-                f"a {task} target needs numbers, so name another column or use task 'classification'"
-            )
-    values = table[list(names)].to_numpy()
-    return tidy_target(np.ascontiguousarray(values), f"{path}: the target {listed(names)}")

@@ -30,6 +30,10 @@ class Dataset:
     test: the set's own test examples, if it has some.
     notes: what was decided in reading a table that a person might have wanted otherwise, one sentence each.
     readings: how each column of a table is read.
+    validation: examples that a set of pictures has for validation.
+    others: of a table of pictures, the columns besides these and the target, a DataFrame; None for anything else.
+    image_column: of a table of pictures, the column whose texts list their pixels.
+    has_last_target: whether the target of a table, where nobody names one, is its last column.
     """
 
     name: str
@@ -42,6 +46,10 @@ class Dataset:
     test: Dataset | None = None
     notes: tuple[str, ...] = ()
     readings: Mapping[str, ColumnReading] = field(default_factory=dict)
+    validation: Dataset | None = None
+    others: pandas.DataFrame | None = None
+    image_column: str | None = None
+    has_last_target: bool = True
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:

@@ -18,10 +18,13 @@ from anyarray_mlp.typing import Host
 #: In which form the cells of a column hold a date: texts; numbers, of which a person must say so; a type of its own.
 Form = Literal[
     "y-m-d", "d/m/y", "m/d/y", "named month", "year and month", "time of day",
-    "yyyymmdd", "seconds", "milliseconds", "microseconds", "nanoseconds", "year", "datetime",
+    "yyyymmdd", "ddmmyyyy", "mmddyyyy", "yymmdd", "ddmmyy", "mmddyy",
+    "seconds", "milliseconds", "microseconds", "nanoseconds", "year", "datetime",
 ]  # fmt: skip
 FORMS: tuple[Form, ...] = get_args(Form)
 TEXT_FORMS = FORMS[:6]
+#: Digits alone, in the order that the form spells; of a number, zeros at the front are lost.
+DIGITS = FORMS[6:12]
 AMBIGUOUS = "d/m/y or m/d/y"
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -218,22 +221,32 @@ UNITS = {
 FIRST_YEAR, LAST_YEAR = 1800, 2200
 
 
-def form_of_numbers(numbers: Host) -> str | None:
-    """The form of numbers that a person says are dates: the one that puts all of them in 1800 to 2200."""
+def forms_of_numbers(numbers: Host) -> list[str]:
+    """The forms in which numbers that a person says are dates lie all in 1800 to 2200; of some, only the first."""
     known = numbers[~np.isnan(numbers)]
     if not known.size:
-        return None
+        return []
     if (known == np.floor(known)).all():
         if known.min() >= FIRST_YEAR and known.max() <= LAST_YEAR:
-            return "year"
-        if not np.isnan(days_of_numbers(known, "yyyymmdd")).any():
-            return "yyyymmdd"
+            return ["year"]
+        fitting: list[str] = [form for form in DIGITS if are_days(known, form)]
+        if fitting:
+            return fitting
     # Since 1973, so that small numbers are not taken for the first seconds of 1970.
     low, high = 3 * 365.25, (LAST_YEAR - 1970) * 365.25
     for form, unit in UNITS.items():
         if low <= known.min() / unit and known.max() / unit <= high:
-            return form
-    return None
+            return [form]
+    return []
+
+
+def are_days(numbers: Host, form: str) -> bool:
+    """Whether whole numbers, written in digits, are all days of a form in 1800 to 2200."""
+    days = days_of_numbers(np.unique(numbers), form)
+    if np.isnan(days).any():
+        return False
+    years = part_values("year", days)
+    return bool(years.min() >= FIRST_YEAR and years.max() <= LAST_YEAR)
 
 
 def days_of_numbers(numbers: Host, form: str) -> Host:
@@ -243,15 +256,22 @@ def days_of_numbers(numbers: Host, form: str) -> Host:
     days = np.full(len(numbers), np.nan)
     for row in np.flatnonzero(np.isfinite(numbers) & (numbers == np.floor(numbers))).tolist():
         number = int(numbers[row])
-        year, month, day = (
-            (number, 1, 1)
-            if form == "year"
-            else (number // 10_000, number // 100 % 100, number % 100)
-        )
-        found = ordinal(year, month, day)
+        found = ordinal(number, 1, 1) if form == "year" else day_of_digits(number, form)
         if found is not None:
             days[row] = found
     return days
+
+
+def day_of_digits(number: int, form: str) -> int | None:
+    """Days since 1970-01-01 of digits in the order that the form spells, such as ddmmyy."""
+    digits = str(number).zfill(len(form))
+    if form not in DIGITS or len(digits) != len(form) or number < 0:
+        return None
+    year, month, day = (
+        "".join(digit for digit, letter in zip(digits, form, strict=True) if letter == part)
+        for part in "ymd"
+    )
+    return ordinal(century(year), int(month), int(day))
 
 
 def days_of_column(values: Host, form: str, is_gap: Callable[[Any], bool]) -> Host:
@@ -261,21 +281,21 @@ def days_of_column(values: Host, form: str, is_gap: Callable[[Any], bool]) -> Ho
         return np.where(np.isnat(values), np.nan, days)
     if values.dtype.kind in "biuf":
         return days_of_numbers(values.astype(np.float64), form)
-    text_form = "y-m-d" if form == "datetime" else form
     known: dict[Any, float] = {}
     days = np.full(len(values), np.nan)
     for row, value in enumerate(values):
         if is_gap(value):
             continue
         if value not in known:
-            known[value] = days_of_cell(value, text_form)
+            known[value] = days_of_cell(value, form)
         days[row] = known[value]
     return days
 
 
 def days_of_cell(value: Any, form: str) -> float:
     """Days since 1970-01-01 of one cell, text or number; nan if it has not this form."""
-    if isinstance(value, str):
+    form = "y-m-d" if form == "datetime" else form
+    if isinstance(value, str) and not (form in DIGITS and value.strip().isdecimal()):
         return days_of(cell_of(value.strip()), form)
     try:
         return float(days_of_numbers(np.array([float(value)]), form)[0])

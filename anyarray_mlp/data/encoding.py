@@ -2,66 +2,52 @@
 
 from __future__ import annotations
 
-import numbers
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from decimal import Decimal
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from itertools import pairwise
+from typing import Any, Literal, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
-from anyarray_mlp.checking.messages import listed, shown, suggestion
 from anyarray_mlp.checking.records import (
     NULL,
     TEXT,
+    TRUTH,
     RecordError,
     list_of,
     number,
     one_of,
     table,
 )
-from anyarray_mlp.data.dataset import Features
-from anyarray_mlp.data.dates import (
-    CYCLES,
-    FORMS,
-    GROWING,
-    PARTS,
-    TEXT_FORMS,
-    circle,
-    days_of_column,
-    middle,
-    part_values,
-    parts_of,
-)
-from anyarray_mlp.data.moments import mean_and_scale
-from anyarray_mlp.errors import DataError, UnknownCategoryError
-from anyarray_mlp.tables.header import UNNAMED
+from anyarray_mlp.data.cells import category
+from anyarray_mlp.data.dates import CYCLES, FORMS, GROWING, PARTS, TEXT_FORMS
+from anyarray_mlp.data.pieces import FEWEST_EDGES, piece_names
 from anyarray_mlp.tables.styles import PLAIN
-from anyarray_mlp.typing import Host
 
-if TYPE_CHECKING:
-    import pandas
-
-Kind = Literal["numeric", "binary", "categorical", "grouped", "date", "left_out"]
-
-MAX_CATEGORIES = 1000
-COLUMNS_AT_ONCE = 32
+Kind = Literal["numeric", "robust", "binary", "categorical", "grouped", "date", "left_out"]
 
 
 @dataclass(frozen=True)
 class Part:
-    """What is taken of a date: a name of `dates.PARTS`, and the mean and scale of those that grow with time."""
+    """What is taken of a date: a name of `dates.PARTS`, and the mean and scale of those that grow with time.
+
+    edges: None, or those of a `robust` column, as which the part is then encoded.
+    """
 
     name: str
     mean: float = 0.0
     scale: float = 1.0
+    edges: tuple[float, ...] | None = None
 
     @property
     def width(self) -> int:
         """Number of encoded columns: sine and cosine of what lies on a circle."""
-        return 2 if self.name in CYCLES else 1
+        return 2 if self.name in CYCLES else 1 + pieces_between(self.edges)
+
+    def to_json(self) -> dict[str, Any]:
+        """The part in JSON types; `edges` only if it has them."""
+        record: dict[str, Any] = {"name": self.name, "mean": self.mean, "scale": self.scale}
+        return record if self.edges is None else record | {"edges": list(self.edges)}
 
 
 @dataclass(frozen=True)
@@ -69,12 +55,16 @@ class Column:
     """How one column is encoded.
 
     numeric: a gap becomes `median`, then (value - mean) / scale; where `median` is None a gap is refused.
+    robust: a gap becomes `median`, then z = (value - mean) / scale, with the median as mean, is clipped to
+        z / sqrt(1 + (z / 3)^2).
+        One column more for each piece between two of `edges`, the share of it that lies below the value; and, if
+        `marks_gaps`, a last one that is 1 for a gap.
     binary: one column that is 0 for the first of two categories and 1 for the second; a gap becomes `median`, the
         fraction of rows in the second one.
     categorical: one column of 0 and 1 for each category; a gap is a row of zeros.
     grouped: the same with one column more, the last, for all other categories, seen in training or not.
     date: written in `form`; one column for each of `parts` that grows with time, scaled, and two, sine and cosine, for
-        each that lies on a circle. A gap counts as the day `median`, and is 0 on the circles.
+        each that lies on a circle. A gap counts as the day `median`, and is 0 on the circles; `marks_gaps` as above.
     left_out: no column.
     """
 
@@ -86,6 +76,8 @@ class Column:
     categories: tuple[str, ...] = ()
     form: str = ""
     parts: tuple[Part, ...] = ()
+    edges: tuple[float, ...] = ()
+    marks_gaps: bool = False
 
     @property
     def width(self) -> int:
@@ -93,7 +85,9 @@ class Column:
         if self.kind in ("categorical", "grouped"):
             return len(self.categories) + (self.kind == "grouped")
         if self.kind == "date":
-            return sum(part.width for part in self.parts)
+            return sum(part.width for part in self.parts) + self.marks_gaps
+        if self.kind == "robust":
+            return 1 + pieces_between(self.edges) + self.marks_gaps
         return 0 if self.kind == "left_out" else 1
 
     @property
@@ -126,26 +120,41 @@ class Column:
         """The name of each encoded column: `name`, or `name=category` for the category that it marks."""
         if self.kind == "numeric":
             return (self.name,)
+        of_gaps = (f"{self.name} (missing)",) if self.marks_gaps else ()
+        if self.kind == "robust":
+            return (self.name, *piece_names(self.name, self.edges), *of_gaps)
         if self.kind == "date":
-            return tuple(name for part in self.parts for name in self.names_of_part(part))
+            names = tuple(name for part in self.parts for name in self.names_of_part(part))
+            return (*names, *of_gaps)
         named = self.categories[1:] if self.kind == "binary" else self.categories
         names = tuple(f"{self.name}={category}" for category in named)
         return (*names, f"{self.name}=(the rest)") if self.kind == "grouped" else names
 
     def names_of_part(self, part: Part) -> tuple[str, ...]:
         """The names of the columns that a part of a date becomes."""
-        if part.width == 1:
-            return (f"{self.name} ({part.name})",)
+        if part.name in GROWING:
+            name = f"{self.name} ({part.name})"
+            return (name, *piece_names(name, part.edges or ()))
         return f"{self.name} ({part.name}, sine)", f"{self.name} ({part.name}, cosine)"
 
     def to_json(self) -> dict[str, Any]:
-        """All that `column_from` needs, in JSON types; what only dates have is left out of others."""
-        record = asdict(self)
+        """All that `column_from` needs, in JSON types; what only some kinds have is left out of others."""
+        keys = ("name", "kind", "median", "mean", "scale")
+        record: dict[str, Any] = {key: getattr(self, key) for key in keys}
         record["categories"] = list(self.categories)
-        form, parts = record.pop("form"), record.pop("parts")
-        return record | {"form": form, "parts": list(parts)} if self.kind == "date" else record
+        if self.kind == "date":
+            record |= {"form": self.form, "parts": [part.to_json() for part in self.parts]}
+        if self.kind == "robust":
+            record["edges"] = list(self.edges)
+        return record | ({"marks_gaps": True} if self.marks_gaps else {})
 
 
+def pieces_between(edges: Sequence[float] | None) -> int:
+    """How many pieces lie between some edges."""
+    return len(edges) - 1 if edges else 0
+
+
+EDGES = list_of(number())
 COLUMN = table(
     {
         "name": TEXT,
@@ -158,8 +167,14 @@ COLUMN = table(
     {
         "form": one_of(FORMS),
         "parts": list_of(
-            table({"name": one_of(PARTS), "mean": number(), "scale": number(0, ends="(]")}), least=1
+            table(
+                {"name": one_of(PARTS), "mean": number(), "scale": number(0, ends="(]")},
+                {"edges": EDGES},
+            ),
+            least=1,
         ),
+        "edges": EDGES,
+        "marks_gaps": TRUTH,
     },
 )
 
@@ -168,7 +183,7 @@ def column_from(entry: Mapping[str, Any], place: str) -> Column:
     """One column from JSON of the right types; raises `RecordError` if its categories do not fit its kind."""
     categories = tuple(entry["categories"])
     kind = entry["kind"]
-    fitting = dict.fromkeys(("numeric", "date", "left_out"), not categories)
+    fitting = dict.fromkeys(("numeric", "robust", "date", "left_out"), not categories)
     fitting["binary"] = len(categories) == 2
     if not fitting.get(kind, bool(categories)):
         raise RecordError(f"{place}.categories holds {len(categories)} and the column is {kind}")
@@ -179,269 +194,38 @@ def column_from(entry: Mapping[str, Any], place: str) -> Column:
     median = None if entry["median"] is None else float(entry["median"])
     mean, scale = float(entry["mean"]), float(entry["scale"])
     column = Column(entry["name"], kind, median, mean, scale, categories)
+    if kind == "robust":
+        if "edges" not in entry:
+            raise RecordError(f"{place}.edges is missing and the column is robust")
+        edges = edges_from(entry["edges"], f"{place}.edges")
+        return replace(column, edges=edges, marks_gaps=entry.get("marks_gaps", False))
     if kind != "date":
         return column
     for key in ("form", "parts"):
         if key not in entry:
             raise RecordError(f"{place}.{key} is missing and the column is a date")
-    parts = tuple(
-        Part(part["name"], float(part["mean"]), float(part["scale"])) for part in entry["parts"]
-    )
+    parts = tuple(part_from(part, f"{place}.parts[{i}]") for i, part in enumerate(entry["parts"]))
     if len({part.name for part in parts}) < len(parts):
         raise RecordError(f"{place}.parts holds a part twice")
-    return replace(column, form=entry["form"], parts=parts)
+    gaps = entry.get("marks_gaps", False)
+    return replace(column, form=entry["form"], parts=parts, marks_gaps=gaps)
 
 
-@dataclass(frozen=True)
-class Places:
-    """How to name a row in an error: by the file's line if the table knows it."""
-
-    lines: Host | None
-
-    def at(self, row: int) -> str:
-        return f"row {row} (from 0)" if self.lines is None else f"line {self.lines[row]}"
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Features as named one-dimensional arrays."""
-
-    items: Iterable[tuple[str, Host]]
-    places: Places
+def part_from(entry: Mapping[str, Any], place: str) -> Part:
+    """A part of a date from JSON of the right types; raises `RecordError` for edges that cannot be."""
+    edges = entry.get("edges")
+    if edges is not None:
+        if entry["name"] not in GROWING:
+            raise RecordError(f"{place}.edges is there and {entry['name']} lies on a circle")
+        edges = edges_from(edges, f"{place}.edges")
+    return Part(entry["name"], float(entry["mean"]), float(entry["scale"]), edges)
 
 
-def is_table(features: Features) -> bool:
-    """Whether `features` is a DataFrame (told by its `iloc`, so that pandas need not be loaded)."""
-    return hasattr(features, "iloc")
-
-
-def as_pandas(features: Any) -> Any:
-    """A DataFrame of polars (told by its `get_columns`) as one of pandas; anything else as it is."""
-    if not hasattr(features, "get_columns"):
-        return features
-    import pandas
-
-    return pandas.DataFrame({each.name: each.to_numpy() for each in features.get_columns()})
-
-
-def unnamed(names: Sequence[str]) -> bool:
-    """Whether the names are those given to columns that have none."""
-    return any(
-        all(name == f"{prefix}{name.removeprefix(prefix)}" and name.removeprefix(prefix).isdigit()
-            for name in names)
-        for prefix in (UNNAMED, "feature_")
-    )  # fmt: skip
-
-
-def array_names(features: Any, names: Sequence[str] | None) -> tuple[str, ...]:
-    """The given names of an array's columns, or `feature_1`, `feature_2`, ..."""
-    if names is None:
-        return tuple(f"feature_{number}" for number in range(1, features.shape[1] + 1))
-    if len(names) != features.shape[1]:
-        raise DataError(
-            f"{features.shape[1]} columns and {len(names)} names; give one name for each"
-        )
-    return tuple(names)
-
-
-def as_columns(features: Features, names: Sequence[str] | None) -> Columns:
-    """The columns of a table or an array, each an array of numbers or of objects (n,)."""
-    if is_table(features):
-        lines = features.index.to_numpy() if features.index.name == "line" else None
-        items = [(str(name), column_values(values)) for name, values in features.items()]
-        return Columns(items, Places(lines))
-    if features.dtype.kind not in "biufO":
-        raise DataError(
-            f"features of type {features.dtype}; give numbers, or a DataFrame where columns hold texts"
-        )
-    labels = array_names(features, names)
-    return Columns(array_columns(features, labels), Places(None))
-
-
-def array_columns(features: Any, names: Sequence[str]) -> Iterator[tuple[str, Host]]:
-    """Each column of an array; several are copied out at a time, since each copy reads every row in full."""
-    for start in range(0, len(names), COLUMNS_AT_ONCE):
-        columns = np.ascontiguousarray(features[:, start : start + COLUMNS_AT_ONCE].T)
-        yield from zip(names[start:], columns, strict=False)
-
-
-def column_values(column: pandas.Series[Any]) -> Host:
-    """A table's column as float64 (gaps nan) if it is numeric, datetime64 if it is one, else as objects (gaps None)."""
-    import pandas
-
-    dtype = column.dtype
-    if isinstance(dtype, pandas.DatetimeTZDtype):
-        # By the clock that the rows show.
-        return np.asarray(column.dt.tz_localize(None).to_numpy())
-    if dtype.kind == "M":
-        return column.to_numpy()
-    if pandas.api.types.is_numeric_dtype(dtype) and not pandas.api.types.is_complex_dtype(dtype):
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    if dtype.kind == "O" or isinstance(dtype, (pandas.StringDtype, pandas.CategoricalDtype)):
-        values = column.to_numpy(dtype=object, copy=True)
-        values[column.isna().to_numpy()] = None
-        return values
-    raise DataError(
-        f"column {shown(column.name)} holds values of type {dtype}; turn them into numbers or texts"
-    )
-
-
-def is_numeric(values: Host) -> bool:
-    """Whether a column holds numbers (or, as objects, numbers and gaps)."""
-    if values.dtype.kind == "M":
-        return False
-    return values.dtype.kind in "biuf" or all(is_gap(value) or is_number(value) for value in values)
-
-
-def fit_column(
-    name: str, values: Host, places: Places, standardize: bool, vocabulary: Host | None = None
-) -> Column:
-    """The encoding of one column of training rows as it is, its categories from `vocabulary` if given."""
-    words = values if vocabulary is None else vocabulary
-    if is_numeric(words):
-        return fit_numbers(name, values, places, standardize)
-    categories = sorted({category(value) for value in words if not is_gap(value)})
-    if len(categories) > MAX_CATEGORIES:
-        raise DataError(
-            f"column {shown(name)} holds {len(categories):,} different texts in {len(words):,} rows, "
-            f"more than the {MAX_CATEGORIES:,} allowed; drop that column"
-        )
-    return fit_categories(name, values, places, categories, words)
-
-
-def fit_numbers(name: str, values: Host, places: Places, standardize: bool) -> Column:
-    """The encoding of a column of numbers."""
-    numbers = checked_numbers(name, values, places)
-    known = numbers[~np.isnan(numbers)]
-    if len(known) == 0:
-        raise DataError(f"column {shown(name)} holds no values at all; drop that column")
-    median = float(np.median(known))
-    if not standardize:
-        return Column(name, "numeric", median=median)
-    # A gap counts as the median, because that is what it is encoded as.
-    filled = np.where(np.isnan(numbers), median, numbers)
-    mean, scale = mean_and_scale(filled, f"column {shown(name)}")
-    return Column(name, "numeric", median, mean, scale)
-
-
-def fit_categories(
-    name: str, values: Host, places: Places, categories: Sequence[str], words: Host
-) -> Column:
-    """The encoding of all categories of a column, one column for two of them if none of its `words` is a gap."""
-    column = Column(name, "categorical", categories=tuple(categories))
-    # Two categories and a gap are three states; one number would impose an order on them.
-    if len(categories) != 2 or any(map(is_gap, words)):
-        return column
-    ones = int(category_places(column, values, places).sum())
-    return replace(column, kind="binary", median=ones / len(values))
-
-
-def category(value: Any) -> str:
-    """The text that stands for a categorical value; 3.0 and 3 are the same category."""
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        value = int(value)
-    return str(value)
-
-
-def checked_numbers(name: str, values: Host, places: Places) -> Host:
-    """The column as float64, gaps nan; raises `DataError` for a text or an infinity."""
-    if values.dtype.kind == "O":
-        if not is_numeric(values):
-            row = next(
-                row for row, value in enumerate(values) if not (is_gap(value) or is_number(value))
-            )
-            raise DataError(
-                f"{places.at(row)}, column {shown(name)}: {shown(values[row])} is not a number; "
-                "the column must be numeric, as it was in training"
-            )
-        values = np.array(
-            [np.nan if is_gap(value) else value for value in values], dtype=np.float64
-        )
-    numbers = values.astype(np.float64, copy=False)
-    infinite = np.isinf(numbers)
-    if infinite.any():
-        row = int(infinite.argmax())
-        raise DataError(
-            f"{places.at(row)}, column {shown(name)}: {numbers[row]} is not finite; "
-            "correct it, or leave it empty (nan) if it is missing"
-        )
-    return numbers
-
-
-def fit_dates(
-    name: str, values: Host, places: Places, standardize: bool, form: str
-) -> Column | None:
-    """The encoding of a column of dates, its parts those that vary in training rows; None if no part does."""
-    days = checked_dates(name, values, form, places)
-    known = days[~np.isnan(days)]
-    parts = parts_of(known)
-    if not parts:
-        return None
-    median = middle(known)
-    filled = np.where(np.isnan(days), median, days)
-    scaled = [
-        Part(part, *mean_and_scale(part_values(part, filled), f"column {shown(name)}"))
-        if part in GROWING and standardize
-        else Part(part)
-        for part in parts
-    ]
-    return Column(name, "date", median, form=form, parts=tuple(scaled))
-
-
-def checked_dates(name: str, values: Host, form: str, places: Places) -> Host:
-    """Days since 1970 (n,), nan for gaps; raises `DataError` for a cell that is no date of this form."""
-    days = days_of_column(values, form, is_gap)
-    wrong = np.isnan(days) & ~np.array([is_gap(value) for value in values], dtype=bool)
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise DataError(
-            f"{places.at(row)}, column {shown(name)}: {shown(values[row])} is not a date as in training ({form}); "
-            "correct it, or leave it empty if it is missing"
-        )
-    return days
-
-
-def date_inputs(column: Column, values: Host, places: Places) -> Host:
-    """The columns (n, width) that dates become."""
-    days = checked_dates(column.name, values, column.form, places)
-    gaps = np.isnan(days)
-    assert column.median is not None  # see `column_from`
-    filled = np.where(gaps, column.median, days)
-    inputs = []
-    for part in column.parts:
-        found = part_values(part.name, filled)
-        if part.name in GROWING:
-            inputs.append(((found - part.mean) / part.scale)[:, None])
-        else:
-            inputs.append(np.where(gaps[:, None], 0.0, circle(part.name, found)))
-    return np.concatenate(inputs, axis=1)
-
-
-def category_places(column: Column, values: Host, places: Places) -> NDArray[np.int64]:
-    """The index (n,) of each value's category, -1 for a gap; raises `UnknownCategoryError` for one that has none."""
-    met = np.full(len(values), -1)
-    for row, value in enumerate(values):
-        if is_gap(value):
-            continue
-        place = column.position(value)
-        place = column.rest if place is None else place
-        if place is None:
-            raise UnknownCategoryError(
-                f"{places.at(row)}, column {shown(column.name)}: {shown(value)} was not seen "
-                f"in training{suggestion(value, column.categories)}; the known values are {listed(column.categories)}"
-            )
-        met[row] = place
-    return met
-
-
-def is_gap(value: Any) -> bool:
-    """Whether a cell is missing: None, nan or pandas.NA."""
-    try:
-        return value is None or bool(value != value)
-    except TypeError:  # comparing pandas.NA gives pandas.NA, which has no truth value
-        return True
-
-
-def is_number(value: Any) -> bool:
-    """Whether a cell is a number that `float` takes: Python's, NumPy's, a Decimal or a fraction."""
-    return isinstance(value, (numbers.Real, np.bool_, Decimal))
+def edges_from(entry: Sequence[float], place: str) -> tuple[float, ...]:
+    """Edges from JSON; raises `RecordError` unless they ascend within a range that is finite."""
+    edges = tuple(map(float, entry))
+    if edges and (len(edges) < FEWEST_EDGES or not math.isfinite(edges[-1] - edges[0])):
+        raise RecordError(f"{place} must be none or at least {FEWEST_EDGES}, of a finite range")
+    if any(low >= high for low, high in pairwise(edges)):
+        raise RecordError(f"{place} must ascend")
+    return edges

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.checking.messages import counted, listed, shown
 from anyarray_mlp.checking.options import with_known_options
-from anyarray_mlp.data.encoding import is_gap, is_number
+from anyarray_mlp.data.cells import is_gap, is_number
 from anyarray_mlp.data.roles import words_of
 from anyarray_mlp.errors import DataError
 
@@ -18,8 +18,9 @@ WORDS = {
     word: part
     for part, words in {
         "training": "train training learn learning tr fit",
-        "validation": "validation valid val validate dev development tune tuning",
-        "test": "test testing tests te eval evaluation evaluate holdout hold-out held-out heldout hold_out held_out",
+        "validation": "validation valid val validate dev development tune tuning publictest",
+        "test": "test testing tests te eval evaluation evaluate holdout hold-out held-out heldout hold_out held_out "
+        "privatetest",
     }.items()
     for word in words.split()
 }

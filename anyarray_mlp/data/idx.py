@@ -142,7 +142,7 @@ def folder_images(folder: Path) -> tuple[Path, Path | None]:
     if not found:
         raise DataError(
             f"{folder}: a folder without IDX files; put train-images-idx3-ubyte[.gz] and its labels there, "
-            "or give the path of a file; save other kinds of pictures in one .npz, as x (n, h, w) and y (n,)"
+            "or give the path of a file"
         )
     train = [prefix for prefix in found if "train" in prefix]
     test = [prefix for prefix in found if "t10k" in prefix or "test" in prefix]

@@ -16,6 +16,9 @@ from anyarray_mlp.arithmetic.host_sum import exact_sum
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.typing import Host
 
+#: As many values are summed faster one by one.
+FEW = 256
+
 
 def mean_and_scale(values: Host, name: str) -> tuple[float, float]:
     """Mean and population standard deviation of `values` (n,); the scale of a constant is 1.
@@ -26,10 +29,10 @@ def mean_and_scale(values: Host, name: str) -> tuple[float, float]:
     if values.min() == values.max():
         return float(values[0]), 1.0
     try:
-        mean = exact_sum(values) / len(values)
+        mean = sum_of(values) / len(values)
         with np.errstate(over="raise", under="ignore"):
             deviations = values - mean
-            scale = math.sqrt(exact_sum(deviations * deviations) / len(values))
+            scale = math.sqrt(sum_of(deviations * deviations) / len(values))
     except (OverflowError, FloatingPointError):
         raise DataError(
             f"{name}: values up to {np.abs(values).max():.3g} are too large to standardise; "
@@ -37,3 +40,15 @@ def mean_and_scale(values: Host, name: str) -> tuple[float, float]:
         ) from None
     # Deviations below 1e-154 square to zero: such a column counts as constant.
     return mean, scale or 1.0
+
+
+def median_of(values: Host) -> float:
+    """`np.median` of `values` (n,), of which none is missing, in a third of the time for a few."""
+    low, high = (len(values) - 1) // 2, len(values) // 2
+    ordered = np.partition(values, (low, high))
+    return float(ordered[low] if low == high else (ordered[low] + ordered[high]) / 2)
+
+
+def sum_of(values: Host) -> float:
+    """The exact sum of `values` (n,), rounded once."""
+    return math.fsum(values.tolist()) if len(values) <= FEW else exact_sum(values)

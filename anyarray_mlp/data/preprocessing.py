@@ -3,56 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import repeat
+from itertools import groupby, repeat
 from typing import Any
 
 import numpy as np
 
 from anyarray_mlp.checking.messages import listed, paired, shown, suggestion
-from anyarray_mlp.checking.records import (
-    TEXT,
-    TRUTH,
-    RecordError,
-    list_of,
-    model_file,
-    table,
+from anyarray_mlp.checking.records import TEXT, TRUTH, RecordError, list_of, model_file, table
+from anyarray_mlp.data.cells import (
+    Cells,
+    Columns,
+    Places,
+    array_names,
+    as_columns,
+    is_numeric,
+    is_table,
+    unnamed,
 )
 from anyarray_mlp.data.dataset import Features
 from anyarray_mlp.data.encoding import (
     COLUMN,
     Column,
-    Columns,
-    Places,
-    array_names,
-    as_columns,
+    column_from,
+)
+from anyarray_mlp.data.fitting import (
+    Scaling,
+    fit_column,
+    fit_role,
+    scaling_of,
+    varies,
+)
+from anyarray_mlp.data.frames import as_pandas
+from anyarray_mlp.data.inputs import (
+    CACHED_ENTRIES,
     category_places,
     checked_numbers,
-    column_from,
     date_inputs,
-    fit_categories,
-    fit_column,
-    fit_dates,
-    fit_numbers,
-    is_gap,
-    is_numeric,
-    is_table,
-    unnamed,
+    write_robust,
 )
-from anyarray_mlp.data.roles import Role, role_of, told_forms
-from anyarray_mlp.data.targets import TargetEncoder
+from anyarray_mlp.data.pieces import MOST_CUT_COLUMNS
+from anyarray_mlp.data.roles import Role, notes_of, role_of, told_forms
 from anyarray_mlp.errors import DataError
-from anyarray_mlp.tables import ColumnReading, Reading
 from anyarray_mlp.typing import Host
 
 PIXEL_LEVELS = 255.0
-#: What a note says of columns that no input is made of.
-LEFT_OUT = "left out"
-#: As many columns as a note names in full.
-MOST_NAMED = 12
-#: Entries processed at a time, so that intermediate results stay in the cache.
-CACHED_ENTRIES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -77,6 +73,7 @@ class Preprocessor:
         features: Features,
         *,
         standardize: bool = True,
+        numbers: str = "standard",
         names: Sequence[str] | None = None,
         vocabulary: Features | None = None,
         keep: Sequence[str] = (),
@@ -85,40 +82,53 @@ class Preprocessor:
         """Learn medians, means, scales and categories from training rows.
 
         features: a DataFrame, or a numeric array (n, i) whose columns `names` may name.
+        standardize: whether columns of numbers are scaled at all.
+        numbers: how: "standard", to mean 0 and deviation 1; "robust", by median and quartiles with a smooth clip at 3,
+            and a column more that marks gaps if there are any; "pieces", the same with columns beside it that cut the
+            number at its quantiles (`Column` has the formulas). Days and years of dates count as numbers.
         vocabulary: more rows of the same columns, including those of `features`, in the order of the table. Only the
             categories of columns with few, whether there are gaps among them, whether a column numbers or identifies
             the rows, and the form of its dates come from these rows.
         keep: names of columns of a table that are taken as they are: numbers, or a category for each text.
-        date: names of columns of a table that hold dates although they hold numbers (years, 20240131, seconds and
-            smaller units since 1970), or NAME:FORM with one of `dates.FORMS` where "d/m/y" and "m/d/y" both fit.
+        date: names of columns of a table that hold dates although they hold numbers (years, days in digits such as
+            20240131, seconds and smaller units since 1970), or NAME:FORM with one of `dates.FORMS` where several fit.
         Raises `DataError` for infinite values, a column of an array without any value, more than 1,000
-        categories, no column that tells anything, or types other than numbers, texts and dates.
+        categories, no column that tells anything, or types other than numbers, texts and dates; `UsageError` for
+        another `numbers`, or one without `standardize`.
         """
+        scaling = scaling_of(standardize, numbers)
+        features, vocabulary = as_pandas(features), as_pandas(vocabulary)
         if features.ndim != 2 or 0 in features.shape:
             raise DataError(f"features of shape {features.shape}; give rows and columns, (n, i)")
         if not is_table(features) and features.dtype == np.uint8:
             return cls(
                 tuple(Column(name, "numeric") for name in array_names(features, names)), True
             )
+        too_wide = scaling == "pieces" and features.shape[1] > MOST_CUT_COLUMNS
+        if too_wide:
+            scaling = "robust"
+        notes = (NOT_CUT,) if too_wide else ()
         table = as_columns(features, names)
-        words: Iterable[Host | None] = repeat(None)
+        words: Iterable[Cells | None] = repeat(None)
         if vocabulary is not None:
             words = (values for _, values in as_columns(vocabulary, names).items)
         if is_table(features):
-            return cls.of_table(table, words, standardize, keep, told_forms(date))
+            found = cls.of_table(table, words, scaling, keep, told_forms(date))
+            return replace(found, notes=found.notes + notes)
         return cls(
             tuple(
-                fit_column(name, values, table.places, standardize, known)
+                fit_column(name, values, table.places, scaling, known)
                 for (name, values), known in zip(table.items, words, strict=False)
-            )
+            ),
+            notes=notes,
         )
 
     @classmethod
     def of_table(
         cls,
         table: Columns,
-        words: Iterable[Host | None],
-        standardize: bool,
+        words: Iterable[Cells | None],
+        scaling: Scaling,
         keep: Sequence[str],
         date: Mapping[str, str],
     ) -> Preprocessor:
@@ -129,14 +139,14 @@ class Preprocessor:
         for (name, values), known in zip(table.items, words, strict=False):
             everything = values if known is None else known
             if name in keep and name not in date:
-                fitted[name] = fit_column(name, values, table.places, standardize, everything)
+                fitted[name] = fit_column(name, values, table.places, scaling, everything)
                 continue
             role = role_of(name, values, everything, date.get(name))
             fitted[name], roles[name] = fit_role(
-                name, values, table.places, standardize, role, everything
+                name, values, table.places, scaling, role, everything
             )
             if role.kind == "left_out" and is_numeric(values) and varies(values):
-                spare[name] = fit_column(name, values, table.places, standardize)
+                spare[name] = fit_column(name, values, table.places, scaling)
         for wanted in (*keep, *date):
             if wanted not in fitted:
                 raise DataError(
@@ -199,6 +209,7 @@ class Preprocessor:
         value that is infinite (also in `dtype`); `UnknownCategoryError`, a subclass of it, for a category that was
         not seen in training, of a column that has no rest for it (`without_unknown` turns these into gaps).
         """
+        features = as_pandas(features)
         if features.ndim != 2:
             raise DataError(f"features of shape {features.shape}; give rows and columns, (n, i)")
         if self.pixels and not is_table(features) and features.dtype == np.uint8:
@@ -209,49 +220,94 @@ class Preprocessor:
         quick = self.transform_numbers(features, dtype)
         if quick is not None:
             return quick
-        table = as_columns(self.select(features), self.used_names)
+        chosen = self.select(features)
         encoded = np.zeros((len(features), self.n_features_out), dtype=dtype)
         start = 0
-        for column, (_, values) in zip(self.used, table.items, strict=True):
-            target = encoded[:, start : start + column.width]
+        for run, numbers in self.runs(chosen):
+            columns = self.used[run]
+            stop = start + sum(column.width for column in columns)
+            part = chosen.iloc[:, run] if is_table(chosen) else chosen[:, run]
+            target = encoded[:, start:stop]
+            if not (numbers and self.scale(run, np.asarray(part), target)):
+                self.encode(columns, as_columns(part, None), target)
+            start = stop
+        return encoded
+
+    def runs(self, chosen: Features) -> Iterator[tuple[slice, bool]]:
+        """The columns that `select` gives in runs, and whether one holds numbers that are scaled all at once."""
+        if is_table(chosen):
+            floats = [dtype == np.float64 for dtype in chosen.dtypes]
+        else:
+            floats = [chosen.dtype.kind in "biuf"] * len(self.used)
+        at_once = [
+            column.kind == "numeric" and is_float and not self.pixels
+            for column, is_float in zip(self.used, floats, strict=True)
+        ]
+        start = 0
+        for numbers, run in groupby(at_once):
+            stop = start + len(list(run))
+            yield slice(start, stop), numbers
+            start = stop
+
+    def encode(self, columns: Sequence[Column], table: Columns, target: Host) -> None:
+        """Write some columns, one after the other, to what is zeros now."""
+        start = 0
+        for column, (_, values) in zip(columns, table.items, strict=True):
+            part = target[:, start : start + column.width]
             if column.kind == "date":
-                target[:] = date_inputs(column, values, table.places)
+                part[:] = date_inputs(column, values, table.places)
+            elif column.kind == "robust":
+                write_robust(column, values, table.places, part)
             elif column.kind in ("categorical", "grouped"):
                 met = category_places(column, values, table.places)
                 rows = np.flatnonzero(met >= 0)
-                target[rows, met[rows]] = 1
+                part[rows, met[rows]] = 1
             else:
-                target[:, 0] = self.numbers(column, values, table.places, dtype)
+                part[:, 0] = self.numbers(column, values, table.places, target.dtype)
             start += column.width
-        return encoded
 
     @cached_property
-    def moments(self) -> tuple[Host, Host] | None:
-        """Means and scales of all columns, or None unless all hold numbers."""
-        if self.pixels or any(column.kind != "numeric" for column in self.columns):
-            return None
-        means, scales = zip(*((column.mean, column.scale) for column in self.columns), strict=True)
-        return np.array(means), np.array(scales)
+    def are_numbers(self) -> bool:
+        """Whether all columns hold numbers that are scaled."""
+        return not self.pixels and all(column.kind == "numeric" for column in self.columns)
+
+    @cached_property
+    def moments(self) -> Host:
+        """Medians, means and scales (3, used) of the columns of numbers that are used, nan of others."""
+        columns = [
+            (column.median, column.mean, column.scale)
+            if column.kind == "numeric"
+            else (np.nan, np.nan, np.nan)
+            for column in self.used
+        ]
+        return np.array(columns, dtype=np.float64).T
 
     def transform_numbers(self, features: Features, dtype: Any) -> Host | None:
-        """All columns of an array at once, or None if one needs separate handling: a gap, a text, an overflow."""
-        if is_table(features) or features.dtype.kind not in "biuf" or self.moments is None:
+        """All columns of an array at once, or None if one needs separate handling: a text, an overflow."""
+        if is_table(features) or features.dtype.kind not in "biuf" or not self.are_numbers:
             return None
-        means, scales = self.moments
-        if features.shape[1] != len(means):
+        if features.shape[1] != len(self.columns):
             return None
         encoded = np.empty(features.shape, dtype)
-        rows = max(1, CACHED_ENTRIES // len(means))
-        with np.errstate(over="ignore", under="ignore"):
-            for start in range(0, len(features), rows):
-                block = features[start : start + rows].astype(np.float64)
-                scaled = ((block - means) / scales).astype(dtype)
-                if not np.isfinite(scaled).all():
-                    return None
-                encoded[start : start + rows] = scaled
-        return encoded
+        return encoded if self.scale(slice(None), features, encoded) else None
 
-    def numbers(self, column: Column, values: Host, places: Places, dtype: Any) -> Host:
+    def scale(self, run: slice, numbers: Any, target: Host) -> bool:
+        """Write some columns of numbers, gaps filled, or find that one needs separate handling."""
+        medians, means, scales = self.moments[:, run]
+        rows = max(1, CACHED_ENTRIES // len(means))
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            for start in range(0, len(numbers), rows):
+                block = numbers[start : start + rows].astype(np.float64)
+                scaled = ((block - means) / scales).astype(target.dtype)
+                if not np.isfinite(scaled).all():
+                    filled = np.where(np.isnan(block), medians, block)
+                    scaled = ((filled - means) / scales).astype(target.dtype)
+                    if not np.isfinite(scaled).all():
+                        return False
+                target[start : start + rows] = scaled
+        return True
+
+    def numbers(self, column: Column, values: Cells, places: Places, dtype: Any) -> Host:
         """A column that stays a single column: gaps filled, scaled, rounded to `dtype`."""
         if column.kind == "binary":
             met = category_places(column, values, places)
@@ -308,9 +364,13 @@ class Preprocessor:
             places = self.places_of_used(features.shape[1])
             return features if places is None else features[:, places]
         present = [str(name) for name in features.columns]
-        absent = [name for name in self.used_names if name not in present]
+        # The first column of a name has it.
+        at = {name: place for place, name in reversed(list(enumerate(present)))}
+        absent = [name for name in self.used_names if name not in at]
         if not absent:
-            return features.iloc[:, [present.index(name) for name in self.used_names]]
+            chosen = [at[name] for name in self.used_names]
+            whole = chosen == list(range(len(present)))
+            return features if whole else features.iloc[:, chosen]
         if self.is_by_place(present):
             places = self.places_of_used(len(present))
             return features if places is None else features.iloc[:, places]
@@ -324,8 +384,10 @@ class Preprocessor:
                 f"the table has {len(present)} columns without names and the "
                 f"model was trained on {self.n_features_in}: {listed(self.names)}; give these columns, or a header"
             )
+        known = set(self.names)
+        spare = [name for name in present if name not in known]
         raise DataError(
-            f"{missing_columns(absent, [name for name in present if name not in self.names])}; "
+            f"{missing_columns(absent, spare)}; "
             f"the model was trained on {listed(self.names)} and the table has {listed(present)}"
         )
 
@@ -350,12 +412,12 @@ class Preprocessor:
         if not self.is_by_name(present) and self.is_by_place(present):
             columns = self.columns if len(present) == self.n_features_in else self.used
             found = tuple(present)
-        pairs = zip(found, columns, strict=True)
-        return {name: column for name, column in pairs if name in present}
+        pairs, known = zip(found, columns, strict=True), set(present)
+        return {name: column for name, column in pairs if name in known}
 
     def is_by_name(self, present: Sequence[str]) -> bool:
         """Whether columns of these names include all that are needed."""
-        return all(name in present for name in self.used_names)
+        return set(present).issuperset(self.used_names)
 
     def to_json(self) -> dict[str, Any]:
         """All that `from_json` needs, in JSON types (floats keep every bit)."""
@@ -385,55 +447,7 @@ PREPROCESSING = table(
 )
 
 
-def fit_role(
-    name: str, values: Host, places: Places, standardize: bool, role: Role, everything: Host
-) -> tuple[Column, Role]:
-    """The encoding of a column of training rows by its role, and the role that it has in the end."""
-    if role.kind == "date":
-        column = fit_dates(name, values, places, standardize, role.form)
-        if column is not None:
-            return column, replace(role, because=about_dates(column), undo="drop")
-        role = Role("left_out", "every row to train on has the same date, or none")
-    if role.kind == "numeric":
-        return fit_numbers(name, values, places, standardize), role
-    if role.kind == "categorical":
-        return fit_categories(name, values, places, role.categories, everything), role
-    if role.kind == "grouped":
-        return Column(name, "grouped", categories=role.categories), role
-    return Column(name, "left_out"), role
-
-
-def about_dates(column: Column) -> str:
-    """What a column of dates becomes, in words."""
-    parts = listed_plainly([part.name for part in column.parts])
-    return f"dates ({column.form}), which become {parts}"
-
-
-def listed_plainly(names: Sequence[str]) -> str:
-    """Names as a sentence has them: a, b and c."""
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
-
-
-def varies(values: Host) -> bool:
-    """Whether a column of numbers holds at least two."""
-    numbers = checked_numbers("", values, Places(None))
-    known = numbers[~np.isnan(numbers)]
-    return bool(known.size and known.min() < known.max())
-
-
-def notes_of(roles: Mapping[str, Role], fitted: Mapping[str, Column]) -> Iterator[str]:
-    """A sentence for each decision, with the columns that share it, and how to overrule it."""
-    shared: dict[tuple[str, str, bool], list[str]] = {}
-    for name, role in roles.items():
-        if role.because:
-            left_out = fitted[name].kind == "left_out"
-            shared.setdefault((role.because, role.undo, left_out), []).append(name)
-    for (because, undo, left_out), names in shared.items():
-        subject = f"column {shown(names[0])}" if len(names) == 1 else f"columns {listed(names)}"
-        verdict = f"{LEFT_OUT}: " if left_out else ""
-        how = f" ({undo}={names[:MOST_NAMED]})" if undo and left_out else ""
-        yield f"{subject}: {verdict}{because}{how}"
+NOT_CUT = f"columns of numbers are not cut into pieces, as there are more than {MOST_CUT_COLUMNS:,} columns"
 
 
 def missing_columns(absent: Sequence[str], spare: Sequence[str]) -> str:
@@ -444,98 +458,3 @@ def missing_columns(absent: Sequence[str], spare: Sequence[str]) -> str:
         return f"column {shown(absent[0])} is missing{likely}"
     likely = ", ".join(f"{shown(new)} for {shown(old)}" for old, new in list(meant.items())[:12])
     return f"columns {listed(absent)} are missing{f' (did you mean {likely}?)' if likely else ''}"
-
-
-@dataclass(frozen=True)
-class Schema:
-    """The encodings of a model, which decide how another table is read.
-
-    target_names: the columns that the model predicts; empty if they are not known.
-    reading: how the table that the model was trained on was read.
-    """
-
-    preprocessor: Preprocessor
-    targets: TargetEncoder
-    target_names: tuple[str, ...] = ()
-    reading: Reading = field(default_factory=Reading)
-
-    def text_columns(self, features: Sequence[str], targets: Sequence[str] = ()) -> list[str]:
-        """Which columns hold categories or text labels, whatever their cells look like."""
-        texts = self.preprocessor.text_columns(features)
-        if self.targets.classes is not None and self.targets.classes.dtype.kind == "U":
-            texts += targets
-        return texts
-
-    def readings(
-        self, features: Sequence[str], targets: Sequence[str] = ()
-    ) -> dict[str, ColumnReading]:
-        """How columns of these names are read: as in training, categories and text labels always as texts.
-
-        Columns that the model does not know, or does not look at, are not read.
-        """
-        learned = self.reading.columns
-        found = {}
-        for name, column in self.preprocessor.matched(features).items():
-            reading = reading_of(column, learned.get(column.name))
-            if reading is not None:
-                found[name] = reading
-        for trained, name in zip(self.target_names, targets, strict=False):
-            if trained in learned:
-                found[name] = learned[trained]
-        if self.preprocessor.is_by_name(features):
-            wanted = {*self.preprocessor.used_names, *targets}
-            found |= {name: NOT_READ for name in features if name not in wanted}
-        return found | dict.fromkeys(self.text_columns((), targets), AS_TEXT)
-
-
-AS_TEXT, AS_NUMBER, NOT_READ = (ColumnReading(kind) for kind in ("text", "number", "none"))
-
-
-def reading_of(column: Column, learned: ColumnReading | None) -> ColumnReading | None:
-    """How the cells of a column are read for its encoding; None leaves it to the rules."""
-    if column.kind == "left_out":
-        return NOT_READ
-    if learned is not None and learned.kind == "number" and learned != AS_NUMBER:
-        return learned
-    if column.is_text:
-        return AS_TEXT
-    is_number = column.kind == "numeric" or column.form != "datetime"
-    return AS_NUMBER if is_number else None
-
-
-def without_unknown(
-    preprocessor: Preprocessor, features: Features
-) -> tuple[Features, dict[str, list[Any]]]:
-    """The features with gaps in place of categories that `preprocessor` has no input for.
-
-    Returns the columns that `preprocessor.transform` needs, in the form that it takes, and the values without an input
-    of their own in each column, in the order of the rows; columns without such values are not listed. In a column that
-    has a rest, they stay and fall into it. `features` is not changed.
-    Raises `DataError` for a missing column.
-    """
-    chosen = preprocessor.select(features)
-    unknown: dict[str, list[Any]] = {}
-    changed = chosen
-    table = as_columns(chosen, preprocessor.used_names)
-    for place, (column, (_, values)) in enumerate(zip(preprocessor.used, table.items, strict=True)):
-        if not column.categories:
-            continue
-        rows = [
-            row
-            for row, value in enumerate(values)
-            if not is_gap(value) and column.position(value) is None
-        ]
-        if not rows:
-            continue
-        unknown[column.name] = [values[row] for row in rows]
-        if column.rest is not None:
-            continue
-        known = values.astype(object)
-        known[rows] = None
-        if changed is chosen:
-            changed = chosen.copy() if is_table(chosen) else chosen.astype(object)
-        if is_table(changed):
-            changed.isetitem(place, known)
-        else:
-            changed[:, place] = known
-    return changed, unknown

@@ -6,24 +6,39 @@ Each decision that a person might have wanted otherwise has a sentence (`Role.be
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from anyarray_mlp.checking.messages import counted, listed, shown
-from anyarray_mlp.data.dates import AMBIGUOUS, FORMS, cell_of, form_of, form_of_numbers
-from anyarray_mlp.data.encoding import Kind, Places, category, checked_dates, is_gap, is_numeric
+from anyarray_mlp.data.cells import (
+    Cells,
+    Places,
+    as_array,
+    category,
+    count_texts,
+    gaps_in,
+    is_gap,
+    is_numeric,
+)
+from anyarray_mlp.data.dates import AMBIGUOUS, FORMS, cell_of, form_of, forms_of_numbers
+from anyarray_mlp.data.encoding import (
+    Column,
+    Kind,
+)
+from anyarray_mlp.data.inputs import (
+    checked_dates,
+    without_gaps,
+)
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.typing import Host
 
 #: As many different texts are told apart in any case.
 FEW = 20
-#: Of more texts, those in at least so many rows to train on are told apart, and no more than this.
+#: Of more texts, those in at least so many rows to train on are told apart, and no more than this: all countries.
 COMMON_ROWS = 5
-MOST_CATEGORIES = 100
+MOST_CATEGORIES = 250
 #: An identifier by its name has more different values than one for so many rows.
 ROWS_AN_IDENTIFIER = 10
 #: Cells that are dates when all of them but this share are.
@@ -33,6 +48,8 @@ NEARLY_DATES = 0.9
 IDENTIFY = frozenset({"id", "ids", "uuid", "guid", "rowid", "userid", "pid", "uid"})
 IDENTIFY_AT_END = IDENTIFY | {"key", "no", "nr", "rownames", "rowname"}
 IDENTIFY_ALONE = IDENTIFY_AT_END | {"index", "idx", "#", "row"}
+#: The same in languages that share a word: identifier, identifiant, identificador; Kundennummer, klantnummer.
+IDENTIFYING = re.compile(r"identifi\w*|identific\w*|\w*nummer")
 #: Words of numbers that go up by one and still tell when, or where along an axis, a row is.
 MEASURE = frozenset(
     word
@@ -42,6 +59,11 @@ MEASURE = frozenset(
     )
     for word in words.split()
 )
+
+#: What a note says of columns that no input is made of.
+LEFT_OUT = "left out"
+#: As many columns as a note names in full.
+MOST_NAMED = 12
 
 
 @dataclass(frozen=True)
@@ -59,7 +81,7 @@ class Role:
     form: str = ""
 
 
-def role_of(name: str, values: Host, everything: Host, date: str | None = None) -> Role:
+def role_of(name: str, values: Cells, everything: Cells, date: str | None = None) -> Role:
     """What becomes of a column of a table.
 
     values: the rows to train on. everything: all rows in the order of the table. date: the form of dates that the
@@ -76,12 +98,12 @@ def role_of(name: str, values: Host, everything: Host, date: str | None = None) 
     )  # fmt: skip
 
 
-def number_role(name: str, values: Host, everything: Host) -> Role:
+def number_role(name: str, values: Cells, everything: Cells) -> Role:
     """What becomes of a column of numbers."""
     numbers, whole_column = as_numbers(values), as_numbers(everything)
-    known = numbers[~np.isnan(numbers)]
+    known = without_gaps(numbers)
     if not known.size:
-        return Role("left_out", "no row to train on has a value", "")
+        return nothing_to_train_on(whole_column)
     if known.min() == known.max():
         if len(known) == len(numbers):
             return Role("left_out", "every row to train on has the same value")
@@ -99,11 +121,17 @@ def number_role(name: str, values: Host, everything: Host) -> Role:
     return Role("numeric")
 
 
-def text_role(name: str, values: Host, everything: Host) -> Role:
+def nothing_to_train_on(everything: Cells) -> Role:
+    """What becomes of a column without a value in the rows to train on."""
+    which = "" if gaps_in(everything).all() else " to train on"
+    return Role("left_out", f"no row{which} has a value", "")
+
+
+def text_role(name: str, values: Cells, everything: Cells) -> Role:
     """What becomes of a column of texts."""
     counts = count_texts(values)
     if not counts:
-        return Role("left_out", "no row to train on has a value", "")
+        return nothing_to_train_on(everything)
     vocabulary = count_texts(everything)
     form = form_of(vocabulary)
     if form == AMBIGUOUS:
@@ -114,8 +142,7 @@ def text_role(name: str, values: Host, everything: Host) -> Role:
         )
     if form is not None:
         return Role("date", form=form)
-    gaps = any(map(is_gap, values))
-    if len(counts) == 1 and not gaps:
+    if len(counts) == 1 and not gaps_in(values).any():
         return Role("left_out", "every row to train on has the same value")
     distinct, rows = len(vocabulary), sum(vocabulary.values())
     if are_many(distinct, rows) and identifies(name):
@@ -144,7 +171,7 @@ def grouped_role(counts: Mapping[str, int], vocabulary: Mapping[str, int]) -> Ro
     return Role("grouped", because, categories=tuple(common))
 
 
-def told_date(name: str, everything: Host, date: str) -> Role:
+def told_date(name: str, everything: Cells, date: str) -> Role:
     """The role of a column that a person says holds dates."""
     problem = f"column {shown(name)} is to be read as dates"
     if everything.dtype.kind == "M":
@@ -152,22 +179,29 @@ def told_date(name: str, everything: Host, date: str) -> Role:
     if date:
         checked_dates(name, everything, date, Places(None))
         return Role("date", form=date)
+    vocabulary = count_texts(everything)
+    if not vocabulary:
+        raise DataError(f"{problem}, and no row has a value: leave it out")
     if is_numeric(everything):
-        form = form_of_numbers(as_numbers(everything))
-        if form is None:
-            raise DataError(
-                f"{problem}, and its numbers are no years, no days written 20240131, and no seconds, milli-, micro- or "
-                "nanoseconds since 1970, all in 1973 to 2200; leave it a number, or write dates as 2024-01-31"
-            )
-        return Role("date", form=form)
-    form = form_of(count_texts(everything))
-    if form == AMBIGUOUS:
-        raise DataError(f"{problem}, and they are d/m/y as well as m/d/y; say which: {name}:d/m/y")
-    if form is None:
-        raise DataError(
-            f"{problem}, and not all its texts are dates of one form; write them as 2024-01-31"
+        forms = forms_of_numbers(as_numbers(everything))
+        wrong = (
+            "its numbers are no years, no days written 20240131 or in another order of digits, and no seconds, milli-, "
+            "micro- or nanoseconds since 1970, all in 1973 to 2200; leave it a number, or write dates as 2024-01-31"
         )
-    return Role("date", form=form)
+    elif all(text.isdecimal() for text in vocabulary):
+        forms = forms_of_numbers(np.array([float(text) for text in vocabulary]))
+        wrong = "its digits are no days in any order; write them as 2024-01-31"
+    else:
+        form = form_of(vocabulary)
+        forms = ["d/m/y", "m/d/y"] if form == AMBIGUOUS else [] if form is None else [form]
+        wrong = "not all its texts are dates of one form; write them as 2024-01-31"
+    if not forms:
+        raise DataError(f"{problem}, and {wrong}")
+    if len(forms) > 1:
+        raise DataError(
+            f"{problem}, and they are {' as well as '.join(forms)}; say which: {name}:{forms[0]}"
+        )
+    return Role("date", form=forms[0])
 
 
 def told_forms(dates: Iterable[str]) -> dict[str, str]:
@@ -179,21 +213,12 @@ def told_forms(dates: Iterable[str]) -> dict[str, str]:
     return told
 
 
-def as_numbers(values: Host) -> Host:
+def as_numbers(values: Cells) -> Host:
     """A column of numbers and gaps as float64."""
+    values = as_array(values)
     if values.dtype.kind != "O":
         return values.astype(np.float64, copy=False)
     return np.array([np.nan if is_gap(value) else value for value in values], dtype=np.float64)
-
-
-def count_texts(values: Host) -> dict[str, int]:
-    """How many rows hold each text; numbers among them count as texts, gaps do not."""
-    counts: dict[str, int] = {}
-    for value, count in Counter(values.tolist()).items():
-        if not is_gap(value):
-            text = category(value)
-            counts[text] = counts.get(text, 0) + count
-    return counts
 
 
 def are_many(distinct: int, rows: int) -> bool:
@@ -216,10 +241,15 @@ def words_of(name: str) -> list[str]:
 
 
 def identifies(name: str) -> bool:
-    """Whether a column's name says that it identifies rows or what they are of."""
+    """Whether a column's name says that it identifies rows or what they are of.
+
+    Nothing but the name can: whole numbers that are all different may as well be days, ranks or wavelengths.
+    """
     words = words_of(name)
     if not words:
         return False
+    if any(map(IDENTIFYING.fullmatch, words)):
+        return True
     alone = len(words) == 1 and words[0] in IDENTIFY_ALONE
     return alone or words[-1] in IDENTIFY_AT_END or not IDENTIFY.isdisjoint(words)
 
@@ -231,13 +261,25 @@ def numbers_the_rows(name: str, numbers: Host) -> bool:
     return bool((np.diff(numbers) == 1).all()) and MEASURE.isdisjoint(words_of(name))
 
 
-def repeated_keys(columns: Iterable[tuple[str, Any]]) -> list[tuple[str, int]]:
-    """Columns that say by their name that they identify what a row is of, and recur; how many values each has."""
+def repeated_keys(columns: Iterable[tuple[str, Cells]]) -> list[tuple[str, int]]:
+    """Those of some columns that identify by their name which recur, and how many values each has."""
     found = []
     for name, values in columns:
-        if not identifies(name):
-            continue
         distinct = len(count_texts(values))
         if distinct > FEW and are_many(distinct, len(values)) and len(values) >= 1.5 * distinct:
             found.append((name, distinct))
     return found
+
+
+def notes_of(roles: Mapping[str, Role], fitted: Mapping[str, Column]) -> Iterator[str]:
+    """A sentence for each decision, with the columns that share it, and how to overrule it."""
+    shared: dict[tuple[str, str, bool], list[str]] = {}
+    for name, role in roles.items():
+        if role.because:
+            left_out = fitted[name].kind == "left_out"
+            shared.setdefault((role.because, role.undo, left_out), []).append(name)
+    for (because, undo, left_out), names in shared.items():
+        subject = f"column {shown(names[0])}" if len(names) == 1 else f"columns {listed(names)}"
+        verdict = f"{LEFT_OUT}: " if left_out else ""
+        how = f" ({undo}={names[:MOST_NAMED]})" if undo and left_out else ""
+        yield f"{subject}: {verdict}{because}{how}"

@@ -1,4 +1,4 @@
-"""`load`: a data set from a built-in name, a table, an `.npz` or IDX files."""
+"""`load`: a data set from a built-in name, a table, an `.npz`, IDX files or a folder of pictures."""
 
 from __future__ import annotations
 
@@ -6,23 +6,39 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
 
 from anyarray_mlp.checking.messages import listed, shown, suggestion
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.out_of_memory import within_memory
 from anyarray_mlp.checking.values import check_boolean, check_instance, check_path, items
 from anyarray_mlp.data.builtin import BUILTIN, BUILTIN_NAMES
-from anyarray_mlp.data.columns import Column, cut, dataset_of, frame_of, load_table
+from anyarray_mlp.data.cells import as_array, column_values
+from anyarray_mlp.data.chosen_columns import (
+    Column,
+    find_column,
+    frame_of,
+)
+from anyarray_mlp.data.columns import (
+    cut,
+    dataset_of,
+    load_table,
+)
 from anyarray_mlp.data.dataset import TASKS, Dataset, Features, Task
-from anyarray_mlp.data.encoding import as_pandas
+from anyarray_mlp.data.frames import as_pandas
 from anyarray_mlp.data.idx import is_idx_name, load_idx_features, load_idx_file, load_idx_folder
 from anyarray_mlp.data.npz import load_npz, load_npz_features
-from anyarray_mlp.data.preprocessing import Schema
+from anyarray_mlp.data.picture_folders import load_picture_folder, pictures_at
+from anyarray_mlp.data.picture_tables import picture_set, pixels_and_target, pixels_for, with_zeros
+from anyarray_mlp.data.pictures import Pictures, is_picture_name, read_pictures
+from anyarray_mlp.data.pixels import FEWEST_LISTED
+from anyarray_mlp.data.schema import Schema
 from anyarray_mlp.data.targets import target_for
 from anyarray_mlp.errors import DataError, UsageError
-from anyarray_mlp.tables import ColumnReading, Reading, table_in
-from anyarray_mlp.tables.files import file_size
+from anyarray_mlp.tables import ColumnReading, Reading, Table, table_in
+from anyarray_mlp.tables.files import file_size, unreadable
 from anyarray_mlp.tables.source import STDIN
 
 if TYPE_CHECKING:
@@ -43,16 +59,18 @@ def load(
 ) -> Dataset:
     """Read a data set.
 
-    source: a DataFrame of pandas or polars, a built-in name (`BUILTIN_NAMES`), or the path of a table that `read_table`
-        reads, an `.npz` with `x` and `y`, a folder of IDX files, or an IDX images file.
+    source: a table of pandas, polars or pyarrow, a built-in name (`BUILTIN_NAMES`), or the path of a table that
+        `read_table` reads, an `.npz` with `x` and `y`, a folder of IDX files, an IDX images file, or a folder with a
+        sub-folder of pictures for each class.
     target: for tables, the target column's name or its place from 0 (negative from the end), or
         several of them; the last column by default.
     task: overrides what `infer_task` reads from the target.
     drop, header: for tables, columns to leave out, and whether the first line names the columns
         (detected by default).
-    reading: for tables, what else is to be read otherwise than the rules of `read_table` have it, and than the schema.
-    schema: for tables that go to a trained model, its `Schema`: how its table was read, which columns hold texts, and
-        which one is the target by default.
+    reading: what else is to be read otherwise than the rules have it, and than the schema: of tables, and the size and
+        the mode of pictures.
+    schema: for tables and pictures that go to a trained model, its `Schema`: how its table was read, which columns hold
+        texts, which one is the target by default, and the form of its pictures.
 
     Raises `DataError` naming file, line, column, value and remedy; `StorageError` if the file cannot be read;
     `OutOfMemoryError` if it does not fit in memory; `UsageError` for options that do not fit the source.
@@ -67,13 +85,24 @@ def load(
     source = cast("str | os.PathLike[str]", source)
     if is_table(source):
         return load_table(Path(source), target=target, task=task, reading=chosen, schema=schema)
-    if target is not None or drop or is_asked(chosen, learned):
+    of_pictures = is_pictures(source)
+    if target is not None or drop or is_asked(chosen, learned, of_pictures):
+        if chosen.image_size != learned.image_size or chosen.image_mode != learned.image_mode:
+            raise UsageError(
+                f"{source}: image_size and image_mode are for folders of pictures, and this is none; leave them out"
+            )
         raise UsageError(
             f"{source}: target, drop and header are for tables, and this source has its own target; leave them out"
         )
     if str(source) in BUILTIN:
         return with_task(BUILTIN[str(source)](), task)
     path = Path(source)
+    if of_pictures and not path.is_dir():
+        raise DataError(
+            f"{path}: one picture, without a class; give a folder with a sub-folder for each class"
+        )
+    if of_pictures:
+        return with_task(load_picture_folder(path, chosen), task)
     if path.is_dir():
         return with_task(load_idx_folder(path), task)
     if is_idx_name(path.name):
@@ -84,7 +113,7 @@ def load(
 @with_known_options
 @within_memory
 def load_features(
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
     header: bool | None = None,
     reading: Reading | None = None,
@@ -93,21 +122,47 @@ def load_features(
     """The features of `source` for prediction; it need not hold a target.
 
     A table is returned whole, including its target column if it has one: `Preprocessor.transform` picks the columns
-    that it knows. A folder of IDX files gives its training images. Options are those of `load`.
+    that it knows. A folder of IDX files gives its training images. Pictures may be one, several in a list, or all
+    those in a folder, as `picture_files` lists them. Options are those of `load`.
     """
     chosen, _ = chosen_reading(header, reading, schema, ())
+    if isinstance(source, (list, tuple)):
+        if not source or not all(map(is_pictures, source)):
+            raise UsageError("several sources must all be pictures, or folders of pictures")
+        return features_of_pictures(source, chosen).pixels
+    source = cast("str | os.PathLike[str]", source)
 
     def known(names: list[str]) -> Mapping[str, ColumnReading]:
-        return {} if schema is None else replace(schema, reading=chosen).readings(names)
+        if schema is None:
+            return {}
+        learned = replace(schema, reading=chosen)
+        if schema.preprocessor.pixels:
+            return learned.readings_of_pictures(names)
+        return learned.readings(names)
 
     if is_table(source):
-        return frame_of(table_in(Path(source), chosen, known))
+        table = with_zeros(table_in(Path(source), chosen, known), schema)
+        if schema is not None and schema.preprocessor.pixels:
+            return pixels_for(table, schema, Path(source), (), chosen)
+        return frame_of(table)
     if str(source) in BUILTIN:
         return load(source).features
     path = Path(source)
+    if is_pictures(source):
+        return features_of_pictures([source], chosen).pixels
     if path.is_dir() or is_idx_name(path.name):
         return load_idx_features(path)
     return load_npz_features(path)
+
+
+def features_of_pictures(sources: Sequence[str | os.PathLike[str]], reading: Reading) -> Pictures:
+    """The pictures in files and folders, in a form that `reading` may have."""
+    return read_pictures(picture_files(sources), reading, str(sources[0]))
+
+
+def picture_files(sources: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """The files of pictures that `load_features` reads from files and folders, in its order."""
+    return [path for source in sources for path in pictures_at(Path(source))]
 
 
 def load_frame(
@@ -131,8 +186,32 @@ def load_frame(
         raise DataError(f"The DataFrame has two columns {shown(twice)}: rename one.")
     wanted = [target] if isinstance(target, (str, int)) else list(target or ())
     path = Path("DataFrame")
+    names = list(table.columns)
+    if len(names) > FEWEST_LISTED:
+        left = table.drop(columns=[find_column(names, column, path) for column in reading.drop])
+        wanted = [find_column(names, column, path) for column in wanted]
+        numbers = numbers_of(left)
+        # Lists in texts are for files, which a model reads alike.
+        plain = replace(reading, text=tuple(left.columns), drop=())
+        found, wanted = pixels_and_target(numbers, wanted, plain, None, path)
+        if found is not None and found.are_bytes:
+            targets = [str(name) for name in wanted]
+            return picture_set(numbers, found, targets, path, task, reading, None, left)
     features, targets = cut(list(table.columns), wanted, reading.drop, None, path)
     return dataset_of(table, path, features, targets, task)
+
+
+def numbers_of(frame: pandas.DataFrame) -> Table:
+    """A DataFrame as a table whose columns of other types are taken for texts."""
+    columns = [
+        as_array(column_values(values))
+        if values.dtype.kind in "biuf"
+        else np.full(len(values), None)
+        for _, values in frame.items()
+    ]
+    names = tuple(frame.columns)
+    lines = np.arange(len(frame))
+    return Table(names, tuple(columns), lines=lines, all_names=names)
 
 
 def chosen_reading(
@@ -156,9 +235,24 @@ def chosen_reading(
     return chosen, learned
 
 
-def is_asked(chosen: Reading, learned: Reading) -> bool:
-    """Whether somebody asks for another reading than the schema's, which is for files."""
+def is_asked(chosen: Reading, learned: Reading, of_pictures: bool = False) -> bool:
+    """Whether somebody asks for another reading than the schema's, which is for files; pictures have their own."""
+    if of_pictures:
+        chosen = replace(chosen, image_size=learned.image_size, image_mode=learned.image_mode)
     return replace(chosen, columns=learned.columns) != learned
+
+
+def is_pictures(source: Any) -> bool:
+    """Whether `source` is a picture by its name, or a folder without IDX files."""
+    if not isinstance(source, (str, os.PathLike)) or str(source) in BUILTIN:
+        return False
+    path = Path(source)
+    if not os.path.isdir(path):
+        return is_picture_name(path.name)
+    try:
+        return not any(map(is_idx_name, os.listdir(path)))
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def is_table(source: str | os.PathLike[str]) -> bool:
@@ -172,6 +266,9 @@ def is_table(source: str | os.PathLike[str]) -> bool:
     if str(source) == STDIN:
         return True
     if path.is_dir() or is_idx_name(path.name):
+        return False
+    if is_picture_name(path.name):
+        file_size(path)
         return False
     if not path.suffix and not os.path.lexists(path):
         raise DataError(
@@ -188,5 +285,9 @@ def with_task(dataset: Dataset, task: Task | None) -> Dataset:
         return dataset
     if task == "regression" and dataset.target.dtype.kind == "U":
         raise DataError(f"{dataset.name}: the target is text; regression needs numbers")
-    test = None if dataset.test is None else with_task(dataset.test, task)
-    return replace(dataset, task=task, target=target_for(dataset.target, task), test=test)
+    test, validation = (
+        None if part is None else with_task(part, task)
+        for part in (dataset.test, dataset.validation)
+    )
+    target = target_for(dataset.target, task)
+    return replace(dataset, task=task, target=target, test=test, validation=validation)

@@ -19,8 +19,8 @@ from anyarray_mlp.checking.records import (
     one_of,
     table,
 )
+from anyarray_mlp.data.cells import is_gap, is_number
 from anyarray_mlp.data.dataset import TASKS, Task
-from anyarray_mlp.data.encoding import is_gap, is_number
 from anyarray_mlp.data.labels import LABEL, labels_from
 from anyarray_mlp.data.moments import mean_and_scale
 from anyarray_mlp.errors import DataError, UsageError

@@ -7,6 +7,7 @@ that exclude each other, a rare one that is all zeros) is no finding.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ PAIR_ROWS = 256
 
 #: A column varies if its standard deviation is more than this part of its root mean square.
 VARIES = 1e-9
+#: As much may a number fall, by rounding, where it rises.
+ROUNDING = 1e-6
 
 
 class RawColumns:
@@ -28,6 +31,8 @@ class RawColumns:
 
     `first` is the place of each raw column's first input; `number` (i,) is the raw column of each input, counted from
     0; `is_alone` (i,) says which inputs are the only one of their raw column, as numbers are.
+
+    Pieces of a number, which `without_pieces` finds, count for `any` and `share` alone.
     """
 
     def __init__(self, sources: Sequence[int], features: int) -> None:
@@ -42,12 +47,35 @@ class RawColumns:
             _, self.first, self.number = np.unique(
                 np.asarray(sources), return_index=True, return_inverse=True
             )
-        self.widths = np.bincount(self.number)
-        self.is_alone = self.widths[self.number] == 1
+        self.judge(np.ones(features, dtype=np.bool_))
+
+    def judge(self, counts: NDArray[np.bool_]) -> None:
+        """Say which inputs (i,) stand for their raw columns, the first of each among them."""
+        self.counts = counts
+        self.widths = np.bincount(self.number, weights=counts).astype(np.int64)
+        self.is_alone = counts & (self.widths[self.number] == 1)
+
+    def without_pieces(self, sample: Host) -> RawColumns:
+        """The same, where the pieces of numbers that rows (n, i) show are not judged beside the number.
+
+        A piece rises with the first input of its raw column and never falls, and that input is no mark of a category.
+        """
+        counts = self.counts.copy()
+        for number in np.flatnonzero(self.widths > 1).tolist():
+            first, *others = self.inputs(number).tolist()
+            values = sample[:, first]
+            if np.all((values == 0.0) | (values == 1.0)):
+                continue
+            for place in others:
+                rising = sample[np.lexsort((sample[:, place], values)), place]
+                counts[place] = bool((np.diff(rising) < -ROUNDING).any())
+        found = copy(self)
+        found.judge(counts)
+        return found
 
     def size(self, values: Host) -> Host:
         """The Euclidean norm over each raw column's inputs: a row of categories has size one."""
-        return np.asarray(np.sqrt(np.bincount(self.number, weights=values**2)))
+        return np.asarray(np.sqrt(np.bincount(self.number, weights=self.counts * values**2)))
 
     def any(self, which: Host) -> NDArray[np.bool_]:
         """Which raw columns have an input in `which` (i,)."""
@@ -59,8 +87,10 @@ class RawColumns:
         return float(weight[which].sum() / weight.sum())
 
     def inputs(self, number: int) -> NDArray[np.int64]:
-        """The places of a raw column's inputs."""
-        return np.arange(self.first[number], self.first[number] + self.widths[number])
+        """The places of a raw column's inputs that are judged."""
+        start = int(self.first[number])
+        stop = int(np.searchsorted(self.number, number, side="right"))
+        return np.asarray(start + np.flatnonzero(self.counts[start:stop]))
 
 
 def moments(x: Host, scale: float) -> tuple[Host, Host, NDArray[np.bool_]]:

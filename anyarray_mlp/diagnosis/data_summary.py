@@ -143,7 +143,7 @@ class Inputs:
         self.non_finite = count_non_finite(x, sample)
         finite = np.isfinite(sample)
         self.sample = sample if finite.all() else np.where(finite, sample, 0.0)
-        self.raw = RawColumns(sources, x.shape[1])
+        self.raw = RawColumns(sources, x.shape[1]).without_pieces(self.sample)
         self.mean, self.std, self.is_indicator = moments(x, scale)
         self.rms = np.sqrt(self.mean**2 + self.std**2)
         self.varies = self.std > VARIES * np.maximum(self.rms, 1e-30)
@@ -183,7 +183,8 @@ class Inputs:
         alone = self.raw.is_alone
         ordered = np.sort(self.sample.T, axis=1)
         # Dates, too, are whole steps apart, and become several inputs.
-        often, varies = np.flatnonzero(self.often & alone), np.flatnonzero(self.varies)
+        often = np.flatnonzero(self.often & alone)
+        varies = np.flatnonzero(self.varies & self.raw.counts)
         identifiers = list(identifier_columns(self.x, ordered, often)) if whole else []
         return {
             "sparse": int(alone.sum()) >= 16 and float(np.mean(self.share_least[alone])) > 0.3,
@@ -195,7 +196,7 @@ class Inputs:
         """Columns that give the targets away."""
         rows = self.rows[self.pairs]
         known = None if classes is None else classes[rows]
-        varies = np.flatnonzero(self.varies)
+        varies = np.flatnonzero(self.varies & self.raw.counts)
         return leaking_columns(self.sample[self.pairs], varies, known, targets[rows], self.raw)
 
 

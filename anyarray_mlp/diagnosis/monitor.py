@@ -164,7 +164,7 @@ class RunMonitor:
             initial = mlp.initialize(recipe.seed, recipe.initializer)
         of_steps = self.optimizer if self.by_steps else None
         self.initial = fresh_state(mlp, of_steps, initial).parameters
-        moments = tuple(np.zeros_like(self.initial) for _ in range(self.optimizer.n_moments))
+        moments = self.optimizer.start(self.mlp.layout)
         state = initial if isinstance(initial, TrainingState) else None
         self.start = state or TrainingState(self.initial, moments, 0, 0)
         self.prepare_probe(details.probe_on_device)
@@ -192,6 +192,7 @@ class RunMonitor:
             shuffle=recipe.shuffle or not self.by_steps,
             weighted=self.weight is not None,
             validation_is_later=self.validation_is_later,
+            keeps_best=recipe.keeps_best,
         )
 
     def keep_rows(

@@ -16,7 +16,7 @@ class Settings:
     """How the run was set up; names as in `fit`.
 
     `weighted` says whether rows have weights, `validation_is_later` whether validation rows are later than those that
-    are trained on.
+    are trained on, `keeps_best` whether the parameters judged are those of the best epoch.
     """
 
     sizes: tuple[int, ...]
@@ -34,6 +34,7 @@ class Settings:
     shuffle: bool = True
     weighted: bool = False
     validation_is_later: bool = False
+    keeps_best: bool = False
 
 
 @dataclass(frozen=True)

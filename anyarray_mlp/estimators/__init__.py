@@ -9,5 +9,13 @@ from anyarray_mlp.estimators.classifier import MLPClassifier
 from anyarray_mlp.estimators.collapse import CollapsedFitWarning
 from anyarray_mlp.estimators.files import load_model, save_model
 from anyarray_mlp.estimators.regressor import MLPRegressor
+from anyarray_mlp.estimators.transformer import TablePreprocessor
 
-__all__ = ["CollapsedFitWarning", "MLPClassifier", "MLPRegressor", "load_model", "save_model"]
+__all__ = [
+    "CollapsedFitWarning",
+    "MLPClassifier",
+    "MLPRegressor",
+    "TablePreprocessor",
+    "load_model",
+    "save_model",
+]

@@ -7,34 +7,17 @@ Warnings that scikit-learn also gives count as scikit-learn's own, so that filte
 
 from __future__ import annotations
 
-import sys
-import warnings
-from types import FrameType
 from typing import Any
+
+from anyarray_mlp.checking.callers import warn_caller
 
 #: The module of scikit-learn's own warnings.
 THEIRS = "sklearn.neural_network._multilayer_perceptron"
-#: Packages whose lines mean nothing to the user.
-WRAPPERS = {"anyarray_mlp", "sklearn"}
 
 
 def warn(message: str, category: type[Warning] = UserWarning, module: str = THEIRS) -> None:
-    """Warn at the nearest line outside this package and scikit-learn, which wraps `fit` in decorators.
-
-    `module` is the module that warning filters see.
-    """
-    frame = sys._getframe(1)
-    while frame.f_back is not None and package_of(frame) in WRAPPERS:
-        frame = frame.f_back
-    registry = frame.f_globals.setdefault("__warningregistry__", {})
-    warnings.warn_explicit(
-        message, category, frame.f_code.co_filename, frame.f_lineno, module, registry
-    )
-
-
-def package_of(frame: FrameType) -> str:
-    """The top-level package that a frame's code is in."""
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    """`warn_caller`; `module` is the module that warning filters see."""
+    warn_caller(message, category, module)
 
 
 #: Private methods that scikit-learn's `fit` calls, and the parameters that replace overriding them here.

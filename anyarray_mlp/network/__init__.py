@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         nesterov,
         rmsprop,
         sgd,
+        with_factors,
     )
     from anyarray_mlp.network.registry import register_activation, register_loss
     from anyarray_mlp.network.schedules import (
@@ -84,6 +85,7 @@ HOMES = {
     "register_loss": "registry",
     "rmsprop": "optimizers",
     "sgd": "optimizers",
+    "with_factors": "optimizers",
     "step_decay": "schedules",
     "to_keras_weights": "exchange",
     "to_pytorch_state": "exchange",
@@ -127,6 +129,7 @@ __all__ = [
     "to_pytorch_state",
     "to_sklearn",
     "uniform",
+    "with_factors",
     "zeros",
 ]
 

@@ -5,7 +5,8 @@ function that pulls a gradient with respect to the value back to a gradient with
 A vjp may overwrite the gradient it is given; it is used once. `xp` is an arithmetic (`anyarray_mlp.arithmetic`):
 the Array API namespace of some library, rounding as that library does or the same everywhere.
 
-Shapes: `x` (n, i), `w` (i, o), `b` (o,), `z` and activations (n, o); losses (n,), one for each sample.
+Shapes: `x` (n, i), `w` (i, o), `b` (o,), `z` and activations (n, o); losses (n,), one for each sample. A stack of k
+networks has an axis of k in front of each of these, and its members do not see one another.
 """
 
 from __future__ import annotations
@@ -157,7 +158,22 @@ RECTIFIERS = frozenset(
 
 def activation_function(name: str) -> Activation:
     """The function of an activation's name; a name of one's own carries it."""
-    return getattr(name, "function", None) or ACTIVATIONS[name]
+    own: Activation | None = getattr(name, "function", None)
+    return ACTIVATIONS[name] if own is None else partial(activation_by_rows, own)
+
+
+def activation_by_rows(function: Activation, xp: Namespace, z: Array) -> tuple[Array, Vjp]:
+    """A user's activation, which is a function of rows (n, units), of those of all members of a stack."""
+    if z.ndim == 2:
+        return function(xp, z)
+    shape = z.shape
+    value, vjp = function(xp, in_rows(xp, z))
+    return xp.reshape(value, shape), lambda da: xp.reshape(vjp(in_rows(xp, da)), shape)
+
+
+def in_rows(xp: Namespace, x: Array) -> Array:
+    """The rows of all members of a stack, one under the other: (k n, units) of (k, n, units)."""
+    return xp.reshape(x, (-1, x.shape[-1]))
 
 
 # --- outputs -------------------------------------------------------------------------------------
@@ -165,16 +181,16 @@ def activation_function(name: str) -> Activation:
 
 def exponentials(xp: Namespace, z: Array) -> tuple[Array, Array, Array]:
     """z less the largest of its row, exp of that, and the sum (n, 1) of each row of exp: what softmax is made of."""
-    shifted = z - xp.max(z, axis=1, keepdims=True)
+    shifted = z - xp.max(z, axis=-1, keepdims=True)
     e = xp.exp(shifted)
-    return shifted, e, xp.sum(e, axis=1, keepdims=True)
+    return shifted, e, xp.sum(e, axis=-1, keepdims=True)
 
 
 def softmax(xp: Namespace, z: Array) -> tuple[Array, Vjp]:
     """exp(z) over its sum along each row; every row of the result sums to one."""
     _, e, total = exponentials(xp, z)
     p = e / total
-    return p, lambda dp: p * (dp - xp.sum(dp * p, axis=1, keepdims=True))
+    return p, lambda dp: p * (dp - xp.sum(dp * p, axis=-1, keepdims=True))
 
 
 def exponential(xp: Namespace, z: Array) -> tuple[Array, Vjp]:
@@ -199,25 +215,35 @@ OUTPUTS: dict[str, Activation] = {
 def squared_error(xp: Namespace, y: Array, targets: Array) -> tuple[Array, Vjp]:
     """Half the squared distance: 0.5 sum_k (y - t)^2."""
     d = y - targets
-    return xp.sum(d * d, axis=1) * 0.5, lambda g: d * g
+    return xp.sum(d * d, axis=-1) * 0.5, lambda g: d * g
 
 
 def absolute_error(xp: Namespace, y: Array, targets: Array) -> tuple[Array, Vjp]:
     """sum_k |y - t|; the derivative where they are equal is taken as 0."""
     d = y - targets
-    return xp.sum(xp.abs(d), axis=1), lambda g: xp.sign(d) * g
+    return xp.sum(xp.abs(d), axis=-1), lambda g: xp.sign(d) * g
 
 
 def huber(xp: Namespace, y: Array, targets: Array, delta: float = 1.0) -> tuple[Array, Vjp]:
     """Squared error within delta of the target, absolute error times delta beyond (Huber 1964)."""
     d = y - targets
     near = xp.minimum(xp.maximum(d, -delta), delta)
-    return xp.sum(near * (d - near * 0.5), axis=1), lambda g: near * g
+    return xp.sum(near * (d - near * 0.5), axis=-1), lambda g: near * g
 
 
 def surprise(xp: Namespace, shifted: Array, total: Array, targets: Array) -> Array:
-    """-sum_k t log softmax (n,) of what `exponentials` gives."""
-    return xp.log(total[:, 0]) - xp.sum(shifted * targets, axis=1)
+    """-sum_k t log softmax (n,) of what `exponentials` gives; `targets` are rows (n, k) or labels (n,)."""
+    if targets.ndim < shifted.ndim:
+        return xp.log(total[..., 0]) - entries(xp, shifted, targets)
+    return xp.log(total[..., 0]) - xp.sum(shifted * targets, axis=-1)
+
+
+def entries(xp: Namespace, rows: Array, labels: Array) -> Array:
+    """The entry (n,) of each of the rows (n, k) that its label (n,) names; labels may be the same for a stack."""
+    *shape, k = rows.shape
+    starts = xp.reshape(xp.arange(math.prod(shape), dtype=labels.dtype) * k, tuple(shape))
+    places = xp.reshape(starts + labels, (-1,))
+    return xp.reshape(xp.take(xp.reshape(rows, (-1,)), places, axis=0), tuple(shape))
 
 
 def quantile(xp: Namespace, y: Array, targets: Array, level: float = 0.5) -> tuple[Array, Vjp]:
@@ -226,7 +252,7 @@ def quantile(xp: Namespace, y: Array, targets: Array, level: float = 0.5) -> tup
     The derivative where they are equal is taken as 0.
     """
     d = y - targets
-    losses = xp.sum(xp.maximum(d * (1.0 - level), d * -level), axis=1)
+    losses = xp.sum(xp.maximum(d * (1.0 - level), d * -level), axis=-1)
 
     def vjp(g: Array) -> Array:
         side = xp.sign(d)
@@ -259,13 +285,13 @@ def logistic_binary_cross_entropy(xp: Namespace, z: Array, targets: Array) -> tu
 
     # softplus(z) = max(z, 0) + softplus(-|z|): what is large cancels before what is small is added.
     losses = xp.maximum(z, 0.0) - z * targets + xp.softplus(-xp.abs(z))
-    return xp.sum(losses, axis=1), vjp
+    return xp.sum(losses, axis=-1), vjp
 
 
 def exponential_poisson(xp: Namespace, z: Array, targets: Array) -> tuple[Array, Vjp]:
     """Poisson's negative log likelihood of rate exp(z), less log t!: sum_k (exp(z) - t z)."""
     rate = xp.exp(z)
-    return xp.sum(rate - z * targets, axis=1), lambda g: (rate - targets) * g
+    return xp.sum(rate - z * targets, axis=-1), lambda g: (rate - targets) * g
 
 
 #: Losses of an output's value, those registered included (`network.registry`); outputs compose with them by vjp.
@@ -316,11 +342,27 @@ def loss_function(loss: str) -> Loss:
     """The function of a name in `LOSSES`, with its parameter; a name of one's own carries it."""
     own: Loss | None = getattr(loss, "function", None)
     if own is not None:
-        return own
+        return partial(loss_by_rows, own)
     name, parameter = with_parameter(loss)
     if name not in PARAMETERS:
         return LOSSES[name]
     return partial(LOSSES[name], **{PARAMETERS[name].name: parameter})
+
+
+def loss_by_rows(function: Loss, xp: Namespace, y: Array, targets: Array) -> tuple[Array, Vjp]:
+    """A user's loss, which is one of rows (n, k), of those of all members of a stack."""
+    if y.ndim == 2:
+        return function(xp, y, targets)
+    shape = y.shape
+    if targets.shape != shape:  # the same for all members
+        targets = targets + xp.zeros_like(y)
+    losses, vjp = function(xp, in_rows(xp, y), in_rows(xp, targets))
+
+    def stacked_vjp(g: Array) -> Array:
+        column = in_rows(xp, g) if getattr(g, "ndim", 0) else g
+        return xp.reshape(vjp(column), shape)
+
+    return xp.reshape(losses, shape[:-1]), stacked_vjp
 
 
 def output_loss(
@@ -341,7 +383,7 @@ def output_and_losses(
     """The output's value (n, k) and the losses (n,) of the logits z: the bits of either alone.
 
     What both need is worked out once: softmax and its cross-entropy share their exponentials, and a loss that is not
-    fused is one of the output's value.
+    fused is one of the output's value. Cross-entropy takes labels (n,) as they are.
     """
     if (output, loss) == ("softmax", "cross_entropy"):
         shifted, e, total = exponentials(xp, z)
@@ -354,7 +396,19 @@ def output_and_losses(
 
 def one_hot(xp: Namespace, labels: Array, k: int, dtype: Any) -> Array:
     """Integer labels (n,) as rows of zeros with a one at the label: (n, k)."""
-    return xp.astype(labels[:, None] == xp.arange(k, dtype=labels.dtype)[None, :], dtype)
+    return xp.astype(labels[..., None] == xp.arange(k, dtype=labels.dtype), dtype)
+
+
+def smoothed(loss: str, targets: Array, share: float) -> Array:
+    """One-hot rows, or columns of 0 and 1 for a binary loss, with `share` of their certainty spread over the classes:
+    (1 - share) t + share / k, where a binary loss has k = 2 classes a column (Szegedy et al. 2016).
+    """
+    k = targets.shape[-1] if loss == "cross_entropy" else 2
+    return targets * (1.0 - share) + share / k
+
+
+#: The losses whose targets are classes, and can be smoothed.
+OF_CLASSES = ("cross_entropy", "binary_cross_entropy")
 
 
 # --- dropout -------------------------------------------------------------------------------------
@@ -379,10 +433,11 @@ def dropout_mask(
     """True for each unit that is kept, a pure function of (key, row + its row, column).
 
     The generator is counter-based: no state, the same bits on every backend, whatever the order or the
-    split of the rows. `key` is a 0-d int32 array that changes with the run, the layer and the step.
+    split of the rows. `key` is a 0-d int32 array that changes with the run, the layer and the step; for a stack (k,).
     """
-    n, o = shape
+    *stack, n, o = shape
     counter = xp.arange(row * o, (row + n) * o, dtype=xp.int32)
+    key = key[..., None] if stack else key
     bits = hash32(xp, hash32(xp, counter ^ key) + key) & 0xFFFFFF
     return xp.reshape(bits >= round(rate * 0x1000000), shape)
 

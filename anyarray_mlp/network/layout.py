@@ -5,6 +5,10 @@ which spares biases, acts on one contiguous range, and the flat vector is the on
 
 Leaves are either one flat vector `theta` (p,), of which weights are views (NumPy, CuPy, PyTorch), or the
 weights and biases themselves (JAX, whose compiler fuses). Whoever maps over leaves need not know which.
+
+A stack of k > 1 networks of one layout has an axis of k in front of every weight and bias. Its flat vector (k p,) holds
+one member's parameters after the other's, so that the whole is one vector for whoever maps over leaves, and a member's
+is a piece of it. On the host it is a matrix (k, p).
 """
 
 from __future__ import annotations
@@ -57,19 +61,27 @@ class Layout:
         return tuple(f"{kind}.{layer}" for kind in kinds for layer in range(self.n_layers))
 
     def split(self, vector: Host) -> list[Host]:
-        """The parameters as views of a flat host vector (p,): weights, then biases."""
+        """The parameters as views of a flat host vector (p,), or of a stack's (k, p): weights, then biases."""
         return [
-            vector[start:stop].reshape(shape)
+            vector[..., start:stop].reshape(*vector.shape[:-1], *shape)
             for (start, stop), shape in zip(self.bounds, self.shapes, strict=True)
         ]
+
+    def stack_of(self, leaves: Leaves) -> tuple[int, ...]:
+        """The axis in front of every weight: () for one network, (k,) for a stack."""
+        if not is_flat(leaves):
+            return tuple(leaves[0].shape[:-2])
+        k = leaves[0].shape[0] // self.size
+        return (k,) if k > 1 else ()
 
     def unpack(self, xp: Namespace, leaves: Leaves) -> tuple[list[Array], list[Any]]:
         """Weights and biases, layer by layer; a bias is None in a network without."""
         parts: list[Array]
         if is_flat(leaves):
-            theta = leaves[0]
+            theta, stack = leaves[0], self.stack_of(leaves)
+            theta = xp.reshape(theta, (*stack, self.size)) if stack else theta
             parts = [
-                xp.reshape(theta[start:stop], shape)
+                xp.reshape(theta[..., start:stop], (*stack, *shape))
                 for (start, stop), shape in zip(self.bounds, self.shapes, strict=True)
             ]
         else:
@@ -84,17 +96,22 @@ class Layout:
         parts = (*weights, *biases)
         if not flat:
             return parts
-        return (xp.concat([xp.reshape(part, (-1,)) for part in parts]),)
+        stack = tuple(weights[0].shape[:-2])
+        if not stack:
+            return (xp.concat([xp.reshape(part, (-1,)) for part in parts]),)
+        rows = xp.concat([xp.reshape(part, (*stack, -1)) for part in parts], axis=-1)
+        return (xp.reshape(rows, (-1,)),)
 
     def to_leaves(self, vector: NDArray[Any], flat: bool) -> tuple[NDArray[Any], ...]:
-        """Host leaves, copied, from a flat host vector (p,)."""
+        """Host leaves, copied, from a flat host vector (p,), or from a stack's (k, p)."""
         if flat:
-            return (vector.copy(),)
+            return (vector.flatten(),)
         return tuple(part.copy() for part in self.split(vector))
 
     def to_vector(self, leaves: tuple[NDArray[Any], ...]) -> NDArray[Any]:
-        """The flat vector (p,) of host leaves, copied."""
-        return np.concatenate([np.reshape(leaf, -1) for leaf in leaves])
+        """The flat vector (p,) of host leaves, or a stack's (k, p), copied."""
+        stack = self.stack_of(leaves)
+        return np.concatenate([np.reshape(leaf, (*stack, -1)) for leaf in leaves], axis=-1)
 
 
 def is_flat(leaves: Leaves) -> bool:

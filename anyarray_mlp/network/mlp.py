@@ -1,7 +1,9 @@
 """`MLP`: the frozen description of a network, and its forward and backward passes.
 
 The passes are pure functions of (namespace, leaves, batch) and run on any arithmetic; see
-`anyarray_mlp.network.layout` for the leaves and `anyarray_mlp.network.functional` for every formula.
+`anyarray_mlp.network.layout` for the leaves and `anyarray_mlp.network.functional` for every formula. Given the leaves
+of a stack of k networks they are those of all its members: x (k, n, i), targets (k, n, ...), outputs (k, n, ...),
+losses (k, n). What has an axis of 1 in place of k is the same for all.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ from anyarray_mlp.network.initializers import Initializer, initialize
 from anyarray_mlp.network.layout import Layout
 from anyarray_mlp.network.passes import (
     Part,
+    Strength,
     forward,
     gradients_by_sample,
     input_gradient,
@@ -181,14 +184,13 @@ class MLP:
 
     def output_loss(self, xp: Namespace, z: Array, targets: Array) -> tuple[Array, Vjp]:
         """Losses (n,) of logits z (n, k), and the vjp down to z."""
-        return output_loss(xp, self.output, self.loss, z, self.encode(xp, targets, z.dtype))
+        return output_loss(xp, self.output, self.loss, z, self.encode(xp, targets, z.dtype, z.ndim))
 
     def outputs_and_losses(
         self, xp: Namespace, leaves: Leaves, x: Array, targets: Array
     ) -> tuple[Array, Array]:
         """What `predict` (n, k) and `losses` (n,) give, to the bit, in one pass."""
         z = self.logits(xp, leaves, x)
-        targets = self.encode(xp, targets, z.dtype)
         return output_and_losses(xp, self.output, self.loss, z, targets)
 
     def loss_and_grad(
@@ -199,7 +201,7 @@ class MLP:
         targets: Array,
         sample_weight: Array | None = None,
         *,
-        alpha: float = 0.0,
+        alpha: Strength = 0.0,
         dropout_keys: Sequence[Array] | None = None,
     ) -> tuple[Array, Leaves]:
         """The batch's mean loss (0-d) and its gradient, in leaves like those given.
@@ -207,6 +209,7 @@ class MLP:
         The loss is sum_i w_i loss_i / W + alpha / (2 W) sum of squared weights (biases are spared), where w_i are
         the sample weights (one if there are none) and W their sum: scikit-learn's objective. If W is zero it
         counts as one, without the penalty: a batch whose weights are all zero has no loss and no gradient.
+        Of a stack each member's loss, (k,), and the gradient of each.
 
         Parameters
         ----------
@@ -215,8 +218,9 @@ class MLP:
         x : (n, i) of the leaves' dtype.
         targets : (n, k), or integer labels (n,) with cross_entropy.
         sample_weight : (n,) or None.
-        alpha : strength of the L2 penalty.
-        dropout_keys : a 0-d int32 array for each of `dropout_layers`; None trains without dropout.
+        alpha : strength of the L2 penalty; of a stack one for all, or k of them.
+        dropout_keys : an int32 array, 0-d or of a stack (k,), for each of `dropout_layers`; None trains without
+            dropout.
         """
         return loss_and_grad(self, xp, leaves, [(x, targets, sample_weight)], alpha, dropout_keys)
 
@@ -226,7 +230,7 @@ class MLP:
         leaves: Leaves,
         parts: Sequence[Part],
         *,
-        alpha: float = 0.0,
+        alpha: Strength = 0.0,
         dropout_keys: Sequence[Array] | None = None,
     ) -> tuple[Array, Leaves]:
         """`loss_and_grad` of the batch that the parts (x, targets, sample_weight), one under the other, make up.
@@ -301,9 +305,9 @@ class MLP:
             except UsageError as error:  # output, loss and sizes that do not go together
                 raise RecordError(f"config is impossible: {error}") from None
 
-    def encode(self, xp: Namespace, targets: Array, dtype: Any) -> Array:
-        """Targets (n, k) in the logits' dtype; integer labels become one-hot rows."""
-        if targets.ndim == 1 and self.loss == "cross_entropy":
+    def encode(self, xp: Namespace, targets: Array, dtype: Any, ndim: int = 2) -> Array:
+        """Targets (n, k) in the logits' dtype; integer labels become one-hot rows. `ndim` is 3 for a stack's."""
+        if targets.ndim < ndim and self.loss == "cross_entropy":
             return one_hot(xp, targets, self.sizes[-1], dtype)
         return targets
 

@@ -5,13 +5,16 @@ the parameters, so an arithmetic may run it in cache-sized blocks, as one fused 
 from step to step (learning rate, bias corrections) is worked out on the host by `scalars(t, rate)` and enters
 as 0-d arrays; a compiled step then never goes stale. Augmented assignment works in place where the library
 can; the returned arrays are the result.
+
+The leaves may be those of a stack of k networks: scalars are then 0-d, the same for all, or (k,), one for each member.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -33,7 +36,7 @@ from anyarray_mlp.checking.values import (
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network.layout import Layout, is_flat
 from anyarray_mlp.network.mlp import MLP, check_network
-from anyarray_mlp.typing import Array, Leaves, Namespace
+from anyarray_mlp.typing import Array, Host, Leaves, Namespace
 
 State = tuple[Leaves, ...]
 
@@ -65,6 +68,10 @@ class Optimizer:
         """Moments of zero, one tuple of leaves for each."""
         return tuple(tuple(xp.zeros_like(leaf) for leaf in theta) for _ in range(self.n_moments))
 
+    def start(self, layout: Layout) -> tuple[Host, ...]:
+        """The moments (p,) before the first step, on the host: zeros."""
+        return tuple(np.zeros(layout.size) for _ in range(self.n_moments))
+
     def update(
         self, xp: Namespace, theta: Leaves, grad: Leaves, state: State, scalars: tuple[Array, ...]
     ) -> tuple[Leaves, State]:
@@ -73,9 +80,14 @@ class Optimizer:
         def apply(p: Array, g: Array, *moments: Array) -> tuple[Array, ...]:
             return self.kernel(xp, p, g, *moments, *scalars)
 
-        results = [
-            xp.elementwise(apply, *arrays) for arrays in zip(theta, grad, *state, strict=True)
-        ]
+        def by_member(*arrays: Array) -> tuple[Array, ...]:
+            rows = [xp.reshape(array, (*stack, -1)) for array in arrays]
+            news = self.kernel(xp, *rows, *(scalar[:, None] for scalar in scalars))
+            return tuple(xp.reshape(new, arrays[0].shape) for new in news)
+
+        stack = tuple(getattr(scalars[0], "shape", ())) if scalars else ()
+        each = by_member if stack else partial(xp.elementwise, apply)
+        results = [each(*arrays) for arrays in zip(theta, grad, *state, strict=True)]
         columns = tuple(zip(*results, strict=True))
         return columns[0], columns[1:]
 
@@ -108,27 +120,32 @@ class Frozen(Optimizer):
             pieces.append((slice(start, stop), stays))
         return tuple(pieces)
 
-    def pieces(self, leaves: Leaves) -> list[tuple[Array, bool]]:
+    def pieces(self, xp: Namespace, leaves: Leaves) -> list[tuple[Array, bool]]:
         """The leaves in pieces, and whether each stays."""
         flat, layout = is_flat(leaves), self.layout
+        stack = layout.stack_of(leaves)
         shapes = tuple(tuple(leaf.shape) for leaf in leaves)
-        if shapes != (((layout.size,),) if flat else layout.shapes):
+        whole = ((math.prod(stack) * layout.size,),)
+        if shapes != (whole if flat else tuple((*stack, *shape) for shape in layout.shapes)):
             raise UsageError(
                 f"The optimizer was frozen for a network {layout.sizes} and trains another, whose parameters are of "
                 f"shapes {shown(shapes)}: give frozen the network that is trained."
             )
         if not flat:
             return list(zip(leaves, self.stays, strict=True))
-        return [(leaves[0][span], stays) for span, stays in self.spans]
+        rows = xp.reshape(leaves[0], (*stack, layout.size)) if stack else leaves[0]
+        return [(rows[..., span], stays) for span, stays in self.spans]
 
     def update(
         self, xp: Namespace, theta: Leaves, grad: Leaves, state: State, scalars: tuple[Array, ...]
     ) -> tuple[Leaves, State]:
         """As `Optimizer.update`."""
         flat = is_flat(theta)
-        columns = [[piece for piece, _ in self.pieces(leaves)] for leaves in (theta, grad, *state)]
+        columns = [
+            [piece for piece, _ in self.pieces(xp, leaves)] for leaves in (theta, grad, *state)
+        ]
         results = []
-        for (_, stays), p, g, *moments in zip(self.pieces(theta), *columns, strict=True):
+        for (_, stays), p, g, *moments in zip(self.pieces(xp, theta), *columns, strict=True):
             if stays:
                 results.append((p, *moments))
                 continue
@@ -136,15 +153,33 @@ class Frozen(Optimizer):
                 xp, (p,), (g,), tuple((moment,) for moment in moments), scalars
             )
             results.append((new, *(moment for (moment,) in news)))
-        joined = [(xp.concat(column),) if flat else column for column in zip(*results, strict=True)]
+        joined = [
+            whole(xp, column, theta[0].shape) if flat else column
+            for column in zip(*results, strict=True)
+        ]
         return joined[0], tuple(joined[1:])
+
+    def init(self, xp: Namespace, theta: Leaves) -> State:
+        """As `Optimizer.init`."""
+        return self.base.init(xp, theta)
+
+    def start(self, layout: Layout) -> tuple[Host, ...]:
+        """As `Optimizer.start`."""
+        return self.base.start(layout)
 
     def followed(self, xp: Namespace, grad: Leaves) -> Leaves:
         """The gradient, zero where parameters stay as they are."""
         pieces = tuple(
-            xp.zeros_like(piece) if stays else piece for piece, stays in self.pieces(grad)
+            xp.zeros_like(piece) if stays else piece for piece, stays in self.pieces(xp, grad)
         )
-        return (xp.concat(pieces),) if is_flat(grad) else pieces
+        return whole(xp, pieces, grad[0].shape) if is_flat(grad) else pieces
+
+
+def whole(xp: Namespace, pieces: Sequence[Array], shape: tuple[int, ...]) -> Leaves:
+    """The flat leaf of a shape that pieces of it, or of the rows of its members, make up."""
+    if len(pieces[0].shape) == 1:
+        return (xp.concat(pieces),)
+    return (xp.reshape(xp.concat(pieces, axis=-1), shape),)
 
 
 @with_known_options
@@ -170,6 +205,111 @@ def frozen(optimizer: Optimizer, mlp: MLP, layers: Sequence[int]) -> Optimizer:
     return (
         Frozen(**names, base=optimizer, layout=mlp.layout, layers=places) if places else optimizer
     )
+
+
+@dataclass(frozen=True)
+class Factored(Optimizer):
+    """An optimiser whose learning rate, and weight decay, each parameter has times a factor of its own.
+
+    The factors lie beside the moments, and never change: so they are on the device once, are cut as these are, by block
+    or by leaf or by member, and are saved with them. `factors` has, for each of them, a number for each array of the
+    layout.
+    """
+
+    layout: Layout
+    factors: tuple[tuple[float, ...], ...]
+
+    def init(self, xp: Namespace, theta: Leaves) -> State:
+        """Moments of zero, and the factors."""
+        moments = super().init(xp, theta)[: -len(self.factors)]
+        stack = math.prod(self.layout.stack_of(theta))
+        spread = self.start(self.layout)[-len(self.factors) :]
+        parts = (
+            [np.tile(vector, stack)] if is_flat(theta) else self.layout.split(vector)
+            for vector in spread
+        )
+        return *moments, *(
+            tuple(
+                xp.zeros_like(leaf) + xp.asarray(part, dtype=leaf.dtype)
+                for leaf, part in zip(theta, each, strict=True)
+            )
+            for each in parts
+        )
+
+    def start(self, layout: Layout) -> tuple[Host, ...]:
+        """Moments of zero, and the factors, each spread over its array."""
+        if layout != self.layout:
+            raise UsageError(
+                f"The optimizer has factors for a network {self.layout.sizes} and trains another, {layout.sizes}: give "
+                "with_factors the network that is trained."
+            )
+        sizes = [stop - start for start, stop in layout.bounds]
+        spread = tuple(np.repeat(np.asarray(each), sizes) for each in self.factors)
+        return *super().start(layout)[: -len(spread)], *spread
+
+
+@with_known_options
+def with_factors(
+    optimizer: Optimizer,
+    mlp: MLP,
+    rates: Sequence[float],
+    decays: Sequence[float] | None = None,
+) -> Optimizer:
+    """The optimiser with factors of the learning rate, and of the weight decay of adamw, for each array of a network.
+
+    rates, decays : a number of at least 0 for each of `mlp.layout.names`: the weights of each layer, then its biases.
+        A parameter takes its steps at rate * factor, and adamw multiplies it by 1 - rate * factor * decay *
+        weight_decay.
+
+    With rates of 1/sqrt(i) for weights (i, o) that are drawn with a variance of 1/i, Adam trains a network in the
+    parametrisation of the neural tangent kernel. Raises `UsageError` for an optimiser that is not of `OPTIMIZERS`, for
+    decays without adamw, and for factors that do not fit the network.
+    """
+    check_instance("optimizer", optimizer, Optimizer, "an Optimizer, such as adam()")
+    check_network(mlp)
+    if type(optimizer) is not Optimizer or optimizer.name not in OPTIMIZERS:
+        raise UsageError(
+            "with_factors takes an optimizer of this package, such as adam(): if layers are to be frozen, give frozen "
+            "what with_factors returns."
+        )
+    decaying = optimizer.n_scalars > 1
+    if decays is not None and not decaying:
+        raise UsageError(f"decays are for adamw, and this is {optimizer.name}: leave them out.")
+    own = checked_factors("rates", rates, mlp.layout)
+    factors: tuple[tuple[float, ...], ...] = (own,)
+    if decaying:
+        each = (
+            (1.0,) * len(own) if decays is None else checked_factors("decays", decays, mlp.layout)
+        )
+        factors = (own, tuple(rate * decay for rate, decay in zip(own, each, strict=True)))
+
+    n, kernel = optimizer.n_moments, optimizer.kernel
+
+    def factored(xp: Namespace, p: Array, g: Array, *rest: Array) -> tuple[Array, ...]:
+        moments, spread, scalars = rest[:n], rest[n : n + len(factors)], rest[n + len(factors) :]
+        its = [scalars[0] * spread[0]]
+        if decaying:
+            its.append((scalars[1] - 1.0) * spread[1] + 1.0)
+        return *kernel(xp, p, g, *moments, *its), *spread
+
+    return Factored(
+        optimizer.name,
+        n + len(factors),
+        optimizer.n_scalars,
+        factored,
+        optimizer.scalars,
+        mlp.layout,
+        factors,
+    )
+
+
+def checked_factors(name: str, given: Any, layout: Layout) -> tuple[float, ...]:
+    """A factor for each array of a layout; `UsageError` for others."""
+    what = f"{len(layout.shapes)} numbers of at least 0, one for each of {', '.join(layout.names)}"
+    found = items(name, given, what)
+    if len(found) != len(layout.shapes):
+        refuse(name, what, given)
+    return tuple(float(check_not_negative(name, factor)) for factor in found)
 
 
 @with_known_options
@@ -290,21 +430,30 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
 }
 
 
-def clip_by_norm(xp: Namespace, grad: Leaves, max_norm: float) -> Leaves:
-    """Scale the whole gradient down to Euclidean norm `max_norm` where it is longer (Pascanu et al. 2013)."""
-    norm = gradient_norm(xp, grad)
+def clip_by_norm(
+    xp: Namespace, grad: Leaves, max_norm: float, stack: tuple[int, ...] = ()
+) -> Leaves:
+    """Scale the whole gradient down to Euclidean norm `max_norm` where it is longer (Pascanu et al. 2013).
+
+    stack : (k,) if the leaves are those of a stack of k networks, each of which has a gradient of its own.
+    """
+    norm = gradient_norm(xp, grad, stack)
     # norm - norm is 0, or NaN where the squares overflowed: nothing would be left of the gradient, and training
     # would stand still without a word. So it diverges, and says so.
     scale = max_norm / xp.maximum(norm, max_norm) + (norm - norm)
-    return tuple(leaf * scale for leaf in grad)
+    if not stack:
+        return tuple(leaf * scale for leaf in grad)
+    return tuple(
+        xp.reshape(xp.reshape(leaf, (*stack, -1)) * scale[:, None], leaf.shape) for leaf in grad
+    )
 
 
-def gradient_norm(xp: Namespace, grad: Leaves) -> Array:
-    """Euclidean norm of all leaves together, 0-d."""
+def gradient_norm(xp: Namespace, grad: Leaves, stack: tuple[int, ...] = ()) -> Array:
+    """Euclidean norm of all leaves together, 0-d; that of each member of a stack, (k,)."""
     # One sum, so that it does not depend on how the parameters are cut into leaves.
-    parts = [xp.reshape(leaf, (-1,)) for leaf in grad]
-    vector = parts[0] if len(parts) == 1 else xp.concat(parts)
-    return xp.sqrt(xp.sum(vector * vector))
+    parts = [xp.reshape(leaf, (*stack, -1)) for leaf in grad]
+    vector = parts[0] if len(parts) == 1 else xp.concat(parts, axis=-1)
+    return xp.sqrt(xp.sum(vector * vector, axis=-1))
 
 
 def _adam_moments(beta_1: float, beta_2: float, epsilon: float) -> Callable[..., tuple[Array, ...]]:

@@ -8,6 +8,10 @@ A batch may come in parts: accumulated steps, uneven splits, the shards of sever
 parts' gradient is the whole batch's to rounding; under reproducible arithmetic it is the same to the bit, however the
 batch is cut. Forward passes and the gradients that flow backwards belong to one sample each; only the loss and the
 gradients of weights and biases are sums over the batch, and these are taken once, over all parts.
+
+All of it holds for a stack of k networks, whose arrays have an axis of k in front: samples are the axis before the
+last, and whatever is summed is summed within a member. Its gradient is that of the sum of its members' losses, so that
+each has its own: it trains as it would alone.
 """
 
 from __future__ import annotations
@@ -21,6 +25,8 @@ from anyarray_mlp.typing import Array, Leaves, Namespace
 
 #: x (n, i), targets, and sample weights (n,) or None.
 Part = tuple[Array, Array, Array | None]
+#: How strong the L2 penalty is: a number, or of a stack one for each member.
+Strength = float | Sequence[float]
 #: Weights and biases, layer by layer.
 Parameters = tuple[list[Array], list[Array | None]]
 #: What is kept of a layer for the way back: what the dense layer's gradient needs, and the vjps of what follows it.
@@ -103,16 +109,19 @@ def loss_and_grad(
     xp: Namespace,
     leaves: Leaves,
     parts: Sequence[Part],
-    alpha: float,
+    alpha: Strength,
     dropout_keys: Sequence[Array] | None,
 ) -> tuple[Array, Leaves]:
-    """The mean loss (0-d) of the batch that the parts, one under the other, make up, and its gradient."""
+    """The mean loss (0-d) of the batch that the parts, one under the other, make up, and its gradient.
+
+    Of a stack losses (k,), and `alpha` may be one number for each member.
+    """
     parameters = mlp.layout.unpack(xp, leaves)
     weights = parameters[0]
-    n = sum(x.shape[0] for x, _, _ in parts)
+    n = sum(x.shape[-2] for x, _, _ in parts)
     weighted = parts[0][2] is not None
-    sample_weight = joined(xp, [weight for _, _, weight in parts]) if weighted else None
-    shares, decay = batch_shares(xp, n, sample_weight, alpha)
+    sample_weight = joined(xp, [weight for _, _, weight in parts], -1) if weighted else None
+    shares, decay = batch_shares(xp, n, sample_weight, alpha, weights[0].dtype)
     keys = dict(zip(mlp.dropout_layers, dropout_keys or (), strict=dropout_keys is not None))
 
     gradients: list[Any] = [None] * len(weights)
@@ -133,13 +142,13 @@ def loss_and_grad(
         traces: list[Trace] = []
         z = logits(mlp, xp, parameters, x, keys=keys, row=row, traces=traces)
         part_losses, loss_vjp = mlp.output_loss(xp, z, targets)
-        share = shares[row : row + x.shape[0]] if weighted else shares
+        share = shares[..., row : row + x.shape[-2]] if weighted else shares
         losses.append(part_losses * share if weighted else part_losses)
-        dz = loss_vjp(share[:, None] if weighted else share)
+        dz = loss_vjp(share[..., None] if weighted else share)
         backward(traces, dz, pull_whole if len(parts) == 1 else pull_part)
-        row += x.shape[0]
+        row += x.shape[-2]
 
-    loss = xp.sum(joined(xp, losses))
+    loss = xp.sum(joined(xp, losses, -1), axis=-1)
     loss = loss if weighted else loss / n
     if len(parts) > 1:
         gradients = [xp.linear_batch_gradient(each) for each in contributions]
@@ -208,16 +217,28 @@ def block_by_sample(
 
 
 def batch_shares(
-    xp: Namespace, n: int, sample_weight: Array | None, alpha: float
+    xp: Namespace, n: int, sample_weight: Array | None, alpha: Strength, dtype: Any = None
 ) -> tuple[Any, Any]:
-    """What each sample's loss, 0-d or (n,), and half the squared weights, 0-d, count for in the batch's mean."""
+    """What each sample's loss, 0-d or (n,), and half the squared weights, 0-d, count for in the batch's mean.
+
+    Of a stack (k, n) and (k,). `dtype` is for an `alpha` of one number for each member.
+    """
     if sample_weight is None:
-        return 1.0 / n, alpha / n
-    total = xp.sum(sample_weight)
+        # On the host, so that a member's is rounded once, as alone.
+        return 1.0 / n, each_of(xp, alpha, dtype, lambda strength: strength / n)
+    total = xp.sum(sample_weight, axis=-1)
     # A batch may hold nothing but weights of zero: nothing counts then, nor does the penalty.
     empty = total == 0
     total = xp.where(empty, 1.0, total)
-    return sample_weight / total, xp.where(empty, 0.0, alpha / total) if alpha else 0.0
+    decay = xp.where(empty, 0.0, each_of(xp, alpha, dtype, float) / total) if alpha else 0.0
+    return sample_weight / total[..., None], decay
+
+
+def each_of(xp: Namespace, alpha: Strength, dtype: Any, f: Callable[[float], float]) -> Any:
+    """f of a number; of one for each member of a stack, an array (k,)."""
+    if isinstance(alpha, Sequence):
+        return xp.asarray([f(strength) for strength in alpha], dtype=dtype)
+    return f(alpha)
 
 
 def penalised(
@@ -225,10 +246,12 @@ def penalised(
 ) -> tuple[Array, list[Array]]:
     """A loss and its gradients with decay / 2 times the sum of squared weights added to the loss."""
     for w in weights:
-        loss = loss + xp.sum(w * w) * (decay * 0.5)
+        loss = loss + xp.sum(w * w, axis=(-2, -1)) * (decay * 0.5)
+    if getattr(decay, "ndim", 0):
+        decay = decay[:, None, None]
     return loss, [dw + w * decay for w, dw in zip(weights, weight_grads, strict=True)]
 
 
-def joined(xp: Namespace, arrays: list[Any]) -> Array:
-    """Arrays one under the other."""
-    return arrays[0] if len(arrays) == 1 else xp.concat(arrays)
+def joined(xp: Namespace, arrays: list[Any], axis: int = 0) -> Array:
+    """Arrays one under the other, or along another axis."""
+    return arrays[0] if len(arrays) == 1 else xp.concat(arrays, axis=axis)

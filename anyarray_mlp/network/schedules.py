@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from anyarray_mlp.arithmetic.scalar import cos_pi
+from anyarray_mlp.arithmetic.scalar import cos_pi, log
 from anyarray_mlp.arithmetic.scalar import power as raise_to
 from anyarray_mlp.checking.names import SCHEDULES, find_name
 from anyarray_mlp.checking.options import with_known_options
@@ -23,6 +23,7 @@ from anyarray_mlp.checking.values import (
     check_real,
     check_whole,
 )
+from anyarray_mlp.errors import UsageError
 
 Schedule = Callable[[int], float]
 
@@ -63,6 +64,40 @@ def cosine(rate: float, total: int, final: float = 0.0) -> Schedule:
         return final + 0.5 * (rate - final) * (1.0 + cos_pi(min(step / total, 1.0)))
 
     return schedule
+
+
+@with_known_options
+def flat_cos(rate: float, total: int) -> Schedule:
+    """rate for the first half of `total` steps, then along half a cosine to zero (RealMLP, Holzmüller et al. 2024)."""
+    _check_rate(rate)
+    _check_steps("total", total)
+    return lambda step: rate * faded(step / total)
+
+
+@with_known_options
+def coslog4(rate: float, total: int) -> Schedule:
+    """Four waves from zero to rate and back over `total` steps, each twice as long as the one before.
+
+    rate (1 - cos(2 pi log2(1 + 15 t))) / 2, where t is the share of steps that were taken (RealMLP, Holzmüller et al.
+    2024). The first step's rate is zero, and so it moves nothing.
+    """
+    _check_rate(rate)
+    _check_steps("total", total)
+
+    def schedule(step: int) -> float:
+        turns = log(1.0 + 15.0 * min(step / total, 1.0)) / LOG_2
+        half_turns = 2.0 * (turns - int(turns))
+        return 0.5 * rate * (1.0 - cos_pi(min(half_turns, 2.0 - half_turns)))
+
+    return schedule
+
+
+LOG_2 = log(2.0)
+
+
+def faded(share: float) -> float:
+    """1 in the first half of a run, then half a cosine down to 0; `share`: of its steps, how many were taken."""
+    return 1.0 if share < 0.5 else 0.5 * (1.0 + cos_pi(min(2.0 * share - 1.0, 1.0)))
 
 
 @with_known_options
@@ -178,6 +213,7 @@ def make_schedule(
     """A schedule by name, its spans chosen from the epochs that follow the warm-up.
 
     `step` divides the rate by 10 at each third of them, `exponential` by 20 in all, `cosine` ends at zero,
+    `flat_cos` too, and begins to fall in the middle, `coslog4` rises from zero and comes back to it four times,
     `invscaling` is rate / sqrt(1 + epoch), `plateau` divides by 5 after 5 epochs without progress.
     """
     check_whole("steps_per_epoch", steps_per_epoch, 0)
@@ -194,6 +230,12 @@ def make_schedule(
             schedule = exponential(rate, every=total, factor=0.05)
         case "cosine":
             schedule = cosine(rate, total=total)
+        case "flat_cos":
+            schedule = flat_cos(rate, total=total)
+        case "coslog4":
+            if warm_up_epochs:
+                raise UsageError("coslog4 rises from zero by itself: leave warm_up out.")
+            schedule = coslog4(rate, total=total)
         case "invscaling":
             schedule = inverse_scaling(rate, per_step=1 / max(1, steps_per_epoch))
         case _:

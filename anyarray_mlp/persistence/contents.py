@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from anyarray_mlp.checking.records import TEXT, RecordError, list_of, model_file
@@ -58,18 +60,19 @@ def parts_of(file: ModelFile, source: str) -> tuple[MLP, list[Host], Preprocesso
             )
         if width != outputs and not binary:
             raise RecordError(f"targets has {width} answers for a network of {outputs} outputs")
-        try:
-            names = any_json(file.metadata.get("target", "[]"))
-        except ValueError as error:
-            raise RecordError(f"metadata.target cannot be read: {error}") from None
-        TARGET_NAMES(names, "metadata.target")
+        TARGET_NAMES(metadata_of(file, "target", "[]"), "metadata.target")
         if "reading" in file.metadata:
-            try:
-                reading = any_json(file.metadata["reading"])
-            except ValueError as error:
-                raise RecordError(f"metadata.reading cannot be read: {error}") from None
-            Reading.from_json(reading, "metadata.reading")
+            Reading.from_json(metadata_of(file, "reading"), "metadata.reading")
+        Reading().with_images(metadata_of(file, "images", "{}"), "metadata.images")
     return mlp, parts, preprocessor, targets
+
+
+def metadata_of(file: ModelFile, name: str, default: str = "") -> Any:
+    """A text of the metadata that holds JSON; raises `RecordError` for one that does not."""
+    try:
+        return any_json(file.metadata.get(name, default))
+    except ValueError as error:
+        raise RecordError(f"metadata.{name} cannot be read: {error}") from None
 
 
 def network_of(file: ModelFile, source: str) -> tuple[MLP, list[Host]]:

@@ -15,7 +15,7 @@ from anyarray_mlp.persistence.files import atomic_write, read_file
 
 KIND = "model"
 #: Kinds of columns that version 1 of the format has no words for.
-SINCE_VERSION_2 = ("grouped", "date", "left_out")
+SINCE_VERSION_2 = ("robust", "grouped", "date", "left_out")
 SECTIONS = ("config", "preprocessing", "targets", "metadata")
 
 

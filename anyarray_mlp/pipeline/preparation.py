@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,10 +18,11 @@ from anyarray_mlp.data import (
     TargetEncoder,
     class_weights,
     load,
+    split_by_folds,
     without_unknown,
 )
-from anyarray_mlp.data.encoding import as_columns, unnamed
-from anyarray_mlp.data.roles import repeated_keys
+from anyarray_mlp.data.cells import as_columns, unnamed
+from anyarray_mlp.data.roles import identifies, repeated_keys, told_forms
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.pipeline.settings import Settings, Table
 from anyarray_mlp.pipeline.splitting import split
@@ -47,7 +49,7 @@ class Prepared:
 
     `target_names` are the columns of a table that hold the target. Without a test set, `test` is the training rows
     and `has_test` false. What was decided on the way is in `preprocessor.notes`, a sentence each. `reading` is
-    what a model remembers of how a table was read.
+    what a model remembers of how a table was read. `is_last`: whether the target is the last column by default.
     """
 
     name: str
@@ -60,10 +62,13 @@ class Prepared:
     has_test: bool
     sample_weight: Host | None
     reading: Reading = field(default_factory=Reading)
+    is_last: bool = True
 
 
-def prepare(data: Any, settings: Settings) -> Prepared:
+def prepare(data: Any, settings: Settings, dtype: str = "float64") -> Prepared:
     """Load, split and encode data: a path, a DataFrame or the name of a built-in set.
+
+    `dtype` is what the inputs are rounded to, in which the backend computes.
 
     Statistics are learned from the training rows alone, so the scores on the others are honest; the categories of a
     column with few from all rows that are split here, so that no seed leaves one out.
@@ -75,30 +80,26 @@ def prepare(data: Any, settings: Settings) -> Prepared:
         data,
         task=settings.recipe.task,  # type: ignore[arg-type]
         target=table.target or None,
-        reading=replace(
-            table.reading,
-            drop=tuple(column for column in table.drop if column not in (table.group, table.folds)),
-        ),
+        reading=table.reading,
     )
     if table.test is not None and dataset.test is not None:
         raise DataError(f"{dataset.name} has a test set of its own; leave test out")
     is_table = hasattr(dataset.features, "iloc")
+    of_columns = is_table or dataset.others is not None
     if not is_table:
-        refuse_settings_of_tables(dataset.name, table)
+        refuse_settings_of_tables(dataset, table)
     parts = split(dataset, table, seed)
     dataset, training = parts.dataset, rows(parts.dataset, parts.training)
+    only_splits = table.splitting if table.splitting not in dataset.feature_names else None
 
     preprocessor = Preprocessor.fit(
         training.features,
         standardize=table.standardize,
+        numbers=table.numbers,
         names=None if is_table else dataset.feature_names,
         vocabulary=dataset.features if is_table else None,
-        keep=[
-            column
-            for column in table.keep
-            if column in dataset.feature_names or column != table.group
-        ],
-        date=table.date,
+        keep=[column for column in table.keep if column != only_splits],
+        date=[each for each in table.date if only_splits not in told_forms([each])],
     )
     names = dataset.target_name
     target_names = (names,) if isinstance(names, str) else names
@@ -106,28 +107,37 @@ def prepare(data: Any, settings: Settings) -> Prepared:
     if scale_target is None:
         of_values = settings.shape.output in (None, "identity")
         scale_target = dataset.task == "regression" and of_values
-    reading = replace(table.reading, columns=dataset.readings).remembered()
+    reading = replace(
+        table.reading,
+        columns=dataset.readings,
+        image_column=dataset.image_column,
+        **form_of_pictures(dataset, table.reading),
+    ).remembered()
     targets = TargetEncoder.fit(training.target, dataset.task, scale_target=scale_target)
     notes = [*dataset.notes, *preprocessor.notes, *parts.notes]
     indices = {"validation": parts.validation, "test": parts.test}
     held_out = {name: rows(dataset, index) for name, index in indices.items() if len(index)}
+    if dataset.validation is not None:
+        held_out["validation"] = dataset.validation
     if dataset.test is not None:
         held_out["test"] = dataset.test
     if table.test is not None:
-        schema = Schema(preprocessor, targets, target_names, reading) if is_table else None
-        held_out["test"], told = test_set(table, dataset, schema)
+        schema = Schema(preprocessor, targets, target_names if of_columns else (), reading)
+        held_out["test"], told = test_set(table, dataset, schema, of_columns)
         notes += told
     if is_table:
         notes += suggestions(dataset, preprocessor, table)
+    if dataset.others is not None:
+        notes += about_others(dataset, table)
     preprocessor = replace(preprocessor, notes=tuple(dict.fromkeys(notes)))
 
     for name, part in held_out.items():
         check_labels(part, targets, name)
-    encoded = encode(preprocessor, training)
-    found = {name: encode(preprocessor, part) for name, part in held_out.items()}
+    encoded = encode(preprocessor, training, dtype)
+    found = {name: encode(preprocessor, part, dtype) for name, part in held_out.items()}
     return Prepared(
         name=dataset.name,
-        target_names=target_names if is_table else (),
+        target_names=target_names if of_columns else (),
         preprocessor=preprocessor,
         targets=targets,
         training=encoded,
@@ -136,32 +146,66 @@ def prepare(data: Any, settings: Settings) -> Prepared:
         has_test="test" in found,
         sample_weight=sample_weights(training, table.class_weight),
         reading=reading,
+        is_last=dataset.has_last_target,
     )
 
 
-def refuse_settings_of_tables(name: str, table: Table) -> None:
-    """Raise `UsageError` for a setting that names columns, of data that have none by name."""
-    for setting in ("keep", "date", "split", "group", "folds"):
+def refuse_settings_of_tables(dataset: Dataset, table: Table) -> None:
+    """Raise `UsageError` for a setting that names columns, of data that have none by name, or pixels alone."""
+    of_rows = ("split", "group", "folds") if dataset.others is None else ()
+    for setting in ("keep", "date", *of_rows):
         if getattr(table, setting) and getattr(table, setting) != "random":
+            what = "is none" if dataset.others is None else "is one of pictures"
             raise UsageError(
-                f"{setting} names columns of a table, and {name} is none: leave it out."
+                f"{setting} names columns of a table, and {dataset.name} {what}: leave it out."
             )
 
 
-def test_set(table: Table, dataset: Dataset, schema: Schema | None) -> tuple[Dataset, list[str]]:
+def form_of_pictures(dataset: Dataset, asked: Reading) -> dict[str, Any]:
+    """What a model remembers of its pictures, to bring others to: their size and mode, as far as they are known."""
+    shape = dataset.image_shape
+    if shape is None or dataset.features.dtype != np.uint8 or len(shape) not in (2, 3):
+        return {}
+    if len(shape) == 3 and shape[2] != 3:
+        return {}
+    return {"image_size": tuple(shape[:2]), "image_mode": "grey" if len(shape) == 2 else "rgb"}
+
+
+def about_others(dataset: Dataset, table: Table) -> list[str]:
+    """Notes on the columns beside the pixels of pictures: what they could be good for, or that they are left out."""
+    notes: list[str] = []
+    others: Any = dataset.others
+    used = {table.folds, table.group, str(table.split).removeprefix("time:")}
+    names = [str(name) for name in others.columns if name not in used]
+    for name in names:
+        if table.folds is None and table.test is None:
+            with suppress(DataError):
+                split_by_folds(others[name].to_numpy(), name)
+                notes.append(
+                    f"column {shown(name)} says which rows are which: split by it with folds='{name}'"
+                )
+    if names:
+        subject = f"column {shown(names[0])}" if len(names) == 1 else f"columns {listed(names)}"
+        notes.append(f"{subject}: left out: beside the pixels of pictures, which are the features")
+    return notes
+
+
+def test_set(
+    table: Table, dataset: Dataset, schema: Schema, of_columns: bool
+) -> tuple[Dataset, list[str]]:
     """The test set of its own source, read as the model's tables are, and what is to be told of it."""
     names = dataset.target_name
     found = load(
         table.test,
         task=dataset.task,
-        target=None if schema is None else [names] if isinstance(names, str) else list(names),
-        drop=table.drop if unnamed(dataset.feature_names) else (),
+        target=None if not of_columns else [names] if isinstance(names, str) else list(names),
+        drop=table.drop if of_columns and unnamed(dataset.feature_names) else (),
         schema=schema,
     )
     if found.test is not None:
         found = found.test
     notes = [f"{found.name}: {note}" for note in found.notes if note not in dataset.notes]
-    if schema is None:
+    if schema.preprocessor.pixels or not of_columns:
         return replace(found, feature_names=dataset.feature_names), notes
     preprocessor = schema.preprocessor
     features, unknown = without_unknown(preprocessor, found.features)
@@ -196,7 +240,9 @@ def suggestions(dataset: Dataset, preprocessor: Preprocessor, table: Table) -> l
                 f"later rows are to be predicted, test on the latest with split='time:{dates[0]}'"
             )
     if table.group is None and table.split is None:
-        columns = as_columns(dataset.features, None).items
+        features = dataset.features
+        keys = [place for place, name in enumerate(features.columns) if identifies(str(name))]
+        columns = as_columns(features.iloc[:, keys], None).items
         for name, distinct in repeated_keys(columns)[:1]:
             notes.append(
                 f"the {len(dataset):,} rows share {distinct:,} values of column {shown(name)}, and rows of one are "
@@ -218,9 +264,9 @@ def check_labels(part: Dataset, targets: TargetEncoder, name: str) -> None:
         ) from None
 
 
-def encode(preprocessor: Preprocessor, dataset: Dataset) -> Part:
+def encode(preprocessor: Preprocessor, dataset: Dataset, dtype: str) -> Part:
     """The rows of a data set as the network takes them."""
-    x, input_scale = inputs(preprocessor, dataset.features)
+    x, input_scale = inputs(preprocessor, dataset.features, dtype)
     return Part(x, input_scale, dataset.target)
 
 
@@ -228,7 +274,8 @@ def rows(dataset: Dataset, index: NDArray[np.int64]) -> Dataset:
     """Some rows of a data set."""
     features = dataset.features
     taken = features.iloc[index] if hasattr(features, "iloc") else features[index]
-    return replace(dataset, features=taken, target=dataset.target[index], test=None)
+    target = dataset.target[index]
+    return replace(dataset, features=taken, target=target, test=None, validation=None)
 
 
 def sample_weights(training: Dataset, class_weight: Any) -> Host | None:

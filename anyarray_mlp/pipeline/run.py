@@ -10,10 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend
-from anyarray_mlp.checking.messages import memory
+from anyarray_mlp.checking.messages import memory, shown
 from anyarray_mlp.checking.out_of_memory import exceeds_memory
 from anyarray_mlp.data import Reading
 from anyarray_mlp.diagnosis import Details, RunMonitor
@@ -24,7 +25,16 @@ from anyarray_mlp.network.schedules import Schedule
 from anyarray_mlp.pipeline.preparation import Prepared, prepare
 from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.trained_model import TrainedModel, encode_targets
-from anyarray_mlp.training import Callback, EarlyStopping, Fit, Recipe, TrainingState, fit
+from anyarray_mlp.training import (
+    BestEpoch,
+    Callback,
+    EarlyStopping,
+    Fit,
+    Recipe,
+    TrainingState,
+    fit,
+)
+from anyarray_mlp.training.job import check_smoothing
 from anyarray_mlp.training.saving import made_with
 from anyarray_mlp.typing import Host
 
@@ -49,7 +59,7 @@ class Plan:
     validation: tuple[NDArray[Any], NDArray[Any]] | None
     test_targets: NDArray[Any]
     schedule: Schedule
-    stopping: EarlyStopping | None
+    stopping: EarlyStopping | BestEpoch | None
 
     @cached_property
     def metrics(self) -> list[str]:
@@ -59,6 +69,14 @@ class Plan:
         if self.stopping is not None and self.stopping.monitor not in ("loss", "validation_loss"):
             wanted.append(self.stopping.monitor)
         return metrics + [name for name in wanted if name not in metrics]
+
+    @property
+    def watching(self) -> dict[str, Any]:
+        """The options of a recipe that say which epoch is kept, and when training ends early."""
+        if self.stopping is None:
+            return {}
+        ends = isinstance(self.stopping, EarlyStopping)
+        return {"early_stopping" if ends else "keep_epoch": self.stopping}
 
     def recipe(self, done: int = 0) -> Recipe:
         """How the epochs after those that are done are trained."""
@@ -70,10 +88,16 @@ class Plan:
             learning_rate=self.schedule,
             warm_up=0,
             epochs=max(0, recipe.epochs - done),
-            early_stopping=self.stopping or False,
+            **self.watching,
             metrics=self.metrics,
             task=self.prepared.targets.task,
         )
+
+    def trained(self, result: Fit) -> TrainedModel:
+        """The model with the parameters of a result, which says what epoch it is of if that is not the last."""
+        told = {} if result.kept_epoch is None else {"kept_epoch": str(result.kept_epoch)}
+        metadata = {**self.model.metadata, **told}
+        return replace(self.model, parameters=result.parameters, metadata=metadata)
 
     def details(self) -> Details:
         """What the diagnosis may know of the data."""
@@ -90,7 +114,7 @@ class Plan:
 def make_plan(data: Any, settings: Settings) -> Plan:
     """Backend, data, untrained model and the rest that the settings name; raises for what cannot be."""
     backend = settings.placement.select()
-    prepared = prepare(data, settings)
+    prepared = prepare(data, settings, backend.dtype)
     recipe = settings.recipe
     if recipe.batch_size is None:
         recipe = replace(recipe, batch_size=default_batch_size(len(prepared.training)))
@@ -100,13 +124,16 @@ def make_plan(data: Any, settings: Settings) -> Plan:
         encode_targets(mlp, prepared.targets, part.y) for part in (prepared.training, prepared.test)
     )
     mlp.check_batch(prepared.training.x, targets)
+    check_smoothing(mlp, recipe)
     validation = None
     if prepared.validation is not None:
         held_out = prepared.validation
         validation = (held_out.x, encode_targets(mlp, prepared.targets, held_out.y))
     model = TrainedModel(
         mlp,
-        initial_parameters(mlp, recipe),
+        initial_parameters(
+            mlp, recipe, is_table=bool(prepared.target_names) and not prepared.preprocessor.pixels
+        ),
         prepared.preprocessor,
         prepared.targets,
         metadata(backend, prepared),
@@ -122,7 +149,7 @@ def make_plan(data: Any, settings: Settings) -> Plan:
         validation,
         test_targets,
         recipe.schedule(len(prepared.training)),
-        early_stopping(prepared, recipe),
+        best_kept(prepared, recipe),
     )
 
 
@@ -144,28 +171,35 @@ def network(prepared: Prepared, settings: Settings) -> MLP:
     return MLP(sizes, shape.activation, output, shape.loss, shape.dropout)
 
 
-def initial_parameters(mlp: MLP, recipe: Recipe) -> Host:
+def initial_parameters(mlp: MLP, recipe: Recipe, *, is_table: bool) -> Host:
     """Initial parameters (p,); `OutOfMemoryError` where they alone are too many."""
     size = mlp.layout.size
     if not exceeds_memory(8 * size):
         with suppress(MemoryError):
-            return mlp.initialize(recipe.seed, recipe.initializer)
+            drawn = mlp.initialize(recipe.seed, recipe.initializer)
+            if is_table and recipe.initializer == "auto":
+                # A table has few inputs, which He's weights for rectifiers make so steep that what is drawn at random
+                # is still seen between the rows after training.
+                smaller = mlp.initialize(recipe.seed, "glorot_uniform")
+                mlp.layout.split(drawn)[0][...] = mlp.layout.split(smaller)[0]
+            return drawn
     raise OutOfMemoryError(
         f"The network has {size:,} parameters, {memory(8 * size)}, which do not fit in memory: give fewer or "
         "smaller layers with --hidden."
     )
 
 
-def early_stopping(prepared: Prepared, recipe: Recipe) -> EarlyStopping | None:
-    """What ends a run early; `UsageError` if it watches what is not measured."""
+def best_kept(prepared: Prepared, recipe: Recipe) -> EarlyStopping | BestEpoch | None:
+    """What keeps the best epoch of a run, and may end it early; `UsageError` if it watches what is not measured."""
     stopping = recipe.stopping()
     if stopping is None:
         return None
     if stopping.monitor not in ("loss", "validation_loss"):
         find_score(stopping.monitor, prepared.targets.task)
     if stopping.monitor != "loss" and prepared.validation is None:
+        name = "early_stopping" if recipe.early_stopping else "keep_epoch='best'"
         raise UsageError(
-            f"early_stopping watches {stopping.monitor} on a validation set: raise validation_fraction, or use "
+            f"{name} watches {stopping.monitor} on a validation set: raise validation_fraction, or use "
             "monitor='loss'."
         )
     stopping.reset()
@@ -225,12 +259,49 @@ def scores_of(plan: Plan, model: TrainedModel) -> dict[str, float]:
     return model.scores_of_inputs(test.x, test.input_scale, plan.test_targets, plan.backend)
 
 
+def worse_than_constant(plan: Plan, scores: dict[str, float]) -> str | None:
+    """What to tell of a model of a table that the best answer without looking at a row beats on the test rows.
+
+    That is the most frequent class or the mean of the rows to train on. None if it does not, if no rows were held
+    out, and if another loss or weights of classes ask for something else.
+    """
+    prepared, shape = plan.prepared, plan.settings.shape
+    task = prepared.targets.task
+    asks_for_more = shape.loss != "auto" or prepared.sample_weight is not None
+    if not prepared.has_test or not prepared.target_names or asks_for_more or task == "multilabel":
+        return None
+    if task == "classification":
+        name, known, test = "accuracy", prepared.training.y, prepared.test.y
+        labels, counts = np.unique(known, return_counts=True)
+        constant = float(np.mean(test == labels[counts.argmax()]))
+        answer = f"always answering {shown(labels[counts.argmax()].item())}"
+    else:
+        name, known, test = "r2", plan.targets, plan.test_targets
+        constant = find_score("r2", task)(
+            np.broadcast_to(known.mean(axis=0), test.shape), test, None
+        )
+        answer = "always answering the mean"
+    # Not a number is no better either.
+    if scores[name] >= constant:
+        return None
+    cure = ""
+    if plan.stopping is None and plan.validation is not None:
+        cure = ": keep_epoch='best' keeps the epoch that is best on the validation rows"
+    return (
+        f"the model is worse than a constant: {answer} has {name} {constant:.4g} on the test rows, the model "
+        f"{scores[name]:.4g}{cure}"
+    )
+
+
 def metadata(backend: Backend, prepared: Prepared) -> dict[str, str]:
-    """What the model was made with, a table's columns that it predicts, and how its file was read, unless plainly."""
+    """What the model was made with, a table's columns that it predicts, how its file was read, the form of pictures."""
     found = made_with(backend)
     if prepared.target_names:
         found["target"] = json.dumps(prepared.target_names)
-    if prepared.reading != Reading():
+    images = prepared.reading.images_to_json()
+    if images:
+        found["images"] = json.dumps(images)
+    if prepared.reading.to_json() != Reading().to_json():
         found["reading"] = json.dumps(prepared.reading.to_json())
     return found
 

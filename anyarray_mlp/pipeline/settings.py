@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from anyarray_mlp.backends.placement import Placement
 from anyarray_mlp.checking.messages import shown
+from anyarray_mlp.checking.names import NUMBERS
 from anyarray_mlp.checking.options import refuse_unknown
 from anyarray_mlp.checking.settings import (
     Name,
@@ -22,195 +22,28 @@ from anyarray_mlp.checking.settings import (
     setting,
     settings_of,
 )
-from anyarray_mlp.checking.values import (
-    check_instance,
-    check_not_negative,
-    check_path,
-    check_whole,
-    is_whole,
-    items,
-    refuse,
-)
+from anyarray_mlp.checking.values import check_instance
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network.functional import ACTIVATIONS, LOSS_NAMES, OUTPUTS
+from anyarray_mlp.pipeline.kinds import (
+    Cells,
+    ClassWeight,
+    Column,
+    ColumnName,
+    ColumnNames,
+    Columns,
+    DecimalMark,
+    ImageMode,
+    ImageSize,
+    Separator,
+    Sizes,
+    Source,
+    Text,
+)
 from anyarray_mlp.training.recipe import Recipe, with_options
 
 if TYPE_CHECKING:
     from anyarray_mlp.tables import Reading
-
-Column = str | int
-
-
-@dataclass(frozen=True)
-class Columns:
-    """One column of a table, by name or place, or several; `flat`: the command line gives them in one text."""
-
-    flat: bool = False
-
-    def check(self, name: str, value: Any) -> tuple[Column, ...]:
-        """The columns."""
-        alone = isinstance(value, str) or is_whole(value)
-        columns = (value,) if alone else items(name, value, "a column's name or place, or several")
-        for column in columns:
-            if not isinstance(column, str) and not is_whole(column):
-                refuse(name, "a column's name or place, or several", column)
-        twice = next((column for column in columns if columns.count(column) > 1), None)
-        if twice is not None:
-            raise UsageError(f"{name} has {shown(twice)} twice: give it once.")
-        return columns
-
-
-@dataclass(frozen=True)
-class ColumnNames:
-    """Names of columns of a table, one or several; the command line gives them in one text."""
-
-    flat: bool = True
-
-    def check(self, name: str, value: Any) -> tuple[str, ...]:
-        """The names."""
-        given = (value,) if isinstance(value, str) else items(name, value, "names of columns")
-        for column in given:
-            if not isinstance(column, str):
-                refuse(name, "the name of a column, or several", column)
-        return given
-
-
-@dataclass(frozen=True)
-class ColumnName:
-    """The name of a column of a table; `before`: what may stand before it, and what else there may be."""
-
-    before: str = ""
-    or_else: str = ""
-
-    def check(self, name: str, value: Any) -> str:
-        """The text."""
-        allowed = f"{self.before}COLUMN" if self.before else "the name of a column"
-        if self.or_else:
-            allowed = f"{self.or_else!r} or {allowed!r}"
-        if not isinstance(value, str) or not value:
-            refuse(name, allowed, value)
-        text = str(value)
-        if not (self.or_else and text == self.or_else) and (
-            not text.startswith(self.before) or text == self.before
-        ):
-            refuse(name, allowed, value)
-        return text
-
-
-@dataclass(frozen=True)
-class Source:
-    """What `load` reads: a path or a DataFrame."""
-
-    def check(self, name: str, value: Any) -> Any:
-        """A path as text; a DataFrame as it is."""
-        if hasattr(value, "iloc"):
-            return value
-        check_path(name, value)
-        return os.fspath(value)
-
-
-@dataclass(frozen=True)
-class Cells:
-    """Texts of cells."""
-
-    flat = True
-
-    def check(self, name: str, value: Any) -> tuple[str, ...]:
-        """The texts, of which one may come alone."""
-        return tuple(
-            check_text(name, each)
-            for each in ((value,) if isinstance(value, str) else items(name, value, "texts"))
-        )
-
-
-@dataclass(frozen=True)
-class Separator:
-    """What stands between columns: a character, a short text, or the name of one that is hard to type."""
-
-    def check(self, name: str, value: Any) -> str:
-        """The separator."""
-        text = check_text(name, value)
-        text = SEPARATOR_NAMES.get(text.casefold(), text)
-        if not 1 <= len(text) <= 3 or set(text) & set('\r\n"'):
-            refuse(
-                name, "a character such as ',', or one of comma, semicolon, tab, pipe, blank", value
-            )
-        return text
-
-
-@dataclass(frozen=True)
-class DecimalMark:
-    """A point or a comma."""
-
-    def check(self, name: str, value: Any) -> str:
-        """The mark."""
-        mark = {"point": ".", "comma": ","}.get(value, value) if isinstance(value, str) else ""
-        if mark not in (".", ","):
-            refuse(name, "'.' or ','", value)
-        return mark
-
-
-SEPARATOR_NAMES = {
-    "comma": ",",
-    "semicolon": ";",
-    "tab": "\t",
-    "\\t": "\t",
-    "pipe": "|",
-    "blank": " ",
-    "space": " ",
-}
-
-
-def check_text(name: str, value: Any) -> str:
-    """A text; `UsageError` for anything else."""
-    if not isinstance(value, str):
-        refuse(name, "a text", value)
-    return str(value)
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Units of the hidden layers."""
-
-    def check(self, name: str, value: Any) -> tuple[int, ...]:
-        """The numbers, of which one may come alone."""
-        given = (value,) if is_whole(value) else items(name, value, "units of layers as (300, 75)")
-        return tuple(check_whole(name, units, 1) for units in given)
-
-
-@dataclass(frozen=True)
-class ClassWeight:
-    """ "balanced", or a weight for each label."""
-
-    def check(self, name: str, value: Any) -> Any:
-        """A mapping for a text such as "a=2,b=1"."""
-        if isinstance(value, str):
-            return class_weight(name, value)
-        if not isinstance(value, Mapping):
-            refuse(name, "'balanced' or a weight for each label", value)
-        return {label: check_not_negative(name, weight) for label, weight in value.items()}
-
-
-def class_weight(name: str, text: str) -> str | dict[str, float]:
-    """What "balanced" or LABEL=WEIGHT,... means; `UsageError` for another text."""
-    if text.strip().casefold() == "balanced":
-        return "balanced"
-    weights: dict[str, float] = {}
-    for entry in text.split(","):
-        label, separator, weight = entry.rpartition("=")
-        try:
-            number = check_not_negative(name, float(weight))
-        except (UsageError, ValueError):
-            separator = ""
-        if not separator:
-            raise UsageError(
-                f"{name} {shown(text)} is neither 'balanced' nor LABEL=WEIGHT,... with weights of at "
-                f"least 0: fix {shown(entry)}."
-            )
-        if label in weights:
-            raise UsageError(f"{name} gives {shown(label)} two weights: give one.")
-        weights[label] = number + 0.0
-    return weights
 
 
 @dataclass(frozen=True)
@@ -225,16 +58,21 @@ class Table:
     separator, decimal : what stands between columns, and in numbers.
     missing : cells that are gaps besides the usual ones; with these given, no other is looked for.
     skip : the lines before the table.
+    sheet : the sheet of a workbook, where several hold something.
+    pixels : whether a table holds the pixels of pictures, in columns or listed in one; None finds out.
+    image_size, image_mode : height and width, and "grey" or "rgb", that pictures are brought to; by default their own.
     numeric, text : columns of numbers, in which all else is a gap, and of texts.
     keep : columns to take as they are that would be left out (constants, identifiers, texts that hardly ever recur) or
         whose rare texts would count as one.
-    date : columns of numbers to read as dates (years, 20240131, seconds and smaller units since 1970), or COLUMN:d/m/y
-        and COLUMN:m/d/y where both fit.
-    split : "time:COLUMN" holds out the latest rows, for testing and for validation; None and "random" draw them.
+    date : columns of numbers to read as dates (years, days in digits such as 20240131, seconds and smaller units since
+        1970), or COLUMN:d/m/y, COLUMN:mmddyy and the like where several forms fit.
+    split : "time:COLUMN" holds out the latest rows, for testing and for validation; None and "random" draw them. The
+        column is an input too, unless `drop` names it.
     group : a column whose equal values stay together, so that no group is trained on and tested or validated on.
     folds : a column that says which rows are which: train, validation and test, or numbers of folds.
     test : data whose rows are the test set, read and encoded as the rest.
     standardize : bring columns of numbers to mean 0 and deviation 1; pixels are divided by 255 in any case.
+    numbers : how columns of numbers are scaled: "standard", "robust" or "pieces" (`data.Preprocessor.fit`).
     scale_target : standardise the target of a regression; None: if the output is identity.
     test_fraction, validation_fraction : share of the rows to score the final model on, and of the rest to score each
         epoch on.
@@ -265,6 +103,9 @@ class Table:
         "Cells of a table that are gaps, besides the usual ones; no others are then looked for.",
     )
     skip: int | None = setting(None, Whole(), "Lines before a table.")
+    sheet: str | None = setting(
+        None, Text(), "The sheet of a workbook, where several hold something."
+    )
     numeric: tuple[Column, ...] = setting(
         (), Columns(flat=True), "Columns of numbers, in which all else is a gap.", flag_default=None
     )
@@ -280,7 +121,7 @@ class Table:
     date: tuple[str, ...] = setting(
         (),
         ColumnNames(),
-        "Columns of numbers to read as dates, or COLUMN:d/m/y and COLUMN:m/d/y where both fit.",
+        "Columns of numbers to read as dates, or COLUMN:d/m/y, COLUMN:mmddyy and the like where several forms fit.",
         flag_default=None,
     )
     split: str | None = setting(
@@ -301,10 +142,25 @@ class Table:
     test: Any = setting(
         None, Source(), "Data whose rows are the test set, read and encoded as the rest."
     )
+    pixels: bool | None = setting(
+        None,
+        Truth(),
+        "Whether a table holds the pixels of pictures, which are divided by 255.",
+    )
+    image_size: tuple[int, int] | None = setting(
+        None, ImageSize(), "Height and width to bring pictures of a folder to."
+    )
+    image_mode: str | None = setting(None, ImageMode(), "Make pictures of a folder grey or rgb.")
     standardize: bool = setting(
         True,
         Truth(),
         "Bring columns of numbers to mean 0 and deviation 1; pixels are divided by 255.",
+    )
+    numbers: str = setting(
+        "standard",
+        Name("numbers", NUMBERS, listed=True),
+        "How columns of numbers are scaled: by mean and deviation; by quartiles with a smooth clip and a mark of gaps; "
+        "or so with pieces between their quantiles beside.",
     )
     scale_target: bool | None = setting(
         None,
@@ -348,8 +204,15 @@ class Table:
         return self.split not in (None, "random")
 
     @property
+    def splitting(self) -> str | None:
+        """The column that says which rows are held out, or which of them belong together."""
+        if self.split is not None and self.is_by_time:
+            return self.split.removeprefix("time:")
+        return self.group if self.folds is None else self.folds
+
+    @property
     def reading(self) -> Reading:
-        """How the table is to be read."""
+        """How the table is to be read; a column that splits the rows is read although it is no input."""
         from anyarray_mlp.tables import Reading
 
         return Reading(
@@ -360,7 +223,11 @@ class Table:
             self.skip,
             self.numeric,
             self.text,
-            self.drop,
+            tuple(column for column in self.drop if column != self.splitting),
+            sheet=self.sheet,
+            pixels=self.pixels,
+            image_size=self.image_size,
+            image_mode=self.image_mode,
         )
 
 
@@ -381,7 +248,7 @@ def check_columns(table: Table) -> None:
     if table.date:
         from anyarray_mlp.data.roles import told_forms
 
-        named["date"] = set(told_forms(table.date))
+        named["date"] = set(told_forms(table.date)) - {table.splitting}
     for one, other in CONTRARY:
         for column in sorted(named[one] & named[other], key=str):
             raise UsageError(
@@ -528,6 +395,8 @@ def as_text(name: str, value: Any, kind: Any) -> Any:
         return ",".join(f"{label}={weight}" for label, weight in value.items())
     if isinstance(kind, Source) and hasattr(value, "iloc"):
         return "DataFrame"
+    if isinstance(kind, ImageSize):
+        return value if value is None else f"{value[0]}x{value[1]}"
     if isinstance(kind, (Columns, ColumnNames, Cells)):
         if value is None:
             return None

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.checking.messages import counted, listed, shown, suggestion
 from anyarray_mlp.data import Dataset, split_by_folds, split_indices
+from anyarray_mlp.data.cells import as_array, as_columns, count_texts, is_gap, is_numeric
 from anyarray_mlp.data.dates import AMBIGUOUS, days_of_column, form_of
-from anyarray_mlp.data.encoding import as_columns, is_gap, is_numeric
-from anyarray_mlp.data.roles import as_numbers, count_texts, told_forms
+from anyarray_mlp.data.roles import as_numbers, told_forms
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.pipeline.settings import Table
 from anyarray_mlp.typing import Host
@@ -66,7 +66,10 @@ def split(dataset: Dataset, table: Table, seed: int) -> Split:
     Raises `DataError` for a column that is not there or does not say what it should, and where nothing is left to
     validate on.
     """
-    fractions = table.validation_fraction, table.test_fraction
+    fractions = (
+        0.0 if dataset.validation is not None else table.validation_fraction,
+        table.test_fraction,
+    )
     if table.folds is not None:
         return split_by_column(dataset, table, seed)
     rule, dataset = rule_of(dataset, table)
@@ -98,14 +101,18 @@ def validation_rows(
 
 
 def rule_of(dataset: Dataset, table: Table) -> tuple[Rule, Dataset]:
-    """How rows are held out, and the data set without the column of groups, which tells nothing of a new group."""
+    """How rows are held out, and the data set without a column of groups, which tells nothing of a new group.
+
+    A column of times stays an input unless it is to be dropped.
+    """
     labels = dataset.target if dataset.task == "classification" else None
     if table.is_by_time:
         assert table.split is not None
-        name = table.split.removeprefix("time:")
+        name = str(table.splitting)
         cells = column_of(dataset, name, "split")
         times = times_of(dataset, name, cells, table)
-        return Rule(name, times=times, cells=cells, labels=labels), dataset
+        kept = without_column(dataset, name) if name in table.drop else dataset
+        return Rule(name, times=times, cells=cells, labels=labels), kept
     if table.group is not None:
         values = column_of(dataset, table.group, "group")
         missing = np.array([is_gap(value) for value in values], dtype=bool)
@@ -138,7 +145,8 @@ def split_by_column(dataset: Dataset, table: Table, seed: int) -> Split:
 
 def column_of(dataset: Dataset, name: str, setting: str) -> Host:
     """A column of a table, by name, as numbers, texts or times."""
-    if not hasattr(dataset.features, "iloc"):
+    features = dataset.features if dataset.others is None else dataset.others
+    if not hasattr(features, "iloc"):
         raise UsageError(
             f"{setting} names a column of a table, and {dataset.name} is none: leave it out."
         )
@@ -146,15 +154,15 @@ def column_of(dataset: Dataset, name: str, setting: str) -> Host:
         raise DataError(
             f"{dataset.name}: {setting} names column {shown(name)}, which is the target; name another one of them"
         )
-    names = [str(column) for column in dataset.features.columns]
+    names = [str(column) for column in features.columns]
     if name not in names:
         raise DataError(
             f"{dataset.name}: {setting} names no column: {shown(name)}{suggestion(name, names)}; the columns are "
             f"{listed(names)}"
         )
-    table = dataset.features.iloc[:, [names.index(name)]]
+    table = features.iloc[:, [names.index(name)]]
     ((_, values),) = as_columns(table, None).items
-    return values
+    return as_array(values)
 
 
 def names_of_target(dataset: Dataset) -> tuple[str, ...]:
@@ -164,7 +172,9 @@ def names_of_target(dataset: Dataset) -> tuple[str, ...]:
 
 
 def without_column(dataset: Dataset, name: str) -> Dataset:
-    """The data set without one of its features."""
+    """The data set without one of its features; beside pixels, it is none."""
+    if dataset.others is not None:
+        return dataset
     kept = [column for column in dataset.features.columns if str(column) != name]
     if not kept:
         raise DataError(f"{dataset.name}: no feature is left beside column {shown(name)}")
@@ -174,7 +184,7 @@ def without_column(dataset: Dataset, name: str) -> Dataset:
 def missing_value(dataset: Dataset, name: str, missing: Host, what: str) -> DataError:
     """The error for a row in which a column does not say what it must."""
     row = int(missing.argmax())
-    index = dataset.features.index
+    index = (dataset.features if dataset.others is None else dataset.others).index
     place = f"line {index[row]}" if index.name == "line" else f"row {row} (from 0)"
     return DataError(
         f"{dataset.name}: {place}, column {shown(name)} does not say {what}; fill it in, or delete the row"
@@ -184,7 +194,7 @@ def missing_value(dataset: Dataset, name: str, missing: Host, what: str) -> Data
 def times_of(dataset: Dataset, name: str, values: Host, table: Table) -> Host:
     """When each row was, as numbers (n,), by the cells of a column."""
     form: str | None = told_forms(table.date).get(name) or None
-    if values.dtype.kind != "M" and is_numeric(values):
+    if values.dtype.kind != "M" and is_numeric(values) and form is None:
         times = as_numbers(values)
     else:
         if values.dtype.kind != "M" and form is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.out_of_memory import within_memory
 from anyarray_mlp.checking.values import as_array, check_boolean, check_instance, check_path, refuse
 from anyarray_mlp.data import Dataset, Preprocessor, Reading, Schema, TargetEncoder
-from anyarray_mlp.data.encoding import as_pandas
+from anyarray_mlp.data.frames import as_pandas
+from anyarray_mlp.data.unknown import transformed
 from anyarray_mlp.metrics import classification_scores, exact_mean, find_score, predicted_labels
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.persistence import ModelFile, load, save
@@ -72,42 +74,59 @@ class TrainedModel:
 
     @property
     def reading(self) -> Reading:
-        """How the table that the model was trained on was read, to read others by; empty if it was no file."""
-        if "reading" not in self.metadata:
-            return Reading()
-        return Reading.from_json(json.loads(self.metadata["reading"]), "metadata.reading")
+        """How the table or pictures that the model was trained on were read, to read others by; empty for neither."""
+        reading = Reading()
+        if "reading" in self.metadata:
+            reading = Reading.from_json(json.loads(self.metadata["reading"]), "metadata.reading")
+        images = json.loads(self.metadata.get("images", "{}"))
+        return reading.with_images(images, "metadata.images")
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What was decided of the table that the model was trained on, a sentence each."""
         return self.preprocessor.notes
 
-    def outputs(self, features: Any, backend: str | Backend | None = None) -> Host:
-        """The network's outputs (n, k): probabilities, or values in the unit of training."""
-        x, scale = inputs(self.preprocessor, features)
+    def outputs(
+        self,
+        features: Any,
+        backend: str | Backend | None = None,
+        unknown_categories: str = "rest",
+    ) -> Host:
+        """The network's outputs (n, k): probabilities, or values in the unit of training.
+
+        Categories that training has not met are as `predict` says.
+        """
+        backend = chosen(backend)
+        x, scale = inputs(self.preprocessor, features, backend.dtype, unknown_categories)
         return self.predictor(backend, scale)(x)
 
     def predictor(self, backend: str | Backend | None, input_scale: float | None) -> Predictor:
         """The predictor on a backend, prepared when first asked for; None stands for NumPy."""
-        if backend is not None and not isinstance(backend, Backend):
-            backend = select_backend(backend)
+        backend = chosen(backend)
         key = backend, input_scale
         found = self.predictors.get(key)
         if found is None:
-            found = Predictor(self.mlp, self.parameters, backend or select_backend(), input_scale)
+            found = Predictor(self.mlp, self.parameters, backend, input_scale)
             if len(self.predictors) >= MOST_PREDICTORS:  # each holds the parameters once more
                 self.predictors.clear()
             self.predictors[key] = found
         return found
 
     @with_known_options
-    def predict(self, features: Any, backend: str | Backend | None = None) -> Host:
+    def predict(
+        self,
+        features: Any,
+        backend: str | Backend | None = None,
+        unknown_categories: str = "rest",
+    ) -> Host:
         """Labels (n,), answers of 0 and 1 (n, k), or values in their own unit.
 
         `features` (n, i) are a DataFrame, whose columns are found by name, an array, or what
-        `data.load_features` reads.
+        `data.load_features` reads. Categories that training has not met fall into the rest of their column, or count
+        as gaps if it has none, of which an `UnknownCategoryWarning` tells; with unknown_categories="refuse" those
+        without a rest raise `UnknownCategoryError`.
         """
-        return self.decode(self.outputs(features, backend))
+        return self.decode(self.outputs(features, backend, unknown_categories))
 
     def decode(self, outputs: Host) -> Host:
         """Labels or values from outputs (n, k)."""
@@ -120,12 +139,19 @@ class TrainedModel:
         return np.asarray(self.targets.decode(outputs))
 
     @with_known_options
-    def scores(self, dataset: Dataset, backend: str | Backend | None = None) -> dict[str, float]:
-        """Loss and the metrics that suit the task, on a labelled set; regression in its own unit."""
+    def scores(
+        self,
+        dataset: Dataset,
+        backend: str | Backend | None = None,
+        unknown_categories: str = "rest",
+    ) -> dict[str, float]:
+        """Loss and the metrics that suit the task, on a labelled set; regression in its own unit.
+
+        Categories that training has not met are as `predict` says.
+        """
         check_instance("dataset", dataset, Dataset, "a data.Dataset, as data.load gives")
-        if not isinstance(backend, Backend):
-            backend = select_backend(backend)
-        x, scale = inputs(self.preprocessor, dataset.features)
+        backend = chosen(backend)
+        x, scale = inputs(self.preprocessor, dataset.features, backend.dtype, unknown_categories)
         encoded = encode_targets(self.mlp, self.targets, dataset.target)
         return self.scores_of_inputs(x, scale, encoded, backend)
 
@@ -177,8 +203,26 @@ class TrainedModel:
         return cls(mlp, parameters, preprocessor, targets, file.metadata)
 
 
-def inputs(preprocessor: Preprocessor, features: Any) -> tuple[Host, float | None]:
-    """Inputs (n, i) of the network and the scale that the step applies: images stay bytes."""
+def chosen(backend: str | Backend | None) -> Backend:
+    """The backend of that name, or the one given; None stands for NumPy."""
+    if backend is None:
+        return plain_numpy()
+    return backend if isinstance(backend, Backend) else select_backend(backend)
+
+
+@cache
+def plain_numpy() -> Backend:
+    """The backend of those who ask for none: the same one each time, by which a model knows its predictor."""
+    return select_backend()
+
+
+def inputs(
+    preprocessor: Preprocessor, features: Any, dtype: str, unknown_categories: str = "refuse"
+) -> tuple[Host, float | None]:
+    """Inputs (n, i) of the network and the scale that the step applies: images stay bytes.
+
+    Others are rounded to `dtype` at once, in which the backend computes, and which may take half the memory.
+    """
     if isinstance(features, (str, bytes, dict, set)) or features is None or callable(features):
         refuse("features", "a table or an array (n, i)", features)
     features = as_pandas(features)
@@ -187,7 +231,7 @@ def inputs(preprocessor: Preprocessor, features: Any) -> tuple[Host, float | Non
     if preprocessor.pixels and features.ndim == 2 and getattr(features, "dtype", None) == np.uint8:
         preprocessor.check_width(features.shape[1])
         return features, PIXEL_SCALE
-    return np.asarray(preprocessor.transform(features)), None
+    return transformed(preprocessor, features, unknown_categories, dtype=dtype), None
 
 
 def encode_targets(mlp: MLP, targets: TargetEncoder, raw: Any) -> Host:

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import check_boolean, check_path
-from anyarray_mlp.data.encoding import as_pandas
-from anyarray_mlp.data.preprocessing import LEFT_OUT
+from anyarray_mlp.data.frames import as_pandas
+from anyarray_mlp.data.roles import LEFT_OUT
 from anyarray_mlp.diagnosis import Diagnosis, RunMonitor
 from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.persistence import RunFolder
@@ -70,18 +70,18 @@ def train_table(
 
     Parameters
     ----------
-    data : the path of a table, an .npz or a folder of IDX images, a DataFrame of pandas or polars, or the name of a
-        built-in set.
+    data : the path of a table, an .npz, a folder of IDX images or of pictures, one sub-folder a class, a table of
+        pandas, polars or pyarrow, or the name of a built-in set.
     target : the column to predict, by name or place, or several; the last one by default.
     recipe : how to train; of a table, 50 epochs in batches of 4 to 128 rows unless it says otherwise.
     diagnose : whether to look for what went wrong.
     out : a folder to keep the run in, as `anyarray-mlp train --out` does; `overwrite` replaces one that is there.
     callbacks : as those of `fit`.
     options : by name, settings of the network (`hidden_layer_sizes`, `activation`, `output`, `loss`, `dropout`), of
-        the data (`drop`, `header`, `separator`, `decimal`, `missing`, `skip`, `numeric`, `text`, `keep`, `date`,
-        `split`, `group`, `folds`, `test`, `standardize`, `scale_target`, `test_fraction`, `validation_fraction`,
-        `class_weight`), of where to compute (`device`, `backend`, `dtype`, `reproducible`), and of a `Recipe`, in place
-        of its own.
+        the data (`drop`, `header`, `separator`, `decimal`, `missing`, `skip`, `sheet`, `numeric`, `text`, `keep`,
+        `date`, `split`, `group`, `folds`, `test`, `pixels`, `image_size`, `image_mode`, `standardize`, `numbers`,
+        `scale_target`, `test_fraction`, `validation_fraction`, `class_weight`), of where to compute (`device`,
+        `backend`, `dtype`, `reproducible`), and of a `Recipe`, in place of its own.
 
     Raises `DataError`, `UsageError` and the like for what cannot be, and `DivergedError`, which has the diagnosis,
     if the loss is no longer finite.
@@ -124,7 +124,7 @@ def name_of(data: Any) -> str:
 
 def trained(plan: Plan, result: Fit, diagnosis: Diagnosis | None) -> TrainedTable:
     """What a run came to."""
-    model = replace(plan.model, parameters=result.parameters)
+    model = plan.trained(result)
     scored_on = "test" if plan.prepared.has_test else "training"
     return TrainedTable(model, scores_of(plan, model), scored_on, diagnosis, result)
 
@@ -177,7 +177,7 @@ def train_in(
     if learned_nothing(folder, checkpoints, result):
         folder.discard_unless_begun()
         return Ended(result, None, is_kept=False)
-    folder.save_model(replace(plan.model, parameters=result.parameters).to_file())
+    folder.save_model(plan.trained(result).to_file())
     diagnosis = None if monitor is None else monitor.finish(result)
     if diagnosis is not None:
         diagnosis.save(folder.home)

@@ -73,14 +73,17 @@ class Lines:
     """The lines of a text, and the number of the one on which a record starts.
 
     Lines before the table and comments are passed over, but not within a record: a cell in quotes may hold several
-    lines.
+    lines. `before`: how many lines are before the first that is given.
     """
 
-    def __init__(self, lines: Iterable[str], skip: int = 0, comment: str = "") -> None:
+    def __init__(
+        self, lines: Iterable[str], skip: int = 0, comment: str = "", before: int = 0
+    ) -> None:
         self.lines = iter(lines)
         self.skip = skip
         self.comment = comment
-        self.number = self.start = self.comments = 0
+        self.number = before
+        self.start = self.comments = 0
         self.between = True
 
     def __iter__(self) -> Lines:

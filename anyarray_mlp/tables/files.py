@@ -8,7 +8,9 @@ import io
 import os
 import stat
 import zlib
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from anyarray_mlp.errors import DataError, StorageError
 
@@ -45,6 +47,16 @@ def unreadable(path: Path, error: OSError) -> StorageError | MemoryError:
     return StorageError(
         f"{path}: could not be read ({reason}); check the file's permissions and its disk"
     )
+
+
+def imported(module: str, extra: str, path: Path, what: str) -> Any:
+    """A module that reads a format; `DataError` that says how to install it where it is missing."""
+    try:
+        return import_module(module)
+    except ImportError:
+        raise DataError(
+            f"{path}: is {what}, which needs {module.partition('.')[0]}; pip install 'anyarray-mlp[{extra}]'"
+        ) from None
 
 
 def check_memory(error: Exception) -> None:

@@ -10,7 +10,6 @@ from itertools import islice
 from anyarray_mlp.checking.messages import counted
 from anyarray_mlp.tables.markers import (
     FEW_NUMBERS,
-    GAPS,
     INFINITE,
     MOST_MARKERS,
     are_markers,
@@ -94,8 +93,3 @@ def taken_for_gaps(markers: Mapping[str, int]) -> str:
     counts = Counter(markers).most_common()
     listed = " and ".join(f"{cell!r} in {counted(times, 'row')}" for cell, times in counts)
     return f"{listed} {'is' if len(counts) == 1 else 'are'} taken for a gap"
-
-
-def without_gaps(cells: Counter[str]) -> dict[str, int]:
-    """The cells that hold something."""
-    return {cell: times for cell, times in cells.items() if cell not in GAPS and times > 0}

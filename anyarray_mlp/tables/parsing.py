@@ -3,182 +3,37 @@
 from __future__ import annotations
 
 import csv
-import re
 from array import array
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyarray_mlp.checking.messages import counted, shown
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.tables.dialect import Lines, Record, misquoted, records
-from anyarray_mlp.tables.layout import COMMENT, MOST_FOOTERS, Layout
-from anyarray_mlp.tables.markers import GAPS
-from anyarray_mlp.tables.quick import blocks, columns_of, is_quick
-from anyarray_mlp.tables.styles import PLAIN, Style, amount, is_number
+from anyarray_mlp.tables.fits import COMMENT, MOST_FOOTERS
+from anyarray_mlp.tables.gathering import Gathering, Grid, Numbers
+from anyarray_mlp.tables.layout import Layout
+from anyarray_mlp.tables.quick import UncutRow, block_size, blocks, columns_of, is_quick
+from anyarray_mlp.tables.styles import is_number
 from anyarray_mlp.tables.text import TextFile
 
 CELLS_AT_ONCE = 400_000
-#: So many different texts among numbers are too many for markers.
-MOST_ODD = 50
-#: The rows that are remembered of each.
-ROWS_KEPT = 64
+#: How much more room there is than seems to be needed, and than there was where nobody knows.
+SLACK, GROWTH = 1.02, 1.5
 #: The first and the last rows that are looked at as they stand.
 ROWS_SEEN = 20
-
-PLAIN_CHARACTERS = b"0123456789+-.eE \t\n"
-DIGITS = b"0123456789 \t\n"
-PADDED = re.compile(rb"(?:^|\n)[ \t]*0[0-9]")
+#: One of the first or last rows, which hardly anybody looks at: of many columns it takes long to cut.
+SeenRow = list[str] | UncutRow
 
 
-class Gathering(Protocol):
-    """What collects the cells of one column.
-
-    wants: "number" if it would have plain numbers, "cells" for texts, "" for nothing.
-    """
-
-    @property
-    def wants(self) -> str:
-        """What it would have of the next rows."""
-
-    def take(self, cells: Sequence[str], first: int) -> None:
-        """The cells of some rows, of which the first has this number from 0."""
-
-
-class Skipped:
-    """A column that is not kept."""
-
-    wants = ""
-
-    def take(self, cells: Sequence[str], first: int) -> None:
-        """Nothing."""
-
-
-@dataclass
-class Odd:
-    """How often a text is met among numbers, and in which rows first."""
-
-    times: int = 0
-    rows: list[int] = field(default_factory=list)
-
-
-@dataclass
-class Numbers:
-    """A column of numbers of one style, and what in it is none.
-
-    padded: whether a cell has digits with a zero before them; whole: whether every cell is of digits alone.
-    """
-
-    style: Style
-    markers: frozenset[str] = frozenset()
-    parts: list[NDArray[np.float64]] = field(default_factory=list)
-    odd: dict[str, Odd] = field(default_factory=dict)
-    units: Counter[str] = field(default_factory=Counter)
-    padded: bool = False
-    whole: bool = True
-
-    def take(self, cells: Sequence[str], first: int) -> None:
-        """Most cells are plain numbers or empty, which needs no look at each."""
-        values = self.plain(cells)
-        self.parts.append(self.slowly(cells, first) if values is None else values)
-
-    def plain(self, cells: Sequence[str]) -> NDArray[np.float64] | None:
-        """The cells as plain numbers, NaN where they are empty; None if one is anything else."""
-        if self.style is not PLAIN:
-            return None
-        text = "\n".join(cells)
-        if not text.isascii():
-            return None
-        raw = text.encode()
-        if raw.translate(None, PLAIN_CHARACTERS):
-            return None
-        self.padded = self.padded or PADDED.search(raw) is not None
-        try:
-            values = np.fromiter(
-                map(float, [cell or "nan" for cell in cells]), np.float64, len(cells)
-            )
-        except ValueError:
-            return None
-        self.whole = self.whole and not raw.translate(None, DIGITS)
-        return values
-
-    @property
-    def wants(self) -> str:
-        """Numbers, unless texts among them must be counted or they are written otherwise."""
-        return "number" if self.style is PLAIN and not self.odd and not self.markers else "cells"
-
-    def take_numbers(self, values: NDArray[np.float64], padded: bool) -> None:
-        """Plain numbers, NaN for gaps; `padded`: some may have zeros before them."""
-        self.padded = self.padded or padded
-        self.parts.append(values)
-
-    def slowly(self, cells: Sequence[str], first: int) -> NDArray[np.float64]:
-        """The cells as numbers, NaN for gaps and for what is none, which is remembered."""
-        known: dict[str, float] = {}
-        odd: set[str] = set()
-        for cell in set(cells):
-            text = cell.strip()
-            number = None
-            if text in GAPS or text in self.markers:
-                number = np.nan
-            else:
-                number = self.style.number(cell)
-                self.whole = self.whole and text.isdigit()
-                self.padded = self.padded or (len(text) > 1 and text[0] == "0" and text.isdigit())
-            if number is None:
-                odd.add(cell)
-            known[cell] = np.nan if number is None else number
-        self.note_units(cells, known)
-        if odd:
-            for row, cell in enumerate(cells, first):
-                if cell in odd:
-                    self.note_odd(cell.strip(), row)
-        return np.fromiter(map(known.__getitem__, cells), np.float64, len(cells))
-
-    def note_units(self, cells: Sequence[str], known: dict[str, float]) -> None:
-        """Count the currencies and the like that stand beside numbers."""
-        beside = {cell: amount(cell).unit for cell, number in known.items() if number == number}
-        if any(beside.values()):
-            self.units.update(beside[cell] for cell in cells if cell in beside)
-
-    def note_odd(self, text: str, row: int) -> None:
-        """Remember a text among the numbers."""
-        if text not in self.odd and len(self.odd) > MOST_ODD:
-            return
-        met = self.odd.setdefault(text, Odd())
-        met.times += 1
-        if len(met.rows) < ROWS_KEPT:
-            met.rows.append(row)
-
-    @property
-    def is_padded(self) -> bool:
-        """Whether the column is of digits, some with zeros before them, as codes have."""
-        return self.padded and self.whole
-
-    def values(self) -> NDArray[np.float64]:
-        """All cells so far, as one array that replaces the parts."""
-        if len(self.parts) != 1:
-            self.parts = [np.concatenate(self.parts) if self.parts else np.empty(0)]
-        return self.parts[0]
-
-
-@dataclass
-class Texts:
-    """A column of texts; equal ones are kept once."""
-
-    wants: ClassVar[str] = "cells"
-    cells: list[str] = field(default_factory=list)
-    known: dict[str, str] = field(default_factory=dict)
-
-    def take(self, cells: Sequence[str], first: int) -> None:
-        """Every cell without the blanks around it."""
-        keep = self.known.setdefault
-        self.cells += [keep(text, text) for text in map(str.strip, cells)]
+def cells_of(row: SeenRow) -> list[str]:
+    """The cells of a row."""
+    return row.fields if isinstance(row, UncutRow) else row
 
 
 @dataclass
@@ -186,8 +41,8 @@ class Parsed:
     """What was met on the way: the line of each row, the first and the last rows, and the lines that are no rows."""
 
     lines: array[int] = field(default_factory=lambda: array("q"))
-    first: list[list[str]] = field(default_factory=list)
-    last: deque[list[str]] = field(default_factory=lambda: deque(maxlen=ROWS_SEEN))
+    first: Sequence[SeenRow] = ()
+    last: deque[SeenRow] = field(default_factory=lambda: deque(maxlen=ROWS_SEEN))
     empty: int = 0
     comments: int = 0
     footers: list[Record] = field(default_factory=list)
@@ -196,9 +51,9 @@ class Parsed:
         """The cells of one of the first or last rows in one text; of another, nothing."""
         from_end = row - len(self.lines)
         if row < len(self.first):
-            fields = self.first[row]
+            fields = cells_of(self.first[row])
         elif -from_end <= len(self.last):
-            fields = self.last[from_end]
+            fields = cells_of(self.last[from_end])
         else:
             return ""
         return " ".join(filter(None, map(str.strip, fields)))
@@ -222,9 +77,10 @@ def parse(text: TextFile, layout: Layout, gatherings: Sequence[Gathering]) -> Pa
     Raises `DataError`, with the line, for a row of another width and for quotes that do not fit.
     """
     path = text.source.path
+    grid = grid_for(gatherings)
     parsed = Parsed()
-    done = parse_quickly(text, layout, gatherings, parsed)
-    lines = Lines(text.lines(), done, layout.dialect.comment)
+    done = parse_quickly(text, layout, gatherings, parsed, grid)
+    lines = Lines(text.lines(done.end), layout.skip, layout.dialect.comment, done.lines)
     at_once = max(16, CELLS_AT_ONCE // layout.width)
     rows: list[list[str]] = []
     try:
@@ -242,57 +98,82 @@ def parse(text: TextFile, layout: Layout, gatherings: Sequence[Gathering]) -> Pa
             parsed.lines.append(line)
             rows.append(fields)
             if len(rows) == at_once:
-                give(rows, gatherings, parsed)
+                give(rows, gatherings, parsed, grid)
                 rows = []
     except csv.Error as error:
         raise misquoted(path, lines, error) from None
-    give(rows, gatherings, parsed)
+    give(rows, gatherings, parsed, grid)
     check_footers(path, parsed, layout)
     # The comments before the table were told with its layout.
     parsed.comments += lines.comments
     return parsed
 
 
+def grid_for(gatherings: Sequence[Gathering]) -> Grid:
+    """The place for the numbers of all columns that hold some."""
+    numbers = [each for each in gatherings if isinstance(each, Numbers)]
+    grid = Grid(len(numbers))
+    for place, each in enumerate(numbers):
+        each.grid, each.place = grid, place
+    return grid
+
+
+class Done(NamedTuple):
+    """How much of a file is read: so many lines, so many bytes."""
+
+    lines: int = 0
+    end: int = 0
+
+
 def parse_quickly(
-    text: TextFile, layout: Layout, gatherings: Sequence[Gathering], parsed: Parsed
-) -> int:
-    """Give the rows that are plainly cut to the columns; how many lines of the file are done."""
-    done, dialect = layout.skip, layout.dialect
+    text: TextFile, layout: Layout, gatherings: Sequence[Gathering], parsed: Parsed, grid: Grid
+) -> Done:
+    """Give the rows that are plainly cut to the columns."""
+    done, dialect = Done(), layout.dialect
     if not is_quick(dialect, text.encoding) or not layout.unix_lines:
         return done
+    size, width = text.source.size, layout.width
     with text.source.open() as stream:
-        for block in blocks(stream, dialect, layout.width, done):
+        for block in blocks(stream, dialect, width, layout.skip, block_size(size, width)):
             kinds = [each.wants for each in gatherings]
-            columns = columns_of(block, dialect, text.encoding, kinds)
-            if columns is None:
-                kinds = [kind and "cells" for kind in kinds]
-                columns = columns_of(block, dialect, text.encoding, kinds)
-            if columns is None:
+            found = columns_of(block, dialect, text.encoding, kinds)
+            if found is None:
+                kinds = [kind and "text" for kind in kinds]
+                found = columns_of(block, dialect, text.encoding, kinds)
+            if found is None:
                 return done
             n, first = len(block.ends), len(parsed.lines)
             if first == 0:
                 parsed.first = block.rows(dialect, text.encoding, 0, min(n, ROWS_SEEN))
             parsed.last.extend(block.rows(dialect, text.encoding, max(0, n - ROWS_SEEN), n))
             parsed.lines.frombytes(block.lines.astype(np.int64).tobytes())
-            for place, (each, column, kind) in enumerate(
-                zip(gatherings, columns, kinds, strict=True)
-            ):
-                if kind == "number" and isinstance(each, Numbers):
-                    each.take_numbers(column, place in block.padded)
-                elif kind:
-                    each.take(column, first)
-            done = block.after
+            grid.make_room(first + n, SLACK * (first + n) * size / block.end)
+            numbers = [
+                each
+                for each, kind in zip(gatherings, kinds, strict=True)
+                if kind == "number" and isinstance(each, Numbers)
+            ]
+            grid.cells[[each.place for each in numbers], first : first + n] = found.numbers
+            for place, each in zip(found.places, numbers, strict=True):
+                each.padded = each.padded or place in block.padded
+            for place, texts in found.texts.items():
+                gatherings[place].take_texts(texts, first)
+            done = Done(block.after, block.end)
     return done
 
 
-def give(rows: list[list[str]], gatherings: Sequence[Gathering], parsed: Parsed) -> None:
+def give(
+    rows: list[list[str]], gatherings: Sequence[Gathering], parsed: Parsed, grid: Grid
+) -> None:
     """Hand some rows, the latest of those that are counted, to the columns."""
     if not rows:
         return
-    first = len(parsed.lines) - len(rows)
+    n = len(parsed.lines)
+    first = n - len(rows)
     if first == 0:
         parsed.first = rows[:ROWS_SEEN]
     parsed.last.extend(rows[-ROWS_SEEN:])
+    grid.make_room(n, GROWTH * n if first else n)
     for gathering, cells in zip(gatherings, zip(*rows, strict=True), strict=True):
         gathering.take(cells, first)
 

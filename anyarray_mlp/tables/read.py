@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from anyarray_mlp.checking.options import with_known_options
@@ -27,19 +28,22 @@ def read_table(
     decimal: str | None = None,
     missing: Sequence[str] | None = None,
     skip: int | None = None,
+    sheet: str | None = None,
     numeric: Sequence[Place] = (),
     text: Sequence[Place] = (),
     drop: Sequence[Place] = (),
 ) -> Table:
     """Read a table.
 
-    path: a text table (CSV and its kin) or JSON (a list of objects, or one on each line), packed by gzip, bzip2, xz or
-        zip or not; or "-" for the standard input.
+    path: a text table (CSV and its kin), JSON (a list of objects, or one on each line), Parquet, Arrow or Feather, a
+        workbook (.xlsx), ARFF, LIBSVM or an array (.npy), packed by gzip, bzip2, xz, Zstandard or zip or not; or "-"
+        for the standard input.
     header: whether the table's first line names its columns.
     separator: what stands between columns; " " is any number of blanks and tabs.
     decimal: the decimal mark, "." or ",".
     missing: cells that are gaps besides the usual ones; with these given, no other marker is looked for.
     skip: how many lines stand before the table.
+    sheet: which sheet of a workbook, where several hold something.
     numeric, text, drop: columns, by name or place from 0, that hold numbers and else gaps, that hold texts, and that
         are left out.
 
@@ -56,6 +60,7 @@ def read_table(
         tuple(numeric),
         tuple(text),
         tuple(drop),
+        sheet=sheet,
     )
     return table_in(Path(path), reading)
 
@@ -68,7 +73,9 @@ def table_in(path: Path, reading: Reading, known: Known = nothing_known) -> Tabl
         unread = what_is_unread(head, path)
         if unread is not None:
             raise DataError(f"{source.path}: is {unread}")
-        return format_of(head, path).read(source, reading, known)
+        found = format_of(head, path)
+        table = found.read(source, reading, known)
+        return replace(table, notes=(*found.notes(reading), *table.notes))
     except AnyArrayMLPError:
         raise
     except OSError as error:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from anyarray_mlp.checking.records import ANY_TABLE, TEXT, TRUTH, integer, list_of, one_of, table
+from anyarray_mlp.checking.records import (
+    ANY_TABLE,
+    TEXT,
+    TRUTH,
+    RecordError,
+    integer,
+    list_of,
+    one_of,
+    table,
+)
 from anyarray_mlp.tables.styles import BY_NAME, PLAIN
 
 Place = str | int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ColumnReading:
     """How the cells of one column are read: as texts, as numbers of a style with markers for gaps, or not at all."""
 
@@ -35,7 +44,11 @@ class Reading:
     numeric : columns of numbers, in which everything else is a gap.
     text : columns of texts, whatever they look like.
     drop : columns that are left out.
+    sheet : the sheet of a workbook.
     columns : how each column is read, by name, where that is known from another table.
+    pixels : whether columns, or the lists in a column of texts, are the pixels of pictures.
+    image_size, image_mode : height and width of pictures, and "grey" or "rgb".
+    image_column : the column whose texts list the pixels of a picture, where that is known from another table.
     """
 
     header: bool | None = None
@@ -47,10 +60,38 @@ class Reading:
     text: tuple[Place, ...] = ()
     drop: tuple[Place, ...] = ()
     columns: Mapping[str, ColumnReading] = field(default_factory=dict)
+    sheet: str | None = None
+    pixels: bool | None = None
+    image_size: tuple[int, int] | None = None
+    image_mode: str | None = None
+    image_column: str | None = None
 
     def remembered(self) -> Reading:
         """What a model keeps of it, for tables in which columns may have other places."""
-        return Reading.from_json(self.to_json(), "the reading")
+        kept = Reading.from_json(self.to_json(), "the reading")
+        return kept.with_images(self.images_to_json(), "the images")
+
+    def images_to_json(self) -> dict[str, Any]:
+        """All that `with_images` needs, in JSON types; empty if nothing is known of images."""
+        found = {
+            "size": None if self.image_size is None else list(self.image_size),
+            "mode": self.image_mode,
+            "column": self.image_column,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    def with_images(self, record: Mapping[str, Any], place: str) -> Reading:
+        """The reading of images that `images_to_json` describes; raises `RecordError` for any other record."""
+        IMAGES(record, place)
+        size = record.get("size")
+        if size is not None and len(size) != 2:
+            raise RecordError(f"{place}.size must be height and width")
+        return replace(
+            self,
+            image_size=None if size is None else (size[0], size[1]),
+            image_mode=record.get("mode"),
+            image_column=record.get("column"),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """All that `from_json` needs, in JSON types; plain numbers and texts are left out, which go without saying."""
@@ -87,6 +128,8 @@ GIVEN: dict[str, Any] = {
     "decimal": one_of((".", ",")),
     "missing": list_of(TEXT),
     "skip": integer(),
+    "sheet": TEXT,
 }
 READING = table({"given": table({}, GIVEN), "columns": ANY_TABLE})
+IMAGES = table({}, {"size": list_of(integer(1)), "mode": one_of(("grey", "rgb")), "column": TEXT})
 COLUMN = table({"style": one_of(tuple(BY_NAME)), "markers": list_of(TEXT)})

@@ -8,8 +8,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from anyarray_mlp.checking.messages import shown
+from anyarray_mlp.tables.coded import GAP
+from anyarray_mlp.tables.gathering import Gathering, Numbers, Texts
 from anyarray_mlp.tables.markers import is_common_marker, is_gap
-from anyarray_mlp.tables.parsing import Gathering, Numbers, Parsed, Texts
+from anyarray_mlp.tables.parsing import (
+    Parsed,
+    SeenRow,
+    cells_of,
+)
 
 #: Rows below the header that may hold units or types, and at the end that may hold totals or notes.
 MOST_ABOVE = 3
@@ -46,7 +52,7 @@ def rows_that_are_none(
 def units(gatherings: Sequence[Gathering], parsed: Parsed) -> Iterator[int]:
     """The first rows in which every column of numbers has a text that it has nowhere below, or nothing."""
     numbers = [(place, each) for place, each in enumerate(gatherings) if isinstance(each, Numbers)]
-    for row, fields in enumerate(parsed.first[:MOST_ABOVE]):
+    for row, fields in enumerate(map(cells_of, parsed.first[:MOST_ABOVE])):
         cells = [(each, fields[place].strip()) for place, each in numbers]
         texts = [(each, cell) for each, cell in cells if cell in each.odd]
         alone = all(max(each.odd[cell].rows) < MOST_ABOVE for each, cell in texts)
@@ -65,10 +71,10 @@ def headers(gatherings: Sequence[Gathering], names: Sequence[str]) -> Iterator[i
         if isinstance(each, Numbers):
             rows = set(each.odd[name].rows) if name in each.odd else set()
         elif isinstance(each, Texts):
-            places = range(len(each.cells)) if found is None else found
-            rows = (
-                {row for row in places if each.cells[row] == name} if name in each.known else set()
-            )
+            texts = each.texts()
+            # A column may have the name of a gap, of which nobody knows how it is written.
+            code = GAP if is_gap(name) else each.known.get(name)
+            rows = set() if code is None else set(np.flatnonzero(texts.codes == code).tolist())
         else:
             continue
         found = rows if found is None else found & rows
@@ -81,7 +87,7 @@ def endings(gatherings: Sequence[Gathering], parsed: Parsed) -> Iterator[int]:
     """The last rows that hold one text and nothing else, or a total."""
     rows, n = list(parsed.last), len(parsed.lines)
     for row in range(n - 1, max(0, n - 1 - MOST_BELOW), -1):
-        fields = rows[row - n]
+        fields = cells_of(rows[row - n])
         held = [place for place, cell in enumerate(fields) if cell.strip()]
         text = next(
             (fields[place].strip() for place in held if is_text(gatherings[place], fields[place])),
@@ -95,9 +101,9 @@ def endings(gatherings: Sequence[Gathering], parsed: Parsed) -> Iterator[int]:
         yield row
 
 
-def is_sparse(fields: Sequence[str]) -> bool:
+def is_sparse(row: SeenRow) -> bool:
     """Whether a row holds no more than one cell."""
-    return sum(bool(cell.strip()) for cell in fields) <= 1
+    return sum(bool(cell.strip()) for cell in cells_of(row)) <= 1
 
 
 def is_text(each: Gathering, cell: str) -> bool:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import io
 import lzma
 import sys
 import zipfile
-import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from anyarray_mlp.checking.messages import listed
-from anyarray_mlp.errors import DataError
+from anyarray_mlp.errors import AnyArrayMLPError, DataError
 from anyarray_mlp.tables.files import (
     CHUNK,
     check_expansion,
     check_memory,
     file_size,
+    imported,
     unreadable,
 )
 
@@ -27,22 +30,23 @@ HEAD = 1 << 16
 #: The name of a source that is read from standard input.
 STDIN = "-"
 
+
+def open_zstd(stream: BinaryIO, path: Path) -> Any:
+    """What unpacks Zstandard data: of Python 3.14 or later, or of the package `zstandard`."""
+    with contextlib.suppress(ImportError):
+        return import_module("compression.zstd").ZstdFile(stream)
+    zstandard = imported("zstandard", "zstd", path, "packed by Zstandard")
+    return zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
+
+
 #: What a compressed file begins with, what it is called, and what opens it.
-COMPRESSIONS: tuple[tuple[bytes, str, Any], ...] = (
-    (b"\x1f\x8b", "gzip", gzip.GzipFile),
-    (b"BZh", "bzip2", bz2.BZ2File),
-    (b"\xfd7zXZ", "xz", lzma.LZMAFile),
+COMPRESSIONS: tuple[tuple[bytes, str, Callable[[BinaryIO, Path], Any]], ...] = (
+    (b"\x1f\x8b", "gzip", lambda stream, path: gzip.GzipFile(fileobj=stream)),
+    (b"BZh", "bzip2", lambda stream, path: bz2.BZ2File(stream)),
+    (b"\xfd7zXZ", "xz", lambda stream, path: lzma.LZMAFile(stream)),  # noqa: SIM115
+    (b"\x28\xb5\x2f\xfd", "Zstandard", open_zstd),
 )
 ZIP = b"PK\x03\x04"
-DAMAGE = (
-    gzip.BadGzipFile,
-    EOFError,
-    zlib.error,
-    OSError,
-    lzma.LZMAError,
-    zipfile.BadZipFile,
-    ValueError,
-)
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,7 @@ def unpacked(source: Source) -> Source:
     for mark, name, opener in COMPRESSIONS:
         if head.startswith(mark):
             with source.open() as stream:
-                inside = opener(fileobj=stream) if name == "gzip" else opener(stream)
-                return Source(source.path, decompressed(source, name, inside))
+                return Source(source.path, decompressed(source, name, opener(stream, source.path)))
     if head.startswith(ZIP):
         with source.open() as stream:
             return from_zip(source, stream)
@@ -137,7 +140,12 @@ def decompressed(source: Source, name: str, inside: Any) -> bytes:
             while chunk := stream.read(CHUNK):
                 decoded.write(chunk)
                 check_expansion(source.path, decoded.tell(), size)
-    except DAMAGE as error:
+    except AnyArrayMLPError:
+        raise
+    except Exception as error:
+        # Each unpacker has errors of its own, and some, of archives that were made to do harm, are no errors of it.
+        if isinstance(error, MemoryError):
+            raise
         check_memory(error)
         raise DataError(
             f"{source.path}: the {name} data is damaged or cut short ({error}); fetch or compress the file again"

@@ -54,7 +54,8 @@ def pattern(body: str) -> re.Pattern[str]:
 
 
 EXPONENT = r"(?:[eE][+-]?\d+)?"
-PLAIN_BODY = rf"(?:\d+\.?\d*|\.\d+){EXPONENT}"
+#: Written so that digits match in one way only: lines of many numbers would else be tried in all ways.
+PLAIN_BODY = rf"(?:\d+(?:\.\d*)?|\.\d+){EXPONENT}"
 PLAIN = Style("plain", pattern(PLAIN_BODY))
 COMMA = Style(
     "comma", pattern(rf"(?:\d+(?:,\d+)?|,\d+){EXPONENT}"), point=",", said="with decimal commas"
@@ -87,7 +88,7 @@ SPACED_COMMA = Style(
 )
 FORTRAN = Style(
     "fortran",
-    pattern(rf"(?:\d+\.?\d*|\.\d+)[dD][+-]?\d+|{PLAIN_BODY}"),
+    pattern(rf"(?:\d+(?:\.\d*)?|\.\d+)[dD][+-]?\d+|{PLAIN_BODY}"),
     said="with exponents written D",
 )
 #: In the order in which they are tried: of those that fit the same number of cells the first is taken.
@@ -115,9 +116,19 @@ def amount(cell: str) -> Amount:
     )
 
 
-@lru_cache(maxsize=1 << 16)
+def is_plain(cell: str) -> bool:
+    """Whether a cell is a plain number and nothing else, as most are; what takes no look at styles."""
+    return PLAIN.pattern.fullmatch(cell) is not None
+
+
 def is_number(cell: str) -> bool:
     """Whether a cell is a number in some style."""
+    return is_plain(cell) or has_style(cell)
+
+
+@lru_cache(maxsize=1 << 16)
+def has_style(cell: str) -> bool:
+    """Whether a style fits a cell."""
     digits = amount(cell).digits
     return any(style.pattern.fullmatch(digits) for style in STYLES)
 

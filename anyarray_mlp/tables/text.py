@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.tables.files import CHUNK
 from anyarray_mlp.tables.source import Source
@@ -34,9 +36,11 @@ class TextFile:
     source: Source
     encoding: str
 
-    def lines(self) -> Iterator[str]:
-        """Its lines with their ends: Unix's, Windows' and old Mac's."""
-        with io.TextIOWrapper(self.source.open(), encoding=self.encoding, newline="") as text:
+    def lines(self, start: int = 0) -> Iterator[str]:
+        """Its lines, from the one at this byte on, with their ends: Unix's, Windows' and old Mac's."""
+        stream = self.source.open()
+        stream.seek(start)
+        with io.TextIOWrapper(stream, encoding=self.encoding, newline="") as text:
             yield from text
 
 
@@ -50,11 +54,14 @@ def text_file(source: Source, notes: list[str]) -> TextFile:
     fault = first_fault(source, encoding)
     if fault is None:
         return TextFile(source, encoding)
-    if encoding == "utf-8" and not fault.damaged and first_fault(source, WESTERN) is None:
-        notes.append(f"the file is read as Windows-1252 (Latin-1): {fault.what}")
-        return TextFile(source, WESTERN)
-    cure = "save the file as UTF-8 (from Latin-1: iconv -f latin1 -t utf-8)"
-    raise DataError(f"{source.path}: {fault.what}; {cure}")
+    origin = "from Latin-1: iconv -f latin1 -t utf-8"
+    if encoding == "utf-8" and not fault.damaged:
+        if first_fault(source, WESTERN) is None:
+            notes.append(f"the file is read as Windows-1252 (Latin-1): {fault.what}")
+            return TextFile(source, WESTERN)
+        # Bytes that Windows-1252 leaves out are letters with accents in what Macs wrote once.
+        origin = "from an old Mac's: iconv -f macintosh -t utf-8"
+    raise DataError(f"{source.path}: {fault.what}; save the file as UTF-8 ({origin})")
 
 
 @dataclass(frozen=True)
@@ -73,9 +80,10 @@ def first_fault(source: Source, encoding: str) -> Fault | None:
     with source.open() as stream:
         while True:
             chunk = stream.read(CHUNK)
+            newlines = chunk.count(b"\n")
             if by_byte:
                 refuse_zero(source, chunk, line, offset)
-                controls += len(BINARY.findall(chunk))
+                controls += controls_in(chunk, newlines)
             try:
                 text = decoder.decode(chunk, not chunk)
             except UnicodeDecodeError as error:
@@ -88,7 +96,7 @@ def first_fault(source: Source, encoding: str) -> Fault | None:
                 return Fault(what, wide or "end of data" in error.reason)
             blank = blank and not text.strip(NOTHING)
             wide = wide or not text.isascii()
-            line, offset = line + chunk.count(b"\n"), offset + len(chunk)
+            line, offset = line + newlines, offset + len(chunk)
             if not chunk:
                 break
     if blank:
@@ -98,6 +106,13 @@ def first_fault(source: Source, encoding: str) -> Fault | None:
             f"{source.path}: holds {controls:,} control characters, so this is a binary file; save it as UTF-8 text"
         )
     return None
+
+
+def controls_in(chunk: bytes, newlines: int) -> int:
+    """How many control characters there are, other than those for blanks and line ends."""
+    low = np.count_nonzero(np.frombuffer(chunk, dtype=np.uint8) < ord(" "))
+    ordinary = newlines + chunk.count(b"\r") + chunk.count(b"\t")
+    return len(BINARY.findall(chunk)) if low != ordinary or b"\x7f" in chunk else 0
 
 
 def refuse_zero(source: Source, chunk: bytes, line: int, offset: int) -> None:

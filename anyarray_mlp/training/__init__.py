@@ -8,10 +8,11 @@ from anyarray_mlp.checking.lazy import lazy
 
 if TYPE_CHECKING:
     from anyarray_mlp.training.callbacks import Callback
-    from anyarray_mlp.training.early_stopping import EarlyStopping
+    from anyarray_mlp.training.early_stopping import BestEpoch, EarlyStopping
     from anyarray_mlp.training.fitting import Observer, fit
     from anyarray_mlp.training.lbfgs import minimize
     from anyarray_mlp.training.loop import train
+    from anyarray_mlp.training.many import fit_many
     from anyarray_mlp.training.predicting import (
         predict,
         to_leaves,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 #: Where each public name lives.
 HOMES = {
+    "BestEpoch": "early_stopping",
     "Callback": "callbacks",
     "EarlyStopping": "early_stopping",
     "Epoch": "records",
@@ -32,6 +34,7 @@ HOMES = {
     "StepStatistics": "steps",
     "TrainingState": "records",
     "fit": "fitting",
+    "fit_many": "many",
     "minimize": "lbfgs",
     "predict": "predicting",
     "to_leaves": "predicting",
@@ -40,6 +43,7 @@ HOMES = {
 }
 
 __all__ = [
+    "BestEpoch",
     "Callback",
     "EarlyStopping",
     "Epoch",
@@ -49,6 +53,7 @@ __all__ = [
     "StepStatistics",
     "TrainingState",
     "fit",
+    "fit_many",
     "minimize",
     "predict",
     "to_leaves",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,16 +38,10 @@ class Shuffles(Protocol):
         """What `restore` needs to continue from here, JSON-able."""
 
 
-def batches(
-    order: NDArray[np.int64], batch_size: int, most: int = STEPS_PER_RUN
-) -> Iterator[NDArray[np.int64]]:
-    """Index arrays (K, rows) of runs of steps: full batches, at most `most` at a time, then the rest."""
-    full = len(order) // batch_size
-    indices = order[: full * batch_size].reshape(full, batch_size)
-    for start in range(0, full, most):
-        yield indices[start : start + most]
-    if len(order) > full * batch_size:
-        yield order[None, full * batch_size :]
+def alike(sizes: Sequence[Any]) -> list[slice]:
+    """The spans of neighbours of one size, or alike otherwise."""
+    edges = [place for place in range(1, len(sizes)) if sizes[place] != sizes[place - 1]]
+    return [slice(*pair) for pair in pairwise([0, *edges, len(sizes)])]
 
 
 def check_host_batch(mlp: MLP, x: Array, targets: Array) -> None:

@@ -1,14 +1,30 @@
-"""`Evaluation`: loss and scores of a validation set."""
+"""`Evaluation`: loss and scores of a validation set; `Evaluations`: those of networks that are trained together."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.metrics import default_task, exact_mean, find_score
 from anyarray_mlp.network.mlp import MLP
-from anyarray_mlp.training.predicting import ForwardPass, LabelledRows, on_device
-from anyarray_mlp.typing import Array, Leaves
+from anyarray_mlp.training.batches import alike
+from anyarray_mlp.training.predicting import (
+    ForwardPass,
+    LabelledRows,
+    is_sparse,
+    on_device,
+    rows_at_once,
+    spans,
+)
+from anyarray_mlp.typing import Array, Host, Leaves
+
+if TYPE_CHECKING:
+    from anyarray_mlp.training.state import Progress
+
+#: Mean loss, and scores by name.
+Figures = tuple[float, dict[str, float]]
 
 
 class Evaluation:
@@ -28,13 +44,92 @@ class Evaluation:
     ) -> None:
         task = task or default_task(mlp)
         self.metrics = {name: find_score(name, task) for name in metrics}
-        x, targets = held_out
-        self.rows = LabelledRows(ForwardPass(mlp, backend, input_scale), x, targets)
+        self.held_out = held_out
+        self.forward = ForwardPass(mlp, backend, input_scale)
         # In the precision of the losses.
-        self.targets = backend.to_host(on_device(backend, targets))
+        self.targets = backend.to_host(on_device(backend, held_out[1]))
 
-    def __call__(self, leaves: Leaves) -> tuple[float, dict[str, float]]:
+    @cached_property
+    def rows(self) -> LabelledRows:
+        """The set on the device."""
+        return LabelledRows(self.forward, *self.held_out)
+
+    def __call__(self, leaves: Leaves) -> Figures:
         """Mean loss, and the scores by name, of one forward pass."""
-        outputs, losses = self.rows.measure(leaves)
+        return self.figures(*self.rows.measure(leaves))
+
+    def figures(self, outputs: Host, losses: Host) -> Figures:
+        """Mean loss, and the scores by name, of outputs (n, k) and losses (n,)."""
         scores = {name: score(outputs, self.targets, None) for name, score in self.metrics.items()}
         return exact_mean(losses), scores
+
+
+class Evaluations:
+    """What measures networks that are trained together; neighbours whose sets are of one shape in one forward pass."""
+
+    def __init__(self, each: Sequence[Evaluation | None]) -> None:
+        self.each = list(each)
+        self.spans = alike([shape_of(one) for one in self.each])
+        self.stacks: dict[int, StackedRows] = {}
+
+    def of(self, places: Sequence[int]) -> Evaluations:
+        """Those of some of the networks."""
+        return Evaluations([self.each[place] for place in places])
+
+    def __call__(self, now: Progress) -> list[tuple[float | None, dict[str, float]]]:
+        """Loss and scores of each network; None and nothing without a set, and where a network has left."""
+        found: list[tuple[float | None, dict[str, float]]] = [(None, {}) for _ in self.each]
+        for span in self.spans:
+            some = [one for one in self.each[span] if one is not None]
+            if not some or all(member.over for member in now.members[span]):
+                continue
+            for place, measured in enumerate(self.measured(some, span, now), span.start):
+                if not now.members[place].over:
+                    found[place] = some[place - span.start].figures(*measured)
+        return found
+
+    def measured(
+        self, some: Sequence[Evaluation], span: slice, now: Progress
+    ) -> Iterator[tuple[Host, Host]]:
+        """Outputs and losses of the networks of a span."""
+        leaves, _ = now.part(span)
+        if len(some) == 1:
+            yield some[0].rows.measure(leaves)
+            return
+        if span.start not in self.stacks:
+            self.stacks[span.start] = StackedRows(some)
+        yield from zip(*self.stacks[span.start].measure(leaves), strict=True)
+
+
+class StackedRows:
+    """The sets of several networks, equally large, on the device; one that is the same for all is there once."""
+
+    def __init__(self, each: Sequence[Evaluation]) -> None:
+        first = each[0]
+        self.forward, xp = first.forward, first.forward.backend.xp
+        shared = all(
+            a is b for one in each for a, b in zip(one.held_out, first.held_out, strict=True)
+        )
+        rows = rows_at_once(self.forward.mlp, self.forward.backend) // len(each)
+
+        def part(which: int, span: tuple[int, int]) -> Array:
+            some = each[:1] if shared else each
+            return xp.stack([self.forward.part(one.held_out[which], *span) for one in some])
+
+        n = first.held_out[0].shape[0]
+        with self.forward.backend.on_device():
+            self.parts = [(part(0, span), part(1, span)) for span in spans(n, max(1, rows))]
+
+    def measure(self, leaves: Leaves) -> tuple[Host, Host]:
+        """Outputs (k, n, ...) and losses (k, n) on the host of the leaves of a stack."""
+        return self.forward.outputs_and_losses(leaves, self.parts, axis=1)
+
+
+def shape_of(one: Evaluation | None) -> Any:
+    """What neighbours have to be alike in to be measured at once."""
+    if one is None:
+        return None
+    x, targets = one.held_out
+    if is_sparse(x):
+        return one
+    return tuple(x.shape), x.dtype, tuple(targets.shape), targets.dtype

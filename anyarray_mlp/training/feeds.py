@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -16,7 +16,7 @@ from anyarray_mlp.errors import DataError, UsageError, in_a_line
 from anyarray_mlp.training.batches import (
     STEPS_PER_RUN,
     Shuffles,
-    batches,
+    alike,
     check_host_batch,
     checked_order,
 )
@@ -35,15 +35,21 @@ GATHER_BYTES = 1 << 24
 Batches: TypeAlias = Iterable[Any] | Callable[[], Iterable[Any]]
 
 
+#: The networks that take a step: all of them.
+ALL = slice(None)
+
+
 class Portion(NamedTuple):
     """What K steps of an epoch take: `ahead`, arrays that come ahead of their other inputs, each with a leading axis
-    of K, and the `indices` (K, rows) of the rows of the feed's data, or None.
+    of K, and the `indices` (K, k rows) of the rows of the feed's data, those of each of the k networks that take these
+    steps after those of the one before, or None. `span` says which they are.
     """
 
     ahead: tuple[Array, ...]
     indices: NDArray[np.int64] | None
     steps: int
     rows: int
+    span: slice = ALL
 
 
 class Feed(Protocol):
@@ -65,20 +71,46 @@ class Feed(Protocol):
     def portions(self) -> Iterator[Portion]:
         """One epoch."""
 
-    def state(self) -> dict[str, Any]:
-        """What the next epoch's order follows from, JSON-able."""
+    def state(self, place: int) -> dict[str, Any]:
+        """What the next epoch's order of a network follows from, JSON-able."""
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Go on with some of the networks."""
+
+
+class Order:
+    """The places of a network's rows in the order in which it takes them: the one that `shuffles` draws for each epoch;
+    None takes them as they lie.
+
+    places : which of the rows these are; None for all n.
+    """
+
+    def __init__(
+        self, n: int, shuffles: Shuffles | None, places: NDArray[np.int64] | None = None
+    ) -> None:
+        self.n = n if places is None else len(places)
+        self.shuffles = shuffles
+        self.places = places
+
+    def drawn(self) -> NDArray[np.int64]:
+        """The places (n,) in the order of one more epoch."""
+        n, shuffles = self.n, self.shuffles
+        order = np.arange(n) if shuffles is None else checked_order(shuffles.permutation(n), n)
+        return order if self.places is None else self.places[order]
 
 
 class RowFeed:
-    """Batches of arrays, in the order that `shuffles` draws for each epoch; None takes them as they lie."""
+    """Batches of arrays, for one network or for several, each of which has an order of its own.
 
-    def __init__(self, job: Job, rows: Rows, shuffles: Shuffles | None) -> None:
+    All of these have equally many full batches, and those with equally many rows stand beside one another.
+    """
+
+    def __init__(self, job: Job, rows: Rows, batch_size: int, orders: Sequence[Order]) -> None:
         backend = self.backend = job.backend
         x = rows.x
-        self.n: int = x.shape[0]
-        self.shuffles = shuffles
-        self.batch_size = job.batch_size(rows)
-        self.steps_per_epoch: int | None = -(-self.n // self.batch_size)
+        self.orders = list(orders)
+        self.batch_size = batch_size
+        self.steps_per_epoch: int | None = -(-self.orders[0].n // batch_size)
         sparse = is_sparse(x)
         self.x = x.tocsr() if sparse else x
         self.waits = sparse or (isinstance(x, np.ndarray) and backend.streams(x))
@@ -88,19 +120,38 @@ class RowFeed:
         self.most = STEPS_PER_RUN
         if self.waits:
             room = STREAM_BYTES if sparse else GATHER_BYTES
-            self.most = max(1, min(self.most, room // (8 * self.batch_size * x.shape[1])))
+            rows_of_a_step = len(self.orders) * batch_size
+            self.most = max(1, min(self.most, room // (8 * rows_of_a_step * x.shape[1])))
 
     def portions(self) -> Iterator[Portion]:
-        """One epoch, which takes every row once."""
-        n, shuffles = self.n, self.shuffles
-        order = np.arange(n) if shuffles is None else checked_order(shuffles.permutation(n), n)
-        for indices in batches(order, self.batch_size, self.most):
-            ahead = (gathered(self.backend, self.x, indices),) if self.waits else ()
-            yield Portion(ahead, indices, *indices.shape)
+        """One epoch, which takes every row of each network once."""
+        drawn = [order.drawn() for order in self.orders]
+        size = self.batch_size
+        full = len(drawn[0]) // size
+        for start in range(0, full, self.most):
+            stop = min(start + self.most, full)
+            runs = [order[start * size : stop * size].reshape(-1, size) for order in drawn]
+            yield self.portion(runs, ALL)
+        for span in alike([len(order) for order in drawn]):
+            rests = [order[None, full * size :] for order in drawn[span]]
+            if rests[0].size:
+                yield self.portion(rests, span)
 
-    def state(self) -> dict[str, Any]:
-        """Where the shuffles stand."""
-        return self.shuffles.state() if self.shuffles else {}
+    def portion(self, runs: Sequence[NDArray[np.int64]], span: slice) -> Portion:
+        """What steps take whose rows (K, rows) of each network are given."""
+        indices = runs[0] if len(runs) == 1 else np.concatenate(runs, axis=1)
+        ahead = (gathered(self.backend, self.x, indices),) if self.waits else ()
+        steps, rows = runs[0].shape
+        return Portion(ahead, indices, steps, rows, span)
+
+    def state(self, place: int) -> dict[str, Any]:
+        """Where the shuffles of a network stand."""
+        shuffles = self.orders[place].shuffles
+        return shuffles.state() if shuffles else {}
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Go on with some of the networks."""
+        self.orders = [self.orders[place] for place in places]
 
 
 class BatchFeed:
@@ -160,9 +211,12 @@ class BatchFeed:
             raise DataError("some batches have sample weights and others have none: give them all.")
         return tuple(a_step(backend, array) for array in (x, targets, *weights))
 
-    def state(self) -> dict[str, Any]:
+    def state(self, place: int) -> dict[str, Any]:
         """Nothing: the order is the user's."""
         return {}
+
+    def keep(self, places: Sequence[int]) -> None:
+        """There is one network, and it is kept."""
 
 
 def check_batches(given: Any, recipe: Recipe) -> None:

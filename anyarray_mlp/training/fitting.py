@@ -16,7 +16,7 @@ from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.training.batches import checked_batch_size
 from anyarray_mlp.training.callbacks import Callback, Watch, as_callbacks
-from anyarray_mlp.training.early_stopping import EarlyStopping
+from anyarray_mlp.training.early_stopping import BestKept
 from anyarray_mlp.training.feeds import check_batches
 from anyarray_mlp.training.given import Given, as_given
 from anyarray_mlp.training.lbfgs import minimize
@@ -102,7 +102,7 @@ def fit(
         if observer is not None:
             error.diagnosis = observer.finish(error)
         raise
-    result = replace(_with_the_best(result, stopping), origin=origin)
+    result = replace(best_of(result, stopping), origin=origin)
     return result if observer is None else replace(result, diagnosis=observer.finish(result))
 
 
@@ -151,16 +151,16 @@ def origin_of(
     )
 
 
-def _early_stopping(recipe: Recipe, start: Host | TrainingState) -> EarlyStopping | None:
-    """What ends training early; it goes on if training does, and else begins afresh."""
+def _early_stopping(recipe: Recipe, start: Host | TrainingState) -> BestKept | None:
+    """What keeps the best epoch; it goes on if training does, and else begins afresh."""
     stopping = recipe.stopping()
     if stopping is not None and not isinstance(start, TrainingState):
         stopping.reset()
     return stopping
 
 
-def _with_the_best(result: Fit, stopping: EarlyStopping | None) -> Fit:
-    """The result with the best parameters that early stopping saw, if there was one."""
+def best_of(result: Fit, stopping: BestKept | None) -> Fit:
+    """The result with the parameters of the best epoch, if that is kept."""
     if stopping is None or stopping.best_parameters is None:
         return result
     early = stopping.is_over and result.stopped == "callback"
@@ -168,6 +168,7 @@ def _with_the_best(result: Fit, stopping: EarlyStopping | None) -> Fit:
         result,
         parameters=stopping.best_parameters,
         stopped="early" if early else result.stopped,
+        kept_epoch=stopping.best_epoch,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from anyarray_mlp.checking.messages import listed, shown
 from anyarray_mlp.checking.values import items
-from anyarray_mlp.data.encoding import is_gap
+from anyarray_mlp.data.cells import is_gap
 from anyarray_mlp.errors import DataError, UsageError, in_a_line
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.training.recipe import Recipe

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.checking.values import checked_weight
+from anyarray_mlp.errors import UsageError
+from anyarray_mlp.network.functional import OF_CLASSES
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.training.batches import (
     check_host_batch,
@@ -52,9 +54,9 @@ class Job:
         """Those of some arrays that are there, on the device."""
         return tuple(on_device(self.backend, a) for a in arrays if a is not None)
 
-    def batch_size(self, rows: Rows) -> int:
-        """That of the recipe, or what stands for none; a batch is no larger than the data."""
-        return checked_batch_size(batch_size_of(self.recipe), rows.x.shape[0])
+    def batch_size(self, n: int) -> int:
+        """That of the recipe, or what stands for none; a batch is no larger than the n rows there are."""
+        return checked_batch_size(batch_size_of(self.recipe), n)
 
     def evaluation(self) -> Evaluation | None:
         """What measures the validation set; None without one."""
@@ -70,6 +72,15 @@ class Job:
         )
 
 
+def check_smoothing(mlp: MLP, recipe: Recipe) -> None:
+    """Raise `UsageError` for smoothed labels where the targets are no classes."""
+    if recipe.label_smoothing and mlp.loss not in OF_CLASSES:
+        raise UsageError(
+            f"label_smoothing is for classes, with the loss {' or '.join(OF_CLASSES)}, and this network's is "
+            f"{mlp.loss}: leave it out."
+        )
+
+
 def checked_job(
     mlp: MLP,
     recipe: Recipe,
@@ -82,6 +93,7 @@ def checked_job(
         backend = select_backend(backend)
     check_network(mlp)
     check_scale(input_scale)
+    check_smoothing(mlp, recipe)
     return Job(
         mlp,
         backend,

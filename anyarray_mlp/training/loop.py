@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.backends.base import Run
@@ -23,15 +24,16 @@ from anyarray_mlp.data import Shuffler
 from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.network.checks import is_finite
 from anyarray_mlp.network.mlp import MLP, check_network
-from anyarray_mlp.network.schedules import Schedule
+from anyarray_mlp.network.passes import Strength
 from anyarray_mlp.training.batches import Shuffles, checked_rates
-from anyarray_mlp.training.feeds import BatchFeed, Feed, RowFeed
+from anyarray_mlp.training.evaluation import Evaluations
+from anyarray_mlp.training.feeds import BatchFeed, Feed, Order, RowFeed
 from anyarray_mlp.training.given import Given, as_given
 from anyarray_mlp.training.job import Job, checked_job, checked_rows
 from anyarray_mlp.training.recipe import Recipe, recipe_of
 from anyarray_mlp.training.records import Epoch, TrainingState
-from anyarray_mlp.training.state import Progress, fresh_state, to_vector
-from anyarray_mlp.training.steps import StepStatistics, step_inputs, training_step
+from anyarray_mlp.training.state import Member, Progress, fresh_state, to_vector
+from anyarray_mlp.training.steps import StepStatistics, Walk, stack_inputs, training_step
 from anyarray_mlp.typing import Array, Host
 
 
@@ -87,11 +89,9 @@ def train(
     if statistics is not None:
         check_callable("statistics", statistics)
     feed = feed_of(job, given, shuffles, initial)
-    done = initial.epoch if isinstance(initial, TrainingState) else 0
-    if initial is None:
-        initial = mlp.initialize(recipe.seed, recipe.initializer)
-    schedule = recipe.schedule_over(feed.steps_per_epoch, done)
-    return epochs_of(Stepper(job, feed, schedule, initial, statistics), stop_requested)
+    member, start = begun(job, feed.steps_per_epoch, initial)
+    del initial
+    return epochs_of(Stepper([member], [start], feed, statistics), stop_requested)
 
 
 #: The options that `train` takes itself, each with its default.
@@ -105,7 +105,9 @@ def feed_of(job: Job, given: Given, shuffles: Shuffles | None, initial: Any) -> 
     if given.in_batches:
         return BatchFeed(job, given.x)
     rows = checked_rows(job.mlp, given.x, given.targets, given.sample_weight)
-    return RowFeed(job, rows, shuffles_of(job.recipe, initial) if shuffles is None else shuffles)
+    n = rows.x.shape[0]
+    order = Order(n, shuffles_of(job.recipe, initial) if shuffles is None else shuffles)
+    return RowFeed(job, rows, job.batch_size(n), [order])
 
 
 def shuffles_of(recipe: Recipe, initial: Any) -> Shuffles | None:
@@ -139,116 +141,247 @@ class Pass(NamedTuple):
     complete: bool
 
 
+def begun(
+    job: Job, steps_per_epoch: int | None, initial: Host | TrainingState | None
+) -> tuple[Member, TrainingState]:
+    """A network to be trained and the state that it starts from: that given, or parameters drawn with the seed."""
+    recipe = job.recipe
+    done = initial.epoch if isinstance(initial, TrainingState) else 0
+    if initial is None:
+        initial = job.mlp.initialize(recipe.seed, recipe.initializer)
+    schedule = recipe.schedule_over(steps_per_epoch, done)
+    state = fresh_state(job.mlp, recipe.step_optimizer(), initial)
+    return Member(job, schedule, state.step, state.epoch, job.epochs), state
+
+
 class Stepper:
-    """The compiled step of a job, the data that it runs on, and where training stands."""
+    """The compiled step of some networks of one kind, the data that it runs on, and where their training stands.
+
+    What their jobs have to be alike in is what the step is compiled for: `many.kind` says it. `compiled` are the steps
+    of others that were of the same kind, by function and number of steps.
+    """
 
     def __init__(
         self,
-        job: Job,
+        members: Sequence[Member],
+        states: list[TrainingState],
         feed: Feed,
-        schedule: Schedule,
-        initial: Host | TrainingState,
-        statistics: StepStatistics | None,
+        statistics: StepStatistics | None = None,
+        compiled: dict[Any, Run] | None = None,
     ) -> None:
-        self.job = job
+        self.job = members[0].job
         self.feed = feed
-        self.schedule = schedule
         self.statistics = statistics
-        self.optimizer = job.recipe.step_optimizer()
+        self.optimizer = self.job.recipe.step_optimizer()
         self.started = time.perf_counter()
-        start = fresh_state(job.mlp, self.optimizer, initial)
-        self.now = Progress(job.mlp, job.backend, start)
+        self.now = Progress(self.job.mlp, self.job.backend, members, states)
+        states.clear()  # they would take memory for the whole run
+        self.runs: dict[Strength, Run] = {}
+        self.compiled = {} if compiled is None else compiled
 
-    @cached_property
-    def run(self) -> Run:
-        """The compiled step, as the feed's first portion shows it to be."""
-        job, steps = self.job, self.feed.steps_per_epoch
-        return job.backend.compile(
-            training_step(
+    @property
+    def members(self) -> list[Member]:
+        """The networks that are trained, in their order."""
+        return self.now.members
+
+    def run(self, members: Sequence[Member]) -> Run:
+        """The compiled step of some of them, as the feed's first portion shows it to be."""
+        alphas = tuple(member.job.recipe.alpha for member in members)
+        alpha: Strength = alphas[0] if len(set(alphas)) == 1 else alphas
+        if alpha not in self.runs:
+            job, steps = self.job, self.feed.steps_per_epoch
+            step = training_step(
                 job.mlp,
                 self.optimizer,
-                alpha=job.recipe.alpha,
+                alpha=alpha,
                 clip_norm=job.recipe.clip_norm,
                 input_scale=job.input_scale,
+                label_smoothing=job.recipe.label_smoothing,
                 statistics=self.statistics,
                 **self.feed.options,
-            ),
-            steps=None if steps is None else job.epochs * steps,
-        )
+            )
+            total = None if steps is None else max(m.job.epochs for m in members) * steps
+            key = step, total
+            if key not in self.compiled:
+                self.compiled[key] = job.backend.compile(step, steps=total)
+            self.runs[alpha] = self.compiled[key]
+        return self.runs[alpha]
 
-    def pass_over(self, stop_requested: Callable[[], bool]) -> Pass:
-        """Take the steps of an epoch, until a stop is asked for."""
+    def pass_over(self, stop_requested: Callable[[], bool]) -> list[Pass]:
+        """Take the steps of an epoch, until a stop is asked for; what each network's came to."""
         job, now, backend = self.job, self.now, self.job.backend
-        runs: list[tuple[tuple[Array, ...], int]] = []
-        rate, complete = 0.0, True
-        for ahead, indices, steps, rows in self.feed.portions():
-            if runs and is_true(stop_requested()):
+        k = len(self.members)
+        # Of each run of steps the outputs, the rows of a step, and where its networks begin.
+        runs: list[tuple[tuple[Array, ...], int, slice]] = []
+        last, complete = [0.0] * k, True
+        for ahead, indices, steps, rows, span in self.feed.portions():
+            span = slice(*span.indices(k))
+            # Where some have other steps than others, all of them take theirs.
+            if runs and span.start == 0 and is_true(stop_requested()):
                 complete = False
                 break
-            rates = checked_rates(self.schedule, now.step, steps)
-            rate = float(rates[-1])
-            inputs = step_inputs(
-                job.mlp, self.optimizer, backend, indices, now.step, rates, job.recipe.seed
-            )
+            some = self.members[span]
+            rates = [rates_of(member, steps) for member in some]
+            last[span] = [float(each[-1]) for each in rates]
+            walks = [
+                Walk(member.step, each, member.job.recipe.seed)
+                for member, each in zip(some, rates, strict=True)
+            ]
+            inputs = stack_inputs(job.mlp, self.optimizer, backend, indices, walks)
             with np.errstate(all="ignore"):  # a loss that is not finite is reported below
-                (now.theta, now.moments), outputs = self.run(
-                    (now.theta, now.moments), self.feed.data, (*ahead, *inputs)
-                )
+                state, outputs = self.run(some)(now.part(span), self.feed.data, (*ahead, *inputs))
+            now.put(span, state)
             if self.feed.waits and runs:
                 # Waits, or the host gathers far ahead of the device.
                 backend.to_host(runs[-1][0][0])
-            runs.append((outputs, rows))
-            now.step += steps
-        step_losses, *figures = (
-            np.concatenate([backend.to_host(part) for part in column], dtype=np.float64)
-            for column in zip(*(outputs for outputs, _ in runs), strict=True)
-        )
-        sizes = np.concatenate([np.full(outputs[0].shape[0], size) for outputs, size in runs])
-        loss = math.fsum(step_losses * sizes) / int(sizes.sum())
-        return Pass(step_losses, loss, tuple(figures), rate, complete)
+            runs.append((outputs, rows, span))
+            for member in some:
+                member.step += steps
+        on_host = [
+            (tuple(backend.to_host(output) for output in outputs), rows, span)
+            for outputs, rows, span in runs
+        ]
+        return [
+            Pass(*figures_of(place, on_host), rate, complete) for place, rate in enumerate(last)
+        ]
+
+    def go_on(self, places: list[int]) -> None:
+        """Go on with some of the networks."""
+        self.now.keep(places)
+        self.feed.keep(places)
+
+
+def rates_of(member: Member, steps: int) -> NDArray[np.float64]:
+    """The learning rates of a network's next steps; zero of one that has left, and is there for the others' sake."""
+    return np.zeros(steps) if member.over else checked_rates(member.schedule, member.step, steps)
+
+
+def figures_of(
+    place: int, runs: Sequence[tuple[tuple[Host, ...], int, slice]]
+) -> tuple[Host, float, tuple[Host, ...]]:
+    """The losses of a network's steps, their mean over the samples, and the steps' other figures, of all runs."""
+    own = [
+        (tuple(own_of(output, place - span.start, span) for output in outputs), rows)
+        for outputs, rows, span in runs
+        if span.start <= place < span.stop
+    ]
+    step_losses, *figures = (
+        np.concatenate(column, dtype=np.float64)
+        for column in zip(*(outputs for outputs, _ in own), strict=True)
+    )
+    sizes = np.concatenate([np.full(outputs[0].shape[0], rows) for outputs, rows in own])
+    loss = math.fsum(step_losses * sizes) / int(sizes.sum())
+    return step_losses, loss, tuple(figures)
+
+
+def own_of(output: Host, place: int, span: slice) -> Host:
+    """What one network has of an output (K, k, ...) of a stack, or (K, ...) of itself alone."""
+    return output if span.stop - span.start == 1 else output[:, place]
 
 
 def epochs_of(stepper: Stepper, stop_requested: Callable[[], bool]) -> Iterator[Epoch]:
-    """The epochs of a job, each as it is done."""
+    """The epochs of the only network that is trained, each as it is done."""
+    for told in rounds_of(stepper, stop_requested):
+        ((_, epoch),) = told
+        if isinstance(epoch, DivergedError):
+            raise epoch
+        yield epoch
+
+
+#: What an epoch came to for each of several networks.
+Round = list[tuple[Member, "Epoch | DivergedError"]]
+
+
+def rounds_of(stepper: Stepper, stop_requested: Callable[[], bool]) -> Iterator[Round]:
+    """The epochs of networks that are trained together, one of each that has not left.
+
+    A network leaves after the last of its epochs, where it diverges, and where whoever is told says that it is over.
+    Once half of them have left, the step is compiled for those that are there still.
+    """
     job, now = stepper.job, stepper.now
-    evaluate = job.evaluation()
-    observe = getattr(stepper.schedule, "observe", None)
+    evaluate = Evaluations([member.job.evaluation() for member in stepper.members])
     finite = to_vector(job.mlp, job.backend, now.theta)
-    for _ in range(job.epochs):
-        passed = stepper.pass_over(stop_requested)
+    for member in stepper.members:
+        member.over = member.left < 1
+    while not all(member.over for member in stepper.members):
+        active = [place for place, member in enumerate(stepper.members) if not member.over]
+        if 2 * len(active) <= len(stepper.members):
+            stepper.go_on(active)
+            evaluate = evaluate.of(active)
+            finite = finite[active[0]] if len(active) == 1 else finite[active]
+        passes = stepper.pass_over(stop_requested)
         leaves = tuple(job.backend.to_host(leaf) for leaf in now.theta)
-        what = divergence(passed.step_losses, leaves, now.step - len(passed.step_losses))
-        if what:
-            raise DivergedError(
-                f"{what}, in epoch {now.epoch + 1}: lower learning_rate_init (now {passed.rate:.3g}), standardise "
-                "the inputs, or clip the gradient with clip_norm.",
-                parameters=finite,
-                step_losses=passed.step_losses,
-            )
+        told: Round = [
+            (member, failed)
+            for place, (member, passed) in enumerate(zip(stepper.members, passes, strict=True))
+            if not member.over and (failed := failure(leaves, finite, member, passed, place))
+        ]
         finite = np.empty(0)  # as large as the parameters: it goes before the next copy comes
         finite = job.mlp.layout.to_vector(leaves)
         leaves = ()
-        now.epoch += passed.complete
-        validation_loss, scores = evaluate(now.theta) if evaluate else (None, {})
-        if passed.complete and observe is not None:
-            # Before the record goes out: who keeps the schedule's state beside the parameters' keeps the same epoch's.
-            observe(passed.loss if validation_loss is None else validation_loss)
-        yield Epoch(
-            epoch=now.epoch,
-            step=now.step,
-            loss=passed.loss,
-            learning_rate=passed.rate,
-            seconds=time.perf_counter() - stepper.started,
-            validation_loss=validation_loss,
-            scores=scores,
-            complete=passed.complete,
-            snapshot=partial(now.snapshot, now.step, now.epoch, stepper.feed.state()),
-            on_device=partial(now.on_device, now.step),
-            step_losses=passed.step_losses,
-            statistics=passed.figures,
-        )
-        if not passed.complete or is_true(stop_requested()):
+        for member, _ in told:
+            member.over = True
+        measured = evaluate(now)
+        for place, (member, passed) in enumerate(zip(stepper.members, passes, strict=True)):
+            if not member.over:
+                told.append((member, epoch_of(stepper, place, passed, *measured[place])))
+        yield told
+        if not all(passed.complete for passed in passes) or is_true(stop_requested()):
             return
+
+
+def epoch_of(
+    stepper: Stepper,
+    place: int,
+    passed: Pass,
+    validation_loss: float | None,
+    scores: dict[str, float],
+) -> Epoch:
+    """The record of a network's epoch, which it has come to the end of."""
+    now, member = stepper.now, stepper.members[place]
+    member.epoch += passed.complete
+    member.left -= 1
+    member.over = member.left < 1
+    observe = getattr(member.schedule, "observe", None)
+    if passed.complete and observe is not None:
+        # Before the record goes out: who keeps the schedule's state beside the parameters' keeps the same epoch's.
+        observe(passed.loss if validation_loss is None else validation_loss)
+    order = stepper.feed.state(place)
+    return Epoch(
+        epoch=member.epoch,
+        step=member.step,
+        loss=passed.loss,
+        learning_rate=passed.rate,
+        seconds=time.perf_counter() - stepper.started,
+        validation_loss=validation_loss,
+        scores=scores,
+        complete=passed.complete,
+        snapshot=partial(now.snapshot, member, member.step, member.epoch, order),
+        on_device=partial(now.on_device, member, member.step),
+        step_losses=passed.step_losses,
+        statistics=passed.figures,
+    )
+
+
+def failure(
+    leaves: Sequence[Host], finite: Host, member: Member, passed: Pass, place: int
+) -> DivergedError | None:
+    """The error of a network whose losses or parameters are no longer finite.
+
+    leaves : those of all networks; finite : their parameters after the epoch before, (p,) or (k, p).
+    """
+    own = leaves
+    if finite.ndim == 2:
+        own = [leaf.reshape(len(finite), -1)[place] for leaf in leaves]
+    what = divergence(passed.step_losses, own, member.step - len(passed.step_losses))
+    if not what:
+        return None
+    return DivergedError(
+        f"{what}, in epoch {member.epoch + 1}: lower learning_rate_init (now {passed.rate:.3g}), standardise "
+        "the inputs, or clip the gradient with clip_norm.",
+        parameters=finite[place].copy() if finite.ndim == 2 else finite,
+        step_losses=passed.step_losses,
+    )
 
 
 def divergence(step_losses: Host, leaves: Sequence[Host], step: int) -> str:

@@ -63,17 +63,20 @@ class ForwardPass:
         return [self.run(leaves, self.part(x, *span)) for span in self.spans(x)]
 
     def outputs_and_losses(
-        self, leaves: Leaves, parts: Iterable[tuple[Array, Array]]
+        self, leaves: Leaves, parts: Iterable[tuple[Array, Array]], axis: int = 0
     ) -> tuple[Host, Host]:
-        """Outputs (n, k) and losses (n,) on the host of parts (x, targets) on the device, each taken through once."""
+        """Outputs (n, k) and losses (n,) on the host of parts (x, targets) on the device, each taken through once.
+
+        Of a stack the samples are along `axis` 1.
+        """
         results = [self.run_with_losses(leaves, x, targets) for x, targets in parts]
         outputs, losses = zip(*results, strict=True)
-        return self.joined(outputs), self.joined(losses)
+        return self.joined(outputs, axis), self.joined(losses, axis)
 
-    def joined(self, parts: Iterable[Array]) -> Host:
+    def joined(self, parts: Iterable[Array], axis: int = 0) -> Host:
         """Parts on the device as one array on the host."""
         found = [self.backend.to_host(part) for part in parts]
-        return found[0] if len(found) == 1 else np.concatenate(found)
+        return found[0] if len(found) == 1 else np.concatenate(found, axis=axis)
 
 
 class LabelledRows:
@@ -197,9 +200,11 @@ def check_parameters(mlp: MLP, vector: Any) -> None:
 
 
 def to_leaves(mlp: MLP, backend: Backend, vector: Host) -> Leaves:
-    """A flat host vector (p,) as leaves on the device."""
-    check_parameters(mlp, vector)
-    parts = [vector] if backend.flat else mlp.layout.split(vector)
+    """A flat host vector (p,) as leaves on the device; a stack's (k, p) as those of a stack, k = 1 as one network's."""
+    if getattr(vector, "ndim", 1) == 2 and len(vector) == 1:
+        vector = vector[0]
+    check_parameters(mlp, vector if getattr(vector, "ndim", 1) != 2 else vector[0])
+    parts = [vector.reshape(-1)] if backend.flat else mlp.layout.split(vector)
     return tuple(backend.asarray(part) for part in parts)
 
 

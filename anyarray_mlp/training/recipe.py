@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from anyarray_mlp.checking.names import SCHEDULES, SOLVERS, TASKS
+from anyarray_mlp.checking.names import EPOCHS_KEPT, SCHEDULES, SOLVERS, TASKS
 from anyarray_mlp.checking.options import (
     UnknownOptionError,
     refuse_unknown,
@@ -31,21 +31,23 @@ if TYPE_CHECKING:
     from anyarray_mlp.network.initializers import Initializer
     from anyarray_mlp.network.optimizers import Optimizer
     from anyarray_mlp.network.schedules import Schedule
-    from anyarray_mlp.training.early_stopping import EarlyStopping
+    from anyarray_mlp.training.early_stopping import BestEpoch, EarlyStopping
 
 #: What stands for None if arrays are trained on.
 EPOCHS, BATCH_SIZE = 100, 32
 #: Optimisers that have a momentum.
 WITH_MOMENTUM = ("momentum", "nesterov")
 #: What only one kind of training has a use for; the other refuses it unless it says no more than its default.
-OF_STEPS = ("clip_norm", "warm_up")
+OF_STEPS = ("clip_norm", "warm_up", "label_smoothing")
 OF_LBFGS = ("gradient_tol", "max_evaluations")
 #: What early stopping goes by, and an `EarlyStopping` has itself.
 OF_STOPPING = ("monitor", "patience", "tol")
+#: What the best epoch is found by, and a `BestEpoch` has itself.
+OF_BEST = ("monitor",)
 #: Learning rates that are the same however many steps an epoch has.
 ENDLESS = ("constant", "plateau")
 #: What makes others idle.
-DECIDING = ("optimizer", "early_stopping")
+DECIDING = ("optimizer", "early_stopping", "keep_epoch")
 
 
 def is_function(value: Any) -> bool:
@@ -65,6 +67,13 @@ def is_stopping(value: Any) -> bool:
     from anyarray_mlp.training.early_stopping import EarlyStopping
 
     return isinstance(value, EarlyStopping)
+
+
+def is_best(value: Any) -> bool:
+    """Whether a value is a `BestEpoch`."""
+    from anyarray_mlp.training.early_stopping import BestEpoch
+
+    return isinstance(value, BestEpoch)
 
 
 def initializer_names() -> Iterable[str]:
@@ -95,18 +104,23 @@ class Recipe:
 
     Attributes
     ----------
-    initializer : how weights are drawn: a name of `initializers.INITIALIZERS`, "auto", which fits each activation, or
-        a function.
+    initializer : how weights are drawn: a name of `initializers.INITIALIZERS`, "auto", which fits each activation (and
+        for a table draws the first layer by "glorot_uniform"), or a function.
     optimizer : a name of `optimizers.OPTIMIZERS`, "lbfgs", or an `Optimizer`.
     learning_rate_init : the rate that a named schedule starts from.
     learning_rate : a name of `schedules.SCHEDULES`, or a function of the steps taken so far.
     warm_up : epochs of rising rate at first.
     momentum : of the optimisers "momentum" and "nesterov".
     alpha, clip_norm : L2 penalty; Euclidean norm that a gradient is scaled down to.
+    label_smoothing : the share of a class's certainty that the targets of training spread over all classes; validation
+        is measured against the true ones.
     batch_size : samples of a step; None: 32, and for a table 4 to 128, after the number of its rows.
     epochs : passes over the data; None: 100, and for a table 50.
     early_stopping : whether to stop if `monitor` has not improved by `tol` for `patience` epochs, and keep the best
         parameters; or an `EarlyStopping` of your own, which has these three itself.
+    keep_epoch : whose parameters are the result: "last", or "best", the epoch that is best by `monitor` (of equal ones
+        that of lower validation loss, then the last), while training goes on to its end; or a `BestEpoch` of your own,
+        which has `monitor` itself. Early stopping keeps the best in any case.
     monitor : "loss", "validation_loss" or the name of a metric.
     seed : of the initial weights, the shuffles and dropout, and of the split of a table.
     shuffle : whether samples come in a new order each epoch.
@@ -153,6 +167,12 @@ class Recipe:
     clip_norm: float | None = setting(
         None, Number(open_low=True), "Scale gradients down to this norm."
     )
+    label_smoothing: float = setting(
+        0.0,
+        Number(high=1.0),
+        "Share of a class's certainty that is spread over all classes.",
+        show_default=False,
+    )
     batch_size: int | None = setting(
         None, Whole(1), "4 to 128, after the number of rows, by default."
     )
@@ -162,11 +182,22 @@ class Recipe:
         Truth(is_stopping, "an EarlyStopping(monitor, patience, tol), True or False"),
         "Stop where --monitor no longer improves, and keep the best epoch.",
     )
+    keep_epoch: str | BestEpoch = setting(
+        "last",
+        Name(
+            "keep_epoch",
+            EPOCHS_KEPT,
+            is_best,
+            "'last', 'best' or a BestEpoch, got {value}",
+            listed=True,
+        ),
+        "The epoch that the model is of: the last, or the best by --monitor, without stopping early.",
+    )
     monitor: str = setting(
         "validation_loss",
         Name("metric", monitored_names),
-        "What early stopping watches: validation_loss, loss, or of the validation rows accuracy, balanced_accuracy, "
-        "f1, roc_auc, r2, mean_squared_error or mean_absolute_error.",
+        "What --early-stopping and --keep-epoch best go by: validation_loss, loss, or of the validation rows accuracy, "
+        "balanced_accuracy, f1, roc_auc, r2, mean_squared_error or mean_absolute_error.",
     )
     patience: int = setting(10, Whole(1), "Epochs without improvement to wait for.")
     tol: float = setting(1e-4, Number(), key=None)
@@ -185,16 +216,24 @@ class Recipe:
         if self.early_stopping is None:
             object.__setattr__(self, "early_stopping", False)
         check_settings(self)
-        own = None if isinstance(self.early_stopping, bool) else self.early_stopping
+        own, its = self.of_its_own()
         idle = self.idle()
         for each in fields(self):
             value = getattr(self, each.name)
-            if own is not None and each.name in OF_STOPPING:
+            if each.name in its:
                 object.__setattr__(self, each.name, getattr(own, each.name))
                 if value == getattr(own, each.name):
                     continue
             if each.name in idle and value != each.default:
                 raise UnknownOptionError(f"{each.name} is {idle[each.name]}.")
+
+    def of_its_own(self) -> tuple[Any, tuple[str, ...]]:
+        """The object of the user's that watches the epochs, and which settings it has itself; None and none."""
+        if not isinstance(self.early_stopping, bool):
+            return self.early_stopping, OF_STOPPING
+        if not self.early_stopping and not isinstance(self.keep_epoch, str):
+            return self.keep_epoch, OF_BEST
+        return None, ()
 
     def idle(self) -> dict[str, str]:
         """The settings that do nothing beside this optimizer and this early stopping, each with the reason."""
@@ -213,6 +252,10 @@ class Recipe:
         if self.early_stopping is not True:
             of_its_own = "for early_stopping=True, and an EarlyStopping has its own: leave it out"
             idle |= dict.fromkeys(OF_STOPPING, of_its_own)
+        if self.early_stopping is False and self.keep_epoch == "best":
+            idle = {name: why for name, why in idle.items() if name not in OF_BEST}
+        if self.early_stopping and not isinstance(self.keep_epoch, str):
+            idle["keep_epoch"] = "early stopping's own, which keeps the best epoch: leave it out"
         return idle
 
     @property
@@ -256,13 +299,22 @@ class Recipe:
             warm_up_epochs=self.warm_up,
         )
 
-    def stopping(self) -> EarlyStopping | None:
-        """What ends training early: that of the user, a new one, or None."""
-        from anyarray_mlp.training.early_stopping import EarlyStopping
+    def stopping(self) -> EarlyStopping | BestEpoch | None:
+        """What keeps the best epoch, and may end training early: that of the user, a new one, or None."""
+        from anyarray_mlp.training.early_stopping import BestEpoch, EarlyStopping
 
         if not isinstance(self.early_stopping, bool):
             return self.early_stopping
-        return EarlyStopping(self.monitor, self.patience, self.tol) if self.early_stopping else None
+        if self.early_stopping:
+            return EarlyStopping(self.monitor, self.patience, self.tol)
+        if not isinstance(self.keep_epoch, str):
+            return self.keep_epoch
+        return BestEpoch(self.monitor) if self.keep_epoch == "best" else None
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the result is of the best epoch rather than the last."""
+        return bool(self.early_stopping) or self.keep_epoch != "last"
 
 
 def epochs_of(recipe: Recipe) -> int:

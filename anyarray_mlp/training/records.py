@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ class Epoch:
     Attributes
     ----------
     epoch, step : epochs and steps done so far.
-    loss : mean of the steps' losses, penalty and dropout included, weighted by their samples.
+    loss : mean of the steps' losses, penalty, dropout and smoothed labels included, weighted by their samples.
     learning_rate : the last step's.
     seconds : since training began.
     validation_loss : mean loss on the validation set, or None without one.
@@ -97,8 +97,10 @@ def run_hash(losses: list[float], validation_losses: list[float], parameters: Ho
 class Fit:
     """What `fit` came to: final parameters (p,), one record per epoch, and why it stopped.
 
-    `stopped` is "finished", "converged" or "stalled" (L-BFGS), "early", "callback" or "interrupted"; in the
-    last case `signal` is the number of the signal. `diagnosis` is the `Diagnosis` of `fit(..., diagnose=True)`;
+    `stopped` is "finished", "converged" or "stalled" (L-BFGS), "early", "callback", "diverged" (of `fit_many`, where
+    `fit` raises) or "interrupted"; in the last case `signal` is the number of the signal.
+    `kept_epoch` is the epoch that the parameters are of, where the best is kept; None: they are those of the end.
+    `diagnosis` is the `Diagnosis` of `fit(..., diagnose=True)`;
     `origin` is what `save` needs to know beside the parameters.
     """
 
@@ -108,6 +110,7 @@ class Fit:
     signal: int | None = None
     diagnosis: Any = field(default=None, repr=False, compare=False)
     origin: Origin | None = field(default=None, repr=False, compare=False)
+    kept_epoch: int | None = None
 
     @with_known_options
     def save(
@@ -137,7 +140,11 @@ class Fit:
             raise UsageError(
                 "This result does not say what it was trained with: save what fit returned, or a TrainedModel."
             )
-        save(path, model_of(self.origin, self.parameters, classes, columns, target), overwrite)
+        made = dict(self.origin.made_with)
+        if self.kept_epoch is not None:
+            made["kept_epoch"] = str(self.kept_epoch)
+        origin = replace(self.origin, made_with=made)
+        save(path, model_of(origin, self.parameters, classes, columns, target), overwrite)
 
     @property
     def loss_curve(self) -> list[float]:

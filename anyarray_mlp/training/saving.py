@@ -17,7 +17,8 @@ from anyarray_mlp.checking.messages import counted
 from anyarray_mlp.checking.records import RecordError
 from anyarray_mlp.checking.values import items
 from anyarray_mlp.data import Preprocessor, TargetEncoder
-from anyarray_mlp.data.encoding import Column, array_names
+from anyarray_mlp.data.cells import array_names
+from anyarray_mlp.data.encoding import Column
 from anyarray_mlp.data.labels import LABEL, labels_from
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.metrics import default_task

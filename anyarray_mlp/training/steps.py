@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend, Step
+from anyarray_mlp.network.functional import smoothed
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.optimizers import Optimizer, clip_by_norm
+from anyarray_mlp.network.passes import Strength
 from anyarray_mlp.streams import bit_generator
 from anyarray_mlp.training.predicting import as_inputs
 from anyarray_mlp.typing import Array, Leaves, Namespace
@@ -25,10 +27,11 @@ def training_step(
     mlp: MLP,
     optimizer: Optimizer,
     *,
-    alpha: float = 0.0,
+    alpha: Strength = 0.0,
     clip_norm: float | None = None,
     weighted: bool = False,
     input_scale: float | None = None,
+    label_smoothing: float = 0.0,
     statistics: StepStatistics | None = None,
     streamed: bool = False,
     in_batches: bool = False,
@@ -40,6 +43,9 @@ def training_step(
     `step_inputs`. The outputs are the batch's loss and what `statistics` makes of its gradient before clipping.
     If `streamed`, x is not among the data: each batch of it comes ahead of the other inputs. If `in_batches`, there are
     no data: each batch, x, targets and weights, comes in place of the indices.
+
+    Given the state of a stack of k networks, it is a step of all of them: a batch holds the rows of the first, then
+    those of the second and so on, and the outputs are (k,).
     """
     ahead = (2 + weighted if in_batches else 0) + streamed
 
@@ -50,16 +56,23 @@ def training_step(
 
     def step(xp: Namespace, state: Any, data: Any, inputs: tuple[Array, ...]) -> Any:
         theta, moments = state
-        x, targets, *weight = batch(xp, data, inputs)
+        stack = mlp.layout.stack_of(theta)
+        arrays = batch(xp, data, inputs)
+        if stack:
+            arrays = (xp.reshape(a, (*stack, -1, *a.shape[1:])) for a in arrays)
+        x, targets, *weight = arrays
         rest = inputs[ahead + (not in_batches) :]
         scalars, keys = rest[: optimizer.n_scalars], rest[optimizer.n_scalars :]
         x = as_inputs(xp, x, theta[0].dtype, input_scale)
+        if label_smoothing:
+            rows = mlp.encode(xp, targets, theta[0].dtype, x.ndim)
+            targets = smoothed(mlp.loss, rows, label_smoothing)
         loss, grad = mlp.loss_and_grad(
             xp, theta, x, targets, *weight, alpha=alpha, dropout_keys=keys or None
         )
         figures = () if statistics is None else statistics(xp, theta, grad)
         if clip_norm is not None:
-            grad = clip_by_norm(xp, optimizer.followed(xp, grad), clip_norm)
+            grad = clip_by_norm(xp, optimizer.followed(xp, grad), clip_norm, stack)
         theta, moments = optimizer.update(xp, theta, grad, moments, scalars)
         return (theta, moments), (loss, *figures)
 
@@ -80,11 +93,44 @@ def step_inputs(
     Row indices (K, rows) unless these are None, the optimiser's scalars (K,) each, and a dropout key (K,) for each
     layer that drops.
     """
-    scalars = optimizer.scalars(np.arange(step + 1, step + len(rates) + 1), np.array(rates))
+    return stack_inputs(mlp, optimizer, backend, indices, [Walk(step, rates, seed)])
+
+
+class Walk(NamedTuple):
+    """The steps that a network takes: how many it has taken before, their learning rates, and the seed of its keys."""
+
+    step: int
+    rates: NDArray[np.float64] | Sequence[float]
+    seed: int
+
+
+def stack_inputs(
+    mlp: MLP,
+    optimizer: Optimizer,
+    backend: Backend,
+    indices: NDArray[np.int64] | None,
+    walks: Sequence[Walk],
+) -> tuple[Array, ...]:
+    """`step_inputs` of one network or of a stack, whose keys are (K, k), and so are scalars that are not the same."""
+    first = walks[0]
+    alike = all(w.step == first.step and np.array_equal(w.rates, first.rates) for w in walks[1:])
+    scalars = [
+        optimizer.scalars(np.arange(w.step + 1, w.step + len(w.rates) + 1), np.array(w.rates))
+        for w in (walks[:1] if alike else walks)
+    ]
     inputs = [] if indices is None else [backend.asarray(indices)]
-    inputs += map(backend.asarray, scalars)
-    keys = (dropout_keys(seed, layer, step, len(rates)) for layer in mlp.dropout_layers)
-    return (*inputs, *(backend.asarray(key, dtype="int32") for key in keys))
+    inputs += map(backend.asarray, together(scalars))
+    keys = [
+        [dropout_keys(w.seed, layer, w.step, len(w.rates)) for layer in mlp.dropout_layers]
+        for w in walks
+    ]
+    return (*inputs, *(backend.asarray(key, dtype="int32") for key in together(keys)))
+
+
+def together(columns: Sequence[Sequence[Any]]) -> Iterator[Any]:
+    """What several networks have, each (K,), as (K, k); of one network as it is."""
+    for each in zip(*columns, strict=True):
+        yield each[0] if len(each) == 1 else np.stack(each, axis=1)
 
 
 def gathered(backend: Backend, x: Any, indices: NDArray[np.int64]) -> Array:

@@ -185,6 +185,8 @@ class Binding:
         if place.memory not in self.memories:
             self.memories[place.memory] = self.library.memory(place.memory.size, place.memory.dtype)
         spec = value.spec
+        if place.strides is not None:
+            spec = Spec(spec.shape, spec.dtype, place.strides)
         if place.block:
             spec = Spec(
                 (block_rows(spec, self.plan.block), *spec.shape[1:]), spec.dtype, spec.strides

@@ -65,31 +65,34 @@ class Cublas:
             raise RuntimeError(f"{name} failed with status {status}.")
 
     def product(self, a: Any, b: Any, out: Any) -> Callable[[], None]:
-        """A call that computes out = a @ b; `out` is row-major.
+        """A call that computes out = a @ b, matrices or stacks of them; the matrices of `out` are row-major.
 
-        cuBLAS is column-major: it computes the transpose, b^T a^T.
+        cuBLAS is column-major: it computes the transpose, b^T a^T. A stack is one launch.
         """
-        kind, name = {
-            4: (ctypes.c_float, "cublasSgemm_v2"),
-            8: (ctypes.c_double, "cublasDgemm_v2"),
-        }[out.itemsize]
+        kind, letter = {4: (ctypes.c_float, "S"), 8: (ctypes.c_double, "D")}[out.itemsize]
+        stacked = out.ndim == 3
+        name = f"cublas{letter}gemmStridedBatched" if stacked else f"cublas{letter}gemm_v2"
+        strides = [tuple(stride // m.itemsize for stride in m.strides) for m in (a, b, out)]
         (op_a, lead_a), (op_b, lead_b) = (
-            layout(m.shape, tuple(stride // m.itemsize for stride in m.strides)) for m in (a, b)
+            layout(m.shape[-2:], stride[-2:]) for m, stride in zip((a, b), strides, strict=False)
         )
         one, zero = kind(1.0), kind(0.0)
+
+        def matrix(m: Any, lead: int, stride: tuple[int, ...]) -> tuple[Any, ...]:
+            apart = (ctypes.c_longlong(stride[0]),) if stacked else ()
+            return ctypes.c_void_p(m.data.ptr), ctypes.c_int(lead), *apart
+
         arguments = (
             self.handle,
             ctypes.c_int(op_b),
             ctypes.c_int(op_a),
-            *map(ctypes.c_int, (out.shape[1], out.shape[0], a.shape[1])),
+            *map(ctypes.c_int, (out.shape[-1], out.shape[-2], a.shape[-1])),
             ctypes.byref(one),
-            ctypes.c_void_p(b.data.ptr),
-            ctypes.c_int(lead_b),
-            ctypes.c_void_p(a.data.ptr),
-            ctypes.c_int(lead_a),
+            *matrix(b, lead_b, strides[1]),
+            *matrix(a, lead_a, strides[0]),
             ctypes.byref(zero),
-            ctypes.c_void_p(out.data.ptr),
-            ctypes.c_int(out.shape[1]),
+            *matrix(out, out.shape[-1], strides[2]),
+            *((ctypes.c_int(out.shape[0]),) if stacked else ()),
         )
         keep = (a, b, out, one, zero)
 

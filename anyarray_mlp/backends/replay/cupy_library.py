@@ -85,7 +85,7 @@ class CupyLibrary(NumpyBuffers):
         self, op: str, function: Callable[..., Any], args: Any, kwargs: Any, out: Any
     ) -> list[Call]:
         """Calls that compute function(*args, **kwargs) into `out`."""
-        if op == "matmul" and out.ndim == 2 and out.flags.c_contiguous and out.dtype.kind == "f":
+        if op == "matmul" and can_multiply(args, out):
             return [self.cublas.product(args[0], args[1], out)]
         if op in REDUCTIONS and set(kwargs) <= {"axis", "keepdims"} and len(args) == 1:
             return [partial(getattr(cupy, op), args[0], out=out, **kwargs)]
@@ -125,3 +125,10 @@ class CupyLibrary(NumpyBuffers):
                     gc.enable()
             graph.upload(self.stream)
         return partial(graph.launch, self.stream)
+
+
+def can_multiply(args: Any, out: Any) -> bool:
+    """Whether a product is one of matrices, or of stacks of as many each, into row-major ones."""
+    rows = out.ndim < 2 or out.strides[-2:] == (out.shape[-1] * out.itemsize, out.itemsize)
+    alike = out.ndim == 2 or all(a.ndim == 3 and a.shape[0] == out.shape[0] for a in args)
+    return out.ndim in (2, 3) and rows and alike and out.dtype.kind == "f"

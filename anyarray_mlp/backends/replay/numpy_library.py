@@ -104,6 +104,8 @@ class NumpyLibrary(NumpyBuffers):
             return [partial(reduce, args[0], kwargs.get("axis"), None, out, keepdims)]
         if op == "matmul" and out.ndim == 2 and out.flags.c_contiguous:
             return [partial(np.dot, *args, out=out)]
+        if op == "matmul":
+            return [partial(np.matmul, *args, out=out)]
         if op == "gather":
             return [partial(args[0].take, args[1], 0, out, "clip")]
         if op == "astype" and len(args) == 2 and not kwargs:

@@ -45,7 +45,9 @@ class Placer:
     # --- parts of a concatenation ---
 
     def find_parts(self) -> None:
-        """Parts that can be computed in place in a concatenation: value -> (concatenation, entry)."""
+        """Parts that can be computed in place in a concatenation of vectors, or of the rows of matrices side by side:
+        value -> (concatenation, entry).
+        """
         self.within: dict[Value, tuple[Value, int]] = {}
         users = count_users(self.nodes, self.program)
         for node in self.computed:
@@ -55,7 +57,7 @@ class Placer:
             for part in node.args[0]:
                 root = part.root
                 if (
-                    len(part.spec.shape) == 1
+                    are_joined_by_rows(node, part, root)
                     and root.node in self.nodes
                     and root not in self.within
                     and root not in self.program.outputs
@@ -66,7 +68,7 @@ class Placer:
                 ):
                     self.take_in(root, (node.out, entry), users)
                     taken += 1
-                entry += math.prod(part.spec.shape)
+                entry += part.spec.shape[-1]
             if taken == len(node.args[0]):
                 self.plan.vanished.add(node)
 
@@ -84,6 +86,14 @@ class Placer:
                 ):
                     self.take_in(operand, where, users)
                     return
+
+    def part_of(self, memory: Memory, value: Value) -> Place:
+        """The place of a part within the memory of its concatenation."""
+        whole, entry = self.within[value]
+        strides = None
+        if len(whole.spec.shape) == 2:
+            strides = (whole.spec.shape[1], *value.spec.strides[1:])
+        return Place(memory, entry, strides=strides)
 
     def owner(self, value: Value) -> Value:
         """The value whose memory holds this value; the concatenation for its parts."""
@@ -140,7 +150,7 @@ class Placer:
                         size = math.prod(owner.spec.shape)
                         places[owner] = Place(allocate(free, owner.spec.dtype, size))
                 if value in self.within:
-                    places[value] = Place(places[owner].memory, self.within[value][1])
+                    places[value] = self.part_of(places[owner].memory, value)
                 for operand in {self.owner(o) for o in node.operands} | {owner}:
                     if self.last_use.get(operand, time) <= time and operand in places:
                         place = places[operand]
@@ -220,6 +230,15 @@ def allocate(free: list[Memory], dtype: Any, size: int) -> Memory:
     best = min(fits, key=lambda m: m.size)
     free.remove(best)
     return best
+
+
+def are_joined_by_rows(node: Node, part: Value, root: Value) -> bool:
+    """Whether a concatenation lays a part's entries one after the other: a vector's, or each row's of a matrix."""
+    shape = part.spec.shape
+    if len(shape) == 1:
+        return True
+    along_rows = node.kwargs.get("axis", 0) in (-1, 1)
+    return len(shape) == 2 and along_rows and root.spec.shape[:1] == shape[:1]
 
 
 def is_reshape(value: Value) -> bool:

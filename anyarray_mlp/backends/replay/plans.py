@@ -27,11 +27,15 @@ class Slot(Memory):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a result is stored: from an entry of a memory on. `block`: only its current block is stored."""
+    """Where a result is stored: from an entry of a memory on. `block`: only its current block is stored.
+
+    strides : those of a part of a concatenation of rows; None for those of its spec.
+    """
 
     memory: Memory
     offset: int = 0
     block: bool = False
+    strides: tuple[int, ...] | None = None
 
 
 @dataclass

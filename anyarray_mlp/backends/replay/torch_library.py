@@ -265,8 +265,14 @@ class TorchLibrary:
                 turned = self.turned(*args)
                 return [turned, partial(out.copy_, turned.keywords["out"].T)]
             return [partial(torch.mm, *args, out=out)]
+        if op == "matmul" and all(a.ndim == 3 and len(a) == len(out) for a in args):
+            return [partial(torch.bmm, *args, out=out)]
         if op == "affine":
             x, w, b = args
+            if out.ndim == 3:
+                return [
+                    partial(torch.baddbmm, b[:, None, :], x.expand(len(out), -1, -1), w, out=out)
+                ]
             if self.is_narrow(x, out):
                 turned = self.turned(x, w)
                 return [turned, partial(torch.add, turned.keywords["out"].T, b, out=out)]

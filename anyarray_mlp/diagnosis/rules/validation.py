@@ -175,7 +175,7 @@ def validation_too_small(run: RunRecord) -> Found | None:
             else ": a score on so few rows is mostly chance"
         ),
         "Hold out a hundred rows if there are enough, or cross-validate",
-        severity="warning" if run.settings.early_stopping else "note",
+        severity="warning" if run.settings.early_stopping or run.settings.keeps_best else "note",
     )
 
 
@@ -196,13 +196,14 @@ def overfitting(run: RunRecord) -> Found | None:
     fell_behind = apart > 0.2 and (end > 1.3 * lowest or outcome.training_skill > 0.95)
     if not (apart > 0.4 or (gap > 0.4 and (rose or fell_behind))):
         return None
-    if run.settings.early_stopping and outcome.stopped == "early":
+    settings = run.settings
+    if outcome.stopped == "early" if settings.early_stopping else settings.keeps_best:
         return None
     best = curve.validation_loss.index(min(curve.validation_loss)) + 1
     return Found(
         f"validation loss was lowest in epoch {best} of {len(curve.loss)} and ended {end / max(lowest, 1e-12):.2g} "
         f"times as high; {measure(run)} is {score(run, outcome.training_skill, outcome.chance)} on training rows and "
         f"{score(run, outcome.validation_skill, outcome.validation_chance)} on validation rows",
-        ("Use" if run.settings.early_stopping else "Use early_stopping,")
+        ("Use" if settings.early_stopping else "Use early_stopping,")
         + " more data, a smaller network, an L2 penalty (alpha) or dropout=0.2",
     )

@@ -5,25 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.checking.messages import listed, shown
 from anyarray_mlp.errors import DataError
+from anyarray_mlp.tables.coded import CodedTexts
 from anyarray_mlp.tables.dialect import QuoteError
+from anyarray_mlp.tables.gathering import MOST_ODD, Gathering, Numbers, Skipped, Texts, spread
 from anyarray_mlp.tables.header import column_names
-from anyarray_mlp.tables.judging import Verdict, judge, taken_for_gaps, without_gaps
+from anyarray_mlp.tables.judging import Verdict, judge, taken_for_gaps
 from anyarray_mlp.tables.layout import Layout, find_layout
 from anyarray_mlp.tables.markers import FEW_NUMBERS, GAPS, are_markers, is_common_marker
 from anyarray_mlp.tables.parsing import (
-    MOST_ODD,
-    Gathering,
-    Numbers,
     Parsed,
-    Skipped,
-    Texts,
     cell_at,
     parse,
 )
@@ -31,8 +27,8 @@ from anyarray_mlp.tables.places import find_columns
 from anyarray_mlp.tables.reading import ColumnReading, Reading
 from anyarray_mlp.tables.rows import rows_that_are_none
 from anyarray_mlp.tables.source import Source
-from anyarray_mlp.tables.styles import BY_NAME, COMMA, PLAIN, Style, fitting
-from anyarray_mlp.tables.table import Known, Table, nothing_in
+from anyarray_mlp.tables.styles import BY_NAME, COMMA, PLAIN, Style, fitting, is_plain
+from anyarray_mlp.tables.table import Column, Columns, Known, Table, nothing_in
 from anyarray_mlp.tables.text import TextFile, text_file
 
 #: Texts among the numbers of the first rows that may yet be markers, units or a header.
@@ -43,9 +39,12 @@ def read_delimited(source: Source, reading: Reading, known: Known) -> Table:
     """The table in a text file; raises `DataError`, with line and column, for what cannot be told."""
     notes: list[str] = []
     text = text_file(source, notes)
-    layout = find_layout(text, reading, notes)
-    names = column_names(layout.names, layout.width, notes)
-    return Delimited(text, layout, names, reading, notes, known(names)).table()
+    found = find_layout(text, reading, notes)
+    names = column_names(found.names, found.width, notes)
+    plan = Delimited(text, found, names, reading, notes, known(names))
+    # The plan lets go of the first rows, which of many columns take more memory than all the numbers.
+    del found
+    return plan.table()
 
 
 @dataclass
@@ -99,13 +98,14 @@ class Delimited:
         Quotes that are first met below the first lines, and do not fit there, are part of texts if all rows fit so.
         """
         gatherings = [self.planned(place) for place in range(self.layout.width)]
+        self.layout = replace(self.layout, sample=())
         try:
             return gatherings, parse(self.text, self.layout, gatherings)
         except QuoteError as error:
             if self.layout.quoted or not error.within:
                 raise
             plain = replace(self.layout, dialect=replace(self.layout.dialect, quote=""))
-            gatherings = [self.planned(place) for place in range(self.layout.width)]
+            gatherings = list(map(fresh, gatherings))
             try:
                 parsed = parse(self.text, plain, gatherings)
             except DataError:
@@ -130,7 +130,10 @@ class Delimited:
             return Numbers(BY_NAME[known.style], markers | frozenset(known.markers))
         if known is not None:
             markers |= frozenset(known.markers)
-        cells = Counter(row[place].strip() for row in self.layout.sample)
+        sample = [row[place] for row in self.layout.sample]
+        if sample and not self.layout.decimal_commas and all(map(is_plain, sample)):
+            return Numbers(PLAIN, markers)
+        cells = Counter(map(str.strip, sample))
         for gap in GAPS | markers:
             cells.pop(gap, None)
         if not cells:
@@ -179,7 +182,7 @@ class Delimited:
                 continue
             values, reading = self.column(place, each, gone, parsed)
             if gone:
-                values = values[kept]
+                values = without_rows(values, kept)
             if name not in self.known and is_empty(values):
                 empty.append(name)
                 continue
@@ -195,23 +198,24 @@ class Delimited:
         lines = np.frombuffer(parsed.lines, dtype=np.int64)[kept]
         found = Reading(**{**self.reading.__dict__, "columns": readings})
         return Table(
-            tuple(names), tuple(columns), tuple(self.notes), lines, tuple(self.names), found
+            tuple(names), Columns(columns), tuple(self.notes), lines, tuple(self.names), found
         )
 
     def column(
         self, place: int, each: Gathering, gone: set[int], parsed: Parsed
-    ) -> tuple[NDArray[Any], ColumnReading]:
+    ) -> tuple[Column, ColumnReading]:
         """A column's values, and how they were read."""
         if isinstance(each, Numbers):
             return self.numbers(place, each, gone, parsed)
         assert isinstance(each, Texts)
         if place in self.texts or self.names[place] in self.known:
-            return as_texts(each, self.reading.missing or ()), ColumnReading("text")
+            texts = each.texts().tidy()
+            return texts.without(self.reading.missing or ()), ColumnReading("text")
         return self.judged(place, each, gone, parsed)
 
     def numbers(
         self, place: int, each: Numbers, gone: set[int], parsed: Parsed
-    ) -> tuple[NDArray[Any], ColumnReading]:
+    ) -> tuple[Column, ColumnReading]:
         """A column of numbers in which the few texts are gaps."""
         odd = remaining(each, gone)
         markers = tuple(sorted(odd))
@@ -230,27 +234,31 @@ class Delimited:
 
     def judged(
         self, place: int, each: Texts, gone: set[int], parsed: Parsed
-    ) -> tuple[NDArray[Any], ColumnReading]:
+    ) -> tuple[Column, ColumnReading]:
         """A column of which all texts are known."""
-        counts = Counter(each.cells)
-        counts.subtract(each.cells[row] for row in gone)
+        texts = each.texts().tidy()
+        counts = texts.counts()
+        for text, times in texts.rows(np.array(sorted(gone), np.int64)).counts().items():
+            counts[text] -= times
         verdict: Verdict = judge(
-            without_gaps(counts), self.layout.decimal_commas, self.reading.missing
+            {text: times for text, times in counts.items() if times},
+            self.layout.decimal_commas,
+            self.reading.missing,
         )
         if verdict.mistake is not None:
-            row = each.cells.index(verdict.mistake)
+            row = int((texts.codes == texts.levels.index(verdict.mistake)).argmax())
             raise self.no_number(place, verdict.mistake, row, parsed, verdict.others)
         if verdict.said:
             self.say(place, verdict.said)
         if verdict.style is None:
-            return as_texts(each, self.reading.missing or ()), ColumnReading("text")
+            return texts.without(self.reading.missing or ()), ColumnReading("text")
         numbers = Numbers(
             verdict.style, frozenset(verdict.markers) | frozenset(self.reading.missing or ())
         )
-        numbers.take(each.cells, 0)
+        values = spread(texts, numbers.numbers_of(texts))
         self.say_style(place, numbers.style, numbers.units, parsed)
-        self.check_finite(place, numbers.values(), parsed)
-        return numbers.values(), ColumnReading("number", verdict.style.name, verdict.markers)
+        self.check_finite(place, values, parsed)
+        return values, ColumnReading("number", verdict.style.name, verdict.markers)
 
     def say(self, place: int, what: str) -> None:
         """Note something about a column."""
@@ -296,8 +304,15 @@ class Delimited:
         )
 
 
+def fresh(each: Gathering) -> Gathering:
+    """What gathers a column in the same way, and has nothing yet."""
+    return Numbers(each.style, each.markers) if isinstance(each, Numbers) else type(each)()
+
+
 def remaining(each: Numbers, gone: Collection[int]) -> dict[str, int]:
     """The texts among numbers, and how often they occur outside rows that are none."""
+    if not each.odd:
+        return {}
     counts = {
         text: met.times - sum(row in gone for row in met.rows) for text, met in each.odd.items()
     }
@@ -313,17 +328,11 @@ def distinct(each: Numbers) -> int:
     return int((~np.isnan(np.unique(values))).sum())
 
 
-def as_texts(each: Texts, markers: Collection[str]) -> NDArray[Any]:
-    """The texts, with None for gaps."""
-    gaps = GAPS.union(markers)
-    clean = {text: None if text in gaps else text for text in each.known}
-    values = np.empty(len(each.cells), dtype=object)
-    values[:] = [clean[text] for text in each.cells]
-    return values
+def without_rows(values: Column, kept: NDArray[np.bool_]) -> Column:
+    """A column with those rows alone that are kept."""
+    return values.rows(kept).tidy() if isinstance(values, CodedTexts) else values[kept]
 
 
-def is_empty(values: NDArray[Any]) -> bool:
+def is_empty(values: Column) -> bool:
     """Whether a column holds no value."""
-    if values.dtype.kind == "f":
-        return bool(np.isnan(values).all())
-    return all(value is None for value in values)
+    return not values.levels if isinstance(values, CodedTexts) else bool(np.isnan(values).all())

@@ -32,10 +32,6 @@ def is_json(head: bytes, path: Path) -> bool:
 def read_json(source: Source, reading: Reading, known: Known) -> Table:
     """The table in a file of JSON; its numbers are numbers and its texts texts, whatever they look like."""
     path, notes = source.path, list[str]()
-    if any(each is not None for each in (reading.header, reading.separator, reading.skip)):
-        raise DataError(
-            f"{path}: is JSON, which has no header, separator or lines to skip; leave these out"
-        )
     text = text_file(source, notes)
     rows, lines = records_of("".join(text.lines()), path)
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -103,7 +99,10 @@ def without_markers(cell: Any, reading: Reading) -> Any:
     if isinstance(cell, str):
         cell = cell.strip()
         return None if cell in GAPS or cell in (reading.missing or ()) else cell
-    return None if isinstance(cell, float) and np.isnan(cell) else cell
+    if isinstance(cell, (int, float)) and not isinstance(cell, bool):
+        named = any(PLAIN.number(marker) == cell for marker in reading.missing or ())
+        return None if named or np.isnan(cell) else cell
+    return cell
 
 
 def column_of(

@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from anyarray_mlp.tables.source import ZIP
+
 #: What a file of the format begins with, and what it is and how it becomes a table.
 MARKS: tuple[tuple[bytes, str], ...] = (
-    (b"\x28\xb5\x2f\xfd", "a zstandard file; unpack it (zstd -d)"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it"),
     (b"Rar!", "a rar archive; unpack it"),
-    (b"PAR1", "a Parquet file; save it as CSV (pandas.read_parquet(...).to_csv(...))"),
-    (b"ARROW1", "an Arrow file; save it as CSV (pandas.read_feather(...).to_csv(...))"),
-    (b"FEA1", "a Feather file; save it as CSV (pandas.read_feather(...).to_csv(...))"),
-    (b"\x93NUMPY", "a NumPy array without its target; save both with np.savez(path, x=..., y=...)"),
+    (b"PARE", "an encrypted Parquet file; write it without encryption"),
+    (b"Obj\x01", "an Avro file; save it as CSV or Parquet"),
+    (b"ORC", "an ORC file; save it as Parquet (pyarrow.orc.read_table)"),
     (b"\x89HDF", "an HDF5 file; save its table as CSV"),
-    (b"\xd0\xcf\x11\xe0", "an Excel workbook (.xls); save the sheet as CSV"),
+    (
+        b"\xd0\xcf\x11\xe0",
+        "an old Excel workbook (.xls), or one with a password; save it as .xlsx without one, or the sheet as CSV",
+    ),
     (b"SQLite format 3", "an SQLite data base; save a table of it as CSV"),
     (b"RDX", "an R data file; save it with write.csv"),
     (b"$FL2", "an SPSS file; save it as CSV"),
@@ -29,11 +32,12 @@ MARKS: tuple[tuple[bytes, str], ...] = (
         "a Git LFS pointer and not the data; fetch these with git lfs pull",
     ),
 )
-WORKBOOK = "an Excel workbook (.xlsx); save the sheet as CSV"
-ARCHIVE = "an archive of NumPy arrays (.npz); name it so"
 PICKLE = "a pickle, which is never read because it can run code; save it as CSV or .npz"
 
-BY_SUFFIX = {".pkl": PICKLE, ".pickle": PICKLE, ".xlsx": WORKBOOK, ".xlsm": WORKBOOK}
+WORKBOOKS = (".xlsx", ".xlsm")
+NO_WORKBOOK = "no Excel workbook although it is named so (files of locks begin with ~$); give the workbook itself"
+
+BY_SUFFIX = {".pkl": PICKLE, ".pickle": PICKLE}
 
 TEXTS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE | re.MULTILINE), what)
@@ -41,14 +45,6 @@ TEXTS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
         (
             rb"\A<(!doctype|html|head|body|table|\?xml|svg)",
             "an HTML or XML page; save its table as CSV (or was a download refused?)",
-        ),
-        (
-            rb"\A\s*%?.*(?:\n\s*(?:%.*)?)*?^\s*@relation\b",
-            "an ARFF file; save it as CSV (scipy.io.arff.loadarff)",
-        ),
-        (
-            rb"\A[+-]?[\d.]+(,[\d.]+)*([ \t]+(qid:)?\d+:[-+\d.eE]+)+[ \t]*(#.*)?\r?$",
-            "a libsvm file; save it as CSV (sklearn.datasets.load_svmlight_file)",
         ),
     )
 )
@@ -59,10 +55,10 @@ def what_is_unread(head: bytes, path: Path) -> str | None:
     for mark, what in MARKS:
         if head.startswith(mark):
             return what
-    if head.startswith(b"PK\x03\x04"):
-        return ARCHIVE if b".npy" in head else WORKBOOK
     if re.match(rb"\x80[\x02-\x05]", head):
         return PICKLE
+    if path.suffix.lower() in WORKBOOKS and b"\0" in head and not head.startswith(ZIP):
+        return NO_WORKBOOK
     if path.suffix.lower() in BY_SUFFIX:
         return BY_SUFFIX[path.suffix.lower()]
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
