@@ -10,6 +10,7 @@ import pandas as pd
 
 from anyarray_mlp import MLP, select_backend
 from anyarray_mlp.data import Preprocessor, TargetEncoder
+from anyarray_mlp.data.dates import TEXT_FORMS, days_of_cell
 from anyarray_mlp.network.functional import ACTIVATIONS
 from anyarray_mlp.parity.roundoff import RoundoffNamespace
 from anyarray_mlp.pipeline import TrainedModel
@@ -145,3 +146,16 @@ def cases() -> dict[str, Case]:
     pixels = RNG.integers(0, 256, (N, 12)).astype(np.uint8)
     found["pixels"] = Case(model_of(Preprocessor.fit(pixels)), pixels)
     return found
+
+
+def as_numbers(column: Any, cells: pd.Series) -> np.ndarray:
+    """A column without categories (n,) as exports ask for it: of dates that are none in the table, the days."""
+    if column.kind == "date" and column.form in (*TEXT_FORMS, "datetime"):
+        texts = [None if pd.isna(cell) else str(cell) for cell in cells]
+        return np.array([days_of_cell(text, column.form) for text in texts])
+    return cells.to_numpy(dtype=np.float64)
+
+
+def as_texts(cells: pd.Series) -> list[str]:
+    """A column of categories as exports ask for it: an empty text for a gap."""
+    return ["" if pd.isna(cell) else str(cell) for cell in cells]

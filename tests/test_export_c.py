@@ -16,12 +16,11 @@ import pytest
 
 from anyarray_mlp import MLP
 from anyarray_mlp.data import Preprocessor
-from anyarray_mlp.data.dates import TEXT_FORMS, days_of_cell
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network import register_activation
 from anyarray_mlp.pipeline import TrainedModel
 from tests.beds import unless_expected
-from tests.exported import NUMBERS, Case, cases, model_of
+from tests.exported import NUMBERS, Case, as_numbers, as_texts, cases, model_of
 
 CASES = cases()
 #: In float64, what has something of its own there.
@@ -75,13 +74,9 @@ def numbers_of(library: Any, name: str, case: Case) -> np.ndarray:
         if column.categories:
             lookup = library[f"{name}_category"]
             lookup.restype = ctypes.c_double
-            texts = ["" if pd.isna(cell) else str(cell) for cell in cells]
-            columns.append([lookup(place, text.encode()) for text in texts])
-        elif column.kind == "date" and column.form in (*TEXT_FORMS, "datetime"):
-            texts = [None if pd.isna(cell) else str(cell) for cell in cells]
-            columns.append([days_of_cell(text, column.form) for text in texts])
+            columns.append([lookup(place, text.encode()) for text in as_texts(cells)])
         else:
-            columns.append(cells.to_list())
+            columns.append(as_numbers(column, cells))
     return np.ascontiguousarray(np.array(columns, dtype=np.float64).T)
 
 
@@ -284,7 +279,7 @@ def test_what_cannot_be_exported_is_refused_in_a_line(tmp_path: Path, cli: Any) 
     model = CASES["linear"].model
     for arguments, message in (
         ({"path": tmp_path / "x.cpp"}, r"does not say what to export to: end it in .c for c"),
-        ({"path": tmp_path / "x", "to": "fortran"}, "to must be one of c"),
+        ({"path": tmp_path / "x", "to": "fortran"}, "to must be one of c, onnx, torch, keras"),
         ({"path": tmp_path / "x.c", "dtype": "float16"}, "dtype must be one of float32, float64"),
         ({"path": tmp_path / "x.c", "overwrite": 1}, "overwrite"),
     ):
@@ -297,7 +292,7 @@ def test_what_cannot_be_exported_is_refused_in_a_line(tmp_path: Path, cli: Any) 
     assert "already exists" in err
     assert cli("export", "linear.safetensors", "--out", "other.c", "--name", "one")[0] == 0
     assert "one_predict" in Path("other.c").read_text()
-    assert "give --to, one of c" in cli("export", "linear.safetensors")[2]
+    assert "give --to, one of c, onnx" in cli("export", "linear.safetensors")[2]
 
 
 def test_a_network_with_what_is_not_known_is_refused_by_name(

@@ -38,6 +38,9 @@ def command(
 
     \b
     c      one C99 file without dependencies, for microcontrollers as well
+    onnx   an ONNX model, from the columns of a table to labels and probabilities
+    torch  the weights alone, as a state dict
+    keras  the weights alone, as the arrays of set_weights
     """
     from anyarray_mlp.errors import UsageError
     from anyarray_mlp.pipeline.trained_model import TrainedModel

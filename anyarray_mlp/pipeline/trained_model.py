@@ -199,7 +199,7 @@ class TrainedModel:
     ) -> None:
         """Write the model in another language, for programs without this package; `docs/export.md` describes each.
 
-        to: "c"; by the ending of `path` if None.
+        to: "c", "onnx", or, of the weights alone, "torch" or "keras"; by the ending of `path` if None (.c, .onnx, .pt).
         dtype: in which the network computes there, "float32" as `predict` does by default, or "float64".
         name: what the model is called there; the name of the file without its ending if None.
         Raises `UsageError` for what cannot be exported, `BackendUnavailableError` for a library that is missing, and
