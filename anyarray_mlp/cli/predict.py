@@ -14,6 +14,7 @@ from anyarray_mlp.cli.figures import shortest
 from anyarray_mlp.cli.options import (
     DATA,
     MODEL,
+    NAMES,
     FileName,
     backend_options,
     given_reading,
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
 @click.argument("model", type=MODEL)
 @click.argument("data", type=DATA, nargs=-1, required=True)
 @click.option("--proba", is_flag=True, help="Add the probability of every class.")
+@click.option(
+    "--keep",
+    type=NAMES,
+    help="Columns of the table to put beside the predictions, as they stand in it: names as in id,name, or all.",
+)
 @reading_options
 @unknown_categories_option
 @click.option(
@@ -48,6 +54,7 @@ def command(
     model: str,
     data: tuple[str, ...],
     proba: bool,
+    keep: str | tuple[str, ...] | None,
     unknown_categories: str,
     out: str | None,
     overwrite: bool,
@@ -68,7 +75,11 @@ def command(
 
     from anyarray_mlp.backends import select_backend
     from anyarray_mlp.data import load_features, picture_files
-    from anyarray_mlp.data.sources import features_of_pictures, is_pictures
+    from anyarray_mlp.data.sources import (
+        features_of_pictures,
+        is_pictures,
+        load_features_and_columns,
+    )
     from anyarray_mlp.errors import UsageError
     from anyarray_mlp.persistence.files import atomic_write
     from anyarray_mlp.pipeline.trained_model import TrainedModel
@@ -77,9 +88,11 @@ def command(
     if proba and trained.targets.task == "regression":
         raise UsageError("--proba is for classes; this model predicts numbers.")
     reading = given_reading(trained.reading, given)
-    columns: dict[str, Any] = {}
+    columns: dict[str, list[Any]] = {}
     if all(map(is_pictures, data)):
-        columns["file"] = np.array([shown_path(path) for path in picture_files(data)])
+        if keep:
+            raise UsageError("--keep is for columns of a table, and pictures have none: leave it out.")
+        columns["file"] = [shown_path(path) for path in picture_files(data)]
         pictures = features_of_pictures(data, reading)
         for note in pictures.notes:
             tell(f"note: {note}")
@@ -87,6 +100,11 @@ def command(
     elif len(data) > 1:
         raise UsageError(
             f"Several DATA must all be pictures, and {shown(data[0])} and others are not: give one."
+        )
+    elif keep:
+        wanted = None if keep == "all" else (keep,) if isinstance(keep, str) else keep
+        features, columns = load_features_and_columns(
+            data[0], wanted, reading=reading, schema=trained.schema
         )
     else:
         features = load_features(data[0], reading=reading, schema=trained.schema)
@@ -96,9 +114,15 @@ def command(
         outputs = trained.outputs(
             features, select_backend(backend, device, dtype), unknown_categories
         )
-    columns |= predictions(trained, in_few_digits(trained, trained.decode(outputs), outputs))
+    answers = predictions(trained, in_few_digits(trained, trained.decode(outputs), outputs))
     if proba:
-        columns |= probabilities(trained, outputs)
+        answers |= probabilities(trained, outputs)
+    twice = next((name for name in answers if name in columns), None)
+    if twice is not None:
+        raise UsageError(
+            f"--keep keeps a column {shown(twice)}, as the predictions are called: name the others to keep."
+        )
+    columns |= {name: column.tolist() for name, column in answers.items()}
     text = as_text(columns, as_json)
     if out is None:
         result(text, end="")
@@ -151,9 +175,9 @@ def probabilities(trained: TrainedModel, outputs: Any) -> dict[str, Any]:
     }
 
 
-def as_text(columns: dict[str, Any], as_json: bool) -> str:
+def as_text(columns: dict[str, list[Any]], as_json: bool) -> str:
     """Columns as CSV, or as a JSON list of rows."""
-    rows = list(zip(*(column.tolist() for column in columns.values()), strict=True))
+    rows = list(zip(*columns.values(), strict=True))
     if as_json:
         return json.dumps([dict(zip(columns, row, strict=True)) for row in rows]) + "\n"
     buffer = io.StringIO()
