@@ -49,6 +49,7 @@ OWN_TESTS = {
     "checking.names": ("checking_names",),
     "streams": ("stream_bits",),
     "network.functional": ("network_functional", "network_stack"),
+    "network.layers": ("network_layers",),
     "network.layout": ("network_layout", "network_stack"),
     "network.mlp": ("network_mlp", "network_passes", "network_gradients", "network_stack"),
     "network.passes": ("network_passes", "network_mlp", "network_gradients", "network_stack"),

@@ -32,6 +32,8 @@ FUNCTIONS = (
     "logistic",
     "softplus",
     "sqrt",
+    "cos",
+    "sin",
     "divide",
 )
 CHUNK = 1 << 21

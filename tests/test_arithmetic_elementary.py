@@ -14,7 +14,9 @@ import pytest
 
 from anyarray_mlp.arithmetic import ReproducibleNamespace
 
-FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "erf", "logistic", "softplus", "sqrt")
+FUNCTIONS = (
+    "exp", "expm1", "log", "log1p", "tanh", "erf", "logistic", "softplus", "sqrt", "cos", "sin",
+)  # fmt: skip
 
 #: How many units of its last place 1 is, which is where the mantissas below begin, and the digits that makes.
 ONE = {"float32": 1 << 23, "float64": 1 << 52}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -100,6 +101,16 @@ def test_exponentials_at_the_nodes() -> None:
     wide = tables.exp_at_nodes(-88, 89)
     assert wide[0] == float(mpmath.exp(-88))
     assert wide[-1] == float(mpmath.exp(89))
+
+
+def test_a_quarter_turn_in_four_parts() -> None:
+    parts = tables.quarter_turn()
+    for part, bits in zip(parts, (32, 65, 98, 120), strict=True):
+        scaled = math.ldexp(part, bits)
+        assert scaled == int(scaled)
+        assert abs(scaled) < 2**33
+    with mpmath.workprec(200):
+        assert abs(mpmath.fsum(map(mpmath.mpf, parts)) - mpmath.pi / 2) < mpmath.mpf(2) ** -120
 
 
 def test_powers_of_the_64th_root_of_two() -> None:

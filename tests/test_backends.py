@@ -268,7 +268,7 @@ def test_devices_are_parsed(device: str, parsed: tuple[str, int | None]) -> None
 
 
 @pytest.mark.parametrize(
-    "device", ["gpu", "cuda:", "cuda:-1", "cpu:0", "CUDA:", "", "cuda:0 ", "cuda:1x"]
+    "device", ["gpu:0", "cuda:", "cuda:-1", "cpu:0", "CUDA:", "", "cuda:0 ", "cuda:1x"]
 )
 def test_devices_that_cannot_be(device: str) -> None:
     with pytest.raises(UsageError, match=r"device must be cpu, cuda, cuda:N or auto"):

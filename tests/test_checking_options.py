@@ -46,7 +46,15 @@ from anyarray_mlp.checking.options import UnknownOptionError
 from anyarray_mlp.checking.values import is_true, shown
 from anyarray_mlp.errors import AnyArrayMLPError, DataError, UsageError
 from anyarray_mlp.estimators.constraints import check_parameters
-from anyarray_mlp.network import exchange, functional, initializers, optimizers, registry, schedules
+from anyarray_mlp.network import (
+    exchange,
+    functional,
+    initializers,
+    layers,
+    optimizers,
+    registry,
+    schedules,
+)
 from anyarray_mlp.parity import finite_differences
 from anyarray_mlp.pipeline.settings import Shape, Table
 from anyarray_mlp.training import predicting
@@ -98,6 +106,9 @@ FLOAT64 = select_backend(dtype="float64")
 #: Public functions and classes, each with arguments that are right.
 RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (MLP, {"sizes": (2, 3, 2)}),
+    (MLP, {"sizes": (2, 3, 2), "before": [layers.Scale()], "parametric": True}),
+    (layers.Periodic, {}),
+    (layers.Scale, {}),
     (NETWORK.initialize, {}),
     (fit, {**BATCH, "recipe": Recipe(epochs=1)}),
     (training.fit, {**BATCH, "recipe": Recipe(epochs=1)}),

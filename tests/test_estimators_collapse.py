@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
@@ -140,3 +141,21 @@ def test_partial_fit_does_not_judge() -> None:
         warnings.simplefilter("error")
         for _ in range(3):
             estimator.partial_fit(X_DIGITS, DIGITS, classes=range(10))
+
+
+def test_a_regression_that_is_worse_than_the_mean_is_told_and_why() -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(200, 3))
+    y = 20_000 + 3_000 * x[:, 0]
+    settings: dict[str, Any] = {"hidden_layer_sizes": (8,), "max_iter": 40, "random_state": 0}
+    said = collapse_of(MLPRegressor(**settings), x, y)
+    assert said is not None
+    assert re.search(
+        r"^The fit ended worse than a constant: on training rows its squared error is \d+\.?\d* times that of the mean "
+        r"of y\. y is not scaled \(mean [\d.]+e\+04, deviation [\d.]+e\+03\).*TransformedTargetRegressor",
+        said,
+    )
+    assert collapse_of(MLPRegressor(**settings), x, (y - y.mean()) / y.std()) is None
+    start = MLPRegressor(**{**settings, "max_iter": 1}, learning_rate_init=1e-9)
+    assert "Standardise the inputs" in str(collapse_of(start, 30 * x, random.normal(size=200)))
+    assert collapse_of(MLPRegressor("absolute_error", **settings), x, y) is None

@@ -41,6 +41,9 @@ CLOSED_FORMS = {
     "relu": lambda z: np.where(z > 0, z, 0.0),
     "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
     "elu": lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
+    "selu": lambda z: (
+        1.0507009873554805 * np.where(z > 0, z, 1.6732632423543772 * np.expm1(np.minimum(z, 0)))
+    ),
     "gelu": lambda z: z * scipy.special.ndtr(z),
     "gelu_tanh": lambda z: 0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))),
     "silu": lambda z: z * scipy.special.expit(z),
@@ -191,6 +194,10 @@ EXACT = {
     "relu": lambda z: z if z > 0 else 0 * z,
     "leaky_relu": lambda z: z if z > 0 else z / 100,
     "elu": lambda z: z if z > 0 else mpmath.expm1(z),
+    "selu": lambda z: (
+        mpmath.mpf("1.0507009873554805")
+        * (z if z > 0 else mpmath.mpf("1.6732632423543772") * mpmath.expm1(z))
+    ),
     "gelu": lambda z: z * mpmath.ncdf(z),
     "gelu_tanh": lambda z: (
         z / 2 * (1 + mpmath.tanh(mpmath.sqrt(2 / mpmath.pi) * (z + mpmath.mpf("0.044715") * z**3)))
@@ -226,6 +233,7 @@ def test_derivatives_of_activations(backend, name):
         ("relu", 0.0, 0.0),
         ("leaky_relu", 0.0, 0.01),
         ("elu", 0.0, 1.0),
+        ("selu", 0.0, 1.0507009873554805 * 1.6732632423543772),
         ("gelu", 0.0, 0.5),
         ("gelu_tanh", 0.0, 0.5),
         ("silu", 0.0, 0.5),

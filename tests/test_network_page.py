@@ -32,6 +32,8 @@ def test_the_examples_run(capsys):
     assert capsys.readouterr().out.splitlines() == [
         "True", "(5, 121) (5, 4) True", "True", "(3,) (3, 200, 1)", "True",
         "['0.weight', '0.bias', '2.weight', '2.bias'] True",
+        "{'frequencies.0': (2, 16), 'phases.0': (2, 16), 'mixing.0': (2, 16, 3), 'offsets.0': (2, 3), "
+        "'scales.0': (10,), 'alphas.0': (20,)}",
     ]  # fmt: skip
     assert names["result"].loss_curve[-1] < names["result"].loss_curve[0] / 2
 

@@ -32,9 +32,9 @@ def members(mlp: MLP, weighted: bool = True) -> list[dict[str, Any]]:
             targets = np.arange(7) % mlp.sizes[-1]
         keys = [dropout_keys(seed, layer, 0, 1)[0] for layer in mlp.dropout_layers]
         vector = mlp.initialize(seed)
-        biases = mlp.layout.split(vector)[mlp.layout.n_layers :]
-        for bias in biases:
-            bias[:] = np.linspace(-0.3, 0.4, len(bias))
+        others = mlp.layout.split(vector)[mlp.layout.n_layers :]
+        for other in others:
+            other += np.linspace(-0.3, 0.4, other.size).reshape(other.shape)
         asked.append(
             {"vector": vector, "x": x, "targets": targets, "keys": keys}
             | ({"weight": weight} if weighted else {})

@@ -99,7 +99,7 @@ def test_large_shares_stay_in_their_column(share: float, printed: str) -> None:
         (["--namespace", "no_such_library"], 69, "'no_such_library' cannot be imported"),
         (["--backends", "numpy,nolib"], 2, "'nolib' is not one of numpy, cupy"),
         (["--backends", "numpy", "--device", "cuda"], 2, "numpy backend runs on the CPU only"),
-        (["--device", "gpu"], 2, "device must be cpu, cuda, cuda:N or auto, got 'gpu'"),
+        (["--device", "tpu"], 2, "device must be cpu, cuda, cuda:N or auto, or gpu with mlx"),
         (["--namespace", "."], 69, "'.' cannot be imported"),
         (["--namespace", "math"], 2, "math does not follow the Array API standard"),
     ],

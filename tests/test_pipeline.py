@@ -18,7 +18,8 @@ from anyarray_mlp.data import load
 from anyarray_mlp.diagnosis import load_diagnosis
 from anyarray_mlp.errors import DataError, DivergedError, UsageError
 from anyarray_mlp.pipeline.preparation import prepare
-from anyarray_mlp.pipeline.run import Run, default_batch_size, make_plan
+from anyarray_mlp.pipeline.presets import forty_steps
+from anyarray_mlp.pipeline.run import Run, make_plan
 from anyarray_mlp.pipeline.settings import (
     SECTIONS,
     Settings,
@@ -73,7 +74,7 @@ def test_inputs_are_rounded_once_to_what_the_backend_computes_in(dtype):
         assert plan.backend.share(found) is found
     run = Run.of(plan)
     fits = [
-        fit(plan.model.mlp, x, plan.targets, run.recipe, **run.given)
+        fit(plan.model.mlp, x, plan.targets, run.networks[0].recipe, **run.given)
         for x in (plan.prepared.training.x, exact.training.x)
     ]
     assert same(*fits)
@@ -317,10 +318,11 @@ def test_a_refusal_names_the_setting(prices, options, message):
 
 def test_a_plan_fills_in_what_a_table_has():
     plan = make_plan("iris", Settings())
-    assert (plan.recipe().epochs, plan.recipe().batch_size) == (50, 4)
-    assert plan.recipe(done=48).epochs == 2
+    recipe = plan.recipe(plan.networks[0])
+    assert (recipe.epochs, recipe.batch_size) == (50, 4)
+    assert plan.recipe(plan.networks[0], done=48).epochs == 2
     assert Settings.of("train_table", Recipe(epochs=7), {}).recipe.epochs == 7
-    assert [default_batch_size(n) for n in (10, 400, 5000, 20_000)] == [4, 10, 32, 128]
+    assert [forty_steps(n) for n in (10, 400, 5000, 20_000)] == [4, 10, 32, 128]
 
 
 def test_the_first_layer_of_a_table_starts_small():

@@ -28,6 +28,9 @@ TAYLOR_BITS = 28
 # float64 kernels
 TAYLOR_DEGREE = 9
 LN2_BITS = 42
+#: Of the series of cos and sin, from the highest term down, with its sign.
+EVEN_FACTORIALS = tuple((-1.0) ** k * math.factorial(2 * k) for k in range(8, 0, -1))
+ODD_FACTORIALS = tuple((-1.0) ** k * math.factorial(2 * k + 1) for k in range(8, 0, -1))
 
 
 class Elementary:
@@ -51,6 +54,8 @@ class Elementary:
         self.ln2_high, self.ln2_low = tables.split_ln2(LN2_BITS, 2 * LN2_BITS)
         self.per_64th = tables.to_float(64 * tables.ONE * tables.ONE // tables.ln2())
         self.ln2_64th_high, self.ln2_64th_low = tables.split_ln2(42, 78, divisor=64)
+        self.quarter_turn = tables.quarter_turn()
+        self.per_quarter = tables.to_float(2 * tables.ONE * tables.ONE // tables.pi())
 
     def _columns(self, columns: Sequence[Sequence[float]]) -> list[Array]:
         return [self.library.table(column) for column in columns]
@@ -104,6 +109,14 @@ class Elementary:
     def softplus(self, x: Array) -> Array:
         """log(1 + exp x)."""
         return self._by_dtype(None, self._softplus_long, x)
+
+    def cos(self, x: Array) -> Array:
+        """cos x, exact to an ulp for |x| up to a million; beyond, some value from -1 to 1, NaN at infinity."""
+        return self._by_dtype(None, lambda x: self._wave(x, 0.0), x)
+
+    def sin(self, x: Array) -> Array:
+        """sin x, as `cos`: a quarter of a turn, or three, before it."""
+        return self._by_dtype(None, lambda x: self._wave(x, 3.0), x)
 
     # ------------------------------------------------------------ float32: every product is exact
 
@@ -240,6 +253,29 @@ class Elementary:
         tail = e - lib.fence(e * lib.fence(e * self._polynomial(e, -1.0, 1.0, -1.0, 1.0)))
         ends = xp.where(x < 0.0, tail, 1.0 - tail)
         return xp.where(xp.abs(x) < 8.0, middle, ends)
+
+    def _wave(self, x: Array, quarters: float) -> Array:
+        """cos(x + quarters pi / 2): with x = n pi / 2 + r, by the series of sin r or cos r, |r| at most pi / 4."""
+        xp, lib = self.xp, self.library
+        finite = xp.isfinite(x)
+        x = xp.where(finite, x, xp.zeros_like(x))
+        n = xp.round(x * self.per_quarter)
+        first, second, *small = (lib.fence(n * part) for part in self.quarter_turn)
+        high = x - first
+        near = high - second
+        rest = (((high - near) - second) - small[0]) - small[1]  # what near lacks
+        r = self._clip(near + rest, -1.0, 1.0)  # for an n of too many bits
+        lost = self._clip((near - r) + rest, -1e-9, 1e-9)
+        square = lib.fence(r * r)
+        even = self._polynomial(square, *(1 / f for f in EVEN_FACTORIALS))
+        odd = self._polynomial(square, *(1 / f for f in ODD_FACTORIALS))
+        cosine = 1.0 + lib.fence(square * even)
+        sine = r + (lost + lib.fence(lib.fence(r * square) * odd))
+        n = n + quarters
+        turned = n - xp.floor(n * 0.25) * 4.0  # 0, 1, 2 or 3
+        y = xp.where(xp.abs(turned - 2.0) == 1.0, sine, cosine)
+        y = xp.where(xp.abs(turned - 1.5) < 1.0, -y, y)
+        return xp.where(finite, y, xp.full_like(y, math.nan))
 
     def _softplus_long(self, x: Array) -> Array:
         """max(x, 0) + log1p(exp(-|x|)), the exponential in two parts."""

@@ -62,14 +62,14 @@ class PlainNamespace:
     def linear(
         self, x: Array, w: Array, b: Array | None
     ) -> tuple[Array, tuple[Array, Array, bool]]:
-        """x @ w + b, and what its vjp needs; of a stack (k, n, i) @ (k, i, o) + (k, o)."""
+        """x @ w + b, and what its vjp needs; of stacks (..., n, i) @ (..., i, o) + (..., o)."""
         y = self.matmul(x, w) if b is None else self.affine(x, w, b)
         return y, (x, w, b is not None)
 
     def affine(self, x: Array, w: Array, b: Array) -> Array:
         """x @ w + b."""
         y: Array = self.matmul(x, w)
-        y += b if b.ndim == 1 else b[:, None, :]
+        y += b if b.ndim == 1 else b[..., None, :]
         return y
 
     def linear_vjp(

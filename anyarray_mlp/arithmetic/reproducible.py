@@ -259,6 +259,12 @@ class ReproducibleNamespace:
         """The error function."""
         return self.wrap(self.barrier(self.functions.erf(x.value)))
 
+    def cos(self, x: Array) -> Array:
+        return self.wrap(self.barrier(self.functions.cos(x.value)))
+
+    def sin(self, x: Array) -> Array:
+        return self.wrap(self.barrier(self.functions.sin(x.value)))
+
     def elementwise(self, f: Callable[..., tuple[Array, ...]], *arrays: Array) -> tuple[Array, ...]:
         """f(*arrays) for an elementwise f of arrays of one shape, in blocks that fit a cache."""
 

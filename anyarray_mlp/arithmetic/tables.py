@@ -237,6 +237,19 @@ def split_ln2(high_bits: int, low_bits: int, divisor: int = 1) -> tuple[float, f
 
 
 @lru_cache(maxsize=1)
+def quarter_turn() -> tuple[float, ...]:
+    """pi / 2 in four parts of 33 bits at most, the first a multiple of 2**-32: by whole numbers of up to 20 bits each
+    is multiplied without error.
+    """
+    rest, parts = pi() // 2, []
+    for bits in (32, 65, 98, 120):
+        part = on_grid(rest, bits)
+        parts.append(to_float(part))
+        rest -= part
+    return tuple(parts)
+
+
+@lru_cache(maxsize=1)
 def reciprocals() -> Row:
     """For m near N/64, N = 64 ... 128: about 64/N, with 9 bits below the point."""
     return [((2 * 64 * 512 + n) // (2 * n)) / 512 for n in range(64, 129)]

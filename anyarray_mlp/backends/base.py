@@ -82,6 +82,10 @@ class Backend(ABC):
     def to_host(self, array: Array) -> NDArray[Any]:
         """An array of this backend as a NumPy array; waits for it."""
 
+    def settled(self, array: Array, host: NDArray[Any]) -> Array:
+        """The array, worked out to these values; without what leads to it, where a library only plans its work."""
+        return array
+
     def compile(self, step: Step, steps: int | None = None) -> Run:
         """A function that runs K steps in a row on the device without synchronising with the host in between.
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from anyarray_mlp.backends.selection import BACKENDS, DTYPES, parse_device, select_backend
+from anyarray_mlp.backends.selection import (
+    BACKENDS,
+    DTYPES,
+    find_backend,
+    parse_device,
+    select_backend,
+)
 from anyarray_mlp.checking.settings import Name, Truth, check_settings, setting
 
 if TYPE_CHECKING:
@@ -47,6 +53,7 @@ class Placement:
             is_backend,
             "a name or what select_backend gives, got {value}",
             listed=True,
+            find=find_backend,
         ),
         "Array library; the best one for the device by default.",
     )

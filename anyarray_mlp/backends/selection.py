@@ -29,6 +29,7 @@ class Library:
     backend_class : the backend over it, in this package.
     install : the command that installs it.
     cpu, cuda : whether it computes there.
+    others : further kinds of devices that it computes on, by its names.
     writable : whether arrays can be written in place.
     jit : whether whole functions are compiled, so that tracing fixes shapes and branches.
     """
@@ -39,6 +40,7 @@ class Library:
     install: str
     cpu: bool = True
     cuda: bool = False
+    others: tuple[str, ...] = ()
     writable: bool = True
     jit: bool = False
 
@@ -61,6 +63,7 @@ BACKENDS: dict[str, Library] = {
         ("torch",),
         "pip install 'anyarray-mlp[torch]'",
         cuda=True,
+        others=("mps", "xpu"),
     ),
     "jax": Library(
         "jax",
@@ -71,6 +74,15 @@ BACKENDS: dict[str, Library] = {
         writable=False,
         jit=True,
     ),
+    "mlx": Library(
+        "mlx",
+        "mlx_backend.MlxBackend",
+        ("mlx",),
+        "pip install 'anyarray-mlp[mlx]'",
+        others=("gpu",),
+        writable=False,
+        jit=True,
+    ),
     "array_api_strict": Library(
         "array_api_strict",
         "strict_backend.StrictBackend",
@@ -78,6 +90,12 @@ BACKENDS: dict[str, Library] = {
         "pip install array-api-strict",
     ),
 }
+
+#: The kinds of devices that some library alone has, and whose each is.
+OTHERS = {kind: name for name, library in BACKENDS.items() for kind in library.others}
+
+#: How any other namespace is named: "namespace:mylib.array_api".
+NAMESPACE = "namespace:"
 
 Reproducible = bool | Literal["fast"]
 
@@ -95,13 +113,16 @@ class BackendStatus:
 
 
 def parse_device(device: str) -> tuple[str, int | None]:
-    """The kind and the index of "cpu", "cuda", "cuda:1" or "auto"."""
-    pattern = r"(cpu|auto)|(cuda)(?::([0-9]{1,4}))?|(device[12])"
+    """The kind and the index of "cpu", "cuda", "cuda:1", "auto", or a kind that some library alone has."""
+    pattern = rf"(cpu|auto)|(cuda)(?::([0-9]{{1,4}}))?|(device[12]|{'|'.join(OTHERS)})"
     text = device.casefold() if isinstance(device, str) else ""
     match = re.fullmatch(pattern, text)
     if match is None:
         gpu = " (did you mean 'cuda'?)" if text.startswith("gpu") else ""
-        raise UsageError(f"device must be cpu, cuda, cuda:N or auto, got {shown(device)}{gpu}.")
+        raise UsageError(
+            "device must be cpu, cuda, cuda:N or auto, or gpu with mlx, mps or xpu with torch, got "
+            f"{shown(device)}{gpu}."
+        )
     kind = match[1] or match[2] or match[4]
     return kind, None if match[3] is None else int(match[3])
 
@@ -117,9 +138,11 @@ def select_backend(
 
     Parameters
     ----------
-    name : "numpy", "cupy", "torch", "jax" or "array_api_strict"; None takes NumPy on the CPU and, on a GPU, the
+    name : "numpy", "cupy", "torch", "jax", "mlx" or "array_api_strict"; "namespace:mylib.array_api" for any module
+        that follows the Array API standard, on its default device; None takes NumPy on the CPU and, on a GPU, the
         first of CuPy, PyTorch and JAX that works there.
-    device : "cpu", "cuda", "cuda:N", or "auto" for a GPU if one works, else the CPU.
+    device : "cpu", "cuda", "cuda:N", or "auto" for a GPU if one works, else the CPU. "gpu" with mlx is a Mac's, "mps"
+        with torch too, "xpu" Intel's.
     dtype : "float32" or "float64".
     reproducible : True computes the same bits on every backend; "fast" does so too, in less time, but keeps only
         about 21 bits of each row in float32 matrix products.
@@ -130,12 +153,14 @@ def select_backend(
     BackendUnavailableError : the library or device is not installed or does not work here; says what to do.
     """
     if name is not None:
-        name = find_name("backend", name, BACKENDS)
+        name = find_backend(name)
     kind, index = check_choice(name, device)
     known = isinstance(reproducible, (str, int)) or is_boolean(reproducible)
     if not known or reproducible not in (0, 1, "fast"):
         refuse("reproducible", "False, True or 'fast'", reproducible)
     dtype = find_name("dtype", dtype, DTYPES)
+    if name is not None and name.startswith(NAMESPACE):
+        return _load_namespace(name.removeprefix(NAMESPACE), dtype, reproducible)
     if kind == "auto":
         name, kind = _resolve_auto(name)
     if kind == "cuda":
@@ -148,6 +173,16 @@ def select_backend(
     return _load(name, kind, dtype, reproducible)
 
 
+def is_namespace(name: object) -> bool:
+    """Whether this names a namespace of the Array API standard, and none of `BACKENDS`."""
+    return isinstance(name, str) and name.startswith(NAMESPACE)
+
+
+def find_backend(name: str) -> str:
+    """The backend of a name, or a namespace as it is named."""
+    return name if is_namespace(name) else find_name("backend", name, BACKENDS)
+
+
 def check_choice(name: str | None, device: str) -> tuple[str, int | None]:
     """Kind and index of a device; `UsageError` if the name, the device or the combination does not exist.
 
@@ -155,7 +190,19 @@ def check_choice(name: str | None, device: str) -> tuple[str, int | None]:
     """
     kind, index = parse_device(device)
     if name is not None:
-        name = find_name("backend", name, BACKENDS)
+        name = find_backend(name)
+    if is_namespace(name):
+        if kind not in ("cpu", "auto"):
+            raise UsageError(
+                f"A namespace computes on its own default device: leave device={device!r} out, and set that device in "
+                "the library."
+            )
+        return kind, index
+    if kind in OTHERS and name != OTHERS[kind]:
+        raise UsageError(
+            f"device={device!r} is a device of the {OTHERS[kind]} backend: give --backend {OTHERS[kind]}, or "
+            "--device cuda for an NVIDIA GPU."
+        )
     if kind.startswith("device") and name != "array_api_strict":
         raise UsageError(f"device={device!r} exists on array_api_strict only; use cpu or cuda.")
     if kind == "cuda" and name is not None and not BACKENDS[name].cuda:
@@ -256,6 +303,18 @@ def _first_with_cuda() -> str:
 def with_cuda() -> list[str]:
     """The backends that support GPUs, in the order in which they are tried."""
     return [name for name, library in BACKENDS.items() if library.cuda]
+
+
+def _load_namespace(module: str, dtype: str, reproducible: Reproducible) -> Backend:
+    """Any namespace, once it is found to be one."""
+    from anyarray_mlp.backends.namespace_backend import (
+        NamespaceBackend,
+        import_namespace,
+        reproducible_on,
+    )
+
+    backend = NamespaceBackend(import_namespace(module), dtype)
+    return reproducible_on(backend, reproducible) if reproducible else backend
 
 
 def _load(name: str, device: str, dtype: str, reproducible: Reproducible) -> Backend:

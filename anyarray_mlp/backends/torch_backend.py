@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
 from anyarray_mlp.backends.base import Backend, Run, Step
 from anyarray_mlp.backends.replay.replaying import Replay, ReplayedCall
+from anyarray_mlp.errors import BackendUnavailableError, UsageError
 
 
 class TorchBackend(Backend):
@@ -23,6 +24,7 @@ class TorchBackend(Backend):
         import array_api_compat.torch as xp
         import torch
 
+        check_device(device, dtype)
         self.torch_device = torch.device(device)
         overrides = {"logistic": torch.sigmoid, "erf": torch.special.erf, "affine": affine}
         super().__init__(device, dtype, PlainNamespace(xp, self.torch_device, overrides))
@@ -106,10 +108,27 @@ class TorchBackend(Backend):
 
     def synchronize(self) -> None:
         """Wait for the GPU."""
-        if self.torch_device.type == "cuda":
+        if self.torch_device.type != "cpu":
             import torch
 
-            torch.cuda.synchronize(self.torch_device)
+            getattr(torch, self.torch_device.type).synchronize()
+
+
+def check_device(device: str, dtype: str) -> None:
+    """Raise what is missing for a Mac's GPU ("mps") or Intel's ("xpu"); neither has been at hand to run this on."""
+    import torch
+
+    if device == "mps":
+        if not torch.backends.mps.is_available():
+            raise BackendUnavailableError(
+                "PyTorch finds no GPU of Apple silicon here: use --device cpu."
+            )
+        if dtype == "float64":
+            raise UsageError("Apple's GPU has no float64: use --dtype float32, or --device cpu.")
+    if device == "xpu" and not torch.xpu.is_available():
+        raise BackendUnavailableError(
+            "PyTorch finds no Intel GPU here: install its build for XPU, or use --device cpu."
+        )
 
 
 class Writable:
@@ -126,4 +145,7 @@ def affine(x: Any, w: Any, b: Any) -> Any:
 
     if w.ndim == 2:
         return torch.addmm(b, x, w)
-    return torch.baddbmm(b[:, None, :], x.expand(len(w), -1, -1), w)
+    if w.ndim > 3:
+        return torch.matmul(x, w) + b[..., None, :]
+    k = len(w) if len(x) == 1 else len(x)
+    return torch.baddbmm(b[:, None, :], x.expand(k, -1, -1), w.expand(k, -1, -1))

@@ -21,6 +21,7 @@ SCHEDULES = (
 )  # fmt: skip
 TASKS = ("classification", "multilabel", "regression")
 EPOCHS_KEPT = ("last", "best")
+PRESETS = ("plain", "tabular")
 NUMBERS = ("standard", "robust", "pieces")
 UNKNOWN_CATEGORIES = ("rest", "refuse")
 
@@ -113,7 +114,7 @@ ALIASES: dict[str, dict[str, str]] = {
 #: By kind: the nearest alternative to things that this package does not have.
 INSTEAD: dict[str, dict[str, str]] = {
     "activation": {
-        "elu": "selu celu",
+        "elu": "celu",
         "relu": "relu6 crelu",
         "leaky_relu": "prelu rrelu",
         "silu": "hard_swish",

@@ -108,7 +108,7 @@ class Name:
 
     def check(self, name: str, value: Any) -> Any:
         """The canonical name, or the object."""
-        if self.find is not None:
+        if self.find is not None and (self.own is None or isinstance(value, str)):
             return self.find(value)
         if self.own is None or isinstance(value, str):
             return find_name(name, value, names_in(self.names), self.kind)

@@ -178,7 +178,7 @@ class Kind(Checked):
             from anyarray_mlp.network.registry import find_loss
 
             return find_loss(text)
-        return one_of(self.kind, text, self.known)
+        return text if is_namespace(self.kind, text) else one_of(self.kind, text, self.known)
 
 
 class Kinds(Names):
@@ -196,6 +196,11 @@ class Kinds(Names):
         return self.kind.parse(name)
 
 
+def is_namespace(kind: str, text: str) -> bool:
+    """Whether a backend is named as a namespace, which no list has."""
+    return kind == "backend" and text.startswith("namespace:")
+
+
 class OneOf(click.Choice):  # type: ignore[type-arg]
     """A choice by name, ours or another library's."""
 
@@ -207,7 +212,9 @@ class OneOf(click.Choice):  # type: ignore[type-arg]
         if not isinstance(value, str):
             return value
         try:
-            return one_of(self.kind, value, self.choices)
+            return (
+                value if is_namespace(self.kind, value) else one_of(self.kind, value, self.choices)
+            )
         except ValueError as error:
             self.fail(str(error), param, ctx)
 

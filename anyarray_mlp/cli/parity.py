@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from anyarray_mlp.checking.messages import counted
-from anyarray_mlp.cli.options import DEVICE, Kinds, OneOf, Text, json_option
+from anyarray_mlp.cli.options import DEVICE, Kinds, Number, OneOf, Text, json_option
 from anyarray_mlp.cli.output import result, tell
 from anyarray_mlp.cli.spelling import Command
+from anyarray_mlp.errors import UsageError
 
 if TYPE_CHECKING:
     from anyarray_mlp.parity import Comparison, ExactReport, Report
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     "--backends",
     type=Kinds("backend", repeats=False),
     metavar="NAME,...",
-    help="Backends to compare: numpy, cupy, torch, jax, array_api_strict; by default all that are present.",
+    help="Backends to compare: numpy, cupy, torch, jax, mlx, array_api_strict; by default all that are present.",
 )
 @click.option(
     "--namespace",
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="MODULE",
     help="Any importable Array API namespace; may be given several times.",
+)
+@click.option(
+    "--to-host",
+    type=Text("MODULE:FUNCTION"),
+    metavar="MODULE:FUNCTION",
+    help="What makes NumPy arrays of a namespace's, if they have neither __dlpack__ nor __array__.",
 )
 @click.option(
     "--device",
@@ -49,6 +56,12 @@ if TYPE_CHECKING:
     help="Skip the check of each operation on its own, unless a case departs.",
 )
 @click.option(
+    "--timeout",
+    type=Number(0, open_low=True),
+    metavar="SECONDS",
+    help="Stop each comparison after this time, and tell what was reached.",
+)
+@click.option(
     "--exact",
     is_flag=True,
     help="Compare reproducible arithmetic instead, bit for bit with NumPy's, and print the hash.",
@@ -57,10 +70,12 @@ if TYPE_CHECKING:
 def command(
     backends: str | tuple[str, ...] | None,
     namespaces: tuple[str, ...],
+    to_host: str | None,
     device: str | None,
     dtype: str | None,
     quick: bool,
     no_trace: bool,
+    timeout: float | None,
     exact: bool,
     as_json: bool,
 ) -> int:
@@ -78,16 +93,19 @@ def command(
     options: dict[str, Any] = {
         "backends": (backends,) if isinstance(backends, str) else backends,
         "namespaces": namespaces,
+        "to_host": to_host,
         "device": device,
         "dtypes": ("float32", "float64") if dtype is None else (dtype,),
         "quick": quick,
         "progress": lambda what: tell(f"comparing {what}"),
     }
+    if exact and timeout is not None:
+        raise UsageError("--exact has no --timeout: leave it out, or add --quick.")
     if exact:
         bits = compare_exactly(**options)
         show(bits.to_dict() if as_json else exact_lines(bits))
         return 0 if bits.ok else 1
-    report = compare(**options, trace=not no_trace)
+    report = compare(**options, trace=not no_trace, timeout=timeout)
     show(report.to_dict() if as_json else lines_of(report))
     return 0 if report.ok else 1
 
@@ -115,12 +133,14 @@ def lines_of(report: Report) -> Iterator[str]:
     yield "absolute: largest difference; relative: to the parameter's largest element; ulp: in units in the last place"
     yield "of the element (large where a sum nearly cancels); of bound: share of what rounding may do, at most 100 %."
     yield f"The bound: {TOLERANCE}."
-    departed = [c for c in report.comparisons if not c.ok]
+    departed = [c for c in report.comparisons if c.departures]
     verdict = (
         f"{len(departed)} of {counted(len(report.comparisons), 'comparison')} DEPART"
         if departed
         else f"no departure in {counted(len(report.comparisons), 'comparison')}"
     )
+    stopped = sum(c.stopped is not None for c in report.comparisons)
+    verdict += f", {stopped} STOPPED by --timeout" if stopped else ""
     yield f"{verdict} ({report.seconds:.0f} s)"
 
 
@@ -149,13 +169,19 @@ def title(comparison: Comparison) -> str:
     name = " ".join(filter(None, [comparison.backend, comparison.version]))
     verdict = (
         "no departure"
-        if comparison.ok
+        if not comparison.departures
         else f"{len(comparison.departures)} of {counted(comparison.cases, 'case')} DEPART"
     )
+    stop = ""
+    if comparison.stopped is not None:
+        case, cases = comparison.stopped
+        stop = (
+            f"; STOPPED in {case!r}, with {cases - comparison.cases} of {cases} cases not through"
+        )
     return (
         f"{name}, {comparison.device}, {comparison.dtype}: {verdict} "
         f"({counted(comparison.cases, 'case')}, {counted(comparison.operations, 'operation')}, "
-        f"{comparison.seconds:.1f} s)"
+        f"{comparison.seconds:.1f} s){stop}"
     )
 
 

@@ -71,7 +71,6 @@ def command(
     ignored. Of a folder of images such as MNIST's, those to train on are predicted, while evaluate scores the test
     set: name the file of the test images to predict these.
     """
-    import numpy as np
 
     from anyarray_mlp.backends import select_backend
     from anyarray_mlp.data import load_features, picture_files
@@ -91,7 +90,9 @@ def command(
     columns: dict[str, list[Any]] = {}
     if all(map(is_pictures, data)):
         if keep:
-            raise UsageError("--keep is for columns of a table, and pictures have none: leave it out.")
+            raise UsageError(
+                "--keep is for columns of a table, and pictures have none: leave it out."
+            )
         columns["file"] = [shown_path(path) for path in picture_files(data)]
         pictures = features_of_pictures(data, reading)
         for note in pictures.notes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from anyarray_mlp.backends.placement import Placement
 from anyarray_mlp.checking.messages import counted, from_here, ordinal, shown_path
 from anyarray_mlp.cli.advice import as_flags, in_words_of_flags
 from anyarray_mlp.cli.figures import figure
+from anyarray_mlp.cli.flags import flag
 from anyarray_mlp.cli.options import (
     CELLS,
     DATA,
@@ -29,6 +31,7 @@ from anyarray_mlp.cli.options import (
 from anyarray_mlp.cli.output import announce, tell
 from anyarray_mlp.cli.sections import section_options
 from anyarray_mlp.cli.spelling import Command
+from anyarray_mlp.pipeline.presets import Base
 from anyarray_mlp.pipeline.settings import Shape, Table
 from anyarray_mlp.training.recipe import Recipe
 
@@ -63,12 +66,15 @@ OF_TABLE: dict[str, dict[str, Any]] = {
 OF_SHAPE: dict[str, dict[str, Any]] = {
     "hidden": {"type": SIZES, "names": ("--hidden-layer-sizes",)},
 }
+#: Networks whose epochs are named.
+MOST_NAMED = 8
 
 
 @click.command(cls=Command)
 @click.argument("data", type=DATA, default="digits")
 @target_option("the last")
 @section_options(Recipe, only=("task",))
+@section_options(Base)
 @section_options(Table, but=("target",), further=OF_TABLE)
 @section_options(Shape, further=OF_SHAPE)
 @section_options(Recipe, but=("task",))
@@ -123,6 +129,9 @@ def command(**settings: Any) -> int:
                 raise UsageError("--resume needs --out DIR, the folder of the run to resume.")
             run = stack.enter_context(RunFolder.resume(settings["out"]))
             settings = resumed_settings(run, settings, click.get_current_context())
+        else:
+            with in_words_of_flags():
+                settings |= of_preset(settings, explicit_flags(click.get_current_context()))
         refuse_idle_flags(settings, explicit_flags(click.get_current_context()))
         with in_words_of_flags():
             plan = make_plan(settings["data"], Settings.from_keys(settings))
@@ -143,6 +152,39 @@ def command(**settings: Any) -> int:
             if goes_on:
                 tell(f"resume with: {resume_command(run)}")
             raise
+
+
+def of_preset(settings: dict[str, Any], named: set[str]) -> dict[str, Any]:
+    """What the preset has for the settings that the command line does not name."""
+    keys = keys_of_settings()
+    given = {name: settings[key] for name, key in keys.items() if key in named}
+    found = Base(settings["preset"]).beside(given)
+    return {keys[name]: value for name, value in found.items()}
+
+
+def keys_of_settings() -> dict[str, str]:
+    """The key of each setting, by its name."""
+    from anyarray_mlp.checking.settings import settings_of
+    from anyarray_mlp.pipeline.settings import SECTIONS
+
+    return {
+        each.field: each.key for kind in SECTIONS.values() for each in settings_of(kind) if each.key
+    }
+
+
+def about_preset(settings: dict[str, Any]) -> str:
+    """What the preset of a run has chosen and why, as flags, and what was given in its place."""
+    from anyarray_mlp.pipeline.presets import PRESETS
+
+    keys, preset = keys_of_settings(), PRESETS[settings["preset"]]
+    chosen: list[str] = []
+    given: list[str] = []
+    for name, value in preset.values.items():
+        now = settings[keys[name]]
+        told = ",".join(map(str, now)) if isinstance(now, tuple) else str(now)
+        (chosen if now == value else given).append(f"{flag(keys[name])} {told}")
+    line = f"preset {settings['preset']}, {preset.why}: {', '.join(chosen)}"
+    return line + (f"; but {', '.join(given)}" if given else "")
 
 
 def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> int:
@@ -211,9 +253,9 @@ def leave_ended(
     """Say that a run that is to go on has ended already and leave it as it is; the exit code."""
     from anyarray_mlp.errors import DivergedError
     from anyarray_mlp.persistence.files import exists
+    from anyarray_mlp.pipeline.run import best_of_each
     from anyarray_mlp.pipeline.trained_model import TrainedModel
     from anyarray_mlp.training import Fit
-    from anyarray_mlp.training.fitting import best_of
 
     epochs, last = checkpoints.epochs, checkpoints.last
     assert last is not None
@@ -225,7 +267,7 @@ def leave_ended(
     if cut or not kept:  # between the last epoch and the end of the run
         result = Fit(last.arrays["parameters"], (), ending)
         if ending != "diverged":
-            result = best_of(result, plan.stopping)
+            result = best_of_each(result, plan)
         run.save_model(plan.trained(result).to_file())
         checkpoints.save_last(ending)
     left = "its model is saved now" if cut or not kept else "nothing was changed"
@@ -245,8 +287,8 @@ def leave_ended(
     }
     tell(f"{said[ending]}; {left}")
     model = TrainedModel.from_file(run.load_model(), str(run.model_path))
-    best = None if plan.stopping is None else plan.stopping.best_epoch
-    ended = Fit(model.parameters, (), ending, kept_epoch=best)
+    best = best_of_each(Fit(model.parameters, (), ending), plan)
+    ended = Fit(model.parameters, (), ending, kept_epoch=best.kept_epoch)
     report(run, plan, settings, model, ended, checkpoints)
     return 0
 
@@ -268,12 +310,13 @@ def report(
     prepared, backend, test = plan.prepared, plan.backend, plan.prepared.test
     scores = scores_of(plan, model)
     beaten = worse_than_constant(plan, scores) if result.stopped != "interrupted" else None
-    held_out = "test" if prepared.has_test else "training"
+    held_out = plan.scored_on
     reproducible = backend.arithmetic != "plain"
     epochs = checkpoints.epochs
     if settings["as_json"]:
         summary = {
             "data": shown_path(prepared.name),
+            "preset": settings["preset"],
             "rows": {"training": len(prepared.training), held_out: len(test)},
             "scores": plain(scores, "scores", null_for_nonfinite=True),
             "scored_on": held_out,
@@ -285,6 +328,7 @@ def report(
             "device": backend.device,
             "dtype": backend.dtype,
             "parameters": model.mlp.layout.size,
+            "networks": len(plan.networks),
             "run": shown_path(run.path),
             "notes": [
                 as_flags(note) for note in (*prepared.preprocessor.notes, *filter(None, [beaten]))
@@ -321,10 +365,22 @@ def kept_in_words(plan: Plan, result: Fit, epochs: int) -> str:
     watched = plan.stopping.monitor.replace("_", " ")
     if plan.stopping.monitor not in ("loss", "validation_loss"):
         watched = f"validation {watched}"
+    if isinstance(result.kept_epoch, int):
+        return (
+            f"the best one, the {ordinal(result.kept_epoch)} of {counted(epochs, 'epoch')}, is kept: {watched} "
+            f"{figure(plan.stopping.value)}"
+        )
+    values = [own.stopping.value for own in plan.networks if own.stopping is not None]
     return (
-        f"the best one, the {ordinal(result.kept_epoch)} of {counted(epochs, 'epoch')}, is kept: {watched} "
-        f"{figure(plan.stopping.value)}"
+        f"of {counted(epochs, 'epoch')}, each network keeps its best one, the {listed_ordinals(result.kept_epoch)}: "
+        f"{watched} {figure(min(values))} to {figure(max(values))}"
     )
+
+
+def listed_ordinals(epochs: Iterable[int]) -> str:
+    """Epochs of several networks, the first few."""
+    named = [ordinal(epoch) for epoch in epochs]
+    return ", ".join(named[:MOST_NAMED]) + (" ..." if len(named) > MOST_NAMED else "")
 
 
 def hash_of(run: RunFolder, result: Fit) -> str:
@@ -354,8 +410,17 @@ def tell_plan(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> None:
     if run.replaces:
         tell(f"{shown_path(run.path)} keeps its run until this one has ended")
     tell(describe(plan, settings))
+    if plan.settings.base.values:
+        tell(about_preset(settings))
     for note in plan.prepared.preprocessor.notes:
         tell(f"note: {as_flags(note)}")
+
+
+def in_turn(plan: Plan) -> str:
+    """How many rows each of several networks holds out."""
+    sizes = sorted({len(held) for held in plan.prepared.folds})
+    rows = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+    return f"each of {len(plan.networks)} networks holds out {rows} of its own"
 
 
 def describe(plan: Plan, settings: dict[str, Any]) -> str:
@@ -366,6 +431,8 @@ def describe(plan: Plan, settings: dict[str, Any]) -> str:
     held_out = [f"{len(prepared.training):,} to train on"]
     if prepared.validation is not None:
         held_out.append(f"{len(prepared.validation):,} to validate")
+    if prepared.folds:
+        held_out.append(f"of which {in_turn(plan)} to validate")
     if prepared.has_test:
         held_out.append(f"{len(prepared.test):,} to test")
     solver = settings["solver"]
@@ -377,8 +444,10 @@ def describe(plan: Plan, settings: dict[str, Any]) -> str:
         task += f" of {prepared.target_names[0]!r}"
         # Of pictures, a note says which.
         task += "" if prepared.preprocessor.pixels or not prepared.is_last else ", the last column"
+    several = f"{len(plan.networks)} networks" if plan.is_bag else "network"
     return (
         f"{shown_path(prepared.name)}: {', '.join(held_out)}; {task}\n"
-        f"network {kinds}, {activations}, {mlp.output}, {mlp.loss}; {counted(mlp.layout.size, 'parameter')}\n"
+        f"{several} {kinds}, {activations}, {mlp.output}, {mlp.loss}; {counted(mlp.layout.size, 'parameter')}"
+        f"{' each' if plan.is_bag else ''}\n"
         f"{solver}; {backend.name} on {backend.device}, {backend.dtype}{arithmetic}"
     )

@@ -177,7 +177,9 @@ def load_features_and_columns(
     Raises `DataError` for a column that is not there, and `UsageError` for what is no table.
     """
     if not is_table(source):
-        raise UsageError(f"only tables have columns to keep, and {shown(os.fspath(source))} is none")
+        raise UsageError(
+            f"only tables have columns to keep, and {shown(os.fspath(source))} is none"
+        )
     opened = Source.of(Path(source))
     features, table = features_of_table(opened, reading, schema)
     names = table.all_names if wanted is None else tuple(wanted)

@@ -134,7 +134,7 @@ class TargetEncoder:
 
     classification: labels to codes 0..k-1 in sorted order.
     multilabel: columns of 0 and 1, unchanged.
-    regression: numbers (n, k), standardised on request.
+    regression: numbers (n, k), standardised on request; `low` and `high`, if given, are the bounds of predictions.
     """
 
     task: Task
@@ -142,14 +142,19 @@ class TargetEncoder:
     mean: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
     flat: bool = True
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
 
     @classmethod
-    def fit(cls, target: Any, task: Task, *, scale_target: bool = False) -> TargetEncoder:
+    def fit(
+        cls, target: Any, task: Task, *, scale_target: bool = False, clamp: bool = False
+    ) -> TargetEncoder:
         """Learn the classes, or the mean and scale of a regression target.
 
         target: (n,) labels, (n, k) of 0 and 1, or (n,) or (n, k) numbers.
+        clamp: whether predictions are kept within the numbers of `target`.
         Raises `DataError` for a single class, a missing or infinite value, or a target that does
-        not fit the task; `UsageError` for an unknown task, or scaling anything but a regression
+        not fit the task; `UsageError` for an unknown task, or scaling or clamping anything but a regression
         target.
         """
         if task not in TASKS:
@@ -157,6 +162,10 @@ class TargetEncoder:
         if scale_target and task != "regression":
             raise UsageError(
                 f"scale_target needs a regression target and the task is {task}; leave it out"
+            )
+        if clamp and task != "regression":
+            raise UsageError(
+                f"clamp needs a regression target and the task is {task}; leave it out"
             )
         values = target_for(tidy_target(target), task)
         if values.size == 0:
@@ -174,11 +183,16 @@ class TargetEncoder:
         if task == "multilabel":
             return cls(task, classes=np.arange(numbers.shape[1]), flat=False)
         k = numbers.shape[1]
-        if not scale_target:
-            return cls(task, mean=(0.0,) * k, scale=(1.0,) * k, flat=flat)
-        moments = [mean_and_scale(numbers[:, column], "the target") for column in range(k)]
+        moments = [(0.0, 1.0)] * k
+        if scale_target:
+            moments = [mean_and_scale(numbers[:, column], "the target") for column in range(k)]
         return cls(
-            task, mean=tuple(m for m, _ in moments), scale=tuple(s for _, s in moments), flat=flat
+            task,
+            mean=tuple(m for m, _ in moments),
+            scale=tuple(s for _, s in moments),
+            flat=flat,
+            low=tuple(numbers.min(axis=0).tolist()) if clamp else (),
+            high=tuple(numbers.max(axis=0).tolist()) if clamp else (),
         )
 
     @property
@@ -254,9 +268,18 @@ class TargetEncoder:
         labels: Host = classes[values]
         return labels
 
+    def clamped(self, values: Any) -> Host:
+        """Decoded predictions, those of a regression kept within its bounds, if it has any."""
+        if not self.low:
+            return np.asarray(values)
+        low, high = np.array(self.low), np.array(self.high)
+        bounds = (low[0], high[0]) if self.flat else (low, high)
+        return np.asarray(np.clip(values, *bounds))
+
     def to_json(self) -> dict[str, Any]:
         """All that `from_json` needs, in JSON types."""
-        return {
+        bounds = {"low": list(self.low), "high": list(self.high)} if self.low else {}
+        return bounds | {
             "task": self.task,
             "classes": None if self.classes is None else self.classes.tolist(),
             "mean": list(self.mean),
@@ -281,7 +304,8 @@ TARGETS = table(
         "classes": NULL | list_of(LABEL, least=1),
         "mean": list_of(number()),
         "scale": list_of(number(0, ends="(]")),
-    }
+    },
+    {"low": list_of(number()), "high": list_of(number())},
 )
 
 
@@ -297,7 +321,13 @@ def encoder_from(record: Mapping[str, Any]) -> TargetEncoder:
             )
         if flat and len(mean) != 1:
             raise RecordError(f"targets.flat is true and there are {len(mean)} outputs")
-        return TargetEncoder(task, mean=mean, scale=scale, flat=flat)
+        low, high = (tuple(map(float, record.get(key, ()))) for key in ("low", "high"))
+        in_order = all(a <= b for a, b in zip(low, high, strict=False))
+        if not len(low) == len(high) in (0, len(mean)) or not in_order:
+            raise RecordError(
+                "targets.low and targets.high must be bounds, the lower first, one each for every output"
+            )
+        return TargetEncoder(task, mean=mean, scale=scale, flat=flat, low=low, high=high)
     if record["classes"] is None:
         raise RecordError("targets.classes is null and must be the list of classes")
     classes = labels_from(record["classes"], "targets.classes")

@@ -136,11 +136,10 @@ def penalised(xp: Any, mlp: MLP, theta: Leaves, grad: Leaves, decay: float) -> L
     """A gradient with that of the L2 penalty added, as the optimiser gets it."""
     if not decay:
         return grad
-    weights, _ = mlp.layout.unpack(xp, theta)
-    gradients, bias_gradients = mlp.layout.unpack(xp, grad)
-    gradients = [g + w * decay for g, w in zip(gradients, weights, strict=True)]
-    biases = bias_gradients if mlp.bias else []
-    return mlp.layout.pack(xp, gradients, biases, flat=is_flat(theta))
+    n = mlp.layout.n_layers
+    weights, parts = mlp.layout.parts(xp, theta)[:n], mlp.layout.parts(xp, grad)
+    gradients = [g + w * decay for g, w in zip(parts[:n], weights, strict=True)]
+    return mlp.layout.pack(xp, gradients, parts[n:], flat=is_flat(theta))
 
 
 def next_theta(

@@ -9,6 +9,7 @@ from anyarray_mlp.estimators.classifier import MLPClassifier
 from anyarray_mlp.estimators.collapse import CollapsedFitWarning
 from anyarray_mlp.estimators.files import load_model, save_model
 from anyarray_mlp.estimators.regressor import MLPRegressor
+from anyarray_mlp.estimators.tabular import TabularMLPClassifier, TabularMLPRegressor
 from anyarray_mlp.estimators.transformer import TablePreprocessor
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "TablePreprocessor",
+    "TabularMLPClassifier",
+    "TabularMLPRegressor",
     "load_model",
     "save_model",
 ]

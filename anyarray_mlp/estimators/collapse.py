@@ -1,4 +1,4 @@
-"""Whether a fit collapsed to the same answer for every input, and why."""
+"""Whether a fit collapsed to the same answer for every input, or is worse than one, and why."""
 
 from __future__ import annotations
 
@@ -27,11 +27,14 @@ IMBALANCE = 0.95
 #: A layer passes no signal on if its units vary by less than this across inputs, relative to their size.
 FLAT = 1e-3
 
+#: A mean or deviation of targets above which they are called unscaled.
+UNSCALED = 5.0
+
 BOUNDED = {"logistic": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 
 
 class CollapsedFitWarning(UserWarning):
-    """A fit ended with a network that gives the same answer for every input."""
+    """A fit ended with a network that gives the same answer for every input, or does worse than the mean of y."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def spread_rows(n: int) -> Host:
 def collapse(
     mlp: MLP, parameters: Host, x: Host, targets: Host, learning: bool = False
 ) -> str | None:
-    """One line on what is wrong and what to change, or None if the answers differ between inputs.
+    """One line on what is wrong and what to change, or None if the answers differ between inputs and are of use.
 
     x (n, i) and targets, codes (n,) or values (n, k), are a sample of the training data. `learning` says that the
     last epoch still improved when training reached its limit: a network that only needs more epochs has not
@@ -68,11 +71,35 @@ def collapse(
     *hidden, (_, outputs) = layers
     answer = one_answer(mlp, outputs, targets)
     if answer is None:
-        return None
+        return worse_than_mean(mlp, outputs, targets)
     cause = first_cause(mlp, hidden)
     if cause is UNKNOWN and learning:
         return None
     return f"The fit ended with {answer}. {cause.finding} {cause.cure}"
+
+
+def worse_than_mean(mlp: MLP, outputs: Host, targets: Host) -> str | None:
+    """One line on outputs (n, k) whose squared error is above that of the targets' mean, or None."""
+    if (mlp.output, mlp.loss) != ("identity", "squared_error") or len(targets) < FEW:
+        return None
+    mean, deviation = targets.mean(axis=0), targets.std(axis=0)
+    with np.errstate(over="ignore"):
+        of_mean = np.sum(np.square(deviation))
+        ratio = np.mean(np.sum(np.square(outputs - targets), axis=1)) / (of_mean or np.inf)
+    if not ratio > 1.0:
+        return None
+    largest = int(np.argmax(np.maximum(np.abs(mean), deviation)))
+    cure = "Standardise the inputs (StandardScaler), change learning_rate_init, or train longer."
+    if max(abs(mean[largest]), deviation[largest]) > UNSCALED:
+        cure = (
+            f"y is not scaled (mean {mean[largest]:.3g}, deviation {deviation[largest]:.3g}), and training begins at "
+            "outputs about 0: standardise it with TransformedTargetRegressor(..., transformer=StandardScaler()), or "
+            "use TabularMLPRegressor, which does so."
+        )
+    return (
+        "The fit ended worse than a constant: on training rows its squared error is "
+        f"{ratio:.3g} times that of the mean of y. {cure}"
+    )
 
 
 def one_answer(mlp: MLP, outputs: Host, targets: Host) -> str | None:

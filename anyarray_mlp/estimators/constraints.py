@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp.backends import BACKENDS
+from anyarray_mlp.backends.selection import OTHERS, is_namespace
 from anyarray_mlp.checking.messages import nearest, shown
 from anyarray_mlp.checking.names import ALIASES, canonical
 from anyarray_mlp.checking.values import is_real, is_whole
@@ -161,9 +162,10 @@ CONSTRAINTS: dict[str, Constraint] = {
         lambda v: v is None or callable(v) or (is_sequence(v) and all(map(callable, v))),
     ),
     "device": Constraint(
-        "'cpu', 'cuda', 'cuda:N', 'auto' or None", lambda v: v is None or isinstance(v, str)
+        f"'cpu', 'cuda', 'cuda:N', 'auto', {', '.join(map(repr, OTHERS))} or None",
+        lambda v: v is None or isinstance(v, str),
     ),
-    "backend": one_of(BACKENDS) | NONE,
+    "backend": one_of(BACKENDS) | Constraint("'namespace:MODULE'", is_namespace) | NONE,
     "dtype": one_of(("float32", "float64")) | NONE,
     "reproducible": BOOLEAN,
 }

@@ -182,6 +182,10 @@ def restored(
 ) -> MLPClassifier | MLPRegressor:
     """The estimator of a record with its weights and biases; `RecordError` if the record is invalid."""
     RECORD(record, "estimator")
+    if parts[0].ndim != 2:
+        raise RecordError(
+            f"weights.0 are those of {len(parts[0])} networks, and an estimator has one"
+        )
     if not mlp.bias:
         raise RecordError("config.bias is false, but an estimator has intercepts")
     owner = ESTIMATORS[record["class"]]

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from anyarray_mlp.checking.values import check_boolean
 from anyarray_mlp.data import Preprocessor
-from anyarray_mlp.data.frames import as_pandas
 from anyarray_mlp.data.unknown import transformed
+from anyarray_mlp.estimators.tables import TableInputs
 from anyarray_mlp.typing import Host
 
 
-class TablePreprocessor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class TablePreprocessor(TableInputs, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Columns of numbers, texts and dates, with gaps, as the numbers that a network learns from.
 
     Parameters
@@ -78,18 +78,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return np.asarray(self.preprocessor_.encoded_names, dtype=object)
 
-    def _validated(self, X: Any, reset: bool) -> Any:
-        """X as a DataFrame of pandas or an array of floats."""
-        X = as_pandas(X)
-        if hasattr(X, "iloc") and getattr(X, "ndim", 0) == 2:
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            return X
-        floats = [np.float64, np.float32]
-        return validate_data(self, X, reset=reset, dtype=floats, ensure_all_finite="allow-nan")
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

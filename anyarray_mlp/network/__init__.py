@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         uniform,
         zeros,
     )
+    from anyarray_mlp.network.layers import Periodic, Scale
     from anyarray_mlp.network.layout import Layout
     from anyarray_mlp.network.mlp import MLP
     from anyarray_mlp.network.optimizers import (
@@ -59,7 +60,9 @@ HOMES = {
     "Layout": "layout",
     "MLP": "mlp",
     "Optimizer": "optimizers",
+    "Periodic": "layers",
     "ReduceOnPlateau": "schedules",
+    "Scale": "layers",
     "WarmUp": "schedules",
     "adam": "optimizers",
     "adamw": "optimizers",
@@ -98,7 +101,9 @@ __all__ = [
     "MLP",
     "Layout",
     "Optimizer",
+    "Periodic",
     "ReduceOnPlateau",
+    "Scale",
     "WarmUp",
     "adam",
     "adamw",

@@ -52,7 +52,7 @@ def from_pytorch_state(mlp: MLP, state: Any) -> Host:
 
     Raises `UsageError` where it holds something else, or layers of other shapes.
     """
-    check_network(mlp)
+    check_plain(mlp)
     if hasattr(state, "state_dict"):
         state = state.state_dict()
     if not isinstance(state, Mapping):
@@ -89,7 +89,7 @@ def from_keras_weights(mlp: MLP, weights: Any) -> Host:
 
     Raises `UsageError` where it holds something else, or layers of other shapes.
     """
-    check_network(mlp)
+    check_plain(mlp)
     if hasattr(weights, "get_weights"):
         weights = weights.get_weights()
     given = items("weights", weights, "a model of Dense layers or its get_weights()")
@@ -178,9 +178,18 @@ def from_sklearn(estimator: Any) -> tuple[MLP, Host]:
     )
 
 
+def check_plain(mlp: MLP) -> None:
+    """Raise `UsageError` for what is no network, or one whose layers others do not have."""
+    check_network(mlp)
+    if not mlp.is_plain:
+        raise UsageError(
+            "The network has layers that other libraries lack, and only weights travel: save it as a model file."
+        )
+
+
 def layers_of(mlp: MLP, parameters: Host) -> tuple[list[Host], list[Host | None]]:
     """Weights (i, o) and biases (o,), copied, of a flat vector (p,)."""
-    check_network(mlp)
+    check_plain(mlp)
     shape = (mlp.layout.size,)
     if getattr(parameters, "shape", None) != shape:
         refuse("parameters", f"a vector of shape {shape} for a network {mlp.sizes}", parameters)

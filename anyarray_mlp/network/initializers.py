@@ -99,6 +99,8 @@ INITIALIZERS: dict[str, Initializer] = {
 
 def fitting(activation: str) -> Initializer:
     """The initialiser that keeps the scale of signals through layers of an activation."""
+    if activation == "selu":  # which keeps it if weights do
+        return lecun_normal
     return he_uniform if activation in RECTIFIERS else glorot_uniform
 
 
@@ -118,9 +120,10 @@ def initialize(
     vector = empty_vector(layout)
     parts = layout.split(vector)
     for layer, activation in enumerate(activations):
-        fan_in, fan_out = layout.sizes[layer], layout.sizes[layer + 1]
-        drawn = resolve(initializer, activation)(generator, fan_in, fan_out)
-        parts[layer][...] = checked_weights(drawn, fan_in, fan_out)
+        *members, fan_in, fan_out = layout.shapes[layer]
+        for member in np.ndindex(*members):
+            drawn = resolve(initializer, activation)(generator, fan_in, fan_out)
+            parts[layer][(*member, ...)] = checked_weights(drawn, fan_in, fan_out)
     return vector
 
 

@@ -8,15 +8,16 @@ losses (k, n). What has an axis of 1 in place of k is the same for all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
 from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anyarray_mlp import streams
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.names import find_name
 from anyarray_mlp.checking.options import with_known_options
@@ -30,20 +31,45 @@ from anyarray_mlp.checking.records import (
     one_of,
     table,
 )
-from anyarray_mlp.checking.values import check_boolean, is_real, is_whole, items, refuse
+from anyarray_mlp.checking.values import (
+    check_boolean,
+    check_whole,
+    is_real,
+    is_whole,
+    items,
+    refuse,
+)
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network.checks import check_batch, check_shapes
 from anyarray_mlp.network.functional import (
     OUTPUTS,
-    Activation,
     Vjp,
-    activation_function,
-    dropout,
     one_hot,
     output_and_losses,
     output_loss,
 )
 from anyarray_mlp.network.initializers import Initializer, initialize
+from anyarray_mlp.network.layers import (
+    BEFORE,
+    LAYER,
+    Dense,
+    Dropout,
+    Factors,
+    Function,
+    Heads,
+    Layer,
+    Members,
+    Parametric,
+    Row,
+    kind_of_layer,
+    layer_of,
+    mean_losses,
+    mean_outputs,
+    repeated,
+    row_of,
+    start_others,
+    to_record,
+)
 from anyarray_mlp.network.layout import Layout
 from anyarray_mlp.network.passes import (
     Part,
@@ -74,7 +100,9 @@ CONFIG_FIELDS = {
     "dropout": RATE | list_of(RATE),
     "bias": TRUTH,
 }
-CONFIG = table(CONFIG_FIELDS)
+#: What it holds of a network that is not plain.
+MORE_FIELDS = {"before": list_of(LAYER), "parametric": TRUTH, "members": integer(1)}
+CONFIG = table(CONFIG_FIELDS, MORE_FIELDS)
 
 
 @with_known_options
@@ -93,6 +121,10 @@ class MLP:
         Names may be those of other libraries ("sigmoid", "ReLU", "mse"; see `names.ALIASES`); what is kept is ours.
     dropout : probability of dropping a hidden unit in training, one for all hidden layers or one for each.
     bias : whether dense layers have biases.
+    before : layers that inputs go through before the first dense layer, in this order: `Periodic()`, `Scale()`.
+    parametric : whether each hidden unit trains how far its activation bends: z + alpha (f(z) - z), from alpha = 1.
+    members : how many networks it is, which share their weights but for factors of inputs and outputs, biases and last
+        layers (TabM, Gorishniy et al. 2024). The loss is the mean of theirs, and so are the outputs.
 
     Raises `UsageError` where a name is unknown, a size impossible, or output and loss do not go together.
     """
@@ -103,6 +135,9 @@ class MLP:
     loss: str = "auto"
     dropout: float | Sequence[float] = 0.0
     bias: bool = True
+    before: Sequence[Layer] = ()
+    parametric: bool = False
+    members: int = 1
 
     def __post_init__(self) -> None:
         what = "a list of at least inputs and outputs, each a positive integer"
@@ -114,6 +149,8 @@ class MLP:
         rates = _per_layer("dropout", self.dropout, hidden, _rate)
         output = find_name("output", self.output, OUTPUTS)
         check_boolean("bias", self.bias)
+        check_boolean("parametric", self.parametric)
+        members = check_whole("members", self.members, 1)
         loss = find_loss(self.loss)
         loss = default_loss(output) if loss == "auto" else loss
         check_pair(output, loss)
@@ -121,20 +158,72 @@ class MLP:
             raise UsageError(
                 "A softmax over 1 output is always 1: give one output for each class, or use output='logistic'."
             )
-        fields = {
+        checked: dict[str, Any] = {
             "sizes": tuple(int(size) for size in sizes),
             "activation": activation,
             "output": output,
             "loss": loss,
             "dropout": rates,
+            "before": _before(self.before),
+            "members": members,
         }
-        for name, value in fields.items():
+        for name, value in checked.items():
             object.__setattr__(self, name, value)
+        width = checked["sizes"][0]
+        for layer in checked["before"]:
+            layer.parameters(width)  # refuses what does not fit
+            width = layer.units(width)
+
+    def __repr__(self) -> str:
+        """The fields of every network, and those of others where they are not as in a plain one."""
+        told = (f"{name}={value!r}" for name, value in self.described().items())
+        return f"{type(self).__name__}({', '.join(told)})"
+
+    def described(self) -> dict[str, Any]:
+        """The fields by name; of those that a plain network does not have, only what it has."""
+        return {
+            field.name: value
+            for field in fields(self)
+            if (value := getattr(self, field.name)) != field.default or field.name in CONFIG_FIELDS
+        }
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its layers are dense layers, activations and dropout alone."""
+        return not self.before and not self.parametric and self.members == 1
+
+    @cached_property
+    def row(self) -> Row:
+        """The layers that it is a row of."""
+        blocks: list[tuple[list[Layer], list[Layer]]] = [
+            (layers, []) for layers in self.linear_layers()
+        ]
+        blocks[0][0][:0] = self.before
+        kind = Parametric if self.parametric else Function
+        rates: Any = self.dropout
+        for (_, following), activation, rate in zip(blocks, self.activation, rates, strict=False):
+            following.append(kind(activation))
+            if rate > 0:
+                following.append(Dropout(rate, self.members))
+        return row_of(self.sizes[0], blocks)
+
+    def linear_layers(self) -> Iterator[list[Layer]]:
+        """What makes each layer's values: a dense layer, and factors of members around it."""
+        k, bias, outputs = self.members, self.bias, self.sizes[1:]
+        for place, units in enumerate(outputs):
+            if k == 1:
+                yield [Dense(units, bias)]
+                continue
+            enter = Members(k) if place == 0 else Factors("factors_in", k)
+            if place == len(outputs) - 1:
+                yield [enter, Heads(units, bias, k)] if place == 0 else [Heads(units, bias, k)]
+            else:
+                yield [enter, Dense(units, bias=False), Factors("factors_out", k, bias)]
 
     @cached_property
     def layout(self) -> Layout:
-        """Where each weight and bias lies in the leaves."""
-        return Layout(tuple(self.sizes), self.bias)
+        """Where each weight and bias lies in the leaves, and what else there is."""
+        return Layout(tuple(self.sizes), self.bias, () if self.is_plain else self.row.parameters)
 
     @property
     def dropout_layers(self) -> tuple[int, ...]:
@@ -145,30 +234,23 @@ class MLP:
         self, seed: int = 0, initializer: str | Initializer = "auto"
     ) -> NDArray[np.float64]:
         """Initial parameters as a flat host vector (p,) of float64."""
-        return initialize(
+        vector = initialize(
             self.layout, (*self.activation, self.output), seed=seed, initializer=initializer
         )
-
-    def after(self, layer: int, keys: Mapping[int, Array], row: int) -> Iterator[Activation]:
-        """What follows a hidden layer's dense layer, one function (xp, values) -> (value, vjp) after the other.
-
-        `keys` says which layers drop units, and with which key; `row` is where the values begin in their batch. Nothing
-        follows the last layer: the output's function belongs to the loss.
-        """
-        if layer < len(self.activation):
-            yield activation_function(self.activation[layer])
-        if layer in keys:
-            yield partial(dropout, rate=self.dropout[layer], key=keys[layer], row=row)  # type: ignore[index]
+        if not self.is_plain:
+            generator = streams.generator("initial layers", seed)
+            start_others(self.row, self.layout.split(vector), generator)
+        return vector
 
     def layers(self, xp: Namespace, leaves: Leaves, x: Array) -> Iterator[tuple[Array, Array]]:
         """Each layer's values (n, units) before and after its function, without dropout."""
-        for layer, (z, a) in enumerate(forward(self, xp, self.layout.unpack(xp, leaves), x)):
+        for layer, (z, a) in enumerate(forward(self, xp, self.layout.parts(xp, leaves), x)):
             last = layer == len(self.activation)
             yield z, self.outputs(xp, z)[0] if last else a
 
     def logits(self, xp: Namespace, leaves: Leaves, x: Array) -> Array:
         """The last layer's values (n, k) before the output function, without dropout."""
-        return logits(self, xp, self.layout.unpack(xp, leaves), x)
+        return logits(self, xp, self.layout.parts(xp, leaves), x)
 
     def predict(self, xp: Namespace, leaves: Leaves, x: Array) -> Array:
         """Outputs (n, k): probabilities under softmax and logistic, values otherwise."""
@@ -179,18 +261,26 @@ class MLP:
         return self.output_loss(xp, self.logits(xp, leaves, x), targets)[0]
 
     def outputs(self, xp: Namespace, z: Array) -> tuple[Array, Vjp]:
-        """Outputs (n, k) of logits z (n, k), and the vjp down to z."""
-        return OUTPUTS[self.output](xp, z)
+        """Outputs (n, k) of logits z (n, k), and the vjp down to z; of members (n members, k) their mean."""
+        function = OUTPUTS[self.output]
+        return function(xp, z) if self.members == 1 else mean_outputs(xp, function, z, self.members)
 
     def output_loss(self, xp: Namespace, z: Array, targets: Array) -> tuple[Array, Vjp]:
-        """Losses (n,) of logits z (n, k), and the vjp down to z."""
-        return output_loss(xp, self.output, self.loss, z, self.encode(xp, targets, z.dtype, z.ndim))
+        """Losses (n,) of logits z (n, k), and the vjp down to z; of members (n members, k) their mean."""
+        targets = self.encode(xp, targets, z.dtype, z.ndim)
+        if self.members == 1:
+            return output_loss(xp, self.output, self.loss, z, targets)
+        targets = repeated(xp, targets, self.members)
+        losses, vjp = output_loss(xp, self.output, self.loss, z, targets)
+        return mean_losses(xp, losses, vjp, self.members)
 
     def outputs_and_losses(
         self, xp: Namespace, leaves: Leaves, x: Array, targets: Array
     ) -> tuple[Array, Array]:
         """What `predict` (n, k) and `losses` (n,) give, to the bit, in one pass."""
         z = self.logits(xp, leaves, x)
+        if self.members > 1:
+            return self.outputs(xp, z)[0], self.output_loss(xp, z, targets)[0]
         return output_and_losses(xp, self.output, self.loss, z, targets)
 
     def loss_and_grad(
@@ -281,7 +371,7 @@ class MLP:
         """A JSON-able description, from which `from_config` makes an equal network."""
         return {
             name: [*map(plain, value)] if isinstance(value, tuple) else plain(value)
-            for name, value in asdict(self).items()
+            for name, value in self.described().items()
         }
 
     @classmethod
@@ -301,7 +391,11 @@ class MLP:
                         f"config.{name} has {len(each)} entries and must have one for each of {hidden} hidden layers"
                     )
             try:
-                return cls(**{name: config[name] for name in CONFIG_FIELDS if name in config})
+                known = {**CONFIG_FIELDS, **MORE_FIELDS}
+                given = {name: config[name] for name in known if name in config}
+                if "before" in given:
+                    given["before"] = [*map(layer_of, given["before"])]
+                return cls(**given)
             except UsageError as error:  # output, loss and sizes that do not go together
                 raise RecordError(f"config is impossible: {error}") from None
 
@@ -335,8 +429,21 @@ def _rate(rate: Any) -> float:
     return float(rate)
 
 
+def _before(given: Any) -> tuple[Layer, ...]:
+    what = f"a list of layers that inputs go through first, of {', '.join(BEFORE)}"
+    layers = items("before", given, what)
+    kinds = [kind_of_layer(layer) for layer in layers]
+    if None in kinds:
+        refuse("before", what, given)
+    if len(set(kinds)) < len(kinds):
+        raise UsageError(f"before may hold each kind of layer once, got {shown(given)}.")
+    return layers
+
+
 def plain(value: Any) -> Any:
-    """A value as JSON has it: a name without the function that it may carry."""
+    """A value as JSON has it: a name without the function that it may carry, a layer as a table of its fields."""
+    if isinstance(value, Layer):
+        return to_record(value)
     return str(value) if isinstance(value, str) else value
 
 

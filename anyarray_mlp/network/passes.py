@@ -1,8 +1,8 @@
 """The walk through the layers of a network, forwards and back, and the gradients that are made of it.
 
-`forward` and `backward` are the only places that go from layer to layer. A layer is a dense layer followed by functions
-of its values (`MLP.after`: activation, dropout); what the gradient of its weights is made of, `backward` leaves to a
-function that it is given, since a whole batch, a batch in parts and single samples want different things.
+`forward` and `backward` are the only places that go from layer to layer, along the row that a network is
+(`MLP.row`), and they know no kind of layer (`network.layers`). What the gradient of parameters is made of, `backward`
+leaves to a function that it is given, since a whole batch, a batch in parts and the inputs want different things.
 
 A batch may come in parts: accumulated steps, uneven splits, the shards of several workers. Under plain arithmetic the
 parts' gradient is the whole batch's to rounding; under reproducible arithmetic it is the same to the bit, however the
@@ -19,7 +19,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from anyarray_mlp.network.functional import Activation, Vjp, dense, dense_vjp
+from anyarray_mlp.network.functional import Vjp
+from anyarray_mlp.network.layers import Placed, Row, joined
 from anyarray_mlp.network.layout import Layout, is_flat
 from anyarray_mlp.typing import Array, Leaves, Namespace
 
@@ -27,12 +28,10 @@ from anyarray_mlp.typing import Array, Leaves, Namespace
 Part = tuple[Array, Array, Array | None]
 #: How strong the L2 penalty is: a number, or of a stack one for each member.
 Strength = float | Sequence[float]
-#: Weights and biases, layer by layer.
-Parameters = tuple[list[Array], list[Array | None]]
-#: What is kept of a layer for the way back: what the dense layer's gradient needs, and the vjps of what follows it.
-Trace = tuple[Any, list[Vjp]]
-#: (layer, what was kept of its dense layer, dz) -> the gradient with respect to the layer's inputs.
-Pull = Callable[[int, Any, Array], Array]
+#: What is kept of a layer for the way back: the layer, and the residual that it asked for.
+Trace = tuple[Placed, Any]
+#: (layer, residual, dy, whether there is a layer below) -> the gradient with respect to the layer's inputs.
+Pull = Callable[[Placed, Any, Array, bool], Any]
 
 
 class Network(Protocol):
@@ -46,8 +45,9 @@ class Network(Protocol):
     def dropout_layers(self) -> tuple[int, ...]:
         """Hidden layers that drop units."""
 
-    def after(self, layer: int, keys: Mapping[int, Array], row: int) -> Iterator[Activation]:
-        """The functions that follow a layer's dense layer; see `MLP.after`."""
+    @property
+    def row(self) -> Row:
+        """The layers that it is a row of."""
 
     def outputs(self, xp: Namespace, z: Array) -> tuple[Array, Vjp]:
         """Outputs (n, k) of logits, and the vjp down to these."""
@@ -59,49 +59,65 @@ class Network(Protocol):
 def forward(
     mlp: Network,
     xp: Namespace,
-    parameters: Parameters,
+    parameters: Sequence[Array],
     x: Array,
     keys: Mapping[int, Array] | None = None,
     row: int = 0,
     traces: list[Trace] | None = None,
 ) -> Iterator[tuple[Array, Array]]:
-    """Each layer's values (n, units) before and after what follows its dense layer; the last are the logits, twice.
+    """Each dense layer's values (n, units), and these after what follows it; the last are the logits, twice.
 
     Parameters
     ----------
-    parameters : weights and biases, as `Layout.unpack` gives them.
+    parameters : as `Layout.parts` gives them.
     keys : a dropout key for each layer that drops units, as in training.
     row : where x begins in its batch.
     traces : a list that each layer's trace is added to.
     """
+
+    def through(group: tuple[Placed, ...], a: Array, key: Array | None) -> Array:
+        for placed in group:
+            values = [parameters[place] for place in placed.own]
+            a, residual = placed.layer.apply(xp, values, a, key, row)
+            if traces is not None:
+                traces.append((placed, residual))
+            del residual  # what nobody keeps takes no memory beside the next layer
+        return a
+
     a = x
-    for layer, (w, b) in enumerate(zip(*parameters, strict=True)):
-        z, residual = dense(xp, a, w, b)
-        a, vjps = z, []
-        for function in mlp.after(layer, keys or {}, row):
-            a, vjp = function(xp, a)
-            vjps.append(vjp)
-            del vjp
-        if traces is not None:
-            traces.append((residual, vjps))
-        del residual, vjps  # what nobody keeps takes no memory beside the next layer
+    for number, (linear, following) in enumerate(mlp.row.blocks):
+        key = keys.get(number) if keys else None
+        z = through(linear, a, key)
+        a = through(following, z, key)
         yield z, a
 
 
-def logits(mlp: Network, xp: Namespace, parameters: Parameters, x: Array, **training: Any) -> Array:
+def logits(
+    mlp: Network, xp: Namespace, parameters: Sequence[Array], x: Array, **training: Any
+) -> Array:
     """The last layer's values (n, k) before the output's function; `training` as for `forward`."""
     for _, last in forward(mlp, xp, parameters, x, **training):
         a = last
     return a
 
 
-def backward(traces: Sequence[Trace], dz: Array, pull: Pull) -> Array:
+def backward(traces: Sequence[Trace], dz: Array, pull: Pull) -> Any:
     """Bring the gradient dz (n, k) of the logits down, layer by layer; what `pull` gives for the first layer."""
-    for layer in range(len(traces) - 1, 0, -1):
-        dz = pull(layer, traces[layer][0], dz)
-        for vjp in reversed(traces[layer - 1][1]):
-            dz = vjp(dz)
-    return pull(0, traces[0][0], dz)
+    for place in range(len(traces) - 1, -1, -1):
+        dz = pull(*traces[place], dz, place > 0)
+    return dz
+
+
+def collecting(xp: Namespace, gradients: list[Any]) -> Pull:
+    """A `Pull` that puts the gradient of each parameter at its place."""
+
+    def pull(placed: Placed, residual: Any, dy: Array, need_dx: bool) -> Any:
+        dx, found = placed.layer.pull(xp, residual, dy, need_dx)
+        for place, gradient in zip(placed.own, found, strict=True):
+            gradients[place] = gradient
+        return dx
+
+    return pull
 
 
 def loss_and_grad(
@@ -116,26 +132,24 @@ def loss_and_grad(
 
     Of a stack losses (k,), and `alpha` may be one number for each member.
     """
-    parameters = mlp.layout.unpack(xp, leaves)
-    weights = parameters[0]
+    parameters = mlp.layout.parts(xp, leaves)
+    weights = parameters[: mlp.layout.n_layers]
     n = sum(x.shape[-2] for x, _, _ in parts)
     weighted = parts[0][2] is not None
     sample_weight = joined(xp, [weight for _, _, weight in parts], -1) if weighted else None
     shares, decay = batch_shares(xp, n, sample_weight, alpha, weights[0].dtype)
     keys = dict(zip(mlp.dropout_layers, dropout_keys or (), strict=dropout_keys is not None))
 
-    gradients: list[Any] = [None] * len(weights)
-    # For each layer, what its weights' gradient needs of every part.
-    contributions: list[list[tuple[Any, Array]]] = [[] for _ in weights]
+    gradients: list[Any] = [None] * len(parameters)
+    # For each layer with parameters, what their gradient needs of every part.
+    contributions: dict[Placed, list[tuple[Any, Array]]] = {}
 
-    def pull_whole(layer: int, residual: Any, dz: Array) -> Any:
-        dx, *gradients[layer] = dense_vjp(xp, residual, dz, layer > 0)
-        return dx
+    def pull_part(placed: Placed, residual: Any, dy: Array, need_dx: bool) -> Any:
+        if placed.own:
+            contributions.setdefault(placed, []).append((residual, dy))
+        return placed.layer.input_gradient(xp, residual, dy) if need_dx else None
 
-    def pull_part(layer: int, residual: Any, dz: Array) -> Any:
-        contributions[layer].append((residual, dz))
-        return xp.linear_input_gradient(residual, dz) if layer > 0 else None
-
+    pull = collecting(xp, gradients) if len(parts) == 1 else pull_part
     losses: list[Array] = []
     row = 0
     for x, targets, _ in parts:
@@ -145,20 +159,19 @@ def loss_and_grad(
         share = shares[..., row : row + x.shape[-2]] if weighted else shares
         losses.append(part_losses * share if weighted else part_losses)
         dz = loss_vjp(share[..., None] if weighted else share)
-        backward(traces, dz, pull_whole if len(parts) == 1 else pull_part)
+        backward(traces, dz, pull)
         row += x.shape[-2]
 
     loss = xp.sum(joined(xp, losses, -1), axis=-1)
     loss = loss if weighted else loss / n
-    if len(parts) > 1:
-        gradients = [xp.linear_batch_gradient(each) for each in contributions]
-    weight_grads, bias_grads = [dw for dw, _ in gradients], [db for _, db in gradients]
+    for placed, each in contributions.items():
+        for place, gradient in zip(placed.own, placed.layer.gradients(xp, each), strict=True):
+            gradients[place] = gradient
+    weight_grads, others = gradients[: len(weights)], gradients[len(weights) :]
     if alpha:
-        loss, weight_grads = penalised(xp, weights, loss, weight_grads, decay)
-    grad = mlp.layout.pack(
-        xp, weight_grads, bias_grads if mlp.layout.bias else [], flat=is_flat(leaves)
-    )
-    return loss, grad
+        stack = mlp.layout.stack_of(leaves)
+        loss, weight_grads = penalised(xp, weights, loss, weight_grads, decay, stack)
+    return loss, mlp.layout.pack(xp, weight_grads, others, flat=is_flat(leaves))
 
 
 # --- gradients of single samples ------------------------------------------------------------------------
@@ -174,43 +187,49 @@ def input_gradient(
 ) -> Array:
     """The gradient (n, i) with respect to the inputs: of each sample's loss, or of sum_k dy y_k of its outputs y."""
     traces: list[Trace] = []
-    z = logits(mlp, xp, mlp.layout.unpack(xp, leaves), x, traces=traces)
+    z = logits(mlp, xp, mlp.layout.parts(xp, leaves), x, traces=traces)
     dz = mlp.output_loss(xp, z, targets)[1](ONE) if dy is None else mlp.outputs(xp, z)[1](dy)
-    return backward(traces, dz, lambda _, residual, dz: xp.linear_input_gradient(residual, dz))
+
+    def pull(placed: Placed, residual: Any, dy: Array, _: bool) -> Array:
+        return placed.layer.input_gradient(xp, residual, dy)
+
+    gradient: Array = backward(traces, dz, pull)
+    return gradient
 
 
 def gradients_by_sample(
     mlp: Network, xp: Namespace, leaves: Leaves, x: Array, targets: Array
 ) -> Array:
-    """The gradient (n, p) of each sample's loss, some rows at a time."""
-    parameters = mlp.layout.unpack(xp, leaves)
+    """The gradient (n, p) of each sample's loss, some rows at a time.
+
+    Samples are members of a stack whose parameters are the same: nothing is summed over them.
+    """
+    parameters = [part[None, ...] for part in mlp.layout.parts(xp, leaves)]
     n, rows = x.shape[0], max(1, BLOCK // mlp.layout.size)
     spans = ((start, min(start + rows, n)) for start in range(0, max(n, 1), rows))
     blocks = [
-        block_by_sample(mlp, xp, parameters, x[start:stop, ...], targets[start:stop, ...])
+        block_by_sample(
+            mlp, xp, parameters, x[start:stop, None, ...], targets[start:stop, None, ...]
+        )
         for start, stop in spans
     ]
     return joined(xp, blocks)
 
 
 def block_by_sample(
-    mlp: Network, xp: Namespace, parameters: Parameters, x: Array, targets: Array
+    mlp: Network, xp: Namespace, parameters: Sequence[Array], x: Array, targets: Array
 ) -> Array:
-    """The gradient (n, p) of each of a few samples' losses."""
-    n, inputs = x.shape[0], [x]
+    """The gradient (n, p) of each of a few samples' losses, x (n, 1, i)."""
     traces: list[Trace] = []
-    for _, a in forward(mlp, xp, parameters, x, traces=traces):
-        inputs.append(a)
-    gradients: list[Any] = [None] * (2 * len(traces))
-
-    def pull(layer: int, residual: Any, dz: Array) -> Any:
-        outer = inputs[layer][:, :, None] * dz[:, None, :]
-        gradients[layer] = xp.reshape(outer, (n, outer.shape[1] * outer.shape[2]))
-        gradients[len(traces) + layer] = dz
-        return xp.linear_input_gradient(residual, dz) if layer > 0 else None
-
-    backward(traces, mlp.output_loss(xp, inputs[-1], targets)[1](ONE), pull)
-    return xp.concat(gradients if mlp.layout.bias else gradients[: len(traces)], axis=1)
+    z = logits(mlp, xp, parameters, x, traces=traces)
+    gradients: list[Any] = [None] * len(parameters)
+    backward(traces, mlp.output_loss(xp, z, targets)[1](ONE), collecting(xp, gradients))
+    sizes = [stop - start for start, stop in mlp.layout.bounds]
+    rows = (
+        xp.reshape(gradient, (x.shape[0], size))
+        for gradient, size in zip(gradients, sizes, strict=True)
+    )
+    return xp.concat([*rows], axis=1)
 
 
 # --- what a batch is made of ----------------------------------------------------------------------------
@@ -242,16 +261,17 @@ def each_of(xp: Namespace, alpha: Strength, dtype: Any, f: Callable[[float], flo
 
 
 def penalised(
-    xp: Namespace, weights: Sequence[Array], loss: Array, weight_grads: list[Array], decay: Any
+    xp: Namespace,
+    weights: Sequence[Array],
+    loss: Array,
+    weight_grads: list[Array],
+    decay: Any,
+    stack: tuple[int, ...],
 ) -> tuple[Array, list[Array]]:
     """A loss and its gradients with decay / 2 times the sum of squared weights added to the loss."""
-    for w in weights:
-        loss = loss + xp.sum(w * w, axis=(-2, -1)) * (decay * 0.5)
-    if getattr(decay, "ndim", 0):
-        decay = decay[:, None, None]
-    return loss, [dw + w * decay for w, dw in zip(weights, weight_grads, strict=True)]
-
-
-def joined(xp: Namespace, arrays: list[Any], axis: int = 0) -> Array:
-    """Arrays one under the other, or along another axis."""
-    return arrays[0] if len(arrays) == 1 else xp.concat(arrays, axis=axis)
+    own_decay, grads = getattr(decay, "ndim", 0), []
+    for w, dw in zip(weights, weight_grads, strict=True):
+        axes = w.ndim - len(stack)
+        loss = loss + xp.sum(w * w, axis=tuple(range(-axes, 0))) * (decay * 0.5)
+        grads.append(dw + w * (decay[(..., *(None,) * axes)] if own_decay else decay))
+    return loss, grads

@@ -11,6 +11,7 @@ import numpy as np
 from anyarray_mlp import streams
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.network.functional import ACTIVATIONS
+from anyarray_mlp.network.layers import Periodic, Scale
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.registry import pairs
 from anyarray_mlp.typing import Host
@@ -90,13 +91,13 @@ def make_case(
     parameters = mlp.initialize(seed)
     parts = mlp.layout.split(parameters)
     for part in parts[mlp.layout.n_layers :]:
-        part[...] = generator.uniform(-0.5, 0.5, part.shape)
+        part += generator.uniform(-0.5, 0.5, part.shape)
     x = generator.standard_normal((rows, mlp.sizes[0]))
     if logits is not None:
         scale = logits / largest_logit(mlp, parameters, x)
         parts[mlp.layout.n_layers - 1][...] *= scale
         if mlp.bias:
-            parts[-1][...] *= scale
+            parts[2 * mlp.layout.n_layers - 1][...] *= scale
     weight = generator.uniform(0.0, 2.0, rows) if weighted else None
     if weight is not None:
         weight[0] = 0.0
@@ -214,6 +215,47 @@ def option_cases() -> Iterator[Case]:
     yield make_case("dropout", dropped, 33, dropout_keys=(-987654321,), quick=True)
 
 
+def layer_cases() -> Iterator[Case]:
+    """Layers beside dense ones and activations, each by itself and all together."""
+    for name, mlp in LAYERED.items():
+        keys = tuple(17 * layer - 5 for layer in mlp.dropout_layers)
+        yield make_case(name, mlp, 9, weighted=True, dropout_keys=keys, quick=name in FULL)
+
+
+#: Networks that are not plain, by what they have.
+LAYERED = {
+    "scaled inputs": MLP((5, 7, 3), "silu", before=[Scale()]),
+    "parametric activations": MLP((5, 7, 6, 3), ("selu", "tanh"), parametric=True),
+    "periodic embedding": MLP(
+        (4, 6, 3), "tanh", before=[Periodic(frequencies=5, values=2, sigma=0.7)]
+    ),
+    "members that share weights": MLP((4, 6, 5, 3), "tanh", members=3),
+    "members of one layer, with dropout": MLP(
+        (4, 5, 2), "silu", "logistic", dropout=0.4, bias=False, members=2
+    ),
+    "members of everything": MLP(
+        (4, 5, 1),
+        "selu",
+        "identity",
+        before=[Periodic([1], 3, 2), Scale()],
+        parametric=True,
+        members=2,
+    ),
+    "all of RealMLP": MLP(
+        (5, 7, 6, 1),
+        "mish",
+        "identity",
+        dropout=0.3,
+        before=[Periodic([3, 0, 1]), Scale()],
+        parametric=True,
+    ),
+}
+
+
+#: Those of them that have all kinds of layers between them.
+FULL = ("all of RealMLP", "members of everything")
+
+
 def all_cases(quick: bool = False) -> list[Case]:
     """All cases, or with `quick` a part of them."""
     cases = [
@@ -223,6 +265,7 @@ def all_cases(quick: bool = False) -> list[Case]:
         *layout_cases(),
         *extreme_cases(),
         *option_cases(),
+        *layer_cases(),
     ]
     return [case for case in cases if case.quick or not quick]
 
@@ -249,5 +292,6 @@ def exact_cases(quick: bool = False) -> list[Case]:
             dropout_keys=(12345,),
             alpha=0.1,
         ),
+        *(case for case in layer_cases() if case.quick),
     ]
     return [case for case in cases if case.quick or not quick]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +14,7 @@ from anyarray_mlp.backends import Backend
 from anyarray_mlp.backends.reproducible import ReproducibleBackend
 from anyarray_mlp.backends.selection import DTYPES
 from anyarray_mlp.checking.options import with_known_options
+from anyarray_mlp.checking.values import check_positive
 from anyarray_mlp.errors import in_a_line
 from anyarray_mlp.parity.bounded import Bounded
 from anyarray_mlp.parity.cases import Case, all_cases
@@ -21,6 +22,7 @@ from anyarray_mlp.parity.precision import reduced_precision
 from anyarray_mlp.parity.report import Comparison, Departure, Difference, Report
 from anyarray_mlp.parity.roundoff import RoundoffNamespace
 from anyarray_mlp.parity.subjects import find_subjects
+from anyarray_mlp.parity.time_limit import OutOfTimeError, time_limit
 from anyarray_mlp.parity.tracing import (
     FaultyOperation,
     TracedNamespace,
@@ -47,11 +49,13 @@ def compare(
     backends: Sequence[str | Backend] | None = None,
     *,
     namespaces: Sequence[str | ModuleType] = (),
+    to_host: str | Callable[[Any], Host] | None = None,
     device: str | None = None,
     dtypes: Sequence[str] = DTYPES,
     cases: Sequence[Case] | None = None,
     quick: bool = False,
     trace: bool = True,
+    timeout: float | None = None,
     progress: Callable[[str], None] = lambda message: None,
 ) -> Report:
     """Compare outputs, loss and gradients with a float64 reference on the given backends.
@@ -60,10 +64,14 @@ def compare(
     ----------
     backends : names, or `Backend` objects; None takes every available one, or none if namespaces are given.
     namespaces : Array API namespaces, or their dotted names, on their default device.
+    to_host : what gives a NumPy array of an array of the namespaces, or its name as "module:function"; for arrays
+        that have neither `__dlpack__` nor `__array__`.
     device : "cpu", "cuda", "cuda:N"; None takes every available kind of device.
     dtypes : "float32", "float64"; a `Backend` object keeps its own.
     cases : what to run; None takes all cases, or with `quick` a part of them.
     trace : also check every operation separately.
+    timeout : seconds after which a comparison stops with what it has reached, and is not `ok`; outside the main
+        thread, once its present case is through.
     progress : called with what is about to run.
 
     Raises
@@ -74,12 +82,14 @@ def compare(
     started = time.perf_counter()
     chosen = list(all_cases(quick) if cases is None else cases)
     references = References(chosen)
-    subjects, absent = find_subjects(backends, namespaces, device, dtypes)
+    if timeout is not None:
+        check_positive("timeout", timeout)
+    subjects, absent = find_subjects(backends, namespaces, device, dtypes, to_host=to_host)
     comparisons = []
     for subject in subjects:
         backend = subject.make()
         progress(subject.title(backend))
-        comparisons.append(compare_backend(backend, subject.version, references, trace))
+        comparisons.append(compare_backend(backend, subject.version, references, trace, timeout))
     return Report(tuple(comparisons), absent, time.perf_counter() - started)
 
 
@@ -208,19 +218,62 @@ def inputs_on(backend: Backend, case: Case) -> Inputs:
 
 @without_flags
 def compare_backend(
-    backend: Backend, version: str | None, references: References, trace: bool
+    backend: Backend,
+    version: str | None,
+    references: References,
+    trace: bool,
+    timeout: float | None = None,
 ) -> Comparison:
     """Run every case on a backend, compiled as a whole and, on request, operation by operation."""
     started = time.perf_counter()
-    differences: dict[str, Difference] = {}
-    departures: list[Departure] = []
-    unchecked: set[str] = set()
+    reached = Reached()
+    try:
+        with time_limit(timeout):
+            run_cases(backend, references, trace, reached, timeout)
+    except OutOfTimeError:
+        reached.is_whole = False
+    return Comparison(
+        backend=backend.name,
+        version=version,
+        device=backend.device,
+        dtype=backend.dtype,
+        cases=reached.cases,
+        operations=reached.operations,
+        differences=tuple(reached.differences.values()),
+        departures=tuple(reached.departures),
+        reduced_precision=reduced_precision(backend) if reached.is_whole else (),
+        unchecked=tuple(sorted(reached.unchecked)),
+        seconds=time.perf_counter() - started,
+        stopped=None if reached.is_whole else (reached.case, len(references.cases)),
+    )
+
+
+@dataclass
+class Reached:
+    """What a comparison has found so far; `cases` are through, and `case` is under way."""
+
+    differences: dict[str, Difference] = field(default_factory=dict)
+    departures: list[Departure] = field(default_factory=list)
+    unchecked: set[str] = field(default_factory=set)
+    operations: int = 0
+    cases: int = 0
+    case: str = ""
+    is_whole: bool = True
+
+
+def run_cases(
+    backend: Backend, references: References, trace: bool, reached: Reached, timeout: float | None
+) -> None:
+    """Every case, or `OutOfTimeError`."""
+    started = time.perf_counter()
+    differences, departures = reached.differences, reached.departures
     passes = CompiledPasses(backend)
     # Reproducible arithmetic builds its operations from others; `parity.exact` checks its guarantees.
     traceable = not isinstance(backend, ReproducibleBackend)
-    operations = cases = 0
     for case, expected in references.of(backend.dtype):
-        cases += 1
+        reached.case = case.name
+        if timeout is not None and time.perf_counter() - started > timeout:
+            raise OutOfTimeError
         beyond: tuple[str, ...] = ()
         raised = None
         try:
@@ -237,27 +290,15 @@ def compare_backend(
         if traceable and (trace or beyond or raised):
             tracer = trace_case(backend, case)
             faults = tracer.faults
-            operations += tracer.operations
-            unchecked |= tracer.unchecked
+            reached.operations += tracer.operations
+            reached.unchecked |= tracer.unchecked
         if faults:
             departures.append(Departure.from_faults(case.name, faults, beyond))
         elif beyond or raised:
             reason = raised or f"{', '.join(beyond)} beyond the bound"
             message = f"the pass as a whole ({reason}), while every operation on its own is right"
             departures.append(Departure(case.name, None, message, beyond))
-    return Comparison(
-        backend=backend.name,
-        version=version,
-        device=backend.device,
-        dtype=backend.dtype,
-        cases=cases,
-        operations=operations,
-        differences=tuple(differences.values()),
-        departures=tuple(departures),
-        reduced_precision=reduced_precision(backend),
-        unchecked=tuple(sorted(unchecked)),
-        seconds=time.perf_counter() - started,
-    )
+        reached.cases += 1
 
 
 class CompiledPasses:

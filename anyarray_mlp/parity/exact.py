@@ -76,6 +76,7 @@ def compare_exactly(
     backends: Sequence[str | Backend] | None = None,
     *,
     namespaces: Sequence[str | ModuleType] = (),
+    to_host: str | Callable[[Any], Host] | None = None,
     device: str | None = None,
     dtypes: Sequence[str] = DTYPES,
     cases: Sequence[Case] | None = None,
@@ -88,7 +89,7 @@ def compare_exactly(
     """
     started = time.perf_counter()
     chosen = list(exact_cases(quick) if cases is None else cases)
-    subjects, absent = find_subjects(backends, namespaces, device, dtypes, reproducible=True)
+    subjects, absent = find_subjects(backends, namespaces, device, dtypes, True, to_host)
     known: dict[str, Bits] = {}
     comparisons = []
     for subject in subjects:

@@ -210,11 +210,10 @@ def check_inputs(mlp: MLP, x: Any, targets: Any, xp: Any) -> None:
 
 
 def drawn(mlp: MLP, seed: int, generator: np.random.Generator) -> Host:
-    """Parameters (p,) of a network that starts training, but for biases away from zero."""
+    """Parameters (p,) of a network that starts training, but for biases away from zero, and others from one."""
     parameters = mlp.initialize(seed)
-    for name, part in zip(mlp.layout.names, mlp.layout.split(parameters), strict=True):
-        if name.startswith("biases"):
-            part[...] = generator.uniform(-0.5, 0.5, part.shape)
+    for part in mlp.layout.split(parameters)[mlp.layout.n_layers :]:
+        part += generator.uniform(-0.5, 0.5, part.shape)
     return checked_vector(mlp, parameters)
 
 

@@ -76,6 +76,7 @@ class Comparison:
 
     `reduced_precision` lists the settings and measurements that make its arithmetic less precise than the dtype;
     `unchecked` are operations for which the op-by-op check has no rule; `operations` is how many it checked.
+    `stopped` is the case in which its time was over, and how many cases there are; None if all were run.
     """
 
     backend: str
@@ -89,11 +90,12 @@ class Comparison:
     reduced_precision: tuple[str, ...]
     unchecked: tuple[str, ...]
     seconds: float
+    stopped: tuple[str, int] | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether no case departs."""
-        return not self.departures
+        """Whether all cases were run and none departs."""
+        return not self.departures and self.stopped is None
 
 
 @dataclass(frozen=True)

@@ -287,6 +287,8 @@ MONOTONE: dict[str, tuple[Callable[[Host], Host], Callable[[Host, Host], Host]]]
     "log": (np.log, lambda x, e: reciprocal_of(x - e)),
     "log1p": (np.log1p, lambda x, e: reciprocal_of(1.0 + x - e)),
     "sqrt": (np.sqrt, lambda x, e: 0.5 * np.sqrt(reciprocal_of(x - e))),
+    "cos": (np.cos, lambda x, e: np.ones_like(x)),
+    "sin": (np.sin, lambda x, e: np.ones_like(x)),
     "tanh": (np.tanh, lambda x, e: 1.0 / np.cosh(np.minimum(nearest_zero(x, e), 350.0)) ** 2),
     "erf": (
         scipy.special.erf,

@@ -6,22 +6,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
+from typing import Any
 
-from anyarray_mlp.arithmetic.plain import CREATION
 from anyarray_mlp.backends import BACKENDS, Backend, BackendStatus, backend_statuses, select_backend
 from anyarray_mlp.backends.namespace_backend import (
     NamespaceBackend,
+    import_function,
     import_namespace,
     namespace_version,
+    require_for_exact,
 )
 from anyarray_mlp.backends.reproducible import ReproducibleBackend
-from anyarray_mlp.backends.selection import DTYPES, parse_device
+from anyarray_mlp.backends.selection import DTYPES, NAMESPACE, is_namespace, parse_device
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
-from anyarray_mlp.typing import ReproducibleLibrary, names_of
-
-#: What reproducible arithmetic needs besides what any `NamespaceBackend` needs.
-NEEDED_EXACTLY = tuple(name for name in names_of(ReproducibleLibrary) if name not in CREATION)
+from anyarray_mlp.typing import Host
 
 Absent = tuple[tuple[str, str], ...]
 
@@ -47,6 +46,7 @@ def find_subjects(
     device: str | None,
     dtypes: Sequence[str],
     reproducible: bool = False,
+    to_host: str | Callable[[Any], Host] | None = None,
 ) -> tuple[list[Subject], Absent]:
     """The subjects, and what is missing with the reason; the arguments are those of `compare`.
 
@@ -57,10 +57,17 @@ def find_subjects(
     for dtype in dtypes:
         if dtype not in DTYPES:
             raise UsageError(f"dtype must be float32 or float64, got {shown(dtype)}.")
+    if backends is not None:
+        named = [str(entry) for entry in backends if is_namespace(entry)]
+        namespaces = [*namespaces, *(entry.removeprefix(NAMESPACE) for entry in named)]
+        backends = [entry for entry in backends if not is_namespace(entry)] or None
+    read = import_function(to_host) if isinstance(to_host, str) else to_host
+    if read is not None and not namespaces:
+        raise UsageError("to_host reads the arrays of a namespace: name one, or leave it out.")
     subjects = [
         subject
         for namespace in namespaces
-        for subject in subjects_of_namespace(namespace, dtypes, reproducible)
+        for subject in subjects_of_namespace(namespace, dtypes, reproducible, read)
     ]
     if backends is None and namespaces:
         return subjects, ()
@@ -88,26 +95,19 @@ def find_subjects(
 
 
 def subjects_of_namespace(
-    namespace: str | ModuleType, dtypes: Sequence[str], reproducible: bool
+    namespace: str | ModuleType,
+    dtypes: Sequence[str],
+    reproducible: bool,
+    read: Callable[[Any], Any] | None = None,
 ) -> Iterator[Subject]:
     """An Array API namespace in each dtype. Raises, before anything runs, if it cannot be compared."""
     module = import_namespace(namespace) if isinstance(namespace, str) else namespace
     if reproducible:
-        require_for_exact(module)
+        require_for_exact(module, "--exact")
     for dtype in dtypes:
-        backend = NamespaceBackend(module, dtype)
+        backend = NamespaceBackend(module, dtype, read)
         make = partial(with_arithmetic, backend, reproducible)
         yield Subject(make, namespace_version(module), backend.name)
-
-
-def require_for_exact(namespace: ModuleType) -> None:
-    """Raise `UsageError` with what a namespace lacks for reproducible arithmetic."""
-    missing = [name for name in NEEDED_EXACTLY if not hasattr(namespace, name)]
-    if missing:
-        raise UsageError(
-            f"Reproducible arithmetic (--exact) needs {', '.join(missing)}, which "
-            f"the namespace {getattr(namespace, '__name__', namespace)} lacks: add them, or compare without --exact."
-        )
 
 
 def with_arithmetic(backend: Backend, reproducible: bool) -> Backend:

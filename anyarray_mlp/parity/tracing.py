@@ -25,7 +25,9 @@ from anyarray_mlp.typing import Array, Host
 #: Functions that `PlainNamespace` builds from other operations unless a backend has its own.
 COMPOSITES = ("logistic", "softplus", "erf")
 #: Where the network's math stands, beside functions of a user's own.
-MATH = tuple(f"anyarray_mlp.network.{module}" for module in ("functional", "passes", "mlp"))
+MATH = tuple(
+    f"anyarray_mlp.network.{module}" for module in ("functional", "layers", "passes", "mlp")
+)
 
 
 @dataclass(frozen=True)
@@ -181,23 +183,26 @@ class Tracer:
         except AttributeError:
             self.unchecked.add(name)
             return Traced(self, result)
-        self.check(name, result, expected)
+        result = self.backend.settled(result, self.check(name, result, expected))
         if not writes:
             for array, copy in zip(arrays, before, strict=True):
                 if not np.array_equal(self.host(array.raw), copy, equal_nan=copy.dtype.kind == "f"):
                     self.fault(name, f"it changed its input of shape {copy.shape}")
         return Traced(self, result)
 
-    def check(self, name: str, result: Array, expected: Bounded) -> None:
-        """Note a fault unless the result has the right shape, kind of type and, within the bound, values."""
+    def check(self, name: str, result: Array, expected: Bounded) -> Host:
+        """Note a fault unless the result has the right shape, kind of type and, within the bound, values.
+
+        Returns the result on the host.
+        """
         got = self.host(result)
         if got.shape != expected.shape:
             self.fault(name, f"shape {got.shape}, expected {expected.shape}")
-            return
+            return got
         wanted = expected.dtype
         if got.dtype.kind != wanted.kind or (wanted.kind == "f" and got.dtype != wanted):
             self.fault(name, f"dtype {got.dtype}, expected {wanted}")
-            return
+            return got
         if wanted.kind != "f":
             wrong = got != expected.value
             distance, bound = wrong.astype(np.float64), np.zeros(got.shape)
@@ -216,6 +221,7 @@ class Tracer:
                 + (f", at {[int(i) for i in at]}" if at else "")
                 + f" of shape {list(got.shape)}; {int(np.sum(wrong))} of {got.size} wrong",
             )
+        return got
 
     def fault(self, name: str, what: str) -> None:
         """Note a fault at the place in the network's math that is running."""

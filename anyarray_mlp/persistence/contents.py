@@ -27,7 +27,10 @@ def file_of(
     targets: TargetEncoder,
     metadata: dict[str, str],
 ) -> ModelFile:
-    """A model with parameters (p,) as a `ModelFile`; `UsageError` if it could not be read again."""
+    """A model with parameters (p,), or of several networks (k, p), as a `ModelFile`.
+
+    Raises `UsageError` if it could not be read again.
+    """
     parts = mlp.layout.split(parameters)
     file = ModelFile(
         config=mlp.to_config(),
@@ -75,8 +78,17 @@ def metadata_of(file: ModelFile, name: str, default: str = "") -> Any:
         raise RecordError(f"metadata.{name} cannot be read: {error}") from None
 
 
+def members_of(file: ModelFile) -> tuple[int, ...]:
+    """The axis in front of every weight: () of one network, (k,) of several."""
+    first = file.arrays.get("weights.0")
+    return () if first is None or first.ndim != 3 or len(first) < 2 else first.shape[:1]
+
+
 def network_of(file: ModelFile, source: str) -> tuple[MLP, list[Host]]:
-    """The network of a file, and its weights and biases as the file's own arrays, finite and of one dtype."""
+    """The network of a file, and its weights and biases as the file's own arrays, finite and of one dtype.
+
+    Those of several networks have an axis of k in front.
+    """
     with model_file(source):
         layers = sum(name.startswith("weights.") for name in file.arrays)
         sizes = file.config.get("sizes")
@@ -87,8 +99,9 @@ def network_of(file: ModelFile, source: str) -> tuple[MLP, list[Host]]:
             )
         mlp = MLP.from_config(file.config, source)
         parts: list[Host] = []
-        for name, shape in zip(mlp.layout.names, mlp.layout.shapes, strict=True):
-            array = file.arrays.get(name)
+        stack = members_of(file)
+        for name, own in zip(mlp.layout.names, mlp.layout.shapes, strict=True):
+            array, shape = file.arrays.get(name), (*stack, *own)
             if array is None or array.shape != shape or array.dtype.kind != "f":
                 found = "is missing" if array is None else f"is {array.dtype} {array.shape}"
                 raise RecordError(f"{name} {found} and must be floats {shape}")

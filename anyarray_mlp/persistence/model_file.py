@@ -10,6 +10,7 @@ import numpy as np
 
 from anyarray_mlp.checking.out_of_memory import within_memory
 from anyarray_mlp.errors import ModelFileError, UsageError
+from anyarray_mlp.network.mlp import MORE_FIELDS
 from anyarray_mlp.persistence.container import decode, encode
 from anyarray_mlp.persistence.files import atomic_write, read_file
 
@@ -44,9 +45,13 @@ class ModelFile:
     def format_version(self) -> int:
         """The lowest version of the format that has words for the content.
 
-        2 for kinds of columns that 1 lacks, and for tables that readers of 1 would read otherwise.
+        2 for kinds of columns and of layers that 1 lacks, for tables that readers of 1 would read otherwise, for
+        predictions that are kept within bounds, and for several networks.
         """
-        if "reading" in self.metadata:
+        first = self.arrays.get("weights.0")
+        several = first is not None and first.ndim == 3
+        of_layers = any(name in self.config for name in MORE_FIELDS)
+        if several or of_layers or "reading" in self.metadata or "low" in self.targets:
             return 2
         columns = self.preprocessing.get("columns")
         entries = columns if isinstance(columns, (list, tuple)) else ()

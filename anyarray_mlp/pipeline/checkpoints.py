@@ -6,8 +6,8 @@ import hashlib
 import math
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,10 @@ from anyarray_mlp.persistence.files import exists, remove
 from anyarray_mlp.pipeline.environment import environment, that_matter, versions
 from anyarray_mlp.pipeline.kept import changes, deciding, in_words
 from anyarray_mlp.pipeline.preparation import Part
-from anyarray_mlp.pipeline.run import Plan
+from anyarray_mlp.pipeline.run import Own, Plan
 from anyarray_mlp.training import Epoch, TrainingState
+from anyarray_mlp.training.early_stopping import BestKept
+from anyarray_mlp.typing import Host
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
@@ -64,7 +66,8 @@ class Checkpoints:
         """Save when it is time; a run that was cut within an epoch is resumed from the epoch before."""
         if not epoch.complete:
             return
-        self.last = self.checkpoint(epoch.snapshot())
+        found = epoch.snapshot()
+        self.last = self.checkpoint(found if isinstance(found, tuple) else [found])
         if time.monotonic() - self.saved_at >= SECONDS_BETWEEN_CHECKPOINTS:
             self.save_last()
 
@@ -75,25 +78,33 @@ class Checkpoints:
             self.run.save_checkpoint(replace(self.last, state=state))
             self.saved_at = time.monotonic()
 
-    def checkpoint(self, state: TrainingState) -> Checkpoint:
-        """The state of training, and what early stopping and schedule remember at the same epoch."""
-        stopping = self.plan.stopping
-        arrays = {"parameters": state.parameters}
-        arrays |= {f"moments.{i}": moment for i, moment in enumerate(state.moments)}
-        if stopping is not None and stopping.best_parameters is not None:
-            arrays["best_parameters"] = stopping.best_parameters
-        record = self.identity | {
-            "step": state.step,
-            "epoch": state.epoch,
-            "order": state.order,
-            "schedule": schedule_state(self.plan.schedule),
-            "early_stopping": None if stopping is None else stopping.state(),
-            "stopped": None,
-        }
-        return Checkpoint(state.epoch, arrays, record)
+    def checkpoint(self, states: Sequence[TrainingState]) -> Checkpoint:
+        """The state of each network, and what its early stopping and schedule remember at the same epoch."""
+        networks = self.plan.networks
+        each = [arrays_of(state, own.stopping) for state, own in zip(states, networks, strict=True)]
+        arrays = each[0]
+        if self.plan.is_bag:
+            # A network may have a best epoch before another has: its own parameters then hold the place.
+            arrays = {
+                name: np.stack([one.get(name, one["parameters"]) for one in each])
+                for name in dict.fromkeys(name for one in each for name in one)
+            }
+        records = [
+            {
+                "step": state.step,
+                "order": state.order,
+                "schedule": schedule_state(own.schedule),
+                "early_stopping": None if own.stopping is None else own.stopping.state(),
+            }
+            for state, own in zip(states, networks, strict=True)
+        ]
+        progress = {"networks": records} if self.plan.is_bag else records[0]
+        epoch = states[0].epoch
+        record = self.identity | progress | {"epoch": epoch, "stopped": None}
+        return Checkpoint(epoch, arrays, record)
 
-    def restore(self) -> TrainingState | None:
-        """The state of the newest whole checkpoint, with early stopping and schedule as they were."""
+    def restore(self) -> list[TrainingState] | None:
+        """The state of each network at the newest whole checkpoint, with early stopping and schedule as they were."""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
@@ -116,17 +127,25 @@ class Checkpoints:
         source = str(checkpoint_path(self.run.home, self.last.step))
         self.check_identity(state, source)
         check_state(self.last, source, self.plan)
-        if self.plan.stopping is not None:
-            self.plan.stopping.restore(state["early_stopping"], arrays.get("best_parameters"))
-        restore_schedule(self.plan.schedule, state["schedule"])
+        records = state["networks"] if self.plan.is_bag else [state]
         n_moments = sum(name.startswith("moments.") for name in arrays)
-        return TrainingState(
-            arrays["parameters"],
-            tuple(arrays[f"moments.{i}"] for i in range(n_moments)),
-            state["step"],
-            state["epoch"],
-            state["order"],
-        )
+        states = []
+        for place, (own, record) in enumerate(zip(self.plan.networks, records, strict=True)):
+            its = {
+                name: array[place] if self.plan.is_bag else array for name, array in arrays.items()
+            }
+            if own.stopping is not None:
+                found = record["early_stopping"]
+                best = None if found["best"] is None else its["best_parameters"]
+                own.stopping.restore(found, best)
+            restore_schedule(own.schedule, record["schedule"])
+            moments = tuple(its[f"moments.{i}"] for i in range(n_moments))
+            states.append(
+                TrainingState(
+                    its["parameters"], moments, record["step"], state["epoch"], record["order"]
+                )
+            )
+        return states
 
     def cut_in_first_epoch(self) -> bool:
         """Whether the run left metrics, but of no complete epoch: its model is that of an interruption."""
@@ -194,57 +213,97 @@ def unusable(source: str, what: str) -> ModelFileError:
     )
 
 
+#: What a checkpoint says of each network.
+OF_NETWORK = {"step", "order", "schedule", "early_stopping"}
+
+
 def check_state(checkpoint: Checkpoint, source: str, plan: Plan) -> None:
     """Raise ModelFileError, naming the file, for a state that this run cannot have been in."""
     state, epoch = checkpoint.state, checkpoint.step
-    n = len(plan.prepared.training)
     recipe = plan.settings.recipe
-    is_lbfgs = recipe.by_lbfgs
-    assert recipe.batch_size is not None
-    steps = 1 if is_lbfgs else -(-n // min(recipe.batch_size, n))
+    require = Requirement(source)
 
-    def require(condition: bool, what: str) -> None:
-        if not condition:
-            raise unusable(source, what)
-
-    known = {"versions", "environment", "settings", "data", "step", "epoch", "order", "schedule"}
-    known |= {"early_stopping", "stopped"}
+    known = {"versions", "environment", "settings", "data", "epoch", "stopped"}
+    known |= {"networks"} if plan.is_bag else OF_NETWORK
     require(state.keys() == known, f"its state has other keys ({names(state.keys() ^ known)})")
     require(is_integer(state["epoch"], epoch, epoch) and epoch > 0, f"it is not of epoch {epoch}")
+    records = state["networks"] if plan.is_bag else [state]
+    count = len(plan.networks)
     require(
-        is_integer(state["step"], steps * epoch, steps * epoch),
-        f"epoch {epoch} ends with step {steps * epoch}, and its step is {in_words(state['step'])}",
+        isinstance(records, list) and len(records) == count, f"it has no state of {count} networks"
     )
-    if is_lbfgs:
-        require(state["order"] == {}, "lbfgs has no order of rows")
-    else:
-        try:
-            Shuffler(0).restore(state["order"])
-        except ModelFileError as error:
-            raise unusable(source, str(error)[:200]) from None
-    for what, kept, mine in (
-        ("schedule", state["schedule"], schedule_state(plan.schedule)),
-        ("early stopping", state["early_stopping"], plan.stopping and plan.stopping.state()),
-    ):
-        require(is_like(kept, mine, epoch), f"its state of {what} cannot be")
-    if "rate" in state["schedule"]:
-        rate = state["schedule"]["rate"]
-        require(0 < rate <= recipe.learning_rate_init, "its learning rate cannot be")
+    for own, record in zip(plan.networks, records, strict=True):
+        if plan.is_bag:
+            fits = isinstance(record, dict) and record.keys() == OF_NETWORK
+            require(fits, "the state of a network has other keys")
+        check_network_state(record, epoch, own, plan, require)
     require(state["stopped"] in ENDINGS, "its reason to end is unknown")
     expected = {"parameters"}
-    if not is_lbfgs:
+    if not recipe.by_lbfgs:
         expected |= {f"moments.{i}" for i in range(recipe.step_optimizer().n_moments)}
-    if state["early_stopping"] and state["early_stopping"]["best"] is not None:
+    kept = (record["early_stopping"] for record in records)
+    if any(found and found["best"] is not None for found in kept):
         expected.add("best_parameters")
     arrays = checkpoint.arrays
     require(arrays.keys() == expected, f"it has other arrays ({names(arrays.keys() ^ expected)})")
-    size = plan.model.mlp.layout.size
+    shape = np.shape(plan.model.parameters)
     for name, array in arrays.items():
         require(
-            array.shape == (size,), f"{name} is {array.shape} and the network has {size} parameters"
+            array.shape == shape,
+            f"{name} is {array.shape} and the network has {shape[-1]} parameters"
+            + (f", {count} times" if plan.is_bag else ""),
         )
         require(array.dtype in (np.float32, np.float64), f"{name} is {array.dtype}")
         require(bool(np.all(np.isfinite(array))), f"{name} is not finite")
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """Raises the error for a checkpoint, by the path `source`, that is not what it must be."""
+
+    source: str
+
+    def __call__(self, condition: bool, what: str) -> None:
+        if not condition:
+            raise unusable(self.source, what)
+
+
+def check_network_state(
+    record: dict[str, Any], epoch: int, own: Own, plan: Plan, require: Requirement
+) -> None:
+    """Raise ModelFileError for a state after an epoch that a network of this run cannot have been in."""
+    recipe = plan.settings.recipe
+    assert recipe.batch_size is not None
+    n = len(plan.prepared.training) - (0 if own.held_out is None else len(own.held_out))
+    steps = 1 if recipe.by_lbfgs else -(-n // min(recipe.batch_size, n))
+    require(
+        is_integer(record["step"], steps * epoch, steps * epoch),
+        f"epoch {epoch} ends with step {steps * epoch}, and its step is {in_words(record['step'])}",
+    )
+    if recipe.by_lbfgs:
+        require(record["order"] == {}, "lbfgs has no order of rows")
+    else:
+        try:
+            Shuffler(0).restore(record["order"])
+        except ModelFileError as error:
+            require(False, str(error)[:200])
+    for what, kept, mine in (
+        ("schedule", record["schedule"], schedule_state(own.schedule)),
+        ("early stopping", record["early_stopping"], own.stopping and own.stopping.state()),
+    ):
+        require(is_like(kept, mine, epoch), f"its state of {what} cannot be")
+    if "rate" in record["schedule"]:
+        rate = record["schedule"]["rate"]
+        require(0 < rate <= recipe.learning_rate_init, "its learning rate cannot be")
+
+
+def arrays_of(state: TrainingState, stopping: BestKept | None) -> dict[str, Host]:
+    """What a checkpoint keeps of a network as arrays (p,): `best_parameters` only once there is a best epoch."""
+    arrays = {"parameters": state.parameters}
+    arrays |= {f"moments.{i}": moment for i, moment in enumerate(state.moments)}
+    if stopping is not None and stopping.best_parameters is not None:
+        arrays["best_parameters"] = stopping.best_parameters
+    return arrays
 
 
 def names(found: set[str]) -> str:

@@ -48,7 +48,8 @@ class Prepared:
     """A data set that was split and encoded.
 
     `target_names` are the columns of a table that hold the target. Without a test set, `test` is the training rows
-    and `has_test` false. What was decided on the way is in `preprocessor.notes`, a sentence each. `reading` is
+    and `has_test` false. `folds` are what each of several networks holds out of the training rows, as places, if there
+    is no validation set for all. What was decided on the way is in `preprocessor.notes`, a sentence each. `reading` is
     what a model remembers of how a table was read. `is_last`: whether the target is the last column by default.
     """
 
@@ -63,6 +64,12 @@ class Prepared:
     sample_weight: Host | None
     reading: Reading = field(default_factory=Reading)
     is_last: bool = True
+    folds: tuple[NDArray[np.int64], ...] = ()
+
+    @property
+    def validates(self) -> bool:
+        """Whether epochs are measured on rows that are not trained on."""
+        return self.validation is not None or bool(self.folds)
 
 
 def prepare(data: Any, settings: Settings, dtype: str = "float64") -> Prepared:
@@ -73,7 +80,7 @@ def prepare(data: Any, settings: Settings, dtype: str = "float64") -> Prepared:
     Statistics are learned from the training rows alone, so the scores on the others are honest; the categories of a
     column with few from all rows that are split here, so that no seed leaves one out.
     """
-    table, seed = settings.table, settings.recipe.seed
+    table = settings.table
     if str(table.test) == STDIN == str(data):
         raise UsageError("test is the standard input, which is the data already: give a file.")
     dataset = load(
@@ -82,13 +89,21 @@ def prepare(data: Any, settings: Settings, dtype: str = "float64") -> Prepared:
         target=table.target or None,
         reading=table.reading,
     )
+    return prepared_set(dataset, settings, dtype)
+
+
+def prepared_set(
+    dataset: Dataset, settings: Settings, dtype: str, sample_weight: Host | None = None
+) -> Prepared:
+    """`prepare` of a data set that is loaded; `sample_weight` (n,) weights its rows."""
+    table, seed = settings.table, settings.recipe.seed
     if table.test is not None and dataset.test is not None:
         raise DataError(f"{dataset.name} has a test set of its own; leave test out")
     is_table = hasattr(dataset.features, "iloc")
     of_columns = is_table or dataset.others is not None
     if not is_table:
         refuse_settings_of_tables(dataset, table)
-    parts = split(dataset, table, seed)
+    parts = split(dataset, table, seed, settings.shape.members)
     dataset, training = parts.dataset, rows(parts.dataset, parts.training)
     only_splits = table.splitting if table.splitting not in dataset.feature_names else None
 
@@ -113,7 +128,10 @@ def prepare(data: Any, settings: Settings, dtype: str = "float64") -> Prepared:
         image_column=dataset.image_column,
         **form_of_pictures(dataset, table.reading),
     ).remembered()
-    targets = TargetEncoder.fit(training.target, dataset.task, scale_target=scale_target)
+    clamp = dataset.task == "regression" and settings.clamps
+    targets = TargetEncoder.fit(
+        training.target, dataset.task, scale_target=scale_target, clamp=clamp
+    )
     notes = [*dataset.notes, *preprocessor.notes, *parts.notes]
     indices = {"validation": parts.validation, "test": parts.test}
     held_out = {name: rows(dataset, index) for name, index in indices.items() if len(index)}
@@ -126,7 +144,8 @@ def prepare(data: Any, settings: Settings, dtype: str = "float64") -> Prepared:
         held_out["test"], told = test_set(table, dataset, schema, of_columns)
         notes += told
     if is_table:
-        notes += suggestions(dataset, preprocessor, table)
+        scored = bool(table.test_fraction) or bool(parts.folds)
+        notes += suggestions(dataset, preprocessor, table) if scored else []
     if dataset.others is not None:
         notes += about_others(dataset, table)
     preprocessor = replace(preprocessor, notes=tuple(dict.fromkeys(notes)))
@@ -144,10 +163,22 @@ def prepare(data: Any, settings: Settings, dtype: str = "float64") -> Prepared:
         validation=found.get("validation"),
         test=found.get("test", encoded),
         has_test="test" in found,
-        sample_weight=sample_weights(training, table.class_weight),
+        sample_weight=both(
+            sample_weights(training, table.class_weight),
+            None if sample_weight is None else sample_weight[parts.training],
+        ),
         reading=reading,
         is_last=dataset.has_last_target,
+        folds=() if "validation" in found else parts.folds,
     )
+
+
+def both(one: Host | None, other: Host | None) -> Host | None:
+    """The product of weights (n,), of which either may be missing."""
+    if one is None or other is None:
+        return other if one is None else one
+    product: Host = one * other
+    return product
 
 
 def refuse_settings_of_tables(dataset: Dataset, table: Table) -> None:
@@ -225,7 +256,7 @@ def rest_of(preprocessor: Preprocessor, name: str) -> str:
 
 def suggestions(dataset: Dataset, preprocessor: Preprocessor, table: Table) -> list[str]:
     """Notes on splits that a column suggests and nobody asked for."""
-    if table.test is not None or table.folds is not None or not table.test_fraction:
+    if table.test is not None or table.folds is not None:
         return []
     notes = []
     if table.split is None and table.group is None:

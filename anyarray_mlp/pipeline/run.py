@@ -17,7 +17,7 @@ from anyarray_mlp.backends import Backend
 from anyarray_mlp.checking.messages import memory, shown
 from anyarray_mlp.checking.out_of_memory import exceeds_memory
 from anyarray_mlp.data import Reading
-from anyarray_mlp.diagnosis import Details, RunMonitor
+from anyarray_mlp.diagnosis import Details, Diagnosis, RunMonitor
 from anyarray_mlp.errors import OutOfMemoryError, UsageError
 from anyarray_mlp.metrics import find_score
 from anyarray_mlp.network.mlp import MLP
@@ -25,6 +25,7 @@ from anyarray_mlp.network.schedules import Schedule
 from anyarray_mlp.pipeline.preparation import Prepared, prepare
 from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.trained_model import TrainedModel, encode_targets
+from anyarray_mlp.streams import bit_generator
 from anyarray_mlp.training import (
     BestEpoch,
     Callback,
@@ -34,9 +35,30 @@ from anyarray_mlp.training import (
     TrainingState,
     fit,
 )
+from anyarray_mlp.training.bag import Network, fit_bag, together
+from anyarray_mlp.training.fitting import best_of
 from anyarray_mlp.training.job import check_smoothing
+from anyarray_mlp.training.predicting import Predictor, losses_of
+from anyarray_mlp.training.records import epochs_in_words
 from anyarray_mlp.training.saving import made_with
 from anyarray_mlp.typing import Host
+
+
+@dataclass(frozen=True, eq=False)
+class Own:
+    """What a network of a run has of its own.
+
+    Attributes
+    ----------
+    seed : of its initial weights, its shuffles and dropout.
+    held_out : places of the training rows that it is not trained on, to validate on; None if all have the same.
+    schedule, stopping : the objects of this run, which remember how it went.
+    """
+
+    seed: int
+    held_out: NDArray[np.int64] | None
+    schedule: Schedule
+    stopping: EarlyStopping | BestEpoch | None
 
 
 @dataclass(frozen=True)
@@ -48,7 +70,7 @@ class Plan:
     settings : with their defaults filled in.
     model : the untrained one.
     targets, validation, test_targets : as the network's loss takes them.
-    schedule, stopping : the objects of this run, which remember how it went.
+    networks : what each network has of its own; there is one, or several that answer together.
     """
 
     settings: Settings
@@ -58,8 +80,26 @@ class Plan:
     targets: NDArray[Any]
     validation: tuple[NDArray[Any], NDArray[Any]] | None
     test_targets: NDArray[Any]
-    schedule: Schedule
-    stopping: EarlyStopping | BestEpoch | None
+    networks: tuple[Own, ...]
+
+    @property
+    def stopping(self) -> EarlyStopping | BestEpoch | None:
+        """What keeps the best epoch, of several networks that of the first."""
+        return self.networks[0].stopping
+
+    @cached_property
+    def scored_on(self) -> str:
+        """The rows that the model is scored on: "test"; without these "held-out", which of several networks some have
+        not seen; without any "training".
+        """
+        if self.prepared.has_test:
+            return "test"
+        return "held-out" if self.prepared.folds else "training"
+
+    @property
+    def is_bag(self) -> bool:
+        """Whether there are several networks, which are trained in step."""
+        return len(self.networks) > 1
 
     @cached_property
     def metrics(self) -> list[str]:
@@ -70,32 +110,28 @@ class Plan:
             wanted.append(self.stopping.monitor)
         return metrics + [name for name in wanted if name not in metrics]
 
-    @property
-    def watching(self) -> dict[str, Any]:
-        """The options of a recipe that say which epoch is kept, and when training ends early."""
-        if self.stopping is None:
-            return {}
-        ends = isinstance(self.stopping, EarlyStopping)
-        return {"early_stopping" if ends else "keep_epoch": self.stopping}
-
-    def recipe(self, done: int = 0) -> Recipe:
-        """How the epochs after those that are done are trained."""
+    def recipe(self, own: Own, done: int = 0) -> Recipe:
+        """How the epochs of a network after those that are done are trained."""
         recipe = self.settings.recipe
         assert recipe.epochs is not None
+        ends = isinstance(own.stopping, EarlyStopping)
+        watching: dict[str, Any] = {"early_stopping" if ends else "keep_epoch": own.stopping}
         return replace(
             recipe,
             # Of the whole run, so that it is the same however often it goes on; lbfgs has its own.
-            learning_rate=self.schedule,
+            learning_rate=own.schedule,
             warm_up=0,
             epochs=max(0, recipe.epochs - done),
-            **self.watching,
+            **({} if own.stopping is None else watching),
+            seed=own.seed,
             metrics=self.metrics,
             task=self.prepared.targets.task,
         )
 
     def trained(self, result: Fit) -> TrainedModel:
         """The model with the parameters of a result, which says what epoch it is of if that is not the last."""
-        told = {} if result.kept_epoch is None else {"kept_epoch": str(result.kept_epoch)}
+        kept = result.kept_epoch
+        told = {} if kept is None else {"kept_epoch": epochs_in_words(kept)}
         metadata = {**self.model.metadata, **told}
         return replace(self.model, parameters=result.parameters, metadata=metadata)
 
@@ -115,9 +151,17 @@ def make_plan(data: Any, settings: Settings) -> Plan:
     """Backend, data, untrained model and the rest that the settings name; raises for what cannot be."""
     backend = settings.placement.select()
     prepared = prepare(data, settings, backend.dtype)
-    recipe = settings.recipe
+    is_table = bool(prepared.target_names) and not prepared.preprocessor.pixels
+    return plan_for(prepared, settings, backend, is_table=is_table)
+
+
+def plan_for(prepared: Prepared, settings: Settings, backend: Backend, *, is_table: bool) -> Plan:
+    """The plan for data that are prepared."""
+    recipe, members = settings.recipe, settings.shape.members
+    folds: Sequence[Any] = prepared.folds or [None] * members
+    rows = [len(prepared.training) - (0 if held is None else len(held)) for held in folds]
     if recipe.batch_size is None:
-        recipe = replace(recipe, batch_size=default_batch_size(len(prepared.training)))
+        recipe = replace(recipe, batch_size=settings.base.batch_size(rows[0]))
         settings = replace(settings, recipe=recipe)
     mlp = network(prepared, settings)
     targets, test_targets = (
@@ -129,11 +173,15 @@ def make_plan(data: Any, settings: Settings) -> Plan:
     if prepared.validation is not None:
         held_out = prepared.validation
         validation = (held_out.x, encode_targets(mlp, prepared.targets, held_out.y))
+    networks = tuple(
+        Own(seed, held, recipe.schedule(n), best_kept(prepared, recipe))
+        for seed, held, n in zip(seeds_of(recipe.seed, members), folds, rows, strict=True)
+    )
+    each = [replace(recipe, seed=own.seed) for own in networks]
+    drawn = initial_parameters(mlp, each, is_table=is_table)
     model = TrainedModel(
         mlp,
-        initial_parameters(
-            mlp, recipe, is_table=bool(prepared.target_names) and not prepared.preprocessor.pixels
-        ),
+        drawn if members > 1 else drawn[0],
         prepared.preprocessor,
         prepared.targets,
         metadata(backend, prepared),
@@ -148,14 +196,14 @@ def make_plan(data: Any, settings: Settings) -> Plan:
         targets,
         validation,
         test_targets,
-        recipe.schedule(len(prepared.training)),
-        best_kept(prepared, recipe),
+        networks,
     )
 
 
-def default_batch_size(n: int) -> int:
-    """Small enough for some forty steps an epoch on little data, large enough to be quick on much."""
-    return 128 if n >= 20_000 else min(32, max(4, n // 40))
+def seeds_of(seed: int, members: int) -> list[int]:
+    """The seeds of several networks: that of the run, and others that follow from it."""
+    drawn = (bit_generator("member", seed, number).random_raw() for number in range(1, members))
+    return [seed, *map(int, drawn)]
 
 
 def network(prepared: Prepared, settings: Settings) -> MLP:
@@ -171,18 +219,19 @@ def network(prepared: Prepared, settings: Settings) -> MLP:
     return MLP(sizes, shape.activation, output, shape.loss, shape.dropout)
 
 
-def initial_parameters(mlp: MLP, recipe: Recipe, *, is_table: bool) -> Host:
-    """Initial parameters (p,); `OutOfMemoryError` where they alone are too many."""
-    size = mlp.layout.size
+def initial_parameters(mlp: MLP, recipes: Sequence[Recipe], *, is_table: bool) -> Host:
+    """Initial parameters (k, p) by the seed of each recipe; `OutOfMemoryError` where they alone are too many."""
+    size = len(recipes) * mlp.layout.size
     if not exceeds_memory(8 * size):
         with suppress(MemoryError):
-            drawn = mlp.initialize(recipe.seed, recipe.initializer)
-            if is_table and recipe.initializer == "auto":
-                # A table has few inputs, which He's weights for rectifiers make so steep that what is drawn at random
-                # is still seen between the rows after training.
-                smaller = mlp.initialize(recipe.seed, "glorot_uniform")
-                mlp.layout.split(drawn)[0][...] = mlp.layout.split(smaller)[0]
-            return drawn
+            drawn = [mlp.initialize(recipe.seed, recipe.initializer) for recipe in recipes]
+            for vector, recipe in zip(drawn, recipes, strict=True):
+                if is_table and recipe.initializer == "auto":
+                    # A table has few inputs, which He's weights for rectifiers make so steep that what is drawn at
+                    # random is still seen between the rows after training.
+                    smaller = mlp.initialize(recipe.seed, "glorot_uniform")
+                    mlp.layout.split(vector)[0][...] = mlp.layout.split(smaller)[0]
+            return drawn[0][None, :] if len(drawn) == 1 else np.stack(drawn)
     raise OutOfMemoryError(
         f"The network has {size:,} parameters, {memory(8 * size)}, which do not fit in memory: give fewer or "
         "smaller layers with --hidden."
@@ -196,7 +245,7 @@ def best_kept(prepared: Prepared, recipe: Recipe) -> EarlyStopping | BestEpoch |
         return None
     if stopping.monitor not in ("loss", "validation_loss"):
         find_score(stopping.monitor, prepared.targets.task)
-    if stopping.monitor != "loss" and prepared.validation is None:
+    if stopping.monitor != "loss" and not prepared.validates:
         name = "early_stopping" if recipe.early_stopping else "keep_epoch='best'"
         raise UsageError(
             f"{name} watches {stopping.monitor} on a validation set: raise validation_fraction, or use "
@@ -208,59 +257,119 @@ def best_kept(prepared: Prepared, recipe: Recipe) -> EarlyStopping | BestEpoch |
 
 @dataclass(frozen=True)
 class Run:
-    """What one run is given: how to train, and what `fit` and the diagnosis are told alike."""
+    """What one run is given: how to train each network, and what `fit` and the diagnosis are told alike."""
 
     plan: Plan
-    recipe: Recipe
+    networks: tuple[Network, ...]
     given: dict[str, Any]
 
     @classmethod
-    def of(cls, plan: Plan, start: TrainingState | None = None) -> Run:
-        """The run of a plan; `start` is where it goes on."""
+    def of(cls, plan: Plan, start: Sequence[TrainingState] | None = None) -> Run:
+        """The run of a plan; `start` is where each network goes on."""
         prepared = plan.prepared
+        initial = start or np.atleast_2d(plan.model.parameters)
         given = {
             "backend": plan.backend,
-            "validation": plan.validation,
             "sample_weight": prepared.sample_weight,
             "input_scale": prepared.training.input_scale,
-            "initial": plan.model.parameters if start is None else start,
         }
-        return cls(plan, plan.recipe(0 if start is None else start.epoch), given)
+        done = start[0].epoch if start else 0
+        everything = np.arange(len(prepared.training))
+        networks = [
+            Network(
+                plan.recipe(own, done),
+                state,
+                None if own.held_out is None else np.delete(everything, own.held_out),
+                plan.validation if own.held_out is None else own.held_out,
+            )
+            for own, state in zip(plan.networks, initial, strict=True)
+        ]
+        return cls(plan, tuple(networks), given)
 
     def monitor(self) -> RunMonitor:
-        """What watches the run for a diagnosis."""
-        plan = self.plan
-        x = plan.prepared.training.x
-        details = plan.details()
+        """What watches the run, of several networks the first, for a diagnosis."""
+        plan, first = self.plan, self.networks[0]
+        x, targets, given = plan.prepared.training.x, plan.targets, dict(self.given)
+        validation = first.validation
+        if isinstance(validation, np.ndarray):
+            validation = x[validation], targets[validation]
+            if given["sample_weight"] is not None:
+                given["sample_weight"] = given["sample_weight"][first.rows]
+            x, targets = x[first.rows], targets[first.rows]
         return RunMonitor(
-            plan.model.mlp, x, plan.targets, self.recipe, details=details, **self.given
+            plan.model.mlp,
+            x,
+            targets,
+            first.recipe,
+            details=plan.details(),
+            validation=validation,
+            initial=first.initial,
+            **given,
         )
 
     def fit(self, callbacks: Sequence[Callback], monitor: RunMonitor | None) -> Fit:
-        """Train the planned network on the prepared rows."""
+        """Train the planned networks on the prepared rows."""
         plan = self.plan
-        watchers: list[Callback] = [*callbacks]
-        if monitor is not None:
-            watchers.append(monitor)
+        arrays = plan.model.mlp, plan.prepared.training.x, plan.targets
+        watching = [] if monitor is None else [monitor]
+        if plan.is_bag:
+            return fit_bag(
+                *arrays, self.networks, callbacks=callbacks, of_first=watching, **self.given
+            )
+        only = self.networks[0]
         return fit(
-            plan.model.mlp,
-            plan.prepared.training.x,
-            plan.targets,
-            self.recipe,
-            callbacks=watchers,
+            *arrays,
+            only.recipe,
+            callbacks=[*callbacks, *watching],
             statistics=None if monitor is None else monitor.statistics,
+            validation=plan.validation,
+            initial=only.initial,
             **self.given,
         )
 
 
+def best_of_each(result: Fit, plan: Plan) -> Fit:
+    """The result of a run that has ended, with the parameters of the best epoch of each network, if these are kept."""
+    each = [
+        best_of(replace(result, parameters=parameters), own.stopping)
+        for parameters, own in zip(np.atleast_2d(result.parameters), plan.networks, strict=True)
+    ]
+    return together(result, each) if plan.is_bag else each[0]
+
+
+def diagnosed(monitor: RunMonitor, result: Fit) -> Diagnosis:
+    """What the monitor found, of several networks about the first."""
+    return monitor.finish(result.members[0] if result.members else result)
+
+
 def scores_of(plan: Plan, model: TrainedModel) -> dict[str, float]:
-    """The scores of a model on the test rows, or on the training rows if there are none."""
-    test = plan.prepared.test
-    return model.scores_of_inputs(test.x, test.input_scale, plan.test_targets, plan.backend)
+    """The scores of a model on the rows that `Plan.scored_on` names.
+
+    Rows that networks have held out are answered by these alone: all together would do better on new ones.
+    """
+    test, backend = plan.prepared.test, plan.backend
+    if plan.scored_on != "held-out":
+        return model.scores_of_inputs(test.x, test.input_scale, plan.test_targets, backend)
+    training = plan.prepared.training
+    places = held_out_rows(plan)
+    total = np.zeros((len(training), model.mlp.sizes[-1]))
+    answers = np.zeros((len(training), 1))
+    for parameters, held in zip(model.parameters, plan.prepared.folds, strict=True):
+        answer = Predictor(model.mlp, parameters, backend, training.input_scale)
+        total[held] += answer(training.x[held])
+        answers[held] += 1
+    outputs = (total[places] / answers[places]).astype(model.parameters.dtype)
+    targets = plan.targets[places]
+    return model.scores_of_outputs(outputs, losses_of(model.mlp, outputs, targets), targets)
+
+
+def held_out_rows(plan: Plan) -> NDArray[np.int64]:
+    """The places of the training rows that a network holds out."""
+    return np.unique(np.concatenate(plan.prepared.folds))
 
 
 def worse_than_constant(plan: Plan, scores: dict[str, float]) -> str | None:
-    """What to tell of a model of a table that the best answer without looking at a row beats on the test rows.
+    """What to tell of a model of a table that the best answer without looking at a row beats on rows it has not seen.
 
     That is the most frequent class or the mean of the rows to train on. None if it does not, if no rows were held
     out, and if another loss or weights of classes ask for something else.
@@ -268,15 +377,20 @@ def worse_than_constant(plan: Plan, scores: dict[str, float]) -> str | None:
     prepared, shape = plan.prepared, plan.settings.shape
     task = prepared.targets.task
     asks_for_more = shape.loss != "auto" or prepared.sample_weight is not None
-    if not prepared.has_test or not prepared.target_names or asks_for_more or task == "multilabel":
+    is_table = bool(prepared.target_names)
+    if plan.scored_on == "training" or not is_table or asks_for_more or task == "multilabel":
         return None
+    labels_scored, targets_scored = prepared.test.y, plan.test_targets
+    if plan.scored_on == "held-out":
+        places = held_out_rows(plan)
+        labels_scored, targets_scored = labels_scored[places], targets_scored[places]
     if task == "classification":
-        name, known, test = "accuracy", prepared.training.y, prepared.test.y
+        name, known, test = "accuracy", prepared.training.y, labels_scored
         labels, counts = np.unique(known, return_counts=True)
         constant = float(np.mean(test == labels[counts.argmax()]))
         answer = f"always answering {shown(labels[counts.argmax()].item())}"
     else:
-        name, known, test = "r2", plan.targets, plan.test_targets
+        name, known, test = "r2", plan.targets, targets_scored
         constant = find_score("r2", task)(
             np.broadcast_to(known.mean(axis=0), test.shape), test, None
         )
@@ -285,11 +399,11 @@ def worse_than_constant(plan: Plan, scores: dict[str, float]) -> str | None:
     if scores[name] >= constant:
         return None
     cure = ""
-    if plan.stopping is None and plan.validation is not None:
+    if plan.stopping is None and prepared.validates:
         cure = ": keep_epoch='best' keeps the epoch that is best on the validation rows"
     return (
-        f"the model is worse than a constant: {answer} has {name} {constant:.4g} on the test rows, the model "
-        f"{scores[name]:.4g}{cure}"
+        f"the model is worse than a constant: {answer} has {name} {constant:.4g} on the {plan.scored_on} rows, the "
+        f"model {scores[name]:.4g}{cure}"
     )
 
 

@@ -40,6 +40,7 @@ from anyarray_mlp.pipeline.kinds import (
     Source,
     Text,
 )
+from anyarray_mlp.pipeline.presets import Base
 from anyarray_mlp.training.recipe import Recipe, with_options
 
 if TYPE_CHECKING:
@@ -74,8 +75,10 @@ class Table:
     standardize : bring columns of numbers to mean 0 and deviation 1; pixels are divided by 255 in any case.
     numbers : how columns of numbers are scaled: "standard", "robust" or "pieces" (`data.Preprocessor.fit`).
     scale_target : standardise the target of a regression; None: if the output is identity.
+    clamp_target : keep predictions of a regression within the targets of the rows to train on; None: if `members` are
+        several.
     test_fraction, validation_fraction : share of the rows to score the final model on, and of the rest to score each
-        epoch on.
+        epoch on; each of several `members` holds other rows out for that.
     class_weight : "balanced", or a weight for each label.
     """
 
@@ -166,6 +169,11 @@ class Table:
         None,
         Truth(),
         "Standardise the target of a regression; by default where the output is identity.",
+    )
+    clamp_target: bool | None = setting(
+        None,
+        Truth(),
+        "Keep predictions of a regression within the targets of training; by default of several --members.",
     )
     test_fraction: float = setting(
         0.2, Number(high=1.0), "Share of the rows to score the final model on."
@@ -287,6 +295,8 @@ class Shape:
     output : None: softmax for classes, logistic for labels, identity for numbers.
     loss : "auto" takes what belongs to the output.
     dropout : probability of dropping a hidden unit in training.
+    members : networks that are trained together, each with a seed and held-out rows of its own; the model's answer is
+        the mean of theirs.
     """
 
     hidden_layer_sizes: tuple[int, ...] = setting(
@@ -313,6 +323,12 @@ class Shape:
     dropout: float = setting(
         0.0, Number(high=1.0), "Probability of dropping a hidden unit in training."
     )
+    members: int = setting(
+        1,
+        Whole(1),
+        "Networks to train together, each with held-out rows of its own; the answer is the mean of theirs.",
+        show_default=False,
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -320,8 +336,12 @@ class Shape:
 
 @dataclass(frozen=True)
 class Settings:
-    """All that decides what a run from raw data comes to; a recipe without epochs has those of a table."""
+    """All that decides what a run from raw data comes to; a recipe without epochs has those of a table.
 
+    `base` says which preset the others were made from, and stands in for a batch size that nobody gave.
+    """
+
+    base: Base = field(default_factory=Base)
     table: Table = field(default_factory=Table)
     shape: Shape = field(default_factory=Shape)
     recipe: Recipe = field(default_factory=Recipe)
@@ -331,11 +351,25 @@ class Settings:
         if self.recipe.epochs is None:
             default = next(each for each in settings_of(Recipe) if each.field == "epochs").default
             object.__setattr__(self, "recipe", replace(self.recipe, epochs=default))
+        if self.shape.members > 1:
+            check_members(self.shape.members, self.recipe)
+
+    @property
+    def clamps(self) -> bool:
+        """Whether predictions of a regression are kept within the targets of training."""
+        given = self.table.clamp_target
+        return self.shape.members > 1 if given is None else given
 
     @classmethod
     def of(cls, function: str, recipe: Recipe | None, options: dict[str, Any]) -> Settings:
-        """The settings of a recipe and of options by name; `UnknownOptionError`, in a function's name, for others."""
+        """The settings of a recipe and of options by name; `UnknownOptionError`, in a function's name, for others.
+
+        A preset stands in for those that are not among them; a recipe gives those that are not its defaults.
+        """
         refuse_unknown(function, options, [*OWN, *names_of(*SECTIONS.values())])
+        base = Base(**chosen(options, names_of(Base)))
+        of_recipe = {} if recipe is None else changed(recipe)
+        options = {**base.beside({**of_recipe, **options}), **options}
         parts = {
             name: kind(**chosen(options, names_of(kind)))
             for name, kind in SECTIONS.items()
@@ -373,7 +407,28 @@ class Settings:
         return found
 
 
+def changed(recipe: Recipe) -> dict[str, Any]:
+    """The settings of a recipe that are not its defaults."""
+    check_instance("recipe", recipe, Recipe, "a Recipe, such as Recipe(epochs=50)")
+    values = {each.name: (getattr(recipe, each.name), each.default) for each in fields(recipe)}
+    return {
+        name: value for name, (value, default) in values.items() if value is not default != value
+    }
+
+
+def check_members(members: int, recipe: Recipe) -> None:
+    """Raise `UsageError` for a recipe that several networks cannot be trained by in step."""
+    why = ""
+    if recipe.by_lbfgs:
+        why = "lbfgs takes no steps"
+    elif recipe.early_stopping:
+        why = "early_stopping ends one before the others: keep_epoch='best' keeps the best epoch of each"
+    if why:
+        raise UsageError(f"members={members} are trained in step, and {why}. Else give members=1.")
+
+
 SECTIONS: dict[str, Any] = {
+    "base": Base,
     "table": Table,
     "shape": Shape,
     "recipe": Recipe,

@@ -25,6 +25,7 @@ class Split:
     """Rows to train on, to validate on and to test on, ascending; `notes` says what was decided.
 
     dataset : without the columns that only say which rows belong together.
+    folds : of several networks, what each of them holds out: places among the rows to train on, ascending.
     """
 
     dataset: Dataset
@@ -32,6 +33,7 @@ class Split:
     validation: Rows
     test: Rows
     notes: tuple[str, ...] = ()
+    folds: tuple[Rows, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +62,10 @@ class Rule:
         return rows[kept], rows[held_out]
 
 
-def split(dataset: Dataset, table: Table, seed: int) -> Split:
+def split(dataset: Dataset, table: Table, seed: int, members: int = 1) -> Split:
     """Split the rows of a data set as the settings say; its own test set, if it has one, is not looked at.
+
+    Of several members, all rows that are left are to train on, and each holds some out.
 
     Raises `DataError` for a column that is not there or does not say what it should, and where nothing is left to
     validate on.
@@ -71,12 +75,16 @@ def split(dataset: Dataset, table: Table, seed: int) -> Split:
         table.test_fraction,
     )
     if table.folds is not None:
-        return split_by_column(dataset, table, seed)
+        return split_by_column(dataset, table, seed, members)
     rule, dataset = rule_of(dataset, table)
     rest = np.arange(len(dataset))
     test = rest[:0]
     if dataset.test is None and table.test is None:
         rest, test = rule.hold_out(rest, table.test_fraction, seed, "test split")
+    if members > 1:
+        folds = held_out_by_each(rule, rest, fractions, seed, members)
+        notes = (note_of(rule, {"test": test}, rest),) if rule.name else ()
+        return Split(dataset, rest, rest[:0], test, tuple(filter(None, notes)), folds)
     training, validation = validation_rows(rule, rest, fractions, seed, len(test))
     parts = {"test": test, "validation": validation}
     notes = (note_of(rule, parts, training),) if rule.name else ()
@@ -98,6 +106,42 @@ def validation_rows(
             f"validation_fraction={validation_fraction:g} of the {counted(len(rest), 'row')} left{held_out} cannot be "
             f"had: {error}; or set validation_fraction=0"
         ) from None
+
+
+def held_out_by_each(
+    rule: Rule, rows: Rows, fractions: tuple[float, float], seed: int, members: int
+) -> tuple[Rows, ...]:
+    """What each of several networks holds out to validate on, as places among the rows; nothing if that is no share.
+
+    Each holds out other rows as long as there are any, then the first ones come again. So all rows are seen, and those
+    of a class that are all left for the last are never held out. Raises `DataError` where the first cannot have any.
+    """
+    fraction = fractions[0]
+    if not fraction:
+        return ()
+    left, parts = rows, [rows[:0]][:0]
+    for number in range(min(members, int(1.0 / fraction + 1e-9))):
+        share = fraction / (1.0 - number * fraction)
+        try:
+            if share < 1.0 - 1e-9:
+                left, part = rule.hold_out(left, share, seed, "validation split")
+            else:
+                part = of_classes_elsewhere(rule.labels, rows, left)
+        except DataError:
+            if not parts:
+                validation_rows(rule, rows, fractions, seed, 0)  # says why
+            break
+        if len(part):
+            parts.append(np.searchsorted(rows, part))
+    return tuple(parts[number % len(parts)] for number in range(members))
+
+
+def of_classes_elsewhere(labels: Host | None, rows: Rows, some: Rows) -> Rows:
+    """Those of some rows whose class others of the rows have as well; all if there are no classes."""
+    if labels is None:
+        return some
+    others = labels[np.setdiff1d(rows, some, assume_unique=True)]
+    return some[np.isin(labels[some], others)]
 
 
 def rule_of(dataset: Dataset, table: Table) -> tuple[Rule, Dataset]:
@@ -124,7 +168,7 @@ def rule_of(dataset: Dataset, table: Table) -> tuple[Rule, Dataset]:
     return Rule(labels=labels), dataset
 
 
-def split_by_column(dataset: Dataset, table: Table, seed: int) -> Split:
+def split_by_column(dataset: Dataset, table: Table, seed: int, members: int) -> Split:
     """The split that a column of folds says; without validation rows in it, they are drawn from those to train on."""
     assert table.folds is not None
     if dataset.test is not None:
@@ -138,8 +182,11 @@ def split_by_column(dataset: Dataset, table: Table, seed: int) -> Split:
     training, validation = found.training, found.validation
     if not len(validation):
         labels = dataset.target if dataset.task == "classification" else None
-        fractions = table.validation_fraction, 0.0
-        training, validation = validation_rows(Rule(labels=labels), training, fractions, seed, 0)
+        fractions, rule = (table.validation_fraction, 0.0), Rule(labels=labels)
+        if members > 1:
+            folds = held_out_by_each(rule, training, fractions, seed, members)
+            return Split(dataset, training, validation, found.test, (found.note,), folds)
+        training, validation = validation_rows(rule, training, fractions, seed, 0)
     return Split(dataset, training, validation, found.test, (found.note,))
 
 

@@ -43,7 +43,7 @@ class TrainedModel:
     Attributes
     ----------
     mlp : the network.
-    parameters : (p,), weights first, then biases.
+    parameters : (p,), weights first, then biases; (k, p) of several networks, whose answers are averaged.
     preprocessor : raw features to inputs.
     targets : labels or values to targets, and outputs back.
     metadata : versions, device and the like, as text.
@@ -98,7 +98,7 @@ class TrainedModel:
         backend: str | Backend | None = None,
         unknown_categories: str = "rest",
     ) -> Host:
-        """The network's outputs (n, k): probabilities, or values in the unit of training.
+        """The network's outputs (n, k), or the mean of several's: probabilities, or values in the unit of training.
 
         Categories that training has not met are as `predict` says.
         """
@@ -142,7 +142,7 @@ class TrainedModel:
             return np.asarray(self.targets.decode(codes))
         if self.targets.task == "multilabel":
             outputs = outputs >= 0.5
-        return np.asarray(self.targets.decode(outputs))
+        return self.targets.clamped(self.targets.decode(outputs))
 
     @with_known_options
     def scores(
@@ -166,12 +166,16 @@ class TrainedModel:
     ) -> dict[str, float]:
         """`scores` of what `inputs` and `encode_targets` made of a labelled set."""
         outputs, losses = self.predictor(backend, scale).outputs_and_losses(x, encoded)
+        return self.scores_of_outputs(outputs, losses, encoded)
+
+    def scores_of_outputs(self, outputs: Host, losses: Host, encoded: Host) -> dict[str, float]:
+        """`scores` of the outputs for a labelled set, and their losses."""
         scores = {"loss": exact_mean(losses)}
         task = self.targets.task
         if task == "regression":
             n = len(outputs)
             truth = np.asarray(self.targets.decode(encoded)).reshape(n, -1)
-            values = np.asarray(self.targets.decode(outputs)).reshape(n, -1)
+            values = self.decode(outputs).reshape(n, -1)
             for name in ("r2", "mean_squared_error", "mean_absolute_error"):
                 scores[name] = find_score(name, task)(values, truth, None)
             return scores
@@ -232,7 +236,7 @@ class TrainedModel:
     def from_file(cls, file: ModelFile, source: str = "the model file") -> TrainedModel:
         """The model of a `ModelFile`; `ModelFileError`, which names `source` and the field, where one does not fit."""
         mlp, parts, preprocessor, targets = parts_of(file, source)
-        parameters = np.concatenate([np.reshape(part, -1) for part in parts])
+        parameters = mlp.layout.to_vector(tuple(parts))
         return cls(mlp, parameters, preprocessor, targets, file.metadata)
 
 

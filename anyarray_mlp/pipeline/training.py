@@ -18,7 +18,7 @@ from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.persistence import RunFolder
 from anyarray_mlp.pipeline.checkpoints import Checkpoints
 from anyarray_mlp.pipeline.kept import configuration
-from anyarray_mlp.pipeline.run import Plan, Run, make_plan, scores_of
+from anyarray_mlp.pipeline.run import Plan, Run, diagnosed, make_plan, scores_of
 from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.trained_model import TrainedModel
 from anyarray_mlp.training import Callback, Fit, Recipe, TrainingState
@@ -32,8 +32,8 @@ class TrainedTable:
     Attributes
     ----------
     model : predicts from raw features, and saves itself.
-    scores : loss and the metrics that suit the task, on the rows that `scored_on` names: "test", or "training" if
-        none were held out.
+    scores : loss and the metrics that suit the task, on the rows that `scored_on` names: "test"; if there are none
+        "held-out", those that each of several networks has not seen, answered by it alone; else "training".
     diagnosis : what went wrong, or None if nobody asked.
     fit : the epochs, and why training stopped.
     path : the run's folder, or None.
@@ -77,11 +77,12 @@ def train_table(
     diagnose : whether to look for what went wrong.
     out : a folder to keep the run in, as `anyarray-mlp train --out` does; `overwrite` replaces one that is there.
     callbacks : as those of `fit`.
-    options : by name, settings of the network (`hidden_layer_sizes`, `activation`, `output`, `loss`, `dropout`), of
-        the data (`drop`, `header`, `separator`, `decimal`, `missing`, `skip`, `sheet`, `numeric`, `text`, `keep`,
+    options : by name, `preset` ("tabular" for what is most accurate on tables, in place of "plain") and settings that
+        go before its own: of the network (`hidden_layer_sizes`, `activation`, `output`, `loss`, `dropout`, `members`),
+        of the data (`drop`, `header`, `separator`, `decimal`, `missing`, `skip`, `sheet`, `numeric`, `text`, `keep`,
         `date`, `split`, `group`, `folds`, `test`, `pixels`, `image_size`, `image_mode`, `standardize`, `numbers`,
-        `scale_target`, `test_fraction`, `validation_fraction`, `class_weight`), of where to compute (`device`,
-        `backend`, `dtype`, `reproducible`), and of a `Recipe`, in place of its own.
+        `scale_target`, `clamp_target`, `test_fraction`, `validation_fraction`, `class_weight`), of where to compute
+        (`device`, `backend`, `dtype`, `reproducible`), and of a `Recipe`, in place of its own.
 
     Raises `DataError`, `UsageError` and the like for what cannot be, and `DivergedError`, which has the diagnosis,
     if the loss is no longer finite.
@@ -125,8 +126,7 @@ def name_of(data: Any) -> str:
 def trained(plan: Plan, result: Fit, diagnosis: Diagnosis | None) -> TrainedTable:
     """What a run came to."""
     model = plan.trained(result)
-    scored_on = "test" if plan.prepared.has_test else "training"
-    return TrainedTable(model, scores_of(plan, model), scored_on, diagnosis, result)
+    return TrainedTable(model, scores_of(plan, model), plan.scored_on, diagnosis, result)
 
 
 def fit_and_diagnose(
@@ -140,7 +140,7 @@ def fit_and_diagnose(
     except DivergedError as error:
         error.diagnosis = None if monitor is None else monitor.finish(error)
         raise
-    return result, None if monitor is None else monitor.finish(result)
+    return result, None if monitor is None else diagnosed(monitor, result)
 
 
 class Ended(NamedTuple):
@@ -155,11 +155,11 @@ def train_in(
     folder: RunFolder,
     plan: Plan,
     checkpoints: Checkpoints,
-    start: TrainingState | None,
+    start: Sequence[TrainingState] | None,
     callbacks: Sequence[Callback],
     diagnose: bool,
 ) -> Ended:
-    """Train as planned, from where a run goes on, and leave the results in an open run folder.
+    """Train as planned, from where each network goes on, and leave the results in an open run folder.
 
     A run that was interrupted before its first epoch had ended leaves nothing. A `DivergedError` has the diagnosis,
     and the folder the parameters of the epoch before.
@@ -178,7 +178,7 @@ def train_in(
         folder.discard_unless_begun()
         return Ended(result, None, is_kept=False)
     folder.save_model(plan.trained(result).to_file())
-    diagnosis = None if monitor is None else monitor.finish(result)
+    diagnosis = None if monitor is None else diagnosed(monitor, result)
     if diagnosis is not None:
         diagnosis.save(folder.home)
     if result.stopped != "interrupted":

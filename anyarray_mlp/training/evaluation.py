@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.metrics import default_task, exact_mean, find_score
 from anyarray_mlp.network.mlp import MLP
@@ -30,7 +32,8 @@ Figures = tuple[float, dict[str, float]]
 class Evaluation:
     """Loss and scores of one fixed set, moved to the device once.
 
-    `task` is what the metrics take the targets for; None for what the output is made for.
+    `task` is what the metrics take the targets for; None for what the output is made for. `weight` (n,) weights the
+    rows, unless it is all zero.
     """
 
     def __init__(
@@ -41,10 +44,12 @@ class Evaluation:
         metrics: Sequence[str] = (),
         input_scale: float | None = None,
         task: str | None = None,
+        weight: Host | None = None,
     ) -> None:
         task = task or default_task(mlp)
         self.metrics = {name: find_score(name, task) for name in metrics}
         self.held_out = held_out
+        self.weight = weight if weight is not None and np.any(weight) else None
         self.forward = ForwardPass(mlp, backend, input_scale)
         # In the precision of the losses.
         self.targets = backend.to_host(on_device(backend, held_out[1]))
@@ -60,8 +65,11 @@ class Evaluation:
 
     def figures(self, outputs: Host, losses: Host) -> Figures:
         """Mean loss, and the scores by name, of outputs (n, k) and losses (n,)."""
-        scores = {name: score(outputs, self.targets, None) for name, score in self.metrics.items()}
-        return exact_mean(losses), scores
+        weight = self.weight
+        scores = {
+            name: score(outputs, self.targets, weight) for name, score in self.metrics.items()
+        }
+        return exact_mean(losses[:, None], weight), scores
 
 
 class Evaluations:

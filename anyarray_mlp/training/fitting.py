@@ -88,7 +88,7 @@ def fit(
     # `starts` gives it up, so that it does not take memory for the whole run.
     starts = [mlp.initialize(recipe.seed, recipe.initializer) if initial is None else initial]
     del initial
-    stopping = _early_stopping(recipe, starts[0])
+    stopping = stopping_of(recipe, starts[0])
     observer = None
     if observe is not None:
         given_too = {"initial": starts[0], "statistics": statistics, **given}
@@ -151,7 +151,7 @@ def origin_of(
     )
 
 
-def _early_stopping(recipe: Recipe, start: Host | TrainingState) -> BestKept | None:
+def stopping_of(recipe: Recipe, start: Host | TrainingState | None) -> BestKept | None:
     """What keeps the best epoch; it goes on if training does, and else begins afresh."""
     stopping = recipe.stopping()
     if stopping is not None and not isinstance(start, TrainingState):

@@ -40,6 +40,7 @@ class Job:
     epochs : those of the recipe, or what stands for none.
     validation : (x, targets) or None.
     metrics : the names of those to measure on it.
+    validation_weight : weights of the rows of the validation set, or None.
     """
 
     mlp: MLP
@@ -49,6 +50,7 @@ class Job:
     validation: tuple[Array, Array] | None
     metrics: tuple[str, ...]
     input_scale: float | None
+    validation_weight: Any = None
 
     def on_device(self, *arrays: Array | None) -> tuple[Array, ...]:
         """Those of some arrays that are there, on the device."""
@@ -69,6 +71,7 @@ class Job:
             self.metrics,
             self.input_scale,
             self.recipe.task,
+            self.validation_weight,
         )
 
 

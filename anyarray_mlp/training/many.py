@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -110,6 +112,7 @@ def fit_many(
     places = [places_in("rows", one, n) for one in each["rows"] or [None] * count]
     held_out = held_out_of(mlps[0], given, each["validation"] or [given.validation] * count)
     starts = each["initial"] or [None] * count
+    recipes = [of_one(one) for one in recipes]
     candidates = [
         Candidate(place, *own, shared)
         for place, own in enumerate(zip(mlps, recipes, places, held_out, starts, strict=True))
@@ -126,6 +129,18 @@ def fit_many(
 #: The options that `fit_many` takes itself, each with its default.
 OWN = options_of(fit_many)
 # --- what is asked for ---------------------------------------------------------------------------------
+
+
+def of_one(recipe: Recipe) -> Recipe:
+    """The recipe with a copy of what remembers how a run went: several networks may have been given one object."""
+    own: dict[str, Any] = {}
+    for name in ("early_stopping", "keep_epoch"):
+        value = getattr(recipe, name)
+        if not isinstance(value, (bool, str)):
+            own[name] = copy.copy(value)
+    if hasattr(recipe.learning_rate, "observe"):
+        own["learning_rate"] = copy.deepcopy(recipe.learning_rate)
+    return replace(recipe, **own) if own else recipe
 
 
 def listed(value: Any, kind: type) -> Any:

@@ -8,7 +8,7 @@ a device and answers rows there; `predict` does so once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import check_instance, check_positive, refuse
 from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.network.functional import FUSED_LOSSES, loss_function, output_loss
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.training.given import as_rows
 from anyarray_mlp.typing import Array, Host, Leaves, Namespace
@@ -132,15 +133,17 @@ def outputs_and_losses_of(
 
 @with_known_options
 class Predictor:
-    """Outputs of a network for rows of inputs.
+    """Outputs of a network for rows of inputs, or the mean of several networks' outputs.
 
-    The parameters (p,) are moved to the device once, so that a call costs little more than its products.
+    The parameters, (p,) or of several networks (k, p), are moved to the device once, so that a call costs little more
+    than its products.
     """
 
     def __init__(
         self, mlp: MLP, parameters: Host, backend: Backend, input_scale: float | None = None
     ) -> None:
         check_network(mlp)
+        check_parameters(mlp, parameters)
         check_instance("backend", backend, Backend, "a backend, such as select_backend()")
         if input_scale is not None:
             check_positive("input_scale", input_scale)
@@ -148,18 +151,56 @@ class Predictor:
         self.backend = backend
         self.n_inputs = mlp.sizes[0]
         self.forward = ForwardPass(mlp, backend, input_scale)
-        self.leaves = to_leaves(mlp, backend, parameters)
+        self.each = [to_leaves(mlp, backend, vector) for vector in np.atleast_2d(parameters)]
 
     def __call__(self, x: Any) -> Host:
         """Outputs (n, k) of rows x (n, i) on the host, worked out in parts that suit the backend."""
         x = as_rows("x", x)
         if len(x.shape) != 2 or x.shape[1] != self.n_inputs:
             raise DataError(f"x must have shape (n, {self.n_inputs}), got {tuple(x.shape)}.")
-        return self.forward.joined(self.forward.outputs(self.leaves, x))
+        return mean_of(self.forward.joined(self.forward.outputs(leaves, x)) for leaves in self.each)
 
     def outputs_and_losses(self, x: Array, targets: Array) -> tuple[Host, Host]:
-        """Outputs (n, k) and losses (n,) on the host of rows and their targets, in one forward pass."""
-        return LabelledRows(self.forward, x, targets, kept=False).measure(self.leaves)
+        """Outputs (n, k) and losses (n,) on the host of rows and their targets, in one forward pass of each network.
+
+        Several networks' losses are those of their mean outputs.
+        """
+        if len(self.each) == 1:
+            return LabelledRows(self.forward, x, targets, kept=False).measure(self.each[0])
+        outputs = self(x)
+        return outputs, losses_of(self.forward.mlp, outputs, np.asarray(targets))
+
+
+def mean_of(each: Iterable[Host]) -> Host:
+    """The mean of arrays of one shape, summed in their order and in float64; one alone is as it is."""
+    first, *others = each
+    if not others:
+        return first
+    total = first.astype(np.float64)
+    for other in others:
+        total += other
+    return (total / (1 + len(others))).astype(first.dtype)
+
+
+def losses_of(mlp: MLP, outputs: Host, targets: Host) -> Host:
+    """The losses (n,) of outputs (n, k) on the host; certainty that is wrong costs what the dtype can tell."""
+    xp = plain_numpy(str(outputs.dtype)).xp
+    encoded = mlp.encode(xp, targets, outputs.dtype)
+    if (mlp.output, mlp.loss) not in FUSED_LOSSES:
+        losses, _ = loss_function(mlp.loss)(xp, outputs, encoded)
+        return np.asarray(losses)
+    # A fused loss is one of the logits, which are the logarithms of what sums to one or is a rate.
+    logits = np.log(np.maximum(outputs, np.finfo(outputs.dtype).tiny))
+    if mlp.output == "logistic":
+        logits -= np.log(np.maximum(1.0 - outputs, np.finfo(outputs.dtype).tiny))
+    losses, _ = output_loss(xp, mlp.output, mlp.loss, logits, encoded)
+    return np.asarray(losses)
+
+
+@cache
+def plain_numpy(dtype: str) -> Backend:
+    """NumPy's backend of a dtype."""
+    return select_backend("numpy", dtype=dtype)
 
 
 @with_known_options
@@ -173,7 +214,8 @@ def predict(
 ) -> Host:
     """Outputs (n, k) of rows x (n, i) as a NumPy array. A `Predictor` spares the preparation of later calls.
 
-    `parameters` is the vector (p,) that `Fit.parameters` or `MLP.initialize` gives, x an array, a table of numbers or
+    `parameters` is the vector (p,) that `Fit.parameters` or `MLP.initialize` gives, or of several networks whose
+    outputs are averaged (k, p), x an array, a table of numbers or
     lists, as `fit` takes them, `backend` a name or what `select_backend` gives, and `input_scale` what x is multiplied
     by (1/255 for images).
     """
@@ -190,10 +232,11 @@ def as_inputs(xp: Namespace, x: Array, dtype: Any, scale: float | None) -> Array
 
 
 def check_parameters(mlp: MLP, vector: Any) -> None:
-    """Raise `UsageError` for what is no vector of a network's parameters."""
+    """Raise `UsageError` for what is no vector (p,) of a network's parameters, nor those of several (k, p)."""
     if not isinstance(vector, np.ndarray) or vector.dtype.kind not in "fiu":
         refuse("parameters", "a NumPy vector of numbers (p,), as Fit.parameters", vector)
-    if vector.shape != (mlp.layout.size,):
+    size, several = mlp.layout.size, vector.ndim == 2 and len(vector) > 0
+    if vector.shape != (size,) and not (several and vector.shape[1] == size):
         raise UsageError(
             f"The parameters of a network {mlp.sizes} have shape ({mlp.layout.size},), got {vector.shape}."
         )
@@ -203,7 +246,7 @@ def to_leaves(mlp: MLP, backend: Backend, vector: Host) -> Leaves:
     """A flat host vector (p,) as leaves on the device; a stack's (k, p) as those of a stack, k = 1 as one network's."""
     if getattr(vector, "ndim", 1) == 2 and len(vector) == 1:
         vector = vector[0]
-    check_parameters(mlp, vector if getattr(vector, "ndim", 1) != 2 else vector[0])
+    check_parameters(mlp, vector)
     parts = [vector.reshape(-1)] if backend.flat else mlp.layout.split(vector)
     return tuple(backend.asarray(part) for part in parts)
 

@@ -43,7 +43,8 @@ class Epoch:
     validation_loss : mean loss on the validation set, or None without one.
     scores : validation metrics by name.
     complete : False where a stop was asked for before the epoch's end.
-    snapshot : the training state as it is now, on the host; call it before the next epoch runs.
+    snapshot : the training state as it is now, on the host; call it before the next epoch runs. Of networks that are
+        trained in step (`members`), a tuple of the state of each.
     on_device : the leaves and moments as they are now, on the device; look at them before the next epoch runs.
     step_losses : the loss of each step (steps,).
     statistics : what the `statistics` of `train` gave, each with an axis of steps in front.
@@ -57,7 +58,7 @@ class Epoch:
     validation_loss: float | None
     scores: dict[str, float]
     complete: bool
-    snapshot: Callable[[], TrainingState] = field(repr=False, compare=False)
+    snapshot: Callable[[], Any] = field(repr=False, compare=False)
     on_device: Callable[[], tuple[Leaves, State]] = field(repr=False, compare=False)
     step_losses: Host = field(repr=False, compare=False)
     statistics: tuple[Host, ...] = field(default=(), repr=False, compare=False)
@@ -93,9 +94,17 @@ def run_hash(losses: list[float], validation_losses: list[float], parameters: Ho
     return digest.hexdigest()
 
 
+def epochs_in_words(kept: int | tuple[int, ...]) -> str:
+    """The epoch that is kept, or of several networks those that are."""
+    return str(kept) if isinstance(kept, int) else ", ".join(map(str, kept))
+
+
 @dataclass(frozen=True)
 class Fit:
     """What `fit` came to: final parameters (p,), one record per epoch, and why it stopped.
+
+    Of several networks that answer together (`train_table(..., members=4)`) the parameters are (k, p), an epoch's
+    figures the mean of theirs, `kept_epoch` a tuple, and `members` what came of each.
 
     `stopped` is "finished", "converged" or "stalled" (L-BFGS), "early", "callback", "diverged" (of `fit_many`, where
     `fit` raises) or "interrupted"; in the last case `signal` is the number of the signal.
@@ -110,7 +119,8 @@ class Fit:
     signal: int | None = None
     diagnosis: Any = field(default=None, repr=False, compare=False)
     origin: Origin | None = field(default=None, repr=False, compare=False)
-    kept_epoch: int | None = None
+    kept_epoch: int | tuple[int, ...] | None = None
+    members: tuple[Fit, ...] = field(default=(), repr=False, compare=False)
 
     @with_known_options
     def save(
@@ -142,7 +152,7 @@ class Fit:
             )
         made = dict(self.origin.made_with)
         if self.kept_epoch is not None:
-            made["kept_epoch"] = str(self.kept_epoch)
+            made["kept_epoch"] = epochs_in_words(self.kept_epoch)
         origin = replace(self.origin, made_with=made)
         save(path, model_of(origin, self.parameters, classes, columns, target), overwrite)
 

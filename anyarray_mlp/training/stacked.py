@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -17,15 +16,14 @@ from anyarray_mlp.errors import DivergedError
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.training.batches import checked_batch_size
 from anyarray_mlp.training.callbacks import Watch
-from anyarray_mlp.training.early_stopping import BestKept
 from anyarray_mlp.training.feeds import Order, RowFeed
-from anyarray_mlp.training.fitting import best_of, fit, origin_of
+from anyarray_mlp.training.fitting import best_of, fit, origin_of, stopping_of
 from anyarray_mlp.training.given import Given
 from anyarray_mlp.training.job import Job, Rows, checked_job
 from anyarray_mlp.training.loop import Stepper, begun, rounds_of, shuffles_of
 from anyarray_mlp.training.predicting import is_sparse
 from anyarray_mlp.training.recipe import Recipe, batch_size_of, with_options
-from anyarray_mlp.training.records import Fit, TrainingState
+from anyarray_mlp.training.records import Epoch, Fit, TrainingState
 from anyarray_mlp.training.signals import Interrupted
 from anyarray_mlp.training.state import Member, to_vector
 from anyarray_mlp.typing import Host
@@ -37,13 +35,14 @@ HeldOut: TypeAlias = "tuple[Any, Any] | NDArray[np.int64] | None"
 @dataclass(frozen=True, eq=False)
 class Shared:
     """What all networks have in common: the data as they were given and as stacks take them, the backend, and the
-    steps that are compiled for it.
+    steps that are compiled for it. Whether the weights of rows count for validation rows, where these are places.
     """
 
     given: Given
     data: Rows
     backend: Backend
     input_scale: float | None
+    weighs_validation: bool = False
     compiled: dict[Any, Run] = field(default_factory=dict)
 
 
@@ -89,7 +88,7 @@ class UnderWay:
     ) -> None:
         self.candidate = candidate
         self.member = member
-        self.stopping = stopping_of(candidate)
+        self.stopping = stopping_of(candidate.recipe, candidate.initial)
         self.watch = Watch([self.stopping] if self.stopping else [], interrupted)
         #: Its parameters: those at the start, then at the end.
         self.parameters = start.parameters
@@ -108,70 +107,91 @@ class UnderWay:
         return self.candidate.finished(best_of(result, self.stopping))
 
 
-def stopping_of(candidate: Candidate) -> BestKept | None:
-    """What keeps a network's best epoch, and may end its training early; its own also where several were given one."""
-    stopping = copy.copy(candidate.recipe.stopping())
-    if stopping is not None and not isinstance(candidate.initial, TrainingState):
-        stopping.reset()
-    return stopping
+#: What an epoch came to for each network of a stack that is under way.
+Told: TypeAlias = "list[tuple[UnderWay, Epoch | DivergedError]]"
+
+
+class Stack:
+    """Networks of one kind that are trained at once, each until it is over."""
+
+    def __init__(self, group: list[Candidate], shared: Shared, interrupted: Interrupted) -> None:
+        n = shared.data.x.shape[0]
+        size = group[0].batch_size(n)
+        jobs = [job_of(candidate) for candidate in group]
+        orders = [
+            Order(n, shuffles_of(candidate.recipe, candidate.initial), candidate.rows)
+            for candidate in group
+        ]
+        states = []
+        self.interrupted = interrupted
+        self.runs: list[UnderWay] = []
+        for candidate, job, order in zip(group, jobs, orders, strict=True):
+            member, state = begun(job, -(-order.n // size), candidate.initial)
+            self.runs.append(UnderWay(candidate, member, state, interrupted))
+            states.append(state)
+        self.stepper: Stepper | None = None
+        if not interrupted.is_set() and any(run.member.left for run in self.runs):
+            feed = RowFeed(jobs[0], shared.data, size, orders)
+            members = [run.member for run in self.runs]
+            self.stepper = Stepper(members, states, feed, compiled=shared.compiled)
+
+    def rounds(self, stop_requested: Callable[[], bool]) -> Iterator[Told]:
+        """Train them; what each epoch came to for those that are not over yet."""
+        if self.stepper is None:
+            return
+        under_way = {run.member: run for run in self.runs}
+        for round_ in rounds_of(self.stepper, stop_requested):
+            told: Told = []
+            for member, epoch in round_:
+                run = under_way[member]
+                if isinstance(epoch, DivergedError):
+                    run.parameters, run.diverged = epoch.parameters, True
+                else:
+                    member.over = run.watch(epoch) or member.over
+                    if member.over:
+                        run.parameters = self.now(run)
+                if member.over:
+                    del under_way[member]
+                told.append((run, epoch))
+            yield told
+        for run in under_way.values():  # where a stop was asked for
+            if run.watch.history:
+                run.parameters = self.now(run)
+
+    def now(self, run: UnderWay) -> Host:
+        """The parameters (p,) of a network as they are now."""
+        assert self.stepper is not None
+        leaves, _ = run.watch.history[-1].on_device()
+        return to_vector(self.stepper.job.mlp, self.stepper.job.backend, leaves)
+
+    def free(self) -> None:
+        """Give the memory of the device back; no epoch can be asked for its state from here on."""
+        if self.stepper is not None:
+            self.stepper.go_on([])
+
+    def results(self) -> dict[int, Fit]:
+        """What came of each, by place."""
+        return {run.candidate.place: run.result(self.interrupted) for run in self.runs}
 
 
 def fit_stack(group: list[Candidate], shared: Shared, interrupted: Interrupted) -> dict[int, Fit]:
     """Train networks of one kind at once; results by place."""
-    n = shared.data.x.shape[0]
-    size = group[0].batch_size(n)
-    jobs = [job_of(candidate) for candidate in group]
-    orders = [
-        Order(n, shuffles_of(candidate.recipe, candidate.initial), candidate.rows)
-        for candidate in group
-    ]
-    runs, states = [], []
-    for candidate, job, order in zip(group, jobs, orders, strict=True):
-        member, state = begun(job, -(-order.n // size), candidate.initial)
-        if hasattr(member.schedule, "observe"):  # a user's own may be several networks'
-            member.schedule = copy.deepcopy(member.schedule)
-        runs.append(UnderWay(candidate, member, state, interrupted))
-        states.append(state)
-    if not interrupted.is_set() and any(run.member.left for run in runs):
-        feed = RowFeed(jobs[0], shared.data, size, orders)
-        members = [run.member for run in runs]
-        stepper = Stepper(members, states, feed, compiled=shared.compiled)
-        train_stack(runs, stepper, interrupted)
-    return {run.candidate.place: run.result(interrupted) for run in runs}
+    stack = Stack(group, shared, interrupted)
+    for _ in stack.rounds(interrupted.is_set):
+        pass
+    stack.free()
+    return stack.results()
 
 
 def job_of(candidate: Candidate) -> Job:
     """The job of a network."""
-    made = candidate.shared
-    return checked_job(
+    made, held_out = candidate.shared, candidate.validation
+    job = checked_job(
         candidate.mlp, candidate.recipe, made.backend, candidate.held_out(), made.input_scale
     )
-
-
-def train_stack(runs: Sequence[UnderWay], stepper: Stepper, interrupted: Interrupted) -> None:
-    """Train the networks of a stack, each until it is over."""
-    under_way = {run.member: run for run in runs}
-    for told in rounds_of(stepper, interrupted.is_set):
-        for member, epoch in told:
-            run = under_way[member]
-            if isinstance(epoch, DivergedError):
-                run.parameters, run.diverged = epoch.parameters, True
-            else:
-                member.over = run.watch(epoch) or member.over
-                if member.over:
-                    run.parameters = final(run, stepper)
-            if member.over:
-                del under_way[member]
-    for run in under_way.values():  # where a stop was asked for
-        if run.watch.history:
-            run.parameters = final(run, stepper)
-    stepper.go_on([])
-
-
-def final(run: UnderWay, stepper: Stepper) -> Host:
-    """The parameters (p,) of a network as they are now."""
-    leaves, _ = run.watch.history[-1].on_device()
-    return to_vector(stepper.job.mlp, stepper.job.backend, leaves)
+    if made.weighs_validation and isinstance(held_out, np.ndarray):
+        job = replace(job, validation_weight=taken(made.given.sample_weight, held_out))
+    return job
 
 
 def fit_alone(group: list[Candidate], shared: Shared, interrupted: Interrupted) -> dict[int, Fit]:

@@ -223,7 +223,7 @@ PEERS: dict[str, Contender] = {
 #: Ours, by name, and the options of `train_table` that make them; `--variant` adds others.
 VARIANTS: dict[str, dict[str, Any]] = {
     # Those of before there were presets: the name stays theirs when the defaults change.
-    "plain": {},
-    "plain-all-rows": {"test_fraction": 0.0},
+    "plain": {"preset": "plain"},
+    "plain-all-rows": {"preset": "plain", "test_fraction": 0.0},
     "tabular": {"preset": "tabular"},
 }

@@ -26,6 +26,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "bitwise_or": torch.bitwise_or,
     "bitwise_right_shift": torch.bitwise_right_shift,
     "bitwise_xor": torch.bitwise_xor,
+    "cos": torch.cos,
     "divide": torch.div,
     "equal": torch.eq,
     "erf": torch.special.erf,
@@ -44,6 +45,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "negative": torch.neg,
     "not_equal": torch.ne,
     "sign": torch.sign,
+    "sin": torch.sin,
     "sqrt": torch.sqrt,
     "square": torch.square,
     "subtract": torch.sub,
@@ -267,12 +269,11 @@ class TorchLibrary:
             return [partial(torch.mm, *args, out=out)]
         if op == "matmul" and all(a.ndim == 3 and len(a) == len(out) for a in args):
             return [partial(torch.bmm, *args, out=out)]
-        if op == "affine":
+        if op == "affine" and out.ndim <= 3:
             x, w, b = args
             if out.ndim == 3:
-                return [
-                    partial(torch.baddbmm, b[:, None, :], x.expand(len(out), -1, -1), w, out=out)
-                ]
+                x, w = (each.expand(len(out), -1, -1) for each in (x, w))
+                return [partial(torch.baddbmm, b[:, None, :], x, w, out=out)]
             if self.is_narrow(x, out):
                 turned = self.turned(x, w)
                 return [turned, partial(torch.add, turned.keywords["out"].T, b, out=out)]
