@@ -207,6 +207,10 @@ def texts_at(column: Any, rows: Sequence[Any]) -> list[str | None]:
     """The texts of a column in some rows, None for gaps."""
     cells = as_array(column)[list(rows)]
     gaps = gaps_in(cells)
+    if cells.dtype.kind == "M":
+        cells = np.array(
+            [cell and cell.isoformat() for cell in cells.astype("datetime64[us]").tolist()]
+        )
     return [None if gap else str(cell) for cell, gap in zip(cells, gaps, strict=True)]
 
 
