@@ -12,6 +12,7 @@ from anyarray_mlp import MLP, select_backend
 from anyarray_mlp.data import Preprocessor, TargetEncoder
 from anyarray_mlp.data.dates import TEXT_FORMS, days_of_cell
 from anyarray_mlp.network.functional import ACTIVATIONS
+from anyarray_mlp.network.layers import Scale
 from anyarray_mlp.parity.roundoff import RoundoffNamespace
 from anyarray_mlp.pipeline import TrainedModel
 
@@ -64,6 +65,15 @@ class Case:
         # Of several networks, the sum and the quotient round as well.
         rounding = len(found) * np.finfo(dtype).eps * np.abs(found).mean(0) * (len(found) > 1)
         return np.mean(found, 0), np.mean(bound, 0) + rounding
+
+    def values(self, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+        """Of a regression, the reference (n, k) in its own unit, within its bounds, and what it may differ by."""
+        reference, bound = self.reference(dtype)
+        targets = self.model.targets
+        scale, mean = np.array(targets.scale), np.array(targets.mean)
+        # The value in its own unit is worked out in float64.
+        bound = bound * scale + 4 * np.finfo(float).eps * (np.abs(reference * scale) + np.abs(mean))
+        return targets.clamped(reference * scale + mean), bound
 
     def outputs(self, dtype: str) -> np.ndarray:
         """What `predict` computes."""
@@ -128,6 +138,15 @@ def cases() -> dict[str, Case]:
         "mixed": model_of(plain, activation=["relu", "gelu"], dropout=0.5),
         "named": model_of(plain, target=RNG.choice(NAMES, N)),
     }  # fmt: skip
+    bent = model_of(plain, before=[Scale()], parametric=True, activation="gelu")
+    heads["bent"] = bent
+    bag = replace(
+        bent, parameters=np.stack([bent.parameters, 0.8 * bent.parameters, 0.5 - bent.parameters])
+    )
+    heads["bag"] = bag
+    clamped = TargetEncoder.fit(several, "regression", scale_target=True, clamp=True)
+    clamped = replace(clamped, low=(9990.0, -1e9), high=(1e9, 10010.0))
+    heads["clamped"] = replace(heads["regressions"], targets=clamped)
     found |= {name: Case(model, NUMBERS) for name, model in heads.items()}
     found["gaps"] = of_columns(GAPS)
     for numbers in ("robust", "pieces"):

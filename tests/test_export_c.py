@@ -18,6 +18,7 @@ from anyarray_mlp import MLP
 from anyarray_mlp.data import Preprocessor
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network import register_activation
+from anyarray_mlp.network.layers import Periodic
 from anyarray_mlp.pipeline import TrainedModel
 from tests.beds import unless_expected
 from tests.exported import NUMBERS, Case, as_numbers, as_texts, cases, model_of
@@ -115,10 +116,7 @@ def test_a_model_in_c_answers_as_predict_does(library: Any, name: str, dtype: st
     outputs = case.outputs(dtype)
     assert (np.abs(outputs - reference) <= bound).all()
     if targets.task == "regression":
-        scale, mean = np.array(targets.scale), np.array(targets.mean)
-        # The value in its own unit is worked out in float64.
-        bound = bound * scale + 4 * np.finfo(float).eps * (np.abs(reference * scale) + np.abs(mean))
-        reference = reference * scale + mean
+        reference, bound = case.values(dtype)
     elif len(values.T) > len(reference.T):
         reference = np.hstack([1.0 - reference, reference])
         bound = np.hstack([bound + np.finfo(dtype).eps, bound])
@@ -302,3 +300,7 @@ def test_a_network_with_what_is_not_known_is_refused_by_name(
     monkeypatch.setattr(MLP, "to_config", lambda self: {**config, "waves": 4, "unused": 0})
     with pytest.raises(UsageError, match="the setting 'waves', which cannot be exported"):
         CASES["linear"].model.export(tmp_path / "x.c")
+    monkeypatch.undo()
+    waves = model_of(Preprocessor.fit(NUMBERS), before=[Periodic()])
+    with pytest.raises(UsageError, match="the layer 'Periodic', which cannot be exported"):
+        waves.export(tmp_path / "x.c")

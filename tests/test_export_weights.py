@@ -49,8 +49,7 @@ def test_arrays_of_dense_layers_come_back(tmp_path: Path) -> None:
 def test_what_cannot_be_had_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Any
 ) -> None:
-    several = replace(CASE.model)
-    object.__setattr__(several, "parameters", np.stack([CASE.model.parameters] * 2))
+    several = replace(CASE.model, parameters=np.stack([CASE.model.parameters] * 2))
     for to in ("torch", "keras"):
         with pytest.raises(UsageError, match=r"averages 2 networks.*export to c or onnx"):
             several.export(tmp_path / "x", to)
