@@ -30,7 +30,7 @@ from hypothesis import HealthCheck, settings
 
 from anyarray_mlp.backends import BACKENDS, Backend
 from anyarray_mlp.backends.selection import with_cuda
-from tests.beds import BEDS, EXPECTED, NEEDS
+from tests.beds import BEDS, EXPECTED, NEEDS, PROGRAMS
 
 # What a test draws, it draws alike in every run, and on a busy machine it may take its time. To look for more:
 # python -m pytest --hypothesis-profile=random
@@ -55,7 +55,7 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    known = {*BACKENDS, *(f"{name}-cuda" for name in with_cuda())}
+    known = {*BACKENDS, *(f"{name}-cuda" for name in with_cuda()), *PROGRAMS}
     if not known >= EXPECTED:
         raise pytest.UsageError(
             f"ANYARRAY_MLP_EXPECT names {', '.join(sorted(EXPECTED - known))}; known are {', '.join(sorted(known))}."

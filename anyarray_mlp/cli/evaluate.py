@@ -111,27 +111,17 @@ def scores_held_out(
     import numpy as np
 
     from anyarray_mlp.backends import select_backend
-    from anyarray_mlp.cli.kept_settings import read_settings
-    from anyarray_mlp.cli.train import command as train
-    from anyarray_mlp.persistence import RunFolder
-    from anyarray_mlp.pipeline.preparation import prepare
-    from anyarray_mlp.pipeline.settings import Settings
+    from anyarray_mlp.cli.kept_settings import prepared_again
     from anyarray_mlp.pipeline.trained_model import TrainedModel, encode_targets
 
     if not os.path.isdir(path):
         raise UsageError(
             f"{shown_path(path)} is no run's folder, so nothing says which rows it held out: give DATA."
         )
-    trained, run = TrainedModel.load(path), RunFolder(path)
-    settings = read_settings(run, click.Context(train, info_name="train"))
-    prepared = prepare(settings["data"], Settings.from_keys(settings), dtype)
+    trained = TrainedModel.load(path)
+    prepared = prepared_again(path, trained, dtype, "give the same file, or DATA to score")
     if not prepared.has_test:
         raise DataError(f"{shown_path(path)} held out no rows for testing: give DATA.")
-    if prepared.preprocessor.columns != trained.preprocessor.columns:
-        raise DataError(
-            f"{shown_path(prepared.name)} is not what the run in {shown_path(path)} was trained on: give the same "
-            "file, or DATA to score."
-        )
     test = prepared.test
     encoded = encode_targets(trained.mlp, trained.targets, test.y)
     with np.errstate(over="ignore", invalid="ignore"):

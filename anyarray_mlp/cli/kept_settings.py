@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from anyarray_mlp.checking.messages import suggestion
+from anyarray_mlp.checking.messages import shown_path, suggestion
 from anyarray_mlp.cli.options import Names, Sizes
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.persistence import RunFolder
 from anyarray_mlp.pipeline.kept import OF_THE_CALL, in_words, kept_path
+
+if TYPE_CHECKING:
+    from anyarray_mlp.pipeline.preparation import Prepared
+    from anyarray_mlp.pipeline.trained_model import TrainedModel
 
 
 def read_settings(run: RunFolder, context: click.Context) -> dict[str, Any]:
@@ -45,6 +49,21 @@ def read_settings(run: RunFolder, context: click.Context) -> dict[str, Any]:
                 f"{run.config_path} lacks the key {name!r}: put it back as it was, or start a new run"
             )
     return settings
+
+
+def prepared_again(path: str, trained: TrainedModel, dtype: str, cure: str) -> Prepared:
+    """The data of the run in a folder, split and encoded as they were; `DataError` with the cure if they are others."""
+    from anyarray_mlp.cli.train import command as train
+    from anyarray_mlp.pipeline.preparation import prepare
+    from anyarray_mlp.pipeline.settings import Settings
+
+    settings = read_settings(RunFolder(path), click.Context(train, info_name="train"))
+    prepared = prepare(settings["data"], Settings.from_keys(settings), dtype)
+    if prepared.preprocessor.columns != trained.preprocessor.columns:
+        raise DataError(
+            f"{shown_path(prepared.name)} is not what the run in {shown_path(path)} was trained on: {cure}."
+        )
+    return prepared
 
 
 def converted(value: Any, param: click.Parameter, context: click.Context) -> Any:

@@ -15,7 +15,7 @@ from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.out_of_memory import within_memory
 from anyarray_mlp.checking.values import check_boolean, check_instance, check_path, items
 from anyarray_mlp.data.builtin import BUILTIN, BUILTIN_NAMES
-from anyarray_mlp.data.cells import as_array, column_values
+from anyarray_mlp.data.cells import as_array, column_values, gaps_in
 from anyarray_mlp.data.chosen_columns import (
     Column,
     find_column,
@@ -34,12 +34,12 @@ from anyarray_mlp.data.picture_folders import load_picture_folder, pictures_at
 from anyarray_mlp.data.picture_tables import picture_set, pixels_and_target, pixels_for, with_zeros
 from anyarray_mlp.data.pictures import Pictures, is_picture_name, read_pictures
 from anyarray_mlp.data.pixels import FEWEST_LISTED
-from anyarray_mlp.data.schema import Schema
+from anyarray_mlp.data.schema import AS_TEXT, NOT_READ, Schema
 from anyarray_mlp.data.targets import target_for
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.tables import ColumnReading, Reading, Table, table_in
 from anyarray_mlp.tables.files import file_size, unreadable
-from anyarray_mlp.tables.source import STDIN
+from anyarray_mlp.tables.source import STDIN, Source
 
 if TYPE_CHECKING:
     import pandas
@@ -131,6 +131,22 @@ def load_features(
             raise UsageError("several sources must all be pictures, or folders of pictures")
         return features_of_pictures(source, chosen).pixels
     source = cast("str | os.PathLike[str]", source)
+    if is_table(source):
+        return features_of_table(Path(source), chosen, schema)[0]
+    if str(source) in BUILTIN:
+        return load(source).features
+    path = Path(source)
+    if is_pictures(source):
+        return features_of_pictures([source], chosen).pixels
+    if path.is_dir() or is_idx_name(path.name):
+        return load_idx_features(path)
+    return load_npz_features(path)
+
+
+def features_of_table(
+    source: Path | Source, chosen: Reading, schema: Schema | None
+) -> tuple[Features, Table]:
+    """The features of a table for prediction, and the table that they are of."""
 
     def known(names: list[str]) -> Mapping[str, ColumnReading]:
         if schema is None:
@@ -140,19 +156,62 @@ def load_features(
             return learned.readings_of_pictures(names)
         return learned.readings(names)
 
-    if is_table(source):
-        table = with_zeros(table_in(Path(source), chosen, known), schema)
-        if schema is not None and schema.preprocessor.pixels:
-            return pixels_for(table, schema, Path(source), (), chosen)
-        return frame_of(table)
-    if str(source) in BUILTIN:
-        return load(source).features
-    path = Path(source)
-    if is_pictures(source):
-        return features_of_pictures([source], chosen).pixels
-    if path.is_dir() or is_idx_name(path.name):
-        return load_idx_features(path)
-    return load_npz_features(path)
+    table = with_zeros(table_in(source, chosen, known), schema)
+    if schema is not None and schema.preprocessor.pixels:
+        path = source.path if isinstance(source, Source) else source
+        return pixels_for(table, schema, path, (), chosen), table
+    return frame_of(table), table
+
+
+@within_memory
+def load_features_and_columns(
+    source: str | os.PathLike[str],
+    wanted: Sequence[str] | None,
+    *,
+    reading: Reading,
+    schema: Schema,
+) -> tuple[Features, dict[str, list[str | None]]]:
+    """The features of a table, as `load_features` gives them, and columns of it as they stand in the file.
+
+    wanted: names of columns; None for all. The cells of each are texts (n,), without blanks around them; None for gaps.
+    Raises `DataError` for a column that is not there, and `UsageError` for what is no table.
+    """
+    if not is_table(source):
+        raise UsageError(
+            f"only tables have columns to keep, and {shown(os.fspath(source))} is none"
+        )
+    opened = Source.of(Path(source))
+    features, table = features_of_table(opened, reading, schema)
+    names = table.all_names if wanted is None else tuple(wanted)
+    absent = next((name for name in names if name not in table.all_names), None)
+    if absent is not None:
+        raise DataError(
+            f"{opened.path}: no column {shown(absent)} to keep{suggestion(absent, table.all_names)}; the columns are "
+            f"{listed(table.all_names)}"
+        )
+
+    def known(present: list[str]) -> Mapping[str, ColumnReading]:
+        return {name: AS_TEXT if name in names else NOT_READ for name in present}
+
+    kept = table_in(opened, reading, known)
+    rows = {line: row for row, line in enumerate(kept.lines.tolist())}
+    places = [rows.get(line) for line in table.lines.tolist()]
+    if None in places:
+        line = table.lines[places.index(None)]
+        raise DataError(f"{opened.path}: line {line} is no row of texts, so no columns can be kept")
+    by_name = kept.by_name
+    return features, {name: texts_at(by_name[name], places) for name in names}
+
+
+def texts_at(column: Any, rows: Sequence[Any]) -> list[str | None]:
+    """The texts of a column in some rows, None for gaps."""
+    cells = as_array(column)[list(rows)]
+    gaps = gaps_in(cells)
+    if cells.dtype.kind == "M":
+        cells = np.array(
+            [cell and cell.isoformat() for cell in cells.astype("datetime64[us]").tolist()]
+        )
+    return [None if gap else str(cell) for cell, gap in zip(cells, gaps, strict=True)]
 
 
 def features_of_pictures(sources: Sequence[str | os.PathLike[str]], reading: Reading) -> Pictures:

@@ -395,22 +395,27 @@ def scores_of(plan: Plan, model: TrainedModel) -> dict[str, float]:
     test, backend = plan.prepared.test, plan.backend
     if plan.scored_on != "held-out":
         return model.scores_of_inputs(test.x, test.input_scale, plan.test_targets, backend)
-    training = plan.prepared.training
-    places = held_out_rows(plan)
-    total = np.zeros((len(training), model.mlp.sizes[-1]))
-    answers = np.zeros((len(training), 1))
-    for parameters, held in zip(model.parameters, plan.prepared.folds, strict=True):
-        answer = Predictor(model.mlp, parameters, backend, training.input_scale)
-        total[held] += answer(training.x[held])
-        answers[held] += 1
-    outputs = (total[places] / answers[places]).astype(model.parameters.dtype)
-    targets = plan.targets[places]
+    outputs = outputs_held_out(model, plan.prepared, backend)
+    targets = plan.targets[held_out_rows(plan.prepared)]
     return model.scores_of_outputs(outputs, losses_of(model.mlp, outputs, targets), targets)
 
 
-def held_out_rows(plan: Plan) -> NDArray[np.int64]:
+def outputs_held_out(model: TrainedModel, prepared: Prepared, backend: Backend) -> Host:
+    """The outputs (n, k) of `held_out_rows`, each by the networks that have held it out."""
+    training, places = prepared.training, held_out_rows(prepared)
+    total = np.zeros((len(training), model.mlp.sizes[-1]))
+    answers = np.zeros((len(training), 1))
+    for parameters, held in zip(model.parameters, prepared.folds, strict=True):
+        answer = Predictor(model.mlp, parameters, backend, training.input_scale)
+        total[held] += answer(training.x[held])
+        answers[held] += 1
+    outputs: Host = (total[places] / answers[places]).astype(model.parameters.dtype)
+    return outputs
+
+
+def held_out_rows(prepared: Prepared) -> NDArray[np.int64]:
     """The places of the training rows that a network holds out."""
-    return np.unique(np.concatenate(plan.prepared.folds))
+    return np.unique(np.concatenate(prepared.folds))
 
 
 def worse_than_constant(plan: Plan, scores: dict[str, float]) -> str | None:
@@ -427,7 +432,7 @@ def worse_than_constant(plan: Plan, scores: dict[str, float]) -> str | None:
         return None
     labels_scored, targets_scored = prepared.test.y, plan.test_targets
     if plan.scored_on == "held-out":
-        places = held_out_rows(plan)
+        places = held_out_rows(plan.prepared)
         labels_scored, targets_scored = labels_scored[places], targets_scored[places]
     if task == "classification":
         name, known, test = "accuracy", prepared.training.y, labels_scored

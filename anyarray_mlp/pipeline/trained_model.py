@@ -6,21 +6,27 @@ import json
 import os
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from anyarray_mlp.backends import Backend, select_backend
+from anyarray_mlp.backends.selection import DTYPES
+from anyarray_mlp.checking.names import find_name
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.out_of_memory import within_memory
 from anyarray_mlp.checking.values import as_array, check_boolean, check_instance, check_path, refuse
 from anyarray_mlp.data import Dataset, Preprocessor, Reading, Schema, TargetEncoder
 from anyarray_mlp.data.frames import as_pandas
 from anyarray_mlp.data.unknown import transformed
+from anyarray_mlp.errors import UsageError
+from anyarray_mlp.export import WRITERS, Model
 from anyarray_mlp.metrics import classification_scores, exact_mean, find_score, predicted_labels
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.persistence import ModelFile, load, save
 from anyarray_mlp.persistence.contents import file_of, parts_of
+from anyarray_mlp.persistence.files import atomic_write
 from anyarray_mlp.persistence.run_folder import model_in
 from anyarray_mlp.training.predicting import Predictor, check_parameters
 from anyarray_mlp.training.saving import PIXEL_SCALE
@@ -185,6 +191,33 @@ class TrainedModel:
         check_boolean("overwrite", overwrite)
         save(path, self.to_file(), overwrite)
 
+    @with_known_options
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        to: str | None = None,
+        *,
+        dtype: str = "float32",
+        name: str | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        """Write the model in another language, for programs without this package; `docs/export.md` describes each.
+
+        to: "c", "onnx", or, of the weights alone, "torch" or "keras"; by the ending of `path` if None (.c, .onnx, .pt).
+        dtype: in which the network computes there, "float32" as `predict` does by default, or "float64".
+        name: what the model is called there; the name of the file without its ending if None.
+        Raises `UsageError` for what cannot be exported, `BackendUnavailableError` for a library that is missing, and
+        `OutputExistsError` and `StorageError` as `save` does.
+        """
+        check_path("path", path)
+        check_boolean("overwrite", overwrite)
+        to = language_of(path) if to is None else find_name("to", to, WRITERS)
+        dtype = find_name("dtype", dtype, DTYPES)
+        name = name or Path(path).name.split(".")[0]
+        model = Model(self.mlp, self.parameters, self.preprocessor, self.targets, name, dtype)
+        _, write = WRITERS[to]
+        atomic_write(path, write(model), overwrite=overwrite)
+
     def to_file(self) -> ModelFile:
         """The model as a `ModelFile`; `UsageError` where it could not be read again."""
         return file_of(self.mlp, self.parameters, self.preprocessor, self.targets, self.metadata)
@@ -205,6 +238,17 @@ class TrainedModel:
         mlp, parts, preprocessor, targets = parts_of(file, source)
         parameters = mlp.layout.to_vector(tuple(parts))
         return cls(mlp, parameters, preprocessor, targets, file.metadata)
+
+
+def language_of(path: str | os.PathLike[str]) -> str:
+    """The language that the ending of a file says; `UsageError` if it says none."""
+    for language, (ending, _) in WRITERS.items():
+        if os.fspath(path).endswith(ending):
+            return language
+    endings = ", ".join(f"{ending} for {language}" for language, (ending, _) in WRITERS.items())
+    raise UsageError(
+        f"The name of {os.fspath(path)!r} does not say what to export to: end it in {endings}, or give to=."
+    )
 
 
 def chosen(backend: str | Backend | None) -> Backend:

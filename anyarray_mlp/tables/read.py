@@ -65,10 +65,11 @@ def read_table(
     return table_in(Path(path), reading)
 
 
-def table_in(path: Path, reading: Reading, known: Known = nothing_known) -> Table:
+def table_in(file: Path | Source, reading: Reading, known: Known = nothing_known) -> Table:
     """The table in a file, read as `reading` says; `known`: how columns of these names are read, from another table."""
+    path = file.path if isinstance(file, Source) else file
     try:
-        source = Source.of(path)
+        source = file if isinstance(file, Source) else Source.of(file)
         head = source.head()
         unread = what_is_unread(head, path)
         if unread is not None:
