@@ -323,3 +323,19 @@ def test_columns_that_are_alike_have_not_moved() -> None:
     x = RNG(7).normal(size=(900, 6))
     unlike, moved, _ = moved_columns(x[:600], x[600:], np.ones(6, dtype=bool))
     assert unlike == moved == 0.0
+
+
+@pytest.mark.parametrize(("rows", "by_chance"), [(12, True), (400, False)])
+def test_overfitting_is_not_told_from_a_few_rows(rows: int, by_chance: bool) -> None:
+    from anyarray_mlp.diagnosis.rules.validation import by_chance as may_be
+
+    record = train_table(frame(), **SETTINGS).diagnosis.record  # type: ignore[union-attr]
+    scores = {
+        "training_skill": 1.0,
+        "chance": 0.5,
+        "validation_skill": 0.6,
+        "validation_chance": 0.5,
+    }
+    outcome = replace(record.outcome, **scores)
+    data = replace(record.data, n_validation=rows)
+    assert may_be(replace(record, outcome=outcome, data=data)) is by_chance

@@ -290,8 +290,8 @@ def by_chance(run: RunRecord) -> bool:
     chance, known_chance = (c or 0.0 for c in (outcome.validation_chance, outcome.chance))
     new = chance + outcome.validation_skill * (1.0 - chance)
     known = known_chance + outcome.training_skill * (1.0 - known_chance)
-    middle = min(max(0.5 * (new + known), 0.02), 0.98)
-    return known - new < 2.0 * math.sqrt(middle * (1.0 - middle) / n)
+    variance = max(new * (1.0 - new), 0.02)
+    return known - new < 2.0 * math.sqrt(variance / n)
 
 
 @rule("the network overfits", order=320, severity="warning", symptom_of=VALIDATION)
