@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -53,6 +53,10 @@ def library() -> Any:
     return onnx
 
 
+#: What an operation takes beside the values of others.
+Constant: TypeAlias = "Host | np.generic"
+
+
 class Graph:
     """Nodes and constants; every value is known by a name."""
 
@@ -62,7 +66,7 @@ class Graph:
         self.constants: dict[Any, str] = {}
         self.tensors: list[Any] = []
 
-    def add(self, operation: str, *inputs: str | Host, **attributes: Any) -> str:
+    def add(self, operation: str, *inputs: str | Constant, **attributes: Any) -> str:
         """The value of an operation; arrays among the inputs are constants."""
         name = f"/{operation}/{len(self.nodes)}"
         names = [each if isinstance(each, str) else self.constant(each) for each in inputs]
@@ -70,7 +74,7 @@ class Graph:
         self.nodes.append(node)
         return name
 
-    def constant(self, value: Host) -> str:
+    def constant(self, value: Constant) -> str:
         """A constant; an equal one is the same."""
         value = np.asarray(value)
         key = value.dtype.str, value.shape, value.tobytes()
