@@ -77,15 +77,16 @@ def main() -> None:
                 if fresh is not None:
                     helped.append(fresh)
                 told = "-" if fresh is None else f"{fresh:.3f}"
-                rows.append(f"| {kind} | {name} | {change} | {gain:.3f} | {'yes' if did else 'no'} | {told} |")  # fmt: skip
+                cells = (kind, name, change, f"{gain:.3f}", "yes" if did else "no", told)
+                rows.append(f"| {' | '.join(cells)} |")
                 print(rows[-1], flush=True)
     better = sum(gain > 0 for gain in helped)
     command = f"python -m benchmarks.diagnosis.cures --plants {given.plants} --seed {given.seed}"
     lines = [
         "# Cures that were tried, on fresh seeds",
         "",
-        f"{date.today()}, {machine()}; `{command}`. Of {len(rows)} changes tried, {len(helped)} helped in the trial, of "
-        f"which {better} helped on three seeds that the trial did not have.",
+        f"{date.today()}, {machine()}; `{command}`. Of {len(rows)} changes tried, {len(helped)} helped in the trial, "
+        f"of which {better} helped on three seeds that the trial did not have.",
         "",
         "| planted | table | change | gain in the trial | helped | gain on fresh seeds |",
         "|---|---|---|---:|---|---:|",
