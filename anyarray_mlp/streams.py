@@ -27,6 +27,7 @@ STREAMS = {
     "shuffle": "the order of the rows in each epoch",
     "initial weights": "the weights that training starts from",
     "initial layers": "what layers that are not dense start from",
+    "fitted start": "what published recipes start from: weights, rows and their shares in a bias",
     "dropout": "the key of each step's dropped units, for each layer",
     "xor": "the built-in set",
     "moons": "the built-in set",
@@ -40,6 +41,7 @@ STREAMS = {
     "slope sample": "the entries whose slopes it takes numerically",
     "tie order": "the order of rows with equal values in a column, in the search for leaking columns",
     "category key": "the direction on which categories are projected to tell them apart",
+    "trial seed": "the seeds of further runs in which a cure is tried",
     "row key": "the direction on which rows are projected in the search for repeated rows",
 }
 

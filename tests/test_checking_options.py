@@ -196,6 +196,8 @@ ELSEWHERE = {
     "MLPClassifier": "checked",
     "MLPRegressor": "checked",
     "TablePreprocessor": "checked",
+    "TabularMLPClassifier": "checked",
+    "TabularMLPRegressor": "checked",
     "AnyArrayMLPError": "an error",
     "CollapsedFitWarning": "a warning",
     "Backend": "made by select_backend",

@@ -81,7 +81,7 @@ def test_what_is_larger_than_the_machine_is_refused_before_the_system_kills_the_
     with pytest.raises(
         OutOfMemoryError, match="14 parameters, 112 bytes, which do not fit in memory"
     ):
-        initial_parameters(MLP((3, 2, 2)), Recipe(epochs=1), is_table=True)
+        initial_parameters(MLP((3, 2, 2)), [Recipe(epochs=1)], is_table=True)
     split_indices(8, fraction=0.5, seed=0)
 
 

@@ -590,7 +590,7 @@ WRONG = {
         "train x.csv --output exp --loss poisson", 65, "negative, -40.5",
     ),
     # where to compute
-    "unknown device": (NOTHING, "train digits --device gpu", 2, "cpu, cuda, cuda:N or auto"),
+    "unknown device": (NOTHING, "train digits --device tpu", 2, "cpu, cuda, cuda:N or auto"),
     "no GPU on NumPy": (NOTHING, "train digits --device cuda --backend numpy", 2, "--backend cupy"),
     "CuPy on the CPU": (NOTHING, "train digits --backend cupy", 2, "on a GPU only"),
     # models and folders
@@ -928,7 +928,8 @@ def test_findings_name_columns_labels_and_flags(cli, here):
     assert "class 'bad' has" in out
     assert "Use --class-weight balanced, gather" in out
     record = json.loads(cli("diagnose", "run", "--json")[1])
-    assert any("class_weight='balanced'" in finding["cure"] for finding in record["findings"])
+    assert any("--class-weight balanced" in finding["flags"] for finding in record["findings"])
+    assert any("Use --class-weight balanced" in finding["cure"] for finding in record["findings"])
 
 
 @pytest.mark.parametrize(

@@ -229,7 +229,7 @@ EDITS = {
     "target of text": (r"target = .*", 'target = "a"', "key 'target': a is no list"),
     "target of lists": (r"target = .*", "target = [[1]]", "is neither a number nor a text"),
     "a target": (r"target = .*", 'target = ["z"]', "table"),
-    "no such device": (r"device = .*", 'device = "gpu"', "cpu, cuda, cuda:N or auto"),
+    "no such device": (r"device = .*", 'device = "tpu"', "cpu, cuda, cuda:N or auto"),
     "device of a number": (r"device = .*", "device = 7", "cpu, cuda, cuda:N or auto"),
     "no such backend": (r"device = .*", 'device = "cpu"\nbackend = "nympy"', "'nympy' is not one of"),
     "no such dtype": (r"dtype = .*", 'dtype = "float16"', "'float16' is not one of"),

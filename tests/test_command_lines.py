@@ -96,7 +96,7 @@ ANSWERED = {
     "train d.csv --save_dir out": "give --out",
     "train d.csv --cuda": "give --device cuda",
     "train d.csv --no-cuda": "give --device cpu",
-    "train d.csv --device gpu": "(did you mean 'cuda'?)",
+    "train d.csv --device gpu": "--device cuda for an NVIDIA GPU",
     "train --dataset d.csv": "give the data as the argument DATA",
     "train --data_path d.csv": "give the data as the argument DATA",
     "train d.csv --hidden 100 50": "as in --hidden 100,50",

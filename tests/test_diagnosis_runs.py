@@ -358,7 +358,7 @@ def test_a_value_for_unknown_is_named_with_its_column():
     x[::7, 2] = -999.0
     _, found = diagnosed_fit(mlp, x, targets, epochs=3, column_names=list("abcde"))
     assert found.first.cause == "sentinel_values"
-    evidence = "column 'c' is -999 (as the network sees it) in 15.0% of the rows"
+    evidence = "column 'c' is -999 in 15.0% of the rows"
     assert evidence in found.first.evidence
 
 

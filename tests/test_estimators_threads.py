@@ -63,7 +63,10 @@ CHANGES: dict[str, Change] = {
         lambda e: e.fit(X, -VALUES),
     ),
 }
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:The fit ended worse than a constant"),
+]
 
 
 def answers(estimator: Estimator) -> bytes:

@@ -91,8 +91,15 @@ def test_the_bound_has_teeth(dtype: str) -> None:
 
 
 def is_extreme(case: Case) -> bool:
-    """Whether sums are long, or the case lies where the gradient is ill-conditioned or jumps."""
-    return case.x.shape[0] > 1000 or "logits to" in case.name or case.name == "exact zeros"
+    """Whether sums are long, or the case lies where the gradient is ill-conditioned or jumps.
+
+    Waves of high frequencies multiply what their inputs are off by.
+    """
+    return (
+        case.x.shape[0] > 1000
+        or "logits to" in case.name
+        or case.name in ("exact zeros", "all of RealMLP")
+    )
 
 
 # --- planted faults ---

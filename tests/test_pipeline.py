@@ -305,7 +305,7 @@ def test_what_is_left_out_is_warned_of(prices):
         ({"activation": "rleu"}, "activation must be one of .*did you mean 'relu'"),
         ({"recipe": 3}, "recipe must be a Recipe"),
         ({"diagnose": "yes"}, "diagnose must be True or False"),
-        ({"device": "gpu"}, "device must be cpu, cuda"),
+        ({"device": "tpu"}, "device must be cpu, cuda"),
         ({"optimizer": "lbfgs", "dropout": 0.5}, "set dropout to 0"),
         ({"early_stopping": True, "validation_fraction": 0}, "raise validation_fraction, or use"),
         ({"early_stopping": True, "monitor": "accuracy"}, "accuracy"),
@@ -397,4 +397,5 @@ def test_every_setting_that_has_a_key_is_a_flag_with_its_default_and_help():
                 flag = flags.pop(each.key)
                 assert unnamed[each.key] == each.default
                 assert flag.help == (each.help or None)
-    assert set(flags) == {"data", "diagnose", "out", "overwrite", "resume", "quiet", "as_json"}
+    of_the_call = {"out", "overwrite", "resume", "quiet", "as_json", "try_cures", "try_seconds"}
+    assert set(flags) == {"data", "diagnose", *of_the_call}

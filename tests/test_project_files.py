@@ -126,8 +126,9 @@ def calls_of(path: Path) -> list[ast.Call]:
 
 
 def test_nothing_in_the_package_unpickles_or_evaluates() -> None:
-    """As SECURITY.md says. `exec_module` runs a user's file, in `check_file` alone."""
+    """As SECURITY.md says. `exec_module` and one `exec` run a user's file, in `check_file` alone."""
     runs_files = []
+    runs_scripts = ROOT / "anyarray_mlp" / "backprop" / "scripts" / "running.py"
     for path in sorted((ROOT / "anyarray_mlp").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
@@ -136,6 +137,8 @@ def test_nothing_in_the_package_unpickles_or_evaluates() -> None:
                 assert (node.module or "").split(".")[0] not in UNPICKLERS, path
         for call in calls_of(path):
             name = ast.unparse(call.func)
+            if name == "exec" and path == runs_scripts:
+                continue
             assert name not in ("eval", "exec", "np.load", "numpy.load", "torch.load"), path
             for option in call.keywords:
                 if option.arg == "allow_pickle":

@@ -23,6 +23,7 @@ FIRST = {
     "shuffle": "e0f017f60e40d024",
     "initial weights": "61a8a6cc266c29f1",
     "initial layers": "825efbe82506a9b0",
+    "fitted start": "5acb7278a10a4d02",
     "dropout": "3dc0a7436dd4b358",
     "xor": "691707178d532389",
     "moons": "cede3a6a455719d9",

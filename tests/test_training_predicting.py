@@ -17,7 +17,7 @@ from anyarray_mlp.backends.numpy_backend import NumpyBackend
 from anyarray_mlp.data import Dataset, Preprocessor, TargetEncoder
 from anyarray_mlp.estimators import MLPClassifier
 from anyarray_mlp.estimators.networks import CountedMLP
-from anyarray_mlp.network import passes
+from anyarray_mlp.network import layers
 from anyarray_mlp.pipeline.trained_model import TrainedModel
 from anyarray_mlp.training import fit, predicting, to_leaves
 from anyarray_mlp.training.evaluation import Evaluation
@@ -34,7 +34,7 @@ NETWORK = MLP((6, 5, 3))
 def passed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The rows of each pass through a first layer of 6 inputs, NumPy's replays turned off."""
     seen: list[int] = []
-    plain = passes.dense
+    plain = layers.dense
 
     def counted(xp: Any, x: Any, w: Any, b: Any) -> Any:
         if w.shape[0] == 6:
@@ -42,7 +42,7 @@ def passed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return plain(xp, x, w, b)
 
     monkeypatch.setattr(NumpyBackend, "jit", Backend.jit)
-    monkeypatch.setattr(passes, "dense", counted)
+    monkeypatch.setattr(layers, "dense", counted)
     return seen
 
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from anyarray_mlp.checking.lazy import lazy
 
 if TYPE_CHECKING:
+    from anyarray_mlp.backprop.causes.finding import BackpropFinding
     from anyarray_mlp.backprop.check import check_backprop, check_file
-    from anyarray_mlp.backprop.reference.catalogue import BackpropFinding
     from anyarray_mlp.backprop.report import BackpropReport
     from anyarray_mlp.backprop.user.adapter import Adapter
 
 #: Where each public name lives.
 HOMES = {
     "Adapter": "user.adapter",
-    "BackpropFinding": "reference.catalogue",
+    "BackpropFinding": "causes.finding",
     "BackpropReport": "report",
     "check_backprop": "check",
     "check_file": "check",

@@ -1,21 +1,25 @@
 """`check_backprop` and `check_file`: say what is wrong with a hand-written backprop, and where.
 
-The user's loss is differentiated numerically, and their forward pass is reproduced on a reference network. If their
-gradient differs from the right one, the fewest planted mistakes that reproduce it are named.
+The user's loss is differentiated numerically: that says what is wrong. Their own calls are recorded on a tape: that
+says where and why. Whatever cannot be recorded is compared by numbers alone.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import linecache
 import os
 import sys
 import traceback
-from contextlib import AbstractContextManager, nullcontext
+import types
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields, replace
+from importlib.abc import InspectLoader
 from typing import Any
 
 from anyarray_mlp.backprop.report import BackpropReport
 from anyarray_mlp.backprop.run import Check
+from anyarray_mlp.backprop.scripts.check import check_script, describes_itself, read_source
 from anyarray_mlp.backprop.user.adapter import Adapter
 from anyarray_mlp.backprop.user.calling import quiet
 from anyarray_mlp.backprop.user.network import UserNetwork
@@ -106,42 +110,76 @@ def place_in_own_code(error: BaseException) -> str | None:
 def check_file(path: str | os.PathLike[str]) -> BackpropReport:
     """Check the network in a Python file.
 
-    The file defines `ADAPTER` (an `Adapter` with x and y), or a function `adapter()` or `network()`
-    that returns one. The file is run: check only files that you would run.
+    If the file defines `ADAPTER` (an `Adapter` with x and y), or a function `adapter()` or `network()`
+    that returns one, that describes the network. Any other script, and a notebook, is run for its first
+    steps of training, from which the network is found. Check only files that you would run.
 
     Raises
     ------
     StorageError
         If the file cannot be read.
     UsageError
-        If it fails to run or defines none of these.
+        If it fails to run, or nothing in it trains.
     """
     check_path("path", path)
     name = os.fspath(path)
     if not os.path.isfile(name):
         raise StorageError(f"{name}: no such file; give the Python file that contains the network")
-    spec = importlib.util.spec_from_file_location("checked_network", name)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{name}: not a Python file; give one that ends in .py")
-    module = importlib.util.module_from_spec(spec)
+    source, _ = read_source(name)
+    if not describes_itself(source):
+        return check_script(name)
+    with loaded(name, source) as module:
+        found = getattr(module, "ADAPTER", None)
+        for maker in ("adapter", "network"):
+            if found is None and callable(getattr(module, maker, None)):
+                found = getattr(module, maker)()
+        if not isinstance(found, Adapter):
+            raise UsageError(
+                f"{name}: defines no ADAPTER, and no adapter() or network() that returns an Adapter; add "
+                "ADAPTER = Adapter(network=..., x=..., y=..., ...)"
+            )
+        return check_backprop(found)
+
+
+class Source(InspectLoader):
+    """Runs the source of a file, or the code of a notebook, as a module."""
+
+    def __init__(self, path: str, source: str) -> None:
+        self.path, self.source = path, source
+
+    def get_source(self, fullname: str) -> str:
+        return self.source
+
+    def get_code(self, fullname: str) -> types.CodeType:
+        return compile(self.source, self.path, "exec")
+
+
+@contextmanager
+def loaded(name: str, source: str) -> Iterator[types.ModuleType]:
+    """The module that a file, or the code of a notebook, makes, run without arguments.
+
+    Raises
+    ------
+    UsageError
+        If it fails to run.
+    """
+    module = types.ModuleType("checked_network")
+    module.__file__ = name
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     sys.modules["checked_network"] = module
     folder = os.path.dirname(os.path.abspath(name))
+    arguments = sys.argv
     sys.path.insert(0, folder)
-    found = None
+    sys.argv = [name]
     try:
         try:
             with quiet():
-                spec.loader.exec_module(module)
-            found = getattr(module, "ADAPTER", None)
-            for maker in ("adapter", "network"):
-                if found is None and callable(getattr(module, maker, None)):
-                    found = getattr(module, maker)()
+                Source(name, source).exec_module(module)
         except AnyArrayMLPError:
             raise
         except SystemExit:
             # A script may end like this after defining ADAPTER.
-            found = getattr(module, "ADAPTER", None)
-            if found is None:
+            if not hasattr(module, "ADAPTER"):
                 raise UsageError(
                     f"{name}: calls sys.exit() before it defines ADAPTER; define ADAPTER first, or put the rest under "
                     "if __name__ == '__main__'"
@@ -150,12 +188,8 @@ def check_file(path: str | os.PathLike[str]) -> BackpropReport:
             raise UsageError(
                 f"{name}: running it raised {type(error).__name__}: {error}; fix that first"
             ) from error
-        if not isinstance(found, Adapter):
-            raise UsageError(
-                f"{name}: defines no ADAPTER, and no adapter() or network() that returns an Adapter; add "
-                "ADAPTER = Adapter(network=..., x=..., y=..., ...)"
-            )
-        return check_backprop(found)
+        yield module
     finally:
+        sys.argv = arguments
         sys.path.remove(folder)
         sys.modules.pop("checked_network", None)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from anyarray_mlp.backprop.checks.gradient import WHOLE
-from anyarray_mlp.backprop.reference.catalogue import CATALOGUE, BackpropFinding
+from anyarray_mlp.backprop.causes.catalogue import CATALOGUE
+from anyarray_mlp.backprop.causes.finding import BackpropFinding
+from anyarray_mlp.backprop.checks.scales import WHOLE
 from anyarray_mlp.backprop.understanding import Understanding
 from anyarray_mlp.backprop.user.source_lines import (
     SourceLine,

@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.backprop.reference.catalogue import BackpropFinding
+from anyarray_mlp.backprop.causes.finding import BackpropFinding
+
+#: Warnings of what does not spoil the training as it is.
+HARMLESS = frozenset(["overflow", "log_of_zero"])
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class BackpropReport:
 
     @property
     def ok(self) -> bool:
-        """True if nothing is wrong."""
-        return not self.findings
+        """True if nothing is wrong: at most, large numbers would overflow or meet log(0)."""
+        return all(f.severity == "warning" and f.cause in HARMLESS for f in self.findings)
 
     @property
     def causes(self) -> tuple[str, ...]:
@@ -51,9 +54,9 @@ class BackpropReport:
         if self.understood:
             parts = [f"{key} {value}" for key, value in self.understood.items()]
             lines.append("understood as: " + "; ".join(parts))
-        if self.ok and any(note.cause == "random_numbers" for note in self.notes):
+        if not self.findings and any(note.cause == "random_numbers" for note in self.notes):
             lines.append("not checked: the gradients depend on random numbers")
-        elif self.ok:
+        elif not self.findings:
             lines.append("no mistake found: the gradients are those of the loss")
         else:
             number = len(self.findings)

@@ -8,23 +8,23 @@ from typing import Any
 
 import numpy as np
 
+from anyarray_mlp.backprop.causes.catalogue import CATALOGUE
+from anyarray_mlp.backprop.causes.finding import BackpropFinding
+from anyarray_mlp.backprop.checks.comparing import Comparison
 from anyarray_mlp.backprop.checks.forward import forward_findings
-from anyarray_mlp.backprop.checks.gradient import WHOLE, Judge, judge_by_numbers
+from anyarray_mlp.backprop.checks.gradient import GradientJudge
 from anyarray_mlp.backprop.checks.memory import gradient_memory, step_memory
 from anyarray_mlp.backprop.checks.mini_batches import drawn_batch, fixed_batch
-from anyarray_mlp.backprop.checks.numerical import compare_slopes, loss_slopes
 from anyarray_mlp.backprop.checks.randomness import random_backward, random_forward, random_numbers
+from anyarray_mlp.backprop.checks.scales import WHOLE, Lengths
+from anyarray_mlp.backprop.checks.steps import changes_more, starts_afresh
 from anyarray_mlp.backprop.checks.update import (
     SLOW_RATE,
     Observation,
     StepObserver,
-    changes_more,
     observe_gradients,
-    starts_afresh,
 )
 from anyarray_mlp.backprop.locating import Locator
-from anyarray_mlp.backprop.reference.catalogue import CATALOGUE, BackpropFinding
-from anyarray_mlp.backprop.reference.planting import Explanation, Planted, usual_scales
 from anyarray_mlp.backprop.report import BackpropReport
 from anyarray_mlp.backprop.understanding import Understanding
 from anyarray_mlp.backprop.user.calling import role_of
@@ -41,8 +41,8 @@ class Check:
         self.x, self.y = x, y
         self.known = Understanding(user, x, y)
         self.findings = list(self.known.findings)
-        self.explanation: Explanation | None = None
-        self.slopes = loss_slopes(self.known)
+        self.judge_of = GradientJudge(self.known)
+        self.comparison: Comparison | None = None
 
     def run(self) -> BackpropReport:
         if self.user.train_step is not None and starts_afresh(self.known):
@@ -68,8 +68,7 @@ class Check:
             batch = self.check_step(by_rows=batch == 1)
             if batch is not None:
                 return self.run_on(batch)
-        rows = self.check_numbers()
-        return self.report(rows)
+        return self.report(self.rows())
 
     def run_on(self, batch: int) -> BackpropReport:
         """The checks on the first samples only: as many as a step uses for one update."""
@@ -95,24 +94,14 @@ class Check:
             kinds = ", ".join(dict.fromkeys(parameter.kind for parameter in bad))
             self.add([BackpropFinding("gradient_not_finite", layers, kinds)])
             return
-        unknown_loss = self.user.loss is not None and self.known.loss is None
-        by_numbers: list[BackpropFinding] = []
-        if self.slopes is not None and (unknown_loss or self.known.structure is None):
-            by_numbers = judge_by_numbers(self.known, seen, self.slopes)
-            if not by_numbers:
-                return
-        if self.known.structure is not None:
-            verdict = Judge(self.known, seen).judge()
-            if not by_numbers or not verdict.explanation.unmatched:
-                self.explanation = verdict.explanation
-                self.add(verdict.findings)
-                return
-        if self.slopes is None:
-            raise UsageError(
-                "the forward pass is no known chain of dense layers, and there is no loss to differentiate; give "
-                "loss=..., or activations=[...] (names or functions)"
-            )
-        self.add(by_numbers)
+        verdict = self.judge_of.judge(seen)
+        self.comparison = verdict.comparison
+        self.add(verdict.findings)
+
+    def differs(self, seen: Observation) -> bool:
+        """Has any gradient the wrong direction?"""
+        finite = all(a is None or np.isfinite(a).all() for a in seen.arrays)
+        return finite and bool(self.judge_of.compare(seen).wrong)
 
     def check_gradients(self) -> None:
         seen = observe_gradients(self.known)
@@ -126,22 +115,22 @@ class Check:
         """Judge what a step does. Returns the rows of one update if a step makes several, else None."""
         observer = StepObserver(self.known, by_rows)
         seen = observer.observe()
-        self.add(list(seen.findings))
         before = list(self.findings)
-        if not seen.adaptive:
-            self.judge(seen)
-        new = [finding for finding in self.findings if finding not in before]
-        if any(finding.cause == "unexplained" for finding in new) and not by_rows:
-            batch = fixed_batch(self.known)
+        if not seen.adaptive and self.differs(seen) and self.judge_of.is_optimiser(seen):
+            seen = replace(seen, adaptive=True)
+        if not seen.adaptive and self.differs(seen):
+            batch = None if by_rows else fixed_batch(self.known)
             if batch is not None:
                 return batch
-        if self.has("unexplained") and (
-            self.judge_again(seen, before) or self.judge_slowly(before)
-        ):
-            return None
+            seen = self.seen_otherwise(seen, observer)
+        self.add(list(seen.findings))
+        if seen.adaptive:
+            self.add(self.judge_of.judge_adaptive(seen))
+        else:
+            self.judge(seen)
         if self.user.gradients is not None and not seen.adaptive:
             self.merge_update(before)
-        if self.known.structure is not None and changes_more(self.known):
+        if changes_more(self.known):
             raise UsageError(
                 "a step changes more of the network than the weights and biases named: afterwards the output is "
                 "not the one that they give; name all of them, biases too"
@@ -159,48 +148,38 @@ class Check:
             self.judge_momentum(momentum, memory)
         return None
 
-    def judge_again(self, seen: Observation, before: list[BackpropFinding]) -> bool:
-        """A step that nothing explains: is it a pass over rows, or does it need a forward pass first?"""
-        unexplained = list(self.findings)
-        observer = StepObserver(self.known)
+    def seen_otherwise(self, seen: Observation, observer: StepObserver) -> Observation:
+        """A step in a wrong direction: is it a pass over rows, does it need a forward pass first, or
+        does one call make several updates? If that makes it right, the step so seen.
+        """
         if not seen.one_by_one and observer.is_pass_over_rows():
-            self.findings = list(before)
-            self.judge(StepObserver(self.known, by_rows=True).observe())
-            if not self.has("unexplained"):
-                return True
-        self.findings = list(before)
+            rows = StepObserver(self.known, by_rows=True).observe()
+            if not self.differs(rows):
+                return rows
         self.user.primed = True
-        try:
-            self.judge(observer.observe())
-        finally:
-            self.user.primed = False
-        if self.has("unexplained"):
-            self.findings = unexplained
-            return False
-        detail = (
-            "the step is right only if forward was called before with this batch and these weights"
-        )
-        self.findings.append(BackpropFinding("stale_activations", detail=detail))
-        return True
-
-    def judge_slowly(self, before: list[BackpropFinding]) -> bool:
-        """Does a call make several updates? At a tiny learning rate they add up to one."""
+        primed = observer.observe()
+        if not self.differs(primed):
+            detail = "the step is right only if forward was called before with this batch and these weights"
+            self.findings.append(BackpropFinding("stale_activations", detail=detail))
+            return primed
+        self.user.primed = False
         if not self.user.rate_is_free:
             self.refuse_loop()
-            return False
-        if self.known.single:
-            return False
-        unexplained = self.findings
-        self.findings = list(before)
-        self.judge(StepObserver(self.known, rate=SLOW_RATE).observe())
-        times = self.whole_factor()
-        if self.has("unexplained") or times < 1.5:
-            self.findings = unexplained
-            return False
-        self.drop_whole_factors()
-        detail = f"one call makes {times:.4g} updates" if abs(times - round(times)) < 0.01 else ""
-        self.add([BackpropFinding("several_updates", detail=detail, severity="note")])
-        return True
+        elif not self.known.single:
+            slow = StepObserver(self.known, rate=SLOW_RATE).observe()
+            times = (
+                0.0
+                if self.differs(slow)
+                else self.lengths.times(self.judge_of.compare(slow).factor)
+            )
+            if times >= 1.5:
+                whole = abs(times - round(times)) < 0.01
+                detail = f"one call makes {times:.4g} updates" if whole else ""
+                note = BackpropFinding("several_updates", detail=detail, severity="note")
+                self.findings.append(note)
+                arrays = [None if a is None else a / times for a in slow.arrays]
+                return replace(slow, arrays=arrays)
+        return seen
 
     def refuse_loop(self) -> None:
         """Raise if a step has a loop over epochs that cannot be shortened from outside."""
@@ -232,74 +211,51 @@ class Check:
     def judge_momentum(self, momentum: float | None, memory: list[BackpropFinding]) -> None:
         """A first step that momentum makes longer or shorter: proper forms are no mistake."""
         told = self.user.adapter.momentum
-        factor = self.whole_factor()
-        scales = [f for f in self.findings if f.cause == "wrong_scale"]
+        factor = 1.0 if self.comparison is None else self.comparison.factor
+        lengths = self.lengths
+        usual = lengths.are_usual(factor)
         if momentum is not None:
-            averaged = self.is_scale(factor / (1 - momentum))
-            if factor != 1 and (averaged or self.is_nesterov(factor, momentum)):
+            averaged = lengths.are_usual(factor / (1 - momentum))
+            if not usual and (averaged or lengths.are_nesterovs(factor, momentum)):
                 self.drop_whole_factors()
-        elif scales and not memory and told is not None and self.is_scale(factor / (1 + told)):
+        elif (
+            not usual and not memory and told is not None and lengths.are_usual(factor / (1 + told))
+        ):
             self.drop_whole_factors()
             detail = f"the present gradient is multiplied by 1 + momentum = {1 + told:.3g}"
             self.findings.append(
-                BackpropFinding(
-                    "momentum_misapplied", scales[0].layers, "update", detail, scales[0].evidence
-                )
+                BackpropFinding("momentum_misapplied", where="update", detail=detail)
             )
         unused = told is not None and told > 0 and momentum is None and not memory
         if unused and not self.has("momentum_misapplied"):
             detail = f"momentum={told:g} was given, but no step adds anything of the step before"
             self.findings.append(BackpropFinding("momentum_misapplied", detail=detail))
 
-    def whole_factors(self) -> list[Planted]:
-        """The constants by which the whole gradient is too long or too short."""
-        if self.explanation is None:
-            return []
-        return [
-            one
-            for one in self.explanation.planted
-            if one.cause in WHOLE and one.layer == self.user.depth - 1 and one.where == "delta"
-        ]
-
-    def whole_factor(self) -> float:
-        """Their product."""
-        return float(np.prod([one.factor for one in self.whole_factors()]))
+    @property
+    def lengths(self) -> Lengths:
+        """What a whole gradient may be multiplied by."""
+        samples, outputs = self.known.targets.shape
+        return Lengths(samples, outputs, self.judge_of.numbers.exact)
 
     def drop_whole_factors(self) -> None:
         """Drop the findings that are only about the length of the whole gradient."""
-        whole = self.whole_factors()
-        planted = () if self.explanation is None else self.explanation.planted
-        others = {one.cause for one in planted if one not in whole}
-        gone = {one.cause for one in whole} - others
-        self.findings = [finding for finding in self.findings if finding.cause not in gone]
+        self.findings = [
+            f for f in self.findings if not (f.cause in WHOLE and f.where.startswith("delta"))
+        ]
 
-    def is_scale(self, factor: float) -> bool:
-        """Does the whole gradient, longer by this factor than explained, have a usual length?"""
-        if self.known.loss is not None or self.explanation is None:
-            return abs(factor - 1) < 0.03
-        n, k = self.known.targets.shape
-        scale = factor * self.explanation.scale
-        return any(abs(scale / usual - 1) < 0.03 for usual in usual_scales(n, k))
-
-    def is_nesterov(self, factor: float, share: float) -> bool:
-        """-mu v_before + (1 + mu) v: the first step is 1 + mu long, mu^2 / (1 + mu) of it stays."""
-        mu = (share + np.sqrt(share * share + 4 * share)) / 2
-        return self.is_scale(factor / (1 + mu))
-
-    def check_numbers(self) -> list[dict[str, Any]]:
-        """Compare the numerical gradient with the reference's: a row of figures per parameter."""
-        known, explanation = self.known, self.explanation
-        if self.slopes is None or explanation is None:
-            return []
-        if self.has("softmax_over_batch", "batch_coupled"):
-            return []
-        rows, differs = compare_slopes(known, self.slopes, explanation)
-        if differs and self.user.loss is not None and known.loss is None:
-            trained = explanation.loss.formula
-            detail = f"the numerical gradient of the reported loss is not that of {trained}"
-            if not explanation.unmatched and not self.has("loss_reported_differs"):
-                self.add([BackpropFinding("loss_reported_differs", detail=detail)])
-        return rows
+    def rows(self) -> list[dict[str, Any]]:
+        """The gradients against the numerical ones: a row of figures per parameter."""
+        parts = [] if self.comparison is None else self.comparison.parts
+        return [
+            {
+                "parameter": str(part.parameter.path),
+                "layer": part.parameter.layer + 1,
+                "state": part.state,
+                "factor": part.factor,
+                **part.evidence,
+            }
+            for part in parts
+        ]
 
     # ---- the report ------------------------------------------------------------------------------
 
@@ -317,7 +273,7 @@ class Check:
     def report(self, rows: list[dict[str, Any]]) -> BackpropReport:
         findings = [replace(f, samples=self.known.samples.lie) for f in self.without_consequences()]
         locator = Locator(self.known)
-        findings = [locator.located(finding) for finding in findings]
+        findings = [f if f.location else locator.located(f) for f in findings]
         findings.sort(key=lambda f: (SEVERITIES.index(f.severity), CATALOGUE[f.cause].rank))
         alarms = tuple(f for f in findings if f.severity != "note")
         notes = tuple(f for f in findings if f.severity == "note")
@@ -326,9 +282,9 @@ class Check:
     def understood(self) -> dict[str, Any]:
         """How the network was understood, with the loss that its gradients were compared with."""
         told = self.known.summary()
-        if self.user.loss is None and self.explanation is not None:
+        if self.user.loss is None and self.comparison is not None:
             why = "its factor is open" if self.known.named else "none was given"
-            told["loss"] = f"{self.explanation.loss.name} ({why})"
+            told["loss"] = f"{self.comparison.loss} ({why})"
         return told
 
     def without_consequences(self) -> list[BackpropFinding]:
@@ -339,14 +295,17 @@ class Check:
             left = [
                 f for f in left if f.cause not in ("unexplained", "wrong_scale", "max_over_batch")
             ]
+        if "targets_out_of_reach" in causes:
+            # For targets that are no distribution, p - y is not the gradient, but what was meant.
+            left = [f for f in left if f.cause not in ("unexplained", "wrong_error")]
         if any(f.cause == "constant_output" and f.severity == "error" for f in left):
             left = [f for f in left if f.cause == "constant_output"]
         if "momentum_misapplied" in causes:
             late = ("weights_not_updated", "bias_not_updated")
             every = {p.layer + 1 for p in self.user.parameters}
             left = [f for f in left if f.cause not in late or set(f.layers) != every]
-        if self.known.softmax_twice():
-            left = [f for f in left if f.cause != "loss_reported_differs"]
+        if self.judge_of.softmax_twice():
+            left = [f for f in left if f.cause not in ("loss_reported_differs", "wrong_error")]
             wrong = len(left) < len(self.findings)
             left.append(BackpropFinding("softmax_twice", severity="error" if wrong else "warning"))
         return left

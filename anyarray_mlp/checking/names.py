@@ -153,7 +153,7 @@ INSTEAD: dict[str, dict[str, str]] = {
         "roc_auc": "average_precision",
     },
     "dtype": {"float32": "float16 bfloat16 half f16 fp16 bf16"},
-    "backend": {"jax": "tensorflow tf keras flax mlx", "cupy": "cuda gpu"},
+    "backend": {"jax": "tensorflow tf keras flax", "cupy": "cuda gpu"},
 }
 
 

@@ -31,11 +31,13 @@ from anyarray_mlp.cli.options import (
 from anyarray_mlp.cli.output import announce, tell
 from anyarray_mlp.cli.sections import section_options
 from anyarray_mlp.cli.spelling import Command
+from anyarray_mlp.cli.trying import SECONDS, flags_of, seconds_option, told
 from anyarray_mlp.pipeline.presets import Base
 from anyarray_mlp.pipeline.settings import Shape, Table
 from anyarray_mlp.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from anyarray_mlp.diagnosis import Diagnosis
     from anyarray_mlp.errors import DivergedError
     from anyarray_mlp.persistence import RunFolder
     from anyarray_mlp.pipeline.checkpoints import Checkpoints
@@ -82,6 +84,10 @@ MOST_NAMED = 8
 @click.option(
     "--diagnose/--no-diagnose", default=True, show_default=True, help="Say what went wrong."
 )
+@click.option(
+    "--try-cures", is_flag=True, help="Where something went wrong, try the cures in short runs."
+)
+@seconds_option
 @click.option(
     "--out",
     type=PathName("a folder for the run"),
@@ -132,6 +138,10 @@ def command(**settings: Any) -> int:
         else:
             with in_words_of_flags():
                 settings |= of_preset(settings, explicit_flags(click.get_current_context()))
+        if not settings["diagnose"] and settings["try_cures"]:
+            raise UsageError("--try-cures tries what a diagnosis found: leave --no-diagnose out.")
+        if not settings["try_cures"] and settings["try_seconds"] != SECONDS:
+            raise UsageError("--try-seconds is for --try-cures: add that, or leave it out.")
         refuse_idle_flags(settings, explicit_flags(click.get_current_context()))
         with in_words_of_flags():
             plan = make_plan(settings["data"], Settings.from_keys(settings))
@@ -214,7 +224,10 @@ def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> int:
                 run, plan, checkpoints, start, [progress], settings["diagnose"]
             )
     except DivergedError as error:
-        raise diverged(run, checkpoints, error, quiet) from None
+        ended = diverged(run, checkpoints, error, quiet)
+        if error.diagnosis is not None and settings["try_cures"]:
+            try_cures(run, plan, settings, error.diagnosis)
+        raise ended from None
     if not is_kept:
         tell("interrupted before the first epoch was done; nothing is kept")
         return exit_code(result)
@@ -222,8 +235,23 @@ def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> int:
     model = plan.trained(result)
     report(run, plan, settings, model, result, checkpoints)
     if diagnosis is not None and not quiet:
-        tell(as_flags(diagnosis.summary()))
+        tell(as_flags(diagnosis.summary(write=flags_of)))
+    if diagnosis is not None and settings["try_cures"] and result.signal is None:
+        try_cures(run, plan, settings, diagnosis)
     return exit_code(result)
+
+
+def try_cures(run: RunFolder, plan: Plan, settings: dict[str, Any], diagnosis: Diagnosis) -> None:
+    """Try the cures of what went wrong and say what came of them."""
+    from anyarray_mlp.pipeline.trials import triable
+
+    if not diagnosis.alarms:
+        return
+    epochs = run.read_metrics()
+    seconds = epochs[-1]["seconds"] / len(epochs) if epochs else 0.0
+    again = triable(diagnosis, settings["data"], plan.settings, seconds, plan)
+    trials = again.try_cures(settings["try_seconds"])
+    tell(told(trials, run.path, settings, keep=False))
 
 
 def exit_code(result: Fit) -> int:
@@ -242,7 +270,7 @@ def diverged(
         kept = "Nothing was learned, so no model is saved"
         kept += "." if not run.replaces else f": {run.path} keeps the run that was there."
     if error.diagnosis is not None and not quiet:
-        tell(as_flags(error.diagnosis.summary()))
+        tell(as_flags(error.diagnosis.summary(write=flags_of)))
     message = f"{as_flags(str(error))} {kept}"
     return DivergedError(message, error.parameters, error.step_losses)
 

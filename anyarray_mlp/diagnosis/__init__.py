@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from anyarray_mlp.diagnosis.monitor import Details, RunMonitor
     from anyarray_mlp.diagnosis.report import Diagnosis, load_diagnosis
     from anyarray_mlp.diagnosis.rules.findings import Finding
+    from anyarray_mlp.diagnosis.trying import Trials, Tried
 
 #: Where each public name lives.
 HOMES = {
@@ -18,10 +19,21 @@ HOMES = {
     "Diagnosis": "report",
     "Finding": "rules.findings",
     "RunMonitor": "monitor",
+    "Trials": "trying",
+    "Tried": "trying",
     "fit": "fitting",
     "load_diagnosis": "report",
 }
 
-__all__ = ["Details", "Diagnosis", "Finding", "RunMonitor", "fit", "load_diagnosis"]
+__all__ = [
+    "Details",
+    "Diagnosis",
+    "Finding",
+    "RunMonitor",
+    "Trials",
+    "Tried",
+    "fit",
+    "load_diagnosis",
+]
 
 __getattr__, __dir__ = lazy(__name__, HOMES)

@@ -236,6 +236,14 @@ def leaking_columns(
         steps = np.diff(values[order], axis=0)
         tells = (steps**2).sum(axis=2).mean(axis=0) / (2.0 * variance) < (1.0 - TELLING) / 4
         tells |= (np.abs(correlation(part, values)) > EXPLAINS).any(axis=1)
+    wanted = (
+        values if classes is None else (labels[:, None] == np.unique(labels)).astype(np.float64)
+    )
+    for place in np.flatnonzero(~tells).tolist():
+        # Rows with the same value tell each other, so that only columns of many values count.
+        if len(np.unique(part[:, place])) > n // 2:
+            least = TOLD if classes is None else TOLD_OF_CLASSES
+            tells[place] = told_by_one(part[:, place], wanted) > least
     return [int(place) for place in raw.first[np.unique(raw.number[columns[tells]])]]
 
 
@@ -295,6 +303,20 @@ def sentinel_columns(
             if len(np.unique(values[place])) >= 10:
                 share = float(hold[place]) / values.shape[1]
                 yield int(columns[place]), float(extreme[place]), share
+
+
+#: How much of the target the nearest rows by one column tell that real measurements hardly do.
+TOLD, TOLD_OF_CLASSES = 0.98, 0.9
+
+
+def told_by_one(values: Host, wanted: Host) -> float:
+    """How much of the targets (n, k) the rows beside, by one column, tell: R²."""
+    near = wanted[np.argsort(values, kind="stable")]
+    guess = np.empty_like(near)
+    guess[1:-1] = 0.5 * (near[:-2] + near[2:])
+    guess[0], guess[-1] = near[1], near[-2]
+    total = float(((near - near.mean(axis=0)) ** 2).sum())
+    return 1.0 - float(((near - guess) ** 2).sum()) / total if total > 0 else 0.0
 
 
 def correlation(a: Host, b: Host) -> Host:

@@ -8,8 +8,8 @@ it would take longer than fetching the parameters.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,7 @@ from anyarray_mlp.diagnosis.record import (
 )
 from anyarray_mlp.diagnosis.report import Diagnosis, diagnose_run
 from anyarray_mlp.diagnosis.rows import HostRows, evenly
+from anyarray_mlp.diagnosis.targets import as_classes
 from anyarray_mlp.errors import DataError, DivergedError
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.network.optimizers import State, gradient_norm, sgd
@@ -50,7 +51,7 @@ from anyarray_mlp.training import Epoch, Fit, Recipe, StepStatistics, TrainingSt
 from anyarray_mlp.training.batches import check_scale, checked_batch_size, checked_validation
 from anyarray_mlp.training.given import as_given
 from anyarray_mlp.training.predicting import on_device
-from anyarray_mlp.training.recipe import batch_size_of, epochs_of, recipe_of
+from anyarray_mlp.training.recipe import WITH_MOMENTUM, batch_size_of, epochs_of, recipe_of
 from anyarray_mlp.training.state import fresh_state
 from anyarray_mlp.typing import Array, Host, Leaves
 
@@ -75,6 +76,12 @@ class Details:
         set are as well).
     validation_is_later : whether the rows were split by time, so that validation rows may differ from those before.
     probe_on_device : overrules where probes run.
+    scales : what an input must be multiplied by, and what added, to have the column's value in the file: for each
+        input such a pair, or None.
+    target_scale : the same of the targets.
+    different : names of columns of whole numbers in which no two rows have the same.
+    table : the settings that a table was encoded with, and those of the run that its plan has instead of the recipe:
+        what a change of settings may be about.
     """
 
     column_names: Sequence[str] = ()
@@ -83,6 +90,10 @@ class Details:
     held_out: Sequence[Host] = ()
     validation_is_later: bool = False
     probe_on_device: bool | None = None
+    scales: Sequence[tuple[float, float] | None] = ()
+    target_scale: tuple[float, float] | None = None
+    different: Sequence[str] = ()
+    table: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_boolean("validation_is_later", self.validation_is_later)
@@ -144,6 +155,7 @@ class RunMonitor:
         if details is None:
             details = Details()
         check_instance("details", details, Details, "diagnosis.Details(column_names=...) or None")
+        self.details = details
         self.mlp = mlp
         self.backend = backend
         self.input_scale = input_scale
@@ -154,11 +166,14 @@ class RunMonitor:
         self.by_steps = not recipe.by_lbfgs
         self.optimizer = recipe.step_optimizer() if self.by_steps else sgd()
         self.weight: Host | None = None
+        self.known = x, targets, sample_weight
+        self.given_initial = initial
         weight = checked_weight(sample_weight, x.shape[0])
         if weight is not None:
             self.weight = np.asarray(HostRows(backend, weight).whole(), dtype=np.float64)
         self.validation_is_later = details.validation_is_later
-        self.settings = self.settings_of(recipe, x.shape[0])
+        self.recipe = recipe
+        self.settings = self.settings_of(recipe, x.shape[0], details.table)
         self.keep_rows(x, targets, validation, details.held_out)
         if initial is None:
             initial = mlp.initialize(recipe.seed, recipe.initializer)
@@ -173,7 +188,7 @@ class RunMonitor:
         self.epochs: list[Epoch] = []
         self.clipped: list[NDArray[np.bool_]] = []
 
-    def settings_of(self, recipe: Recipe, n: int) -> Settings:
+    def settings_of(self, recipe: Recipe, n: int, table: Mapping[str, Any]) -> Settings:
         """What findings may go by of the network and the recipe."""
         mlp = self.mlp
         return Settings(
@@ -193,7 +208,25 @@ class RunMonitor:
             weighted=self.weight is not None,
             validation_is_later=self.validation_is_later,
             keeps_best=recipe.keeps_best,
+            learning_rate=named(recipe.learning_rate),
+            momentum=recipe.momentum if recipe.optimizer in WITH_MOMENTUM else None,
+            initializer=named(recipe.initializer),
+            warm_up=recipe.warm_up,
+            weight_ratio=self.weight_ratio(),
+            table=dict(table),
         )
+
+    def weight_ratio(self) -> float:
+        """How many times the total weight of one class another has."""
+        if self.weight is None:
+            return 1.0
+        targets = self.known[1]
+        classes = as_classes(targets, self.mlp) if isinstance(targets, np.ndarray) else None
+        if classes is None:
+            return 1.0
+        totals = np.bincount(classes, weights=self.weight)
+        totals = totals[totals > 0]
+        return float(totals.max() / totals.min()) if len(totals) > 1 else 1.0
 
     def keep_rows(
         self,
@@ -205,11 +238,13 @@ class RunMonitor:
         """Remember where the rows are; `DataError` or `UsageError` for those that do not fit together."""
         backend = self.backend
         self.x, self.targets = HostRows(backend, x), HostRows(backend, targets)
+        self.given_validation = validation
         self.validation = None
         if validation:
             self.validation = HostRows(backend, validation[0]), HostRows(backend, validation[1])
         RawColumns(self.sources, x.shape[1])  # refuses what does not fit, before training
         self.held_out = [HostRows(backend, checked_rows(part, x.shape[1])) for part in held_out]
+        self.test = self.held_out[0] if self.held_out else None
         if self.validation:
             self.held_out.append(self.validation[0])
 
@@ -279,7 +314,10 @@ class RunMonitor:
 
     def finish(self, result: Fit | DivergedError) -> Diagnosis:
         """The diagnosis, once training has ended or diverged."""
-        return diagnose_run(self.record(result))
+        from anyarray_mlp.diagnosis.again import Again
+
+        found = diagnose_run(self.record(result))
+        return replace(found, rerun=Again.of(self, found.is_about_rare_classes))
 
     def record(self, result: Fit | DivergedError) -> RunRecord:
         """Everything that was seen."""
@@ -302,6 +340,9 @@ class RunMonitor:
             n=full,
             sources=self.sources,
             weight=weight,
+            different=self.places_of(self.details.different),
+            scales=self.details.scales,
+            target_scale=self.details.target_scale,
             held_out=[
                 part.take(part.many()) if part.host is None else part.host for part in self.held_out
             ],
@@ -317,6 +358,7 @@ class RunMonitor:
             self.validation,
             self.input_scale,
             self.sources,
+            self.test,
         ).outcome(self.ended(result))
         return RunRecord(
             settings=self.settings,
@@ -325,18 +367,28 @@ class RunMonitor:
             curve=self.curve(result if isinstance(result, DivergedError) else None),
             probes=tuple(self.probes),
             outcome=outcome,
-            names=Names(self.names_of(data, outcome), self.class_names),
+            names=self.names_of(data, outcome),
         )
 
-    def names_of(self, data: DataSummary, outcome: Outcome) -> dict[str, str]:
-        """The names of the columns that findings may mention."""
-        if not self.column_names:
-            return {}
+    def places_of(self, names: Sequence[str]) -> list[int]:
+        """The places of the first inputs of some columns."""
         sources = self.sources or range(len(self.column_names))
-        return {
-            str(place): self.column_names[sources[place]]
-            for place in sorted(mentioned(data, outcome))
-        }
+        return [
+            place
+            for place, source in enumerate(sources)
+            if self.column_names[source] in names and (not place or sources[place - 1] != source)
+        ]
+
+    def names_of(self, data: DataSummary, outcome: Outcome) -> Names:
+        """The names and scales of the columns that findings may mention, and the classes."""
+        details, columns = self.details, {}
+        places = sorted(mentioned(data, outcome))
+        if self.column_names:
+            sources = self.sources or range(len(self.column_names))
+            columns = {str(place): self.column_names[sources[place]] for place in places}
+        known = {place: details.scales[place] for place in places if place < len(details.scales)}
+        scales = {str(place): pair for place, pair in known.items() if pair is not None}
+        return Names(columns, self.class_names, scales, details.target_scale)
 
     def curve(self, error: DivergedError | None) -> Curve:
         """The epochs' figures; a diverged epoch adds the mean of its finite losses."""
@@ -379,6 +431,11 @@ class RunMonitor:
             latest=self.epochs[-1].snapshot().parameters if kept_best else None,
             clipped=float(np.concatenate(self.clipped).mean()) if self.clipped else None,
         )
+
+
+def named(value: Any) -> str:
+    """A setting's name; that of a function or object of one's own says only that."""
+    return value if isinstance(value, str) else "a function"
 
 
 def checked_rows(rows: Any, columns: int) -> Any:

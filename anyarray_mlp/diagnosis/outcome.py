@@ -13,12 +13,15 @@ from anyarray_mlp.diagnosis.data_summary import DataSummary
 from anyarray_mlp.diagnosis.held_out import (
     Repeats,
     Rows,
+    Shift,
+    crowding,
     neighbour_skill,
     recurring,
     share_repeated,
     shift_between,
 )
 from anyarray_mlp.diagnosis.record import InitialLayer, Outcome
+from anyarray_mlp.diagnosis.references import Learnable, learnable
 from anyarray_mlp.diagnosis.rows import HostRows, evenly
 from anyarray_mlp.diagnosis.targets import as_classes, association
 from anyarray_mlp.metrics import predicted_labels
@@ -73,6 +76,7 @@ class RunData:
     validation: tuple[HostRows, HostRows] | None
     input_scale: float | None
     sources: tuple[int, ...]
+    test: HostRows | None = None
 
     def outcome(self, ended: Ended) -> Outcome:
         """How the run ended, as the rules need it."""
@@ -96,6 +100,9 @@ class RunData:
             validation is not None and validation < DOUBTFUL_VALIDATION
         )
         neighbours = self.neighbours(seen, held) if doubtful else Neighbours()
+        others = Learnable()
+        if doubtful and alike(seen, held):
+            others = learnable(self.known(), held, answers)
         judged = (seen, outputs) if held is None or answers is None else (held, answers)
         of_class, found_of_class = right_of_class(judged[1], judged[0].classes)
         return Outcome(
@@ -115,8 +122,27 @@ class RunData:
             missing_classes=self.missing_classes(),
             validation_neighbour_skill=neighbours.validation_skill,
             validation_association=related,
-            shift=None if held is None else shift_between(seen.x, held.x, self.sources),
+            shift=None
+            if held is None
+            else shift_between(
+                seen.x,
+                held.x,
+                self.sources,
+                closely=doubtful or (validation or 0.0) < training - 0.1,
+            ),
             repeats=repeats,
+            learnable=others,
+            test_shift=self.test_shift(seen),
+            crowded=None if held is None else crowding(self.known().x, held.x),
+            ordered_errors=ordered_errors(judged[1], judged[0].classes),
+        )
+
+    def test_shift(self, seen: Rows) -> Shift | None:
+        """How the test rows differ from the training rows."""
+        if self.test is None:
+            return None
+        return shift_between(
+            seen.x, self.test.take(evenly(self.test.n, OUTCOME_ROWS)), self.sources
         )
 
     def mapping(
@@ -136,16 +162,19 @@ class RunData:
         finite = np.all(np.isfinite(seen.x)) and np.all(np.isfinite(seen.targets))
         if len(seen.x) <= 20 or not finite:
             return Neighbours()
-        rows = evenly(self.x.n, NEIGHBOUR_ROWS)
-        targets = self.targets.take(rows)
-        weight = None if self.weight is None else self.weight[rows]
-        known = Rows(self.x.take(rows), targets, as_classes(targets, self.mlp), weight)
-        alike = held is not None and (held.classes is None) == (known.classes is None)
+        known = self.known()
         return Neighbours(
             neighbour_skill(known),
             association(seen.x, seen.targets, seen.classes),
-            neighbour_skill(known, held) if alike else None,
+            neighbour_skill(known, held) if held is not None and alike(known, held) else None,
         )
+
+    def known(self) -> Rows:
+        """The training rows that others learn from."""
+        rows = evenly(self.x.n, NEIGHBOUR_ROWS)
+        targets = self.targets.take(rows)
+        weight = None if self.weight is None else self.weight[rows]
+        return Rows(self.x.take(rows), targets, as_classes(targets, self.mlp), weight)
 
     @cached_property
     def classes(self) -> Host | None:
@@ -185,11 +214,16 @@ class RunData:
         among = share_repeated(x)
         if again is None or among is None:
             return None
-        skills = [
+        known, new = (
             held.part(rows).skill(answers[rows]) if len(rows) >= ENOUGH_ROWS else None
             for rows in (np.flatnonzero(again), np.flatnonzero(~again))
-        ]
-        return Repeats(len(held.x), int(np.count_nonzero(again)), among, *skills)
+        )
+        by_class: tuple[float, ...] = ()
+        if held.classes is not None:
+            rows = np.bincount(held.classes)
+            shares = np.bincount(held.classes, weights=again) / np.maximum(rows, 1)
+            by_class = tuple(np.where(rows >= ENOUGH_ROWS // 2, shares, -1.0).tolist())
+        return Repeats(len(held.x), int(np.count_nonzero(again)), among, known, new, by_class)
 
     def sample(self, data: tuple[HostRows, HostRows]) -> Rows:
         """Rows of a set, evenly spread, on the host."""
@@ -210,6 +244,25 @@ class RunData:
         return np.nan_to_num(outputs)
 
 
+def alike(known: Rows, held: Rows | None) -> bool:
+    """Whether both have classes or both have values."""
+    return held is None or (held.classes is None) == (known.classes is None)
+
+
+def ordered_errors(outputs: Host, classes: Host | None) -> float | None:
+    """How far off wrong classes are, over how far off they were by chance; None without a few classes and errors."""
+    if classes is None or outputs.shape[1] < 5:
+        return None
+    told = predicted_labels(outputs)
+    wrong = told != classes
+    if wrong.sum() < 20:
+        return None
+    off = np.abs(told[wrong] - classes[wrong]).mean()
+    pairs = np.abs(told[wrong][:, None] - classes[None, :])
+    by_chance = pairs[pairs > 0].mean()
+    return float(off / by_chance)
+
+
 def mentioned(data: DataSummary, outcome: Outcome) -> set[int]:
     """The places of the columns that findings may mention."""
     places = {
@@ -220,9 +273,12 @@ def mentioned(data: DataSummary, outcome: Outcome) -> set[int]:
         *data.leaking,
         *data.identifiers,
     }
-    places.update(column for column, _, _ in data.sentinels)
-    if outcome.shift is not None:
-        places.add(outcome.shift.column)
+    for found in (data.sentinels, data.outliers, data.units, data.filled, data.codes):
+        places.update(int(each[0]) for each in found)
+    places.update(data.leaking_pair[:2] if data.leaking_pair else ())
+    for shift in (outcome.shift, outcome.test_shift):
+        if shift is not None:
+            places.update((shift.column, shift.looks_like))
     places.update(place for pair in data.duplicates for place in pair)
     return places
 
@@ -240,7 +296,9 @@ def initial_layers(mlp: MLP, vector: Host) -> tuple[InitialLayer, ...]:
             and w.shape[1] > 1
             and bool(np.all(w == w[:, :1]) and np.all(following == following[:1]))
         )
-        layers.append(InitialLayer(rms * math.sqrt(w.shape[0]), rms * math.sqrt(w.shape[1]), alike))
+        one_sided = abs(float(w.mean())) / max(rms, 1e-300)
+        gains = rms * math.sqrt(w.shape[0]), rms * math.sqrt(w.shape[1])
+        layers.append(InitialLayer(*gains, alike, one_sided))
     return tuple(layers)
 
 

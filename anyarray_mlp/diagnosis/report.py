@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anyarray_mlp.checking.options import with_known_options
-from anyarray_mlp.checking.values import check_path
+from anyarray_mlp.checking.values import check_path, check_positive
+from anyarray_mlp.diagnosis.changes import Change, in_python
 from anyarray_mlp.diagnosis.record import RunRecord
 from anyarray_mlp.diagnosis.rules import CAUSES
 from anyarray_mlp.diagnosis.rules.findings import Finding
-from anyarray_mlp.errors import SEVERITIES, DataError, StorageError
+from anyarray_mlp.errors import SEVERITIES, DataError, StorageError, UsageError
 from anyarray_mlp.persistence.files import atomic_write
 from anyarray_mlp.persistence.run_folder import DIAGNOSIS_NAME, home_of
+
+if TYPE_CHECKING:
+    from anyarray_mlp.diagnosis.trying import Rerun, Trials
 
 FORMAT = 1
 #: What a text that is not a record may raise: by its syntax, its types, or figures that do not belong together.
@@ -29,6 +34,8 @@ class Diagnosis:
 
     findings: tuple[Finding, ...]
     record: RunRecord
+    #: Makes the run again with other settings; not kept in a file.
+    rerun: Rerun | None = field(default=None, repr=False, compare=False)
 
     @property
     def alarms(self) -> tuple[Finding, ...]:
@@ -40,22 +47,60 @@ class Diagnosis:
         """The cause to fix first; None if nothing is suspicious."""
         return self.alarms[0] if self.alarms else None
 
-    def summary(self, limit: int = 3) -> str:
+    @with_known_options
+    def try_cures(self, seconds: float = 60.0) -> Trials:
+        """Try the changes of the first findings, each alone and those that helped together, within so many seconds.
+
+        Each is a short run from the same split and seed, and a second one from another seed, judged before and after
+        on the validation rows. Raises `UsageError` if the run cannot be made again: if the diagnosis comes from a
+        file.
+        """
+        from anyarray_mlp.diagnosis.trying import try_cures
+
+        check_positive("seconds", seconds)
+        if self.rerun is None:
+            raise UsageError(
+                "This diagnosis comes from a file, which does not hold the data: type anyarray-mlp diagnose RUN "
+                "--try, or use the diagnosis that fit or train_table gives."
+            )
+        return try_cures(self.alarms, self.measure, self.rerun, seconds)
+
+    @property
+    def measure(self) -> str:
+        """What the score of a trial is called: that of rare classes is balanced."""
+        if not self.record.is_classification:
+            return "R²"
+        return "balanced accuracy" if self.is_about_rare_classes else "accuracy"
+
+    @property
+    def is_about_rare_classes(self) -> bool:
+        """Whether an alarm says that a rare class is missed, or rows are weighted."""
+        return self.record.settings.weighted or any(
+            finding.cause == "class_imbalance" for finding in self.alarms
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The findings and the record: what makes a run again does not travel to another process."""
+        return {**self.__dict__, "rerun": None}
+
+    def summary(self, limit: int = 3, write: Callable[[Change], str] = in_python) -> str:
         """A few lines: the first `limit` alarms with evidence and cure, or "nothing suspicious"."""
         alarms = self.alarms
         if not alarms:
             return "diagnosis: nothing suspicious"
         lines = [f"diagnosis: {alarms[0].title}" + (" (probably)" if len(alarms) > 1 else "")]
-        lines += [f"  {finding}" for finding in alarms[:limit]]
+        lines += [f"  {finding.told(write)}" for finding in alarms[:limit]]
         if len(alarms) > limit:
             lines.append(f"  and {len(alarms) - limit} more")
         return "\n".join(lines)
 
-    def report(self) -> str:
-        """Every finding, notes included, one per line."""
+    def report(self, write: Callable[[Change], str] = in_python) -> str:
+        """Every finding, notes included, one per line; `write` writes the changes to try."""
         if not self.findings:
             return "nothing suspicious"
-        return "\n".join(f"{i}. {finding}" for i, finding in enumerate(self.findings, start=1))
+        return "\n".join(
+            f"{i}. {finding.told(write)}" for i, finding in enumerate(self.findings, start=1)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""

@@ -6,18 +6,46 @@ import math
 
 from anyarray_mlp.diagnosis.probe import LayerFigures
 from anyarray_mlp.diagnosis.record import RunRecord
+from anyarray_mlp.diagnosis.references import Reference
 from anyarray_mlp.errors import Severity
 
 
+def reachable(run: RunRecord) -> float | None:
+    """The skill on rows that they have not seen which nearest neighbours and other learners reach; None if unknown."""
+    found = [reference.skill for reference in run.outcome.learnable.references]
+    if run.outcome.neighbour_skill is not None:
+        found.append(run.outcome.neighbour_skill)
+    return max(found, default=None)
+
+
 def lacks(run: RunRecord) -> bool:
-    """Whether clearly more could be learned from the data, as nearest neighbours show."""
-    neighbours = run.outcome.neighbour_skill
-    if neighbours is None:
+    """Whether clearly more could be learned from the data, as nearest neighbours and other learners show."""
+    skill = reachable(run)
+    if skill is None:
         return False
     counts = run.data.class_counts
     others = 1.0 - max(counts) / sum(counts) if counts else 1.0  # skill 1 is this much accuracy
-    missed = neighbours - max(run.outcome.training_skill, 0.0)
-    return (missed > 0.15 and missed * others > 0.02) or (neighbours > 0.1 and run.progress < 0.1)
+    missed = skill - max(run.outcome.training_skill, 0.0)
+    return (missed > 0.15 and missed * others > 0.02) or (
+        skill > 0.1 and run.progress < 0.1 and lags(run) is not None
+    )
+
+
+#: How much better in skill another learner is on new rows than a network that lags, and in standard errors.
+LEAD, SURE = 0.08, 3.0
+
+
+def lags(run: RunRecord) -> Reference | None:
+    """The learner that does clearly better than the network on validation rows; None if none does."""
+    best = max(run.outcome.learnable.references, key=lambda each: each.lead, default=None)
+    if best is None:
+        neighbours = run.outcome.neighbour_skill
+        if neighbours is not None and neighbours > 0.1:
+            return Reference("nearest neighbours", neighbours, 0.0, 0.0)
+        return None
+    if run.outcome.validation_skill is None:
+        return best
+    return best if best.lead > LEAD and best.lead > SURE * best.noise and best.skill > 0.1 else None
 
 
 def failed(run: RunRecord) -> bool:
@@ -79,8 +107,19 @@ def measure(run: RunRecord) -> str:
 
 
 def found_in_vain(run: RunRecord) -> str:
-    """What was learned and what nearest neighbours reach, in words."""
+    """What was learned, and what other learners reach, in words."""
     outcome = run.outcome
+    best = lags(run)
+    if best is not None and best.lead > 0 and outcome.validation_skill is not None:
+        mine, theirs = (
+            score(run, skill, outcome.validation_chance)
+            for skill in (outcome.validation_skill, best.skill)
+        )
+        reach = "reach" if best.name.endswith("s") else "reaches"
+        return (
+            f"{measure(run)} on validation rows is {mine}, and {best.name}, which learned from the same rows, {reach} "
+            f"{theirs}"
+        )
     text = (
         f"{measure(run)} on training rows is {score(run, outcome.training_skill, outcome.chance)}"
     )
@@ -105,10 +144,13 @@ FEWEST_ALIVE = 4
 
 def unfinished(run: RunRecord) -> bool:
     """Whether training ended too early: the loss still falling with more to learn, or after very few steps."""
-    if run.outcome.stopped != "finished" or run.outcome.neighbour_skill is None:
+    skill = reachable(run)
+    if run.outcome.stopped != "finished" or skill is None:
+        return False
+    if not lacks(run) and (is_past_its_best(run) or keeps_up(run)):
         return False
     fall = late_fall(run)
-    gap = run.outcome.neighbour_skill - run.outcome.training_skill
+    gap = skill - run.outcome.training_skill
     if is_small(run) and lacks(run):
         return fall > 0.1
     return (
@@ -116,6 +158,20 @@ def unfinished(run: RunRecord) -> bool:
         or (fall > 0.02 and gap > 0.08)
         or (run.outcome.steps < 100 and (lacks(run) or fall > 0.05))
     )
+
+
+def keeps_up(run: RunRecord) -> bool:
+    """Whether a network that made its steps predicts validation rows as well as the other learners do."""
+    learned = run.outcome.learnable.references
+    if run.outcome.validation_skill is None or not learned or run.outcome.steps < 100:
+        return False
+    return max(each.lead for each in learned) < 0.05
+
+
+def is_past_its_best(run: RunRecord) -> bool:
+    """Whether the validation loss was lowest well before the end: more epochs would only overfit."""
+    losses = run.curve.validation_loss
+    return len(losses) >= 8 and losses.index(min(losses)) < 0.75 * (len(losses) - 1)
 
 
 #: Steps that it takes to learn much; more are advised if there were fewer.
@@ -142,6 +198,11 @@ def is_small(run: RunRecord) -> bool:
 def is_stuck(run: RunRecord) -> bool:
     """Whether a network with hidden layers learned nothing at all, by loss and by score."""
     return len(run.settings.sizes) > 2 and run.progress < 0.02 and run.outcome.training_skill < 0.1
+
+
+def number_of(number: float) -> float:
+    """One significant digit, as it is typed."""
+    return float(f"{number:.1g}")
 
 
 def listed(items: list[str], count: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -53,6 +53,10 @@ def library() -> Any:
     return onnx
 
 
+#: What an operation takes beside the values of others.
+Constant: TypeAlias = "Host | np.generic"
+
+
 class Graph:
     """Nodes and constants; every value is known by a name."""
 
@@ -62,7 +66,7 @@ class Graph:
         self.constants: dict[Any, str] = {}
         self.tensors: list[Any] = []
 
-    def add(self, operation: str, *inputs: str | Host | np.generic, **attributes: Any) -> str:
+    def add(self, operation: str, *inputs: str | Constant, **attributes: Any) -> str:
         """The value of an operation; arrays among the inputs are constants."""
         name = f"/{operation}/{len(self.nodes)}"
         names = [each if isinstance(each, str) else self.constant(each) for each in inputs]
@@ -70,9 +74,9 @@ class Graph:
         self.nodes.append(node)
         return name
 
-    def constant(self, number: Host | np.generic) -> str:
+    def constant(self, value: Constant) -> str:
         """A constant; an equal one is the same."""
-        value = np.asarray(number)
+        value = np.asarray(value)
         key = value.dtype.str, value.shape, value.tobytes()
         if value.dtype.kind in "UO":
             key = "text", value.shape, tuple(value.ravel().tolist())  # type: ignore[assignment]
@@ -301,12 +305,12 @@ def of_form(graph: Graph, form: str, values: str) -> str:
     return graph.add("Add", graph.add("Add", before, within), graph.add("Sub", day, np.float64(1)))
 
 
-def quotient(graph: Graph, values: str, unit: np.float64) -> str:
+def quotient(graph: Graph, values: str, unit: Host | np.float64) -> str:
     """The whole part of values over a unit."""
     return graph.add("Floor", graph.add("Div", values, unit))
 
 
-def remainder(graph: Graph, values: str, unit: np.float64) -> str:
+def remainder(graph: Graph, values: str, unit: Host | np.float64) -> str:
     """What is left of values over whole units."""
     return graph.add("Sub", values, graph.add("Mul", quotient(graph, values, unit), unit))
 

@@ -36,6 +36,7 @@ from anyarray_mlp.checking.values import (
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network.layout import Layout, is_flat
 from anyarray_mlp.network.mlp import MLP, check_network
+from anyarray_mlp.network.schedules import faded
 from anyarray_mlp.typing import Array, Host, Leaves, Namespace
 
 State = tuple[Leaves, ...]
@@ -377,11 +378,21 @@ def adam(beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8) -> O
 
 @with_known_options
 def adamw(
-    beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8, weight_decay: float = 0.01
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+    weight_decay: float = 0.01,
+    fades_over: int | None = None,
 ) -> Optimizer:
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2019): p *= 1 - rate weight_decay first."""
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019): p *= 1 - rate weight_decay first.
+
+    fades_over : how many steps the run has, if the decay is to fade in their second half, along half a cosine to zero
+        (RealMLP, Holzmüller et al. 2024).
+    """
     moments = _adam_moments(beta_1, beta_2, epsilon)
     check_not_negative("weight_decay", weight_decay)
+    if fades_over is not None:
+        check_whole("fades_over", fades_over, 1)
 
     def kernel(
         xp: Namespace, p: Array, g: Array, m: Array, v: Array, rate: Array, keep: Array
@@ -393,7 +404,11 @@ def adamw(
         return p, m, v
 
     def scalars(t: Any, rate: Any) -> tuple[Any, ...]:
-        return rate * adam_correction(beta_1, beta_2, t), 1.0 - rate * weight_decay
+        decay: Any = weight_decay
+        if fades_over is not None:
+            shares = [faded((step - 1) / fades_over) for step in np.atleast_1d(t).tolist()]
+            decay = weight_decay * (np.array(shares) if isinstance(t, np.ndarray) else shares[0])
+        return rate * adam_correction(beta_1, beta_2, t), 1.0 - rate * decay
 
     return Optimizer("adamw", 2, 2, kernel, scalars)
 

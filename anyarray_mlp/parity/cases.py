@@ -292,6 +292,6 @@ def exact_cases(quick: bool = False) -> list[Case]:
             dropout_keys=(12345,),
             alpha=0.1,
         ),
-        *(case for case in layer_cases() if case.quick),
+        *(replace(case, quick=False) for case in layer_cases() if case.quick),
     ]
     return [case for case in cases if case.quick or not quick]

@@ -51,6 +51,7 @@ class Prepared:
     and `has_test` false. `folds` are what each of several networks holds out of the training rows, as places, if there
     is no validation set for all. What was decided on the way is in `preprocessor.notes`, a sentence each. `reading` is
     what a model remembers of how a table was read. `is_last`: whether the target is the last column by default.
+    `different` are columns of whole numbers that are all different.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Prepared:
     sample_weight: Host | None
     reading: Reading = field(default_factory=Reading)
     is_last: bool = True
+    different: tuple[str, ...] = ()
     folds: tuple[NDArray[np.int64], ...] = ()
 
     @property
@@ -170,6 +172,7 @@ def prepared_set(
         reading=reading,
         is_last=dataset.has_last_target,
         folds=() if "validation" in found else parts.folds,
+        different=all_different(training) if is_table else (),
     )
 
 
@@ -179,6 +182,25 @@ def both(one: Host | None, other: Host | None) -> Host | None:
         return other if one is None else one
     product: Host = one * other
     return product
+
+
+def all_different(training: Dataset) -> tuple[str, ...]:
+    """The columns of whole numbers in which no two rows have the same."""
+    features: Any = training.features
+    found = []
+    for name, column in features.items():
+        values = column.to_numpy()
+        if values.dtype.kind not in "iuf" or len(values) < 2:
+            continue
+        # The first rows tell it of most columns.
+        for part in (values[:100], values):
+            numbers = np.asarray(part, dtype=np.float64)
+            whole = bool(np.all(numbers == np.floor(numbers)))
+            if not whole or len(np.unique(numbers)) < len(numbers):
+                break
+        else:
+            found.append(str(name))
+    return tuple(found)
 
 
 def refuse_settings_of_tables(dataset: Dataset, table: Table) -> None:

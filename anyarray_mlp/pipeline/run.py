@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.checking.messages import memory, shown
 from anyarray_mlp.checking.out_of_memory import exceeds_memory
-from anyarray_mlp.data import Reading
+from anyarray_mlp.data import Preprocessor, Reading, TargetEncoder
 from anyarray_mlp.diagnosis import Details, Diagnosis, RunMonitor
 from anyarray_mlp.errors import OutOfMemoryError, UsageError
 from anyarray_mlp.metrics import find_score
@@ -144,7 +144,29 @@ class Plan:
             class_names=() if classes is None else classes.tolist(),
             held_out=(self.prepared.test.x,) if self.prepared.has_test else (),
             validation_is_later=self.settings.table.is_by_time,
+            scales=scales_of(self.model.preprocessor),
+            target_scale=target_scale_of(self.model.targets),
+            different=self.prepared.different,
+            table=self.told(),
         )
+
+    def told(self) -> dict[str, Any]:
+        """The settings of the table and the plan that a change may be about, as JSON has them."""
+        table, recipe = self.settings.table, self.settings.recipe
+        weight = table.class_weight
+        columns = {name: list(map(str, getattr(table, name))) for name in ("drop", "text", "keep")}
+        return {
+            **columns,
+            "standardize": table.standardize,
+            "numbers": table.numbers,
+            "scale_target": table.scale_target is not False,
+            "class_weight": weight if isinstance(weight, (str, type(None))) else "of your own",
+            "group": table.group,
+            "split": table.split,
+            "learning_rate": recipe.learning_rate if isinstance(recipe.learning_rate, str) else "",
+            "warm_up": recipe.warm_up,
+            "classes": self.prepared.targets.task == "classification",
+        }
 
 
 def make_plan(data: Any, settings: Settings) -> Plan:
@@ -289,13 +311,7 @@ class Run:
     def monitor(self) -> RunMonitor:
         """What watches the run, of several networks the first, for a diagnosis."""
         plan, first = self.plan, self.networks[0]
-        x, targets, given = plan.prepared.training.x, plan.targets, dict(self.given)
-        validation = first.validation
-        if isinstance(validation, np.ndarray):
-            validation = x[validation], targets[validation]
-            if given["sample_weight"] is not None:
-                given["sample_weight"] = given["sample_weight"][first.rows]
-            x, targets = x[first.rows], targets[first.rows]
+        x, targets, weight, validation = self.rows_of_first()
         return RunMonitor(
             plan.model.mlp,
             x,
@@ -304,8 +320,18 @@ class Run:
             details=plan.details(),
             validation=validation,
             initial=first.initial,
-            **given,
+            **{**self.given, "sample_weight": weight},
         )
+
+    def rows_of_first(self) -> tuple[Any, Any, Any, tuple[Any, Any] | None]:
+        """Inputs, targets and weights that the first network is trained on, and its validation set."""
+        plan, first = self.plan, self.networks[0]
+        x, targets, weight = plan.prepared.training.x, plan.targets, plan.prepared.sample_weight
+        if not isinstance(first.validation, np.ndarray):
+            return x, targets, weight, plan.validation
+        validation = x[first.validation], targets[first.validation]
+        weight = None if weight is None else weight[first.rows]
+        return x[first.rows], targets[first.rows], weight, validation
 
     def fit(self, callbacks: Sequence[Callback], monitor: RunMonitor | None) -> Fit:
         """Train the planned networks on the prepared rows."""
@@ -340,6 +366,25 @@ def best_of_each(result: Fit, plan: Plan) -> Fit:
 def diagnosed(monitor: RunMonitor, result: Fit) -> Diagnosis:
     """What the monitor found, of several networks about the first."""
     return monitor.finish(result.members[0] if result.members else result)
+
+
+def scales_of(preprocessor: Preprocessor) -> list[tuple[float, float] | None]:
+    """What an input is to be multiplied by, and what added, for the value that its column has in the file.
+
+    None for the inputs of columns that are more than scaled.
+    """
+    return [
+        (float(column.scale), float(column.mean)) if column.kind == "numeric" else None
+        for column in preprocessor.columns
+        for _ in range(column.width)
+    ]
+
+
+def target_scale_of(targets: TargetEncoder) -> tuple[float, float] | None:
+    """The same of a target of one column."""
+    if targets.task != "regression" or len(targets.scale) != 1:
+        return None
+    return float(targets.scale[0]), float(targets.mean[0])
 
 
 def scores_of(plan: Plan, model: TrainedModel) -> dict[str, float]:
@@ -429,8 +474,14 @@ def default_folder(data: str, overwrite: bool) -> Path:
     """runs/NAME; or runs/NAME-2, ... where that holds a run already which is not to be replaced."""
     name = Path(data).resolve().name if Path(data).exists() else data
     name = name.removesuffix(".gz").rsplit(".", 1)[0] or "data"
-    folder, number = Path("runs") / name, 1
-    while folder.exists() and not overwrite:
+    folder = Path("runs") / name
+    return folder if overwrite else free_folder(folder)
+
+
+def free_folder(folder: Path) -> Path:
+    """The folder, or the first of NAME-2, NAME-3, ... beside it that does not exist."""
+    found, number = folder, 1
+    while found.exists():
         number += 1
-        folder = Path("runs") / f"{name}-{number}"
-    return folder
+        found = folder.with_name(f"{folder.name}-{number}")
+    return found

@@ -119,7 +119,8 @@ def held_out_by_each(
     fraction = fractions[0]
     if not fraction:
         return ()
-    left, parts = rows, [rows[:0]][:0]
+    left = rows
+    parts: list[Rows] = []
     for number in range(min(members, int(1.0 / fraction + 1e-9))):
         share = fraction / (1.0 - number * fraction)
         try:

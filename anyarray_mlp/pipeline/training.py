@@ -21,6 +21,7 @@ from anyarray_mlp.pipeline.kept import configuration
 from anyarray_mlp.pipeline.run import Plan, Run, diagnosed, make_plan, scores_of
 from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.trained_model import TrainedModel
+from anyarray_mlp.pipeline.trials import triable
 from anyarray_mlp.training import Callback, Fit, Recipe, TrainingState
 from anyarray_mlp.training.callbacks import as_callbacks
 
@@ -104,7 +105,8 @@ def train_table(
     if left_out:
         warnings.warn("; ".join(left_out), stacklevel=3)
     if out is None:
-        return trained(plan, *fit_and_diagnose(plan, watchers, diagnose))
+        done, found = fit_and_diagnose(plan, watchers, diagnose)
+        return trained(plan, done, can_try(found, data, plan, done))
     kept = configuration({"data": name_of(data), **plan.settings.to_keys(), "diagnose": diagnose})
     with RunFolder.create(out, overwrite=overwrite) as folder:
         try:
@@ -114,8 +116,18 @@ def train_table(
         except BaseException:
             folder.discard_unless_begun()
             raise
-        result = trained(plan, ended.fit, ended.diagnosis)
+        found = can_try(ended.diagnosis, data, plan, ended.fit)
+        result = trained(plan, ended.fit, found)
         return replace(result, path=folder.path if ended.is_kept else None)
+
+
+def can_try(diagnosis: Diagnosis | None, data: Any, plan: Plan, result: Fit) -> Diagnosis | None:
+    """A diagnosis whose `try_cures` makes this run again."""
+    if diagnosis is None:
+        return None
+    epochs = max(len(result.history), 1)
+    seconds = result.history[-1].seconds / epochs if result.history else 0.0
+    return triable(diagnosis, data, plan.settings, seconds, plan)
 
 
 def name_of(data: Any) -> str:

@@ -84,6 +84,15 @@ def check_smoothing(mlp: MLP, recipe: Recipe) -> None:
         )
 
 
+def check_fading(mlp: MLP, recipe: Recipe) -> None:
+    """Raise `UsageError` for dropout that fades in a network that has none."""
+    if recipe.dropout_fades and not mlp.dropout_layers:
+        raise UsageError(
+            "dropout_fades is for a network that drops units, and this one drops none: leave it out, or give the MLP a "
+            "dropout."
+        )
+
+
 def checked_job(
     mlp: MLP,
     recipe: Recipe,
@@ -97,6 +106,7 @@ def checked_job(
     check_network(mlp)
     check_scale(input_scale)
     check_smoothing(mlp, recipe)
+    check_fading(mlp, recipe)
     return Job(
         mlp,
         backend,

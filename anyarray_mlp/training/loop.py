@@ -151,7 +151,16 @@ def begun(
         initial = job.mlp.initialize(recipe.seed, recipe.initializer)
     schedule = recipe.schedule_over(steps_per_epoch, done)
     state = fresh_state(job.mlp, recipe.step_optimizer(), initial)
-    return Member(job, schedule, state.step, state.epoch, job.epochs), state
+    fades_over = None
+    if recipe.dropout_fades:
+        if steps_per_epoch is None:
+            raise UsageError(
+                "dropout_fades needs to know how many batches an epoch has: give something with a len(), such as a "
+                "list of batches."
+            )
+        fades_over = max(1, steps_per_epoch * (done + job.epochs))
+    member = Member(job, schedule, state.step, state.epoch, job.epochs, fades_over=fades_over)
+    return member, state
 
 
 class Stepper:
@@ -224,7 +233,7 @@ class Stepper:
             rates = [rates_of(member, steps) for member in some]
             last[span] = [float(each[-1]) for each in rates]
             walks = [
-                Walk(member.step, each, member.job.recipe.seed)
+                Walk(member.step, each, member.job.recipe.seed, member.fades_over)
                 for member, each in zip(some, rates, strict=True)
             ]
             inputs = stack_inputs(job.mlp, self.optimizer, backend, indices, walks)

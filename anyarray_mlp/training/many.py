@@ -230,7 +230,7 @@ def kind(candidate: Candidate, n: int) -> Any:
     recipe = candidate.recipe
     full = candidate.size(n) // size
     compiled = recipe.step_optimizer(), recipe.clip_norm, recipe.label_smoothing
-    return candidate.mlp, compiled, size, full
+    return candidate.mlp, (*compiled, recipe.dropout_fades), size, full
 
 
 def groups_of(

@@ -38,7 +38,7 @@ EPOCHS, BATCH_SIZE = 100, 32
 #: Optimisers that have a momentum.
 WITH_MOMENTUM = ("momentum", "nesterov")
 #: What only one kind of training has a use for; the other refuses it unless it says no more than its default.
-OF_STEPS = ("clip_norm", "warm_up", "label_smoothing")
+OF_STEPS = ("clip_norm", "warm_up", "label_smoothing", "dropout_fades")
 OF_LBFGS = ("gradient_tol", "max_evaluations")
 #: What early stopping goes by, and an `EarlyStopping` has itself.
 OF_STOPPING = ("monitor", "patience", "tol")
@@ -114,6 +114,8 @@ class Recipe:
     alpha, clip_norm : L2 penalty; Euclidean norm that a gradient is scaled down to.
     label_smoothing : the share of a class's certainty that the targets of training spread over all classes; validation
         is measured against the true ones.
+    dropout_fades : whether the network's dropout fades in the second half of the run, along half a cosine to zero
+        (RealMLP, Holzmüller et al. 2024).
     batch_size : samples of a step; None: 32, and for a table 4 to 128, after the number of its rows.
     epochs : passes over the data; None: 100, and for a table 50.
     early_stopping : whether to stop if `monitor` has not improved by `tol` for `patience` epochs, and keep the best
@@ -173,6 +175,7 @@ class Recipe:
         "Share of a class's certainty that is spread over all classes.",
         show_default=False,
     )
+    dropout_fades: bool = setting(False, Truth(), key=None)
     batch_size: int | None = setting(
         None, Whole(1), "4 to 128, after the number of rows, by default."
     )

@@ -62,6 +62,7 @@ class Member:
 
     left : epochs still to come.
     over : whether it has left the training.
+    fades_over : how many steps its dropout fades over; None if it does not.
     """
 
     job: Job
@@ -70,6 +71,7 @@ class Member:
     epoch: int
     left: int
     over: bool = False
+    fades_over: int | None = None
 
 
 class Progress:

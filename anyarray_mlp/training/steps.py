@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend, Step
-from anyarray_mlp.network.functional import smoothed
+from anyarray_mlp.network.functional import WHOLE, smoothed
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.optimizers import Optimizer, clip_by_norm
 from anyarray_mlp.network.passes import Strength
+from anyarray_mlp.network.schedules import faded
 from anyarray_mlp.streams import bit_generator
 from anyarray_mlp.training.predicting import as_inputs
 from anyarray_mlp.typing import Array, Leaves, Namespace
@@ -97,11 +98,23 @@ def step_inputs(
 
 
 class Walk(NamedTuple):
-    """The steps that a network takes: how many it has taken before, their learning rates, and the seed of its keys."""
+    """The steps that a network takes: how many it has taken before, their learning rates, the seed of its keys, and
+    over how many steps its dropout fades, if it does.
+    """
 
     step: int
     rates: NDArray[np.float64] | Sequence[float]
     seed: int
+    fades_over: int | None = None
+
+    def keys(self, layer: int, rate: float) -> NDArray[np.int32]:
+        """The keys of a layer's dropout, (K,); where its rate fades, (K, 2), each with the rate of its step."""
+        keys = dropout_keys(self.seed, layer, self.step, len(self.rates))
+        if self.fades_over is None:
+            return keys
+        steps = range(self.step, self.step + len(keys))
+        limits = [round(rate * faded(step / self.fades_over) * WHOLE) for step in steps]
+        return np.stack([keys, np.array(limits, np.int32)], axis=-1)
 
 
 def stack_inputs(
@@ -121,14 +134,14 @@ def stack_inputs(
     inputs = [] if indices is None else [backend.asarray(indices)]
     inputs += map(backend.asarray, together(scalars))
     keys = [
-        [dropout_keys(w.seed, layer, w.step, len(w.rates)) for layer in mlp.dropout_layers]
+        [w.keys(layer, mlp.dropout[layer]) for layer in mlp.dropout_layers]  # type: ignore[index]
         for w in walks
     ]
     return (*inputs, *(backend.asarray(key, dtype="int32") for key in together(keys)))
 
 
 def together(columns: Sequence[Sequence[Any]]) -> Iterator[Any]:
-    """What several networks have, each (K,), as (K, k); of one network as it is."""
+    """What several networks have, each (K, ...), as (K, k, ...); of one network as it is."""
     for each in zip(*columns, strict=True):
         yield each[0] if len(each) == 1 else np.stack(each, axis=1)
 

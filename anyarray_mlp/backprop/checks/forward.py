@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.backprop.reference.catalogue import BackpropFinding
-from anyarray_mlp.backprop.reference.network import ACTIVATIONS, Chain, forward
+from anyarray_mlp.backprop.causes.finding import BackpropFinding
 from anyarray_mlp.backprop.understanding import Understanding, attempt
 from anyarray_mlp.backprop.user.samples import outputs_of, outputs_one_by_one
 from anyarray_mlp.errors import Severity
 from anyarray_mlp.typing import Host
+
+#: Outputs that stay below this at very large weights are bounded.
+BOUNDED = 20.0
 
 
 def batch_findings(output: Host, row_by_row: Host, tolerance: float) -> list[BackpropFinding]:
@@ -32,39 +34,43 @@ def batch_findings(output: Host, row_by_row: Host, tolerance: float) -> list[Bac
     return [BackpropFinding("batch_coupled", evidence=evidence)]
 
 
-def softmax_findings(
-    chain: Chain | None, output: Host, says_softmax: bool
-) -> list[BackpropFinding]:
+def is_softmax(output: Host) -> bool:
+    """Do the rows sum to one?"""
+    sums = output.sum(axis=1)
+    return output.shape[1] > 1 and bool((output >= 0).all() and np.abs(sums - 1).max() < 1e-4)
+
+
+def softmax_findings(output: Host, says_softmax: bool) -> list[BackpropFinding]:
     """Rows that should sum to one and do not."""
     sums = output.sum(axis=1)
-    unnormalised = chain is not None and chain.activations[-1] == "exp"
-    if (says_softmax or unnormalised) and np.abs(sums - 1).max() > 1e-3:
+    if says_softmax and np.abs(sums - 1).max() > 1e-3:
         evidence = {"smallest row sum": float(sums.min()), "largest row sum": float(sums.max())}
         return [BackpropFinding("rows_do_not_sum_to_one", evidence=evidence)]
     return []
 
 
-def target_findings(name: str | None, output: Host, targets: Host) -> list[BackpropFinding]:
-    """Targets (n, k) that the output's activation cannot reach."""
+def target_findings(output: Host, targets: Host, far: Host, softmax: bool) -> list[BackpropFinding]:
+    """Targets (n, k) that the output cannot reach, to judge by `far`: outputs at very large weights."""
     low, high = float(targets.min()), float(targets.max())
     evidence: dict[str, Any] = {"targets": f"{low:g} to {high:g}"}
-    if name in ("softmax", "softmax_over_batch", "softmax_over_samples"):
+    if output.shape[1] == 1 and bool((output == 1).all()):
+        detail = "a softmax of a single output is always 1; use a sigmoid or two outputs"
+        return [BackpropFinding("constant_output", detail=detail, severity="error")]
+    if softmax:
         sums = targets.sum(axis=1)
-        if output.shape[1] == 1:
-            detail = "a softmax of a single output is always 1; use a sigmoid or two outputs"
-            return [BackpropFinding("constant_output", detail=detail, severity="error")]
         if low < 0 or np.abs(sums - 1).max() > 1e-3:
             evidence["rows of the targets sum to"] = f"{sums.min():g} to {sums.max():g}"
             detail = "a softmax's rows sum to one, but the targets' rows do not"
             return [BackpropFinding("targets_out_of_reach", detail=detail, evidence=evidence)]
         return []
-    activation = ACTIVATIONS.get(name) if name is not None else None
-    if activation is None:
+    if not far.size:
         return []
-    if low < activation.low - 1e-6 or high > activation.high + 1e-6:
-        reach = f"{activation.low:g} to {activation.high:g}"
+    least, most = float(far.min()), float(far.max())
+    least, most = (least if least > -BOUNDED else -np.inf), (most if most < BOUNDED else np.inf)
+    if low < least - 1e-3 or high > most + 1e-3:
+        reach = f"{least:.3g} to {most:.3g}"
         evidence["the output reaches"] = reach
-        detail = f"{activation.name} gives {reach}, but the targets run from {low:g} to {high:g}"
+        detail = f"the output reaches {reach}, but the targets run from {low:g} to {high:g}"
         return [BackpropFinding("targets_out_of_reach", detail=detail, evidence=evidence)]
     return []
 
@@ -80,32 +86,27 @@ def constant_findings(x: Host, output: Host, targets: Host) -> list[BackpropFind
     return [BackpropFinding("constant_output", evidence=evidence, severity="warning")]
 
 
-def bias_findings(
-    chain: Chain, unused: tuple[int, ...], x: Host, targets: Host
-) -> list[BackpropFinding]:
+def bias_findings(known: Understanding) -> list[BackpropFinding]:
     """Biases that are never added, and networks without a bias that need one."""
+    unused = sorted({p.layer + 1 for p in known.unused if p.kind == "bias"})
     if unused:
-        layers = tuple(layer + 1 for layer in unused)
-        return [BackpropFinding("bias_missing", layers, "bias")]
-    if any(bias is not None for bias in chain.biases):
+        return [BackpropFinding("bias_missing", tuple(unused), "bias")]
+    has_bias = any(p.kind == "bias" for p in known.user.parameters)
+    widths = known.widths
+    if has_bias or not widths or any(width.folded for width in widths):
         return []
-    constant_column = bool(
-        (np.ptp(x, axis=0) == 0).any() and (x[0][np.ptp(x, axis=0) == 0] != 0).any()
-    )
-    if constant_column:
+    x, targets = known.samples.inputs, known.targets
+    same = np.ptp(x, axis=0) == 0
+    if bool((x[0][same] != 0).any()):
         return []
     zero_rows = np.abs(x).max(axis=1) == 0
-    passes_zero = all(
-        name in ACTIVATIONS and abs(float(ACTIVATIONS[name].f(np.zeros(1))[0])) < 1e-12
-        for name in chain.activations[:-1]
-    )
-    if zero_rows.any() and passes_zero:
-        last = chain.activations[-1]
-        if last in ACTIVATIONS:
-            fixed = np.full(targets.shape[1], float(ACTIVATIONS[last].f(np.zeros(1))[0]))
-        else:
-            fixed = np.full(targets.shape[1], 1 / targets.shape[1])
-        if np.abs(targets[zero_rows] - fixed).max() > 1e-3:
+    if zero_rows.any():
+        fixed = known.output[zero_rows][0]
+        known.user.write([np.asarray(v * -1.7, dtype=v.dtype) for v in known.values])
+        other = outputs_of(known.user, known.samples)[zero_rows][0]
+        known.user.write(known.values)
+        passes_zero = bool(np.abs(other - fixed).max() < 1e-6)
+        if passes_zero and np.abs(targets[zero_rows] - fixed).max() > 1e-3:
             detail = (
                 f"no layer has a bias: an input of zeros gives {fixed[0]:g} whatever the weights are, which is not its "
                 "target"
@@ -119,7 +120,6 @@ def bias_findings(
 def forward_findings(known: Understanding) -> list[BackpropFinding]:
     """All checks of the forward pass, at the probe weights and at the user's own."""
     user, samples, output = known.user, known.samples, known.output
-    chain = known.chain(known.values) if known.structure is not None else None
     told = user.adapter.activations
     says_softmax = bool(told) and told is not None and told[-1] == "softmax"
     tolerance = 1e-3 if known.single else 1e-7
@@ -131,16 +131,14 @@ def forward_findings(known: Understanding) -> list[BackpropFinding]:
             if rows.shape == output.shape:
                 found += batch_findings(output, rows, tolerance)
     if not found:
-        found += softmax_findings(chain, output, says_softmax)
-    name = chain.activations[-1] if chain is not None else None
-    if known.loss is None or not known.loss.loss.name.endswith("logits"):
-        found += target_findings("softmax" if says_softmax else name, output, known.targets)
+        found += softmax_findings(output, says_softmax)
+    large = LargeInputs(known)
+    softmax = says_softmax or is_softmax(output)
+    found += target_findings(output, known.targets, large.reached(), softmax)
     found += own_weight_findings(known)
-    if chain is not None and known.structure is not None:
-        unused = known.structure.unused_biases
-        found += bias_findings(chain, unused, samples.inputs, known.targets)
+    found += bias_findings(known)
     if not {"overflow", "log_of_zero"} & {f.cause for f in found}:
-        found += LargeInputs(known, chain).findings()
+        found += large.findings()
     user.write(known.values)
     causes = [f.cause for f in found]
     return [f for k, f in enumerate(found) if f.cause not in causes[:k]]
@@ -171,27 +169,46 @@ def own_weight_findings(known: Understanding) -> list[BackpropFinding]:
     return found
 
 
+def preactivation_size(output: Host) -> float:
+    """About how large the pre-activations of an output are; those above zero count most.
+
+    exp overflows for large positive values only.
+    """
+    inside = bool((output > 0).all() and (output < 1).all())
+    if is_softmax(output) and inside:
+        z = np.log(output) - np.log(output).mean(axis=1, keepdims=True)
+    else:
+        z = np.log(output / (1 - output)) if inside else output
+    return max(float(z.max()), 0.2 * float(np.abs(z).max())) or 1.0
+
+
 class LargeInputs:
-    """The same forward pass and loss with the last layer's pre-activations made large."""
+    """The same forward pass and loss with the last layer's weights made large."""
 
-    def __init__(self, known: Understanding, chain: Chain | None) -> None:
+    def __init__(self, known: Understanding) -> None:
         self.known = known
-        self.size = 1.0
-        if chain is not None:
-            z = forward(chain, known.samples.inputs).z[-1]
-            # exp overflows for large positive values: the largest one counts, if any is above zero.
-            self.size = max(float(z.max()), 0.2 * float(np.abs(z).max())) or 1.0
+        self.size = preactivation_size(known.output)
 
-    def set_size(self, wanted: float) -> None:
+    def set_size(self, size: float) -> None:
+        """Make the output's pre-activations about so large."""
+        times = size / self.size
         user = self.known.user
         user.write(
             [
-                np.asarray(v * (wanted / self.size), dtype=v.dtype)
-                if p.layer == user.depth - 1
-                else v
+                np.asarray(v * times, dtype=v.dtype) if p.layer == user.depth - 1 else v
                 for p, v in zip(user.parameters, self.known.values, strict=True)
             ]
         )
+
+    def reached(self) -> Host:
+        """The outputs that are finite, with the last layer's weights large, of either sign."""
+        found = []
+        for size in (200.0, -200.0):
+            self.set_size(size)
+            output = attempt(lambda s: [outputs_of(self.known.user, s)], self.known.samples)
+            if output is not None:
+                found.append(output[0][np.isfinite(output[0])])
+        return np.concatenate(found) if found else np.empty(0)
 
     def findings(self) -> list[BackpropFinding]:
         """Does anything break?"""

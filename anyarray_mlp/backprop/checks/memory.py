@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.backprop.reference.catalogue import BackpropFinding
+from anyarray_mlp.backprop.causes.finding import BackpropFinding
 from anyarray_mlp.backprop.user.network import UserNetwork
 from anyarray_mlp.backprop.user.samples import Samples, scaled
 from anyarray_mlp.typing import Host

@@ -7,7 +7,7 @@ many rows as it uses at a time.
 from __future__ import annotations
 
 from anyarray_mlp.backprop.checks.randomness import differs
-from anyarray_mlp.backprop.checks.update import step_changes
+from anyarray_mlp.backprop.checks.steps import step_changes
 from anyarray_mlp.backprop.understanding import Understanding, same_arrays
 from anyarray_mlp.typing import Host
 

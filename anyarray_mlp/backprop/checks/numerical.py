@@ -1,23 +1,31 @@
-"""Slopes of the user's own loss by central differences, in the user's dtype, compared with the reference."""
+"""The judge of right and wrong: slopes of the loss by central differences, in the user's dtype."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from anyarray_mlp import streams
-from anyarray_mlp.backprop.reference.network import LOSSES
-from anyarray_mlp.backprop.reference.planting import Explanation, fit_factor
+from anyarray_mlp.backprop.checks.comparing import (
+    NEAR,
+    NEAR_SINGLE,
+    Compared,
+    Comparison,
+    Slopes,
+    compared,
+)
+from anyarray_mlp.backprop.checks.losses import LOSSES, TRAINED, suits
+from anyarray_mlp.backprop.checks.update import Observation
 from anyarray_mlp.backprop.understanding import Understanding
 from anyarray_mlp.backprop.user.samples import outputs_of
 from anyarray_mlp.typing import Host
 
-Slopes = list[tuple[Host, Host, Host]]
 #: The time that the slopes of all parameters may take, in seconds.
-NUMERICAL_SECONDS = 1.5
+NUMERICAL_SECONDS = 1.0
 
 
 def difference_step(dtype: np.dtype[Any]) -> float:
@@ -81,68 +89,114 @@ def stencil(
     return float((8 * (points[0][0] - points[1][0]) - (points[2][0] - points[3][0])) / (12 * h_one))
 
 
-def loss_function(known: Understanding) -> Callable[[Sequence[Host]], float] | None:
-    """The loss of the user's forward pass as a function of their parameters."""
+def loss_function(
+    known: Understanding, name: str | None = None, rows: range | None = None
+) -> Callable[[Sequence[Host]], float]:
+    """A loss of the user's forward pass as a function of their parameters.
+
+    Parameters
+    ----------
+    name
+        One of `LOSSES`; None for the user's own.
+    rows
+        If given, the sum of the losses of these samples, each in a batch of its own.
+    """
     user = known.user
-    if user.loss is not None:
 
-        def told(values: Sequence[Host]) -> float:
-            user.write(values)
+    def told(values: Sequence[Host]) -> float:
+        user.write(values)
+        if rows is None:
             return float(known.user_loss(known.loss_samples)[0])
+        alone = (known.loss_samples.some([i]) for i in rows)
+        return sum(float(known.user_loss(one)[0]) for one in alone)
 
+    if name is None:
         return told
-    if known.named is None:
-        return None
-    loss = LOSSES[known.named]
+    loss = TRAINED[name]
+    samples = known.samples if rows is None else known.samples.some(list(rows))
+    targets = known.targets if rows is None else known.targets[list(rows)]
 
     def named(values: Sequence[Host]) -> float:
         user.write(values)
-        return loss.value(outputs_of(user, known.samples), known.targets)
+        return loss.value(outputs_of(user, samples), targets)
 
     return named
 
 
-def loss_slopes(known: Understanding) -> Slopes | None:
-    """Numerical slopes of the loss at the probe weights, as many as the time allows."""
-    loss = loss_function(known)
-    if loss is None:
-        return None
+def loss_slopes(
+    known: Understanding, name: str | None = None, rows: range | None = None
+) -> tuple[Slopes, float]:
+    """Numerical slopes of a loss at the probe weights, as many as the time allows, and their rounding."""
+    loss = loss_function(known, name, rows)
     start = time.perf_counter()
-    loss(known.values)
+    value = loss(known.values)
     each = max(time.perf_counter() - start, 1e-6)
     entries = int(NUMERICAL_SECONDS / (8 * each * len(known.values)))
     rng = streams.generator("slope sample", 0)
     found = numerical_slopes(loss, known.values, min(max(entries, 4), 40), rng)
     known.user.write(known.values)
-    return found
+    rounding = 50 * float(np.finfo(known.values[0].dtype).eps ** 0.8) * abs(value)
+    return found, rounding if np.isfinite(rounding) else 0.0
 
 
-def compare_slopes(
-    known: Understanding, slopes: Slopes, explanation: Explanation
-) -> tuple[list[dict[str, Any]], bool]:
-    """The numerical gradient and the reference's: a row of figures per parameter, and whether they differ."""
-    reference = known.loss.loss if known.loss is not None else explanation.loss
-    scale = known.loss.scale if known.loss is not None else 1.0
-    right = known.right_gradients(scale, reference)
-    rows = []
-    differs = False
-    for parameter, (index, slope, error) in zip(known.user.parameters, slopes, strict=True):
-        truth = known.in_user_shape(parameter.layer, parameter.kind, right)
-        smooth = error <= 0.05 * max(float(np.abs(slope).max()), 1e-12)
-        if truth is None or not smooth.any():
-            continue
-        exact, slope = truth.ravel()[index][smooth], slope[smooth]
-        factor, misfit = fit_factor(slope, exact)
-        if np.abs(exact).max() < 1e-9 and np.abs(slope).max() < 1e-6:
-            factor, misfit = 1.0, 0.0
-        differs |= factor <= 0 or misfit > (0.05 if known.single else 1e-3)
-        rows.append(
-            {
-                "parameter": str(parameter.path),
-                "layer": parameter.layer + 1,
-                "entries": len(slope),
-                "ratio of numerical to reference": factor,
-                "relative difference": misfit,
-            }
-        )
-    return rows, differs
+class Numbers:
+    """The right gradient by numbers: that of the loss told, or of each usual loss."""
+
+    def __init__(self, known: Understanding) -> None:
+        self.known = known
+        self.exact = known.user.loss is not None
+        self.kept: dict[tuple[str | None, range | None], tuple[Slopes, float]] = {}
+
+    @property
+    def losses(self) -> list[str | None]:
+        """None for the user's own loss; else the names of those that may be meant."""
+        if self.exact:
+            return [None]
+        if self.known.named is not None:
+            return [self.known.named]
+        return [name for name in LOSSES if suits(name, self.known.output)]
+
+    def slopes(self, name: str | None, rows: range | None) -> tuple[Slopes, float]:
+        if (name, rows) not in self.kept:
+            self.kept[name, rows] = loss_slopes(self.known, name, rows)
+        return self.kept[name, rows]
+
+    def compare(self, seen: Observation) -> Comparison:
+        """The user's gradient against that of the loss which it fits best."""
+        best: Comparison | None = None
+        for name in self.losses:
+            found = self.compare_with(name, seen)
+            if best is None or found.badness < best.badness:
+                best = found
+            if not best.badness:
+                break
+        assert best is not None
+        return best
+
+    def compare_with(
+        self, name: str | None, seen: Observation, only: int | None = None
+    ) -> Comparison:
+        """Against one loss, over all samples or the `only` one."""
+        slopes, rounding = self.slopes(name, seen.rows if only is None else range(only, only + 1))
+        largest = max((float(np.abs(s).max(initial=0.0)) for _, s, _ in slopes), default=0.0)
+        floor = max(1e-8 * largest, rounding)
+        near = NEAR_SINGLE if self.known.single else NEAR
+        parts = []
+        for which, (parameter, array, slope) in enumerate(
+            zip(self.known.user.parameters, seen.arrays, slopes, strict=True)
+        ):
+            noise = 0.0 if seen.noise is None else seen.noise[which]
+            value = self.known.values[which]
+            if array is None:
+                part = Compared(parameter, "unseen")
+            elif array.size != value.size:
+                told = {"shape of the gradient": str(array.shape), "of the value": str(value.shape)}
+                part = Compared(parameter, "shape", evidence=told)
+            elif array.ndim == 2 and array.shape == value.shape[::-1] != value.shape:
+                part = compared(parameter, array.T, slope, floor, near, noise)
+                part = replace(part, state="turned" if part.state == "right" else "wrong")
+            else:
+                part = compared(parameter, array, slope, floor, near, noise)
+            parts.append(part)
+        exact = self.exact and not seen.free_scale
+        return Comparison(name, exact, parts, near)

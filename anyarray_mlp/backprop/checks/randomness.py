@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.backprop.checks.update import step_changes
-from anyarray_mlp.backprop.reference.catalogue import BackpropFinding
+from anyarray_mlp.backprop.causes.finding import BackpropFinding
+from anyarray_mlp.backprop.checks.steps import step_changes
 from anyarray_mlp.backprop.understanding import Understanding, same_arrays
 from anyarray_mlp.typing import Host
 

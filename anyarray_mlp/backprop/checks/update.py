@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
-from anyarray_mlp.backprop.reference.catalogue import BackpropFinding
+from anyarray_mlp.backprop.causes.finding import BackpropFinding
 from anyarray_mlp.backprop.understanding import Understanding, same_arrays
 from anyarray_mlp.backprop.user.network import UserNetwork
 from anyarray_mlp.backprop.user.samples import Samples
@@ -19,6 +19,8 @@ TINY_RATE = 1e-5
 # So slow that many updates together act like one; rounding is 1e-8 of the gradient.
 SLOW_RATE = 1e-8
 LARGEST_DECAY = 0.05
+#: Rows of a pass over rows whose steps are compared one by one.
+MOST_ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,9 @@ class Observation:
         Relative rounding of the arrays; the norm of the rounding that comes on top, for each.
     after
         The parameters after a step; stacked (n, ...) if each sample made its own step.
-    one_by_one
-        The arrays are the sum over samples that were observed one at a time.
+    one_by_one, rows
+        The arrays are the sum over samples that were observed one at a time; which, if these
+        are not all.
     free_scale, rate
         Whether the learning rate is unknown, and the one that the arrays were divided by.
     adaptive
@@ -52,6 +55,7 @@ class Observation:
     noise: list[float] | None = None
     after: list[Host] | None = None
     one_by_one: bool = False
+    rows: range | None = None
     free_scale: bool = False
     rate: float | None = None
     adaptive: bool = False
@@ -110,6 +114,7 @@ class StepObserver:
             noise=[n / self.divisor for n in noise],
             after=stack_rows(afters) if one_by_one else afters[0],
             one_by_one=one_by_one,
+            rows=range(len(afters)) if one_by_one and self.samples.layout != "single" else None,
             free_scale=self.free_scale,
             rate=None if self.free_scale else self.divisor,
             adaptive=self.adaptive,
@@ -125,7 +130,7 @@ class StepObserver:
     def steps(self) -> tuple[list[list[Host]], bool]:
         """(the parameters after each observed step, whether each sample was observed alone)."""
         if self.samples.layout == "single" or self.by_rows:
-            return self.single_steps(self.rate), True
+            return self.single_steps(self.rate, self.rows), True
         after = self.user.step(self.samples.x, self.samples.y, self.rate)
         for parameter, new, old in zip(self.user.parameters, after, self.values, strict=True):
             if np.shape(new) != np.shape(old):
@@ -138,9 +143,16 @@ class StepObserver:
                 return rows, True
         return [after], False
 
-    def single_steps(self, rate: float | None) -> list[list[Host]]:
-        """The parameters after a step for each sample, all from the probe weights."""
-        return [self.user.step(*self.samples.one(i), rate) for i in range(self.samples.count)]
+    @property
+    def rows(self) -> int:
+        """Of a pass over rows, so many steps are looked at."""
+        single = self.samples.layout == "single"
+        return self.samples.count if single else min(self.samples.count, MOST_ROWS)
+
+    def single_steps(self, rate: float | None, rows: int | None = None) -> list[list[Host]]:
+        """The parameters after a step for each of the first samples, all from the probe weights."""
+        rows = self.samples.count if rows is None else rows
+        return [self.user.step(*self.samples.one(i), rate) for i in range(rows)]
 
     def changes(self, afters: Sequence[list[Host]]) -> list[Host | None]:
         """What all steps together subtract from each parameter."""
@@ -173,7 +185,7 @@ class StepObserver:
         if same_arrays(moved_by, summed, loose):
             return None
         if same_arrays(moved_by, in_turn, loose):
-            return alone
+            return alone[: self.rows]
         if same_arrays(moved_by, unreset, loose):
             self.findings.append(
                 BackpropFinding(
@@ -181,7 +193,7 @@ class StepObserver:
                     detail="within one call, each sample's update repeats those of the samples before",
                 )
             )
-            return alone
+            return alone[: self.rows]
         return None
 
     def is_pass_over_rows(self) -> bool:
@@ -228,7 +240,7 @@ class StepObserver:
         self.user.write(self.values)
         half_rate = self.rate / 2
         if one_by_one:
-            afters = self.single_steps(half_rate)
+            afters = self.single_steps(half_rate, self.rows)
         else:
             afters = [self.user.step(self.samples.x, self.samples.y, half_rate)]
         near = max(20 * self.known.tolerance, 1e-3)
@@ -290,46 +302,6 @@ class StepObserver:
                 BackpropFinding("momentum_misapplied", (layer + 1,), "update", detail, evidence)
             )
         return of_weights
-
-
-def starts_afresh(known: Understanding) -> bool:
-    """Does a step end with the same weights wherever it starts, because it makes its own?"""
-    user = known.user
-    x, y = known.whole_batch()
-    ends = []
-    try:
-        for factor in (1.0, 0.9):
-            user.write([np.asarray(v * factor, dtype=v.dtype) for v in known.values])
-            ends.append(user.step(x, y, None))
-    except Exception:  # reported when the step is observed
-        return False
-    finally:
-        user.write(known.values)
-    return same_arrays(ends[0], ends[1], 0.0)
-
-
-def changes_more(known: Understanding) -> bool:
-    """Does a step change the output by more than the parameters named explain, as by unnamed biases?"""
-    user = known.user
-    x, y = known.whole_batch()
-    user.write(known.values)
-    user.reset()
-    after = user.step(x, y, None, fresh=False)
-    left = user.output(x, fresh=False)
-    user.write(after)
-    named = user.output(x)
-    user.write(known.values)
-    return not same_arrays([left], [named], 10 * known.tolerance)
-
-
-def step_changes(known: Understanding, batches: Sequence[tuple[Any, Any]]) -> list[Host]:
-    """What steps on these (x, y), one after the other, add to the probe weights, without a fresh start."""
-    user = known.user
-    rate = PROBE_RATE if user.rate_is_free else None
-    after: Sequence[Host] = known.values
-    for x, y in batches:
-        after = user.step(x, y, rate, fresh=False)
-    return [np.asarray(a) - v for a, v in zip(after, known.values, strict=True)]
 
 
 def changed_shape(

@@ -53,8 +53,8 @@ class Adapter:
     momentum
         The momentum's coefficient, if the update has momentum.
     activations
-        One for each layer, if they cannot be found from the forward pass: a name in
-        `reference.network.ACTIVATIONS`, "softmax", or a function of the pre-activations.
+        One name or function for each layer; "softmax" for the last: then the output's rows must sum
+        to one.
     samples
         "rows": x is (n, in); "columns": x is (in, n); "single": the functions take one sample,
         `x[i]` and `y[i]`. None finds out.
@@ -117,7 +117,7 @@ class Parameter:
 
 def is_function(adapter: Adapter) -> bool:
     """True if `loss` is the user's own, not the name of a known one."""
-    from anyarray_mlp.backprop.reference.network import NAMED_LOSSES
+    from anyarray_mlp.backprop.checks.losses import NAMED_LOSSES
 
     if not isinstance(adapter.loss, str) or adapter.loss not in NAMED_LOSSES:
         return adapter.loss is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,6 +17,7 @@ from anyarray_mlp.backprop.user.adapter import (
     with_guesses,
 )
 from anyarray_mlp.backprop.user.calling import Bound, bind, quiet
+from anyarray_mlp.backprop.user.kept import batch_sizes, loop_counts, whole_numbers
 from anyarray_mlp.backprop.user.left_behind import find_output, gradients_left_behind, output_array
 from anyarray_mlp.backprop.user.paths import read_path, to_host, write_path
 from anyarray_mlp.backprop.user.returned import (
@@ -39,13 +39,6 @@ RATE_ATTRIBUTES = (
     "LR",
     "LEARNING_RATE",
 )
-
-
-# Attributes and globals that say how often a loop runs: once is one step.
-LOOP_COUNTS = re.compile(
-    r"((n|nb|num|max|total)_?)?epochs|(n|num|max)_?(iter|iters|iterations)_?|iterations"
-)
-BATCH_SIZES = re.compile(r"_?(mini_?)?batch_?size|bs")
 
 
 class UserNetwork:
@@ -90,8 +83,8 @@ class UserNetwork:
         self.roots = [self.network, *bound]
         self.snapshot = Snapshot(self.roots)
         stepping = self.train_step is not None
-        self.loop_counts = self.find_loop_counts() if stepping else []
-        self.batch_sizes = [c for c in self.whole_numbers() if BATCH_SIZES.fullmatch(c[1].lower())]
+        self.loop_counts = loop_counts(self.snapshot) if stepping else []
+        self.batch_sizes = batch_sizes(self.snapshot)
         self.layout: Layout = adapter.samples or "rows"
         self.original = self.read()
         self.current = self.original
@@ -114,31 +107,14 @@ class UserNetwork:
                     return name
         return None
 
-    def find_loop_counts(self) -> list[tuple[dict[Any, Any], str]]:
-        """(namespace, name) of each number of epochs that the network or its functions keep."""
-        return [
-            (node, name)
-            for node, name, value in self.whole_numbers()
-            if value > 1 and LOOP_COUNTS.fullmatch(name.lower())
-        ]
-
-    def whole_numbers(self) -> list[tuple[dict[Any, Any], str, int]]:
-        """(namespace, name, value) of each whole number that the network or its functions keep."""
-        kept = [(node, contents) for node, contents, _ in self.snapshot.dicts]
-        kept += [(namespace, contents) for namespace, contents, _ in self.snapshot.globals]
-        return [
-            (node, name, value)
-            for node, contents in kept
-            for name, value in contents.items()
-            if type(value) is int and isinstance(name, str)
-        ]
-
     def find_counters(self, x: Any, y: Any) -> None:
         """Counts of the steps made so far, which a step increases by one; they start from zero, too."""
         if self.train_step is None:
             return
         self.reset()
-        before = [(node, name, value, node[name]) for node, name, value in self.whole_numbers()]
+        before = [
+            (node, name, value, node[name]) for node, name, value in whole_numbers(self.snapshot)
+        ]
         try:
             self.step(x, y, None, fresh=False)
             stepped = [
@@ -206,29 +182,6 @@ class UserNetwork:
     def put_parameters(self, arrays: Sequence[Host]) -> None:
         for parameter, array in zip(self.parameters, arrays, strict=True):
             self.network = write_path(self.network, parameter.path, array)
-
-    def state_like_parameters(self, x: Any, y: Any) -> list[Host]:
-        """Other arrays with the shape of a parameter: what an optimizer keeps.
-
-        Arrays of zeros, those that hold x or y, and those that a forward pass run just before has
-        overwritten are left out.
-        """
-        parameters = [read_path(self.network, p.path) for p in self.parameters]
-        shapes = {np.shape(value) for value in self.original}
-        known = [array for _, array in [*flatten(x), *flatten(y)]]
-        held = {id(array) for array, _ in Snapshot(self.roots).arrays}
-        found = []
-        for array, content in self.snapshot.arrays:
-            host = to_host(content)
-            if host.dtype.kind != "f" or host.shape not in shapes or not host.any():
-                continue
-            if id(array) not in held or not np.array_equal(to_host(array), host):
-                continue
-            if any(array is value or share_memory(array, value) for value in parameters):
-                continue
-            if not any(np.array_equal(host.ravel(), np.ravel(data)) for data in known):
-                found.append(array)
-        return found
 
     def restore(self) -> None:
         """Put everything back as the user passed it."""
@@ -328,11 +281,13 @@ class UserNetwork:
         with quiet():
             self.forward(self.values(x, y))
 
-    def raw_gradients(self, x: Any, y: Any, fresh: bool = True) -> list[Host | None]:
+    def raw_gradients(
+        self, x: Any, y: Any, fresh: bool = True, copies: bool = True
+    ) -> list[Host | None]:
         """The user's gradients, one for each parameter, in the user's shapes.
 
-        With `fresh=False`, the call follows whatever was called before. None stands for a parameter
-        whose gradient is not given.
+        With `fresh=False`, the call follows whatever was called before; without `copies`, the arrays
+        may be the user's own. None stands for a parameter whose gradient is not given.
         """
         assert self.gradients is not None
         if fresh:
@@ -351,7 +306,9 @@ class UserNetwork:
             )
         # Copies: an array that the user's code keeps and adds to would change in the next call.
         ordered = order_leaves(leaves, self.parameters, self.current)
-        return [None if array is None else np.array(array) for array in ordered]
+        return (
+            [None if array is None else np.array(array) for array in ordered] if copies else ordered
+        )
 
     def has_scalars(self) -> bool:
         return any(np.ndim(a) == 0 for a in self.current)
@@ -394,8 +351,3 @@ def batch_of_one(sample: Any) -> Any:
     if isinstance(sample, (np.ndarray, np.generic)):
         return np.asarray(sample)[None]
     return sample[None] if hasattr(sample, "shape") else [sample]
-
-
-def share_memory(a: Any, b: Any) -> bool:
-    """Whether two arrays may lie in the same memory."""
-    return np.may_share_memory(to_host(a), to_host(b))

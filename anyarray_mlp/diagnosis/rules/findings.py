@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
+from anyarray_mlp.diagnosis.changes import Change, in_python
 from anyarray_mlp.diagnosis.record import RunRecord
 from anyarray_mlp.diagnosis.symptoms import harm
 from anyarray_mlp.errors import Severity
@@ -21,7 +22,8 @@ class Finding:
 
     `layer` counts dense layers from 1 at the inputs; None if the cause is not in a layer. `severity` is "error" if
     training failed because of it, "warning" if it does or will do harm, "note" otherwise. `because` is the cause that
-    this one follows from, which makes it a note.
+    this one follows from, which makes it a note. `changes` are settings that may cure it, each to be tried by itself,
+    the most promising first.
     """
 
     cause: str
@@ -30,6 +32,7 @@ class Finding:
     cure: str
     layer: int | None = None
     because: str | None = None
+    changes: tuple[Change, ...] = ()
 
     @property
     def title(self) -> str:
@@ -37,11 +40,18 @@ class Finding:
         return REGISTRY[self.cause].title
 
     def __str__(self) -> str:
+        return self.told()
+
+    def told(self, write: Callable[[Change], str] = in_python) -> str:
+        """A line, in which `write` writes the changes to try."""
         where = "" if self.layer is None else f" (layer {self.layer})"
         if self.because is not None:
             reason = REGISTRY[self.because].title
             return f"{self.severity}: {self.title}{where}, probably because {reason}."
-        return f"{self.severity}: {self.title}{where}: {self.evidence}. {self.cure}."
+        said = f"{self.severity}: {self.title}{where}: {self.evidence}. {self.cure}."
+        if self.changes:
+            said += f" To try: {'; '.join(write(change) for change in self.changes)}."
+        return said
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -52,17 +62,22 @@ class Finding:
             "because": self.because,
             "evidence": self.evidence,
             "cure": self.cure,
+            "changes": [dict(change) for change in self.changes],
         }
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a rule returns: the evidence, what to do, the layer, and the severity if it is not the rule's own."""
+    """What a rule returns: the evidence, what to do, the layer, and the severity if it is not the rule's own.
+
+    `changes` are settings that may cure it; those that the run has already are left out.
+    """
 
     evidence: str
     cure: str
     layer: int | None = None
     severity: Severity | None = None
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,7 +150,8 @@ def rule(
             if found is None:
                 return None
             grave = found.severity or severity or harm(run)
-            return Finding(name, grave, found.evidence, found.cure, found.layer)
+            changes = tuple(change for change in found.changes if run.settings.can_make(change))
+            return Finding(name, grave, found.evidence, found.cure, found.layer, changes=changes)
 
         REGISTRY[name] = Cause(name, title, order, find, symptom_of, explains)
         return find

@@ -20,10 +20,15 @@ from anyarray_mlp.diagnosis.symptoms import (
     is_small,
     is_stuck,
     lacks,
+    lags,
+    number_of,
     starts_trained,
     unfinished,
 )
 from anyarray_mlp.network.functional import RECTIFIERS
+
+#: Mean of the weights over their root mean square: 0.87 where they are drawn between 0 and a bound.
+ONE_SIDED = 0.6
 
 
 @rule("the initial weights have a bad scale", order=80, explains=(TRAINING,))
@@ -40,13 +45,17 @@ def bad_initial_scale(run: RunRecord) -> Found | None:
             evidence = "all weights start at zero"
         elif layer.alike:
             evidence = "all units start with the same weights, so they stay the same"
+        elif layer.one_sided > ONE_SIDED and run.settings.sizes[number] > 3:
+            evidence = (
+                "almost all weights start with the same sign, so all units say nearly the same"
+            )
         elif layer.gain_in > 5:
             evidence = f"weights start {layer.gain_in:.3g} times as large as 1 / sqrt(inputs)"
         elif max(layer.gain_in, layer.gain_out) < 0.05:
             evidence = f"weights start {layer.gain_in:.2g} times as large as 1 / sqrt(inputs)"
         else:
             continue
-        return Found(evidence, cure, layer=number + 1)
+        return Found(evidence, cure, layer=number + 1, changes=({"initializer": "auto"},))
     base = run.data.baseline_loss
     first = run.probes[0]
     far_off = base and first.loss > 6 * base and first.layers[-1].dead >= 0.5
@@ -56,6 +65,7 @@ def bad_initial_scale(run: RunRecord) -> Found | None:
             "that of the best constant: the output's biases start far off",
             cure,
             layer=len(run.initial),
+            changes=({"initializer": "auto"},),
         )
     return None
 
@@ -73,6 +83,7 @@ def exploding_gradients(run: RunRecord) -> Found | None:
         f"norm starts at {gradient:.3g}",
         "Use initializer='auto' or fewer layers, or clip the gradient with clip_norm=1",
         layer=len(first.layers) - 1,
+        changes=({"initializer": "auto"}, {"clip_norm": 1.0}, {"hidden_layer_sizes": (64,)}),
     )
 
 
@@ -105,6 +116,11 @@ def vanishing_gradients(run: RunRecord) -> Found | None:
         "Use activation='relu', fewer hidden layers, and initializer='auto'",
         layer=1,
         severity="error" if failed(run) else "note",
+        changes=(
+            {"activation": "relu"},
+            {"hidden_layer_sizes": (64,)},
+            {"initializer": "auto"},
+        ),
     )
 
 
@@ -124,6 +140,11 @@ def dead_units(run: RunRecord) -> Found | None:
             f"{layer.dead:.0%} of the {run.settings.activation[number]} units give one value for every row; {since}",
             "Lower the learning rate, start with initializer='auto' and biases of 0, or use activation='leaky_relu'",
             layer=number + 1,
+            changes=(
+                {"learning_rate_init": number_of(run.settings.learning_rate_init / 10)},
+                {"initializer": "auto"},
+                {"activation": "leaky_relu"},
+            ),
         )
     return None
 
@@ -143,8 +164,30 @@ def saturated_units(run: RunRecord) -> Found | None:
             "Standardise the inputs, start with initializer='auto', lower the learning rate, or use activation='relu'",
             layer=number + 1,
             severity="note" if grown else harm(run),
+            changes=(
+                {"initializer": "auto"},
+                {"activation": "relu"},
+                {"learning_rate_init": number_of(run.settings.learning_rate_init / 10)},
+            ),
         )
     return None
+
+
+@rule("the network is linear", order=265, symptom_of=TRAINING, explains=(TRAINING,))
+def linear_network(run: RunRecord) -> Found | None:
+    """Identity layers, or none, where trees or neighbours learn more."""
+    best = lags(run)
+    hidden_layers = run.settings.sizes[1:-1]
+    if best is None or best.name == "a linear model" or best.lead <= 0:
+        return None
+    if hidden_layers and any(name != "identity" for name in run.settings.activation):
+        return None
+    what = "every hidden layer is an identity" if hidden_layers else "there is no hidden layer"
+    return Found(
+        f"{what}, so the outputs are weighted sums of the inputs; {found_in_vain(run)}",
+        "Use a hidden layer with activation='relu'",
+        changes=({"activation": "relu"},) if hidden_layers else ({"hidden_layer_sizes": (64,)},),
+    )
 
 
 #: With so few units, a network that learned nothing is too small, whatever else is wrong.
@@ -172,4 +215,5 @@ def underfitting(run: RunRecord) -> Found | None:
         f"{small}, and the loss has settled; {found_in_vain(run)}",
         "Use a wider network: hidden_layer_sizes=(64,) or (64, 64)",
         layer=None if not widths else widths.index(min(widths)) + 1,
+        changes=({"hidden_layer_sizes": (64,)}, {"hidden_layer_sizes": (64, 64)}),
     )

@@ -35,6 +35,85 @@ def missing_class(run: RunRecord) -> Found | None:
     )
 
 
+#: Share of the columns that look like another one of the training rows, and the skill that every learner then loses.
+MOVED, LOST = 0.25, 0.2
+
+
+@rule(
+    "the validation columns are in another order",
+    order=98,
+    severity="error",
+    explains=(VALIDATION, "validation_unlike_training", "wrong_validation_labels"),
+)
+def validation_columns_moved(run: RunRecord) -> Found | None:
+    """Columns of the validation rows that look like another column of the training rows."""
+    shift, outcome = run.outcome.shift, run.outcome
+    lost = outcome.training_skill - max(outcome.validation_skill or 0.0, 0.0)
+    best = outcome.learnable.best
+    inside = max(outcome.neighbour_skill or 0.0, outcome.training_skill)
+    if shift is None or shift.moved < MOVED or lost < 0.1 or best is None:
+        return None
+    if best.skill > inside - LOST or other_classes(run):
+        return None  # what is learned of the training rows holds for these
+    return Found(
+        f"{shift.moved:.0%} of the columns are spread unlike themselves and like another column of the training rows: "
+        f"{run.names.column(shift.moved_column)} looks like {run.names.column(shift.looks_like)}",
+        "Bring the columns of the validation rows into the order of the training rows",
+    )
+
+
+#: Share of the rows by which the classes of validation and training rows may differ.
+OTHER_MIX = 0.15
+
+
+def other_classes(run: RunRecord) -> bool:
+    """Whether classes are more or less frequent in validation, which by itself changes how columns are spread."""
+    counts, rows = run.data.class_counts, run.outcome.rows_of_class
+    if not counts or not rows:
+        return False
+    classes = range(max(len(counts), len(rows)))
+    known, new = (
+        [part[code] / sum(part) if code < len(part) else 0.0 for code in classes]
+        for part in (counts, rows)
+    )
+    return sum(abs(a - b) for a, b in zip(known, new, strict=True)) / 2.0 > OTHER_MIX
+
+
+@rule("the test inputs are not like the training inputs", order=145, severity="warning")
+def test_unlike_training(run: RunRecord) -> Found | None:
+    """Test inputs that were scaled otherwise, or are other data."""
+    shift, among = run.outcome.test_shift, run.outcome.shift
+    if shift is None or run.settings.validation_is_later:
+        return None
+    usual = FAR_OFF if among is None else max(FAR_OFF / 2, 3.0 * among.distance)
+    if shift.share <= 0.5 and shift.distance <= usual:
+        return None
+    return Found(
+        f"{shift.share:.0%} of the columns have another mean or spread than in training; column "
+        f"{run.names.column(shift.column)} has mean {run.names.value(shift.column, shift.validation_mean)}, in "
+        f"training {run.names.value(shift.column, shift.training_mean)}",
+        "Check the units of the test rows and where they come from; the score on them says little of new rows that "
+        "are like the training rows",
+    )
+
+
+#: Factor by which distances jump where near copies end.
+JUMP = 4.0
+
+
+@rule("validation rows are near copies of training rows", order=142)
+def near_copies(run: RunRecord) -> Found | None:
+    """Validation rows that belong to some training rows: copies with noise, or rows of one group."""
+    crowded = run.outcome.crowded
+    if crowded is None or crowded < JUMP:
+        return None
+    return Found(
+        f"for most validation rows, some training rows are {crowded:.2g} times as near as all others: copies with a "
+        "little noise, or rows of the same group (a person, a machine), so that the score is too good for new ones",
+        "Drop copies before splitting, and keep groups together (group='COLUMN')",
+    )
+
+
 #: Distance between medians, in standard deviations, that no sample of the same rows shows.
 FAR_OFF = 3.0
 
@@ -132,8 +211,25 @@ def tells_of_validation(run: RunRecord) -> bool:
     return related is not None and (outcome.validation_skill or 0.0) > 0.0 and related > usual
 
 
+#: Fewest validation rows on which the R² of values says something.
+FEW_VALUES = 25
 #: Share of validation rows that are also in training, and how much better they may score than the others.
 RECURRING, FLATTERS = 0.05, 0.15
+#: Share of the validation rows of a class that recur where it was oversampled before the split; and of another class
+#: at most.
+OVERSAMPLED, NOT_OVERSAMPLED = 0.8, 0.3
+
+
+def oversampled_class(run: RunRecord) -> int | None:
+    """The class whose validation rows recur in training although those of another hardly do."""
+    repeats = run.outcome.repeats
+    if repeats is None:
+        return None
+    known = {code: share for code, share in enumerate(repeats.by_class) if share >= 0.0}
+    if not known or min(known.values()) > NOT_OVERSAMPLED:
+        return None
+    most = max(known, key=lambda code: known[code])
+    return most if known[most] >= OVERSAMPLED else None
 
 
 @rule("validation rows are also training rows", order=140, severity="warning")
@@ -150,8 +246,15 @@ def repeated_rows(run: RunRecord) -> Found | None:
     text = ""
     if known is not None and new is not None:
         few = min(repeats.repeated, repeats.rows - repeats.repeated)
-        flatters = known - max(new, 0.0) > FLATTERS + 2.0 / math.sqrt(few)
+        flatters |= known - max(new, 0.0) > FLATTERS + 2.0 / math.sqrt(few)
         text = f"; skill is {known:.2f} on them and {new:.2f} on the others"
+    oversampled = oversampled_class(run)
+    if oversampled is not None:
+        flatters = True
+        text = (
+            f"; of class {run.names.label(oversampled)} {repeats.by_class[oversampled]:.0%} do"
+            + text
+        )
     if share < RECURRING or not (copied or flatters):
         return None
     return Found(
@@ -179,6 +282,18 @@ def validation_too_small(run: RunRecord) -> Found | None:
     )
 
 
+def by_chance(run: RunRecord) -> bool:
+    """Whether so few validation rows may score this badly by chance, although new rows score like training rows."""
+    outcome, n = run.outcome, max(run.data.n_validation, 1)
+    if not run.is_classification or outcome.validation_skill is None:
+        return n < FEW_VALUES
+    chance, known_chance = (c or 0.0 for c in (outcome.validation_chance, outcome.chance))
+    new = chance + outcome.validation_skill * (1.0 - chance)
+    known = known_chance + outcome.training_skill * (1.0 - known_chance)
+    variance = max(new * (1.0 - new), 0.02)
+    return known - new < 2.0 * math.sqrt(variance / n)
+
+
 @rule("the network overfits", order=320, severity="warning", symptom_of=VALIDATION)
 def overfitting(run: RunRecord) -> Found | None:
     """Much better on training rows than on validation rows, by loss and by score."""
@@ -186,6 +301,8 @@ def overfitting(run: RunRecord) -> Found | None:
     if outcome.validation_skill is None or not curve.validation_loss or not base:
         return None
     if validation_too_small(run):
+        return None
+    if by_chance(run):
         return None
     end, lowest = curve.validation_loss[-1] / base, min(curve.validation_loss) / base
     gap = end - relative_losses(run)[-1]
@@ -204,6 +321,11 @@ def overfitting(run: RunRecord) -> Found | None:
         f"validation loss was lowest in epoch {best} of {len(curve.loss)} and ended {end / max(lowest, 1e-12):.2g} "
         f"times as high; {measure(run)} is {score(run, outcome.training_skill, outcome.chance)} on training rows and "
         f"{score(run, outcome.validation_skill, outcome.validation_chance)} on validation rows",
-        ("Use" if settings.early_stopping else "Use early_stopping,")
-        + " more data, a smaller network, an L2 penalty (alpha) or dropout=0.2",
+        "Gather more data; a smaller network, a penalty, dropout or the best epoch may help",
+        changes=(
+            {"early_stopping": True},
+            {"alpha": 1.0},
+            {"dropout": 0.3},
+            {"hidden_layer_sizes": (8,), "alpha": 1.0},
+        ),
     )

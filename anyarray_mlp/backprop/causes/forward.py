@@ -1,0 +1,122 @@
+"""Mistakes of the forward pass, the loss and the data."""
+
+from __future__ import annotations
+
+from anyarray_mlp.backprop.causes.cause import Cause
+from anyarray_mlp.backprop.causes.hints import DIFFERENCE, PRODUCT
+
+OF_FORWARD: dict[str, Cause] = {
+    "bias_missing": Cause(
+        "the forward pass never adds the bias",
+        "z = a @ W",
+        "z = a @ W + b",
+        "add the bias in the forward pass",
+        rank=3,
+        hints=(PRODUCT,),
+    ),
+    "loss_reported_differs": Cause(
+        "the reported loss is not the one that is trained",
+        "a loss whose gradient is not what the backward pass computes, such as y**2 - output**2",
+        "report the loss whose gradient you compute: (y - output)**2 belongs to output - y",
+        "report the loss that is trained",
+        hints=(r"mean|sum|log|\*\*\s*2|square|abs",),
+    ),
+    "log_of_zero": Cause(
+        "the loss takes the logarithm of zero",
+        "-y * log(p) with p = 0",
+        "-y * log(clip(p, 1e-12, 1)), or the loss computed from the logits",
+        "clip p away from 0 and 1, or use log-sum-exp of the logits",
+        "warning",
+        rank=8,
+        hints=(r"log\(",),
+    ),
+    "label_shape_broadcast": Cause(
+        "the labels' shape broadcasts against the output's: (n,) against (n, 1) makes (n, n)",
+        "y of shape (n,) with an output of shape (n, 1), or the other way round",
+        "y.reshape(output.shape)",
+        "give y the shape of the output",
+        rank=1,
+        hints=(*DIFFERENCE, r"mean|sum"),
+    ),
+    "softmax_over_batch": Cause(
+        "softmax is taken over the whole batch",
+        "exp(z) / exp(z).sum()",
+        "exp(z) / exp(z).sum(axis=1, keepdims=True)",
+        "sum only over the classes of each sample",
+        rank=0,
+        hints=(r"sum\(", r"exp\("),
+    ),
+    "max_over_batch": Cause(
+        "softmax subtracts the largest value of the whole batch",
+        "exp(z - z.max())",
+        "exp(z - z.max(axis=1, keepdims=True))",
+        "subtract each row's own maximum: a row far below the batch's underflows to 0 / 0",
+        "warning",
+        rank=7,
+        hints=(r"max\(",),
+    ),
+    "softmax_twice": Cause(
+        "softmax is applied twice: in the forward pass and again in the loss",
+        "-log(softmax(softmax(z)))",
+        "-log(softmax(z))",
+        "give the loss the logits, or remove its softmax",
+        rank=2,
+        hints=(r"softmax",),
+    ),
+    "batch_coupled": Cause(
+        "a batch gives other results than its rows one by one",
+        "a maximum, sum or mean over the whole batch inside the forward pass",
+        "each row's output depends only on that row",
+        "give axis=1 (keepdims=True) to the reductions of the forward pass",
+        rank=0,
+        hints=(r"max\(|sum\(|mean\(|std\(",),
+    ),
+    "rows_do_not_sum_to_one": Cause(
+        "the rows of the softmax do not sum to one",
+        "exp(z) without its own row's sum",
+        "exp(z) / exp(z).sum(axis=1, keepdims=True)",
+        "divide each row by its own sum",
+        rank=0,
+        hints=(r"/.*(sum|max)\(", r"exp\("),
+    ),
+    "overflow": Cause(
+        "large inputs overflow to inf or nan",
+        "exp(z) of a large z",
+        "exp(z - z.max(axis=1, keepdims=True))",
+        "subtract the row's maximum before exp, and scale the inputs",
+        "warning",
+        rank=7,
+        hints=(r"exp\(",),
+    ),
+    "weights_not_finite": Cause(
+        "the weights given are not finite",
+        "NaN or inf among the weights or biases",
+        "finite numbers",
+        "create the network again: an earlier step broke these weights (learning rate too high, division by zero)",
+        rank=6,
+    ),
+    "targets_out_of_reach": Cause(
+        "the output cannot reach the targets",
+        "targets outside the range of the output's activation",
+        "targets inside the range, or another output activation",
+        "scale the targets, one-hot the classes for a softmax, or use a linear output",
+        rank=6,
+    ),
+    "random_numbers": Cause(
+        "random numbers are drawn (dropout?): the gradients were not compared",
+        "each call drops other units or adds other noise",
+        "the same result for the same weights and samples",
+        "set the rate of dropout (or the noise) to 0 for the check",
+        "note",
+        rank=0,
+        hints=(r"(?i)rand|drop|binomial|bernoulli|choice|noise", r"(?i)mask"),
+    ),
+    "constant_output": Cause(
+        "the output is the same for every input",
+        "all samples give one output",
+        "outputs that differ between samples",
+        "look for initial weights of zero, dead relu units, saturated units, or a softmax of a single output",
+        "warning",
+        rank=6,
+    ),
+}
