@@ -300,7 +300,7 @@ NOT_GUESSED = {
     "task": "ranking clustering forecasting segmentation survival",
     "initializer": "variance_scaling constant identity dirac ones",
     "backend": "mxnet dask theano onnx openvino",
-    "command": "serve export compare plot clean list version",
+    "command": "serve compare plot clean list version",
     "column": "price id target income rooms tract month",
     "label": "cow bird fox god green maybe",
 }

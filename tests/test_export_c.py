@@ -259,6 +259,21 @@ def test_an_activation_of_ones_own_is_exported_by_its_formula(tmp_path: Path) ->
     assert not (tmp_path / "other.c").exists()
 
 
+def test_the_program_of_the_page_says_what_predict_says(tmp_path: Path, cli: Any) -> None:
+    page = (Path(__file__).parent.parent / "docs/export.md").read_text()
+    snippet = re.search(r"```c\n(.*?)```", page, re.DOTALL)
+    assert snippet is not None
+    assert cli("train", "iris", "--out", "runs/iris", "--epochs", "2", "--quiet")[0] == 0
+    assert cli("export", "runs/iris", "--to", "c") == (0, "wrote iris.c\n", "")
+    Path("main.c").write_text(snippet[1])
+    command = [compiler(), *FLAGS, "main.c", "iris.c", "-o", tmp_path / "iris", "-lm"]
+    subprocess.run(command, check=True, timeout=300)
+    ran = subprocess.run([tmp_path / "iris"], capture_output=True, text=True, timeout=120)
+    row = np.array([[5.1, 3.5, 1.4, 0.2]])
+    model = TrainedModel.load("runs/iris")
+    assert ran.stdout == f"{model.predict(row)[0]} {model.outputs(row).max():.3f}\n"
+
+
 def test_the_file_names_no_library_but_c_and_holds_every_weight_to_the_bit(tmp_path: Path) -> None:
     model = CASES["linear"].model
     model.export(tmp_path / "my model.v2.c", name="2nd model!", dtype="float64")

@@ -213,7 +213,10 @@ class TrainedModel:
         check_boolean("overwrite", overwrite)
         to = language_of(path) if to is None else find_name("to", to, WRITERS)
         dtype = find_name("dtype", dtype, DTYPES)
-        name = name or Path(path).name.split(".")[0]
+        if name is None:
+            name = Path(path).name.split(".")[0]
+        elif not isinstance(name, str) or not name:
+            refuse("name", "a name, such as 'iris'", name)
         model = Model(self.mlp, self.parameters, self.preprocessor, self.targets, name, dtype)
         _, write = WRITERS[to]
         atomic_write(path, write(model), overwrite=overwrite)
