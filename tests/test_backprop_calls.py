@@ -317,7 +317,7 @@ def test_the_line_is_the_gradients_not_that_of_the_loss_printed() -> None:
 
     report = check_backprop(Reporting(), X, Y, loss=squared, train_step="train", **NAMES)
     assert report.causes == ("sign_flipped",)
-    assert "dZ2 = 2 * (y - output)" in report.findings[0].detail
+    assert "dZ2 = 2 * (y - output)" in str(report)
 
     class Summed(Net):
         def slopes(self, X: Any, y: Any, output: Any) -> dict[str, Any]:

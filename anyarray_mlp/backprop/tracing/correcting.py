@@ -98,7 +98,10 @@ def is_known(text: str, node: Node) -> bool:
     """Does the function that holds an operation use the names in a text?"""
     code = node.place[0][0]
     known = {*code.co_varnames, *code.co_names, *code.co_freevars, *code.co_cellvars}
-    tree = ast.parse(text, mode="eval")
+    try:
+        tree = ast.parse(text, mode="eval")
+    except SyntaxError:  # the name of a place, as weights.0, is none of the code's
+        return False
     return all(n.id in known for n in ast.walk(tree) if isinstance(n, ast.Name))
 
 

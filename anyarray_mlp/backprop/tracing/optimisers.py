@@ -58,7 +58,7 @@ def wrong_first_step(bench: Bench, verdict: Verdict) -> Fault | None:
 
 
 def no_memory(bench: Bench, verdict: Verdict) -> Fault | None:
-    """A step divided by the root of the present gradient's square alone: the memory is made anew."""
+    """A step divided by the root of the present gradient's square alone: the memory is new at each step."""
     way = between(bench, verdict)
     if not any(n.operation == "sqrt" for n in way) or memories(bench, verdict):
         return None
