@@ -11,8 +11,8 @@ import pandas as pd
 from anyarray_mlp import MLP, select_backend
 from anyarray_mlp.data import Preprocessor, TargetEncoder
 from anyarray_mlp.data.dates import TEXT_FORMS, days_of_cell
+from anyarray_mlp.network.before import Scale
 from anyarray_mlp.network.functional import ACTIVATIONS
-from anyarray_mlp.network.layers import Scale
 from anyarray_mlp.parity.roundoff import RoundoffNamespace
 from anyarray_mlp.pipeline import TrainedModel
 

@@ -18,7 +18,7 @@ from anyarray_mlp import MLP
 from anyarray_mlp.data import Preprocessor
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network import register_activation
-from anyarray_mlp.network.layers import Periodic
+from anyarray_mlp.network.before import Periodic
 from anyarray_mlp.pipeline import TrainedModel
 from tests.beds import unless_expected
 from tests.exported import NUMBERS, Case, as_numbers, as_texts, cases, model_of

@@ -22,7 +22,8 @@ from anyarray_mlp import (
     train,
 )
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.network.optimizers import OPTIMIZERS, Optimizer, frozen, with_factors
+from anyarray_mlp.network.by_parameter import frozen, with_factors
+from anyarray_mlp.network.optimizers import OPTIMIZERS, Optimizer
 from tests.beds import require_library
 
 RNG = np.random.default_rng(0)

@@ -11,7 +11,8 @@ from anyarray_mlp import MLP, adam, adamw, fit, momentum, rmsprop, select_backen
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network import passes
-from anyarray_mlp.network.optimizers import Optimizer, frozen, gradient_norm
+from anyarray_mlp.network.by_parameter import frozen
+from anyarray_mlp.network.optimizers import Optimizer, gradient_norm
 from anyarray_mlp.training import TrainingState, to_leaves
 from tests.problems import batch
 

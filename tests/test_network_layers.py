@@ -12,9 +12,15 @@ import pytest
 from anyarray_mlp import MLP, TrainedModel, adam, fit, fit_many, gradcheck, select_backend
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.errors import ModelFileError, UsageError
-from anyarray_mlp.network import Periodic, Scale, frozen, layers, to_pytorch_state
+from anyarray_mlp.network import Periodic, Scale, before, frozen, to_pytorch_state
 from anyarray_mlp.network.functional import ACTIVATIONS, mish
-from anyarray_mlp.network.layers import Dense, Factors, Heads, Members, Parametric, row_of
+from anyarray_mlp.network.layers import Dense, Parametric
+from anyarray_mlp.network.members import (
+    Factors,
+    Heads,
+    Members,
+)
+from anyarray_mlp.network.row import row_of
 from anyarray_mlp.parity.cases import FULL, LAYERED
 from anyarray_mlp.training import to_leaves
 from tests.problems import batch
@@ -295,7 +301,7 @@ def test_a_network_is_trained_saved_and_loaded(name: str, tmp_path: Any) -> None
 def test_a_description_survives_json_and_repr(name: str) -> None:
     mlp = LAYERED[name]
     assert MLP.from_config(json.loads(json.dumps(mlp.to_config()))) == mlp
-    assert eval(repr(mlp), {"MLP": MLP, **vars(layers)}) == mlp
+    assert eval(repr(mlp), {"MLP": MLP, **vars(before)}) == mlp
     assert not mlp.is_plain
     assert hash(mlp) == hash(MLP.from_config(mlp.to_config()))
 

@@ -23,6 +23,7 @@ from anyarray_mlp.network.optimizers import (
     rmsprop,
     sgd,
 )
+from anyarray_mlp.network.schedules import faded
 
 XP = PlainNamespace(np)
 
@@ -267,3 +268,23 @@ def test_a_norm_that_overflows_does_not_clip_to_nothing():
     grad = (np.array([3e25, 0.0], np.float32),)
     with np.errstate(all="ignore"):
         assert np.all(np.isnan(clip_by_norm(XP, grad, 1.0)[0]))
+
+
+def test_weight_decay_that_fades() -> None:
+    plain, fading = adamw(weight_decay=0.1), adamw(weight_decay=0.1, fades_over=10)
+    for t in range(1, 13):
+        rate, keep = fading.scalars(t, 0.5)
+        assert rate == plain.scalars(t, 0.5)[0]
+        assert keep == 1.0 - 0.5 * (0.1 * faded((t - 1) / 10))
+    assert [fading.scalars(t, 0.5)[1] for t in (1, 5)] == [0.95, 0.95]
+    assert fading.scalars(11, 0.5)[1] == 1.0
+    steps, rates = np.arange(1, 13), np.linspace(0.1, 0.5, 12)
+    for many, one in zip(
+        fading.scalars(steps, rates),
+        zip(*(fading.scalars(int(t), r) for t, r in zip(steps, rates, strict=True)), strict=True),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(many, one)
+    assert adamw(fades_over=1).scalars(2, 0.5)[1] == 1.0
+    with pytest.raises(UsageError, match=r"^fades_over must be a whole number of at least 1"):
+        adamw(fades_over=0)

@@ -10,8 +10,9 @@ import pytest
 from anyarray_mlp import MLP, adam, adamw, momentum, rmsprop, sgd
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.errors import UsageError
+from anyarray_mlp.network.by_parameter import frozen
 from anyarray_mlp.network.layout import Layout
-from anyarray_mlp.network.optimizers import Optimizer, clip_by_norm, frozen
+from anyarray_mlp.network.optimizers import Optimizer, clip_by_norm
 
 XP = PlainNamespace(np)
 K = 3

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anyarray_mlp import MLP, Recipe, adamw, fit, fit_many, select_backend, train
+from anyarray_mlp import MLP, Recipe, fit, fit_many, select_backend, train
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network.functional import WHOLE, dropout, dropout_mask
-from anyarray_mlp.network.schedules import faded
 from anyarray_mlp.training.steps import Walk, dropout_keys
 
 X = np.random.default_rng(0).standard_normal((60, 4))
@@ -90,23 +89,6 @@ def test_a_run_that_is_continued_fades_as_one() -> None:
     assert rest.parameters.tobytes() == whole.parameters.tobytes()
 
 
-def test_weight_decay_that_fades() -> None:
-    plain, fading = adamw(weight_decay=0.1), adamw(weight_decay=0.1, fades_over=10)
-    for t in range(1, 13):
-        rate, keep = fading.scalars(t, 0.5)
-        assert rate == plain.scalars(t, 0.5)[0]
-        assert keep == 1.0 - 0.5 * (0.1 * faded((t - 1) / 10))
-    assert [fading.scalars(t, 0.5)[1] for t in (1, 5)] == [0.95, 0.95]
-    assert fading.scalars(11, 0.5)[1] == 1.0
-    steps, rates = np.arange(1, 13), np.linspace(0.1, 0.5, 12)
-    for many, one in zip(
-        fading.scalars(steps, rates),
-        zip(*(fading.scalars(int(t), r) for t, r in zip(steps, rates, strict=True)), strict=True),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(many, one)
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -116,7 +98,6 @@ def test_weight_decay_that_fades() -> None:
         (lambda: Recipe(dropout_fades=True, optimizer="lbfgs"), "^dropout_fades is an option of training by steps"),
         (lambda: fit(MLP_OF_TWO, lambda: iter([(X, Y)]), epochs=1, dropout_fades=True),
          "^dropout_fades needs to know how many batches an epoch has"),
-        (lambda: adamw(fades_over=0), "^fades_over must be"),
     ],
 )  # fmt: skip
 def test_what_cannot_fade_is_refused(call: Any, message: str) -> None:

@@ -34,7 +34,7 @@ class CupyBackend(Backend):
         import cupy
 
         with self.cuda_device:
-            return cupy.asarray(np.ascontiguousarray(host, dtype=self.host_dtype(host, dtype)))
+            return cupy.asarray(np.asarray(host, dtype=self.host_dtype(host, dtype), order="C"))
 
     def to_host(self, array: Any) -> NDArray[Any]:
         """A NumPy copy; waits for the device."""

@@ -49,7 +49,9 @@ class MlxBackend(Backend):
         import mlx.core as mx
 
         wanted = self.host_dtype(host, dtype)
-        return mx.array(np.ascontiguousarray(host, wanted), dtype=getattr(mx, mlx_name(wanted)))
+        return mx.array(
+            np.asarray(host, dtype=wanted, order="C"), dtype=getattr(mx, mlx_name(wanted))
+        )
 
     def to_host(self, array: Any) -> NDArray[Any]:
         """A NumPy copy; waits for it."""

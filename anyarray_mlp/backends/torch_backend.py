@@ -34,7 +34,8 @@ class TorchBackend(Backend):
         import torch
 
         return torch.tensor(
-            np.ascontiguousarray(host, dtype=self.host_dtype(host, dtype)), device=self.torch_device
+            np.asarray(host, dtype=self.host_dtype(host, dtype), order="C"),
+            device=self.torch_device,
         )
 
     def share(self, host: NDArray[Any], dtype: str | None = None) -> Any:

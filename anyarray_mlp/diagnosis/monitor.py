@@ -46,7 +46,11 @@ from anyarray_mlp.diagnosis.rows import HostRows, evenly
 from anyarray_mlp.diagnosis.targets import as_classes
 from anyarray_mlp.errors import DataError, DivergedError
 from anyarray_mlp.network.mlp import MLP, check_network
-from anyarray_mlp.network.optimizers import State, gradient_norm, sgd
+from anyarray_mlp.network.optimizers import (
+    State,
+    gradient_norm,
+    sgd,
+)
 from anyarray_mlp.training import Epoch, Fit, Recipe, StepStatistics, TrainingState, to_leaves
 from anyarray_mlp.training.batches import check_scale, checked_batch_size, checked_validation
 from anyarray_mlp.training.given import as_given

@@ -15,7 +15,11 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.network.layout import is_flat
 from anyarray_mlp.network.mlp import MLP
-from anyarray_mlp.network.optimizers import Optimizer, State, clip_by_norm
+from anyarray_mlp.network.optimizers import (
+    Optimizer,
+    State,
+    clip_by_norm,
+)
 from anyarray_mlp.training import StepStatistics
 from anyarray_mlp.training.predicting import as_inputs
 from anyarray_mlp.typing import Array, Leaves, Namespace

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from anyarray_mlp.checking.lazy import lazy
 
 if TYPE_CHECKING:
+    from anyarray_mlp.network.before import Periodic, Scale
+    from anyarray_mlp.network.by_parameter import frozen, with_factors
     from anyarray_mlp.network.exchange import (
         from_keras_weights,
         from_pytorch_state,
@@ -30,19 +32,16 @@ if TYPE_CHECKING:
         uniform,
         zeros,
     )
-    from anyarray_mlp.network.layers import Periodic, Scale
     from anyarray_mlp.network.layout import Layout
     from anyarray_mlp.network.mlp import MLP
     from anyarray_mlp.network.optimizers import (
         Optimizer,
         adam,
         adamw,
-        frozen,
         momentum,
         nesterov,
         rmsprop,
         sgd,
-        with_factors,
     )
     from anyarray_mlp.network.registry import register_activation, register_loss
     from anyarray_mlp.network.schedules import (
@@ -60,9 +59,9 @@ HOMES = {
     "Layout": "layout",
     "MLP": "mlp",
     "Optimizer": "optimizers",
-    "Periodic": "layers",
+    "Periodic": "before",
     "ReduceOnPlateau": "schedules",
-    "Scale": "layers",
+    "Scale": "before",
     "WarmUp": "schedules",
     "adam": "optimizers",
     "adamw": "optimizers",
@@ -72,7 +71,7 @@ HOMES = {
     "from_keras_weights": "exchange",
     "from_pytorch_state": "exchange",
     "from_sklearn": "exchange",
-    "frozen": "optimizers",
+    "frozen": "by_parameter",
     "glorot_normal": "initializers",
     "glorot_uniform": "initializers",
     "he_normal": "initializers",
@@ -88,7 +87,7 @@ HOMES = {
     "register_loss": "registry",
     "rmsprop": "optimizers",
     "sgd": "optimizers",
-    "with_factors": "optimizers",
+    "with_factors": "by_parameter",
     "step_decay": "schedules",
     "to_keras_weights": "exchange",
     "to_pytorch_state": "exchange",

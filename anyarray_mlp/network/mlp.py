@@ -40,6 +40,13 @@ from anyarray_mlp.checking.values import (
     refuse,
 )
 from anyarray_mlp.errors import UsageError
+from anyarray_mlp.network.before import (
+    BEFORE,
+    LAYER,
+    kind_of_layer,
+    layer_of,
+    to_record,
+)
 from anyarray_mlp.network.checks import check_batch, check_shapes
 from anyarray_mlp.network.functional import (
     OUTPUTS,
@@ -50,27 +57,21 @@ from anyarray_mlp.network.functional import (
 )
 from anyarray_mlp.network.initializers import Initializer, initialize
 from anyarray_mlp.network.layers import (
-    BEFORE,
-    LAYER,
     Dense,
     Dropout,
-    Factors,
     Function,
-    Heads,
     Layer,
-    Members,
     Parametric,
-    Row,
-    kind_of_layer,
-    layer_of,
+)
+from anyarray_mlp.network.layout import Layout
+from anyarray_mlp.network.members import (
+    Factors,
+    Heads,
+    Members,
     mean_losses,
     mean_outputs,
     repeated,
-    row_of,
-    start_others,
-    to_record,
 )
-from anyarray_mlp.network.layout import Layout
 from anyarray_mlp.network.passes import (
     Part,
     Strength,
@@ -86,6 +87,11 @@ from anyarray_mlp.network.registry import (
     find_activation,
     find_loss,
     name_of,
+)
+from anyarray_mlp.network.row import (
+    Row,
+    row_of,
+    start_others,
 )
 from anyarray_mlp.typing import Array, Host, Leaves, Namespace
 

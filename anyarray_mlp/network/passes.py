@@ -20,8 +20,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from anyarray_mlp.network.functional import Vjp
-from anyarray_mlp.network.layers import Placed, Row, joined
+from anyarray_mlp.network.layers import joined
 from anyarray_mlp.network.layout import Layout, is_flat
+from anyarray_mlp.network.row import Placed, Row
 from anyarray_mlp.typing import Array, Leaves, Namespace
 
 #: x (n, i), targets, and sample weights (n,) or None.

@@ -10,8 +10,8 @@ import numpy as np
 
 from anyarray_mlp import streams
 from anyarray_mlp.arithmetic import PlainNamespace
+from anyarray_mlp.network.before import Periodic, Scale
 from anyarray_mlp.network.functional import ACTIVATIONS
-from anyarray_mlp.network.layers import Periodic, Scale
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.registry import pairs
 from anyarray_mlp.typing import Host

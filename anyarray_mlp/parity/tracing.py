@@ -26,7 +26,8 @@ from anyarray_mlp.typing import Array, Host
 COMPOSITES = ("logistic", "softplus", "erf")
 #: Where the network's math stands, beside functions of a user's own.
 MATH = tuple(
-    f"anyarray_mlp.network.{module}" for module in ("functional", "layers", "passes", "mlp")
+    f"anyarray_mlp.network.{module}"
+    for module in ("functional", "layers", "members", "before", "passes", "mlp")
 )
 
 

@@ -16,10 +16,12 @@ from anyarray_mlp.arithmetic import ReproducibleNamespace
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import check_boolean, check_whole
 from anyarray_mlp.errors import DataError
+from anyarray_mlp.network.before import Periodic, Scale
+from anyarray_mlp.network.by_parameter import with_factors
 from anyarray_mlp.network.initializers import host_functions, standard_normal, symmetric
-from anyarray_mlp.network.layers import Dense, Periodic, Scale
+from anyarray_mlp.network.layers import Dense
 from anyarray_mlp.network.mlp import MLP
-from anyarray_mlp.network.optimizers import adamw, with_factors
+from anyarray_mlp.network.optimizers import adamw
 from anyarray_mlp.training.recipe import Recipe
 from anyarray_mlp.typing import Host
 
