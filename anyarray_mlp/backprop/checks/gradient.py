@@ -146,14 +146,48 @@ class GradientJudge:
                 return [self.finding("only_last_sample", wrong, seen, tape)]
             trained = self.trained_loss(seen) if self.numbers.exact else None
             if trained is not None:
-                formula = TRAINED[trained].formula
-                detail = f"the gradient is that of {formula}, not that of the loss given"
-                return [BackpropFinding("loss_reported_differs", detail=detail)]
+                return [other_loss(trained)]
+            more = self.of_another_loss(seen) if self.numbers.exact else []
+            if more:
+                return more
         left: dict[str, list[Compared]] = {}
         for part in comparison.wrong:
             if str(part.parameter.path) not in covered:
                 left.setdefault(named_by_numbers(part) or "unexplained", []).append(part)
         return found + [self.finding(cause, parts, seen, tape) for cause, parts in left.items()]
+
+    def of_another_loss(self, seen: Observation) -> list[BackpropFinding]:
+        """Mistakes in the gradient of a usual loss that is not the one told, if they have names."""
+        known = self.known
+        for name in LOSSES:
+            if not suits(name, known.output):
+                continue
+            try:
+                scene = self.scene(seen.source == "train_step", seen.one_by_one)
+                judgement = judge(replace(scene, loss=None, exact=False), name)
+            except Exception:
+                return []
+            faults = [f for f in judgement.faults if f.severity == "error"]
+            if not faults or any(f.cause in VAGUE for f in faults):
+                continue
+            found = [other_loss(name), *(self.named(judgement, f, seen) for f in faults)]
+            return without_doubles(found) + self.of_sum(judgement)
+        return []
+
+    def of_sum(self, judgement: Judgement) -> list[BackpropFinding]:
+        """A sum over the samples is trained, and a mean is reported."""
+        known, bench = self.known, judgement.bench
+        errors = [bench.right[node][0].factor for node in bench.back if node in bench.right]
+        n = judgement.bench.scene.samples
+        if n < 2 or not errors or abs(abs(errors[0]) / n - 1) > 0.01:
+            return []
+        known.user.write(known.values)
+        rows = [float(known.user_loss(known.loss_samples.some([i]))[0]) for i in range(n)]
+        part = float(known.user_loss(known.loss_samples.some(list(range(n))))[0])
+        if abs(part * n - sum(rows)) > 1e-6 * max(map(abs, rows)):
+            return []
+        detail = "the gradient is a sum over the samples, the loss given their mean"
+        return [BackpropFinding("mean_missing", detail=detail, severity="warning")]
 
     def trained_loss(self, seen: Observation) -> str | None:
         """The usual loss whose gradient this is, if it is not that of the loss told."""
@@ -271,3 +305,9 @@ def named_by_numbers(part: Compared) -> str | None:
     if part.state == "edge":
         return "bias_not_updated"
     return "bias_wrong_axis" if is_bias and part.state in ("summed", "shape") else None
+
+
+def other_loss(trained: str) -> BackpropFinding:
+    """The loss given is not the one whose gradient is computed."""
+    detail = f"the gradient is that of {TRAINED[trained].formula}, not that of the loss given"
+    return BackpropFinding("loss_reported_differs", detail=detail)

@@ -98,9 +98,10 @@ def check_finite(x: Any, y: Any) -> None:
         If there are any.
     """
     for name, data in (("x", x), ("y", y)):
-        if np.asarray(first_item(data)).dtype.kind in "US":
+        text = first_text(data)
+        if text is not None:
             raise DataError(
-                f"{name} holds texts ({shown(str(first_item(data)))}); give numbers, and classes as 0, 1, 2, ... or "
+                f"{name} holds texts ({shown(text)}); give numbers, and classes as 0, 1, 2, ... or "
                 "one-hot; if your functions need texts, convert inside the functions that you give"
             )
         bad = sum(int((~np.isfinite(array)).sum()) for _, array in flatten(data))
@@ -109,11 +110,13 @@ def check_finite(x: Any, y: Any) -> None:
             raise DataError(f"{name} holds {values} of NaN or inf; remove those samples")
 
 
-def first_item(data: Any) -> Any:
-    """The first number (or text) of an array or of nested lists."""
-    while isinstance(data, (list, tuple)) and data:
-        data = data[0]
-    return data.flat[0] if isinstance(data, np.ndarray) and data.size else data
+def first_text(data: Any) -> str | None:
+    """The first text in an array or in nested lists; None if there is none."""
+    if isinstance(data, (list, tuple)):
+        return next((t for t in map(first_text, data) if t is not None), None)
+    if isinstance(data, np.ndarray) and data.dtype.kind in "USO":
+        return first_text(data.ravel().tolist())
+    return str(data) if isinstance(data, (str, bytes)) else None
 
 
 def as_samples(x: Any, y: Any, layout: Layout) -> Samples:
