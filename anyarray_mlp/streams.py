@@ -41,6 +41,7 @@ STREAMS = {
     "slope sample": "the entries whose slopes it takes numerically",
     "tie order": "the order of rows with equal values in a column, in the search for leaking columns",
     "category key": "the direction on which categories are projected to tell them apart",
+    "recorded code": "the weights, samples and labels with which code that was recorded is run again",
     "trial seed": "the seeds of further runs in which a cure is tried",
     "row key": "the direction on which rows are projected in the search for repeated rows",
 }

@@ -47,10 +47,10 @@ from anyarray_mlp.checking.values import is_true, shown
 from anyarray_mlp.errors import AnyArrayMLPError, DataError, UsageError
 from anyarray_mlp.estimators.constraints import check_parameters
 from anyarray_mlp.network import (
+    before,
     exchange,
     functional,
     initializers,
-    layers,
     optimizers,
     registry,
     schedules,
@@ -106,9 +106,9 @@ FLOAT64 = select_backend(dtype="float64")
 #: Public functions and classes, each with arguments that are right.
 RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (MLP, {"sizes": (2, 3, 2)}),
-    (MLP, {"sizes": (2, 3, 2), "before": [layers.Scale()], "parametric": True}),
-    (layers.Periodic, {}),
-    (layers.Scale, {}),
+    (MLP, {"sizes": (2, 3, 2), "before": [before.Scale()], "parametric": True}),
+    (before.Periodic, {}),
+    (before.Scale, {}),
     (NETWORK.initialize, {}),
     (fit, {**BATCH, "recipe": Recipe(epochs=1)}),
     (training.fit, {**BATCH, "recipe": Recipe(epochs=1)}),

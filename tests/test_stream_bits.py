@@ -20,6 +20,8 @@ FIRST = {
     "test groups": "12807074dc70ab21",
     "validation groups": "d31f3fc89e6107c6",
     "member": "74fc36559d20b0af",
+    "trial seed": "9ee101f879bed96e",
+    "recorded code": "2acbd1227fc1f063",
     "shuffle": "e0f017f60e40d024",
     "initial weights": "61a8a6cc266c29f1",
     "initial layers": "825efbe82506a9b0",

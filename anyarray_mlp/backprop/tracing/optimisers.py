@@ -8,6 +8,7 @@ from anyarray_mlp.backprop.tracing.faults import Fault
 from anyarray_mlp.backprop.tracing.matching import fitted, joined
 from anyarray_mlp.backprop.tracing.tape import Node, ancestors, descendants
 from anyarray_mlp.backprop.tracing.verdict import Bench, Verdict
+from anyarray_mlp.streams import generator
 
 #: A weight that loses or gains more than this part in one step is no weight decay.
 MOST_DECAY = 0.3
@@ -91,7 +92,7 @@ def exchanged_rates(bench: Bench, verdict: Verdict) -> Fault | None:
         taken = fitted(
             joined(bench.targets.values(meeting)), joined(bench.targets.values(gradient))
         )
-        shaken = np.random.default_rng(0).random(memory.value.shape)
+        shaken = generator("recorded code", 0).random(memory.value.shape)
         kept_of = bench.picture.tape.replay({memory: shaken})[meeting.index] - meeting.value
         kept = fitted(np.ravel(kept_of), np.ravel(shaken))
         if taken is None or kept is None or kept <= 0:

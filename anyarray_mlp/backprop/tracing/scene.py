@@ -19,6 +19,7 @@ from anyarray_mlp.backprop.tracing.redrawing import (
     stirred,
 )
 from anyarray_mlp.backprop.tracing.tape import Node, Tape, TraceLost, ancestors, descendants
+from anyarray_mlp.streams import generator
 from anyarray_mlp.typing import Host
 
 
@@ -120,7 +121,7 @@ class Picture:
         self.starts = [w.start for w in scene.weights]
         self.hot = descendants(self.nodes, leaves_of(self.starts))
         self.guards = guards(self.nodes)
-        rng = np.random.default_rng(seed)
+        rng = generator("recorded code", seed)
         if scene.marks:
             drawn = [self.drawn(rng) for _ in range(3)]
             self.columns = [Column(self.tape.replay(base)) for base in drawn]
