@@ -30,6 +30,7 @@ from hypothesis import HealthCheck, settings
 
 from anyarray_mlp.backends import BACKENDS, Backend
 from anyarray_mlp.backends.selection import with_cuda
+from anyarray_mlp.network import functional
 from tests.beds import BEDS, EXPECTED, NEEDS, PROGRAMS
 
 # What a test draws, it draws alike in every run, and on a busy machine it may take its time. To look for more:
@@ -45,6 +46,17 @@ def seeded() -> None:
     """The process's own generators start alike in every test, in whichever order the tests run."""
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_registered() -> Iterator[None]:
+    """Activations and losses that a test registers are gone after it: parity has a case for each that there is."""
+    kept = dict(functional.ACTIVATIONS), dict(functional.LOSSES)
+    yield
+    for table, before in zip((functional.ACTIVATIONS, functional.LOSSES), kept, strict=True):
+        if table != before:
+            table.clear()
+            table.update(before)
 
 
 # A job in the background is started with SIGINT ignored, one under nohup with SIGHUP, which their children inherit.

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from anyarray_mlp.backprop import BackpropReport, check_file
+from anyarray_mlp.backprop.scripts.running import run_script
 from anyarray_mlp.cli.diagnose import command
 from anyarray_mlp.errors import StorageError, UsageError
 
@@ -280,3 +281,14 @@ def test_nothing_of_a_script_is_left(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert (sys.argv, sys.path) == (argv, path)
     assert "matplotlib.pyplot" in modules or "matplotlib.pyplot" not in sys.modules
     assert capsys.readouterr().out == ""
+
+
+def test_a_script_changes_no_module_of_the_program_that_checks_it(tmp_path: Path) -> None:
+    """What it brings itself is recorded, and gone afterwards."""
+    (tmp_path / "brought_by_a_script.py").write_text("import numpy as np\n")
+    script = tmp_path / "script.py"
+    script.write_text("import numpy as np\nimport brought_by_a_script\nprint(np.tanh(0.0))\n")
+    before = dict(globals())
+    run_script(script.read_text(), str(script))
+    assert {name for name, value in before.items() if globals()[name] is not value} == set()
+    assert "brought_by_a_script" not in sys.modules

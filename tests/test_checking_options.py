@@ -48,6 +48,7 @@ from anyarray_mlp.errors import AnyArrayMLPError, DataError, UsageError
 from anyarray_mlp.estimators.constraints import check_parameters
 from anyarray_mlp.network import (
     before,
+    by_parameter,
     exchange,
     functional,
     initializers,
@@ -137,8 +138,8 @@ RIGHT: list[tuple[Callable[..., Any], dict[str, Any]]] = [
             "scalars": lambda t, rate: (rate,),
         },
     ),
-    (optimizers.frozen, {"optimizer": optimizers.adam(), "mlp": NETWORK, "layers": [0]}),
-    (optimizers.with_factors, {"optimizer": optimizers.adam(), "mlp": NETWORK, "rates": FACTORS}),
+    (by_parameter.frozen, {"optimizer": optimizers.adam(), "mlp": NETWORK, "layers": [0]}),
+    (by_parameter.with_factors, {"optimizer": optimizers.adam(), "mlp": NETWORK, "rates": FACTORS}),
     (exchange.to_pytorch_state, {"mlp": NETWORK, "parameters": START}),
     (exchange.to_keras_weights, {"mlp": NETWORK, "parameters": START}),
     (exchange.to_sklearn, {"mlp": NETWORK, "parameters": START}),

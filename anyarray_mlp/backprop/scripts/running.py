@@ -106,6 +106,7 @@ class Importer:
 
     def __init__(self) -> None:
         self.plain = builtins.__import__
+        self.before = set(sys.modules)
 
     def __call__(
         self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0
@@ -118,8 +119,10 @@ class Importer:
         return MODULES.get(id(module), module)
 
     def watch_own(self) -> None:
-        """The user's own modules see the recorded libraries too."""
-        for module in list(sys.modules.values()):
+        """The user's own modules, as far as the script brings them, see the recorded libraries too."""
+        for name, module in list(sys.modules.items()):
+            if name in self.before:  # of the program that calls this
+                continue
             path = getattr(module, "__file__", None)
             if (
                 not isinstance(module, types.ModuleType)

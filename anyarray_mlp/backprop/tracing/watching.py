@@ -38,13 +38,20 @@ class Watch:
         self.undo: list[Callable[[], None]] = []
         self.kept: list[Any] = []
         self.wholes: dict[int, tuple[Host, Node]] = {}
-        for node in list(Snapshot(roots).seen.values()):
-            self.visit(node)
+        try:
+            for node in list(Snapshot(roots).seen.values()):
+                self.visit(node)
+        except BaseException:
+            self.end()  # nothing that was replaced stays so
+            raise
 
     def end(self) -> None:
-        for step in reversed(self.undo):
-            step()
-        self.undo = []
+        while self.undo:
+            step = self.undo.pop()
+            try:
+                step()
+            except Exception:
+                continue  # what refuses its own value back keeps no other from its own
 
     def visit(self, node: Any) -> None:
         if isinstance(node, dict):
@@ -80,8 +87,8 @@ class Watch:
     def swap_attribute(self, node: Any, name: str, value: Any) -> None:
         new = self.converted(value)
         if new is not value and not name.startswith("__"):
-            setattr(node, name, new)
             self.undo.append(lambda: setattr(node, name, value))
+            setattr(node, name, new)
 
     def visit_function(self, function: types.FunctionType) -> None:
         if is_own(function.__code__.co_filename) or function.__module__ == "__main__":
