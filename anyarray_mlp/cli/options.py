@@ -198,7 +198,11 @@ class Kinds(Names):
 
 def is_namespace(kind: str, text: str) -> bool:
     """Whether a backend is named as a namespace, which no list has."""
-    return kind == "backend" and text.startswith("namespace:")
+    if kind != "backend":
+        return False
+    from anyarray_mlp.backends import selection
+
+    return selection.is_namespace(text)
 
 
 class OneOf(click.Choice):  # type: ignore[type-arg]

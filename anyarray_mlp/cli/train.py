@@ -333,7 +333,7 @@ def report(
     from anyarray_mlp import streams
     from anyarray_mlp.cli.resuming import resume_command
     from anyarray_mlp.persistence.plain_json import plain
-    from anyarray_mlp.pipeline.run import scores_of, worse_than_constant
+    from anyarray_mlp.pipeline.scoring import scores_of, worse_than_constant
 
     prepared, backend, test = plan.prepared, plan.backend, plan.prepared.test
     scores = scores_of(plan, model)

@@ -17,7 +17,7 @@ from anyarray_mlp.backends import Backend
 from anyarray_mlp.checking.messages import counted
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.pipeline.preparation import Prepared
-from anyarray_mlp.pipeline.run import held_out_rows, outputs_held_out
+from anyarray_mlp.pipeline.scoring import held_out_rows, outputs_held_out
 from anyarray_mlp.pipeline.trained_model import TrainedModel
 from anyarray_mlp.typing import Host
 

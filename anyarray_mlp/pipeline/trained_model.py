@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from anyarray_mlp.persistence import ModelFile, load, save
 from anyarray_mlp.persistence.contents import file_of, parts_of
 from anyarray_mlp.persistence.files import atomic_write
 from anyarray_mlp.persistence.run_folder import model_in
-from anyarray_mlp.training.predicting import Predictor, check_parameters
+from anyarray_mlp.training.predicting import Predictor, check_parameters, plain_numpy
 from anyarray_mlp.training.saving import PIXEL_SCALE
 from anyarray_mlp.typing import Host
 
@@ -257,14 +256,8 @@ def language_of(path: str | os.PathLike[str]) -> str:
 def chosen(backend: str | Backend | None) -> Backend:
     """The backend of that name, or the one given; None stands for NumPy."""
     if backend is None:
-        return plain_numpy()
+        return plain_numpy("float32")
     return backend if isinstance(backend, Backend) else select_backend(backend)
-
-
-@cache
-def plain_numpy() -> Backend:
-    """The backend of those who ask for none: the same one each time, by which a model knows its predictor."""
-    return select_backend()
 
 
 def inputs(

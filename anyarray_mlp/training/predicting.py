@@ -199,7 +199,7 @@ def losses_of(mlp: MLP, outputs: Host, targets: Host) -> Host:
 
 @cache
 def plain_numpy(dtype: str) -> Backend:
-    """NumPy's backend of a dtype."""
+    """NumPy's backend of a dtype: the same one each time, by which a model knows its predictor."""
     return select_backend("numpy", dtype=dtype)
 
 

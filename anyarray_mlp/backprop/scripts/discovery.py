@@ -182,7 +182,7 @@ class Discovery(Meeting):
         for node in reversed(found):
             if node not in inner:
                 outer.insert(0, node)
-                extend(inner, node.operands)
+                ancestors(node.operands, inner)
         outer = outer[-40:]
         reach = {n: len(self.starts & ancestors([n])) for n in outer}
         # The loss depends on all weights; what is computed last depends on most.
@@ -244,16 +244,6 @@ class Discovery(Meeting):
             if size in sizes and size > 1:
                 return int(size)
         return 1
-
-
-def extend(seen: set[Node], nodes: Sequence[Node]) -> None:
-    """Add nodes and all that they were made of to what has been seen."""
-    todo = list(nodes)
-    while todo:
-        node = todo.pop()
-        if node not in seen:
-            seen.add(node)
-            todo.extend(node.operands)
 
 
 def near_operations(node: Node) -> set[str]:

@@ -151,10 +151,11 @@ def only_one_sample(bench: Bench, fault: Fault) -> bool:
     fault.why = "the gradient of one sample is right, but it should be the sum over all"
     first = fault.verdicts[0].weight
     assert first.final is not None
+    behind = ancestors([first.final])
     made = [
         n
         for n in bench.back
-        if n in ancestors([first.final])
+        if n in behind
         and any(m.node is first.start and not m.whole for m in bench.right.get(n, ()))
     ]
     fault.node = made[0] if made else fault.node
@@ -184,7 +185,7 @@ def updated_weights(bench: Bench, fault: Fault) -> bool:
     node = fault.node
     assert node is not None
     for place, operand in enumerate(node.operands):
-        for updated in ancestors([operand]) & set(bench.right):
+        for updated in sorted(ancestors([operand]) & set(bench.right), key=lambda n: n.index):
             match = bench.right[updated][0]
             if view_of_right(bench, updated) is not None:
                 continue

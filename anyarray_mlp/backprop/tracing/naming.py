@@ -48,7 +48,8 @@ def gradient_cause(bench: Bench, node: Node, option: Exchange) -> str:
         if any(is_output(bench, upper) for upper in passed):
             return "output_derivative_missing"
         return "derivative_missing"
-    above = [m.node for m in known if any(m.node in ancestors([a]) for a in alike)]
+    behind = ancestors(alike)
+    above = any(m.node in behind for m in known)
     return "derivative_twice" if above else "wrong_layers_error"
 
 

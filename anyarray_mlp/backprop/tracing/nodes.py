@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from types import CodeType
 from typing import Any
 
@@ -66,15 +66,19 @@ class Node:
         return f"<{self.index} {self.operation}({operands}) {self.value.shape} {self.name}>"
 
 
-def ancestors(nodes: Iterable[Node]) -> set[Node]:
-    """These nodes and all that they were made from."""
-    seen: set[Node] = set()
+def ancestors(
+    nodes: Iterable[Node],
+    seen: set[Node] | None = None,
+    among: Collection[Node] | None = None,
+) -> set[Node]:
+    """These nodes and all that they were made from, beside what was `seen` before; of those `among`, if given."""
+    seen = set() if seen is None else seen
     todo = list(nodes)
     while todo:
         node = todo.pop()
         if node not in seen:
             seen.add(node)
-            todo.extend(node.operands)
+            todo.extend(o for o in node.operands if among is None or o in among)
     return seen
 
 

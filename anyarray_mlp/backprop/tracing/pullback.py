@@ -6,14 +6,14 @@ itself, elementwise ones all elements at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from anyarray_mlp.backprop.tracing.rules import RULES, unbroadcast
-from anyarray_mlp.backprop.tracing.tape import Node, TraceLost
+from anyarray_mlp.backprop.tracing.tape import Node, TraceLost, ancestors
 from anyarray_mlp.typing import Host
 
 #: Elements of an operand that are differentiated one by one, at most.
@@ -57,7 +57,7 @@ def pullback(
         Nodes that are not followed to what they were made of.
     """
     cotangents = {node: np.asarray(c, dtype=float) for node, c in seeds.items()}
-    order = sorted(reached(seeds, wanted), key=lambda node: -node.index)
+    order = sorted(ancestors(seeds, among=wanted), key=lambda node: -node.index)
     with np.errstate(all="ignore"):
         for node in order:
             cotangent = cotangents.get(node)
@@ -74,18 +74,6 @@ def pullback(
                 if uses is not None:
                     uses.append(Use(operand, node, part))
     return cotangents
-
-
-def reached(seeds: Iterable[Node], wanted: Collection[Node]) -> set[Node]:
-    """The seeds and the wanted nodes behind them."""
-    seen: set[Node] = set()
-    todo = list(seeds)
-    while todo:
-        node = todo.pop()
-        if node not in seen:
-            seen.add(node)
-            todo.extend(operand for operand in node.operands if operand in wanted)
-    return seen
 
 
 def parts(
