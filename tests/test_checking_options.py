@@ -57,7 +57,8 @@ from anyarray_mlp.network import (
     schedules,
 )
 from anyarray_mlp.parity import finite_differences
-from anyarray_mlp.pipeline.settings import Shape, Table
+from anyarray_mlp.pipeline.shape import Shape
+from anyarray_mlp.pipeline.table import Table
 from anyarray_mlp.training import predicting
 
 X = np.random.default_rng(0).normal(size=(12, 2))
