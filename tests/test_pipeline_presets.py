@@ -17,8 +17,9 @@ from anyarray_mlp import Recipe, TrainedModel, train_table
 from anyarray_mlp.backends import backend_statuses
 from anyarray_mlp.checking import names
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.pipeline.presets import PRESETS, sixteen_steps
+from anyarray_mlp.pipeline.presets import MANY_ROWS, PRESETS, sixteen_steps
 from anyarray_mlp.pipeline.settings import SECTIONS, Settings, names_of
+from anyarray_mlp.pipeline.shape import Shape
 
 TABULAR = PRESETS["tabular"].values
 
@@ -43,12 +44,13 @@ def settings(recipe=None, **options):
 
 
 def test_a_preset_stands_in_for_what_is_not_given():
-    assert tuple(PRESETS) == names.PRESETS
+    assert ("auto", *PRESETS) == names.PRESETS
     assert {*TABULAR} <= {*names_of(*SECTIONS.values())}
     found = settings(preset="tabular")
     parts = {name: getattr(found, part) for part in SECTIONS for name in names_of(SECTIONS[part])}
     assert {name: getattr(parts[name], name) for name in TABULAR} == TABULAR
-    assert settings(preset="plain") == settings()
+    assert settings(preset="auto") == settings() == settings(preset="tabular")
+    assert settings(preset="plain").shape == Shape()
     given = settings(preset="tabular", members=2, hidden_layer_sizes=7, dropout=0.0)
     assert (given.shape.members, given.shape.hidden_layer_sizes, given.shape.dropout) == (
         2,
@@ -57,7 +59,6 @@ def test_a_preset_stands_in_for_what_is_not_given():
     )
     assert given.table.numbers == "pieces"
     assert settings(preset="tabular", standardize=False).table.numbers == "standard"
-    assert settings(preset="tabular", split="time:age").table.test_fraction == 0.2
     of_recipe = settings(Recipe(epochs=3, optimizer="adamw"), preset="tabular").recipe
     assert (of_recipe.epochs, of_recipe.optimizer) == (3, "adamw")
     assert of_recipe.learning_rate == TABULAR["learning_rate"]
@@ -76,6 +77,56 @@ def test_what_does_not_go_with_a_preset_is_refused(options, message):
         settings(**{"preset": "tabular", **options})
 
 
+@pytest.mark.parametrize(
+    "options", [{"optimizer": "lbfgs"}, {"early_stopping": True}, {"validation_fraction": 0.0}]
+)
+def test_what_is_for_one_network_makes_the_default_plain(options):
+    found = settings(**options).settled(60, is_table=True)
+    assert found.base.preset == "plain"
+    assert found.stood_in.why.endswith("is for one network")
+    assert found == settings(preset="plain", **options)
+
+
+def test_data_that_are_no_table_and_many_rows_have_settings_of_their_own():
+    assert settings().settled(60, is_table=False) == settings(preset="plain")
+    chosen = settings(preset="tabular").settled(60, is_table=False)
+    assert chosen == settings(preset="tabular")
+    few, many = (settings().settled(n, is_table=True).recipe for n in (MANY_ROWS - 1, MANY_ROWS))
+    assert (few.epochs, many.epochs) == (80, 40)
+    assert settings(epochs=7).settled(MANY_ROWS, is_table=True).recipe.epochs == 7
+    assert settings().settled(60, is_table=True).settle is None
+
+
+def test_the_default_of_train_is_the_presets_of_what_the_data_are(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table().to_csv("t.csv", index=False)
+    code, out, err = cli("train", "t.csv", "--out", "t", "--epochs", 2)
+    assert code == 0
+    assert "preset tabular, the default for tables, the most accurate of those measured" in err
+    assert "--preset plain takes a tenth of the time: --numbers pieces" in err
+    assert tomllib.loads(Path("t/config.toml").read_text())["preset"] == "tabular"
+    assert "test accuracy" in out
+    code, _, err = cli("train", "t.csv", "--out", "s", "--epochs", 2, "--early-stopping")
+    assert (code, "preset plain, as --early-stopping is for one network" in err) == (0, True)
+    code, _, err = cli("train", "iris", "--out", "i", "--epochs", 1)
+    assert (code, "preset" in err) == (0, False)
+    assert tomllib.loads(Path("i/config.toml").read_text())["preset"] == "plain"
+    code, _, err = cli("train", "t.csv", "--out", "m", "--epochs", 2, "--monitor", "accuracy")
+    assert code == 0
+    code, _, err = cli("train", "iris", "--out", "n", "--monitor", "accuracy")
+    assert (code, "--monitor is for --keep-epoch best" in err) == (2, True)
+
+
+def test_pixels_in_a_table_are_no_table_to_a_preset(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 64))
+    frame = pandas.DataFrame(pixels, columns=[f"pixel{i}" for i in range(64)])
+    frame.insert(0, "label", np.arange(40) % 4)
+    frame.to_csv(tmp_path / "pixels.csv", index=False)
+    result = train_table(tmp_path / "pixels.csv", epochs=1, pixels=True, diagnose=False)
+    assert result.model.preprocessor.pixels
+    assert result.model.parameters.ndim == 1
+
+
 def test_the_batch_size_is_that_of_the_preset():
     assert [sixteen_steps(n) for n in (10, 480, 9999)] == [16, 30, 128]
 
@@ -92,15 +143,17 @@ def test_both_doors_give_the_same_bits_and_flags_go_before_the_preset(cli, tmp_p
     assert (kept["preset"], kept["members"], kept["numbers"]) == ("tabular", 4, "pieces")
     result = train_table("t.csv", preset="tabular", epochs=3, hidden_layer_sizes=(8, 8))
     assert np.array_equal(TrainedModel.load("run").parameters, result.model.parameters)
-    assert result.scored_on == "held-out"
-    assert f"held-out loss {result.scores['loss']:.4f}" in out
-    code, _, err = cli("evaluate", "run")
-    assert (code, "held out no rows for testing: give DATA" in err) == (65, True)
+    assert result.scored_on == "test"
+    assert f"test loss {result.scores['loss']:.4f}" in out
+    assert cli("evaluate", "run")[0] == 0
+    everything = train_table("t.csv", test_fraction=0, epochs=3, hidden_layer_sizes=(8, 8))
+    assert everything.scored_on == "held-out"
     assert cli("evaluate", "run", "t.csv")[0] == 0
     assert cli("train", "--resume", "--out", "run", "--epochs", 4, "--quiet")[0] == 0
     code, _, err = cli("train", "--resume", "--out", "run", "--preset", "plain", "--epochs", 5)
     assert (code, "--preset cannot change" in err) == (2, True)
-    code, out, _ = cli("train", "t.csv", "--out", "plain", "--epochs", 2, "--json", "--quiet")
+    plain = ("--preset", "plain", "--epochs", 2, "--json", "--quiet")
+    code, out, _ = cli("train", "t.csv", "--out", "plain", *plain)
     assert json.loads(out)["preset"] == "plain"
     code, _, err = cli("train", "t.csv", "--out", "no", "--preset", "tabular", "--solver", "lbfgs")
     assert (code, "--preset tabular trains by steps" in err) == (2, True)

@@ -18,6 +18,7 @@ from anyarray_mlp.data import Dataset, Preprocessor, TargetEncoder
 from anyarray_mlp.estimators import MLPClassifier
 from anyarray_mlp.estimators.networks import CountedMLP
 from anyarray_mlp.network import layers
+from anyarray_mlp.network.before import Periodic
 from anyarray_mlp.pipeline.trained_model import TrainedModel
 from anyarray_mlp.training import fit, predicting, to_leaves
 from anyarray_mlp.training.evaluation import Evaluation
@@ -107,6 +108,18 @@ def test_a_pass_takes_as_many_rows_as_the_cache_and_of_sparse_ones_as_memory_hol
     assert rows_at_once(MLP((784, 100, 10)), strict) == 8192
     assert rows_at_once(MLP((100_000, 4, 2)), strict, sparse=True) == 83
     assert rows_at_once(MLP((10_000_000, 1, 2)), strict, sparse=True) == 1
+
+
+def test_a_pass_takes_fewer_rows_of_what_layers_make_more_of() -> None:
+    strict, numpy = select_backend("array_api_strict"), select_backend("numpy")
+    members = MLP((20, 256, 2), members=32)
+    assert (MLP((20, 10, 2)).widest, members.widest) == (20, 32 * 256)
+    assert [rows_at_once(members, backend) for backend in (strict, numpy)] == [1024, 1024]
+    waves = MLP((100, 10, 2), before=[Periodic(frequencies=48, values=4)])
+    assert waves.widest == 100 * 48
+    assert rows_at_once(waves, strict) == (1 << 26) // (8 * 4800)
+    assert MLP((100, 10, 2), before=[Periodic(frequencies=2, values=4)]).widest == 500
+    assert MLP((100, 10, 2), before=[Periodic([3], values=4)]).widest == 104
 
 
 def test_a_validation_is_one_pass(passed: list[int]) -> None:

@@ -21,7 +21,7 @@ SCHEDULES = (
 )  # fmt: skip
 TASKS = ("classification", "multilabel", "regression")
 EPOCHS_KEPT = ("last", "best")
-PRESETS = ("plain", "tabular")
+PRESETS = ("auto", "plain", "tabular")
 NUMBERS = ("standard", "robust", "pieces")
 UNKNOWN_CATEGORIES = ("rest", "refuse")
 

@@ -26,18 +26,20 @@ if TYPE_CHECKING:
 MOST_NAMED = 8
 
 
-def about_preset(settings: dict[str, Any]) -> str:
-    """What the preset of a run has chosen and why, as flags, and what was given in its place."""
+def about_preset(plan: Plan) -> str:
+    """Which preset a run has and why, what it has chosen, as flags, and what was given in its place."""
     from anyarray_mlp.pipeline.presets import PRESETS
 
-    keys, preset = keys_of_settings(), PRESETS[settings["preset"]]
+    keys, base, stood_in = keys_of_settings(), plan.settings.base, plan.settings.stood_in
+    found = plan.settings.to_keys()
     chosen: list[str] = []
     given: list[str] = []
-    for name, value in preset.values.items():
-        now = settings[keys[name]]
-        told = ",".join(map(str, now)) if isinstance(now, tuple) else str(now)
-        (chosen if now == value else given).append(f"{flag(keys[name])} {told}")
-    line = f"preset {settings['preset']}, {preset.why}: {', '.join(chosen)}"
+    for name in PRESETS[base.preset].values:
+        value = found[keys[name]]
+        told = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        (chosen if name in stood_in.values else given).append(f"{flag(keys[name])} {told}")
+    line = as_flags(f"preset {base.preset}, {stood_in.why}")
+    line += f": {', '.join(chosen)}" if chosen else ""
     return line + (f"; but {', '.join(given)}" if given else "")
 
 
@@ -158,8 +160,8 @@ def tell_plan(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> None:
     if run.replaces:
         tell(f"{shown_path(run.path)} keeps its run until this one has ended")
     tell(describe(plan, settings))
-    if plan.settings.base.values:
-        tell(about_preset(settings))
+    if plan.settings.stood_in.why:
+        tell(about_preset(plan))
     for note in plan.prepared.preprocessor.notes:
         tell(f"note: {as_flags(note)}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,7 +29,7 @@ from anyarray_mlp.cli.sections import section_options
 from anyarray_mlp.cli.spelling import Command
 from anyarray_mlp.cli.telling import report, tell_plan
 from anyarray_mlp.cli.trying import SECONDS, flags_of, seconds_option, told
-from anyarray_mlp.pipeline.presets import Base
+from anyarray_mlp.pipeline.presets import PRESETS, Base
 from anyarray_mlp.pipeline.settings import keys_of_settings
 from anyarray_mlp.pipeline.shape import Shape
 from anyarray_mlp.pipeline.table import Table
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from anyarray_mlp.persistence import RunFolder
     from anyarray_mlp.pipeline.checkpoints import Checkpoints
     from anyarray_mlp.pipeline.plan import Plan
+    from anyarray_mlp.pipeline.settings import Settings
     from anyarray_mlp.training import Fit
 
 #: What `click` is told of flags whose values have a form of their own.
@@ -126,22 +128,22 @@ def command(**settings: Any) -> int:
     with ExitStack() as stack:
         stack.enter_context(ending_on(ENDINGS))
         run = None
+        named = explicit_flags(click.get_current_context())
         if settings["resume"]:
             if settings["out"] is None:
                 raise UsageError("--resume needs --out DIR, the folder of the run to resume.")
             run = stack.enter_context(RunFolder.resume(settings["out"]))
             settings = resumed_settings(run, settings, click.get_current_context())
-        else:
-            with in_words_of_flags():
-                settings |= of_preset(settings, explicit_flags(click.get_current_context()))
         if not settings["diagnose"] and settings["try_cures"]:
             raise UsageError("--try-cures tries what a diagnosis found: leave --no-diagnose out.")
         if not settings["try_cures"] and settings["try_seconds"] != SECONDS:
             raise UsageError("--try-seconds is for --try-cures: add that, or leave it out.")
-        refuse_idle_flags(settings, explicit_flags(click.get_current_context()))
         with in_words_of_flags():
-            plan = make_plan(settings["data"], Settings.from_keys(settings))
-        settings = settings | {"batch_size": plan.settings.recipe.batch_size}
+            likely = settings if run else settings | likely_settings(settings, named)
+            refuse_idle_flags(likely, named)
+            asked = Settings.from_keys(settings) if run else asked_for(settings, named)
+            plan = make_plan(settings["data"], asked)
+        settings = settings | of_preset(plan)
         if 0 < settings["epochs"] <= settings["warm_up"]:
             epochs = counted(settings["epochs"], "epoch")
             tell(f"warning: --warm-up {settings['warm_up']} lasts for the whole run, of {epochs}")
@@ -160,12 +162,34 @@ def command(**settings: Any) -> int:
             raise
 
 
-def of_preset(settings: dict[str, Any], named: set[str]) -> dict[str, Any]:
-    """What the preset has for the settings that the command line does not name."""
+def likely_settings(settings: dict[str, Any], named: set[str]) -> dict[str, Any]:
+    """The settings with what a preset has for data that are a table as far as their name tells."""
+    from anyarray_mlp.data.builtin import BUILTIN_NAMES
+
+    given, data = named_settings(settings, named), settings["data"]
+    may_be_table = data not in BUILTIN_NAMES and not Path(data).is_dir()
+    found = Base(settings["preset"]).known(given, is_table=may_be_table).beside(given)
     keys = keys_of_settings()
-    given = {name: settings[key] for name, key in keys.items() if key in named}
-    found = Base(settings["preset"]).beside(given)
     return {keys[name]: value for name, value in found.items()}
+
+
+def asked_for(settings: dict[str, Any], named: set[str]) -> Settings:
+    """The settings that the command line names, and room for those of a preset."""
+    from anyarray_mlp.pipeline.settings import Settings
+
+    return Settings.of("train", None, named_settings(settings, named))
+
+
+def named_settings(settings: dict[str, Any], named: set[str]) -> dict[str, Any]:
+    """The settings that the command line names, by field."""
+    return {name: settings[key] for name, key in keys_of_settings().items() if key in named}
+
+
+def of_preset(plan: Plan) -> dict[str, Any]:
+    """The settings of a plan that a preset may have stood in for, by their keys."""
+    keys, found = keys_of_settings(), plan.settings.to_keys()
+    names = ("preset", "batch_size", *(name for each in PRESETS.values() for name in each.values))
+    return {keys[name]: found[keys[name]] for name in names}
 
 
 def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> int:

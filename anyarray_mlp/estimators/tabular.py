@@ -96,6 +96,7 @@ class BaseTabularMLP(TableInputs, BaseEstimator):  # type: ignore[misc]
         """Train on a checked X and the target in the form that `Dataset` has."""
         weight = weights_of_rows(sample_weight, len(target))
         settings = self._settings(draw_seed(check_random_state(self.random_state)))
+        settings = settings.settled(len(target), is_table=True)
         backend = settings.placement.select()
         names = [str(name) for name in X.columns] if hasattr(X, "iloc") else array_names(X, None)
         if hasattr(X, "iloc"):

@@ -97,6 +97,10 @@ class Periodic(Layer):
         """The values of each number, and all inputs."""
         return self.count(inputs) * self.values + inputs
 
+    def width(self, inputs: int) -> int:
+        """The phases of each number, or what comes out if that is more."""
+        return max(self.count(inputs) * self.frequencies, self.units(inputs))
+
     def parameters(self, inputs: int) -> tuple[Parameter, ...]:
         """Of each of c numbers the frequencies (f,), the phases (f,), what mixes them (f, e) and offsets (e,)."""
         c, f, e = self.count(inputs), self.frequencies, self.values

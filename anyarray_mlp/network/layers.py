@@ -32,6 +32,10 @@ class Layer:
         """How many values (n, o) it makes of a row of inputs."""
         return inputs
 
+    def width(self, inputs: int) -> int:
+        """The most values that it holds of a row of inputs, on the way there."""
+        return self.units(inputs)
+
     def parameters(self, inputs: int) -> tuple[Parameter, ...]:
         """What it has to train, where rows have so many inputs."""
         return ()

@@ -174,6 +174,14 @@ class MLP:
         return not self.before and not self.parametric and self.members == 1
 
     @cached_property
+    def widest(self) -> int:
+        """The most values that a layer takes or makes of a row of inputs: of members, those of all."""
+        found = [self.sizes[0]]
+        for number, (layer, inputs, _) in enumerate(self.row.placed):
+            found.append(layer.width(inputs) * (self.members if number >= len(self.before) else 1))
+        return max(found)
+
+    @cached_property
     def row(self) -> Row:
         """The layers that it is a row of."""
         blocks: list[tuple[list[Layer], list[Layer]]] = [

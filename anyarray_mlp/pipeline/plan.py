@@ -21,7 +21,7 @@ from anyarray_mlp.errors import OutOfMemoryError, UsageError
 from anyarray_mlp.metrics import find_score
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.schedules import Schedule
-from anyarray_mlp.pipeline.preparation import Prepared, prepare
+from anyarray_mlp.pipeline.preparation import Prepared, prepared_and_settled
 from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.trained_model import TrainedModel, encode_targets
 from anyarray_mlp.streams import bit_generator
@@ -165,7 +165,7 @@ class Plan:
 def make_plan(data: Any, settings: Settings) -> Plan:
     """Backend, data, untrained model and the rest that the settings name; raises for what cannot be."""
     backend = settings.placement.select()
-    prepared = prepare(data, settings, backend.dtype)
+    prepared, settings = prepared_and_settled(data, settings, backend.dtype)
     is_table = bool(prepared.target_names) and not prepared.preprocessor.pixels
     return plan_for(prepared, settings, backend, is_table=is_table)
 

@@ -83,6 +83,11 @@ def prepare(data: Any, settings: Settings, dtype: str = "float64") -> Prepared:
     Statistics are learned from the training rows alone, so the scores on the others are honest; the categories of a
     column with few from all rows that are split here, so that no seed leaves one out.
     """
+    return prepared_and_settled(data, settings, dtype)[0]
+
+
+def prepared_and_settled(data: Any, settings: Settings, dtype: str) -> tuple[Prepared, Settings]:
+    """What `prepare` makes of data, and the settings that a preset has for them."""
     table = settings.table
     if str(table.test) == STDIN == str(data):
         raise UsageError("test is the standard input, which is the data already: give a file.")
@@ -92,7 +97,8 @@ def prepare(data: Any, settings: Settings, dtype: str = "float64") -> Prepared:
         target=table.target or None,
         reading=table.reading,
     )
-    return prepared_set(dataset, settings, dtype)
+    settings = settings.settled(len(dataset), is_table=hasattr(dataset.features, "iloc"))
+    return prepared_set(dataset, settings, dtype), settings
 
 
 def prepared_set(

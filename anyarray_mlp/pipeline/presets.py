@@ -11,6 +11,9 @@ from anyarray_mlp.checking.names import PRESETS as NAMES
 from anyarray_mlp.checking.settings import Name, check_settings, setting
 from anyarray_mlp.errors import UsageError
 
+#: From so many rows on, fewer epochs do as well.
+MANY_ROWS = 3_000
+
 
 def forty_steps(n: int) -> int:
     """Small enough for some forty steps an epoch on few rows, large enough to be quick on many."""
@@ -29,11 +32,13 @@ class Preset:
     Attributes
     ----------
     values : by the field of the settings; those that are not among them have the defaults of these.
+    of_many : those that are others on many rows.
     batch_size : the samples of a step, after the number of rows that a network is trained on.
     why : why one would take it, in a few words.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
+    of_many: Mapping[str, Any] = field(default_factory=dict)
     batch_size: Callable[[int], int] = forty_steps
     why: str = ""
 
@@ -48,13 +53,13 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 "hidden_layer_sizes": (128, 128),
                 "dropout": 0.1,
                 "members": 4,
-                "test_fraction": 0.0,
                 "validation_fraction": 0.25,
                 "learning_rate_init": 0.004,
                 "learning_rate": "coslog4",
                 "epochs": 80,
                 "keep_epoch": "best",
             },
+            {"epochs": 40},
             sixteen_steps,
             "the most accurate of those measured on public tables",
         ),
@@ -68,40 +73,72 @@ class Base:
 
     Attributes
     ----------
-    preset : "plain", or "tabular": what is most accurate on tables (`docs/tabular.md`), at some ten times the time.
+    preset : "tabular", what is most accurate on tables (`docs/tabular.md`) at some ten times the time; "plain", one
+        small network; or "auto", which is tabular for tables and plain for all else.
     """
 
     preset: str = setting(
-        "plain",
+        "auto",
         Name("preset", NAMES, listed=True),
-        "What the flags that are not given are: plain, as this help says, or tabular, the most accurate for tables.",
+        "What the flags that are not given are: plain, as this help says; tabular, the most accurate for tables; or "
+        "tabular for tables and plain for all else.",
     )
 
     def __post_init__(self) -> None:
         check_settings(self)
 
-    @property
-    def values(self) -> Mapping[str, Any]:
-        """The preset's settings."""
-        return PRESETS[self.preset].values
+    def known(self, given: Mapping[str, Any], *, is_table: bool) -> Base:
+        """The preset for a table, or for other data, beside the settings that a person gives, by field."""
+        if self.preset != "auto":
+            return self
+        return Base("tabular" if is_table and of_one_network(given) is None else "plain")
+
+    def why(self, given: Mapping[str, Any], *, is_table: bool) -> str:
+        """Why `known` is what it is, in a few words; nothing of plain where there is nothing to say."""
+        known = self.known(given, is_table=is_table).preset
+        if self.preset != "auto":
+            return PRESETS[known].why
+        if known == "tabular":
+            return f"the default for tables, {PRESETS[known].why}; preset='plain' takes a tenth of the time"
+        alone = of_one_network(given)
+        return f"as {alone} is for one network" if is_table and alone else ""
+
+    def values(self, n: int) -> Mapping[str, Any]:
+        """The preset's settings for n rows."""
+        preset = PRESETS[self.preset]
+        return {**preset.values, **(preset.of_many if n >= MANY_ROWS else {})}
 
     def batch_size(self, n: int) -> int:
         """The samples of a step where none are given, of n rows to train on."""
         return PRESETS[self.preset].batch_size(n)
 
-    def beside(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The preset's settings that go beside those that a person gives, by field.
+    def beside(self, given: Mapping[str, Any], n: int = 0) -> dict[str, Any]:
+        """The preset's settings for n rows that go beside those that a person gives, by field.
 
         Raises `UsageError` for a solver that has no use for them.
         """
-        found = {name: value for name, value in self.values.items() if name not in given}
+        found = {name: value for name, value in self.values(n).items() if name not in given}
         if found and given.get("optimizer") == "lbfgs":
             raise UsageError(
                 f"preset={self.preset!r} trains by steps, and lbfgs takes none: leave one of them out."
             )
         if given.get("standardize") is False:
             found.pop("numbers", None)
-        if str(given.get("split") or "random") != "random":
-            # Networks that hold out spans in between say little of the time after all of them.
-            found.pop("test_fraction", None)
         return found
+
+
+def of_one_network(given: Mapping[str, Any]) -> str | None:
+    """Which of the settings that a person gives several networks cannot be trained by; None if there is none."""
+    if given.get("optimizer") == "lbfgs":
+        return "optimizer='lbfgs'"
+    if given.get("early_stopping", False) is not False:
+        return "early_stopping"
+    return "validation_fraction=0" if given.get("validation_fraction") == 0 else None
+
+
+@dataclass(frozen=True)
+class StoodIn:
+    """What a preset stood in for: the settings by field, of a preset, and why it was taken."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    why: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from anyarray_mlp.pipeline.kinds import (
     ImageSize,
     Source,
 )
-from anyarray_mlp.pipeline.presets import Base
+from anyarray_mlp.pipeline.presets import Base, StoodIn
 from anyarray_mlp.pipeline.shape import Shape
 from anyarray_mlp.pipeline.table import Table
 from anyarray_mlp.training.recipe import Recipe, with_options
@@ -36,7 +36,9 @@ from anyarray_mlp.training.recipe import Recipe, with_options
 class Settings:
     """All that decides what a run from raw data comes to; a recipe without epochs has those of a table.
 
-    `base` says which preset the others were made from, and stands in for a batch size that nobody gave.
+    `base` says which preset the others were made from, and stands in for a batch size that nobody gave. `settle` makes
+    them anew, of how many rows the data have and whether they are a table, where a preset may stand in for some;
+    `stood_in` are those.
     """
 
     base: Base = field(default_factory=Base)
@@ -44,6 +46,8 @@ class Settings:
     shape: Shape = field(default_factory=Shape)
     recipe: Recipe = field(default_factory=Recipe)
     placement: Placement = field(default_factory=Placement)
+    settle: Callable[[int, bool], Settings] | None = field(default=None, compare=False, repr=False)
+    stood_in: StoodIn = field(default_factory=StoodIn, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.recipe.epochs is None:
@@ -62,12 +66,25 @@ class Settings:
     def of(cls, function: str, recipe: Recipe | None, options: dict[str, Any]) -> Settings:
         """The settings of a recipe and of options by name; `UnknownOptionError`, in a function's name, for others.
 
-        A preset stands in for those that are not among them; a recipe gives those that are not its defaults.
+        A preset stands in for those that are not among them; a recipe gives those that are not its defaults. They are
+        those of a table of few rows until `settled` is told of the data.
         """
         refuse_unknown(function, options, [*OWN, *names_of(*SECTIONS.values())])
         base = Base(**chosen(options, names_of(Base)))
-        of_recipe = {} if recipe is None else changed(recipe)
-        options = {**base.beside({**of_recipe, **options}), **options}
+        given = {**({} if recipe is None else changed(recipe)), **options}
+
+        def made(n: int, is_table: bool) -> Settings:
+            known = base.known(given, is_table=is_table)
+            found = known.beside(given, n)
+            told = StoodIn(found, base.why(given, is_table=is_table))
+            settings = cls.made(recipe, {**found, **options, "preset": known.preset})
+            return replace(settings, stood_in=told)
+
+        return replace(made(0, True), settle=made)
+
+    @classmethod
+    def made(cls, recipe: Recipe | None, options: dict[str, Any]) -> Settings:
+        """The settings of a recipe and of options by name."""
         parts = {
             name: kind(**chosen(options, names_of(kind)))
             for name, kind in SECTIONS.items()
@@ -79,6 +96,10 @@ class Settings:
             check_instance("recipe", recipe, Recipe, "a Recipe, such as Recipe(epochs=50)")
             recipe = with_options(recipe, chosen(options, names_of(Recipe)))
         return cls(recipe=recipe, **parts)
+
+    def settled(self, n: int, *, is_table: bool) -> Settings:
+        """The settings for data of n rows, which are a table or are not."""
+        return self if self.settle is None else self.settle(n, is_table)
 
     @classmethod
     def from_keys(cls, kept: Mapping[str, Any]) -> Settings:
@@ -94,8 +115,8 @@ class Settings:
     def to_keys(self) -> dict[str, Any]:
         """The settings as the command line has them; `UsageError` for what it has no words for."""
         found: dict[str, Any] = {}
-        for section in fields(self):
-            part = getattr(self, section.name)
+        for section in SECTIONS:
+            part = getattr(self, section)
             for each in settings_of(part):
                 value = getattr(part, each.field)
                 if each.key:

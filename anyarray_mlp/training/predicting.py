@@ -26,7 +26,8 @@ from anyarray_mlp.typing import Array, Host, Leaves, Namespace
 PREDICTION_ROWS = 8192
 #: Units of the widest layer, over all rows of a forward pass, that stay in a CPU's cache; and the fewest rows.
 CACHED_UNITS, CACHED_ROWS = 1 << 18, 1024
-#: Bytes, eight for an entry, of the rows of a sparse matrix that are made dense at a time.
+#: Bytes, eight for an entry, of the rows of a sparse matrix that are made dense at a time, and of what a layer makes of
+#: rows.
 STREAM_BYTES = 1 << 26
 
 
@@ -276,12 +277,14 @@ def dense(x: Any) -> Any:
 def rows_at_once(mlp: MLP, backend: Backend, sparse: bool = False) -> int:
     """Rows of one forward pass. On NumPy, which goes over memory once an operation, few enough for the cache: at most
     4 % slower than the best number on networks of 10 to 2,048 units, where 1,024 for all took 1.4 times as long on
-    20-10-1. Of `sparse` inputs few enough to be made dense.
+    20-10-1. Of networks whose layers make more of a row than its units, and of `sparse` inputs, few enough for memory.
     """
-    rows = PREDICTION_ROWS
+    rows, widest = PREDICTION_ROWS, mlp.widest
     if backend.name == "numpy":
-        rows = min(rows, max(CACHED_ROWS, CACHED_UNITS // max(mlp.sizes)))
-    return max(1, min(rows, STREAM_BYTES // (8 * mlp.sizes[0]))) if sparse else rows
+        rows = min(rows, max(CACHED_ROWS, CACHED_UNITS // widest))
+    if not mlp.is_plain:
+        rows = min(rows, STREAM_BYTES // (8 * widest))
+    return max(1, min(rows, STREAM_BYTES // (8 * mlp.sizes[0])) if sparse else rows)
 
 
 def spans(n: int, rows: int) -> Iterator[tuple[int, int]]:
