@@ -23,11 +23,7 @@ from anyarray_mlp.data.cells import (
     unnamed,
 )
 from anyarray_mlp.data.dataset import Features
-from anyarray_mlp.data.encoding import (
-    COLUMN,
-    Column,
-    column_from,
-)
+from anyarray_mlp.data.encoding import COLUMN, Column, column_from
 from anyarray_mlp.data.fitting import (
     Scaling,
     fit_column,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 #: Where each public name lives.
 HOMES = {
-    "Details": "monitor",
+    "Details": "details",
     "Diagnosis": "report",
     "Finding": "rules.findings",
     "RunMonitor": "monitor",
