@@ -32,6 +32,7 @@ from anyarray_mlp.backends import BACKENDS, Backend
 from anyarray_mlp.backends.selection import with_cuda
 from anyarray_mlp.network import functional
 from anyarray_mlp.network.losses import LOSSES
+from anyarray_mlp.pipeline import presets
 from tests.beds import BEDS, EXPECTED, NEEDS, PROGRAMS
 
 # What a test draws, it draws alike in every run, and on a busy machine it may take its time. To look for more:
@@ -60,6 +61,13 @@ def nothing_stays_registered() -> Iterator[None]:
             table.update(before)
 
 
+@pytest.fixture(autouse=True)
+def plain_tables(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are trained on by one small network, in a tenth of the time, unless a test is marked to be of presets."""
+    if request.node.get_closest_marker("presets") is None:
+        monkeypatch.setattr(presets, "OF_TABLES", "plain")
+
+
 # A job in the background is started with SIGINT ignored, one under nohup with SIGHUP, which their children inherit.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -75,6 +83,9 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     config.addinivalue_line(
         "markers", "needs(*capabilities): run on the beds that have these only (see tests/beds.py)"
+    )
+    config.addinivalue_line(
+        "markers", "presets: the default of train on tables is as users have it"
     )
     config.addinivalue_line("markers", "on(*beds): run on these beds only")
 

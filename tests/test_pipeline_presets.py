@@ -17,11 +17,12 @@ from anyarray_mlp import Recipe, TrainedModel, train_table
 from anyarray_mlp.backends import backend_statuses
 from anyarray_mlp.checking import names
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.pipeline.presets import MANY_ROWS, PRESETS, sixteen_steps
+from anyarray_mlp.pipeline.presets import FEW_ROWS, MANY_ROWS, PRESETS, sixteen_steps
 from anyarray_mlp.pipeline.settings import SECTIONS, Settings, names_of
 from anyarray_mlp.pipeline.shape import Shape
 
 TABULAR = PRESETS["tabular"].values
+pytestmark = pytest.mark.presets
 
 
 def table(rows: int = 60) -> pandas.DataFrame:
@@ -46,7 +47,7 @@ def settings(recipe=None, **options):
 def test_a_preset_stands_in_for_what_is_not_given():
     assert ("auto", *PRESETS) == names.PRESETS
     assert {*TABULAR} <= {*names_of(*SECTIONS.values())}
-    found = settings(preset="tabular")
+    found = settings(preset="tabular").settled(FEW_ROWS, is_table=True)
     parts = {name: getattr(found, part) for part in SECTIONS for name in names_of(SECTIONS[part])}
     assert {name: getattr(parts[name], name) for name in TABULAR} == TABULAR
     assert settings(preset="auto") == settings() == settings(preset="tabular")
@@ -57,8 +58,9 @@ def test_a_preset_stands_in_for_what_is_not_given():
         (7,),
         0,
     )
-    assert given.table.numbers == "pieces"
-    assert settings(preset="tabular", standardize=False).table.numbers == "standard"
+    assert (given.table.numbers, given.recipe.epochs) == ("standard", 80)
+    unscaled = settings(preset="tabular", standardize=False).settled(FEW_ROWS, is_table=True)
+    assert unscaled.table.numbers == "standard"
     of_recipe = settings(Recipe(epochs=3, optimizer="adamw"), preset="tabular").recipe
     assert (of_recipe.epochs, of_recipe.optimizer) == (3, "adamw")
     assert of_recipe.learning_rate == TABULAR["learning_rate"]
@@ -91,8 +93,10 @@ def test_data_that_are_no_table_and_many_rows_have_settings_of_their_own():
     assert settings().settled(60, is_table=False) == settings(preset="plain")
     chosen = settings(preset="tabular").settled(60, is_table=False)
     assert chosen == settings(preset="tabular")
-    few, many = (settings().settled(n, is_table=True).recipe for n in (MANY_ROWS - 1, MANY_ROWS))
-    assert (few.epochs, many.epochs) == (80, 40)
+    sizes = (FEW_ROWS - 1, FEW_ROWS, MANY_ROWS - 1, MANY_ROWS)
+    few, some, more, many = (settings().settled(n, is_table=True) for n in sizes)
+    assert [each.recipe.epochs for each in (few, some, more, many)] == [80, 80, 80, 40]
+    assert [each.table.numbers for each in (few, some, many)] == ["standard", "pieces", "pieces"]
     assert settings(epochs=7).settled(MANY_ROWS, is_table=True).recipe.epochs == 7
     assert settings().settled(60, is_table=True).settle is None
 
@@ -103,7 +107,7 @@ def test_the_default_of_train_is_the_presets_of_what_the_data_are(cli, tmp_path,
     code, out, err = cli("train", "t.csv", "--out", "t", "--epochs", 2)
     assert code == 0
     assert "preset tabular, the default for tables, the most accurate of those measured" in err
-    assert "--preset plain takes a tenth of the time: --numbers pieces" in err
+    assert "--preset plain takes a tenth of the time: --numbers standard" in err
     assert tomllib.loads(Path("t/config.toml").read_text())["preset"] == "tabular"
     assert "test accuracy" in out
     code, _, err = cli("train", "t.csv", "--out", "s", "--epochs", 2, "--early-stopping")
@@ -140,7 +144,7 @@ def test_both_doors_give_the_same_bits_and_flags_go_before_the_preset(cli, tmp_p
     assert "preset tabular, the most accurate of those measured on public tables: --numbers" in err
     assert "; but --hidden 8,8, --epochs 3" in err
     kept = tomllib.loads(Path("run/config.toml").read_text())
-    assert (kept["preset"], kept["members"], kept["numbers"]) == ("tabular", 4, "pieces")
+    assert (kept["preset"], kept["members"], kept["numbers"]) == ("tabular", 4, "standard")
     result = train_table("t.csv", preset="tabular", epochs=3, hidden_layer_sizes=(8, 8))
     assert np.array_equal(TrainedModel.load("run").parameters, result.model.parameters)
     assert result.scored_on == "test"

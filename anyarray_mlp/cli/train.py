@@ -168,7 +168,7 @@ def likely_settings(settings: dict[str, Any], named: set[str]) -> dict[str, Any]
 
     given, data = named_settings(settings, named), settings["data"]
     may_be_table = data not in BUILTIN_NAMES and not Path(data).is_dir()
-    found = Base(settings["preset"]).known(given, is_table=may_be_table).beside(given)
+    found = Base(settings["preset"]).known(given, is_table=may_be_table).beside(given, 0)
     keys = keys_of_settings()
     return {keys[name]: value for name, value in found.items()}
 

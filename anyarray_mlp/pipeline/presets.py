@@ -11,8 +11,12 @@ from anyarray_mlp.checking.names import PRESETS as NAMES
 from anyarray_mlp.checking.settings import Name, check_settings, setting
 from anyarray_mlp.errors import UsageError
 
+#: With fewer rows pieces have too few each, and more networks cost little.
+FEW_ROWS = 1_000
 #: From so many rows on, fewer epochs do as well.
 MANY_ROWS = 3_000
+#: The preset that "auto" is for a table.
+OF_TABLES = "tabular"
 
 
 def forty_steps(n: int) -> int:
@@ -32,12 +36,13 @@ class Preset:
     Attributes
     ----------
     values : by the field of the settings; those that are not among them have the defaults of these.
-    of_many : those that are others on many rows.
+    of_few, of_many : those that are others on few rows, and on many.
     batch_size : the samples of a step, after the number of rows that a network is trained on.
     why : why one would take it, in a few words.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
+    of_few: Mapping[str, Any] = field(default_factory=dict)
     of_many: Mapping[str, Any] = field(default_factory=dict)
     batch_size: Callable[[int], int] = forty_steps
     why: str = ""
@@ -59,6 +64,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 "epochs": 80,
                 "keep_epoch": "best",
             },
+            {"numbers": "standard"},
             {"epochs": 40},
             sixteen_steps,
             "the most accurate of those measured on public tables",
@@ -91,7 +97,7 @@ class Base:
         """The preset for a table, or for other data, beside the settings that a person gives, by field."""
         if self.preset != "auto":
             return self
-        return Base("tabular" if is_table and of_one_network(given) is None else "plain")
+        return Base(OF_TABLES if is_table and of_one_network(given) is None else "plain")
 
     def why(self, given: Mapping[str, Any], *, is_table: bool) -> str:
         """Why `known` is what it is, in a few words; nothing of plain where there is nothing to say."""
@@ -101,18 +107,20 @@ class Base:
         if known == "tabular":
             return f"the default for tables, {PRESETS[known].why}; preset='plain' takes a tenth of the time"
         alone = of_one_network(given)
-        return f"as {alone} is for one network" if is_table and alone else ""
+        is_kept_from = is_table and alone and OF_TABLES != "plain"
+        return f"as {alone} is for one network" if is_kept_from else ""
 
     def values(self, n: int) -> Mapping[str, Any]:
         """The preset's settings for n rows."""
         preset = PRESETS[self.preset]
-        return {**preset.values, **(preset.of_many if n >= MANY_ROWS else {})}
+        others = preset.of_few if n < FEW_ROWS else preset.of_many if n >= MANY_ROWS else {}
+        return {**preset.values, **others}
 
     def batch_size(self, n: int) -> int:
         """The samples of a step where none are given, of n rows to train on."""
         return PRESETS[self.preset].batch_size(n)
 
-    def beside(self, given: Mapping[str, Any], n: int = 0) -> dict[str, Any]:
+    def beside(self, given: Mapping[str, Any], n: int) -> dict[str, Any]:
         """The preset's settings for n rows that go beside those that a person gives, by field.
 
         Raises `UsageError` for a solver that has no use for them.

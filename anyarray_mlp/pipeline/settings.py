@@ -99,7 +99,9 @@ class Settings:
 
     def settled(self, n: int, *, is_table: bool) -> Settings:
         """The settings for data of n rows, which are a table or are not."""
-        return self if self.settle is None else self.settle(n, is_table)
+        if self.settle is not None:
+            return self.settle(n, is_table)
+        return replace(self, base=Base("plain")) if self.base.preset == "auto" else self
 
     @classmethod
     def from_keys(cls, kept: Mapping[str, Any]) -> Settings:
