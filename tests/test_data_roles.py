@@ -32,7 +32,6 @@ LEFT_OUT: dict[str, tuple[str, Any, str]] = {
     "a key that recurs": ("patient_id", np.arange(ROWS) // 2 + 100, "identifies what the rows are of"),
     "UUIDs": ("v", [f"{i:08x}-1234-1234-1234-123456789abc" for i in range(ROWS)], "hardly ever recur"),
     "names": ("v", [f"Mr. {i}" for i in range(ROWS)], "hardly ever recur"),
-    "texts of three rows each": ("v", [f"k{i // 3}" for i in range(75)][:66], "recurs in 5 rows"),
 }  # fmt: skip
 
 
@@ -155,6 +154,16 @@ def test_the_last_column_is_taken_though_it_numbers_the_rows() -> None:
     assert any(note.startswith(taken) for note in found.notes)
     with pytest.raises(DataError, match="no column tells anything: column 'same': left out"):
         Preprocessor.fit(table[["same"]])
+
+
+def test_texts_that_recur_in_other_rows_alone_are_left_out() -> None:
+    everything = pandas.DataFrame(
+        {"v": [f"k{i // 3}" for i in range(75)], "size": np.arange(75.0) % 11}
+    )
+    found = Preprocessor.fit(everything.iloc[::3], vocabulary=everything)
+    assert found.encoded_names == ("size",)
+    assert "holds no text that recurs in the rows to train on" in found.notes[0]
+    assert len(Preprocessor.fit(everything).encoded_names) == 26
 
 
 def test_rare_texts_count_as_one_and_so_do_new_ones() -> None:

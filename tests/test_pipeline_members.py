@@ -13,12 +13,13 @@ import numpy as np
 import pandas
 import pytest
 
-from anyarray_mlp import MLP, BestEpoch, TrainedModel, fit_many, predict, train_table
+from anyarray_mlp import MLP, BestEpoch, Recipe, TrainedModel, fit_many, predict, train_table
 from anyarray_mlp.errors import DataError, DivergedError, ModelFileError, UsageError
 from anyarray_mlp.estimators import load_model, save_model
 from anyarray_mlp.persistence import load, load_checkpoint, save, save_checkpoint
 from anyarray_mlp.pipeline.plan import make_plan
 from anyarray_mlp.pipeline.settings import Settings
+from anyarray_mlp.training import many
 from anyarray_mlp.training.predicting import losses_of
 
 ROWS = 120
@@ -325,6 +326,22 @@ def test_an_interrupted_run_keeps_what_was_learned_and_goes_on(tmp_path):
     ended = train_table(frame, callbacks=lambda epoch: epoch.epoch == 2, **options)
     assert (ended.fit.stopped, len(ended.fit.history)) == ("callback", 2)
     assert np.array_equal(ended.fit.parameters, cut.fit.parameters)
+
+
+def test_a_run_that_is_cut_within_an_epoch_of_one_stack_is_diagnosed(monkeypatch):
+    monkeypatch.setattr(many, "MOST_ON_CPU", 1)
+
+    def interrupting(step: int) -> float:
+        if step == 10:
+            signal.raise_signal(signal.SIGINT)
+        return 0.01
+
+    recipe = Recipe(learning_rate=interrupting, batch_size=8)
+    frame = table().drop(columns=["value", "patient", "day"])
+    cut = train_table(frame, target="label", recipe=recipe, hidden_layer_sizes=6, **BAG)
+    assert cut.fit.stopped == "interrupted"
+    assert [len(each.history) for each in cut.fit.members] == [2, 1, 1]
+    assert cut.diagnosis is not None
 
 
 def test_a_checkpoint_of_other_networks_is_refused(cli, prices):

@@ -37,7 +37,7 @@ from anyarray_mlp.typing import Host
 #: As many different texts are told apart in any case.
 FEW = 20
 #: Of more texts, those in at least so many rows to train on are told apart, and no more than this: all countries.
-COMMON_ROWS = 5
+COMMON_ROWS = 2
 MOST_CATEGORIES = 250
 #: An identifier by its name has more different values than one for so many rows.
 ROWS_AN_IDENTIFIER = 10
@@ -159,7 +159,7 @@ def grouped_role(counts: Mapping[str, int], vocabulary: Mapping[str, int]) -> Ro
     by_count = sorted(counts, key=lambda text: (-counts[text], text))
     common = sorted(text for text in by_count[:MOST_CATEGORIES] if counts[text] >= COMMON_ROWS)
     if not common:
-        return Role("left_out", f"holds no text that recurs in {COMMON_ROWS} rows to train on")
+        return Role("left_out", "holds no text that recurs in the rows to train on")
     rest = len(vocabulary) - len(common)
     if not rest:
         return Role("categorical", categories=tuple(common))

@@ -77,10 +77,12 @@ def fit_bag(
         stacks = [Stack(group, shared, interrupted) for group in groups]
         rounds = [stack.rounds(lambda: asked or interrupted.is_set()) for stack in stacks]
         while told := [pair for each in rounds for pair in next(each, ())]:
-            epochs = each_of({run.candidate.place: epoch for run, epoch in told})
+            by_place = {run.candidate.place: epoch for run, epoch in told}
+            epochs = each_of(by_place)
+            if 0 in by_place:
+                tell(of_first, epochs[0])
             if len(epochs) < len(networks):  # a stop was asked for before the others' turn
                 continue
-            tell(of_first, epochs[0])
             history.append(joint(epochs))
             asked = tell(callbacks, history[-1])
         stopped = "callback" if asked else "finished"

@@ -226,4 +226,5 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {"preset": "plain"},
     "plain-all-rows": {"preset": "plain", "test_fraction": 0.0},
     "tabular": {"preset": "tabular"},
+    "tabular-all-rows": {"preset": "tabular", "test_fraction": 0.0},
 }
