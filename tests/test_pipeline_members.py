@@ -332,7 +332,7 @@ def test_a_run_that_is_cut_within_an_epoch_of_one_stack_is_diagnosed(monkeypatch
     monkeypatch.setattr(many, "MOST_ON_CPU", 1)
 
     def interrupting(step: int) -> float:
-        if step == 10:
+        if step == 30:
             signal.raise_signal(signal.SIGINT)
         return 0.01
 
@@ -340,7 +340,7 @@ def test_a_run_that_is_cut_within_an_epoch_of_one_stack_is_diagnosed(monkeypatch
     frame = table().drop(columns=["value", "patient", "day"])
     cut = train_table(frame, target="label", recipe=recipe, hidden_layer_sizes=6, **BAG)
     assert cut.fit.stopped == "interrupted"
-    assert [len(each.history) for each in cut.fit.members] == [2, 1, 1]
+    assert [len(each.history) for each in cut.fit.members] == [4, 3, 3]
     assert cut.diagnosis is not None
 
 
