@@ -8,13 +8,14 @@ from collections.abc import Callable
 from operator import is_ as is_same
 from typing import Any
 
-from anyarray_mlp.arithmetic import PlainNamespace
+from anyarray_mlp.arithmetic.reproducible_array import unwrap
 from anyarray_mlp.backends.base import Arrays, Run, Step
 from anyarray_mlp.backends.replay.binding import Binding
 from anyarray_mlp.backends.replay.library import Library
 from anyarray_mlp.backends.replay.planning import plan
 from anyarray_mlp.backends.replay.plans import Plan
 from anyarray_mlp.backends.replay.recording import (
+    Arithmetic,
     NotRecordableError,
     leaves,
     record,
@@ -37,7 +38,7 @@ class Replay:
     If a step cannot be recorded, `plain` runs it. `recordings` counts the programs recorded so far.
     """
 
-    def __init__(self, step: Step, xp: PlainNamespace, library: Library, plain: Run) -> None:
+    def __init__(self, step: Step, xp: Arithmetic, library: Library, plain: Run) -> None:
         self.step = step
         self.xp = xp
         self.library = library
@@ -50,10 +51,14 @@ class Replay:
     def __call__(self, state: Any, data: Any, inputs: Arrays) -> tuple[Any, Arrays]:
         """Run the steps of `inputs`; one call at a time, because calls share buffers."""
         with self.lock:
-            return self.run(state, data, inputs)
+            raw = self.run(*substitute((state, data, inputs), unwrap))
+        if raw is None:
+            return self.plain(state, data, inputs)
+        new_state, outputs = raw
+        return substitute(new_state, self.xp.wrap), tuple(map(self.xp.wrap, outputs))
 
-    def run(self, state: Any, data: Any, inputs: Arrays) -> tuple[Any, Arrays]:
-        """Record, plan and bind what is new, and run."""
+    def run(self, state: Any, data: Any, inputs: Arrays) -> tuple[Any, Arrays] | None:
+        """Record, plan and bind what is new, and run; None if it cannot be replayed."""
         state_leaves, data_leaves = leaves(state), leaves(data)
         count = inputs[0].shape[0]
         first = tuple(array[0, ...] for array in inputs)
@@ -63,7 +68,7 @@ class Replay:
             self.plans[key] = self.make_plan(state, data, first) if few else None
         plan = self.plans[key]
         if plan is None or any(self.library.out_of_range(inputs[i], n) for i, n in plan.indices):
-            return self.plain(state, data, inputs)
+            return None
         binding = self.bindings.get(key)
         if (
             binding is None
@@ -101,7 +106,7 @@ class Replay:
         for leaf in state:
             shared = any(self.library.share_memory(leaf, other) for other in owned)
             usable = self.library.is_writable(leaf) and not shared
-            owned.append(leaf if usable else self.xp.asarray(leaf, copy=True))
+            owned.append(leaf if usable else self.library.copied(leaf))
         return owned
 
     def repeat(self, binding: Binding, inputs: Arrays, outputs: list[Any]) -> None:
@@ -131,7 +136,7 @@ class ReplayedCall:
     results are copied out. A call concurrent with another thread's runs without replay.
     """
 
-    def __init__(self, function: Callable[..., Any], xp: PlainNamespace, library: Library) -> None:
+    def __init__(self, function: Callable[..., Any], xp: Arithmetic, library: Library) -> None:
         self.function = function
         self.xp = xp
         self.library = library
@@ -141,9 +146,12 @@ class ReplayedCall:
 
     def __call__(self, first: Any, *others: Any) -> Any:
         """`function(xp, first, *others)`."""
-        if all(self.is_small(array) for array in others) and self.lock.acquire(blocking=False):
+        raw = tuple(map(unwrap, others))
+        if all(map(self.is_small, raw)) and self.lock.acquire(blocking=False):
             try:
-                return self.replay(first, others)
+                call = self.bound(first, raw)
+                if call is not None:
+                    return substitute(call(raw), self.xp.wrap)
             finally:
                 self.lock.release()
         return self.function(self.xp, first, *others)
@@ -152,20 +160,20 @@ class ReplayedCall:
         """Whether an argument is an array of few entries."""
         return self.library.is_array(array) and math.prod(array.shape) <= SMALL_CALL
 
-    def replay(self, first: Any, others: Arrays) -> Any:
-        """Replay the call if it has been bound; bind it if its parameters come a second time."""
+    def bound(self, first: Any, others: Arrays) -> BoundCall | None:
+        """The call if it has been bound, or is bound now since its parameters come a second time; else None."""
         key = tuple([(array.shape, array.dtype) for array in others])
         fixed = leaves(first)
         bound, call = self.bindings.get(key, ([], None))
         if len(bound) != len(fixed) or not all(map(is_same, bound, fixed)):
             self.bindings[key] = fixed, None
-            return self.function(self.xp, first, *others)
+            return None
         if call is None:
-            call = self.bind(key, first, fixed, others)
-            if call is None:
-                return self.function(self.xp, first, *others)
-            self.bindings[key] = fixed, call
-        return call(others)
+            first = substitute(first, unwrap)
+            call = self.bind(key, first, leaves(first), others)
+            if call is not None:
+                self.bindings[key] = fixed, call
+        return call
 
     def bind(self, key: Any, first: Any, fixed: list[Any], others: Arrays) -> BoundCall | None:
         """The call, bound to parameters, or None if the function cannot be recorded."""
