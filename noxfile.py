@@ -110,3 +110,10 @@ def bench(session: nox.Session) -> None:
     """The speed benchmark; `nox -s bench -- --help` lists its parts."""
     session.install("-e", ".", *BACKENDS)
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session(name="bench-over-time")
+def bench_over_time(session: nox.Session) -> None:
+    """A few ratios to peers, beside those of earlier commits; fails if one is slower."""
+    session.install("-e", ".")
+    session.run("python", "-m", "benchmarks.over_time", *session.posargs)
