@@ -44,9 +44,13 @@ DOCUMENTS = (
     "tests/test_parity_exact.py",
     "tests/test_project_files.py",
     "tests/test_training_page.py",
+    "tests/test_tutorial_page.py",
     "tests/test_tables_reading.py",
     "tests/test_typing.py",
 )
+
+#: Builds the site; a warning, such as a link that leads nowhere, is an error.
+SITE = ("python", "-m", "sphinx", "-W", "-q", "-b", "html", "-c", "docs/site", ".", "build/site")
 
 
 def lowest_versions() -> list[str]:
@@ -96,6 +100,13 @@ def docs(session: nox.Session) -> None:
     """The documents: their code runs, their links lead somewhere, their lists are those of the code."""
     session.install("-e", ".[test]", *BACKENDS)
     pytest(session, *DOCUMENTS)
+
+
+@nox.session
+def site(session: nox.Session) -> None:
+    """The documentation as a site, in build/site; warnings are errors, and the examples run."""
+    session.install("-e", ".[docs]")
+    session.run(*SITE)
 
 
 @nox.session
