@@ -17,11 +17,13 @@ from anyarray_mlp import Recipe, TrainedModel, train_table
 from anyarray_mlp.backends import backend_statuses
 from anyarray_mlp.checking import names
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.pipeline.presets import FEW_ROWS, MANY_ROWS, PRESETS, sixteen_steps
+from anyarray_mlp.pipeline.presets import MANY_ROWS, PRESETS, SOME_ROWS, Base, Facts, sixteen_steps
 from anyarray_mlp.pipeline.settings import SECTIONS, Settings, names_of
 from anyarray_mlp.pipeline.shape import Shape
 
-TABULAR = PRESETS["tabular"].values
+MANY = Facts(MANY_ROWS, is_table=True, task="classification")
+FEW, NONE = MANY._replace(rows=60), MANY._replace(rows=60, is_table=False)
+TABULAR = Base("tabular").values(MANY)
 pytestmark = pytest.mark.presets
 
 
@@ -47,7 +49,7 @@ def settings(recipe=None, **options):
 def test_a_preset_stands_in_for_what_is_not_given():
     assert ("auto", *PRESETS) == names.PRESETS
     assert {*TABULAR} <= {*names_of(*SECTIONS.values())}
-    found = settings(preset="tabular").settled(FEW_ROWS, is_table=True)
+    found = settings(preset="tabular").settled(MANY)
     parts = {name: getattr(found, part) for part in SECTIONS for name in names_of(SECTIONS[part])}
     assert {name: getattr(parts[name], name) for name in TABULAR} == TABULAR
     assert settings(preset="auto") == settings() == settings(preset="tabular")
@@ -59,7 +61,7 @@ def test_a_preset_stands_in_for_what_is_not_given():
         0,
     )
     assert (given.table.numbers, given.recipe.epochs) == ("standard", 80)
-    unscaled = settings(preset="tabular", standardize=False).settled(FEW_ROWS, is_table=True)
+    unscaled = settings(preset="tabular", standardize=False).settled(MANY)
     assert unscaled.table.numbers == "standard"
     of_recipe = settings(Recipe(epochs=3, optimizer="adamw"), preset="tabular").recipe
     assert (of_recipe.epochs, of_recipe.optimizer) == (3, "adamw")
@@ -83,22 +85,24 @@ def test_what_does_not_go_with_a_preset_is_refused(options, message):
     "options", [{"optimizer": "lbfgs"}, {"early_stopping": True}, {"validation_fraction": 0.0}]
 )
 def test_what_is_for_one_network_makes_the_default_plain(options):
-    found = settings(**options).settled(60, is_table=True)
+    found = settings(**options).settled(FEW)
     assert found.base.preset == "plain"
     assert found.stood_in.why.endswith("is for one network")
     assert found == settings(preset="plain", **options)
 
 
 def test_data_that_are_no_table_and_many_rows_have_settings_of_their_own():
-    assert settings().settled(60, is_table=False) == settings(preset="plain")
-    chosen = settings(preset="tabular").settled(60, is_table=False)
+    assert settings().settled(NONE) == settings(preset="plain")
+    chosen = settings(preset="tabular").settled(NONE)
     assert chosen == settings(preset="tabular")
-    sizes = (FEW_ROWS - 1, FEW_ROWS, MANY_ROWS - 1, MANY_ROWS)
-    few, some, more, many = (settings().settled(n, is_table=True) for n in sizes)
-    assert [each.recipe.epochs for each in (few, some, more, many)] == [80, 80, 80, 40]
-    assert [each.table.numbers for each in (few, some, many)] == ["standard", "pieces", "pieces"]
-    assert settings(epochs=7).settled(MANY_ROWS, is_table=True).recipe.epochs == 7
-    assert settings().settled(60, is_table=True).settle is None
+    sizes = (SOME_ROWS - 1, SOME_ROWS, MANY_ROWS - 1, MANY_ROWS)
+    for task, enough in (("classification", SOME_ROWS), ("regression", MANY_ROWS)):
+        found = [settings().settled(Facts(n, is_table=True, task=task)) for n in sizes]
+        assert [each.recipe.epochs for each in found] == [80, 80, 80, 40]
+        numbers = ["pieces" if n >= enough else "standard" for n in sizes]
+        assert [each.table.numbers for each in found] == numbers
+    assert settings(epochs=7).settled(MANY).recipe.epochs == 7
+    assert settings().settled(FEW).settle is None
 
 
 def test_the_default_of_train_is_the_presets_of_what_the_data_are(cli, tmp_path, monkeypatch):

@@ -29,7 +29,7 @@ from anyarray_mlp.cli.sections import section_options
 from anyarray_mlp.cli.spelling import Command
 from anyarray_mlp.cli.telling import report, tell_plan
 from anyarray_mlp.cli.trying import SECONDS, flags_of, seconds_option, told
-from anyarray_mlp.pipeline.presets import PRESETS, Base
+from anyarray_mlp.pipeline.presets import LIKELY, PRESETS, Base
 from anyarray_mlp.pipeline.settings import keys_of_settings
 from anyarray_mlp.pipeline.shape import Shape
 from anyarray_mlp.pipeline.table import Table
@@ -168,7 +168,8 @@ def likely_settings(settings: dict[str, Any], named: set[str]) -> dict[str, Any]
 
     given, data = named_settings(settings, named), settings["data"]
     may_be_table = data not in BUILTIN_NAMES and not Path(data).is_dir()
-    found = Base(settings["preset"]).known(given, is_table=may_be_table).beside(given, 0)
+    facts = LIKELY._replace(is_table=may_be_table)
+    found = Base(settings["preset"]).known(given, facts).beside(given, facts)
     keys = keys_of_settings()
     return {keys[name]: value for name, value in found.items()}
 

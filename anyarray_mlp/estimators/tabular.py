@@ -21,6 +21,7 @@ from anyarray_mlp.estimators.networks import draw_seed
 from anyarray_mlp.estimators.tables import TableInputs
 from anyarray_mlp.pipeline.plan import plan_for
 from anyarray_mlp.pipeline.preparation import prepared_set
+from anyarray_mlp.pipeline.presets import Facts
 from anyarray_mlp.pipeline.run import Run
 from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.trained_model import TrainedModel
@@ -96,7 +97,7 @@ class BaseTabularMLP(TableInputs, BaseEstimator):  # type: ignore[misc]
         """Train on a checked X and the target in the form that `Dataset` has."""
         weight = weights_of_rows(sample_weight, len(target))
         settings = self._settings(draw_seed(check_random_state(self.random_state)))
-        settings = settings.settled(len(target), is_table=True)
+        settings = settings.settled(Facts(len(target), True, self.task))
         backend = settings.placement.select()
         names = [str(name) for name in X.columns] if hasattr(X, "iloc") else array_names(X, None)
         if hasattr(X, "iloc"):

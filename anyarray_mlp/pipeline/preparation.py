@@ -24,6 +24,7 @@ from anyarray_mlp.data import (
 from anyarray_mlp.data.cells import as_columns, unnamed
 from anyarray_mlp.data.roles import identifies, repeated_keys, told_forms
 from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.pipeline.presets import Facts
 from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.splitting import split
 from anyarray_mlp.pipeline.table import Table
@@ -97,7 +98,8 @@ def prepared_and_settled(data: Any, settings: Settings, dtype: str) -> tuple[Pre
         target=table.target or None,
         reading=table.reading,
     )
-    settings = settings.settled(len(dataset), is_table=hasattr(dataset.features, "iloc"))
+    is_table = hasattr(dataset.features, "iloc")
+    settings = settings.settled(Facts(len(dataset), is_table, dataset.task))
     return prepared_set(dataset, settings, dtype), settings
 
 

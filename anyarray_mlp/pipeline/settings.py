@@ -26,7 +26,7 @@ from anyarray_mlp.pipeline.kinds import (
     ImageSize,
     Source,
 )
-from anyarray_mlp.pipeline.presets import Base, StoodIn
+from anyarray_mlp.pipeline.presets import LIKELY, Base, Facts, StoodIn
 from anyarray_mlp.pipeline.shape import Shape
 from anyarray_mlp.pipeline.table import Table
 from anyarray_mlp.training.recipe import Recipe, with_options
@@ -37,8 +37,7 @@ class Settings:
     """All that decides what a run from raw data comes to; a recipe without epochs has those of a table.
 
     `base` says which preset the others were made from, and stands in for a batch size that nobody gave. `settle` makes
-    them anew, of how many rows the data have and whether they are a table, where a preset may stand in for some;
-    `stood_in` are those.
+    them anew, of what a preset asks about the data, where one may stand in for some; `stood_in` are those.
     """
 
     base: Base = field(default_factory=Base)
@@ -46,7 +45,7 @@ class Settings:
     shape: Shape = field(default_factory=Shape)
     recipe: Recipe = field(default_factory=Recipe)
     placement: Placement = field(default_factory=Placement)
-    settle: Callable[[int, bool], Settings] | None = field(default=None, compare=False, repr=False)
+    settle: Callable[[Facts], Settings] | None = field(default=None, compare=False, repr=False)
     stood_in: StoodIn = field(default_factory=StoodIn, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -73,14 +72,14 @@ class Settings:
         base = Base(**chosen(options, names_of(Base)))
         given = {**({} if recipe is None else changed(recipe)), **options}
 
-        def made(n: int, is_table: bool) -> Settings:
-            known = base.known(given, is_table=is_table)
-            found = known.beside(given, n)
-            told = StoodIn(found, base.why(given, is_table=is_table))
+        def made(facts: Facts) -> Settings:
+            known = base.known(given, facts)
+            found = known.beside(given, facts)
+            told = StoodIn(found, base.why(given, facts))
             settings = cls.made(recipe, {**found, **options, "preset": known.preset})
             return replace(settings, stood_in=told)
 
-        return replace(made(0, True), settle=made)
+        return replace(made(LIKELY), settle=made)
 
     @classmethod
     def made(cls, recipe: Recipe | None, options: dict[str, Any]) -> Settings:
@@ -97,10 +96,10 @@ class Settings:
             recipe = with_options(recipe, chosen(options, names_of(Recipe)))
         return cls(recipe=recipe, **parts)
 
-    def settled(self, n: int, *, is_table: bool) -> Settings:
-        """The settings for data of n rows, which are a table or are not."""
+    def settled(self, facts: Facts) -> Settings:
+        """The settings for data."""
         if self.settle is not None:
-            return self.settle(n, is_table)
+            return self.settle(facts)
         return replace(self, base=Base("plain")) if self.base.preset == "auto" else self
 
     @classmethod
