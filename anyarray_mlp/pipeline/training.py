@@ -76,16 +76,17 @@ def train_table(
     data : the path of a table, an .npz, a folder of IDX images or of pictures, one sub-folder a class, a table of
         pandas, polars or pyarrow, or the name of a built-in set.
     target : the column to predict, by name or place, or several; the last one by default.
-    recipe : how to train; of a table, 50 epochs in batches of 4 to 128 rows unless it says otherwise.
+    recipe : how to train; what it leaves open is the preset's.
     diagnose : whether to look for what went wrong.
     out : a folder to keep the run in, as `anyarray-mlp train --out` does; `overwrite` replaces one that is there.
     callbacks : as those of `fit`.
-    options : by name, `preset` ("tabular" for what is most accurate on tables, in place of "plain") and settings that
-        go before its own: of the network (`hidden_layer_sizes`, `activation`, `output`, `loss`, `dropout`, `members`),
-        of the data (`drop`, `header`, `separator`, `decimal`, `missing`, `skip`, `sheet`, `numeric`, `text`, `keep`,
-        `date`, `split`, `group`, `folds`, `test`, `pixels`, `image_size`, `image_mode`, `standardize`, `numbers`,
-        `scale_target`, `clamp_target`, `test_fraction`, `validation_fraction`, `class_weight`), of where to compute
-        (`device`, `backend`, `dtype`, `reproducible`), and of a `Recipe`, in place of its own.
+    options : by name, `preset` ("tabular", what is most accurate on tables and the default for them; "plain", one small
+        network, the default for all else) and settings that go before its own: of the network (`hidden_layer_sizes`,
+        `activation`, `output`, `loss`, `dropout`, `members`), of the data (`drop`, `header`, `separator`, `decimal`,
+        `missing`, `skip`, `sheet`, `numeric`, `text`, `keep`, `date`, `split`, `group`, `folds`, `test`, `pixels`,
+        `image_size`, `image_mode`, `standardize`, `numbers`, `scale_target`, `clamp_target`, `test_fraction`,
+        `validation_fraction`, `class_weight`), of where to compute (`device`, `backend`, `dtype`, `reproducible`), and
+        of a `Recipe`, in place of its own.
 
     Raises `DataError`, `UsageError` and the like for what cannot be, and `DivergedError`, which has the diagnosis,
     if the loss is no longer finite.
