@@ -42,7 +42,7 @@ LIKELY = Facts(0, True, "classification")
 
 
 def numbers_of_table(facts: Facts) -> str:
-    """How columns of numbers are scaled: in pieces where there are rows enough for these."""
+    """How columns of numbers are scaled: in pieces if there are enough rows for these."""
     enough = MANY_ROWS if facts.task == "regression" else SOME_ROWS
     return "pieces" if facts.rows >= enough else "standard"
 
@@ -119,7 +119,7 @@ class Base:
         return Base(OF_TABLES if facts.is_table and of_one_network(given) is None else "plain")
 
     def why(self, given: Mapping[str, Any], facts: Facts) -> str:
-        """Why `known` is what it is, in a few words; nothing of plain where there is nothing to say."""
+        """Why `known` is what it is, in a few words; nothing of plain if there is no more to say."""
         known = self.known(given, facts).preset
         if self.preset != "auto":
             return PRESETS[known].why

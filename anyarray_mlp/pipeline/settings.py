@@ -37,7 +37,7 @@ class Settings:
     """All that decides what a run from raw data comes to; a recipe without epochs has those of a table.
 
     `base` says which preset the others were made from, and stands in for a batch size that nobody gave. `settle` makes
-    them anew, of what a preset asks about the data, where one may stand in for some; `stood_in` are those.
+    them again, of what a preset asks about the data, if one may stand in for some; `stood_in` are those.
     """
 
     base: Base = field(default_factory=Base)
