@@ -162,6 +162,27 @@ OF_BACKWARD: dict[str, Cause] = {
         "take the derivative at this layer's own values",
         rank=5,
     ),
+    "error_incomplete": Cause(
+        "a value is used several times, and the error of one use is missing",
+        "dh = dy @ V.T, where h is used in the next step, too",
+        "dh = dy @ V.T + dh_next: the sum over all uses",
+        "add what comes back from the other use of this value",
+        rank=5,
+    ),
+    "error_twice": Cause(
+        "a part of the error is counted twice",
+        "dc = dc_next + dh * o * (1 - tanh(c)**2), and dh * o * (1 - tanh(c)**2) added again below",
+        "each use of a value once",
+        "remove the term that is in the sum already",
+        rank=5,
+    ),
+    "mask_missing": Cause(
+        "the mask that the forward pass multiplies by is not in the error",
+        "a = a * mask, and delta without the mask",
+        "delta = delta * mask, with the mask of the forward pass",
+        "multiply the error by the same mask (and the same factor) as the values",
+        rank=5,
+    ),
     "wrong_error": Cause(
         "the error that the backward pass starts from is not the gradient of the loss",
         "delta = something else than dL/doutput",

@@ -61,7 +61,7 @@ class Discovery(Meeting):
             None,
             self.labels,
             self.inputs,
-            makes_gradients=False,
+            makes_gradients=self.makes_gradients,
             rate=None if rate is None else float(rate.value),
             rate_node=rate,
             samples=self.samples(pairs),
@@ -83,6 +83,8 @@ class Discovery(Meeting):
         stops: set[Node] = set()
         for found in self.found:
             way = shortest_chain(found.final, found.start)[1:-1]
+            if self.makes_gradients:
+                continue
             own = {*way, found.final}
             used = {o for n in self.region if n not in own for o in n.operands if o in way}
             if not used:
@@ -170,7 +172,7 @@ class Discovery(Meeting):
 
     def losses(self, spine: set[Node], finals: set[Node]) -> list[Node]:
         """Single numbers made of labels and outputs that no update uses."""
-        used = ancestors(list(finals))
+        used = ancestors(list(finals)) | descendants(self.region, finals)
         found = [
             n
             for n in self.region
@@ -202,6 +204,8 @@ class Discovery(Meeting):
 
     def constant_biases(self, count: int) -> list[Weight]:
         """What is added as a bias in every turn and never changes."""
+        if self.makes_gradients:
+            return []
         labels = [c.node.index for c in self.label_contacts]
         last = min(labels, default=self.end)
         again = {n.place for n in self.nodes[self.end :] if n.operation == "add"}
@@ -239,7 +243,8 @@ class Discovery(Meeting):
             shapes = [c.outside.value.shape for c in self.label_contacts]
             return next((int(s[0]) for s in shapes if len(s) == 2 and s[1] > 1), 1)
         shape = pairs[0].output.value.shape
-        sizes = {size for node in self.inputs for size in node.value.shape}
+        # Of a mini-batch, the rows that are met count, not those that it was taken from.
+        sizes = {size for node in (*self.met, *self.inputs) for size in node.value.shape}
         for size in shape:
             if size in sizes and size > 1:
                 return int(size)

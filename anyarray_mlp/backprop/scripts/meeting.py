@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from anyarray_mlp.backprop.scripts.gradients import named_gradients
 from anyarray_mlp.backprop.scripts.weights import Found, find_weights
 from anyarray_mlp.backprop.tracing.source import is_literal, spots
 from anyarray_mlp.backprop.tracing.tape import Node, Tape, TraceLost, ancestors, descendants
@@ -36,6 +37,8 @@ class Meeting:
     def __init__(self, tape: Tape) -> None:
         self.tape, self.nodes = tape, tape.nodes
         every = find_weights(self.nodes)
+        self.makes_gradients = not every
+        every = every or named_gradients(self.nodes)
         if not every:
             raise TraceLost("no value is updated in a loop")
         while every:
@@ -48,7 +51,7 @@ class Meeting:
         """The first step, with these values as the weights."""
         self.found = found
         self.end = min((f.next_reader.index for f in self.found if f.is_read_again),
-                       default=len(self.nodes))  # fmt: skip
+                       default=self.next_reading())  # fmt: skip
         self.found = [f for f in self.found if f.final.index < self.end]
         self.region = self.nodes[: self.end]
         self.starts = {f.start for f in self.found}
@@ -60,6 +63,13 @@ class Meeting:
         self.split_shared()
         self.labels = self.sources([c.outside for c in self.label_contacts], self.inputs)
         self.marks = [] if self.labels else self.find_marks()
+
+    def next_reading(self) -> int:
+        """Where the first new value is read after the last update, if no place reads both."""
+        finals = {f.final for f in self.found}
+        last = max(n.index for n in finals)
+        later = (n.index for n in self.nodes[last + 1 :] if any(o in finals for o in n.operands))
+        return next(later, len(self.nodes))
 
     # ---- what meets the weights ------------------------------------------------------------------
 
@@ -114,6 +124,7 @@ class Meeting:
                 break
             if name in PRODUCTS and self.is_weight(contact.inside) and self.is_data(contact):
                 met.append(contact.outside)
+        self.met = met
         found = self.sources(met, [])
         # A number beside arrays is a rate or a momentum.
         return [n for n in found if n.value.ndim] or found
@@ -195,6 +206,8 @@ class Meeting:
         told = [node]
         while True:
             arrays = [o for o in node.operands if o.value.ndim > 0 and np.any(o.value)]
+            if len(arrays) > 1:  # beside a column of ones
+                arrays = [o for o in arrays if np.any(o.value != o.value.flat[0])] or arrays
             if not arrays:
                 arrays = [
                     o for o in node.operands if len(node.operands) == 1 or o.kind != "constant"

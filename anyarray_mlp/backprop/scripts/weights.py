@@ -26,6 +26,8 @@ FIRST_OPERAND = frozenset(
         "astype",
     ]
 )
+#: What changes a weight: one of these is in its update.
+CHANGES = frozenset(["add", "subtract", "add.at", "subtract.at"])
 LONGEST_CHAIN = 150
 
 
@@ -199,7 +201,8 @@ def links(node: Node) -> list[Node]:
         # A bias that takes the shape of its gradient: a number, or a column that is not summed over the samples.
         return same + [o for o in node.operands if o.is_float and o not in same]
     if name == "multiply":  # (1 - decay) * w
-        scalars = [o for o in node.operands if o.value.size == 1 and not o.operands]
+        several = node.value.size > 1
+        scalars = [o for o in node.operands if o.value.size == 1 and (several or not o.operands)]
         return [o for o in node.operands if o.is_float and o not in scalars] if scalars else []
     if name in FIRST_OPERAND or name.startswith("["):
         return [
@@ -220,7 +223,7 @@ def independent(nodes: Sequence[Node], found: list[Found]) -> list[Found]:
     roots = starts - made
     kept = []
     for one in found:
-        if one.start not in roots:
+        if one.start not in roots or not is_changed(one):
             continue
         # What was added to it depends on the weights, this one or others.
         added = ancestors([one.final])
@@ -228,6 +231,12 @@ def independent(nodes: Sequence[Node], found: list[Found]) -> list[Found]:
             kept.append(one)
     kept.sort(key=lambda f: f.reader.index)
     return kept
+
+
+def is_changed(one: Found) -> bool:
+    """Is something added to the value? A buffer that is only written is no weight."""
+    way = shortest_chain(one.final, one.start)
+    return any(n.operation.split(" ")[0] in CHANGES for n in way)
 
 
 def depends_twice(one: Found, added: set[Node]) -> bool:

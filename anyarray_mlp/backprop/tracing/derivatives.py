@@ -124,6 +124,7 @@ class Values:
         self.at_z = laid([derivative(c, segment, v) for c, v in zip(columns, z, strict=True)])
         self.at_minus = laid([derivative(c, segment, -v) for c, v in zip(columns, z, strict=True)])
         self.at_a = laid([derivative(c, segment, v) for c, v in zip(columns, a, strict=True)])
+        self.masks = [laid([c.of(m) for c in columns]) for m in masks(bench, segment)]
         upper = laid([c.cotangent(segment.a) for c in columns])
         lower = laid([c.cotangent(segment.z) for c in columns])
         largest = float(np.abs(upper).max(initial=0.0))
@@ -160,6 +161,9 @@ class Values:
             ("derivative_of_another_activation", 1 - a**2, "1 - a**2, a tanh's"),
             ("derivative_of_another_activation", 1.0 * (z > 0), "z > 0, a relu's"),
         ]
+        for mask in self.masks:
+            if like(factor * mask, self.at_z):
+                return Told("mask_missing", "the values are multiplied by a mask, the error is not")
         linear = np.allclose(z, a)
         steps = len(np.unique(np.round(self.at_z, 9))) <= 3
         for cause, values, said in table:
@@ -170,6 +174,19 @@ class Values:
             if np.ptp(values) > 1e-9 and like(factor, values):
                 return Told(cause, f"the factor is {said}")
         return None
+
+
+def masks(bench: Bench, segment: Segment) -> list[Node]:
+    """What drops some of the values of a segment: factors with zeros that do not depend on the weights."""
+    told = [
+        o for n in inside(segment.z, segment.a) for o in n.operands if n.operation == "multiply"
+    ]
+    return [
+        o
+        for o in dict.fromkeys(told)
+        if o not in bench.picture.hot and o.value.shape == segment.z.value.shape
+        and np.any(o.value == 0) and np.any(o.value)
+    ]  # fmt: skip
 
 
 def like(factor: Host, values: Host) -> bool:

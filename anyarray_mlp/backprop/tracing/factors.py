@@ -31,7 +31,9 @@ def find_factors(bench: Bench) -> list[Fault]:
         ratio = relative[id(verdict)] / usual
         if abs(ratio - 1) > NEAR:
             cause = factor_cause(bench, ratio)
-            node = own_first(bench, verdict, ratio)
+            node = verdict.weight.final
+            if cause != "learning_rate_missing":
+                node = own_first(bench, verdict, ratio)
             if cause == "wrong_scale" and node is not None and adds_itself(bench, node):
                 cause = "momentum_misapplied"
             fault = Fault(node, [verdict], cause)

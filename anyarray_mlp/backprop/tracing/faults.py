@@ -7,10 +7,18 @@ from functools import partial
 
 import numpy as np
 
-from anyarray_mlp.backprop.tracing.derivatives import derivative_fault, is_segment
+from anyarray_mlp.backprop.tracing.derivatives import is_segment
+from anyarray_mlp.backprop.tracing.leftover import other_factor, turned_use
 from anyarray_mlp.backprop.tracing.operands import Exchange, exchanged, exchanges
 from anyarray_mlp.backprop.tracing.scene import Column
+from anyarray_mlp.backprop.tracing.slopes import (
+    another_layers_derivative,
+    hot_right,
+    unknown_derivative,
+    wrong_derivative,
+)
 from anyarray_mlp.backprop.tracing.tape import Node, ancestors
+from anyarray_mlp.backprop.tracing.terms import wrong_terms
 from anyarray_mlp.backprop.tracing.verdict import Bench, Verdict
 from anyarray_mlp.typing import Host
 
@@ -49,7 +57,18 @@ def find_faults(bench: Bench) -> list[Fault]:
             if not is_part(bench, verdict):
                 node = first_fault(bench, verdict)
             groups.setdefault(node or verdict.weight.final, []).append(verdict)
-    return [explain(bench, node, groups[node]) for node in sorted(groups, key=lambda n: n.index)]
+    found = [explain(bench, node, groups[node]) for node in sorted(groups, key=lambda n: n.index)]
+    return sorted(found, key=partial(precedence, found))
+
+
+def precedence(found: list[Fault], fault: Fault) -> tuple[bool, int]:
+    """The order of their operations; what has no cause of its own after the faults that it is made of."""
+    assert fault.node is not None
+    before = ancestors([fault.node])
+    follows = fault.cause == "unexplained" and any(
+        f is not fault and f.node in before and f.cause != "unexplained" for f in found
+    )
+    return follows, fault.node.index
 
 
 def is_part(bench: Bench, verdict: Verdict) -> bool:
@@ -121,21 +140,21 @@ def explain(bench: Bench, node: Node, verdicts: list[Verdict]) -> Fault:
         only_one_sample,
         error_summed,
         updated_weights,
+        decayed,
+        wrong_terms,
         bias_summed_wrongly,
         wrong_derivative,
-        decayed,
+        operand_that_cures,
+        another_layers_derivative,
         wrong_operand,
         unknown_derivative,
+        turned_use,
+        other_factor,
         from_the_start,
     ):
         if attempt(bench, fault):
             break
     return fault
-
-
-def hot_right(bench: Bench, node: Node) -> list[Node]:
-    """The operands that are right cotangents."""
-    return [o for o in node.operands if o in bench.right and not bench.right[o][0].updated]
 
 
 def wanted_nodes(fault: Fault) -> set[Node]:
@@ -234,45 +253,6 @@ def bias_summed_wrongly(bench: Bench, fault: Fault) -> bool:
     return False
 
 
-def unknown_derivative(bench: Bench, fault: Fault) -> bool:
-    """Is what was multiplied onto a right error no derivative at all?"""
-    return wrong_derivative(bench, fault, definite=False)
-
-
-def wrong_derivative(bench: Bench, fault: Fault, definite: bool = True) -> bool:
-    """What was multiplied onto a right error is not the derivative; `definite`: a mistake that is known."""
-    node = fault.node
-    assert node is not None
-    base = hot_right(bench, node)
-    elementwise = node.elementwise or node.operation.startswith("[")
-    if not base or not elementwise or node.operation in ("add", "subtract"):
-        return False
-    told = None
-    for start in [base[0], *earlier_right(bench, base[0])]:
-        told = derivative_fault(bench, start, node, fault.verdicts)
-        if told is not None and not (definite and told.is_guess):
-            break
-    if told is None or (definite and told.is_guess):
-        return False
-    fault.cause, fault.why = told.cause, told.why
-    fault.factor_text = told.right_text
-    spine = bench.picture.spine
-    fault.also = [o for o in node.operands if o not in spine]
-    return True
-
-
-def earlier_right(bench: Bench, node: Node) -> list[Node]:
-    """Right values from which a right value was made by products element by element, as p * error is."""
-    found = []
-    while node.elementwise and node.operation not in ("add", "subtract"):
-        before = [o for o in hot_right(bench, node) if o.value.shape == node.value.shape]
-        if not before:
-            break
-        node = before[0]
-        found.append(node)
-    return found
-
-
 def decayed(bench: Bench, fault: Fault) -> bool:
     """A gradient with a multiple of the weights that the loss does not have."""
     from anyarray_mlp.backprop.tracing.matching import combined, joined
@@ -288,19 +268,36 @@ def decayed(bench: Bench, fault: Fault) -> bool:
     return False
 
 
-def wrong_operand(bench: Bench, fault: Fault) -> bool:
-    """Does another operand make the operation right?"""
+def operand_that_cures(bench: Bench, fault: Fault) -> bool:
+    """Does another operand make the operation and the weights' gradients right?"""
     node = fault.node
     assert node is not None
-    best = exchanged(bench, node, hot_right(bench, node), wanted_nodes(fault))
+    fault.exchange = exchanged(bench, node, hot_right(bench, node), wanted_nodes(fault))
+    return fault.exchange is not None and fault.exchange.cured and wrong_operand(bench, fault)
+
+
+def wrong_operand(bench: Bench, fault: Fault) -> bool:
+    """Does another operand make the operation right?"""
+    node, best = fault.node, fault.exchange
+    assert node is not None
     if best is None:
         return False
-    fault.exchange, fault.cause, fault.why = best, best.cause, best.why
+    fault.cause, fault.why = best.cause, best.why
+    if best.cause == "wrong_layers_error" and node in {v.weight.final for v in fault.verdicts}:
+        fault.node = own_start(bench, fault, best.operand) or node
     if best.is_gradient and "missing" in best.cause and not is_computed(bench, best.new):
         # The error that is used here was to become the delta where it was made.
         made = through_views(best.operand)
         fault.node = made if made.place else node
     return True
+
+
+def own_start(bench: Bench, fault: Fault, operand: Node) -> Node | None:
+    """The first right value that only these weights are made of: there the other error was taken."""
+    own = {v.weight.final for v in fault.verdicts}
+    others = ancestors([n for n in bench.finals if n not in own])
+    way = ancestors([operand])
+    return next((n for n in bench.back if n in way and n in bench.right and n not in others), None)
 
 
 def is_computed(bench: Bench, forward: Node) -> bool:
@@ -321,6 +318,6 @@ def from_the_start(bench: Bench, fault: Fault) -> bool:
     assert node is not None
     if any(o in bench.right for o in ancestors([node])):
         return False
-    fault.cause = "wrong_error"
+    fault.cause, fault.exchange = "wrong_error", None
     fault.why = "this is no multiple of the gradient of the loss"
     return True

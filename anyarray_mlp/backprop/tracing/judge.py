@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from anyarray_mlp.backprop.tracing.factors import find_factors
 from anyarray_mlp.backprop.tracing.faults import Fault, find_faults
+from anyarray_mlp.backprop.tracing.outputs import softmax_over_samples
 from anyarray_mlp.backprop.tracing.scene import Picture, Scene
 from anyarray_mlp.backprop.tracing.tape import Node, TraceLost, ancestors
 from anyarray_mlp.backprop.tracing.verdict import Bench, Verdict
@@ -42,7 +45,8 @@ def judge(scene: Scene, named: str | None = None, kept: list[Judgement] | None =
     """
     options: list[tuple[Node | None, str | None]] = [(scene.loss, None)]
     if scene.loss is None:
-        options = [(None, name) for name in ([named] if named else NAMED)]
+        names = [named] if named else [n for n in NAMED if is_meant(scene, n)]
+        options = [(None, name) for name in names]
         options = [(node, None) for node in scene.losses] + options
     best: tuple[tuple[float, ...], Judgement] | None = None
     problem: Exception | None = None
@@ -65,7 +69,46 @@ def judge(scene: Scene, named: str | None = None, kept: list[Judgement] | None =
             break
     if best is None:
         raise TraceLost(str(problem or "no loss fits")) from problem
-    return best[1]
+    chosen = best[1]
+    if chosen.loss == "squared_error" and not chosen.faults:
+        chosen.faults += reported(scene, chosen)
+    return chosen
+
+
+def logs_shown(scene: Scene) -> tuple[Node | None, list[Node]]:
+    """The loss that the code computes from all weights, and the logarithms in it."""
+    shown = next(iter(scene.losses), None)
+    if shown is None or not {w.start for w in scene.weights} <= ancestors([shown]):
+        return None, []
+    return shown, [n for n in ancestors([shown]) if n.operation == "log"]
+
+
+def is_meant(scene: Scene, name: str) -> bool:
+    """Not the squared error of logits, where the code's own loss takes the logarithm of their softmax."""
+    _, logs = logs_shown(scene)
+    outputs = {pair.output for pair in scene.pairs}
+    if name != "squared_error" or not logs or not outputs:
+        return True
+    near = set(logs)
+    for _ in range(4):  # through a clip, a guard, an index, 1 - p
+        near |= {
+            o
+            for n in near
+            if n.moves or n.operation in ("log", "clip", "add", "subtract", "maximum", "minimum")
+            for o in n.operands
+        }
+    return bool(outputs & near)
+
+
+def reported(scene: Scene, judgement: Judgement) -> list[Fault]:
+    """A cross-entropy that is computed beside a network whose gradients are all those of the squared error."""
+    shown, logs = logs_shown(scene)
+    outputs = {pair.output for pair in scene.pairs}
+    if shown is None or not any(outputs & ancestors([n]) for n in logs):
+        return []
+    why = "this is a cross-entropy, and the gradients are those of the squared error"
+    verdicts = list(judgement.bench.verdicts)
+    return [Fault(shown, verdicts, "loss_reported_differs", why, severity="warning")]
 
 
 #: How little it explains that a weight is wrong for a cause; a cause that is known in full counts 1.
@@ -130,6 +173,9 @@ def judge_with(scene: Scene, loss: str | None, deadline: float) -> Judgement:
     """The judgement with one loss."""
     bench = liveliest(scene, loss, deadline)
     bench.deadline = max(time.process_time() + LEAST, min(bench.deadline, deadline))
+    softmax = softmax_over_samples(bench)
+    if softmax is not None:  # what is wrong below follows from it
+        return Judgement(bench, [softmax], loss)
     faults = find_faults(bench)
     for verdict in bench.verdicts:
         if verdict.state == "transposed":
@@ -142,11 +188,26 @@ def judge_with(scene: Scene, loss: str | None, deadline: float) -> Judgement:
                 v.weight.final for v in bench.verdicts if v.weight.final is not v.weight.start
             ]
             node = verdict.weight.final if verdict.weight.is_lost else next(iter(updates), None)
+            node = zeros_met(bench, verdict) or node
             fault = Fault(node, [verdict], kind)
             if verdict.weight.is_lost:
                 fault.why = "the next step reads the old value again: the new one is kept under a name of its own"
             faults.insert(0 if verdict.weight.is_lost else len(faults), fault)
     return Judgement(bench, faults, loss)
+
+
+def zeros_met(bench: Bench, verdict: Verdict) -> Node | None:
+    """Where zeros come into a step that changes nothing: the operation that they are an operand of."""
+    node, met = verdict.weight.final, None
+    while node is not None and node is not verdict.weight.start:
+        zeros = [
+            o
+            for o in node.operands
+            if o.is_float and o is not verdict.weight.start and not any(np.any(v) for v in bench.targets.values(o))
+        ]  # fmt: skip
+        met = node if zeros and node is not verdict.weight.final else met
+        node = zeros[0] if zeros else None
+    return met
 
 
 def turned_at(bench: Bench, verdict: Verdict) -> Node | None:

@@ -17,6 +17,8 @@ NEAR = 1e-6
 #: Of large values that are used very often, so many uses are kept.
 FEW_USES = 4
 MANY_NUMBERS = 100_000
+#: Values of at most so many elements are known element by element.
+FEW_ELEMENTS = 256
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Targets:
         known = sorted({n for c in self.columns for n in c.cotangents}, key=lambda n: n.index)
         for node in known:
             self.add(node, [c.cotangent(node) for c in self.columns], True)
+        self.add_elements(known)
         self.add_uses()
         self.units = {
             size: np.array([vector / np.linalg.norm(vector) for *_, vector in rows])
@@ -58,6 +61,20 @@ class Targets:
             size = float(np.linalg.norm(vector))
             if np.isfinite(size) and size > 1e-14:
                 self.table.setdefault(vector.size, []).append((node, turned, whole, vector))
+
+    def add_elements(self, known: Sequence[Node]) -> None:
+        """The elements of small values, where the backward pass goes through its units one by one."""
+        nodes = self.picture
+        if not any(n.value.ndim == 0 and n in nodes.spine and n in nodes.hot for n in nodes.back):
+            return
+        for node in known:
+            if not 1 < node.value.size <= FEW_ELEMENTS or node in nodes.starts:
+                continue
+            rows = [c.cotangent(node).ravel() for c in self.columns]
+            for place in range(node.value.size):
+                vector = np.array([row[place] for row in rows])
+                if np.linalg.norm(vector) > 1e-14:
+                    self.table.setdefault(vector.size, []).append((node, False, False, vector))
 
     def add_uses(self) -> None:
         """What each use of a value that is used several times adds, as for one sample of a loop."""

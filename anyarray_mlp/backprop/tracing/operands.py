@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from anyarray_mlp.backprop.tracing.cures import cures
 from anyarray_mlp.backprop.tracing.matching import Match
 from anyarray_mlp.backprop.tracing.scene import Column
 from anyarray_mlp.backprop.tracing.tape import Node, ancestors
@@ -17,9 +18,16 @@ if TYPE_CHECKING:
     from anyarray_mlp.backprop.tracing.verdict import Bench
 
 
+#: So many exchanges that make an operation right are followed to the weights.
+MOST_FOLLOWED = 12
+
+
 @dataclass(frozen=True)
 class Exchange:
-    """With the gradient of `new` (or the value of `new`) in place of `operand`, the result is right."""
+    """With the gradient of `new` (or the value of `new`) in place of `operand`, the result is right.
+
+    `cured`: so are the gradients of the weights that the operation spoils, or some of them.
+    """
 
     operand: Node
     new: Node
@@ -28,6 +36,7 @@ class Exchange:
     result: Match
     cause: str = ""
     why: str = ""
+    cured: bool = False
 
 
 def exchanged(bench: Bench, node: Node, base: list[Node], wanted: set[Node]) -> Exchange | None:
@@ -65,8 +74,19 @@ def exchanged(bench: Bench, node: Node, base: list[Node], wanted: set[Node]) -> 
                 options.append((rank, Exchange(operand, new, on_spine, turned, result)))
     if not options:
         return None
-    best = min(options, key=lambda option: option[0])[1]
-    return judged(bench, node, best)
+    options.sort(key=lambda option: option[0])
+    return judged(bench, node, first_cure(bench, node, [o for _, o in options], wanted))
+
+
+def first_cure(bench: Bench, node: Node, options: list[Exchange], wanted: set[Node]) -> Exchange:
+    """The first exchange with which a weight becomes right, too; without one, the first."""
+    for option in options[:MOST_FOLLOWED]:
+        place = node.operands.index(option.operand)
+        make = value_maker(option.new, option.is_gradient, option.turned)
+        results = made_with(bench, node, place, make)
+        if results is not None and cures(bench, node, results, wanted):
+            return replace(option, cured=True)
+    return options[0]
 
 
 def is_updated(bench: Bench, operand: Node) -> bool:
@@ -113,10 +133,22 @@ def replacements(bench: Bench, operand: Node, gradient: bool) -> Iterator[Node]:
 def exchanges(
     bench: Bench, node: Node, place: int, make: Callable[[Column], Host | None]
 ) -> list[Match]:
-    """What an operation gives with another value in place of one operand."""
-    results = []
+    """Which cotangents an operation gives with another value in place of one operand."""
+    results = made_with(bench, node, place, make)
+    if results is None:
+        return []
     start = next((o for o in node.operands if any(o is w.start for w in bench.scene.weights)), None)
-    is_update = start is not None and node.operation in ("subtract", "add")
+    if start is not None and node.operation in ("subtract", "add"):
+        before = bench.targets.values(start)
+        results = [r - b if r.shape == b.shape else r for r, b in zip(results, before, strict=True)]
+    return bench.targets.match(results)
+
+
+def made_with(
+    bench: Bench, node: Node, place: int, make: Callable[[Column], Host | None]
+) -> list[Host] | None:
+    """What an operation gives in each run with another value in place of one operand."""
+    results = []
     assert node.function is not None
     for column in bench.picture.columns:
         operands = [
@@ -124,7 +156,7 @@ def exchanges(
         ]
         new = make(column)
         if new is None:
-            return []
+            return None
         old = operands[place]
         if new.shape != old.shape and new.size == old.size and old.ndim == new.ndim == 2:
             pass
@@ -135,13 +167,10 @@ def exchanges(
                 operands[index] = new
         try:
             with np.errstate(all="ignore"):
-                result = np.asarray(node.function(*operands), dtype=float)
-                if is_update and start is not None:
-                    result = result - column.of(start)
+                results.append(np.asarray(node.function(*operands), dtype=float))
         except (ValueError, TypeError, IndexError):
-            return []
-        results.append(result)
-    return bench.targets.match(results)
+            return None
+    return results
 
 
 def leads_down(upper: Node, lower: Node) -> bool:

@@ -37,7 +37,7 @@ def step_fault(bench: Bench, verdict: Verdict) -> Fault | None:
                 place, [verdict], "momentum_misapplied", f"{why}: the memory is the weight itself"
             )
         if scene.exact and abs(weight) > 1e-12:
-            return Fault(node, [verdict], "weight_decay_differs", why)
+            return Fault(meets_weight(bench, verdict), [verdict], "weight_decay_differs", why)
         return None
     if verdict.factor > 0:
         return Fault(node, [verdict], "sign_flipped", "the step goes up the loss")
@@ -160,10 +160,11 @@ def meets_weight(bench: Bench, verdict: Verdict) -> Node | None:
 
 
 def root_taken(bench: Bench, verdict: Verdict) -> Node | None:
-    """What the step's root is taken of."""
+    """Where the step's root is taken, or what it is taken of, if that was corrected."""
     for node in between(bench, verdict):
         if node.operation == "sqrt":
-            return node.operands[0]
+            corrected = node.operands[0].operation in ("divide", "true_divide")
+            return node.operands[0] if corrected else node
     return verdict.weight.final
 
 

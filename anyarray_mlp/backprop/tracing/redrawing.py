@@ -48,7 +48,8 @@ def other_labels(value: Host) -> Host:
     """Targets of the same kind that differ for every sample."""
     two = bool(np.isin(value, (0, 1)).all())
     if value.dtype.kind == "b":
-        return ~value
+        one_hot = value.ndim == 1 and value.size > 2 and value.sum() == 1
+        return np.roll(value, 1) if one_hot else ~value
     if value.dtype.kind in "iu" and not two:
         return (value + 1) % (value.max() + 1) if value.max() > 0 else value + 1
     if two and value.ndim == 2:

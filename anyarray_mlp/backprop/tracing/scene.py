@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from anyarray_mlp.backprop.tracing.branching import branches
 from anyarray_mlp.backprop.tracing.nodes import fingerprint, leaves_of
 from anyarray_mlp.backprop.tracing.pullback import Use, pullback
 from anyarray_mlp.backprop.tracing.redrawing import (
@@ -130,6 +131,7 @@ class Picture:
         else:
             self.columns = [Column(values) for values in self.runs(rng)]
             first, second = self.columns[0].values, self.columns[1].values
+            self.keep_branches(rng)
         self.spine = {n for n in self.nodes if differs(first[n.index], second[n.index])}
         self.add_uneven(first, rng)
         self.loss = loss
@@ -174,6 +176,21 @@ class Picture:
         except TraceLost:
             return fresh
         return {**fresh, **inputs}
+
+    def keep_branches(self, rng: np.random.Generator) -> None:
+        """Runs in which the code would have gone another way are made again, near the recorded values."""
+        asked = branches(self.nodes, [w.final for w in self.scene.weights if w.final is not None])
+        for place, column in enumerate(self.columns):
+            for size in (0.1, 0.01, 0.001):
+                if not any(n.value != column.of(n) for n in asked):
+                    break
+                near = {
+                    leaf: leaf.value + size * redrawn(leaf.value, rng)
+                    for leaf in leaves_of(self.starts)
+                    if leaf.is_float
+                }
+                column = Column(self.tape.replay(near | {n: n.value * TINY for n in self.guards}))
+                self.columns[place] = column
 
     # ---- the true cotangents ---------------------------------------------------------------------
 

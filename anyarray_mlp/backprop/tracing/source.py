@@ -63,24 +63,31 @@ def parsed(path: str) -> dict[tuple[int, int, int, int], list[tuple[ast.AST, ast
 
 
 @functools.lru_cache(maxsize=4096)
-def positions(code: CodeType) -> tuple[tuple[int | None, int | None, int | None, int | None], ...]:
-    """Where each instruction comes from."""
+def positions(
+    code: CodeType, path: str
+) -> tuple[tuple[int | None, int | None, int | None, int | None], ...]:
+    """Where each instruction comes from. Codes of two files may be equal: the path keeps them apart."""
     return tuple(code.co_positions())
 
 
-@functools.lru_cache(maxsize=65536)
 def spot(code: CodeType, instruction: int) -> Spot:
     """Where an instruction comes from."""
-    table = positions(code)
+    return spot_in(code, instruction, code.co_filename)
+
+
+@functools.lru_cache(maxsize=65536)
+def spot_in(code: CodeType, instruction: int, path: str) -> Spot:
+    """Where an instruction of a file comes from."""
+    table = positions(code, path)
     at = table[instruction // 2] if instruction // 2 < len(table) else (None,) * 4
     line = at[0] or code.co_firstlineno
     if None in at:
-        return Spot(code.co_filename, line, None, None)
-    known = parsed(code.co_filename).get((at[0], at[1], at[2], at[3]))  # type: ignore[arg-type]
+        return Spot(path, line, None, None)
+    known = parsed(path).get((at[0], at[1], at[2], at[3]))  # type: ignore[arg-type]
     if not known:
-        return Spot(code.co_filename, line, None, None)
+        return Spot(path, line, None, None)
     expression, statement = known[-1]
-    return Spot(code.co_filename, line, expression, statement)
+    return Spot(path, line, expression, statement)
 
 
 def spots(node: Node) -> list[Spot]:

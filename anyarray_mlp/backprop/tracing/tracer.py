@@ -9,6 +9,7 @@ import numpy as np
 
 from anyarray_mlp.backprop.tracing.arguments import (
     float_of,
+    is_recorded,
     plain_key,
     pull,
     push,
@@ -214,6 +215,8 @@ def record(
     tape = Recorder.tape
     if tape is None:
         return function(*stripped(tuple(args)), **stripped(options))
+    if elementwise or name in PRODUCTS:
+        args = [as_one(a) for a in args]
     leaves: list[Any] = []
     shape = pull(tuple(args), leaves, numbers=elementwise)
     keys = pull(widened(options), leaves, numbers=False)
@@ -260,6 +263,17 @@ def record(
 def picked(again: Callable[..., Any], index: int) -> Callable[..., Any]:
     """One of several results."""
     return lambda *values: again(*values)[index]
+
+
+#: Products whose operands may be lists.
+PRODUCTS = frozenset(["dot", "matmul", "outer", "inner"])
+
+
+def as_one(operand: Any) -> Any:
+    """A list of recorded numbers as one recorded array, as NumPy makes one of it."""
+    if isinstance(operand, (list, tuple)) and any(is_recorded(part) for part in operand):
+        return record("array", np.array, (operand,), {})
+    return operand
 
 
 def record_into(

@@ -89,13 +89,23 @@ class Bench:
         largest = max(float(np.abs(t).max(initial=0.0)) for t in truth)
         moved = max(float(np.abs(c).max(initial=0.0)) for c in change)
         nothing = largest < NOTHING * self.scale
-        if nothing and (moved < NOTHING * self.scale or moved == 0):
+        if nothing and (moved < NOTHING * self.scale or self.is_nothing(weight)):
             verdict.state = "dead"
         elif moved == 0:
             verdict.state = "not updated"
         else:
             self.compare(verdict)
         return verdict
+
+    def is_nothing(self, weight: Weight) -> bool:
+        """Is a weight's gradient as computed nothing but rounding, which an optimiser makes larger?"""
+        assert weight.final is not None
+        way = ancestors([weight.final])
+        made = [n for n in self.back if n in way and n.value.size == weight.start.value.size]
+        return any(
+            all(float(np.abs(v).max()) < NOTHING * self.scale for v in self.targets.values(n))
+            for n in made
+        )
 
     def compare(self, verdict: Verdict) -> None:
         weight, change = verdict.weight, verdict.change
@@ -114,6 +124,16 @@ class Bench:
                 verdict.state, verdict.factor = "transposed", turned
                 return
         self.as_optimiser(verdict)
+        if verdict.state == "wrong" and self.scene.exact and not self.scene.makes_gradients:
+            self.as_decay(verdict)
+
+    def as_decay(self, verdict: Verdict) -> None:
+        """Is a step the gradient and a multiple of the weight, which the loss has another multiple of?"""
+        weights = joined(self.targets.values(verdict.weight.start))
+        found = combined(joined(verdict.change), [joined(verdict.truth), weights])
+        if found is not None and abs(found[1]) > 1e-9:
+            verdict.state, verdict.factor = "optimiser", float(np.sign(found[0]))
+            verdict.decay = (float(found[0]), float(found[1]))
 
     def note_updates(self, weight: Weight) -> None:
         """The updated weight is right wherever it is used."""
