@@ -43,6 +43,9 @@ STREAMS = {
     "category key": "the direction on which categories are projected to tell them apart",
     "recorded code": "the weights, samples and labels with which code that was recorded is run again",
     "trial seed": "the seeds of further runs in which a cure is tried",
+    "report rows": "the rows that a report shows, or judges on, of many",
+    "bootstrap": "the rows drawn again for the intervals of a report's scores",
+    "shuffled column": "the order of a column's cells in permutation importance",
     "row key": "the direction on which rows are projected in the search for repeated rows",
 }
 
