@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,7 +15,10 @@ from anyarray_mlp.cli.options import DATA, FileName, PathName, json_option
 from anyarray_mlp.cli.output import result, tell
 from anyarray_mlp.cli.spelling import Command
 from anyarray_mlp.cli.trying import flags_of
-from anyarray_mlp.errors import UsageError
+from anyarray_mlp.errors import OutputExistsError, UsageError
+
+if TYPE_CHECKING:
+    from anyarray_mlp.reporting.contents import Contents
 
 
 @click.command(cls=Command)
@@ -41,47 +45,49 @@ def command(
     """
     if data is not None and len(runs) > 1:
         raise UsageError("--data is for a single RUN: leave it out, or give one.")
-    written = write_report(runs, data, out, overwrite, as_json)
-    if written is not None:
-        result(f"wrote {from_here(written)}")
+    if as_json:
+        found = [each.to_dict() for each in contents_of_runs(runs, data)]
+        result(json.dumps(found, indent=2))
+    else:
+        result(f"wrote {from_here(write_report(runs, data, out, overwrite))}")
 
 
 def write_report(
-    paths: tuple[str, ...],
-    data: str | None = None,
-    out: str | None = None,
-    overwrite: bool = False,
-    as_json: bool = False,
-) -> Path | None:
-    """Write the page about some runs, and its path; as JSON, print what would stand in it."""
-    from anyarray_mlp.cli.runs import kept_run, named_apart
+    paths: Sequence[str], data: str | None = None, out: str | None = None, overwrite: bool = False
+) -> Path:
+    """Write the page about some runs; its path."""
     from anyarray_mlp.persistence.files import atomic_write
     from anyarray_mlp.reporting import library
-    from anyarray_mlp.reporting.contents import contents_of
-    from anyarray_mlp.reporting.missing import Missing
     from anyarray_mlp.reporting.page import page_of
 
-    if not as_json:
-        library.vega()  # before anything is worked out
+    library.vega()  # before anything is worked out
+    path, replaced = target_of(paths, out, overwrite)
+    if path.exists() and not replaced:
+        raise OutputExistsError(f"{from_here(path)} exists: give --overwrite, or another --out.")
+    page = page_of(contents_of_runs(paths, data))
+    atomic_write(path, page.encode(), overwrite=replaced)
+    return path
+
+
+def contents_of_runs(paths: Sequence[str], data: str | None) -> list[Contents]:
+    """What is to be said of some runs; of data that cannot be had, it is told at once."""
+    from anyarray_mlp.cli.runs import kept_run, named_apart
+    from anyarray_mlp.reporting.contents import contents_of
+    from anyarray_mlp.reporting.missing import Missing
+
     kept = named_apart([kept_run(path, data) for path in paths])
     for run in kept:
         if isinstance(run.prepared, Missing):
             tell(f"note: {run.name}: {run.prepared.reason}")
-    contents = [contents_of(run, flags_of, as_flags) for run in kept]
-    if as_json:
-        result(json.dumps([each.to_dict() for each in contents], indent=2))
-        return None
-    path, replaced = target_of(paths, out, overwrite)
-    atomic_write(path, page_of(contents).encode(), overwrite=replaced)
-    return path
+    return [contents_of(run, flags_of, as_flags) for run in kept]
 
 
-def target_of(paths: tuple[str, ...], out: str | None, overwrite: bool) -> tuple[Path, bool]:
+def target_of(paths: Sequence[str], out: str | None, overwrite: bool) -> tuple[Path, bool]:
     """Where the page goes, and whether it may replace a file: a run's own page follows from the run."""
     from anyarray_mlp.persistence.run_folder import REPORT_NAME, RunFolder
 
     if out is not None:
         return Path(out), overwrite
     if len(paths) == 1:
-        return RunFolder(os.fspath(paths[0])).home / REPORT_NAME, True
+        return RunFolder(paths[0]).home / REPORT_NAME, True
     return Path(REPORT_NAME), overwrite
