@@ -65,6 +65,11 @@ def bit_generator(stream: str, seed: int, *index: int) -> np.random.PCG64:
     return np.random.PCG64(int.from_bytes(hashlib.sha256(text.encode()).digest(), "little"))
 
 
+def random_state(stream: str, seed: int, *index: int) -> np.random.RandomState:
+    """NumPy's older generator over the same, as scikit-learn's functions want one."""
+    return np.random.RandomState(bit_generator(stream, seed, *index))
+
+
 def generator(stream: str, seed: int, *index: int) -> np.random.Generator:
     """A `numpy.random.Generator` over `bit_generator` of the same arguments."""
     return np.random.Generator(bit_generator(stream, seed, *index))

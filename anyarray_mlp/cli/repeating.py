@@ -29,7 +29,7 @@ def train_command(settings: Mapping[str, Any]) -> str:
         if name in ("data", "preset", *OF_THE_CALL) or isinstance(param, click.Argument):
             continue
         value = settings.get(name)
-        if value is not None and value != default[name] and value != ():
+        if value is not None and value != default[name]:
             words += words_of(name, param, value)
     return shlex.join(words)
 

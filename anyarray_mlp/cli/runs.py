@@ -49,7 +49,7 @@ def kept_run(path: str, data: str | None = None) -> Kept:
         diagnosis = Missing(why(error))
     return Kept(
         shown_path(Path(os.path.abspath(path)).name),
-        {name: value for name, value in settings.items() if value is not None and value != ()},
+        {name: value for name, value in settings.items() if value is not None},
         run.read_metrics(),
         model,
         diagnosis,

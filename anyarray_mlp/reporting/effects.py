@@ -136,7 +136,7 @@ def importance(
         encode_targets(model.mlp, model.targets, some.target),
         scoring=Judge.scores,
         n_repeats=REPEATS,
-        random_state=np.random.RandomState(streams.bit_generator("shuffled column", 0)),
+        random_state=streams.random_state("shuffled column", 0),
     )
     loss, score = found["loss"], found["score"]
     figures = zip(
