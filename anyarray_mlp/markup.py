@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 from xml.etree.ElementTree import Element, tostring
 
-Child: TypeAlias = Element | str | int
+Child: TypeAlias = Element | object
 #: Characters that no page may hold.
 REFUSED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 
@@ -55,6 +55,25 @@ def cell_of(value: Child) -> Element:
 
 
 FIGURE = re.compile(r"[-+\u2212]?[\d.,]+(e[-+]?\d+)?\s?%?(\s\(.*\))?|nan|inf|\u2013")
+
+
+def listed(facts: Mapping[str, object]) -> Element:
+    """Facts by what each is called, as a table without headings."""
+    rows = [
+        element("tr", element("th", name), element("td", value)) for name, value in facts.items()
+    ]
+    return element("table", element("tbody", *rows))
+
+
+#: How severe a finding is, as a colour that can be read on light and dark.
+SEVERITIES = {"error": "#d0443b", "warning": "#b87a1a"}
+
+
+def remark(severity: str, title: str, *said: str) -> Element:
+    """A finding: its title in the colour of its severity, and what is said of it."""
+    style = f"color: {SEVERITIES[severity]}" if severity in SEVERITIES else None
+    lines = [part for text in said if text for part in (element("br"), text)]
+    return element("li", element("strong", f"{severity}: {title}", style=style), *lines)
 
 
 def html(*parts: Element) -> str:

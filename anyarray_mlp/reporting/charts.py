@@ -52,7 +52,12 @@ def learning_curves(curves: Mapping[str, Curves], figure: str) -> Spec:
     y = number(
         "value", in_words(figure), scale={"zero": False, "type": "log" if wide else "linear"}
     )
-    x = number("epoch", "epoch", axis={"tickMinStep": 1, "grid": False})
+    x = number(
+        "epoch",
+        "epoch",
+        scale={"zero": False},
+        axis={"tickMinStep": 1, "format": "d", "grid": False},
+    )
     colour = coloured("of", names)
     mark = {
         "type": "line",
@@ -65,7 +70,7 @@ def learning_curves(curves: Mapping[str, Curves], figure: str) -> Spec:
             layer(
                 kept,
                 DASHED | {"type": "rule"},
-                x=number("epoch", "epoch"),
+                x=x,
                 tooltip=tips(name("of", "run"), number("epoch", "kept epoch")),
             ),
         ]
@@ -76,7 +81,7 @@ def score_chart(rows: Rows, title: str) -> Spec:
     """A score of several runs with its interval."""
     y = name("run", None, axis={"labelLimit": 140})
     x = number("value", title, scale={"zero": False}, format=".4g")
-    low, high = number("low", "95 % from", format=".4g"), number("high", "to", format=".4g")
+    low, high = number("low", "95% from", format=".4g"), number("high", "to", format=".4g")
     shown = tips(name("run", "run"), x, low, high)
     return chart(
         [

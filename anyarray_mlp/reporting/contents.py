@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from anyarray_mlp import __version__
-from anyarray_mlp.checking.messages import counted
 from anyarray_mlp.diagnosis import Diagnosis
 from anyarray_mlp.diagnosis.changes import Change
 from anyarray_mlp.errors import AnyArrayMLPError
 from anyarray_mlp.persistence.plain_json import plain
+from anyarray_mlp.pipeline.facts import facts_of_model
 from anyarray_mlp.pipeline.trained_model import TrainedModel
 from anyarray_mlp.reporting.answers import Answers, answers_of
 from anyarray_mlp.reporting.classes import Classes, classes_of
@@ -116,29 +116,6 @@ def facts_of(kept: Kept) -> dict[str, str]:
     if not isinstance(kept.diagnosis, Missing):
         facts["ended"] = kept.diagnosis.record.outcome.stopped
     return facts | {"report by": f"anyarray-mlp {__version__}"}
-
-
-def facts_of_model(model: TrainedModel) -> dict[str, str]:
-    """What the model is, in words."""
-    mlp = model.mlp
-    networks = len(model.parameters) if model.parameters.ndim == 2 else 1
-    sizes = "-".join(map(str, mlp.sizes))
-    activations = "/".join(dict.fromkeys(mlp.activation)) or "no hidden layer"
-    facts = {
-        "task": model.targets.task
-        + (f" of {', '.join(model.target_names)}" if model.target_names else ""),
-        "network": (f"{networks} networks " if networks > 1 else "")
-        + f"{sizes}, {activations}, {mlp.output}, {mlp.loss}",
-        "parameters": counted(networks * mlp.layout.size, "parameter").split()[0],
-    }
-    names = ("backend", "device", "dtype", "arithmetic")
-    made = [model.metadata[name] for name in names if model.metadata.get(name)]
-    versions = [
-        f"{name.replace('_', '-')} {model.metadata[name]}"
-        for name in ("anyarray_mlp", "python", "numpy")
-        if model.metadata.get(name)
-    ]
-    return facts | ({"computed by": ", ".join([*made, *versions])} if made or versions else {})
 
 
 def findings_of(

@@ -121,7 +121,7 @@ def score_charts(overviews: Sequence[Overview], drawn: Charts) -> list[Element]:
         ]
         made.append(
             drawn.draw(
-                charts.score_chart(rows, in_words(name)), f"{in_words(name)}, with 95 % intervals"
+                charts.score_chart(rows, in_words(name)), f"{in_words(name)}, with 95% intervals"
             )
         )
     return made

@@ -13,7 +13,7 @@ Spec = dict[str, Any]
 Rows = Sequence[Mapping[str, Any]]
 
 #: As many as the style names; they repeat.
-COLOURS = [f"var(--series-{place})" for place in range(1, 9)]
+COLOURS = [f"var(--series-{place})" for place in range(1, 11)]
 INK, QUIET, FIRST = "var(--ink)", "var(--quiet)", COLOURS[0]
 HEIGHT = 240
 
