@@ -89,7 +89,7 @@ def score_chart(rows: Rows, title: str) -> Spec:
                   x=number("low", title, scale={"zero": False}), x2={"field": "high"}, tooltip=shown),
             layer(rows, {"type": "point", "filled": True, "size": 80, "color": FIRST}, y=y, x=x, tooltip=shown),
         ],
-        {"step": 34},
+        34 * len(rows),
     )  # fmt: skip
 
 

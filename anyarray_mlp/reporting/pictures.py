@@ -54,7 +54,7 @@ def importance_chart(effects: Effects, most: int = 15) -> Spec:
             layer(rows, {"type": "rule", "color": INK}, y=y, x=number("low", x["title"]), x2={"field": "high"},
                   tooltip=shown),
         ],
-        {"step": 24},
+        24 * len(rows),
     )  # fmt: skip
 
 

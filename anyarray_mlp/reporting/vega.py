@@ -18,9 +18,15 @@ INK, QUIET, FIRST = "var(--ink)", "var(--quiet)", COLOURS[0]
 HEIGHT = 240
 
 
-def chart(layers: Sequence[Spec], height: int | Spec = HEIGHT, **more: Any) -> Spec:
+def chart(layers: Sequence[Spec], height: int = HEIGHT, **more: Any) -> Spec:
     """Layers over each other in the width that the page has."""
-    return {"width": "container", "height": height, "layer": list(layers), **more}
+    return {
+        "width": "container",
+        "height": height,
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "layer": list(layers),
+        **more,
+    }
 
 
 def layer(rows: Rows, mark: str | Spec, **encoding: Any) -> Spec:
@@ -48,7 +54,8 @@ def tips(*fields: Spec) -> list[Spec]:
 
 def coloured(field: str, names: Sequence[str]) -> Spec:
     """Colours of some names, with a legend above the chart if there are several."""
-    legend = {"orient": "top", "title": None, "columns": 4, "labelLimit": 160}
+    columns = 5 if max(map(len, names), default=0) < 6 else 3
+    legend = {"orient": "top", "title": None, "columns": columns, "labelLimit": 160}
     return name(
         field,
         None,
