@@ -94,49 +94,78 @@ def histogram_chart(found: Histogram, title: str) -> Spec:
 
 
 def network_chart(inside: Inside) -> Spec:
-    """Units as points, the larger the more they vary, and the largest weights between them as lines."""
-    largest = max((abs(edge.weight) for edge in inside.edges), default=1.0) or 1.0
-    lines = [
-        {"x": edge.start.layer, "y": edge.start.height, "x2": edge.stop.layer, "y2": edge.stop.height,
-         "from": edge.start.name, "to": edge.stop.name, "weight": edge.weight,
-         "size": abs(edge.weight) / largest, "sign": "negative" if edge.weight < 0 else "positive"}
-        for edge in inside.edges
-    ]  # fmt: skip
+    """Units as points, and the largest weights between them as lines, the wider the larger."""
     last = len(inside.sizes) - 1
-    points = [
-        {"x": unit.layer, "y": unit.height, "name": unit.name, "mean": unit.mean, "std": unit.std,
-         "state": "the same for all rows" if unit.layer and unit.std == 0.0 else "varies"}
-        for unit in inside.units
-    ]  # fmt: skip
     x = number("x", None, axis=None, scale={"domain": [-0.45, last + 0.45], "nice": False})
     y = number("y", None, axis=None, scale={"domain": [1, 0]})
-    sign = name(
-        "sign", "weight",
-        scale={"domain": ["positive", "negative"], "range": COLOURS[:2]},
-        legend={"orient": "top", "title": None},
-    )  # fmt: skip
-    size = number("size", None, legend=None, scale={"domain": [0, 1], "range": [0.1, 4]})
-    strength = number("size", None, legend=None, scale={"domain": [0, 1], "range": [0.15, 0.9]})
-    weight = number("weight", "weight", format=".4~g")
-    figures = number("mean", "mean", format=".4~g"), number("std", "deviation", format=".4~g")
-    state = name("state", None, legend=None,
-                 scale={"domain": ["varies", "the same for all rows"], "range": [INK, "var(--page)"]})  # fmt: skip
-    at_ends = [
-        (0, "right", -9), *([(last, "left", 9)] if last else []),
-    ]  # fmt: skip
+    names = [(0, "right", -9), *([(last, "left", 9)] if last else [])]
+    tallest = max(sum(unit.layer == at for unit in inside.units) for at in range(last + 1))
     return chart(
         [
-            layer(lines, "rule", x=x, y=y, x2={"field": "x2"}, y2={"field": "y2"}, color=sign, strokeWidth=size,
-                  opacity=strength, tooltip=tips(name("from", "from"), name("to", "to"), weight)),
-            layer(points, {"type": "point", "filled": True, "size": 90, "stroke": INK, "strokeWidth": 1.5,
-                  "opacity": 1},
-                  x=x, y=y, fill=state, tooltip=tips(name("name", "unit"), *figures, name("state", "over the rows"))),
-            *(
-                layer([point for point in points if point["x"] == at],
-                      {"type": "text", "align": align, "dx": shift, "color": INK, "limit": 110, "fontSize": 11},
-                      x=x, y=y, text=name("name", None))
-                for at, align, shift in at_ends
-            ),
+            weight_lines(inside, x, y),
+            unit_points(inside, x, y),
+            *(unit_names(inside, x, y, *each) for each in names),
         ],
-        max(200, 26 * max(sum(unit.layer == layer_ for unit in inside.units) for layer_ in range(last + 1))),
-    )  # fmt: skip
+        max(200, 26 * tallest),
+    )
+
+
+#: What weights and units are told apart by.
+SIGNS, STATES = ("positive", "negative"), ("varies", "the same for all rows")
+
+
+def weight_lines(inside: Inside, x: Spec, y: Spec) -> Spec:
+    """A line for each weight that is drawn."""
+    largest = max((abs(edge.weight) for edge in inside.edges), default=1.0) or 1.0
+    rows = [
+        {"x": edge.start.layer, "y": edge.start.height, "x2": edge.stop.layer, "y2": edge.stop.height,
+         "from": edge.start.name, "to": edge.stop.name, "weight": edge.weight,
+         "size": abs(edge.weight) / largest, "sign": SIGNS[edge.weight < 0]}
+        for edge in inside.edges
+    ]  # fmt: skip
+    legend = {"orient": "top", "title": None}
+    scale = {"domain": list(SIGNS), "range": COLOURS[:2]}
+    of_size = {"legend": None, "scale": {"domain": [0, 1], "range": [0.1, 4]}}
+    of_strength = {"legend": None, "scale": {"domain": [0, 1], "range": [0.15, 0.9]}}
+    weight = number("weight", "weight", format=".4~g")
+    return layer(
+        rows,
+        "rule",
+        x=x,
+        y=y,
+        x2={"field": "x2"},
+        y2={"field": "y2"},
+        color=name("sign", "weight", scale=scale, legend=legend),
+        strokeWidth=number("size", None, **of_size),
+        opacity=number("size", None, **of_strength),
+        tooltip=tips(name("from", "from"), name("to", "to"), weight),
+    )
+
+
+def unit_points(inside: Inside, x: Spec, y: Spec) -> Spec:
+    """A point for each unit that is drawn, hollow if it answers the same for all rows."""
+    rows = [
+        {"x": unit.layer, "y": unit.height, "name": unit.name, "mean": unit.mean, "std": unit.std,
+         "state": STATES[bool(unit.layer) and unit.std == 0.0]}
+        for unit in inside.units
+    ]  # fmt: skip
+    mark = {"type": "point", "filled": True, "size": 90, "stroke": INK, "strokeWidth": 1.5}
+    scale = {"domain": list(STATES), "range": [INK, "var(--page)"]}
+    figures = number("mean", "mean", format=".4~g"), number("std", "deviation", format=".4~g")
+    return layer(
+        rows,
+        mark | {"opacity": 1},
+        x=x,
+        y=y,
+        fill=name("state", None, legend=None, scale=scale),
+        tooltip=tips(name("name", "unit"), *figures, name("state", "over the rows")),
+    )
+
+
+def unit_names(inside: Inside, x: Spec, y: Spec, at: int, align: str, shift: int) -> Spec:
+    """The names of the units of a layer, beside them."""
+    rows = [
+        {"x": at, "y": unit.height, "name": unit.name} for unit in inside.units if unit.layer == at
+    ]
+    mark = {"type": "text", "align": align, "dx": shift, "color": INK, "limit": 110, "fontSize": 11}
+    return layer(rows, mark, x=x, y=y, text=name("name", None))
