@@ -43,6 +43,9 @@ STREAMS = {
     "category key": "the direction on which categories are projected to tell them apart",
     "recorded code": "the weights, samples and labels with which code that was recorded is run again",
     "trial seed": "the seeds of further runs in which a cure is tried",
+    "report rows": "the rows that a report shows, or judges on, of many",
+    "bootstrap": "the rows drawn again for the intervals of a report's scores",
+    "shuffled column": "the order of a column's cells in permutation importance",
     "row key": "the direction on which rows are projected in the search for repeated rows",
 }
 
@@ -60,6 +63,11 @@ def bit_generator(stream: str, seed: int, *index: int) -> np.random.PCG64:
     # Names contain no "/" and numbers are written in full, so different arguments give different texts.
     text = "/".join(["anyarray-mlp", VERSION, stream, *(str(int(n)) for n in (seed, *index))])
     return np.random.PCG64(int.from_bytes(hashlib.sha256(text.encode()).digest(), "little"))
+
+
+def random_state(stream: str, seed: int, *index: int) -> np.random.RandomState:
+    """NumPy's older generator over the same, as scikit-learn's functions want one."""
+    return np.random.RandomState(bit_generator(stream, seed, *index))
 
 
 def generator(stream: str, seed: int, *index: int) -> np.random.Generator:

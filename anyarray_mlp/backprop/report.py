@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp.backprop.causes.finding import BackpropFinding
+from anyarray_mlp.markup import element, html, remark
 
 #: Warnings of what does not spoil the training as it is.
 HARMLESS = frozenset(["overflow", "log_of_zero"])
@@ -37,6 +38,16 @@ class BackpropReport:
     def causes(self) -> tuple[str, ...]:
         """The causes found, the most important first."""
         return tuple(dict.fromkeys(finding.cause for finding in self.findings))
+
+    def _repr_html_(self) -> str:
+        """The findings and the remarks, as a notebook shows them."""
+        first, *_ = str(self).partition("\n\n")
+        said = [element("p", line) for line in first.splitlines()]
+        remarks = [
+            remark(each.severity, each.title, *str(each).splitlines())
+            for each in (*self.findings, *self.notes)
+        ]
+        return html(*said, *([element("ol", *remarks)] if remarks else []))
 
     def to_json(self) -> str:
         """The report as JSON text."""

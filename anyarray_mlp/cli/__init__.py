@@ -26,6 +26,8 @@ COMMANDS = {
     "train": "Train a network on a built-in set, a table, an .npz or images.",
     "predict": "Predict labels or values with a trained model.",
     "evaluate": "Score a trained model on labelled data.",
+    "report": "Show what came of runs on a page: curves, scores, errors, columns, network.",
+    "compare": "Say what runs differ in: settings, scores, time.",
     "export": "Write a trained model in another language.",
     "gradcheck": "Check analytic gradients against finite differences.",
     "parity": "Check that gradients agree across backends.",

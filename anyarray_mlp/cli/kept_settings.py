@@ -51,14 +51,26 @@ def read_settings(run: RunFolder, context: click.Context) -> dict[str, Any]:
     return settings
 
 
-def prepared_again(path: str, trained: TrainedModel, dtype: str, cure: str) -> Prepared:
-    """The data of the run in a folder, split and encoded as they were; `DataError` with the cure if they are others."""
+def prepared_again(
+    path: str,
+    trained: TrainedModel,
+    dtype: str,
+    cure: str,
+    *,
+    data: str | None = None,
+    keep_rows: bool = False,
+) -> Prepared:
+    """The data of the run in a folder, split and encoded as they were; `DataError` with the cure if they are others.
+
+    `data` is where they lie now, if that is elsewhere; `keep_rows` as in `prepare`.
+    """
     from anyarray_mlp.cli.train import command as train
     from anyarray_mlp.pipeline.preparation import prepare
     from anyarray_mlp.pipeline.settings import Settings
 
     settings = read_settings(RunFolder(path), click.Context(train, info_name="train"))
-    prepared = prepare(settings["data"], Settings.from_keys(settings), dtype)
+    where = settings["data"] if data is None else data
+    prepared = prepare(where, Settings.from_keys(settings), dtype, keep_rows=keep_rows)
     if prepared.preprocessor.columns != trained.preprocessor.columns:
         raise DataError(
             f"{shown_path(prepared.name)} is not what the run in {shown_path(path)} was trained on: {cure}."

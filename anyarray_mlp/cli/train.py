@@ -103,6 +103,9 @@ OF_SHAPE: dict[str, dict[str, Any]] = {
     "those of a run of that length; lbfgs estimates the curvature again. A run that stopped early, converged, stalled "
     "or diverged has ended.",
 )
+@click.option(
+    "--report", is_flag=True, help="Write a page about the run, report.html, into its folder."
+)
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
 def command(**settings: Any) -> int:
@@ -138,6 +141,10 @@ def command(**settings: Any) -> int:
             raise UsageError("--try-cures tries what a diagnosis found: leave --no-diagnose out.")
         if not settings["try_cures"] and settings["try_seconds"] != SECONDS:
             raise UsageError("--try-seconds is for --try-cures: add that, or leave it out.")
+        if settings["report"]:
+            from anyarray_mlp.reporting import library
+
+            library.vega()  # rather than after training
         with in_words_of_flags():
             likely = settings if run else settings | likely_settings(settings, named)
             refuse_idle_flags(likely, named)
@@ -234,6 +241,11 @@ def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> int:
         tell(as_flags(diagnosis.summary(write=flags_of)))
     if diagnosis is not None and settings["try_cures"] and result.signal is None:
         try_cures(run, plan, settings, diagnosis)
+    if settings["report"] and result.signal is None:
+        from anyarray_mlp.checking.messages import from_here
+        from anyarray_mlp.cli.report import write_report
+
+        tell(f"wrote {from_here(write_report([str(run.path)]))}")
     return exit_code(result)
 
 

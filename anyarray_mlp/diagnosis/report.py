@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from anyarray_mlp.diagnosis.record import RunRecord
 from anyarray_mlp.diagnosis.rules import CAUSES
 from anyarray_mlp.diagnosis.rules.findings import Finding
 from anyarray_mlp.errors import SEVERITIES, DataError, StorageError, UsageError
+from anyarray_mlp.markup import element, html, remark
 from anyarray_mlp.persistence.files import atomic_write
 from anyarray_mlp.persistence.run_folder import DIAGNOSIS_NAME, home_of
 
@@ -105,6 +106,18 @@ class Diagnosis:
             for i, finding in enumerate(self.findings, start=1)
         )
 
+    def _repr_html_(self) -> str:
+        """The findings with their cures, as a notebook shows them."""
+        if not self.findings:
+            return html(element("p", "nothing suspicious"))
+        remarks = (
+            remark(
+                each.severity, each.title, f"{each.evidence}.", f"{each.cure}.", tried(each.changes)
+            )
+            for each in self.findings
+        )
+        return html(element("ol", *remarks))
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
         return {
@@ -132,6 +145,11 @@ class Diagnosis:
         content = self.to_json().encode("ascii")
         atomic_write(path, content, overwrite=True, follow_links=False)
         return path
+
+
+def tried(changes: Sequence[Change]) -> str:
+    """What is to be tried, in words; nothing if there is nothing."""
+    return f"To try: {'; '.join(map(in_python, changes))}" if changes else ""
 
 
 @with_known_options

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from numbers import Number
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -19,6 +19,7 @@ from anyarray_mlp.errors import DataError, DivergedError, UsageError
 from anyarray_mlp.estimators.collapse import CollapsedFitWarning, collapse, spread_rows
 from anyarray_mlp.estimators.constraints import Constraint, check_parameters, hidden_sizes
 from anyarray_mlp.estimators.diagnosing import NON_FINITE
+from anyarray_mlp.estimators.exporting import Exporting
 from anyarray_mlp.estimators.fitted import FittedMLP
 from anyarray_mlp.estimators.fitting import Data, Run
 from anyarray_mlp.estimators.networks import (
@@ -47,12 +48,21 @@ from anyarray_mlp.training import Fit
 from anyarray_mlp.training.predicting import dense
 from anyarray_mlp.typing import Array, Host
 
+if TYPE_CHECKING:
+    from anyarray_mlp.pipeline.trained_model import TrainedModel
 
-class BaseMLP(CallbackSupportMixin, FittedMLP):  # type: ignore[misc]
+
+class BaseMLP(CallbackSupportMixin, Exporting, FittedMLP):  # type: ignore[misc]
     """Shared by `MLPClassifier` and `MLPRegressor`."""
 
     own_constraints: ClassVar[dict[str, Constraint]] = {}
     _default_score: ClassVar[str]
+
+    def _model(self) -> TrainedModel:
+        from anyarray_mlp.estimators.files import model_of
+
+        return model_of(copy.copy(self), {})
+
     _validation_options: ClassVar[dict[str, Any]] = {}
 
     n_outputs_: int

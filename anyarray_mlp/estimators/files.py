@@ -119,7 +119,6 @@ def save_model(
     check_boolean("overwrite", overwrite)
     estimator = copy.copy(estimator)  # another thread may be fitting it
     check_is_fitted(estimator)
-    parts = weights_of(estimator)
     columns = getattr(estimator, "feature_names_in_", None)
     names = None if columns is None else [str(column) for column in columns]
     record = {
@@ -135,19 +134,27 @@ def save_model(
         "feature_names": names,
         "labels": packed_labels(labels_of(estimator)),
     }
-    inputs = names or [f"x{i}" for i in range(parts[0].shape[0])]
-    model = TrainedModel(
-        present_network(estimator, parts),
-        host_vector(list(parts)),
-        Preprocessor(tuple(Column(column, "numeric", median=None) for column in inputs)),
-        target_encoder(estimator),
-        {"estimator": json.dumps(record, allow_nan=False)},
-    )
+    model = model_of(estimator, {"estimator": json.dumps(record, allow_nan=False)})
     try:
         restored(record, model.mlp, model.mlp.layout.split(model.parameters))
     except RecordError as error:
         raise UsageError(f"This {name} cannot be saved, because {error} in the file.") from None
     model.save(path, overwrite)
+
+
+def model_of(estimator: BaseMLP, metadata: dict[str, str]) -> TrainedModel:
+    """The model of a fitted estimator: its columns are numbers as they are."""
+    parts = weights_of(estimator)
+    names = getattr(estimator, "feature_names_in_", None)
+    inputs = range(parts[0].shape[0]) if names is None else names
+    columns = [str(each) if names is not None else f"x{each}" for each in inputs]
+    return TrainedModel(
+        present_network(estimator, parts),
+        host_vector(list(parts)),
+        Preprocessor(tuple(Column(column, "numeric", median=None) for column in columns)),
+        target_encoder(estimator),
+        metadata,
+    )
 
 
 @with_known_options

@@ -17,6 +17,7 @@ from anyarray_mlp.data import Dataset
 from anyarray_mlp.data.cells import array_names
 from anyarray_mlp.data.targets import tidy_target
 from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.estimators.exporting import Exporting
 from anyarray_mlp.estimators.networks import draw_seed
 from anyarray_mlp.estimators.tables import TableInputs
 from anyarray_mlp.pipeline.plan import plan_for
@@ -32,7 +33,7 @@ from anyarray_mlp.typing import Host
 OF_ITS_OWN = ("random_state", "unknown_categories", "options")
 
 
-class BaseTabularMLP(TableInputs, BaseEstimator):  # type: ignore[misc]
+class BaseTabularMLP(TableInputs, Exporting, BaseEstimator):  # type: ignore[misc]
     """Shared by `TabularMLPClassifier` and `TabularMLPRegressor`."""
 
     task = ""
@@ -74,6 +75,9 @@ class BaseTabularMLP(TableInputs, BaseEstimator):  # type: ignore[misc]
         self.backend = backend
         self.dtype = dtype
         self.reproducible = reproducible
+
+    def _model(self) -> TrainedModel:
+        return self.model_
 
     def _settings(self, seed: int) -> Settings:
         """The settings that the parameters stand for; those that are None are the preset's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -53,7 +54,8 @@ class Prepared:
     and `has_test` false. `folds` are what each of several networks holds out of the training rows, as places, if there
     is no validation set for all. What was decided on the way is in `preprocessor.notes`, a sentence each. `reading` is
     what a model remembers of how a table was read. `is_last`: whether the target is the last column by default.
-    `different` are columns of whole numbers that are all different.
+    `different` are columns of whole numbers that are all different. `raw` are the rows as they were read, by the
+    names of their parts, where they are asked for.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Prepared:
     is_last: bool = True
     different: tuple[str, ...] = ()
     folds: tuple[NDArray[np.int64], ...] = ()
+    raw: Mapping[str, Dataset] = field(default_factory=dict)
 
     @property
     def validates(self) -> bool:
@@ -76,18 +79,23 @@ class Prepared:
         return self.validation is not None or bool(self.folds)
 
 
-def prepare(data: Any, settings: Settings, dtype: str = "float64") -> Prepared:
+def prepare(
+    data: Any, settings: Settings, dtype: str = "float64", *, keep_rows: bool = False
+) -> Prepared:
     """Load, split and encode data: a path, a DataFrame or the name of a built-in set.
 
-    `dtype` is what the inputs are rounded to, in which the backend computes.
+    `dtype` is what the inputs are rounded to, in which the backend computes. `keep_rows`: whether the rows as they were
+    read are kept beside them.
 
     Statistics are learned from the training rows alone, so the scores on the others are honest; the categories of a
     column with few from all rows that are split here, so that no seed leaves one out.
     """
-    return prepared_and_settled(data, settings, dtype)[0]
+    return prepared_and_settled(data, settings, dtype, keep_rows=keep_rows)[0]
 
 
-def prepared_and_settled(data: Any, settings: Settings, dtype: str) -> tuple[Prepared, Settings]:
+def prepared_and_settled(
+    data: Any, settings: Settings, dtype: str, *, keep_rows: bool = False
+) -> tuple[Prepared, Settings]:
     """What `prepare` makes of data, and the settings that a preset has for them."""
     table = settings.table
     if str(table.test) == STDIN == str(data):
@@ -100,11 +108,16 @@ def prepared_and_settled(data: Any, settings: Settings, dtype: str) -> tuple[Pre
     )
     is_table = hasattr(dataset.features, "iloc")
     settings = settings.settled(Facts(len(dataset), is_table, dataset.task))
-    return prepared_set(dataset, settings, dtype), settings
+    return prepared_set(dataset, settings, dtype, keep_rows=keep_rows), settings
 
 
 def prepared_set(
-    dataset: Dataset, settings: Settings, dtype: str, sample_weight: Host | None = None
+    dataset: Dataset,
+    settings: Settings,
+    dtype: str,
+    sample_weight: Host | None = None,
+    *,
+    keep_rows: bool = False,
 ) -> Prepared:
     """`prepare` of a data set that is loaded; `sample_weight` (n,) weights its rows."""
     table, seed = settings.table, settings.recipe.seed
@@ -182,6 +195,7 @@ def prepared_set(
         is_last=dataset.has_last_target,
         folds=() if "validation" in found else parts.folds,
         different=all_different(training) if is_table else (),
+        raw={"training": training, **held_out} if keep_rows else {},
     )
 
 

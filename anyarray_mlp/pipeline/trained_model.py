@@ -21,12 +21,14 @@ from anyarray_mlp.data.frames import as_pandas
 from anyarray_mlp.data.unknown import transformed
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.export import WRITERS, Model
+from anyarray_mlp.markup import html, listed
 from anyarray_mlp.metrics import classification_scores, exact_mean, find_score, predicted_labels
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.persistence import ModelFile, load, save
 from anyarray_mlp.persistence.contents import file_of, parts_of
 from anyarray_mlp.persistence.files import atomic_write
 from anyarray_mlp.persistence.run_folder import model_in
+from anyarray_mlp.pipeline.facts import facts_of_model
 from anyarray_mlp.training.predicting import Predictor, check_parameters, plain_numpy
 from anyarray_mlp.training.saving import PIXEL_SCALE
 from anyarray_mlp.typing import Host
@@ -62,6 +64,13 @@ class TrainedModel:
         check_instance("preprocessor", self.preprocessor, Preprocessor, "a data.Preprocessor")
         check_instance("targets", self.targets, TargetEncoder, "a data.TargetEncoder")
         check_instance("metadata", self.metadata, dict, "a dict of texts")
+
+    def _repr_html_(self) -> str:
+        """What the model is and the columns that it uses, as a notebook shows it."""
+        facts = {**facts_of_model(self), "columns": ", ".join(self.preprocessor.used_names[:20])}
+        left = len(self.preprocessor.used_names) - 20
+        facts["columns"] += f" and {left} more" if left > 0 else ""
+        return html(listed(facts))
 
     def __getstate__(self) -> dict[str, Any]:
         """The model without what is kept on devices."""

@@ -15,6 +15,7 @@ from anyarray_mlp.data.frames import as_pandas
 from anyarray_mlp.data.roles import LEFT_OUT
 from anyarray_mlp.diagnosis import Diagnosis, RunMonitor
 from anyarray_mlp.errors import DivergedError, UsageError
+from anyarray_mlp.markup import element, html, listed
 from anyarray_mlp.persistence import RunFolder
 from anyarray_mlp.pipeline.checkpoints import Checkpoints
 from anyarray_mlp.pipeline.kept import configuration
@@ -48,6 +49,13 @@ class TrainedTable:
     diagnosis: Diagnosis | None
     fit: Fit
     path: Path | None = None
+
+    def _repr_html_(self) -> str:
+        """The scores, the model and the diagnosis, as a notebook shows them."""
+        scores = {name.replace("_", " "): f"{value:.4g}" for name, value in self.scores.items()}
+        parts = [element("p", f"scores on the {self.scored_on} rows"), listed(scores)]
+        found = "" if self.diagnosis is None else self.diagnosis._repr_html_()
+        return html(*parts) + self.model._repr_html_() + found
 
     @property
     def notes(self) -> tuple[str, ...]:

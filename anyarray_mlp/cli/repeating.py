@@ -1,0 +1,45 @@
+"""The command that makes a run again: what its settings differ by from those that are not given."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from anyarray_mlp.checking.messages import shown_path
+from anyarray_mlp.cli.flags import flag
+from anyarray_mlp.pipeline.kept import OF_THE_CALL
+
+
+def train_command(settings: Mapping[str, Any]) -> str:
+    """`anyarray-mlp train DATA --...` for the settings of a run, by their keys."""
+    from anyarray_mlp.cli.train import command as train
+    from anyarray_mlp.cli.train import of_preset
+
+    default = train.make_context("train", []).params
+    preset = {"preset": settings.get("preset", default["preset"])}
+    default |= preset | of_preset({**default, **preset}, set())
+    words = ["anyarray-mlp", "train", shown_path(settings["data"])]
+    if settings.get("preset") != "plain":
+        words += ["--preset", str(settings["preset"])]
+    for param in train.params:
+        name = str(param.name)
+        if name in ("data", "preset", *OF_THE_CALL) or isinstance(param, click.Argument):
+            continue
+        value = settings.get(name)
+        if value is not None and value != default[name]:
+            words += words_of(name, param, value)
+    return shlex.join(words)
+
+
+def words_of(name: str, param: click.Parameter, value: Any) -> list[str]:
+    """A setting as it is typed."""
+    if isinstance(value, bool):
+        return [flag(name if value else f"no_{name}")]
+    if getattr(param, "multiple", False):
+        return [word for each in value for word in (flag(name), str(each))]
+    if isinstance(value, (tuple, list)):
+        return [flag(name), ",".join(map(str, value)) or "none"]
+    return [flag(name), str(value)]
