@@ -6,11 +6,13 @@ and generated sets use only raw integers, ordered by a stable sort.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anyarray_mlp.checking.messages import listed, shown, suggestion
 from anyarray_mlp.checking.options import with_known_options
@@ -63,6 +65,12 @@ class Shuffler:
             raise UsageError(f"n is {n}; there must be at least one example to shuffle")
         return permutation(self.generator, n)
 
+    def keys(self, n: int) -> Keys:
+        """What `permutation` of `n` examples sorts them by, to be drawn part by part; moves on as that does."""
+        drawn = Keys(copy.deepcopy(self.generator))
+        self.generator.advance(n)
+        return drawn
+
     def state(self) -> dict[str, str]:
         """The position in the stream, in JSON types (128-bit integers as hexadecimal text)."""
         state = self.generator.state["state"]
@@ -89,6 +97,22 @@ class Shuffler:
             "has_uint32": 0,
             "uinteger": 0,
         }
+
+
+class Keys:
+    """Random keys of examples, one after the other: sorted by theirs, equal ones as they lie, these are in the order of
+    an epoch."""
+
+    def __init__(self, generator: np.random.PCG64) -> None:
+        self.generator = generator
+
+    def draw(self, n: int) -> NDArray[np.uint64]:
+        """The keys (n,) of the next examples."""
+        return np.asarray(self.generator.random_raw(n))
+
+    def copy(self) -> Keys:
+        """The same keys from here on."""
+        return Keys(copy.deepcopy(self.generator))
 
 
 #: Groups are drawn from streams of their own.
