@@ -40,7 +40,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.on("numpy", "read-only", "torch", "jax")
+@pytest.mark.on("numpy", "numpy-readonly", "torch", "jax")
 def test_every_library_has_the_bits_of_rows_in_memory(backend: Backend, tmp_path: Path) -> None:
     mlp, x = MLP((6, 4, 3)), X[:50].astype(backend.dtype)
     given: dict[str, Any] = {"epochs": 2, "batch_size": 16, "seed": 4, "backend": backend}
