@@ -183,7 +183,7 @@ def test_a_table_of_pictures_is_refused_on_disk(tmp_path: Path) -> None:
         columns=[f"pixel{i}" for i in range(16)],
     ).assign(label=np.arange(60) % 2)
     pixels.to_csv(tmp_path / "p.csv", index=False)
-    with pytest.raises(DataError, match="is read into memory only: raise --memory"):
+    with pytest.raises(DataError, match="is read into memory only: give a higher bound"):
         train_table(tmp_path / "p.csv", memory="1kB")
 
 

@@ -71,8 +71,8 @@ def load_table(
     if of_pictures or (found is not None and found.are_bytes):
         if shelf is not None:
             raise DataError(
-                f"{path}: holds the pixels of pictures, and a table of pictures is read into memory only: raise "
-                "--memory, or give --no-pixels"
+                f"{path}: holds the pixels of pictures, and a table of pictures is read into memory only: give a "
+                "higher bound, as memory='8GB', or pixels=False"
             )
         return picture_set(table, found, targets, path, task, reading, schema)
     if schema is None:

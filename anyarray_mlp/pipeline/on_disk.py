@@ -85,6 +85,6 @@ def refuse_what_needs_memory(path: Path, settings: Settings) -> None:
         what = "lbfgs"
     if what:
         raise UsageError(
-            f"{what} needs all rows of {path} in memory, which are more than they may take: raise memory, or leave it "
-            "out."
+            f"{what} needs all rows of {path} in memory, and they would take more than they may: leave it out, or give "
+            "a higher bound, as memory='8GB'."
         )
