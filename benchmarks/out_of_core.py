@@ -90,12 +90,12 @@ def measure(path: Path, bound: str, epochs: int) -> Measured:
         start = time.perf_counter()
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
-            told = json.loads(process.stdout.read())
+            said = process.stdout.read()
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-        seconds = time.perf_counter() - start
+        seconds, told = time.perf_counter() - start, json.loads(said)
         lines = (out / "metrics.jsonl").read_text().splitlines()
         ends = [json.loads(line)["seconds"] for line in lines]
         epoch = (ends[-1] - ends[0]) / (len(ends) - 1)

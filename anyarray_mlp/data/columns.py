@@ -137,10 +137,11 @@ def dataset_of(
         check_classes(values, targets, path)
     kept = table[list(features)]
     chosen = infer_task(values) if task is None else task
+    target = target_for(values, chosen)
     return Dataset(
         name=str(path),
         features=kept,
-        target=target_for(values, chosen),
+        target=table.shelf.keep(target) if isinstance(table, StoredFrame) else target,
         feature_names=tuple(kept.columns),
         target_name=targets[0] if len(targets) == 1 else tuple(targets),
         task=chosen,

@@ -25,7 +25,7 @@ from anyarray_mlp.typing import Host
 
 def permutation(generator: np.random.PCG64, n: int) -> Host:
     """The numbers 0..n-1 in random order, (n,) int64."""
-    return np.argsort(generator.random_raw(n), kind="stable").astype(np.int64)
+    return np.argsort(generator.random_raw(n), kind="stable").astype(np.int64, copy=False)
 
 
 def uniform(generator: np.random.PCG64, n: int) -> Host:
@@ -248,6 +248,9 @@ def whole_groups(
 
 def distinct_of(name: str, values: Host) -> tuple[Host, Host]:
     """The distinct values, and the index of each value (n,) in them; `DataError` if they cannot be compared."""
+    if values.dtype == np.uint8:  # which need not be sorted
+        distinct = np.flatnonzero(np.bincount(values, minlength=256)).astype(np.uint8)
+        return distinct, np.searchsorted(distinct, np.arange(256)).astype(np.uint8)[values]
     try:
         distinct, codes = np.unique(values, return_inverse=True)
     except TypeError:  # of mixed kinds
@@ -279,6 +282,12 @@ def stratified(labels: Host, order: Host, fraction: float, wanted: int) -> Host:
             f"each of the {len(counts)} classes has a single one of the {n} rows, so no row can be held out; "
             "give more rows of each class"
         )
+    if (
+        codes.dtype == np.uint8
+    ):  # a pass for each class, which takes less memory than to sort the rows
+        ordered = codes[order]
+        each = (order[ordered == code][:count] for code, count in enumerate(quota.tolist()))
+        return np.concatenate(list(each))
     by_class = order[np.argsort(codes[order], kind="stable")]
     place_in_class = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)
     return by_class[place_in_class < np.repeat(quota, counts)]

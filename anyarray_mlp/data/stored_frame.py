@@ -44,6 +44,7 @@ class StoredFrame:
         self.by_name = table.by_name
         self.columns = tuple(table.names if names is None else names)
         self.rows = rows
+        shelf.release()  # of what was looked at on the way here
 
     def __len__(self) -> int:
         return len(self.table) if self.rows is None else len(self.rows)
