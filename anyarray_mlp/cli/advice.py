@@ -17,7 +17,7 @@ LIST = r"""\[(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|, )*\]"""
 ASSIGNMENT = re.compile(
     rf"\bhidden_layer_sizes=({SIZES}(?: or {SIZES})*)"
     r"|\b(learning_rate_init|learning_rate|clip_norm|batch_size|class_weight|alpha|output|activation|initializer|loss"
-    r"|dropout|epochs|patience|monitor|keep_epoch|label_smoothing|split|group|test_fraction|validation_fraction|image_size|folds|members|preset)=('[^']*'|[\w.+-]*\w)"
+    r"|dropout|epochs|patience|monitor|keep_epoch|label_smoothing|split|group|test_fraction|validation_fraction|image_size|folds|members|preset|memory)=('[^']*'|[\w.+-]*\w)"
     rf"|\b(keep|drop|date|numeric|text)=({LIST})"
     r"|\b(pixels)=False"
     # Not in quotes, where it is the name of a column.

@@ -330,7 +330,7 @@ def backend_options(function: Callable[..., Any]) -> Callable[..., Any]:
     from anyarray_mlp.backends.placement import Placement
     from anyarray_mlp.cli.sections import section_options
 
-    return section_options(Placement, but=("reproducible",))(function)
+    return section_options(Placement, but=("reproducible", "memory"))(function)
 
 
 def target_option(default: str) -> Decorator:

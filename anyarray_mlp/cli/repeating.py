@@ -11,19 +11,21 @@ import click
 from anyarray_mlp.checking.messages import shown_path
 from anyarray_mlp.cli.flags import flag
 from anyarray_mlp.pipeline.kept import OF_THE_CALL
+from anyarray_mlp.pipeline.presets import PRESETS
+from anyarray_mlp.pipeline.settings import keys_of_settings
 
 
 def train_command(settings: Mapping[str, Any]) -> str:
     """`anyarray-mlp train DATA --...` for the settings of a run, by their keys."""
     from anyarray_mlp.cli.train import command as train
-    from anyarray_mlp.cli.train import of_preset
 
+    keys = keys_of_settings()
+    preset = str(settings.get("preset", "plain"))
     default = train.make_context("train", []).params
-    preset = {"preset": settings.get("preset", default["preset"])}
-    default |= preset | of_preset({**default, **preset}, set())
-    words = ["anyarray-mlp", "train", shown_path(settings["data"])]
-    if settings.get("preset") != "plain":
-        words += ["--preset", str(settings["preset"])]
+    # What depends on the data is said, whatever the preset would make of them.
+    values = PRESETS[preset].values.items()
+    default |= {keys[name]: value for name, value in values if not callable(value)}
+    words = ["anyarray-mlp", "train", shown_path(settings["data"]), "--preset", preset]
     for param in train.params:
         name = str(param.name)
         if name in ("data", "preset", *OF_THE_CALL) or isinstance(param, click.Argument):

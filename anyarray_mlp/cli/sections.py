@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from anyarray_mlp.backends.placement import Device
+from anyarray_mlp.backends.placement import Device, Memory
 from anyarray_mlp.checking import settings as kinds
 from anyarray_mlp.cli.flags import flag
 from anyarray_mlp.cli.options import (
@@ -17,6 +17,7 @@ from anyarray_mlp.cli.options import (
     Kinds,
     Number,
     OneOf,
+    Text,
 )
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -24,6 +25,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 #: What `click` is told of a kind.
 BY_KIND: dict[type, Callable[[Any], dict[str, Any]]] = {
     Device: lambda kind: {"type": DEVICE, "metavar": "cpu|cuda|cuda:N|auto"},
+    Memory: lambda kind: {"type": Text("an amount of memory as in 500MB"), "metavar": "SIZE"},
     kinds.Whole: lambda kind: {"type": Integer(kind.least)},
     kinds.Number: lambda kind: {"type": Number(kind.low, kind.high, kind.open_low)},
     kinds.Truth: lambda kind: {"is_flag": True} if kind.switch else {},

@@ -13,6 +13,7 @@ from anyarray_mlp.data.preprocessing import Preprocessor
 from anyarray_mlp.data.sampling import Shuffler, class_weights, split_indices
 from anyarray_mlp.data.schema import Schema
 from anyarray_mlp.data.sources import load, load_features, picture_files
+from anyarray_mlp.data.stored import StoredRows
 from anyarray_mlp.data.targets import TargetEncoder
 from anyarray_mlp.data.unknown import without_unknown
 from anyarray_mlp.tables import ColumnReading, Reading, Table, read_table
@@ -26,6 +27,7 @@ __all__ = [
     "Reading",
     "Schema",
     "Shuffler",
+    "StoredRows",
     "Table",
     "TargetEncoder",
     "Task",

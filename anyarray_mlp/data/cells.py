@@ -34,7 +34,7 @@ CELLS_AT_ONCE = 1 << 20
 class Places:
     """How to name a row in an error: by the file's line if the table knows it."""
 
-    lines: Host | None
+    lines: Any
 
     def at(self, row: int) -> str:
         return f"row {row} (from 0)" if self.lines is None else f"line {self.lines[row]}"
@@ -79,6 +79,9 @@ def array_names(features: Any, names: Sequence[str] | None) -> tuple[str, ...]:
 
 def as_columns(features: Features, names: Sequence[str] | None) -> Columns:
     """The columns of a table or an array, each numbers, texts that are told apart, or objects (n,)."""
+    stored: Any = features
+    if hasattr(stored, "cells"):  # a table on disk
+        return Columns(stored.cells(), Places(stored.lines))
     if is_table(features):
         lines = features.index.to_numpy() if features.index.name == "line" else None
         return Columns(table_columns(features), Places(lines))

@@ -18,10 +18,13 @@ from anyarray_mlp.data.chosen_columns import (
 from anyarray_mlp.data.dataset import Dataset, Task
 from anyarray_mlp.data.picture_tables import about_lists, picture_set, pixels_and_target, with_zeros
 from anyarray_mlp.data.schema import Schema
+from anyarray_mlp.data.stored_frame import StoredFrame
 from anyarray_mlp.data.targets import infer_task, target_for
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.tables import ColumnReading, Reading, Table, table_in
 from anyarray_mlp.tables.reading import Place
+from anyarray_mlp.tables.shelf import Shelf
+from anyarray_mlp.tables.source import Source
 from anyarray_mlp.tables.table import nothing_in
 
 if TYPE_CHECKING:
@@ -35,9 +38,11 @@ def load_table(
     task: Task | None = None,
     reading: Reading | None = None,
     schema: Schema | None = None,
+    shelf: Shelf | None = None,
 ) -> Dataset:
     """The set in a table. Unless `target` names it, the target is that of `schema`, or else the last column.
 
+    With a `shelf`, the columns lie there, and the features are a `StoredFrame`.
     Raises `DataError` for an unknown column, a missing target, or a target that does not fit `task`.
     """
     reading = reading or Reading()
@@ -52,16 +57,9 @@ def load_table(
             return learned.readings_of_pictures(names)
         return learned.readings(*cut(names, wanted, reading.drop, schema, path))
 
-    table = table_in(path, reading, known)
-    if len(table.all_names) == 1:
-        raise DataError(
-            f"{path}: has only one column; give features besides the target, separated by a comma, semicolon, tab, | "
-            "or blanks"
-        )
-    if table.lacks_target:
-        raise DataError(
-            f"{path}: is {table.lacks_target}; save both with np.savez(path, x=..., y=...)"
-        )
+    source = path if shelf is None else replace(Source.of(path), shelf=shelf)
+    table = table_in(source, reading, known)
+    check_holds_target(table, path)
     table = with_zeros(table, schema)
     if schema is None and not wanted:
         wanted = [name for name in table.targets if name in table.names]
@@ -71,6 +69,11 @@ def load_table(
     features, targets = cut(list(table.all_names), wanted, reading.drop, schema, path)
     check_read(table, targets, path)
     if of_pictures or (found is not None and found.are_bytes):
+        if shelf is not None:
+            raise DataError(
+                f"{path}: holds the pixels of pictures, and a table of pictures is read into memory only: give a "
+                "higher bound, as memory='8GB', or pixels=False"
+            )
         return picture_set(table, found, targets, path, task, reading, schema)
     if schema is None:
         table = replace(table, notes=(*table.notes, *about_lists(table)))
@@ -78,12 +81,14 @@ def load_table(
     if found is not None and not wanted_by_name and not is_last:
         note = f"{found.said} of one kind, so that {shown(targets[0])} is the target and not the last column"
         table = replace(table, notes=(*table.notes, note))
-    frame, notes = frame_of(table), table.notes
+    notes = table.notes
+    frame = frame_of(table) if shelf is None else StoredFrame(table, shelf)
     present = set(table.names)
     empty = [name for name in features if name not in present]
     if schema is None and empty:
         # Columns that hold nothing stay in their places: another table of the kind may have no header.
-        frame = frame.reindex(columns=[*frame.columns, *empty])
+        if not isinstance(frame, StoredFrame):
+            frame = frame.reindex(columns=[*frame.columns, *empty])
         notes = tuple(note for note in notes if note != nothing_in(empty))
         present |= set(empty)
     kept = [name for name in features if name in present]
@@ -96,6 +101,19 @@ def load_table(
     )
 
 
+def check_holds_target(table: Table, path: Path) -> None:
+    """Raise `DataError` for a table that has no room for a target."""
+    if len(table.all_names) == 1:
+        raise DataError(
+            f"{path}: has only one column; give features besides the target, separated by a comma, semicolon, tab, | "
+            "or blanks"
+        )
+    if table.lacks_target:
+        raise DataError(
+            f"{path}: is {table.lacks_target}; save both with np.savez(path, x=..., y=...)"
+        )
+
+
 def check_read(table: Table, targets: Sequence[str], path: Path) -> None:
     """Raise `DataError` for a target without values."""
     for name in targets:
@@ -104,7 +122,7 @@ def check_read(table: Table, targets: Sequence[str], path: Path) -> None:
 
 
 def dataset_of(
-    table: pandas.DataFrame,
+    table: pandas.DataFrame | StoredFrame,
     path: Path,
     features: Sequence[str],
     targets: Sequence[str],
@@ -113,15 +131,17 @@ def dataset_of(
     """The set in a table; `path` is what messages call it."""
     if not features:
         raise DataError(f"{path}: no column is left for the features; give one besides the target")
-    values = target_values(table, targets, task, path)
+    known = table[list(targets)].to_pandas() if isinstance(table, StoredFrame) else table
+    values = target_values(known, targets, task, path)
     if task is None:
         check_classes(values, targets, path)
     kept = table[list(features)]
     chosen = infer_task(values) if task is None else task
+    target = target_for(values, chosen)
     return Dataset(
         name=str(path),
         features=kept,
-        target=target_for(values, chosen),
+        target=table.shelf.keep(target) if isinstance(table, StoredFrame) else target,
         feature_names=tuple(kept.columns),
         target_name=targets[0] if len(targets) == 1 else tuple(targets),
         task=chosen,

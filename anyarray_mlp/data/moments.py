@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from anyarray_mlp.arithmetic.host_sum import exact_sum
+from anyarray_mlp.arithmetic.host_sum import exact_sum, parts_of, sum_of_parts
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.typing import Host
 
@@ -30,9 +30,8 @@ def mean_and_scale(values: Host, name: str) -> tuple[float, float]:
         return float(values[0]), 1.0
     try:
         mean = sum_of(values) / len(values)
-        with np.errstate(over="raise", under="ignore"):
-            deviations = values - mean
-            scale = math.sqrt(sum_of(deviations * deviations) / len(values))
+        squares = (squared(part, mean) for part in parts_of(values))
+        scale = math.sqrt(sum_of_parts(squares) / len(values))
     except (OverflowError, FloatingPointError):
         raise DataError(
             f"{name}: values up to {np.abs(values).max():.3g} are too large to standardise; "
@@ -40,6 +39,13 @@ def mean_and_scale(values: Host, name: str) -> tuple[float, float]:
         ) from None
     # Deviations below 1e-154 square to zero: such a column counts as constant.
     return mean, scale or 1.0
+
+
+def squared(values: Host, mean: float) -> Host:
+    """The squares of deviations; `FloatingPointError` if one is too large."""
+    with np.errstate(over="raise", under="ignore"):
+        deviations = values - mean
+        return np.asarray(deviations * deviations)
 
 
 def median_of(values: Host) -> float:

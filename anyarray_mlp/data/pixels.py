@@ -326,15 +326,17 @@ def bytes_in(column: Column) -> tuple[bool, float]:
 
 
 def is_bytes(column: Column) -> bool:
-    """Whether a column holds whole numbers from 0 to 255 and no gap."""
-    return bytes_in(column)[0]
+    """Whether a column holds whole numbers from 0 to 255 and no gap; the first cells tell it of most that do not."""
+    if isinstance(column, CodedTexts):
+        return False
+    return bytes_in(column[:LOOKED_AT])[0] and bytes_in(column)[0]
 
 
 def is_unit(column: Column) -> bool:
     """Whether a column holds numbers from -1 to 1 and no gap, as pixels that were divided."""
     if isinstance(column, CodedTexts) or column.dtype.kind != "f" or not len(column):
         return False
-    return bool((abs(column) <= 1).all())
+    return all(bool((abs(part) <= 1).all()) for part in (column[:LOOKED_AT], column))
 
 
 def shape_of(count: int) -> tuple[int, ...] | None:

@@ -6,11 +6,13 @@ and generated sets use only raw integers, ordered by a stable sort.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anyarray_mlp.checking.messages import listed, shown, suggestion
 from anyarray_mlp.checking.options import with_known_options
@@ -23,7 +25,7 @@ from anyarray_mlp.typing import Host
 
 def permutation(generator: np.random.PCG64, n: int) -> Host:
     """The numbers 0..n-1 in random order, (n,) int64."""
-    return np.argsort(generator.random_raw(n), kind="stable").astype(np.int64)
+    return np.argsort(generator.random_raw(n), kind="stable").astype(np.int64, copy=False)
 
 
 def uniform(generator: np.random.PCG64, n: int) -> Host:
@@ -63,6 +65,12 @@ class Shuffler:
             raise UsageError(f"n is {n}; there must be at least one example to shuffle")
         return permutation(self.generator, n)
 
+    def keys(self, n: int) -> Keys:
+        """What `permutation` of `n` examples sorts them by, to be drawn part by part; moves on as that does."""
+        drawn = Keys(copy.deepcopy(self.generator))
+        self.generator.advance(n)
+        return drawn
+
     def state(self) -> dict[str, str]:
         """The position in the stream, in JSON types (128-bit integers as hexadecimal text)."""
         state = self.generator.state["state"]
@@ -89,6 +97,22 @@ class Shuffler:
             "has_uint32": 0,
             "uinteger": 0,
         }
+
+
+class Keys:
+    """Random keys of examples, one after the other: sorted by theirs, equal ones as they lie, these are in the order of
+    an epoch."""
+
+    def __init__(self, generator: np.random.PCG64) -> None:
+        self.generator = generator
+
+    def draw(self, n: int) -> NDArray[np.uint64]:
+        """The keys (n,) of the next examples."""
+        return np.asarray(self.generator.random_raw(n))
+
+    def copy(self) -> Keys:
+        """The same keys from here on."""
+        return Keys(copy.deepcopy(self.generator))
 
 
 #: Groups are drawn from streams of their own.
@@ -224,6 +248,9 @@ def whole_groups(
 
 def distinct_of(name: str, values: Host) -> tuple[Host, Host]:
     """The distinct values, and the index of each value (n,) in them; `DataError` if they cannot be compared."""
+    if values.dtype == np.uint8:  # which need not be sorted
+        distinct = np.flatnonzero(np.bincount(values, minlength=256)).astype(np.uint8)
+        return distinct, np.searchsorted(distinct, np.arange(256)).astype(np.uint8)[values]
     try:
         distinct, codes = np.unique(values, return_inverse=True)
     except TypeError:  # of mixed kinds
@@ -255,6 +282,12 @@ def stratified(labels: Host, order: Host, fraction: float, wanted: int) -> Host:
             f"each of the {len(counts)} classes has a single one of the {n} rows, so no row can be held out; "
             "give more rows of each class"
         )
+    if (
+        codes.dtype == np.uint8
+    ):  # a pass for each class, which takes less memory than to sort the rows
+        ordered = codes[order]
+        each = (order[ordered == code][:count] for code, count in enumerate(quota.tolist()))
+        return np.concatenate(list(each))
     by_class = order[np.argsort(codes[order], kind="stable")]
     place_in_class = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)
     return by_class[place_in_class < np.repeat(quota, counts)]

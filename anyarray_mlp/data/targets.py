@@ -30,6 +30,8 @@ from anyarray_mlp.typing import Host
 # rows for each.
 FEW_DISTINCT = 20
 ROWS_PER_CLASS = 10
+# Labels that are encoded at a time, so that what is made on the way takes little memory.
+ROWS_AT_ONCE = 1 << 16
 
 
 def tidy_target(target: Any, name: str = "target") -> Host:
@@ -232,17 +234,21 @@ class TargetEncoder:
                 "give labels of the same kind"
             )
         order = np.argsort(classes)  # an estimator's classes may have been set by hand
-        found = np.searchsorted(classes, labels, sorter=order)
-        codes = order[np.minimum(found, len(classes) - 1)]
-        unseen = classes[codes] != labels
-        if unseen.any():
-            row = int(unseen.argmax())
+        codes = np.empty(len(labels), np.int64)
+        for start in range(0, len(labels), ROWS_AT_ONCE):
+            part = labels[start : start + ROWS_AT_ONCE]
+            found = np.searchsorted(classes, part, sorter=order)
+            codes[start : start + ROWS_AT_ONCE] = order[np.minimum(found, len(classes) - 1)]
+            unseen = classes[codes[start : start + ROWS_AT_ONCE]] != part
+            if not unseen.any():
+                continue
+            row = start + int(unseen.argmax())
             raise DataError(
                 f"the label {shown(labels[row])} in row {row} (from 0) "
                 f"was not seen in training{suggestion(labels[row], classes.tolist())}; "
                 f"the known labels are {listed(classes.tolist())}"
             )
-        return codes.astype(np.int64)
+        return codes
 
     def decode(self, encoded: Any) -> Host:
         """The inverse of `encode`: labels (n,), 0 and 1 (n, k) int64, or numbers in the original unit.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.errors import DataError
-from anyarray_mlp.training.predicting import is_sparse
+from anyarray_mlp.training.predicting import comes_in_parts, dense, is_sparse
 from anyarray_mlp.typing import Host
 
 #: Rows that a summary looks at, evenly spread.
@@ -30,12 +30,12 @@ def many(n: int, columns: int) -> NDArray[np.int64]:
 
 
 class HostRows:
-    """An array on the host or on the device, or a sparse matrix, whose rows are needed on the host, dense."""
+    """An array on the host or on the device, a sparse matrix or rows on disk: rows are needed on the host, dense."""
 
     def __init__(self, backend: Backend, array: Any) -> None:
         self.backend = backend
-        self.sparse = is_sparse(array)
-        self.array = array.tocsr() if self.sparse else array
+        self.in_parts = comes_in_parts(array)
+        self.array = array.tocsr() if is_sparse(array) else array
         self.n: int = array.shape[0]
         self.host: Host | None = array if isinstance(array, np.ndarray) else None
 
@@ -43,8 +43,8 @@ class HostRows:
         """Rows, on the host."""
         if self.host is not None:
             return np.asarray(self.host[rows])
-        if self.sparse:
-            return np.asarray(self.array[rows].toarray())
+        if self.in_parts:
+            return np.asarray(dense(self.array[rows]))
         backend = self.backend
         return backend.to_host(backend.xp.take(self.array, backend.asarray(rows), axis=0))
 

@@ -27,6 +27,8 @@ from anyarray_mlp.training.early_stopping import BestKept
 from anyarray_mlp.typing import Host
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
+#: Rows whose digest is taken at a time.
+DIGESTED_ROWS = 1 << 13
 
 #: Why a run ended for good; None if it continues.
 ENDINGS = (None, "finished", "early", "converged", "stalled", "diverged")
@@ -338,7 +340,12 @@ def is_like(kept: Any, mine: Any, epoch: int) -> bool:
 
 def fingerprint(training: Part) -> str:
     """A digest of the training rows as the network sees them."""
-    digest = hashlib.sha256(np.ascontiguousarray(training.x).data)
-    digest.update(repr(training.x.shape).encode())
-    digest.update("\n".join(map(str, training.y.ravel().tolist())).encode())
+    digest = hashlib.sha256()
+    x, y = training.x, training.y.ravel()
+    for start in range(0, len(x), DIGESTED_ROWS):
+        digest.update(np.ascontiguousarray(x[start : start + DIGESTED_ROWS]).data)
+    digest.update(repr(x.shape).encode())
+    for start in range(0, len(y), DIGESTED_ROWS):
+        told = "\n".join(map(str, y[start : start + DIGESTED_ROWS].tolist()))
+        digest.update((told if start == 0 else f"\n{told}").encode())
     return digest.hexdigest()

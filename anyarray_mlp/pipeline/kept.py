@@ -17,7 +17,7 @@ OF_THE_CALL = (
     "report",
 )
 #: Settings that say where to compute, for how long and on which file, rather than what to compute.
-CIRCUMSTANCES = ("device", "backend", "epochs", "data")
+CIRCUMSTANCES = ("device", "backend", "memory", "epochs", "data")
 MOST_CHANGES = 8
 
 

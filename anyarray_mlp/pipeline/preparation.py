@@ -24,7 +24,10 @@ from anyarray_mlp.data import (
 )
 from anyarray_mlp.data.cells import as_columns, unnamed
 from anyarray_mlp.data.roles import identifies, repeated_keys, told_forms
+from anyarray_mlp.data.stored import RowFile, is_stored
+from anyarray_mlp.data.stored_frame import StoredFrame
 from anyarray_mlp.errors import DataError, UsageError
+from anyarray_mlp.pipeline.on_disk import load_from_disk, refuse_what_needs_memory
 from anyarray_mlp.pipeline.presets import Facts
 from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.splitting import split
@@ -38,7 +41,7 @@ from anyarray_mlp.typing import Host
 class Part:
     """Inputs `x` (n, i) of the network, the scale that the step applies to them, and the raw target `y`."""
 
-    x: Host
+    x: Any
     input_scale: float | None
     y: Host
 
@@ -100,14 +103,20 @@ def prepared_and_settled(
     table = settings.table
     if str(table.test) == STDIN == str(data):
         raise UsageError("test is the standard input, which is the data already: give a file.")
-    dataset = load(
-        data,
-        task=settings.recipe.task,  # type: ignore[arg-type]
-        target=table.target or None,
-        reading=table.reading,
-    )
-    is_table = hasattr(dataset.features, "iloc")
+    dataset = load_from_disk(data, settings)
+    on_disk = dataset is not None
+    if dataset is None:
+        dataset = load(
+            data,
+            task=settings.recipe.task,  # type: ignore[arg-type]
+            target=table.target or None,
+            reading=table.reading,
+        )
+    # Rows on disk are for one network, which is not what is best for tables.
+    is_table = hasattr(dataset.features, "iloc") and not on_disk
     settings = settings.settled(Facts(len(dataset), is_table, dataset.task))
+    if on_disk:
+        refuse_what_needs_memory(data, settings)
     return prepared_set(dataset, settings, dtype, keep_rows=keep_rows), settings
 
 
@@ -341,16 +350,26 @@ def check_labels(part: Dataset, targets: TargetEncoder, name: str) -> None:
 
 
 def encode(preprocessor: Preprocessor, dataset: Dataset, dtype: str) -> Part:
-    """The rows of a data set as the network takes them."""
+    """The rows of a data set as the network takes them; those of a table on disk are written there."""
+    if isinstance(dataset.features, StoredFrame):
+        file = RowFile(preprocessor.n_features_out, dtype)
+        for part in dataset.features.parts():
+            file.add(inputs(preprocessor, part, dtype)[0])
+        return Part(file.stored(), None, dataset.target)
     x, input_scale = inputs(preprocessor, dataset.features, dtype)
     return Part(x, input_scale, dataset.target)
 
 
 def rows(dataset: Dataset, index: NDArray[np.int64]) -> Dataset:
     """Some rows of a data set."""
-    features = dataset.features
-    taken = features.iloc[index] if hasattr(features, "iloc") else features[index]
+    features: Any = dataset.features
+    if is_stored(features):
+        taken = features.rows(index)
+    else:
+        taken = features.iloc[index] if hasattr(features, "iloc") else features[index]
     target = dataset.target[index]
+    if isinstance(features, StoredFrame):
+        target = features.shelf.keep(target)
     return replace(dataset, features=taken, target=target, test=None, validation=None)
 
 

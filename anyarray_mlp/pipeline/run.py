@@ -40,12 +40,12 @@ class Run:
             "input_scale": prepared.training.input_scale,
         }
         done = start[0].epoch if start else 0
-        everything = np.arange(len(prepared.training))
+        n = len(prepared.training)
         networks = [
             Network(
                 plan.recipe(own, done),
                 state,
-                None if own.held_out is None else np.delete(everything, own.held_out),
+                None if own.held_out is None else np.delete(np.arange(n), own.held_out),
                 plan.validation if own.held_out is None else own.held_out,
             )
             for own, state in zip(plan.networks, initial, strict=True)

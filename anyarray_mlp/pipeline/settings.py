@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from anyarray_mlp.backends.placement import Placement
+from anyarray_mlp.backends.placement import Memory, Placement
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.options import refuse_unknown
 from anyarray_mlp.checking.settings import (
@@ -170,6 +170,8 @@ def as_text(name: str, value: Any, kind: Any) -> Any:
         return ",".join(f"{label}={weight}" for label, weight in value.items())
     if isinstance(kind, Source) and hasattr(value, "iloc"):
         return "DataFrame"
+    if isinstance(kind, Memory):
+        return value if value is None else str(value)
     if isinstance(kind, ImageSize):
         return value if value is None else f"{value[0]}x{value[1]}"
     if isinstance(kind, (Columns, ColumnNames, Cells)):

@@ -13,11 +13,14 @@ from anyarray_mlp.data import Dataset, split_by_folds, split_indices
 from anyarray_mlp.data.cells import as_array, as_columns, count_texts, is_gap, is_numeric
 from anyarray_mlp.data.dates import AMBIGUOUS, days_of_column, form_of
 from anyarray_mlp.data.roles import as_numbers, told_forms
+from anyarray_mlp.data.stored_frame import StoredFrame
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.pipeline.table import Table
 from anyarray_mlp.typing import Host
 
 Rows = NDArray[np.int64]
+#: Labels that are looked at at a time, and classes whose places take a byte.
+ROWS_AT_ONCE, MOST_PLACES = 1 << 16, 256
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ def rule_of(dataset: Dataset, table: Table) -> tuple[Rule, Dataset]:
 
     A column of times stays an input unless it is to be dropped.
     """
-    labels = dataset.target if dataset.task == "classification" else None
+    labels = labels_of(dataset)
     if table.is_by_time:
         assert table.split is not None
         name = str(table.splitting)
@@ -169,6 +172,27 @@ def rule_of(dataset: Dataset, table: Table) -> tuple[Rule, Dataset]:
     return Rule(labels=labels), dataset
 
 
+def labels_of(dataset: Dataset) -> Host | None:
+    """The classes of the rows, if there are any; of a table on disk with few classes as their places among these."""
+    if dataset.task != "classification":
+        return None
+    labels = dataset.target
+    if not isinstance(dataset.features, StoredFrame):
+        return labels
+    parts = range(0, len(labels), ROWS_AT_ONCE)
+    distinct = np.unique(
+        np.concatenate([np.unique(labels[start : start + ROWS_AT_ONCE]) for start in parts])
+    )
+    if len(distinct) > MOST_PLACES:
+        return labels
+    places = np.empty(len(labels), np.uint8)
+    for start in parts:
+        part = slice(start, start + ROWS_AT_ONCE)
+        places[part] = np.searchsorted(distinct, labels[part])
+    dataset.features.shelf.release()
+    return places
+
+
 def split_by_column(dataset: Dataset, table: Table, seed: int, members: int) -> Split:
     """The split that a column of folds says; without validation rows in it, they are drawn from those to train on."""
     assert table.folds is not None
@@ -182,7 +206,7 @@ def split_by_column(dataset: Dataset, table: Table, seed: int, members: int) -> 
     dataset = without_column(dataset, table.folds)
     training, validation = found.training, found.validation
     if not len(validation):
-        labels = dataset.target if dataset.task == "classification" else None
+        labels = labels_of(dataset)
         fractions, rule = (table.validation_fraction, 0.0), Rule(labels=labels)
         if members > 1:
             folds = held_out_by_each(rule, training, fractions, seed, members)

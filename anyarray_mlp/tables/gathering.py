@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.tables.coded import CodedTexts
+from anyarray_mlp.tables.shelf import Shelf
 from anyarray_mlp.tables.styles import PLAIN, Style, amount
 
 #: The rows that are remembered of each.
 ROWS_KEPT = 64
 #: So many different texts among numbers are too many for markers.
 MOST_ODD = 50
+#: Texts of a column that are gathered before they go to disk.
+TEXTS_AT_ONCE = 1 << 20
 PLAIN_CHARACTERS = b"0123456789+-.eE \t\n"
 DIGITS = b"0123456789 \t\n"
 PADDED = re.compile(rb"(?:^|\n)[ \t]*0[0-9]")
@@ -66,19 +69,27 @@ class Odd:
 
 
 class Grid:
-    """The numbers of all columns of a table in one array, each column in a row of it, with room for more."""
+    """The numbers of all columns of a table in one array, each column in a row of it, with room for more.
 
-    def __init__(self, width: int) -> None:
+    shelf: where the array is if it is to be on disk.
+    """
+
+    def __init__(self, width: int, shelf: Shelf | None = None) -> None:
         self.cells = np.empty((width, 0))
         self.rows = 0
+        self.shelf = shelf
 
     def make_room(self, rows: int, expected: float) -> None:
         """Room for so many rows of the table; for as many as are expected if there is too little."""
         self.rows = rows
         if rows > self.cells.shape[1]:
             old = self.cells
-            self.cells = np.empty((len(old), max(rows, int(expected))))
-            self.cells[:, : old.shape[1]] = old
+            shape = len(old), max(rows, int(expected))
+            self.cells = np.empty(shape) if self.shelf is None else self.shelf.room(shape, float)
+            for place, column in enumerate(old):
+                self.cells[place, : old.shape[1]] = column
+        if self.shelf is not None:
+            self.shelf.release()
 
 
 NOWHERE = Grid(0)
@@ -205,11 +216,13 @@ def spread(texts: CodedTexts, numbers: Sequence[float | None]) -> NDArray[np.flo
 
 @dataclass(slots=True)
 class Texts:
-    """A column of texts; `known` has the code of each."""
+    """A column of texts; `known` has the code of each. Its parts are on a shelf if there is one."""
 
     wants: ClassVar[str] = "text"
+    shelf: Shelf | None = None
     parts: list[NDArray[np.int32]] = field(default_factory=list)
     known: dict[str, int] = field(default_factory=dict)
+    met: int = 0
 
     def take(self, cells: Sequence[str], first: int) -> None:
         """Every cell without the blanks around it."""
@@ -217,7 +230,11 @@ class Texts:
 
     def take_texts(self, texts: CodedTexts, first: int) -> None:
         """Texts that are told apart already."""
-        self.parts.append(texts.replaced(self.known))
+        codes = texts.replaced(self.known)
+        self.parts.append(codes)
+        self.met += len(codes)
+        if self.shelf is not None and self.met >= TEXTS_AT_ONCE:
+            self.parts, self.met = [self.shelf.moved(np.concatenate(self.parts))], 0
 
     def texts(self) -> CodedTexts:
         """All cells so far, those of every part."""

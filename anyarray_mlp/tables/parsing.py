@@ -19,6 +19,7 @@ from anyarray_mlp.tables.fits import COMMENT, MOST_FOOTERS
 from anyarray_mlp.tables.gathering import Gathering, Grid, Numbers
 from anyarray_mlp.tables.layout import Layout
 from anyarray_mlp.tables.quick import UncutRow, block_size, blocks, columns_of, is_quick
+from anyarray_mlp.tables.shelf import Shelf
 from anyarray_mlp.tables.styles import is_number
 from anyarray_mlp.tables.text import TextFile
 
@@ -77,7 +78,7 @@ def parse(text: TextFile, layout: Layout, gatherings: Sequence[Gathering]) -> Pa
     Raises `DataError`, with the line, for a row of another width and for quotes that do not fit.
     """
     path = text.source.path
-    grid = grid_for(gatherings)
+    grid = grid_for(gatherings, text.source.shelf)
     parsed = Parsed()
     done = parse_quickly(text, layout, gatherings, parsed, grid)
     lines = Lines(text.lines(done.end), layout.skip, layout.dialect.comment, done.lines)
@@ -109,10 +110,10 @@ def parse(text: TextFile, layout: Layout, gatherings: Sequence[Gathering]) -> Pa
     return parsed
 
 
-def grid_for(gatherings: Sequence[Gathering]) -> Grid:
+def grid_for(gatherings: Sequence[Gathering], shelf: Shelf | None) -> Grid:
     """The place for the numbers of all columns that hold some."""
     numbers = [each for each in gatherings if isinstance(each, Numbers)]
-    grid = Grid(len(numbers))
+    grid = Grid(len(numbers), shelf)
     for place, each in enumerate(numbers):
         each.grid, each.place = grid, place
     return grid

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from anyarray_mlp.checking.messages import listed
 from anyarray_mlp.errors import AnyArrayMLPError, DataError
@@ -25,6 +25,9 @@ from anyarray_mlp.tables.files import (
     imported,
     unreadable,
 )
+
+if TYPE_CHECKING:
+    from anyarray_mlp.tables.shelf import Shelf
 
 HEAD = 1 << 16
 #: The name of a source that is read from standard input.
@@ -51,10 +54,14 @@ ZIP = b"PK\x03\x04"
 
 @dataclass(frozen=True)
 class Source:
-    """A file, streamed from the disk, or kept in memory if it was compressed; `path` is what messages call it."""
+    """A file, streamed from the disk, or kept in memory if it was compressed; `path` is what messages call it.
+
+    shelf: where the columns of its table are kept while it is read; None: in memory.
+    """
 
     path: Path
     content: bytes | None
+    shelf: Shelf | None = None
 
     @classmethod
     def of(cls, path: Path) -> Source:
@@ -82,10 +89,19 @@ class Source:
         with self.open() as stream:
             return stream.read(HEAD)
 
+    def kept(self, column: Any) -> Any:
+        """A column of the table where it is to be kept."""
+        return column if self.shelf is None else self.shelf.keep(column)
+
     @property
     def size(self) -> int:
         """Its size in bytes."""
         return file_size(self.path) if self.content is None else len(self.content)
+
+
+def is_packed(head: bytes) -> bool:
+    """Whether a file that begins so is compressed."""
+    return head.startswith((ZIP, *(mark for mark, _, _ in COMPRESSIONS)))
 
 
 def unpacked(source: Source) -> Source:

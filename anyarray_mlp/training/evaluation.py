@@ -15,7 +15,7 @@ from anyarray_mlp.training.batches import alike
 from anyarray_mlp.training.predicting import (
     ForwardPass,
     LabelledRows,
-    is_sparse,
+    comes_in_parts,
     on_device,
     rows_at_once,
     spans,
@@ -138,6 +138,6 @@ def shape_of(one: Evaluation | None) -> Any:
     if one is None:
         return None
     x, targets = one.held_out
-    if is_sparse(x):
+    if comes_in_parts(x):
         return one
     return tuple(x.shape), x.dtype, tuple(targets.shape), targets.dtype

@@ -12,6 +12,7 @@ from anyarray_mlp.backends import Backend
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.options import UnknownOptionError
 from anyarray_mlp.checking.values import checked_weight
+from anyarray_mlp.data.stored import is_stored
 from anyarray_mlp.errors import DataError, UsageError, in_a_line
 from anyarray_mlp.training.batches import (
     STEPS_PER_RUN,
@@ -108,6 +109,10 @@ class RowFeed:
     def __init__(self, job: Job, rows: Rows, batch_size: int, orders: Sequence[Order]) -> None:
         backend = self.backend = job.backend
         x = rows.x
+        if is_stored(x):
+            raise UsageError(
+                "Several networks are trained on rows in memory, and these are on disk: train one."
+            )
         self.orders = list(orders)
         self.batch_size = batch_size
         self.steps_per_epoch: int | None = -(-self.orders[0].n // batch_size)

@@ -12,6 +12,7 @@ import numpy as np
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.checking.options import UnknownOptionError, options_of, with_known_options
 from anyarray_mlp.checking.values import check_callable
+from anyarray_mlp.data.stored import is_stored
 from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.training.batches import checked_batch_size
@@ -126,6 +127,10 @@ def check_given(mlp: MLP, data: Given, recipe: Recipe, observe: Observe | None) 
     if not data.in_batches:
         mlp.check_shapes(data.x, data.targets)
         checked_batch_size(1, data.x.shape[0])
+        if recipe.by_lbfgs and is_stored(data.x):
+            raise UsageError(
+                "lbfgs takes each step on all rows in memory, and these are on disk: choose another optimizer."
+            )
         return
     check_batches(data.x, recipe)
     if observe is not None:

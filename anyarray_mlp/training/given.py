@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from anyarray_mlp.checking.free_memory import is_large
 from anyarray_mlp.checking.messages import listed, shown
 from anyarray_mlp.checking.values import items
 from anyarray_mlp.data.cells import is_gap
+from anyarray_mlp.data.stored import StoredRows, is_mapped
 from anyarray_mlp.errors import DataError, UsageError, in_a_line
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.training.recipe import Recipe
@@ -67,14 +69,22 @@ def as_given(
                 "in the same order."
             )
         try:
-            validation = as_rows("x", pair[0]), as_targets(mlp, pair[1])
+            validation = inputs_of(pair[0]), as_targets(mlp, pair[1])
         except DataError as error:
             raise DataError(f"The validation set: {error}") from None
     weight = None if sample_weight is None else as_rows("sample_weight", sample_weight)
     if targets is None:
         return Given(x, None, None, validation, (), ())
-    rows = as_rows("x", x), as_targets(mlp, targets)
+    rows = inputs_of(x), as_targets(mlp, targets)
     return Given(*rows, weight, validation, columns, column_names(targets))
+
+
+def inputs_of(x: Any) -> Any:
+    """Inputs as `as_rows` has them; a memory map that is large beside what is free of memory stays on disk."""
+    rows = as_rows("x", x)
+    if is_mapped(rows) and rows.ndim == 2 and is_large(rows.nbytes):
+        return StoredRows.of(rows)
+    return rows
 
 
 def as_targets(mlp: MLP, targets: Any) -> Any:

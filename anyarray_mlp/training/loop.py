@@ -18,6 +18,7 @@ from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.options import options_of, with_known_options
 from anyarray_mlp.checking.values import check_callable, is_true
 from anyarray_mlp.data import Shuffler
+from anyarray_mlp.data.stored import is_stored
 from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.network.checks import is_finite
 from anyarray_mlp.network.mlp import MLP, check_network
@@ -31,6 +32,7 @@ from anyarray_mlp.training.records import Epoch, TrainingState
 from anyarray_mlp.training.state import Member, fresh_state, to_vector
 from anyarray_mlp.training.stepper import Pass, Stepper
 from anyarray_mlp.training.steps import StepStatistics
+from anyarray_mlp.training.stored_feed import StoredFeed
 from anyarray_mlp.typing import Array, Host
 
 
@@ -103,8 +105,10 @@ def feed_of(job: Job, given: Given, shuffles: Shuffles | None, initial: Any) -> 
         return BatchFeed(job, given.x)
     rows = checked_rows(job.mlp, given.x, given.targets, given.sample_weight)
     n = rows.x.shape[0]
-    order = Order(n, shuffles_of(job.recipe, initial) if shuffles is None else shuffles)
-    return RowFeed(job, rows, job.batch_size(n), [order])
+    shuffles = shuffles_of(job.recipe, initial) if shuffles is None else shuffles
+    if is_stored(rows.x):
+        return StoredFeed(job, rows, job.batch_size(n), shuffles)
+    return RowFeed(job, rows, job.batch_size(n), [Order(n, shuffles)])
 
 
 def shuffles_of(recipe: Recipe, initial: Any) -> Shuffles | None:

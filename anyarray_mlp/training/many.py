@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.checking.options import options_of, with_known_options
 from anyarray_mlp.checking.values import check_whole, items, refuse
+from anyarray_mlp.data.stored import is_stored
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.training.given import Given, as_given
@@ -204,6 +205,8 @@ def rows_of(mlps: Sequence[MLP], given: Given, backend: Backend) -> Rows:
     """The data, checked for every network, on the device if it is to lie there: once for all stacks."""
     for mlp in dict.fromkeys(mlps):
         rows = checked_rows(mlp, given.x, given.targets, given.sample_weight)
+    if is_stored(rows.x):
+        raise UsageError("Several networks are trained on rows in memory, and these are on disk.")
     if is_sparse(rows.x) or (isinstance(rows.x, np.ndarray) and backend.streams(rows.x)):
         return rows
     weight = rows.sample_weight

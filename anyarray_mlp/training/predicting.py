@@ -16,6 +16,7 @@ import numpy as np
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import check_instance, check_positive, refuse
+from anyarray_mlp.data.stored import is_stored
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.network.losses import FUSED_LOSSES, loss_function, output_loss
 from anyarray_mlp.network.mlp import MLP, check_network
@@ -51,11 +52,11 @@ class ForwardPass:
         self.run_with_losses = backend.jit(outputs_and_losses_of(mlp, input_scale))
 
     def spans(self, x: Any) -> list[tuple[int, int]]:
-        """Starts and stops of the parts that rows x (n, i), dense or CSR, are taken in."""
-        return list(spans(x.shape[0], rows_at_once(self.mlp, self.backend, is_sparse(x))))
+        """Starts and stops of the parts that rows x (n, i), dense, CSR or on disk, are taken in."""
+        return list(spans(x.shape[0], rows_at_once(self.mlp, self.backend, comes_in_parts(x))))
 
     def part(self, array: Any, start: int, stop: int) -> Array:
-        """Some rows on the device; sparse ones are made dense as their turn comes."""
+        """Some rows on the device; sparse ones are made dense, and those on disk read, as their turn comes."""
         if (start, stop) != (0, array.shape[0]):
             array = array[start:stop, ...]
         return self.move(self.backend, dense(array))
@@ -84,8 +85,8 @@ class ForwardPass:
 class LabelledRows:
     """Rows whose targets are known, x (n, i) and targets as the loss takes them, to be measured on.
 
-    If `kept`, what is on the host is moved to the device once, and not for each measurement; sparse rows are made
-    dense as their turn comes all the same.
+    If `kept`, what is on the host is moved to the device once, and not for each measurement; sparse rows and those on
+    disk come as their turn does all the same.
     """
 
     def __init__(self, forward: ForwardPass, x: Any, targets: Array, kept: bool = True) -> None:
@@ -95,7 +96,7 @@ class LabelledRows:
         self.spans = forward.spans(x)
         # A library's own rows on a device are not kept in parts: where those are no views, that is a second copy.
         there = not isinstance(x, np.ndarray) and forward.backend.owns(x)
-        self.kept = list(self.moved()) if kept and not there and not is_sparse(x) else None
+        self.kept = list(self.moved()) if kept and not there and not comes_in_parts(x) else None
 
     def moved(self) -> Iterator[tuple[Array, Array]]:
         """The parts (x, targets), moved as their turn comes."""
@@ -269,22 +270,28 @@ def is_sparse(x: Any) -> bool:
     return hasattr(x, "tocsr")
 
 
+def comes_in_parts(x: Any) -> bool:
+    """Whether the rows of x, sparse or on disk, become an array only as their turn comes."""
+    return is_sparse(x) or is_stored(x)
+
+
 def dense(x: Any) -> Any:
-    """x with no entry left out."""
-    return x.toarray() if is_sparse(x) else x
+    """x as an array, with no entry left out."""
+    return x.toarray() if comes_in_parts(x) else x
 
 
-def rows_at_once(mlp: MLP, backend: Backend, sparse: bool = False) -> int:
+def rows_at_once(mlp: MLP, backend: Backend, in_parts: bool = False) -> int:
     """Rows of one forward pass. On NumPy, which goes over memory once an operation, few enough for the cache: at most
     4 % slower than the best number on networks of 10 to 2,048 units, where 1,024 for all took 1.4 times as long on
-    20-10-1. Of networks whose layers make more of a row than its units, and of `sparse` inputs, few enough for memory.
+    20-10-1. Of networks whose layers make more of a row than its units, and of inputs that come `in_parts`, few enough
+    for memory.
     """
     rows, widest = PREDICTION_ROWS, mlp.widest
     if backend.name == "numpy":
         rows = min(rows, max(CACHED_ROWS, CACHED_UNITS // widest))
     if not mlp.is_plain:
         rows = min(rows, STREAM_BYTES // (8 * widest))
-    return max(1, min(rows, STREAM_BYTES // (8 * mlp.sizes[0])) if sparse else rows)
+    return max(1, min(rows, STREAM_BYTES // (8 * mlp.sizes[0])) if in_parts else rows)
 
 
 def spans(n: int, rows: int) -> Iterator[tuple[int, int]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -36,7 +35,8 @@ def read_array(source: Source, reading: Reading, known: Known) -> Table:
     if array.dtype.names is None:
         array = array.reshape(len(array), -1)
         names = [""] * array.shape[1]
-        parts = array.T
+        turn = source.shelf is not None and array.dtype.kind in NUMBERS
+        parts = source.shelf.turned(array) if turn and source.shelf else array.T
     else:
         names = list(array.dtype.names)
         parts = [array[name] for name in names]  # type: ignore[assignment]
@@ -45,22 +45,41 @@ def read_array(source: Source, reading: Reading, known: Known) -> Table:
         for place in wanted:
             yield cells_of(parts[place], source.path)
 
-    typed = Typed(source.path, names, load, np.arange(1, 1 + len(array)))
+    typed = Typed(source.path, names, load, np.arange(1, 1 + len(array)), keep=source.kept)
     table = typed_table(typed, reading, known, notes)
     shape = "an array of pictures, without their target"
     return replace(table, lacks_target=shape) if pictures else table
 
 
+def cells_of_array(source: Source) -> int | None:
+    """How many cells an array says that it has; None for one that is damaged."""
+    with source.open() as content:
+        try:
+            shape, _, _ = header_of(content)
+        except (ValueError, SyntaxError, TypeError):
+            return None
+    return math.prod(shape)
+
+
+def header_of(content: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether columns come one after the other, and dtype that a file begins with."""
+    version = npy.read_magic(content)
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    return readers.get(version, npy.read_array_header_2_0)(content)
+
+
 def checked_array(source: Source) -> NDArray[Any]:
     """The array in a file; `DataError` for one of objects, of no rows, or of another size than it declares."""
-    with source.open() as stream:
-        content = io.BytesIO(stream.read())
+    with source.open() as content:
+        return array_in(content, source)
+
+
+def array_in(content: BinaryIO, source: Source) -> NDArray[Any]:
+    """The array in an open file, mapped to memory if its columns are kept on disk."""
     try:
-        version = npy.read_magic(content)
-        readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-        shape, _, dtype = readers.get(version, npy.read_array_header_2_0)(content)
+        shape, by_columns, dtype = header_of(content)
         declared = math.prod(shape) * dtype.itemsize
-        follow = len(content.getbuffer()) - content.tell()
+        follow = source.size - content.tell()
         if dtype.hasobject:
             raise DataError(
                 f"{source.path}: holds objects, which are never read because unpickling them can run code; save "
@@ -72,6 +91,8 @@ def checked_array(source: Source) -> NDArray[Any]:
             )
         if min(shape) < 0 or declared != follow:
             raise ValueError(f"it declares {declared:,} bytes and {follow:,} follow")
+        if source.shelf is not None and source.content is None and not by_columns:
+            return source.shelf.file(source.path, shape, dtype, content.tell())
         content.seek(0)
         array: NDArray[Any] = npy.read_array(content, allow_pickle=False)
     except DataError:
@@ -90,7 +111,7 @@ def checked_array(source: Source) -> NDArray[Any]:
 def cells_of(values: NDArray[Any], path: Path) -> NDArray[Any]:
     """A column of an array: float64, datetime64 or texts."""
     if values.ndim == 1 and values.dtype.kind in NUMBERS:
-        return values.astype(np.float64)
+        return np.ascontiguousarray(values, dtype=np.float64)
     if values.ndim == 1 and values.dtype.kind in DATES:
         return values.astype("datetime64[us]")
     if values.ndim == 1 and values.dtype.kind in TEXTS:

@@ -48,7 +48,25 @@ def read_parquet(source: Source, reading: Reading, known: Known) -> Table:
 
 def read_arrow(source: Source, reading: Reading, known: Known) -> Table:
     """The table in a file or a stream of Arrow, or of Feather."""
-    return read_with(source, "Arrow", reading, known, open_arrow)
+    opened = open_arrow if source.shelf is None else open_arrow_by_columns
+    return read_with(source, "Arrow", reading, known, opened)
+
+
+def cells_of_parquet(source: Source) -> int | None:
+    """How many cells a Parquet file says that it has; None for one that cannot be opened."""
+    parquet = imported("pyarrow.parquet", "parquet", source.path, "a Parquet file")
+    import pyarrow
+
+    try:
+        found = parquet.read_metadata(source.path)
+    except (pyarrow.ArrowException, OSError):
+        return None
+    return int(found.num_rows * found.num_columns)
+
+
+def cells_of_arrow(source: Source) -> int:
+    """How many cells a file of Arrow may have: some take less than a double, and some files are compressed."""
+    return source.size // 4
 
 
 #: What opens a file gives: its schema, how many rows there are, and what reads the columns of some places.
@@ -77,11 +95,15 @@ def read_with(
                 check_size(rows, len(wanted), source)
                 for place in wanted:
                     check_type(schema.field(places[place]), path)
-                table = read_columns(read, [places[place] for place in wanted], schema, path)
-                for place, column in zip(wanted, table.columns, strict=True):
-                    yield values_of(column, names[place], path, notes)
+                # To be kept on disk, columns come one by one.
+                at_once = len(wanted) if source.shelf is None else 1
+                for start in range(0, len(wanted), at_once):
+                    some = wanted[start : start + at_once]
+                    table = read_columns(read, [places[place] for place in some], schema, path)
+                    for place, column in zip(some, table.columns, strict=True):
+                        yield values_of(column, names[place], path, notes)
 
-            typed = Typed(path, names, load, np.arange(1, 1 + rows))
+            typed = Typed(path, names, load, np.arange(1, 1 + rows), keep=source.kept)
             return typed_table(typed, reading, known, notes)
     except (arrow.ArrowMemoryError, DataError):
         raise
@@ -173,6 +195,25 @@ def open_arrow(stream: Any, head: bytes, path: Path) -> Opened:
         table = pyarrow.ipc.open_stream(stream).read_all()
     table.validate(full=True)
     return table.schema, table.num_rows, table.select
+
+
+def open_arrow_by_columns(stream: Any, head: bytes, path: Path) -> Opened:
+    """The same, of which only the columns that are asked for come to memory."""
+    import pyarrow
+
+    if head.startswith(b"FEA1"):
+        return open_arrow(stream, head, path)
+    opens = pyarrow.ipc.open_file if head.startswith(FILES) else pyarrow.ipc.open_stream
+
+    def read(places: list[int]) -> Any:
+        stream.seek(0)
+        options = pyarrow.ipc.IpcReadOptions(included_fields=sorted(places))
+        table = opens(stream, options=options).read_all()
+        table.validate(full=True)
+        return table.select([sorted(places).index(place) for place in places])
+
+    schema = opens(stream).schema
+    return schema, read([0]).num_rows if len(schema) else 0, read
 
 
 def without_index(schema: Any, notes: list[str]) -> list[int]:

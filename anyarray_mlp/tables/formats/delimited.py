@@ -27,6 +27,7 @@ from anyarray_mlp.tables.parsing import (
 from anyarray_mlp.tables.places import find_columns
 from anyarray_mlp.tables.reading import ColumnReading, Reading
 from anyarray_mlp.tables.rows import rows_that_are_none
+from anyarray_mlp.tables.shelf import Shelf
 from anyarray_mlp.tables.source import Source
 from anyarray_mlp.tables.styles import BY_NAME, COMMA, PLAIN, Style, fitting, is_plain
 from anyarray_mlp.tables.table import Column, Columns, Known, Table, nothing_in
@@ -34,6 +35,15 @@ from anyarray_mlp.tables.text import TextFile, text_file
 
 #: Texts among the numbers of the first rows that may yet be markers, units or a header.
 MOST_IN_SAMPLE = 5
+#: What stands between the cells of most texts.
+SEPARATORS = (b",", b";", b"\t", b"|", b" ")
+
+
+def cells_of_text(source: Source) -> int:
+    """About how many cells a text has, by those in its first lines."""
+    head = source.head()
+    in_head = head.count(b"\n") + max(map(head.count, SEPARATORS))
+    return source.size * in_head // max(1, len(head))
 
 
 def read_delimited(source: Source, reading: Reading, known: Known) -> Table:
@@ -86,7 +96,8 @@ class Delimited:
         }
         if closer:
             again: list[Gathering] = [
-                Texts() if place in closer else Skipped() for place in range(self.layout.width)
+                Texts(self.shelf) if place in closer else Skipped()
+                for place in range(self.layout.width)
             ]
             parse(self.text, self.layout, again)
             for place in closer:
@@ -117,6 +128,11 @@ class Delimited:
             )
             return gatherings, parsed
 
+    @property
+    def shelf(self) -> Shelf | None:
+        """Where columns are kept on the way."""
+        return self.text.source.shelf
+
     @cached_property
     def markers(self) -> frozenset[str]:
         """The texts that are asked to be gaps: one set for all columns."""
@@ -127,11 +143,11 @@ class Delimited:
         if place in self.dropped:
             return Skipped()
         if place in self.texts:
-            return Texts()
+            return Texts(self.shelf)
         markers = self.markers
         known = self.known.get(self.names[place])
         if known is not None and known.kind != "number":
-            return Texts() if known.kind == "text" else Skipped()
+            return Texts(self.shelf) if known.kind == "text" else Skipped()
         if known is not None and self.reading.decimal is None:
             return Numbers(BY_NAME[known.style], markers | frozenset(known.markers))
         if known is not None:
@@ -152,7 +168,7 @@ class Delimited:
             or (odd <= MOST_IN_SAMPLE and odd < len(cells))
         ):
             return Numbers(style, markers)
-        return Texts()
+        return Texts(self.shelf)
 
     def style_of(self, cells: Counter[str]) -> Style:
         """The style of most of some cells."""
@@ -193,7 +209,7 @@ class Delimited:
                 empty.append(name)
                 continue
             names.append(name)
-            columns.append(values)
+            columns.append(self.text.source.kept(values))
             readings[name] = reading
         if empty:
             self.notes.append(nothing_in(empty))
@@ -201,7 +217,7 @@ class Delimited:
             raise DataError(
                 f"{self.text.source.path}: holds no column with a value; give a table with values"
             )
-        lines = np.frombuffer(parsed.lines, dtype=np.int64)[kept]
+        lines = self.text.source.kept(np.frombuffer(parsed.lines, dtype=np.int64)[kept])
         found = Reading(**{**self.reading.__dict__, "columns": readings})
         return Table(
             tuple(names), Columns(columns), tuple(self.notes), lines, tuple(self.names), found
@@ -310,7 +326,9 @@ class Delimited:
 
 def fresh(each: Gathering) -> Gathering:
     """What gathers a column in the same way, and has nothing yet."""
-    return Numbers(each.style, each.markers) if isinstance(each, Numbers) else type(each)()
+    if isinstance(each, Texts):
+        return Texts(each.shelf)
+    return Numbers(each.style, each.markers) if isinstance(each, Numbers) else Skipped()
 
 
 def remaining(each: Numbers, gone: Collection[int]) -> dict[str, int]:

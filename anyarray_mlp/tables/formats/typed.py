@@ -20,7 +20,7 @@ from anyarray_mlp.tables.markers import GAPS, is_common_marker
 from anyarray_mlp.tables.places import find_columns
 from anyarray_mlp.tables.reading import ColumnReading, Reading
 from anyarray_mlp.tables.styles import BY_NAME, PLAIN, Style, fitting, is_number
-from anyarray_mlp.tables.table import Known, Table, nothing_in
+from anyarray_mlp.tables.table import Columns, Known, Table, nothing_in
 
 #: Columns by their places: float64 with NaN for gaps, datetime64 with NaT, or texts (objects) with None.
 Load = Callable[[list[int]], Iterable[NDArray[Any]]]
@@ -34,6 +34,7 @@ class Typed:
 
     names: as the file has them. lines: what errors call each row. has_gaps: whether the format tells gaps from texts,
     so that NA is a text. of_texts: the places of columns whose texts are no numbers, whatever they look like.
+    keep: brings a column to where it is kept.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Typed:
     lines: NDArray[np.int64]
     has_gaps: bool = False
     of_texts: frozenset[int] = frozenset()
+    keep: Callable[[NDArray[Any]], Any] = lambda column: column
 
 
 def typed_table(typed: Typed, reading: Reading, known: Known, notes: list[str]) -> Table:
@@ -80,14 +82,16 @@ def typed_table(typed: Typed, reading: Reading, known: Known, notes: list[str]) 
             empty.append(name)
             continue
         kept.append(name)
-        columns.append(values)
+        columns.append(typed.keep(values))
         readings[name] = ColumnReading("number" if values.dtype.kind == "f" else "text")
     if empty:
         notes.append(nothing_in(empty))
     if not columns:
         raise DataError(f"{path}: holds no column with a value; give a table with values")
     found = replace(reading, columns=readings)
-    return Table(tuple(kept), tuple(columns), tuple(notes), typed.lines, tuple(names), found)
+    return Table(
+        tuple(kept), Columns(columns), tuple(notes), typed.keep(typed.lines), tuple(names), found
+    )
 
 
 @dataclass(frozen=True)
