@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from anyarray_mlp.arithmetic.shard import Shard
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.backends.base import Run
 from anyarray_mlp.checking.messages import shown
@@ -25,6 +26,9 @@ from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.network.checks import is_finite
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.network.passes import Strength
+from anyarray_mlp.ranks.agreement import check_in_step
+from anyarray_mlp.ranks.communicator import Communicator
+from anyarray_mlp.ranks.selection import select_communicator
 from anyarray_mlp.training.batches import Shuffles, checked_rates
 from anyarray_mlp.training.evaluation import Evaluations
 from anyarray_mlp.training.feeds import BatchFeed, Feed, Order, RowFeed
@@ -32,6 +36,7 @@ from anyarray_mlp.training.given import Given, as_given
 from anyarray_mlp.training.job import Job, checked_job, checked_rows
 from anyarray_mlp.training.recipe import Recipe, recipe_of
 from anyarray_mlp.training.records import Epoch, TrainingState
+from anyarray_mlp.training.sharing import agreeing, check_can_share, check_shared
 from anyarray_mlp.training.state import Member, Progress, fresh_state, to_vector
 from anyarray_mlp.training.steps import StepStatistics, Walk, stack_inputs, training_step
 from anyarray_mlp.typing import Array, Host
@@ -52,6 +57,7 @@ def train(
     shuffles: Shuffles | None = None,
     stop_requested: Callable[[], bool] = lambda: False,
     statistics: StepStatistics | None = None,
+    communicator: str | Communicator | None = None,
     **options: Any,
 ) -> Iterator[Epoch]:
     """Train and yield an `Epoch` after each pass over the data.
@@ -72,10 +78,14 @@ def train(
     shuffles : the order of the samples in each epoch; None: what the recipe says.
     stop_requested : asked after each run of steps; True ends training there.
     statistics : figures of each step to gather on the device, read once an epoch with the losses.
+    communicator : where several processes train one network: "mpi", "torch", "auto", which finds out what has started
+        them, or a `ranks.Communicator`. Each of them makes the same call with the same data, computes its share of
+        every batch and yields the same epochs; None trains alone.
     options : settings of a `Recipe`, in place of those of `recipe`.
 
     Raises
     ------
+    RanksError : ranks that have not the same data, settings and arithmetic, or of which one has gone.
     DataError, UsageError : data or a setting that nothing can be trained with.
     DivergedError : the loss or a parameter is no longer finite; its `parameters` are those of the epoch before,
         its `step_losses` those of the epoch that broke.
@@ -84,12 +94,18 @@ def train(
     recipe.step_optimizer()
     check_network(mlp)
     given = as_given(mlp, x, targets, sample_weight, validation)
-    job = checked_job(mlp, recipe, backend, given.validation, input_scale)
+    ranks = select_communicator(communicator)
+    job = checked_job(mlp, recipe, backend, given.validation, input_scale, ranks)
+    if ranks is not None:
+        check_can_share(mlp, recipe, job.backend, given.in_batches)
     check_callable("stop_requested", stop_requested)
+    stop_requested = agreeing(ranks, stop_requested)
     if statistics is not None:
         check_callable("statistics", statistics)
     feed = feed_of(job, given, shuffles, initial)
     member, start = begun(job, feed.steps_per_epoch, initial)
+    if isinstance(feed, RowFeed):
+        check_shared(job, feed.rows, start)
     del initial
     return epochs_of(Stepper([member], [start], feed, statistics), stop_requested)
 
@@ -185,7 +201,7 @@ class Stepper:
         self.started = time.perf_counter()
         self.now = Progress(self.job.mlp, self.job.backend, members, states)
         states.clear()  # they would take memory for the whole run
-        self.runs: dict[Strength, Run] = {}
+        self.runs: dict[tuple[Strength, Shard | None], Run] = {}
         self.compiled = {} if compiled is None else compiled
 
     @property
@@ -193,11 +209,11 @@ class Stepper:
         """The networks that are trained, in their order."""
         return self.now.members
 
-    def run(self, members: Sequence[Member]) -> Run:
+    def run(self, members: Sequence[Member], shard: Shard | None) -> Run:
         """The compiled step of some of them, as the feed's first portion shows it to be."""
         alphas = tuple(member.job.recipe.alpha for member in members)
         alpha: Strength = alphas[0] if len(set(alphas)) == 1 else alphas
-        if alpha not in self.runs:
+        if (alpha, shard) not in self.runs:
             job, steps = self.job, self.feed.steps_per_epoch
             step = training_step(
                 job.mlp,
@@ -207,14 +223,15 @@ class Stepper:
                 input_scale=job.input_scale,
                 label_smoothing=job.recipe.label_smoothing,
                 statistics=self.statistics,
+                shard=shard,
                 **self.feed.options,
             )
             total = None if steps is None else max(m.job.epochs for m in members) * steps
             key = step, total
             if key not in self.compiled:
                 self.compiled[key] = job.backend.compile(step, steps=total)
-            self.runs[alpha] = self.compiled[key]
-        return self.runs[alpha]
+            self.runs[alpha, shard] = self.compiled[key]
+        return self.runs[alpha, shard]
 
     def pass_over(self, stop_requested: Callable[[], bool]) -> list[Pass]:
         """Take the steps of an epoch, until a stop is asked for; what each network's came to."""
@@ -223,7 +240,7 @@ class Stepper:
         # Of each run of steps the outputs, the rows of a step, and where its networks begin.
         runs: list[tuple[tuple[Array, ...], int, slice]] = []
         last, complete = [0.0] * k, True
-        for ahead, indices, steps, rows, span in self.feed.portions():
+        for ahead, indices, steps, rows, span, shard in self.feed.portions():
             span = slice(*span.indices(k))
             # Where some have other steps than others, all of them take theirs.
             if runs and span.start == 0 and is_true(stop_requested()):
@@ -238,7 +255,9 @@ class Stepper:
             ]
             inputs = stack_inputs(job.mlp, self.optimizer, backend, indices, walks)
             with np.errstate(all="ignore"):  # a loss that is not finite is reported below
-                state, outputs = self.run(some)(now.part(span), self.feed.data, (*ahead, *inputs))
+                state, outputs = self.run(some, shard)(
+                    now.part(span), self.feed.data, (*ahead, *inputs)
+                )
             now.put(span, state)
             if self.feed.waits and runs:
                 # Waits, or the host gathers far ahead of the device.
@@ -327,6 +346,8 @@ def rounds_of(stepper: Stepper, stop_requested: Callable[[], bool]) -> Iterator[
         ]
         finite = np.empty(0)  # as large as the parameters: it goes before the next copy comes
         finite = job.mlp.layout.to_vector(leaves)
+        if job.communicator is not None:
+            check_in_step(job.communicator, finite)
         leaves = ()
         for member, _ in told:
             member.over = True
