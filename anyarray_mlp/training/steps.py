@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic.shard import Shard
 from anyarray_mlp.backends import Backend, Step
-from anyarray_mlp.network.functional import WHOLE, smoothed
+from anyarray_mlp.network.dropping import WHOLE
+from anyarray_mlp.network.losses import smoothed
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.optimizers import Optimizer, clip_by_norm
 from anyarray_mlp.network.passes import Strength, loss_and_grad
@@ -158,6 +159,6 @@ def gathered(backend: Backend, x: Any, indices: NDArray[np.int64]) -> Array:
 
 
 def dropout_keys(seed: int, layer: int, step: int, count: int) -> NDArray[np.int32]:
-    """Keys (count,) for `functional.dropout` of `count` steps from `step` on, each layer's from a stream of its own."""
+    """Keys (count,) for `dropping.dropout` of `count` steps from `step` on, each layer's from a stream of its own."""
     raw = bit_generator("dropout", seed, layer).advance(step).random_raw(count)
     return (raw >> np.uint64(32)).astype(np.uint32).view(np.int32)
