@@ -26,7 +26,7 @@ from anyarray_mlp.cli.options import (
 from anyarray_mlp.cli.output import tell
 from anyarray_mlp.cli.sections import section_options
 from anyarray_mlp.cli.spelling import Command
-from anyarray_mlp.cli.telling import report, tell_plan
+from anyarray_mlp.cli.telling import report, tell_plan, tell_ranks
 from anyarray_mlp.cli.trying import SECONDS, flags_of, seconds_option, told
 from anyarray_mlp.pipeline.presets import Base
 from anyarray_mlp.pipeline.settings import keys_of_settings
@@ -35,6 +35,7 @@ from anyarray_mlp.pipeline.table import Table
 from anyarray_mlp.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from anyarray_mlp.cli.ranks import Lead
     from anyarray_mlp.diagnosis import Diagnosis
     from anyarray_mlp.errors import DivergedError
     from anyarray_mlp.persistence import RunFolder
@@ -101,6 +102,13 @@ OF_SHAPE: dict[str, dict[str, Any]] = {
     "those of a run of that length; lbfgs estimates the curvature again. A run that stopped early, converged, stalled "
     "or diverged has ended.",
 )
+@click.option(
+    "--communicator",
+    type=click.Choice(["auto", "mpi", "torch", "none"]),
+    default="auto",
+    show_default=True,
+    help="What joins processes that train one network: auto is mpi under mpiexec and srun, torch under torchrun.",
+)
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
 def command(**settings: Any) -> int:
@@ -113,7 +121,15 @@ def command(**settings: Any) -> int:
     with
     a test set.
     """
+    from anyarray_mlp.cli.ranks import on_ranks
+
+    return on_ranks(settings["communicator"], lambda lead: as_told(settings, lead))
+
+
+def as_told(settings: dict[str, Any], lead: Lead) -> int:
+    """Train as the flags say; the exit code."""
     from anyarray_mlp.cli.flags import refuse_idle_flags
+    from anyarray_mlp.cli.ranks import own_device
     from anyarray_mlp.cli.resuming import explicit_flags, resume_command, resumed_settings
     from anyarray_mlp.errors import UsageError
     from anyarray_mlp.persistence import RunFolder
@@ -140,7 +156,8 @@ def command(**settings: Any) -> int:
             raise UsageError("--try-seconds is for --try-cures: add that, or leave it out.")
         refuse_idle_flags(settings, explicit_flags(click.get_current_context()))
         with in_words_of_flags():
-            plan = make_plan(settings["data"], Settings.from_keys(settings))
+            own = own_device(settings, lead.communicator)
+            plan = make_plan(settings["data"], Settings.from_keys(own))
         settings = settings | {"batch_size": plan.settings.recipe.batch_size}
         if 0 < settings["epochs"] <= settings["warm_up"]:
             epochs = counted(settings["epochs"], "epoch")
@@ -151,7 +168,7 @@ def command(**settings: Any) -> int:
             folder = settings["out"] or default_folder(settings["data"], overwrite)
             run = stack.enter_context(RunFolder.create(folder, overwrite=overwrite))
         try:
-            return train_and_tell(run, plan, settings)
+            return train_and_tell(run, plan, settings, lead)
         except BaseException as error:
             goes_on = isinstance(error, KeyboardInterrupt) and checkpoint_steps(run.home)
             run.discard_unless_begun()
@@ -168,7 +185,7 @@ def of_preset(settings: dict[str, Any], named: set[str]) -> dict[str, Any]:
     return {keys[name]: value for name, value in found.items()}
 
 
-def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> int:
+def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any], lead: Lead) -> int:
     """Train as planned in an open run folder and say what came of it; the exit code."""
     from anyarray_mlp.cli.progress import Progress
     from anyarray_mlp.errors import DivergedError
@@ -189,10 +206,18 @@ def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> int:
     run.write_config(kept)
     if not quiet:
         tell_plan(run, plan, settings)
+        tell_ranks(lead.communicator)
+    lead.begin(settings, checkpoints.last)
     try:
         with Progress(settings["epochs"], quiet=quiet) as progress:
             result, diagnosis, is_kept = train_in(
-                run, plan, checkpoints, start, [progress], settings["diagnose"]
+                run,
+                plan,
+                checkpoints,
+                start,
+                [progress],
+                settings["diagnose"],
+                lead.communicator,
             )
     except DivergedError as error:
         ended = diverged(run, checkpoints, error, quiet)

@@ -5,8 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from anyarray_mlp.errors import RanksError
+
 if TYPE_CHECKING:
     from anyarray_mlp.typing import Host
+
+
+class LostRankError(RanksError):
+    """Another rank has gone, or given up; why is for that one to say."""
 
 
 class Communicator(ABC):

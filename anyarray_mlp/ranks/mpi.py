@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
-from anyarray_mlp.errors import RanksError, in_a_line
-from anyarray_mlp.ranks.communicator import Communicator
+from anyarray_mlp.errors import in_a_line
+from anyarray_mlp.ranks.communicator import Communicator, LostRankError
 from anyarray_mlp.typing import Host
 
 #: Bytes of a message: of 40 MB in one, MPICH and Open MPI take two to ten times as long as in these.
@@ -64,6 +64,6 @@ class MpiCommunicator(Communicator):
             self.world.Abort(exit_code)
 
 
-def lost(error: Exception) -> RanksError:
+def lost(error: Exception) -> LostRankError:
     """What MPI says when it cannot reach another rank."""
-    return RanksError(f"MPI has lost another rank ({in_a_line(error)}): see what that one says.")
+    return LostRankError(f"MPI has lost another rank ({in_a_line(error)}): see what that one says.")

@@ -1,4 +1,7 @@
-"""Ranks that are threads of this process: for tests, and to see what a run on several ranks does. It is no faster."""
+"""Ranks that are threads of this process: for tests, and to see what a run on several ranks does. It is no faster.
+
+Not for JAX, whose compiled programs share the threads that they would wait for one another in.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from anyarray_mlp.errors import RanksError
-from anyarray_mlp.ranks.communicator import Communicator
+from anyarray_mlp.ranks.communicator import Communicator, LostRankError
 from anyarray_mlp.typing import Host
 
 T = TypeVar("T")
@@ -31,7 +33,7 @@ class Meeting:
             self.brought[rank] = value
             self.barrier.wait()
         except threading.BrokenBarrierError:
-            raise RanksError(f"Rank {rank} has lost another rank, which gave up.") from None
+            raise LostRankError(f"Rank {rank} has lost another rank, which gave up.") from None
         return [*self.brought]
 
 
@@ -76,7 +78,7 @@ def on_threads(
 ) -> list[T]:
     """function(communicator) on `size` ranks at once; what each of them returns.
 
-    If some raise, the others end with a `RanksError`, and the first error that is none is raised here.
+    If some raise, the others end with a `LostRankError`, and the first error that is none is raised here.
     """
     meeting = Meeting(size)
     ranks = [ThreadCommunicator(meeting, rank, order or list(range(size))) for rank in range(size)]
@@ -92,5 +94,5 @@ def on_threads(
         found = [*pool.map(run, ranks)]
     errors = [each for each in found if isinstance(each, BaseException)]
     if errors:
-        raise next((each for each in errors if not isinstance(each, RanksError)), errors[0])
+        raise next((each for each in errors if not isinstance(each, LostRankError)), errors[0])
     return found  # type: ignore[return-value]

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 
 from anyarray_mlp.errors import RanksError, in_a_line
-from anyarray_mlp.ranks.communicator import Communicator
+from anyarray_mlp.ranks.communicator import Communicator, LostRankError
 from anyarray_mlp.typing import Host
 
 #: How long a rank waits for one that is there and does not answer.
@@ -71,10 +71,10 @@ class TorchCommunicator(Communicator):
 
 
 def reach(call: Callable[[], Any]) -> None:
-    """Make a call to the other ranks; `RanksError` where one of them does not answer."""
+    """Make a call to the other ranks; `LostRankError` where one of them does not answer."""
     try:
         call()
     except RuntimeError as error:
-        raise RanksError(
+        raise LostRankError(
             f"torch.distributed has lost another rank ({in_a_line(error)}): see what that one says."
         ) from error
