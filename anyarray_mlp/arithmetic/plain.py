@@ -112,7 +112,7 @@ class PlainNamespace:
         return parted(self, vector, arrays)
 
     def summed_over_ranks(self, x: Array) -> Array:
-        """The sum of the arrays that all ranks have here: x itself where there are no others (`Backend.on_ranks`)."""
+        """The sum of the arrays that all ranks have here: x itself if there are no others (`Backend.on_ranks`)."""
         return x
 
     def largest_over_ranks(self, x: Array) -> Array:

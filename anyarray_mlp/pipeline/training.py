@@ -24,7 +24,7 @@ from anyarray_mlp.pipeline.scoring import scores_of
 from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.trained_model import TrainedModel
 from anyarray_mlp.pipeline.trials import triable
-from anyarray_mlp.ranks.communicator import Communicator
+from anyarray_mlp.ranks.communicator import Communicator, LostRankError
 from anyarray_mlp.training import Callback, Fit, Recipe, TrainingState
 from anyarray_mlp.training.callbacks import as_callbacks
 
@@ -186,6 +186,9 @@ def train_in(
         result = run.fit(
             [lambda epoch: folder.log(epoch.record()), *callbacks, checkpoints], monitor
         )
+    except LostRankError:
+        checkpoints.save_last()
+        raise
     except DivergedError as error:
         keep_diverged(folder, plan, checkpoints, monitor, error)
         raise

@@ -19,18 +19,18 @@ ENGINES = {
 }
 NAMES = ("auto", *ENGINES, "none")
 
-#: What starts several processes, the variable in which it says how many, and the engine to take.
+#: What starts several processes, the variables in which it says how many and which this is, and the engine to take.
 STARTERS = (
-    ("torchrun", "WORLD_SIZE", "torch"),
-    ("mpiexec", "PMI_SIZE", "mpi"),
-    ("mpiexec", "OMPI_COMM_WORLD_SIZE", "mpi"),
-    ("srun", "SLURM_STEP_NUM_TASKS", "mpi"),
+    ("torchrun", "WORLD_SIZE", "RANK", "torch"),
+    ("mpiexec", "PMI_SIZE", "PMI_RANK", "mpi"),
+    ("mpiexec", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "mpi"),
+    ("srun", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "mpi"),
 )
 
 
 @with_known_options
 def select_communicator(name: str | Communicator | None = "auto") -> Communicator | None:
-    """This process' end of the line to the other ranks; None where it trains alone.
+    """This process' end of the line to the other ranks; None if it trains alone.
 
     Parameters
     ----------
@@ -58,11 +58,19 @@ def select_communicator(name: str | Communicator | None = "auto") -> Communicato
 
 def started_by(environment: Mapping[str, str]) -> tuple[str, int, str]:
     """What has started this process, how many there are, and the engine to take; ("", 1, "mpi") if it is alone."""
-    for starter, variable, engine in STARTERS:
+    for starter, variable, _, engine in STARTERS:
         size = environment.get(variable, "")
         if size.isdigit() and int(size) > 1:
             return starter, int(size), engine
     return "", 1, "mpi"
+
+
+def told_rank(environment: Mapping[str, str]) -> int:
+    """Which of several processes this is, as what has started it says; 0 if it is alone."""
+    for _, size, rank, _ in STARTERS:
+        if environment.get(size, "1") != "1" and environment.get(rank, "").isdigit():
+            return int(environment[rank])
+    return 0
 
 
 def made(engine: str, starter: str, size: int) -> Communicator:
@@ -76,6 +84,12 @@ def made(engine: str, starter: str, size: int) -> Communicator:
         why = f"{starter} has started {size} processes, which need" if starter else "It needs"
         raise BackendUnavailableError(
             f"{why} {package}, which is not installed: {install}, or let each train alone, with communicator none."
+        ) from None
+    except RuntimeError as error:
+        if "MPI library" not in str(error):
+            raise
+        raise BackendUnavailableError(
+            f"mpi4py finds no MPI: {install}, which brings one, or MPI4PY_LIBMPI=PATH of its libmpi."
         ) from None
     communicator: Communicator = found
     return communicator
