@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +18,7 @@ from anyarray_mlp.errors import BackendUnavailableError, RanksError, UsageError
 from anyarray_mlp.ranks import selection
 from anyarray_mlp.ranks.selection import select_communicator, started_by, told_rank
 from tests.beds import EXPECTED
+from tests.rank_processes import environment, gloo, of_mpich, under_mpiexec
 
 #: Seconds after which a test gives up.
 PATIENCE = 240
@@ -28,30 +26,10 @@ TRAIN = ("train", "iris", "--reproducible", "--no-diagnose", "--batch-size", "50
 VARIANT = ("--epochs", "3", "--dropout", "0.2", "--early-stopping", "--class-weight", "balanced")
 
 
-def of_mpich(name: str) -> Path | None:
-    """A file that the mpich wheel has brought."""
-    try:
-        files = importlib.metadata.files("mpich") or ()
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    return next((Path(str(f.locate())).resolve() for f in files if f.name == name), None)
-
-
 MPIEXEC = of_mpich("mpiexec")
 needs_mpi = pytest.mark.skipif(
     MPIEXEC is None and "mpi" not in EXPECTED, reason="mpich is not installed"
 )
-
-
-def environment(**variables: str) -> dict[str, str]:
-    found = dict(os.environ) | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} | variables
-    libmpi = of_mpich("libmpi.so.12")
-    return found if libmpi is None else {"MPI4PY_LIBMPI": str(libmpi)} | found
-
-
-def under_mpiexec(ranks: int, *flags: str) -> list[str]:
-    program = [sys.executable, "-m", "mpi4py", "-m", "anyarray_mlp", *flags]
-    return [str(MPIEXEC), "-n", str(ranks), *program]
 
 
 def finished(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -64,26 +42,6 @@ def alone(folder: Path, capsys: Any, *flags: str) -> str:
     """The hash of one process."""
     assert run([*TRAIN, *flags, "--out", str(folder / "alone")]) == 0
     return str(json.loads(capsys.readouterr().out)["hash"])
-
-
-def gloo(ranks: int, folder: Path, *flags: str) -> list[subprocess.Popen[str]]:
-    """Processes as torchrun would start them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    return [
-        subprocess.Popen(
-            [sys.executable, "-m", "anyarray_mlp", *flags],
-            cwd=folder,
-            env=environment(
-                RANK=str(rank), WORLD_SIZE=str(ranks), MASTER_ADDR="127.0.0.1", MASTER_PORT=port
-            ),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(ranks)
-    ]
 
 
 @needs_mpi
@@ -120,11 +78,11 @@ def test_a_command_line_is_refused_once(tmp_path: Path) -> None:
     done = finished(under_mpiexec(2, "train", "iris", "--epochs", "-1"), tmp_path)
     assert done.returncode == 2
     assert done.stderr.count("error: ") == 1
-    # Found by rank 0 alone, which has the run's folder.
-    (tmp_path / "there").mkdir()
-    (tmp_path / "there" / "mine").touch()
-    done = finished(under_mpiexec(2, *TRAIN, "--out", "there"), tmp_path)
-    assert done.returncode == 73
+    # Found by rank 0 alone, which opens the run's folder.
+    resume = ["train", "--resume", "--out", "absent"]
+    code = run([*resume[:-1], str(tmp_path / "absent")])
+    done = finished(under_mpiexec(2, *resume), tmp_path)
+    assert done.returncode == code > 2
     assert done.stderr.count("error: ") == 1
 
 
