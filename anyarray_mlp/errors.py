@@ -9,7 +9,8 @@ AnyArrayMLPError                       1  unexpected
 ├── OutOfMemoryError (MemoryError)    71  host or device memory ran out
 ├── OutputExistsError (FileExistsError)  73  the output already exists
 ├── StorageError (OSError)            74  a file could not be read or written
-└── LockedError (RuntimeError)        75  another process holds the directory
+├── LockedError (RuntimeError)        75  another process holds the directory
+└── RanksError (RuntimeError)         76  ranks that do not do the same, or of which one has gone
 
 A message is one line: what is wrong, where, and what to do.
 """
@@ -29,6 +30,7 @@ __all__ = [
     "ModelFileError",
     "OutOfMemoryError",
     "OutputExistsError",
+    "RanksError",
     "Severity",
     "StorageError",
     "UnknownCategoryError",
@@ -117,6 +119,12 @@ class LockedError(AnyArrayMLPError, RuntimeError):
     """Another process holds the directory."""
 
     exit_code = 75
+
+
+class RanksError(AnyArrayMLPError, RuntimeError):
+    """Ranks that cannot train together, or of which one has gone."""
+
+    exit_code = 76
 
 
 def in_a_line(error: BaseException) -> str:

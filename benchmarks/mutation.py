@@ -83,6 +83,7 @@ OWN_TESTS = {
         "arithmetic_reproducible",
     ),
     "arithmetic.library": ("arithmetic_library", "arithmetic_probe"),
+    "arithmetic.shard": ("ranks_sharing",),
     "arithmetic.exact_sum": ("arithmetic_exact", "arithmetic_probe"),
     "arithmetic.exact_matmul": ("arithmetic_exact", "arithmetic_probe"),
     "arithmetic.reproducible": ("arithmetic_namespace",),

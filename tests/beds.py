@@ -46,8 +46,9 @@ from anyarray_mlp.errors import BackendUnavailableError
 #: Libraries whose absence is a failure instead of a skip: ANYARRAY_MLP_EXPECT=numpy,torch,...
 EXPECTED = frozenset(filter(None, os.environ.get("ANYARRAY_MLP_EXPECT", "").split(",")))
 
-#: What exports are tried in, which may be expected like a library: onnxruntime, a C compiler; what draws reports.
-PROGRAMS = ("onnx", "cc", "vega")
+#: What else may be expected like a library: what exports are tried in, onnxruntime and a C compiler; what draws
+#: reports; MPI.
+PROGRAMS = ("onnx", "cc", "vega", "mpi")
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from typing import Any
 
 from anyarray_mlp.arithmetic.exact_sum import ExactSum
 from anyarray_mlp.arithmetic.library import Library, bits_for
+from anyarray_mlp.arithmetic.shard import Shard
 from anyarray_mlp.typing import Array
 
 Slices = tuple[Array, ...]
@@ -215,11 +216,13 @@ class ExactMatmul:
 
     # ------------------------------------------------------------ sums over the batch
 
-    def batch_gradient(self, parts: list[tuple[Array, Array]]) -> tuple[Array, Array]:
-        """dw (i, o) and db (o,) of a batch in parts (x, dy), the same for any split.
+    def batch_gradient(
+        self, parts: list[tuple[Array, Array]], shard: Shard | None = None
+    ) -> tuple[Array, Array]:
+        """dw (i, o) and db (o,) of a batch in parts (x, dy), the same for any split, here and over ranks.
 
-        Three phases, of which the first two could run in parallel over the parts: the largest magnitude of each
-        column over all parts, the integer sums of each part, and the value of their total.
+        Three phases, of which the first two could run in parallel over the parts, and do over the shards of ranks: the
+        largest magnitude of each column over all parts, the integer sums of each part, and the value of their total.
         """
         xp = self.library.xp
         count = sum(int(x.shape[-2]) for x, _ in parts)
@@ -227,12 +230,17 @@ class ExactMatmul:
         for x, dy in parts[1:]:
             x_largest = xp.maximum(x_largest, self.largest(-2, x))
             dy_largest = xp.maximum(dy_largest, self.largest(-2, dy))
+        if shard is not None:
+            count = shard.whole(count)
+            x_largest, dy_largest = self.sums.largest_of_all([x_largest, dy_largest])
         largest = x_largest, dy_largest
         products, sums = self.batch_integers(*parts[0], largest, count)
         for x, dy in parts[1:]:
             more_products, more_sums = self.batch_integers(x, dy, largest, count)
             products = tuple(a + b for a, b in zip(products, more_products, strict=True))
             sums = tuple(a + b for a, b in zip(sums, more_sums, strict=True))
+        if shard is not None:
+            products, sums = self.sums.totals(products, shard), self.sums.totals(sums, shard)
         return self.batch_value(products, sums, largest, count, parts[0][0].dtype)
 
     def batch_integers(

@@ -11,9 +11,11 @@ largest magnitude over all parts, the integer sums of each part, the value of th
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from anyarray_mlp.arithmetic.library import Library, bits_for
+from anyarray_mlp.arithmetic.shard import Shard, parted
 from anyarray_mlp.typing import Array, Axes
 
 
@@ -23,8 +25,13 @@ class ExactSum:
     def __init__(self, library: Library) -> None:
         self.library = library
 
-    def sum(self, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
-        """The sum of x along axes, rounded once (float32), or to about an ulp (float64)."""
+    def sum(
+        self, x: Array, axis: Axes = None, keepdims: bool = False, shard: Shard | None = None
+    ) -> Array:
+        """The sum of x along axes, rounded once (float32), or to about an ulp (float64).
+
+        Where x has the rows of a shard along the axes, it is the sum over the whole batch.
+        """
         xp = self.library.xp
         if x.ndim == 0:
             return x
@@ -38,7 +45,13 @@ class ExactSum:
         if count == 0:
             return xp.sum(x, axis=axis, keepdims=keepdims)
         largest = self.largest(x, axes)
-        y = self.value(self.integers(x, largest, count, axes), largest, count, x.dtype)
+        if shard is not None:
+            count = shard.whole(count)
+            (largest,) = self.largest_of_all([largest])
+        sums = self.integers(x, largest, count, axes)
+        if shard is not None:
+            sums = self.totals(sums, shard)
+        y = self.value(sums, largest, count, x.dtype)
         if keepdims:
             return y
         return xp.reshape(y, tuple(n for a, n in enumerate(x.shape) if a not in axes))
@@ -72,6 +85,21 @@ class ExactSum:
 
         sums: tuple[Array, ...] = lib.by_rows(slices, x, s, join="sum" if 0 in axes else "rows")
         return sums
+
+    # ------------------------------------------------------------ over all shards of a batch
+
+    def largest_of_all(self, each: Sequence[Array]) -> list[Array]:
+        """The largest magnitudes over all ranks, of those here, some arrays of one dtype: one message."""
+        xp: Any = self.library.xp
+        vector = xp.concat([xp.reshape(largest, (-1,)) for largest in each])
+        return parted(xp, xp.largest_over_ranks(vector), each)
+
+    def totals(self, sums: Sequence[Array], shard: Shard) -> tuple[Array, ...]:
+        """The integer sums of all shards, of those of this one: as few bits as they come in, and exact."""
+        xp: Any = self.library.xp
+        if not shard.counts:
+            sums = [xp.zeros_like(array) for array in sums]
+        return tuple(xp.summed_over_ranks(array) for array in sums)
 
     def value(self, sums: tuple[Array, ...], largest: Array, count: int, dtype: Any) -> Array:
         """The value of integer sums, rounded to dtype."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from anyarray_mlp.typing import Array, Creation, PlainLibrary, names_of
+from anyarray_mlp.arithmetic.shard import Shard, parted
+from anyarray_mlp.typing import Array, Axes, Creation, PlainLibrary, names_of
 
 CREATION = names_of(Creation)
 
@@ -106,15 +107,36 @@ class PlainNamespace:
         return dx
 
     def linear_batch_gradient(
-        self, parts: list[tuple[tuple[Array, Array, bool], Array]]
+        self, parts: list[tuple[tuple[Array, Array, bool], Array]], shard: Shard | None = None
     ) -> tuple[Array, Array | None]:
-        """Gradients with respect to w and b of a batch in parts (residual, dy)."""
+        """Gradients with respect to w and b of a batch in parts (residual, dy); of a shard what it adds to them."""
         gradients = [self.linear_vjp(residual, dy, False) for residual, dy in parts]
         _, dw, db = gradients[0]
         for _, more_dw, more_db in gradients[1:]:
             dw = dw + more_dw
             db = None if db is None else db + more_db
         return dw, db
+
+    def sharded_sum(self, x: Array, axis: Axes, shard: Shard) -> Array:
+        """What a shard adds to the sum over the rows of its batch."""
+        total: Array = self.sum(x, axis=axis)
+        return total
+
+    def totals(self, arrays: Sequence[Array], shard: Shard) -> list[Array]:
+        """What all shards of a batch add up to, of sums over the rows of this one: one message."""
+        vector = self.concat([self.reshape(array, (-1,)) for array in arrays])
+        if not shard.counts:
+            vector = self.zeros_like(vector)
+        vector = self.summed_over_ranks(vector)
+        return parted(self, vector, arrays)
+
+    def summed_over_ranks(self, x: Array) -> Array:
+        """The sum of the arrays that all ranks have here: x itself if there are no others (`Backend.on_ranks`)."""
+        return x
+
+    def largest_over_ranks(self, x: Array) -> Array:
+        """The maximum of the arrays that all ranks have here."""
+        return x
 
     def elementwise(self, f: Callable[..., tuple[Array, ...]], *arrays: Array) -> tuple[Array, ...]:
         """f(*arrays) for an elementwise f that may overwrite its arguments."""

@@ -16,7 +16,7 @@ reproducible without any special care. docs/reproducible.md says what is guarant
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from anyarray_mlp.arithmetic.elementary import Elementary
@@ -26,6 +26,7 @@ from anyarray_mlp.arithmetic.library import Library
 from anyarray_mlp.arithmetic.plain import Seam
 from anyarray_mlp.arithmetic.reproducible_array import Array, Raw, unwrap
 from anyarray_mlp.arithmetic.rounded import CorrectlyRounded
+from anyarray_mlp.arithmetic.shard import Shard
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
 from anyarray_mlp.typing import Axes
 
@@ -298,6 +299,14 @@ class ReproducibleNamespace:
             return self.wrap(value)
         return self.wrap(self.sums.sum(x.value, axis, keepdims))
 
+    def sharded_sum(self, x: Array, axis: Axes, shard: Shard) -> Array:
+        """The sum over the rows of a whole batch, of which x has those of a shard."""
+        return self.wrap(self.sums.sum(x.value, axis, shard=shard))
+
+    def totals(self, arrays: Sequence[Array], shard: Shard) -> list[Array]:
+        """The arrays: sums over the rows of a shard are those of the whole batch already."""
+        return [*arrays]
+
     def mean(self, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
         total = self.sum(x, axis, keepdims)
         return total / (x.size // max(1, total.size))
@@ -327,10 +336,14 @@ class ReproducibleNamespace:
         return self.wrap(self.barrier(self.products.input_gradient(residual, dy.value)))
 
     def linear_batch_gradient(
-        self, parts: list[tuple[Residual, Array]]
+        self, parts: list[tuple[Residual, Array]], shard: Shard | None = None
     ) -> tuple[Array, Array | None]:
-        """Gradients with respect to w and b of a batch in parts (residual, dy), bit for bit as for the whole."""
-        dw, db = self.products.batch_gradient([(residual.x, dy.value) for residual, dy in parts])
+        """Gradients with respect to w and b of a batch in parts (residual, dy), bit for bit as for the whole.
+
+        Those of a shard are the whole batch's.
+        """
+        each = [(residual.x, dy.value) for residual, dy in parts]
+        dw, db = self.products.batch_gradient(each, shard)
         return self.wrap(dw), self.wrap(db) if parts[0][0].bias else None
 
 

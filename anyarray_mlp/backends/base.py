@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -11,7 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.arithmetic import ReproducibleNamespace
+from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
+from anyarray_mlp.ranks.communicator import Communicator
 from anyarray_mlp.typing import Array, Namespace
 
 Arrays = tuple[Array, ...]
@@ -113,6 +115,26 @@ class Backend(ABC):
     def reproducible_namespace(self, slices: int) -> ReproducibleNamespace:
         """Reproducible arithmetic over this library. Default: in blocks that fit a CPU's cache."""
         return ReproducibleNamespace(self.xp, slices, block=BLOCK)
+
+    def on_ranks(self, communicator: Communicator) -> Backend:
+        """This backend with sums over the shards of a batch that are those of all ranks."""
+        ranked = copy.copy(self)
+        exchange = {
+            "summed_over_ranks": self.exchanging(communicator.sum),
+            "largest_over_ranks": self.exchanging(communicator.max),
+        }
+        xp: Any = self.xp
+        ranked.xp = PlainNamespace(xp.library, xp.target, {**xp.overrides, **exchange})
+        return ranked
+
+    def exchanging(self, collective: Callable[[NDArray[Any]], NDArray[Any]]) -> Any:
+        """A collective of host arrays, for the library's own within a step. Default: through copies."""
+
+        def exchange(array: Array) -> Array:
+            host = collective(np.ascontiguousarray(self.to_host(array)))
+            return self.asarray(host, str(host.dtype))
+
+        return exchange
 
     def on_device(self) -> AbstractContextManager[Any]:
         """A context in which operations outside `jit` and `compile` run on this device."""

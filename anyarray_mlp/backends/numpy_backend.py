@@ -38,6 +38,10 @@ class NumpyBackend(Backend):
         """The array itself."""
         return np.asarray(array)
 
+    def exchanging(self, collective: Callable[[Host], Host]) -> Any:
+        """The collective itself."""
+        return lambda array: collective(np.ascontiguousarray(array))
+
     def compile(self, step: Step, steps: int | None = None) -> Run:
         """The step recorded and replayed into buffers allocated once, or a plain loop if it cannot be recorded."""
         plain = super().compile(step)

@@ -13,6 +13,7 @@ from anyarray_mlp.arithmetic import VERSION
 from anyarray_mlp.arithmetic.probe import probe
 from anyarray_mlp.arithmetic.reproducible_array import unwrap
 from anyarray_mlp.backends.base import Backend, Run, Step
+from anyarray_mlp.ranks.communicator import Communicator
 
 #: (backend, library, device, dtype, slices) that have passed the probe in this process.
 PROBED: set[tuple[type[Backend], str, str, str, int]] = set()
@@ -49,6 +50,13 @@ class ReproducibleBackend(Backend):
     def to_host(self, array: Any) -> NDArray[Any]:
         """A NumPy array."""
         return self.plain.to_host(unwrap(array))
+
+    def on_ranks(self, communicator: Communicator) -> ReproducibleBackend:
+        """This backend with exact sums that are those of all ranks."""
+        plain = copy.copy(self.plain)
+        xp: Any = self.xp
+        plain.xp = xp.library.xp
+        return ReproducibleBackend(plain.on_ranks(communicator), xp.slices)
 
     def compile(self, step: Step, steps: int | None = None) -> Run:
         """As the plain backend compiles it."""

@@ -48,6 +48,14 @@ class TorchBackend(Backend):
 
         return torch.from_numpy(host if host.flags.writeable else np.asarray(Writable(host)))
 
+    def exchanging(self, collective: Callable[[NDArray[Any]], NDArray[Any]]) -> Any:
+        """On the CPU over the tensor's own memory."""
+        if self.torch_device.type != "cpu":
+            return super().exchanging(collective)
+        import torch
+
+        return lambda array: torch.from_numpy(collective(array.contiguous().numpy()))
+
     def to_host(self, array: Any) -> NDArray[Any]:
         """A NumPy array; on the CPU it shares memory."""
         return np.asarray(array.cpu().numpy())

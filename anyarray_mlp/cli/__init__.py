@@ -7,8 +7,10 @@ of `anyarray_mlp.errors`.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+import time
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -19,7 +21,8 @@ from anyarray_mlp import __version__
 from anyarray_mlp.checking.messages import shown_path
 from anyarray_mlp.cli.output import prepare_streams, reason, tell
 from anyarray_mlp.cli.spelling import unknown_command
-from anyarray_mlp.errors import AnyArrayMLPError, StorageError
+from anyarray_mlp.errors import AnyArrayMLPError, StorageError, UsageError
+from anyarray_mlp.ranks.selection import told_rank
 
 #: Every command: what it does, in the order that `--help` lists them.
 COMMANDS = {
@@ -36,6 +39,7 @@ COMMANDS = {
 }
 
 EXIT_INTERRUPTED = 130
+SECONDS_TO_TELL = 2.0
 
 
 class LazyGroup(click.Group):
@@ -128,8 +132,17 @@ def answered(arguments: list[str] | None) -> int:
 
 
 def fail(message: str, code: int) -> int:
-    """Print an error as one line on stderr and return its exit code."""
-    tell(f"error: {shortened(' '.join(message.split()))}")
+    """Print an error as one line on stderr and return its exit code.
+
+    What is wrong with a command line is wrong for all ranks alike: rank 0 says it, and the others wait for that, as
+    their end would cut it off.
+    """
+    rank = told_rank(os.environ)
+    if rank and code == UsageError.exit_code:
+        time.sleep(SECONDS_TO_TELL)
+        return code
+    who = f"rank {rank}: " if rank else ""
+    tell(f"error: {who}{shortened(' '.join(message.split()))}")
     return code
 
 

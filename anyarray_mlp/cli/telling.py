@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from anyarray_mlp.pipeline.checkpoints import Checkpoints
     from anyarray_mlp.pipeline.plan import Plan
     from anyarray_mlp.pipeline.trained_model import TrainedModel
+    from anyarray_mlp.ranks.communicator import Communicator
     from anyarray_mlp.training import Fit
 
 
@@ -164,6 +165,14 @@ def tell_plan(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> None:
         tell(about_preset(plan))
     for note in plan.prepared.preprocessor.notes:
         tell(f"note: {as_flags(note)}")
+
+
+def tell_ranks(communicator: Communicator | None) -> None:
+    """Say how many processes share the work, if there are others."""
+    if communicator is not None:
+        tell(
+            f"{counted(communicator.size, 'rank')} by {communicator.engine}, each with its share of every batch"
+        )
 
 
 def in_turn(plan: Plan) -> str:

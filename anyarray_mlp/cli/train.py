@@ -27,7 +27,7 @@ from anyarray_mlp.cli.options import (
 from anyarray_mlp.cli.output import tell
 from anyarray_mlp.cli.sections import section_options
 from anyarray_mlp.cli.spelling import Command
-from anyarray_mlp.cli.telling import report, tell_plan
+from anyarray_mlp.cli.telling import report, tell_plan, tell_ranks
 from anyarray_mlp.cli.trying import SECONDS, flags_of, seconds_option, told
 from anyarray_mlp.pipeline.presets import LIKELY, PRESETS, Base
 from anyarray_mlp.pipeline.settings import keys_of_settings
@@ -36,6 +36,7 @@ from anyarray_mlp.pipeline.table import Table
 from anyarray_mlp.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from anyarray_mlp.cli.ranks import Lead
     from anyarray_mlp.diagnosis import Diagnosis
     from anyarray_mlp.errors import DivergedError
     from anyarray_mlp.persistence import RunFolder
@@ -106,6 +107,13 @@ OF_SHAPE: dict[str, dict[str, Any]] = {
 @click.option(
     "--report", is_flag=True, help="Write a page about the run, report.html, into its folder."
 )
+@click.option(
+    "--communicator",
+    type=click.Choice(["auto", "mpi", "torch", "none"]),
+    default="auto",
+    show_default=True,
+    help="What joins processes that train one network: auto is mpi under mpiexec and srun, torch under torchrun.",
+)
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
 def command(**settings: Any) -> int:
@@ -118,7 +126,15 @@ def command(**settings: Any) -> int:
     with
     a test set.
     """
+    from anyarray_mlp.cli.ranks import on_ranks
+
+    return on_ranks(settings["communicator"], lambda lead: as_told(settings, lead))
+
+
+def as_told(settings: dict[str, Any], lead: Lead) -> int:
+    """Train as the flags say; the exit code."""
     from anyarray_mlp.cli.flags import refuse_idle_flags
+    from anyarray_mlp.cli.ranks import for_ranks, own_device
     from anyarray_mlp.cli.resuming import explicit_flags, resume_command, resumed_settings
     from anyarray_mlp.errors import UsageError
     from anyarray_mlp.persistence import RunFolder
@@ -146,9 +162,11 @@ def command(**settings: Any) -> int:
 
             library.vega()  # rather than after training
         with in_words_of_flags():
+            settings = for_ranks(settings, lead.communicator)
             likely = settings if run else settings | likely_settings(settings, named)
             refuse_idle_flags(likely, named)
-            asked = Settings.from_keys(settings) if run else asked_for(settings, named)
+            own = own_device(settings, lead.communicator)
+            asked = Settings.from_keys(own) if run else asked_for(own, {*named, "preset"})
             plan = make_plan(settings["data"], asked)
         settings = settings | of_preset(plan)
         if 0 < settings["epochs"] <= settings["warm_up"]:
@@ -160,7 +178,7 @@ def command(**settings: Any) -> int:
             folder = settings["out"] or default_folder(settings["data"], overwrite)
             run = stack.enter_context(RunFolder.create(folder, overwrite=overwrite))
         try:
-            return train_and_tell(run, plan, settings)
+            return train_and_tell(run, plan, settings, lead)
         except BaseException as error:
             goes_on = isinstance(error, KeyboardInterrupt) and checkpoint_steps(run.home)
             run.discard_unless_begun()
@@ -200,7 +218,7 @@ def of_preset(plan: Plan) -> dict[str, Any]:
     return {keys[name]: found[keys[name]] for name in names}
 
 
-def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> int:
+def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any], lead: Lead) -> int:
     """Train as planned in an open run folder and say what came of it; the exit code."""
     from anyarray_mlp.cli.progress import Progress
     from anyarray_mlp.errors import DivergedError
@@ -221,10 +239,18 @@ def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> int:
     run.write_config(kept)
     if not quiet:
         tell_plan(run, plan, settings)
+        tell_ranks(lead.communicator)
+    lead.begin(settings, checkpoints.last)
     try:
         with Progress(settings["epochs"], quiet=quiet) as progress:
             result, diagnosis, is_kept = train_in(
-                run, plan, checkpoints, start, [progress], settings["diagnose"]
+                run,
+                plan,
+                checkpoints,
+                start,
+                [progress],
+                settings["diagnose"],
+                lead.communicator,
             )
     except DivergedError as error:
         ended = diverged(run, checkpoints, error, quiet)

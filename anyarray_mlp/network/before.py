@@ -13,7 +13,7 @@ from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.records import NULL, Check, integer, list_of, number, one_of, table
 from anyarray_mlp.checking.values import check_positive, check_whole, is_whole, items, refuse
 from anyarray_mlp.network.initializers import standard_normal, symmetric
-from anyarray_mlp.network.layers import Layer, Parts, for_rows, joined, summed, turned
+from anyarray_mlp.network.layers import Layer, Parts, for_rows, joined, turned
 from anyarray_mlp.network.layout import Parameter
 from anyarray_mlp.network.losses import one_hot
 from anyarray_mlp.typing import Array, Host, Namespace
@@ -47,7 +47,7 @@ class Scale(Layer):
 
     def gradients(self, xp: Namespace, parts: Parts) -> tuple[Array, ...]:
         """sum_n dy x."""
-        return (summed(xp, [dy * x for (x, _), dy in parts]),)
+        return (parts.summed(xp, [dy * x for (x, _), dy in parts]),)
 
 
 @with_known_options
@@ -166,7 +166,7 @@ class Periodic(Layer):
         column, waves = (joined(xp, [residual[at] for residual, _ in parts], -2) for at in (1, 4))
         dw = xp.matmul(xp.matrix_transpose(column), dphase)[..., 0, :] * (2.0 * math.pi)
         dv = xp.matmul(xp.matrix_transpose(waves), dvalue)
-        return dw, xp.sum(dphase, axis=-2), dv, xp.sum(dvalue, axis=-2)
+        return dw, parts.summed(xp, [dphase]), dv, parts.summed(xp, [dvalue])
 
 
 def by_row(xp: Namespace, x: Array) -> Array:

@@ -10,19 +10,34 @@ of each of these, which a layer neither sums over nor knows the size of; paramet
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from anyarray_mlp.arithmetic.shard import Shard
 from anyarray_mlp.network.dropping import dropout
 from anyarray_mlp.network.functional import activation_function, dense, dense_vjp
 from anyarray_mlp.network.layout import Parameter
 from anyarray_mlp.typing import Array, Host, Namespace
 
-#: Of each part of a batch, what was kept of it on the way there and the gradient of the layer's value.
-Parts = Sequence[tuple[Any, Array]]
+
+class Parts(list[tuple[Any, Array]]):
+    """Of each part of a batch, what was kept of it on the way there and the gradient of the layer's value.
+
+    shard : which rows of the batch all parts together have; None for all.
+    """
+
+    def __init__(self, each: Iterable[tuple[Any, Array]] = (), shard: Shard | None = None) -> None:
+        super().__init__(each)
+        self.shard = shard
+
+    def summed(self, xp: Namespace, terms: list[Any], axis: int = -2) -> Array:
+        """The sum over the rows of the batch, along an axis, of what each part has: one sum, so that it is the whole
+        batch's to the bit where the arithmetic is reproducible.
+        """
+        return batch_sum(xp, joined(xp, terms, axis), axis, self.shard)
 
 
 class Layer:
@@ -62,7 +77,7 @@ class Layer:
         self, xp: Namespace, residual: Any, dy: Array, need_dx: bool
     ) -> tuple[Array | None, tuple[Array, ...]]:
         """The gradients of the inputs (None unless needed) and of the parameters, of a batch in one part."""
-        gradients = self.gradients(xp, [(residual, dy)])
+        gradients = self.gradients(xp, Parts([(residual, dy)]))
         return (self.input_gradient(xp, residual, dy) if need_dx else None), gradients
 
 
@@ -97,7 +112,7 @@ class Dense(Layer):
 
     def gradients(self, xp: Namespace, parts: Parts) -> tuple[Array, ...]:
         """As in `Layer`."""
-        return self.given(*xp.linear_batch_gradient([*parts]))
+        return self.given(*xp.linear_batch_gradient(parts, parts.shard))
 
     def pull(
         self, xp: Namespace, residual: Any, dy: Array, need_dx: bool
@@ -187,7 +202,7 @@ class Parametric(Layer):
 
     def gradients(self, xp: Namespace, parts: Parts) -> tuple[Array, ...]:
         """sum_n dy (f(z) - z)."""
-        return (summed(xp, [dy * bend for (_, bend, _), dy in parts]),)
+        return (parts.summed(xp, [dy * bend for (_, bend, _), dy in parts]),)
 
 
 # --- members that share weights ------------------------------------------------------------------
@@ -196,11 +211,12 @@ class Parametric(Layer):
 # has k rows, one for each member, and so a dense layer of shared weights is a dense layer.
 
 
-def summed(xp: Namespace, terms: list[Any]) -> Array:
-    """The sum over the rows of all parts of a batch, each (n, o): one sum, so that it is the whole batch's to the bit
-    where the arithmetic is reproducible.
+def batch_sum(xp: Namespace, x: Array, axis: int, shard: Shard | None) -> Array:
+    """The sum over the rows of a batch, of which x has those of a shard, or all, along an axis.
+
+    Under plain arithmetic a shard's is what it adds to the sum: `Namespace.totals` adds them up.
     """
-    return xp.sum(joined(xp, terms, -2), axis=-2)
+    return xp.sum(x, axis=axis) if shard is None else xp.sharded_sum(x, axis, shard)
 
 
 def joined(xp: Namespace, arrays: list[Any], axis: int = 0) -> Array:

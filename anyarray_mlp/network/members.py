@@ -10,7 +10,7 @@ import numpy as np
 
 from anyarray_mlp.network.functional import Activation, Vjp
 from anyarray_mlp.network.initializers import symmetric
-from anyarray_mlp.network.layers import Dense, Layer, Parts, joined, turned
+from anyarray_mlp.network.layers import Dense, Layer, Parts, turned
 from anyarray_mlp.network.layout import Parameter
 from anyarray_mlp.typing import Array, Host, Namespace
 
@@ -44,7 +44,7 @@ class Members(Layer):
     def gradients(self, xp: Namespace, parts: Parts) -> tuple[Array, ...]:
         """As in `Layer`."""
         terms = [apart(xp, dy, self.members) * rows for (rows, _), dy in parts]
-        return (xp.sum(joined(xp, terms, -3), axis=-3),)
+        return (parts.summed(xp, terms, -3),)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Factors(Layer):
         dys = [apart(xp, dy, self.members) for _, dy in parts]
         terms = [dy * rows for ((rows, _), _), dy in zip(parts, dys, strict=True)]
         found = (terms, dys) if self.bias else (terms,)
-        return tuple(xp.sum(joined(xp, each, -3), axis=-3) for each in found)
+        return tuple(parts.summed(xp, each, -3) for each in found)
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,8 @@ class Heads(Dense):
 
     def gradients(self, xp: Namespace, parts: Parts) -> tuple[Array, ...]:
         """As in `Layer`."""
-        return super().gradients(xp, [(kept, self.by_member(xp, dy)) for kept, dy in parts])
+        each = ((kept, self.by_member(xp, dy)) for kept, dy in parts)
+        return super().gradients(xp, Parts(each, parts.shard))
 
     def pull(
         self, xp: Namespace, residual: Any, dy: Array, need_dx: bool

@@ -19,8 +19,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from anyarray_mlp.arithmetic.shard import Shard
 from anyarray_mlp.network.functional import Vjp
-from anyarray_mlp.network.layers import joined
+from anyarray_mlp.network.layers import Parts, batch_sum, joined
 from anyarray_mlp.network.layout import Layout, is_flat
 from anyarray_mlp.network.row import Placed, Row
 from anyarray_mlp.typing import Array, Leaves, Namespace
@@ -128,34 +129,38 @@ def loss_and_grad(
     parts: Sequence[Part],
     alpha: Strength,
     dropout_keys: Sequence[Array] | None,
+    shard: Shard | None = None,
 ) -> tuple[Array, Leaves]:
     """The mean loss (0-d) of the batch that the parts, one under the other, make up, and its gradient.
 
-    Of a stack losses (k,), and `alpha` may be one number for each member.
+    Of a stack losses (k,), and `alpha` may be one number for each member. If the parts are a shard of the batch, both
+    are the whole batch's: every rank has to ask for them at the same time.
     """
     parameters = mlp.layout.parts(xp, leaves)
     weights = parameters[: mlp.layout.n_layers]
-    n = sum(x.shape[-2] for x, _, _ in parts)
+    n = sum(x.shape[-2] for x, _, _ in parts) if shard is None else shard.of
+    start = 0 if shard is None else shard.start
     weighted = parts[0][2] is not None
     sample_weight = joined(xp, [weight for _, _, weight in parts], -1) if weighted else None
-    shares, decay = batch_shares(xp, n, sample_weight, alpha, weights[0].dtype)
+    shares, decay = batch_shares(xp, n, sample_weight, alpha, weights[0].dtype, shard)
     keys = dict(zip(mlp.dropout_layers, dropout_keys or (), strict=dropout_keys is not None))
 
     gradients: list[Any] = [None] * len(parameters)
     # For each layer with parameters, what their gradient needs of every part.
-    contributions: dict[Placed, list[tuple[Any, Array]]] = {}
+    contributions: dict[Placed, Parts] = {}
 
     def pull_part(placed: Placed, residual: Any, dy: Array, need_dx: bool) -> Any:
         if placed.own:
-            contributions.setdefault(placed, []).append((residual, dy))
+            contributions.setdefault(placed, Parts(shard=shard)).append((residual, dy))
         return placed.layer.input_gradient(xp, residual, dy) if need_dx else None
 
-    pull = collecting(xp, gradients) if len(parts) == 1 else pull_part
+    at_once = len(parts) == 1 and shard is None
+    pull = collecting(xp, gradients) if at_once else pull_part
     losses: list[Array] = []
     row = 0
     for x, targets, _ in parts:
         traces: list[Trace] = []
-        z = logits(mlp, xp, parameters, x, keys=keys, row=row, traces=traces)
+        z = logits(mlp, xp, parameters, x, keys=keys, row=start + row, traces=traces)
         part_losses, loss_vjp = mlp.output_loss(xp, z, targets)
         share = shares[..., row : row + x.shape[-2]] if weighted else shares
         losses.append(part_losses * share if weighted else part_losses)
@@ -163,11 +168,13 @@ def loss_and_grad(
         backward(traces, dz, pull)
         row += x.shape[-2]
 
-    loss = xp.sum(joined(xp, losses, -1), axis=-1)
-    loss = loss if weighted else loss / n
+    loss = batch_sum(xp, joined(xp, losses, -1), -1, shard)
     for placed, each in contributions.items():
         for place, gradient in zip(placed.own, placed.layer.gradients(xp, each), strict=True):
             gradients[place] = gradient
+    if shard is not None:
+        loss, *gradients = xp.totals([loss, *gradients], shard)
+    loss = loss if weighted else loss / n
     weight_grads, others = gradients[: len(weights)], gradients[len(weights) :]
     if alpha:
         stack = mlp.layout.stack_of(leaves)
@@ -237,16 +244,24 @@ def block_by_sample(
 
 
 def batch_shares(
-    xp: Namespace, n: int, sample_weight: Array | None, alpha: Strength, dtype: Any = None
+    xp: Namespace,
+    n: int,
+    sample_weight: Array | None,
+    alpha: Strength,
+    dtype: Any = None,
+    shard: Shard | None = None,
 ) -> tuple[Any, Any]:
     """What each sample's loss, 0-d or (n,), and half the squared weights, 0-d, count for in the batch's mean.
 
-    Of a stack (k, n) and (k,). `dtype` is for an `alpha` of one number for each member.
+    Of a stack (k, n) and (k,). `dtype` is for an `alpha` of one number for each member; the weights may be those of a
+    shard.
     """
     if sample_weight is None:
         # On the host, so that a member's is rounded once, as alone.
         return 1.0 / n, each_of(xp, alpha, dtype, lambda strength: strength / n)
-    total = xp.sum(sample_weight, axis=-1)
+    total = batch_sum(xp, sample_weight, -1, shard)
+    if shard is not None:
+        (total,) = xp.totals([total], shard)
     # A batch may hold nothing but weights of zero: nothing counts then, nor does the penalty.
     empty = total == 0
     total = xp.where(empty, 1.0, total)

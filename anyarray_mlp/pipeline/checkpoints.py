@@ -125,29 +125,11 @@ class Checkpoints:
                 remove(self.run.model_path)
             self.tell("the run has no checkpoint: it starts from its beginning")
             return None
-        state, arrays = self.last.state, self.last.arrays
+        state = self.last.state
         source = str(checkpoint_path(self.run.home, self.last.step))
         self.check_identity(state, source)
         check_state(self.last, source, self.plan)
-        records = state["networks"] if self.plan.is_bag else [state]
-        n_moments = sum(name.startswith("moments.") for name in arrays)
-        states = []
-        for place, (own, record) in enumerate(zip(self.plan.networks, records, strict=True)):
-            its = {
-                name: array[place] if self.plan.is_bag else array for name, array in arrays.items()
-            }
-            if own.stopping is not None:
-                found = record["early_stopping"]
-                best = None if found["best"] is None else its["best_parameters"]
-                own.stopping.restore(found, best)
-            restore_schedule(own.schedule, record["schedule"])
-            moments = tuple(its[f"moments.{i}"] for i in range(n_moments))
-            states.append(
-                TrainingState(
-                    its["parameters"], moments, record["step"], state["epoch"], record["order"]
-                )
-            )
-        return states
+        return states_of(self.plan, self.last)
 
     def cut_in_first_epoch(self) -> bool:
         """Whether the run left metrics, but of no complete epoch: its model is that of an interruption."""
@@ -206,6 +188,28 @@ class Checkpoints:
                 f"warning: {self.run.metrics_path} lacks the epochs from {told + 1} to {self.epochs}: the run goes on "
                 "without them"
             )
+
+
+def states_of(plan: Plan, checkpoint: Checkpoint) -> list[TrainingState]:
+    """The state of each network of a plan at a checkpoint; its early stopping and schedule are put back."""
+    state, arrays = checkpoint.state, checkpoint.arrays
+    records = state["networks"] if plan.is_bag else [state]
+    n_moments = sum(name.startswith("moments.") for name in arrays)
+    states = []
+    for place, (own, record) in enumerate(zip(plan.networks, records, strict=True)):
+        its = {name: array[place] if plan.is_bag else array for name, array in arrays.items()}
+        if own.stopping is not None:
+            found = record["early_stopping"]
+            best = None if found["best"] is None else its["best_parameters"]
+            own.stopping.restore(found, best)
+        restore_schedule(own.schedule, record["schedule"])
+        moments = tuple(its[f"moments.{i}"] for i in range(n_moments))
+        states.append(
+            TrainingState(
+                its["parameters"], moments, record["step"], state["epoch"], record["order"]
+            )
+        )
+    return states
 
 
 def unusable(source: str, what: str) -> ModelFileError:

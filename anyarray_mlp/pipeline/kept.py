@@ -15,6 +15,7 @@ OF_THE_CALL = (
     "try_cures",
     "try_seconds",
     "report",
+    "communicator",
 )
 #: Settings that say where to compute, for how long and on which file, rather than what to compute.
 CIRCUMSTANCES = ("device", "backend", "memory", "epochs", "data")

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp.diagnosis import Diagnosis, RunMonitor
+from anyarray_mlp.errors import UsageError
 from anyarray_mlp.pipeline.plan import Plan
+from anyarray_mlp.ranks.communicator import Communicator
 from anyarray_mlp.training import (
     Callback,
     Fit,
+    StepStatistics,
     TrainingState,
     fit,
 )
@@ -28,10 +31,16 @@ class Run:
     plan: Plan
     networks: tuple[Network, ...]
     given: dict[str, Any]
+    communicator: Communicator | None = None
 
     @classmethod
-    def of(cls, plan: Plan, start: Sequence[TrainingState] | None = None) -> Run:
-        """The run of a plan; `start` is where each network goes on."""
+    def of(
+        cls,
+        plan: Plan,
+        start: Sequence[TrainingState] | None = None,
+        communicator: Communicator | None = None,
+    ) -> Run:
+        """The run of a plan; `start` is where each network goes on, `communicator` the line to ranks that share it."""
         prepared = plan.prepared
         initial = start or np.atleast_2d(plan.model.parameters)
         given = {
@@ -50,7 +59,7 @@ class Run:
             )
             for own, state in zip(plan.networks, initial, strict=True)
         ]
-        return cls(plan, tuple(networks), given)
+        return cls(plan, tuple(networks), given, communicator)
 
     def monitor(self) -> RunMonitor:
         """What watches the run, of several networks the first, for a diagnosis."""
@@ -77,12 +86,22 @@ class Run:
         weight = None if weight is None else weight[first.rows]
         return x[first.rows], targets[first.rows], weight, validation
 
-    def fit(self, callbacks: Sequence[Callback], monitor: RunMonitor | None) -> Fit:
-        """Train the planned networks on the prepared rows."""
+    def fit(
+        self,
+        callbacks: Sequence[Callback],
+        monitor: RunMonitor | None,
+        statistics: StepStatistics | None = None,
+    ) -> Fit:
+        """Train the planned networks on the prepared rows; without a monitor, `statistics` may be taken for another."""
         plan = self.plan
         arrays = plan.model.mlp, plan.prepared.training.x, plan.targets
         watching = [] if monitor is None else [monitor]
         if plan.is_bag:
+            if self.communicator is not None:
+                raise UsageError(
+                    "Several ranks cannot share members, networks that are trained in step: train one network, or "
+                    "leave the communicator out."
+                )
             return fit_bag(
                 *arrays, self.networks, callbacks=callbacks, of_first=watching, **self.given
             )
@@ -91,9 +110,10 @@ class Run:
             *arrays,
             only.recipe,
             callbacks=[*callbacks, *watching],
-            statistics=None if monitor is None else monitor.statistics,
+            statistics=statistics if monitor is None else monitor.statistics,
             validation=plan.validation,
             initial=only.initial,
+            communicator=self.communicator,
             **self.given,
         )
 

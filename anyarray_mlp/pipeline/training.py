@@ -25,6 +25,7 @@ from anyarray_mlp.pipeline.scoring import scores_of
 from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.trained_model import TrainedModel
 from anyarray_mlp.pipeline.trials import triable
+from anyarray_mlp.ranks.communicator import Communicator, LostRankError
 from anyarray_mlp.training import Callback, Fit, Recipe, TrainingState
 from anyarray_mlp.training.callbacks import as_callbacks
 
@@ -181,18 +182,22 @@ def train_in(
     start: Sequence[TrainingState] | None,
     callbacks: Sequence[Callback],
     diagnose: bool,
+    communicator: Communicator | None = None,
 ) -> Ended:
     """Train as planned, from where each network goes on, and leave the results in an open run folder.
 
     A run that was interrupted before its first epoch had ended leaves nothing. A `DivergedError` has the diagnosis,
-    and the folder the parameters of the epoch before.
+    and the folder the parameters of the epoch before. With a `communicator` to other ranks, these call `follow_in`.
     """
-    run = Run.of(plan, start)
+    run = Run.of(plan, start, communicator)
     monitor = run.monitor() if diagnose else None
     try:
         result = run.fit(
             [lambda epoch: folder.log(epoch.record()), *callbacks, checkpoints], monitor
         )
+    except LostRankError:
+        checkpoints.save_last()
+        raise
     except DivergedError as error:
         keep_diverged(folder, plan, checkpoints, monitor, error)
         raise
@@ -209,6 +214,18 @@ def train_in(
         checkpoints.save_last("early" if result.stopped == "callback" else result.stopped)
     folder.take_over()
     return Ended(result, diagnosis, is_kept=True)
+
+
+def follow_in(
+    plan: Plan,
+    start: Sequence[TrainingState] | None,
+    diagnose: bool,
+    communicator: Communicator,
+) -> None:
+    """Share in the run of rank 0, which keeps all that comes of it."""
+    run = Run.of(plan, start, communicator)
+    statistics = run.monitor().statistics if diagnose else None
+    run.fit([], None, statistics)
 
 
 def learned_nothing(folder: RunFolder, checkpoints: Checkpoints, result: Fit) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from anyarray_mlp.checking.values import is_true, items, refuse
+from anyarray_mlp.ranks.agreement import any_rank
+from anyarray_mlp.ranks.communicator import Communicator
 from anyarray_mlp.training.records import Epoch
 from anyarray_mlp.training.signals import Interrupted
 
@@ -39,9 +41,15 @@ def tell(watchers: Sequence[Callback], epoch: Epoch) -> bool:
 
 
 class Watch:
-    """What `fit` notes while a run goes on, by steps or by L-BFGS: its epochs, and what has stopped it."""
+    """What `fit` notes while a run goes on, by steps or by L-BFGS: its epochs, and what has stopped it, on any rank."""
 
-    def __init__(self, watchers: Sequence[Callback], interrupted: Interrupted) -> None:
+    def __init__(
+        self,
+        watchers: Sequence[Callback],
+        interrupted: Interrupted,
+        communicator: Communicator | None = None,
+    ) -> None:
+        self.communicator = communicator
         self.watchers = watchers
         self.interrupted = interrupted
         self.history: list[Epoch] = []
@@ -50,8 +58,8 @@ class Watch:
     def __call__(self, epoch: Epoch) -> bool:
         """Note an epoch and tell the callbacks of it; True when it was the last."""
         self.history.append(epoch)
-        if tell(self.watchers, epoch):
+        if any_rank(self.communicator, tell(self.watchers, epoch)):
             self.stopped = "callback"
-        if self.interrupted.is_set():
+        if any_rank(self.communicator, self.interrupted.is_set()):
             self.stopped = "interrupted"
         return self.stopped != "finished"

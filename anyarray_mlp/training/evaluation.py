@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from anyarray_mlp.arithmetic.shard import Shard
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.metrics import default_task, exact_mean, find_score
 from anyarray_mlp.network.mlp import MLP
+from anyarray_mlp.ranks.agreement import joined
+from anyarray_mlp.ranks.communicator import Communicator
 from anyarray_mlp.training.batches import alike
 from anyarray_mlp.training.predicting import (
     ForwardPass,
@@ -33,7 +36,7 @@ class Evaluation:
     """Loss and scores of one fixed set, moved to the device once.
 
     `task` is what the metrics take the targets for; None for what the output is made for. `weight` (n,) weights the
-    rows, unless it is all zero.
+    rows, unless it is all zero. Of several ranks each takes its share of the rows through the network.
     """
 
     def __init__(
@@ -45,11 +48,13 @@ class Evaluation:
         input_scale: float | None = None,
         task: str | None = None,
         weight: Host | None = None,
+        communicator: Communicator | None = None,
     ) -> None:
         task = task or default_task(mlp)
         self.metrics = {name: find_score(name, task) for name in metrics}
         self.held_out = held_out
         self.weight = weight if weight is not None and np.any(weight) else None
+        self.communicator = communicator
         self.forward = ForwardPass(mlp, backend, input_scale)
         # In the precision of the losses.
         self.targets = backend.to_host(on_device(backend, held_out[1]))
@@ -57,11 +62,34 @@ class Evaluation:
     @cached_property
     def rows(self) -> LabelledRows:
         """The set on the device."""
-        return LabelledRows(self.forward, *self.held_out)
+        if self.shard is None:
+            return LabelledRows(self.forward, *self.held_out)
+        x, targets = (part[self.shard.span, ...] for part in self.held_out)
+        return LabelledRows(self.forward, x, targets)
+
+    @cached_property
+    def shard(self) -> Shard | None:
+        """The rows that this rank takes; None for all."""
+        if self.communicator is None:
+            return None
+        n = self.held_out[0].shape[0]
+        return Shard.of_rank(self.communicator.rank, self.communicator.size, n)
 
     def __call__(self, leaves: Leaves) -> Figures:
         """Mean loss, and the scores by name, of one forward pass."""
-        return self.figures(*self.rows.measure(leaves))
+        return self.figures(*self.measure(leaves))
+
+    def measure(self, leaves: Leaves) -> tuple[Host, Host]:
+        """Outputs (n, k) and losses (n,) on the host."""
+        outputs, losses = self.rows.measure(leaves)
+        if self.communicator is None or self.shard is None:
+            return outputs, losses
+        start, rows, n, counts = self.shard
+        own = slice(rows if counts else 0)
+        return (
+            joined(self.communicator, outputs[own], start, n),
+            joined(self.communicator, losses[own], start, n),
+        )
 
     def figures(self, outputs: Host, losses: Host) -> Figures:
         """Mean loss, and the scores by name, of outputs (n, k) and losses (n,)."""
@@ -69,7 +97,9 @@ class Evaluation:
         scores = {
             name: score(outputs, self.targets, weight) for name, score in self.metrics.items()
         }
-        return exact_mean(losses[:, None], weight), scores
+        found = exact_mean(losses[:, None], weight), scores
+        # Those of rank 0 for all, as libraries of other machines may round the last bit of a score otherwise.
+        return found if self.communicator is None else self.communicator.broadcast(found)
 
 
 class Evaluations:
@@ -102,7 +132,7 @@ class Evaluations:
         """Outputs and losses of the networks of a span."""
         leaves, _ = now.part(span)
         if len(some) == 1:
-            yield some[0].rows.measure(leaves)
+            yield some[0].measure(leaves)
             return
         if span.start not in self.stacks:
             self.stacks[span.start] = StackedRows(some)

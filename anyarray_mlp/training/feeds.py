@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from anyarray_mlp.arithmetic.shard import Shard
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.options import UnknownOptionError
@@ -43,7 +44,8 @@ ALL = slice(None)
 class Portion(NamedTuple):
     """What K steps of an epoch take: `ahead`, arrays that come ahead of their other inputs, each with a leading axis
     of K, and the `indices` (K, k rows) of the rows of the feed's data, those of each of the k networks that take these
-    steps after those of the one before, or None. `span` says which they are.
+    steps after those of the one before, or None. `span` says which they are. If there are other ranks, `shard` says
+    which rows of each batch the indices are.
     """
 
     ahead: tuple[Array, ...]
@@ -51,6 +53,7 @@ class Portion(NamedTuple):
     steps: int
     rows: int
     span: slice = ALL
+    shard: Shard | None = None
 
 
 class Feed(Protocol):
@@ -113,8 +116,10 @@ class RowFeed:
             raise UsageError(
                 "Several networks are trained on rows in memory, and these are on disk: train one."
             )
+        self.rows = rows
         self.orders = list(orders)
         self.batch_size = batch_size
+        self.communicator = job.communicator
         self.steps_per_epoch: int | None = -(-self.orders[0].n // batch_size)
         sparse = is_sparse(x)
         self.x = x.tocsr() if sparse else x
@@ -145,9 +150,12 @@ class RowFeed:
     def portion(self, runs: Sequence[NDArray[np.int64]], span: slice) -> Portion:
         """What steps take whose rows (K, rows) of each network are given."""
         indices = runs[0] if len(runs) == 1 else np.concatenate(runs, axis=1)
+        (steps, rows), shard = runs[0].shape, None
+        if self.communicator is not None:
+            shard = Shard.of_rank(self.communicator.rank, self.communicator.size, rows)
+            indices = indices[:, shard.span]
         ahead = (gathered(self.backend, self.x, indices),) if self.waits else ()
-        steps, rows = runs[0].shape
-        return Portion(ahead, indices, steps, rows, span)
+        return Portion(ahead, indices, steps, rows, span, shard)
 
     def state(self, place: int) -> dict[str, Any]:
         """Where the shuffles of a network stand."""

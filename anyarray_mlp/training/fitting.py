@@ -15,6 +15,8 @@ from anyarray_mlp.checking.values import check_callable
 from anyarray_mlp.data.stored import is_stored
 from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.network.mlp import MLP, check_network
+from anyarray_mlp.ranks.communicator import Communicator
+from anyarray_mlp.ranks.selection import select_communicator
 from anyarray_mlp.training.batches import checked_batch_size
 from anyarray_mlp.training.callbacks import Callback, Watch, as_callbacks
 from anyarray_mlp.training.early_stopping import BestKept
@@ -25,6 +27,7 @@ from anyarray_mlp.training.loop import train
 from anyarray_mlp.training.recipe import Recipe, recipe_of
 from anyarray_mlp.training.records import Epoch, Fit, TrainingState
 from anyarray_mlp.training.saving import PIXEL_SCALE, Origin, made_with
+from anyarray_mlp.training.sharing import check_can_share
 from anyarray_mlp.training.signals import interruption
 from anyarray_mlp.training.state import fresh_state, to_vector
 from anyarray_mlp.training.steps import StepStatistics
@@ -64,12 +67,14 @@ def fit(
     callbacks: Callback | Sequence[Callback] | None = (),
     statistics: StepStatistics | None = None,
     observe: Observe | None = None,
+    communicator: str | Communicator | None = None,
     **options: Any,
 ) -> Fit:
     """Train to the end on x (n, i) and targets, (n, k) or integer labels (n,), and return what came of it.
 
     As `anyarray_mlp.fit`, whose `diagnose` is one use of `observe`: what makes an `Observer` of the arguments. What
-    that finds is the result's `diagnosis`, and that of the `DivergedError` that ends a run.
+    that finds is the result's `diagnosis`, and that of the `DivergedError` that ends a run; of several ranks it is that
+    of rank 0 alone.
     """
     recipe = recipe_of("fit", recipe, options, (*OWN, "targets"))
     watchers = as_callbacks("callbacks", callbacks)
@@ -79,12 +84,16 @@ def fit(
     check_network(mlp)
     data = as_given(mlp, x, targets, sample_weight, validation)
     check_given(mlp, data, recipe, observe)
+    ranks = select_communicator(communicator)
+    if ranks is not None:
+        check_can_share(mlp, recipe, backend, data.in_batches)
     origin = origin_of(mlp, data, recipe, backend, input_scale)
     given: dict[str, Any] = {
         "backend": backend,
         "validation": data.validation,
         "sample_weight": data.sample_weight,
         "input_scale": input_scale,
+        **({} if ranks is None else {"communicator": ranks}),
     }
     # `starts` gives it up, so that it does not take memory for the whole run.
     starts = [mlp.initialize(recipe.seed, recipe.initializer) if initial is None else initial]
@@ -95,6 +104,8 @@ def fit(
         given_too = {"initial": starts[0], "statistics": statistics, **given}
         observer = observe(mlp, data.x, data.targets, recipe, **given_too)
         statistics = statistics or observer.statistics
+        if ranks is not None and ranks.rank > 0:
+            observer = None
     watchers = [*(each for each in (stopping, observer) if each is not None), *watchers]
     run = _fit_lbfgs if recipe.by_lbfgs else partial(_fit_by_steps, statistics=statistics)
     try:
@@ -192,7 +203,7 @@ def _fit_by_steps(
         start = fresh_state(mlp, recipe.step_optimizer(), starts.pop())
         return Fit(start.parameters, (), "finished")
     with interruption() as interrupted:
-        watch = Watch(watchers, interrupted)
+        watch = Watch(watchers, interrupted, given.get("communicator"))
         for epoch in train(
             mlp,
             x,

@@ -10,6 +10,7 @@ from anyarray_mlp.checking.values import checked_weight
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network.losses import OF_CLASSES
 from anyarray_mlp.network.mlp import MLP, check_network
+from anyarray_mlp.ranks.communicator import Communicator
 from anyarray_mlp.training.batches import (
     check_host_batch,
     check_scale,
@@ -41,6 +42,7 @@ class Job:
     validation : (x, targets) or None.
     metrics : the names of those to measure on it.
     validation_weight : weights of the rows of the validation set, or None.
+    communicator : the line to the ranks that share it, or None.
     """
 
     mlp: MLP
@@ -51,6 +53,7 @@ class Job:
     metrics: tuple[str, ...]
     input_scale: float | None
     validation_weight: Any = None
+    communicator: Communicator | None = None
 
     def on_device(self, *arrays: Array | None) -> tuple[Array, ...]:
         """Those of some arrays that are there, on the device."""
@@ -72,6 +75,7 @@ class Job:
             self.input_scale,
             self.recipe.task,
             self.validation_weight,
+            self.communicator,
         )
 
 
@@ -99,11 +103,14 @@ def checked_job(
     backend: str | Backend | None,
     validation: Any = None,
     input_scale: Any = None,
+    communicator: Communicator | None = None,
 ) -> Job:
     """The job; `DataError` or `UsageError` for what cannot be."""
     if not isinstance(backend, Backend):
         backend = select_backend(backend)
     check_network(mlp)
+    if communicator is not None:
+        backend = backend.on_ranks(communicator)
     check_scale(input_scale)
     check_smoothing(mlp, recipe)
     check_fading(mlp, recipe)
@@ -115,6 +122,7 @@ def checked_job(
         checked_validation(mlp, validation),
         checked_metrics(mlp, recipe.metrics, recipe.task),
         input_scale,
+        communicator=communicator,
     )
 
 

@@ -22,6 +22,9 @@ from anyarray_mlp.data.stored import is_stored
 from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.network.checks import is_finite
 from anyarray_mlp.network.mlp import MLP, check_network
+from anyarray_mlp.ranks.agreement import check_in_step
+from anyarray_mlp.ranks.communicator import Communicator
+from anyarray_mlp.ranks.selection import select_communicator
 from anyarray_mlp.training.batches import Shuffles
 from anyarray_mlp.training.evaluation import Evaluations
 from anyarray_mlp.training.feeds import BatchFeed, Feed, Order, RowFeed
@@ -29,6 +32,7 @@ from anyarray_mlp.training.given import Given, as_given
 from anyarray_mlp.training.job import Job, checked_job, checked_rows
 from anyarray_mlp.training.recipe import Recipe, recipe_of
 from anyarray_mlp.training.records import Epoch, TrainingState
+from anyarray_mlp.training.sharing import agreeing, check_can_share, check_shared
 from anyarray_mlp.training.state import Member, fresh_state, to_vector
 from anyarray_mlp.training.stepper import Pass, Stepper
 from anyarray_mlp.training.steps import StepStatistics
@@ -51,6 +55,7 @@ def train(
     shuffles: Shuffles | None = None,
     stop_requested: Callable[[], bool] = lambda: False,
     statistics: StepStatistics | None = None,
+    communicator: str | Communicator | None = None,
     **options: Any,
 ) -> Iterator[Epoch]:
     """Train and yield an `Epoch` after each pass over the data.
@@ -71,10 +76,14 @@ def train(
     shuffles : the order of the samples in each epoch; None: what the recipe says.
     stop_requested : asked after each run of steps; True ends training there.
     statistics : figures of each step to gather on the device, read once an epoch with the losses.
+    communicator : where several processes train one network: "mpi", "torch", "auto", which finds out what has started
+        them, or a `ranks.Communicator`. Each of them makes the same call with the same data, computes its share of
+        every batch and yields the same epochs; None trains alone.
     options : settings of a `Recipe`, in place of those of `recipe`.
 
     Raises
     ------
+    RanksError : ranks that have not the same data, settings and arithmetic, or of which one has gone.
     DataError, UsageError : data or a setting that nothing can be trained with.
     DivergedError : the loss or a parameter is no longer finite; its `parameters` are those of the epoch before,
         its `step_losses` those of the epoch that broke.
@@ -83,12 +92,18 @@ def train(
     recipe.step_optimizer()
     check_network(mlp)
     given = as_given(mlp, x, targets, sample_weight, validation)
-    job = checked_job(mlp, recipe, backend, given.validation, input_scale)
+    ranks = select_communicator(communicator)
+    job = checked_job(mlp, recipe, backend, given.validation, input_scale, ranks)
+    if ranks is not None:
+        check_can_share(mlp, recipe, job.backend, given.in_batches)
     check_callable("stop_requested", stop_requested)
+    stop_requested = agreeing(ranks, stop_requested)
     if statistics is not None:
         check_callable("statistics", statistics)
     feed = feed_of(job, given, shuffles, initial)
     member, start = begun(job, feed.steps_per_epoch, initial)
+    if isinstance(feed, RowFeed):
+        check_shared(job, feed.rows, start)
     del initial
     return epochs_of(Stepper([member], [start], feed, statistics), stop_requested)
 
@@ -192,6 +207,8 @@ def rounds_of(stepper: Stepper, stop_requested: Callable[[], bool]) -> Iterator[
         ]
         finite = np.empty(0)  # as large as the parameters: it goes before the next copy comes
         finite = job.mlp.layout.to_vector(leaves)
+        if job.communicator is not None:
+            check_in_step(job.communicator, finite)
         leaves = ()
         for member, _ in told:
             member.over = True

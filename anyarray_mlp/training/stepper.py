@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from anyarray_mlp.arithmetic.shard import Shard
 from anyarray_mlp.backends.base import Run
 from anyarray_mlp.checking.values import is_true
 from anyarray_mlp.network.passes import Strength
@@ -54,7 +55,7 @@ class Stepper:
         self.started = time.perf_counter()
         self.now = Progress(self.job.mlp, self.job.backend, members, states)
         states.clear()  # they would take memory for the whole run
-        self.runs: dict[Strength, Run] = {}
+        self.runs: dict[tuple[Strength, Shard | None], Run] = {}
         self.compiled = {} if compiled is None else compiled
 
     @property
@@ -62,11 +63,11 @@ class Stepper:
         """The networks that are trained, in their order."""
         return self.now.members
 
-    def run(self, members: Sequence[Member]) -> Run:
+    def run(self, members: Sequence[Member], shard: Shard | None) -> Run:
         """The compiled step of some of them, as the feed's first portion shows it to be."""
         alphas = tuple(member.job.recipe.alpha for member in members)
         alpha: Strength = alphas[0] if len(set(alphas)) == 1 else alphas
-        if alpha not in self.runs:
+        if (alpha, shard) not in self.runs:
             job, steps = self.job, self.feed.steps_per_epoch
             step = training_step(
                 job.mlp,
@@ -76,14 +77,15 @@ class Stepper:
                 input_scale=job.input_scale,
                 label_smoothing=job.recipe.label_smoothing,
                 statistics=self.statistics,
+                shard=shard,
                 **self.feed.options,
             )
             total = None if steps is None else max(m.job.epochs for m in members) * steps
             key = step, total
             if key not in self.compiled:
                 self.compiled[key] = job.backend.compile(step, steps=total)
-            self.runs[alpha] = self.compiled[key]
-        return self.runs[alpha]
+            self.runs[alpha, shard] = self.compiled[key]
+        return self.runs[alpha, shard]
 
     def pass_over(self, stop_requested: Callable[[], bool]) -> list[Pass]:
         """Take the steps of an epoch, until a stop is asked for; what each network's came to."""
@@ -92,7 +94,7 @@ class Stepper:
         # Of each run of steps the outputs, the rows of a step, and where its networks begin.
         runs: list[tuple[tuple[Array, ...], int, slice]] = []
         last, complete = [0.0] * k, True
-        for ahead, indices, steps, rows, span in self.feed.portions():
+        for ahead, indices, steps, rows, span, shard in self.feed.portions():
             span = slice(*span.indices(k))
             # Where some have other steps than others, all of them take theirs.
             if runs and span.start == 0 and is_true(stop_requested()):
@@ -107,7 +109,9 @@ class Stepper:
             ]
             inputs = stack_inputs(job.mlp, self.optimizer, backend, indices, walks)
             with np.errstate(all="ignore"):  # a loss that is not finite is reported below
-                state, outputs = self.run(some)(now.part(span), self.feed.data, (*ahead, *inputs))
+                state, outputs = self.run(some, shard)(
+                    now.part(span), self.feed.data, (*ahead, *inputs)
+                )
             now.put(span, state)
             if self.feed.waits and runs:
                 # Waits, or the host gathers far ahead of the device.

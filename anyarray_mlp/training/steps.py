@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from anyarray_mlp.arithmetic.shard import Shard
 from anyarray_mlp.backends import Backend, Step
 from anyarray_mlp.network.dropping import WHOLE
 from anyarray_mlp.network.losses import smoothed
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.optimizers import Optimizer, clip_by_norm
-from anyarray_mlp.network.passes import Strength
+from anyarray_mlp.network.passes import Strength, loss_and_grad
 from anyarray_mlp.network.schedules import faded
 from anyarray_mlp.streams import bit_generator
 from anyarray_mlp.training.predicting import as_inputs
@@ -37,6 +38,7 @@ def training_step(
     statistics: StepStatistics | None = None,
     streamed: bool = False,
     in_batches: bool = False,
+    shard: Shard | None = None,
 ) -> Step:
     """One step, pure: gather a batch, differentiate, update. The same arguments give the same function, so that a
     backend that compiles does it once.
@@ -48,6 +50,8 @@ def training_step(
 
     Given the state of a stack of k networks, it is a step of all of them: a batch holds the rows of the first, then
     those of the second and so on, and the outputs are (k,).
+
+    If the rows of a batch are a `shard` of it, loss and gradient are those of the whole batch.
     """
     ahead = (2 + weighted if in_batches else 0) + streamed
 
@@ -69,9 +73,8 @@ def training_step(
         if label_smoothing:
             rows = mlp.encode(xp, targets, theta[0].dtype, x.ndim)
             targets = smoothed(mlp.loss, rows, label_smoothing)
-        loss, grad = mlp.loss_and_grad(
-            xp, theta, x, targets, *weight, alpha=alpha, dropout_keys=keys or None
-        )
+        part = x, targets, weight[0] if weight else None
+        loss, grad = loss_and_grad(mlp, xp, theta, [part], alpha, keys or None, shard)
         figures = () if statistics is None else statistics(xp, theta, grad)
         if clip_norm is not None:
             grad = clip_by_norm(xp, optimizer.followed(xp, grad), clip_norm, stack)
