@@ -303,3 +303,37 @@ def test_parts_are_joined_as_they_are() -> None:
 
     for found in on_threads(2, make):
         np.testing.assert_array_equal(found, whole)
+
+
+@pytest.mark.parametrize("name", ["numpy", "torch"])
+@pytest.mark.parametrize("reproducible", [False, True])
+def test_recording_a_step_calls_no_other_rank(name: str, reproducible: bool) -> None:
+    """Ranks with other shards may not record, or not in the same step: each step has the same calls on all of them."""
+    calls: list[int] = []
+
+    class Counting(Communicator):
+        engine = "threads"
+
+        def sum(self, array: Any) -> Any:
+            calls.append(array.size)
+            return array
+
+        max = sum
+
+        def barrier(self) -> None:
+            """Nobody is waited for."""
+
+        def broadcast(self, value: Any = None) -> Any:
+            return value
+
+    backend = select_backend(name, reproducible=reproducible)
+
+    def calls_of(epochs: int) -> int:
+        calls.clear()
+        given = {**GIVEN, "epochs": epochs, "batch_size": 9}
+        fit(NETWORK, X, LABELS, backend=backend, communicator=Counting(0, 1, 0), **given)
+        return len(calls)
+
+    # 42 epochs are enough for a step to be recorded; 9 divides the rows, so that all batches are alike.
+    each = calls_of(2) - calls_of(1)
+    assert calls_of(42) == calls_of(1) + 41 * each

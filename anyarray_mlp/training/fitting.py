@@ -86,7 +86,7 @@ def fit(
     check_given(mlp, data, recipe, observe)
     ranks = select_communicator(communicator)
     if ranks is not None:
-        check_can_share(mlp, recipe, backend, data.in_batches)
+        check_can_share(mlp, recipe, backend, data)
     origin = origin_of(mlp, data, recipe, backend, input_scale)
     given: dict[str, Any] = {
         "backend": backend,

@@ -95,7 +95,7 @@ def train(
     ranks = select_communicator(communicator)
     job = checked_job(mlp, recipe, backend, given.validation, input_scale, ranks)
     if ranks is not None:
-        check_can_share(mlp, recipe, job.backend, given.in_batches)
+        check_can_share(mlp, recipe, job.backend, given)
     check_callable("stop_requested", stop_requested)
     stop_requested = agreeing(ranks, stop_requested)
     if statistics is not None:

@@ -9,11 +9,13 @@ from typing import Any
 
 from anyarray_mlp import __version__, streams
 from anyarray_mlp.backends import Backend
+from anyarray_mlp.data.stored import is_stored
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network.before import Periodic
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.ranks.agreement import any_rank, check_alike, digest
 from anyarray_mlp.ranks.communicator import Communicator
+from anyarray_mlp.training.given import Given
 from anyarray_mlp.training.job import Job, Rows
 from anyarray_mlp.training.predicting import is_sparse
 from anyarray_mlp.training.recipe import Recipe
@@ -21,11 +23,12 @@ from anyarray_mlp.training.records import TrainingState
 from anyarray_mlp.typing import Host
 
 
-def check_can_share(mlp: MLP, recipe: Recipe, backend: Backend, in_batches: bool) -> None:
+def check_can_share(mlp: MLP, recipe: Recipe, backend: Backend, given: Given) -> None:
     """Raise `UsageError` for what cannot be trained on several ranks."""
     refused = {
         "lbfgs, which takes each step on all rows: choose another optimizer": recipe.by_lbfgs,
-        "batches of your own, which come to every rank whole: give arrays": in_batches,
+        "batches of your own, which come to every rank whole: give arrays": given.in_batches,
+        "rows on disk: give them more memory (memory='8GB')": is_stored(given.x),
         "Periodic layers under reproducible arithmetic: leave one of the two out": backend.arithmetic
         != "plain"
         and any(isinstance(layer, Periodic) for layer in mlp.before),

@@ -108,6 +108,8 @@ class Library(Protocol):
 DATA_DEPENDENT = frozenset(
     {"nonzero", "unique_all", "unique_counts", "unique_inverse", "unique_values", "argwhere"}
 )
+#: What all ranks call together: not called while recording, which the other ranks may not do.
+COLLECTIVES = frozenset({"summed_over_ranks", "largest_over_ranks"})
 #: Functions that query dtypes and shapes and compute nothing.
 ABOUT_TYPES = frozenset(
     {"result_type", "can_cast", "isdtype", "finfo", "iinfo", "broadcast_shapes"}
@@ -137,7 +139,10 @@ class Recorder:
     ) -> Any:
         """Call a function of the library and record it; results that depend on no argument are constants."""
         inputs = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, Recorded)]
-        result = function(*substitute(args, concrete), **substitute(kwargs, concrete))
+        if op in COLLECTIVES:
+            result = self.library.stand_in(concrete(args[0]))
+        else:
+            result = function(*substitute(args, concrete), **substitute(kwargs, concrete))
         if not self.library.is_array(result):
             if not inputs or op in ABOUT_TYPES:
                 return result
