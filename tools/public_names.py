@@ -31,6 +31,7 @@ PACKAGES = (
     "backprop",
     "pipeline",
     "estimators",
+    "accelerate",
     "",
 )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -96,8 +97,14 @@ def run(arguments: list[str] | None = None) -> int:
 
 def answered(arguments: list[str] | None) -> int:
     """Run the command line and say in one line what went wrong; the exit code."""
+    code = attempted(lambda: cli.main(arguments, prog_name="anyarray-mlp", standalone_mode=False))
+    return code if isinstance(code, int) else 0
+
+
+def attempted(action: Callable[[], Any]) -> Any:
+    """What an action returns; where it fails, say in one line what went wrong and return the exit code."""
     try:
-        code: Any = cli.main(arguments, prog_name="anyarray-mlp", standalone_mode=False)
+        return action()
     except AnyArrayMLPError as error:
         return fail(str(error), error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -122,7 +129,6 @@ def answered(arguments: list[str] | None) -> int:
             f"{place}: {reason(error)}; check the path, the permissions and the disk.",
             StorageError.exit_code,
         )
-    return code if isinstance(code, int) else 0
 
 
 def fail(message: str, code: int) -> int:
