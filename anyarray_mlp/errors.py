@@ -16,6 +16,8 @@ A message is one line: what is wrong, where, and what to do.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 __all__ = [
@@ -121,3 +123,14 @@ def in_a_line(error: BaseException) -> str:
     """The type and first line (cut to 300 characters) of another library's error, to quote in a message of ours."""
     lines = str(error).strip().splitlines()
     return ": ".join([type(error).__name__, *(line[:300] for line in lines[:1])])
+
+
+@contextmanager
+def others_as_usage(message: Callable[[str], str]) -> Iterator[None]:
+    """Raises another library's error as a `UsageError`, whose message is made of the error in a line; ours pass."""
+    try:
+        yield
+    except AnyArrayMLPError:
+        raise
+    except Exception as error:
+        raise UsageError(message(in_a_line(error))) from error

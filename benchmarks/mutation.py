@@ -49,6 +49,9 @@ OWN_TESTS = {
     "checking.names": ("checking_names",),
     "streams": ("stream_bits",),
     "network.functional": ("network_functional", "network_stack"),
+    "network.losses": ("network_functional", "network_stack"),
+    "network.dropping": ("network_functional", "network_stack"),
+    "network.description": ("network_mlp", "network_stack"),
     "network.layers": ("network_layers",),
     "network.members": ("network_layers",),
     "network.before": ("network_layers",),
@@ -70,6 +73,11 @@ OWN_TESTS = {
     "arithmetic.scalar": ("arithmetic_scalar",),
     "arithmetic.tables": ("arithmetic_tables",),
     "arithmetic.elementary": (
+        "arithmetic_elementary",
+        "arithmetic_probe",
+        "arithmetic_reproducible",
+    ),
+    "arithmetic.rounded": (
         "arithmetic_elementary",
         "arithmetic_probe",
         "arithmetic_reproducible",

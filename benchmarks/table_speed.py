@@ -48,7 +48,7 @@ def run(path):
 #: All that comes before the first step of `train`: read, split, encoded, the network's first parameters.
 PLAN = """
 import pandas
-from anyarray_mlp.pipeline.run import make_plan
+from anyarray_mlp.pipeline.plan import make_plan
 from anyarray_mlp.pipeline.settings import Settings
 def run(path):
     prepared = make_plan(path, Settings.of("train_table", None, {})).prepared

@@ -31,6 +31,7 @@ from hypothesis import HealthCheck, settings
 from anyarray_mlp.backends import BACKENDS, Backend
 from anyarray_mlp.backends.selection import with_cuda
 from anyarray_mlp.network import functional
+from anyarray_mlp.network.losses import LOSSES
 from tests.beds import BEDS, EXPECTED, NEEDS, PROGRAMS
 
 # What a test draws, it draws alike in every run, and on a busy machine it may take its time. To look for more:
@@ -51,9 +52,9 @@ def seeded() -> None:
 @pytest.fixture(autouse=True)
 def nothing_stays_registered() -> Iterator[None]:
     """Activations and losses that a test registers are gone after it: parity has a case for each that there is."""
-    kept = dict(functional.ACTIVATIONS), dict(functional.LOSSES)
+    kept = dict(functional.ACTIVATIONS), dict(LOSSES)
     yield
-    for table, before in zip((functional.ACTIVATIONS, functional.LOSSES), kept, strict=True):
+    for table, before in zip((functional.ACTIVATIONS, LOSSES), kept, strict=True):
         if table != before:
             table.clear()
             table.update(before)

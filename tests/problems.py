@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.network.functional import ACTIVATIONS, FUSED_LOSSES, LOSSES, OUTPUTS
+from anyarray_mlp.network.functional import ACTIVATIONS, OUTPUTS
+from anyarray_mlp.network.losses import FUSED_LOSSES, LOSSES
 from anyarray_mlp.network.mlp import MLP
 
 #: Every output with every loss that goes with it.

@@ -18,7 +18,8 @@ import pytest
 from anyarray_mlp import MLP
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.backends.replay.replaying import Replay
-from anyarray_mlp.network.functional import ACTIVATIONS, FUSED_LOSSES, LOSSES, OUTPUTS
+from anyarray_mlp.network.functional import ACTIVATIONS, OUTPUTS
+from anyarray_mlp.network.losses import FUSED_LOSSES, LOSSES
 from anyarray_mlp.network.optimizers import OPTIMIZERS, gradient_norm
 from anyarray_mlp.training import fit, to_leaves
 from anyarray_mlp.training.predicting import Predictor, on_device

@@ -24,11 +24,13 @@ from anyarray_mlp.cli import COMMANDS
 from anyarray_mlp.data.dataset import TASKS as DATA_TASKS
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.metrics import METRICS
-from anyarray_mlp.network.functional import ACTIVATIONS, LOSS_NAMES, OUTPUTS
+from anyarray_mlp.network.functional import ACTIVATIONS, OUTPUTS
 from anyarray_mlp.network.initializers import INITIALIZERS
+from anyarray_mlp.network.losses import LOSS_NAMES
 from anyarray_mlp.network.optimizers import OPTIMIZERS
 from anyarray_mlp.network.schedules import make_schedule
-from anyarray_mlp.pipeline.settings import Shape, Table
+from anyarray_mlp.pipeline.shape import Shape
+from anyarray_mlp.pipeline.table import Table
 from anyarray_mlp.training import EarlyStopping, Recipe, fit
 
 KNOWN = {

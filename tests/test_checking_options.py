@@ -52,12 +52,14 @@ from anyarray_mlp.network import (
     exchange,
     functional,
     initializers,
+    losses,
     optimizers,
     registry,
     schedules,
 )
 from anyarray_mlp.parity import finite_differences
-from anyarray_mlp.pipeline.settings import Shape, Table
+from anyarray_mlp.pipeline.shape import Shape
+from anyarray_mlp.pipeline.table import Table
 from anyarray_mlp.training import predicting
 
 X = np.random.default_rng(0).normal(size=(12, 2))
@@ -301,12 +303,13 @@ def test_absurd_values_are_refused_in_one_line(
 
 
 def test_functions_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (functional, registry):  # some of the names are right, and stay in no table
+    # Some of the names are right, and stay in no table.
+    for module in (functional, losses, registry):
         for table in ("ACTIVATIONS", "LOSSES", "OWN"):
             if hasattr(module, table):
                 monkeypatch.setattr(module, table, dict(getattr(registry, table)))
     sweep(registry.register_activation, {"name": "own", "function": functional.tanh})
-    sweep(registry.register_loss, {"name": "own", "function": functional.squared_error})
+    sweep(registry.register_loss, {"name": "own", "function": losses.squared_error})
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -10,7 +10,7 @@ from anyarray_mlp import MLP, Recipe
 from anyarray_mlp.checking.out_of_memory import exceeds_memory, out_of_memory
 from anyarray_mlp.data import split_indices
 from anyarray_mlp.errors import OutOfMemoryError
-from anyarray_mlp.pipeline.run import initial_parameters
+from anyarray_mlp.pipeline.plan import initial_parameters
 
 CUDA_MESSAGE = (
     "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.25 GiB of which 9.25 GiB is "

@@ -721,7 +721,8 @@ def test_overwrite_without_out_replaces_the_run_of_the_data(cli, here):
 
 def test_help_names_every_activation_loss_and_score(cli):
     from anyarray_mlp.metrics import METRICS
-    from anyarray_mlp.network.functional import ACTIVATIONS, LOSS_NAMES
+    from anyarray_mlp.network.functional import ACTIVATIONS
+    from anyarray_mlp.network.losses import LOSS_NAMES
 
     text = " ".join(cli("train", "--help")[1].split())
     missing = [name for name in (*ACTIVATIONS, *LOSS_NAMES, *METRICS) if name not in text]

@@ -19,7 +19,7 @@ from anyarray_mlp.diagnosis.changes import new_values, together
 from anyarray_mlp.diagnosis.trying import Ran, try_cures
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.pipeline import train_table
-from anyarray_mlp.pipeline.run import make_plan
+from anyarray_mlp.pipeline.plan import make_plan
 from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.trained_model import TrainedModel
 from anyarray_mlp.pipeline.trials import changed, with_seed

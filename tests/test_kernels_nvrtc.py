@@ -20,7 +20,8 @@ from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.backends.replay.cuda_kernels import EXPRESSIONS, TYPES, Kernel, kernel
 from anyarray_mlp.backends.replay.numpy_library import NumpyLibrary
 from anyarray_mlp.backends.replay.replaying import Replay
-from anyarray_mlp.network.functional import ACTIVATIONS, FUSED_LOSSES, LOSSES, OUTPUTS
+from anyarray_mlp.network.functional import ACTIVATIONS, OUTPUTS
+from anyarray_mlp.network.losses import FUSED_LOSSES, LOSSES
 from anyarray_mlp.network.optimizers import OPTIMIZERS
 from anyarray_mlp.training.predicting import on_device
 from anyarray_mlp.training.steps import step_inputs, training_step

@@ -10,18 +10,18 @@ import pytest
 import scipy.special
 
 from anyarray_mlp.arithmetic import PlainNamespace
+from anyarray_mlp.network.dropping import dropout, dropout_mask, hash32
 from anyarray_mlp.network.functional import (
     ACTIVATIONS,
-    LOSS_NAMES,
     OUTPUTS,
-    PARAMETERS,
     activation_function,
     dense,
     dense_vjp,
-    dropout,
-    dropout_mask,
+)
+from anyarray_mlp.network.losses import (
+    LOSS_NAMES,
+    PARAMETERS,
     entries,
-    hash32,
     huber,
     loss_function,
     one_hot,

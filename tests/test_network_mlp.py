@@ -12,13 +12,9 @@ import scipy.special
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.errors import DataError, ModelFileError, UsageError
 from anyarray_mlp.network.checks import is_finite
-from anyarray_mlp.network.functional import (
-    LOSS_NAMES,
-    OUTPUTS,
-    dropout_mask,
-    relu,
-    squared_error,
-)
+from anyarray_mlp.network.dropping import dropout_mask
+from anyarray_mlp.network.functional import OUTPUTS, relu
+from anyarray_mlp.network.losses import LOSS_NAMES, squared_error
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.network.passes import batch_shares
 from anyarray_mlp.network.registry import OwnFunction, check_pair

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import anyarray_mlp.network
-from anyarray_mlp.network.functional import ACTIVATIONS, LOSSES
+from anyarray_mlp.network.functional import ACTIVATIONS
+from anyarray_mlp.network.losses import LOSSES
 from anyarray_mlp.network.registry import OWN
 
 PAGE = Path(__file__).parent.parent / "docs" / "network.md"

@@ -31,13 +31,9 @@ from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.backends.numpy_backend import NumpyBackend
 from anyarray_mlp.diagnosis.data_summary import baseline_loss
 from anyarray_mlp.errors import ModelFileError, UsageError
-from anyarray_mlp.network import functional, registry
-from anyarray_mlp.network.functional import (
-    ACTIVATIONS,
-    LOSSES,
-    softmax_cross_entropy,
-    squared_error,
-)
+from anyarray_mlp.network import registry
+from anyarray_mlp.network.functional import ACTIVATIONS
+from anyarray_mlp.network.losses import LOSSES, loss_function, softmax_cross_entropy, squared_error
 from anyarray_mlp.network.registry import (
     BUILT_IN,
     OWN,
@@ -366,5 +362,5 @@ def test_the_best_constant_of_a_loss_counts_its_number(loss, constant):
     t = np.random.default_rng(0).exponential(size=(101, 1))
     mlp = MLP((1, 1), output="identity", loss=loss)
     best = np.full_like(t, np.quantile(t, constant))
-    losses = functional.loss_function(mlp.loss)(PlainNamespace(np), best, t)[0]
+    losses = loss_function(mlp.loss)(PlainNamespace(np), best, t)[0]
     assert baseline_loss(mlp, t) == pytest.approx(losses.mean(), rel=1e-12)

@@ -13,6 +13,7 @@ from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.network import functional, register_activation, register_loss
 from anyarray_mlp.network.layout import Layout
+from anyarray_mlp.network.losses import LOSSES
 from anyarray_mlp.training import to_leaves
 from anyarray_mlp.training.steps import dropout_keys
 from tests.beds import require_library
@@ -203,7 +204,7 @@ def test_functions_of_ones_own_are_given_rows():
         d = xp.abs(y - t)
         return xp.sum(d * d * d, axis=1), lambda g: xp.sign(y - t) * d * d * 3.0 * g
 
-    kept = dict(functional.ACTIVATIONS), dict(functional.LOSSES)
+    kept = dict(functional.ACTIVATIONS), dict(LOSSES)
     try:
         names = register_activation("steep_of_rows", steep), register_loss("cubed_of_rows", cubed)
         mlp = MLP((3, 4, 2), names[0], "identity", names[1])
@@ -216,7 +217,7 @@ def test_functions_of_ones_own_are_given_rows():
         losses = mlp.losses(XP, leaves, x[None], t[None])
         np.testing.assert_array_equal(losses[0], losses[1])
     finally:
-        for table, before in zip((functional.ACTIVATIONS, functional.LOSSES), kept, strict=True):
+        for table, before in zip((functional.ACTIVATIONS, LOSSES), kept, strict=True):
             table.clear()
             table.update(before)
     assert {len(shape) for shape in shapes} == {2}

@@ -252,10 +252,16 @@ PLAIN_ENGLISH = (
         "diagnosis",
         "estimators",
     ),
-    *("network", "parity", "parity_suite", "persistence", "pipeline", "training"),
+    *("network", "parity", "parity_suite", "persistence", "pipeline", "serving", "training"),
     *("errors.py", "metrics.py", "streams.py", "typing.py"),
     *("README.md", "docs/backends.md", "docs/data.md", "docs/model-file.md", "docs/parity.md"),
-    *("docs/reliability.md", "docs/reproducible.md", "docs/scikit-learn.md", "docs/accelerate.md"),
+    *(
+        "docs/reliability.md",
+        "docs/reproducible.md",
+        "docs/scikit-learn.md",
+        "docs/accelerate.md",
+        "docs/serve.md",
+    ),
     *(
         "docs/check-backprop.md",
         "docs/diagnose.md",

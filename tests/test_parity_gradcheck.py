@@ -11,6 +11,7 @@ import anyarray_mlp.network.functional as functional
 import anyarray_mlp.network.mlp as model
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.errors import UsageError
+from anyarray_mlp.network.losses import output_loss
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.parity.finite_differences import gradcheck
 from tests.problems import NETWORKS, batch
@@ -209,7 +210,7 @@ def test_a_mistake_at_the_output_is_caught(mistake, monkeypatch):
     output, loss, dz = AT_THE_OUTPUT[mistake]
 
     def wrong(xp, output, loss, z, targets):
-        losses, _ = functional.output_loss(xp, output, loss, z, targets)
+        losses, _ = output_loss(xp, output, loss, z, targets)
         return losses, lambda g: dz(z, targets, g)
 
     mlp = MLP((4, 5, 3), "tanh", output, loss)

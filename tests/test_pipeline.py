@@ -17,15 +17,13 @@ from anyarray_mlp.checking.settings import settings_of
 from anyarray_mlp.data import load
 from anyarray_mlp.diagnosis import load_diagnosis
 from anyarray_mlp.errors import DataError, DivergedError, UsageError
+from anyarray_mlp.pipeline.plan import make_plan
 from anyarray_mlp.pipeline.preparation import prepare
 from anyarray_mlp.pipeline.presets import forty_steps
-from anyarray_mlp.pipeline.run import Run, make_plan
-from anyarray_mlp.pipeline.settings import (
-    SECTIONS,
-    Settings,
-    Shape,
-    Table,
-)
+from anyarray_mlp.pipeline.run import Run
+from anyarray_mlp.pipeline.settings import SECTIONS, Settings
+from anyarray_mlp.pipeline.shape import Shape
+from anyarray_mlp.pipeline.table import Table
 from anyarray_mlp.training import fit
 
 ROWS = 90

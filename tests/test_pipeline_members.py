@@ -17,7 +17,7 @@ from anyarray_mlp import MLP, BestEpoch, TrainedModel, fit_many, predict, train_
 from anyarray_mlp.errors import DataError, DivergedError, ModelFileError, UsageError
 from anyarray_mlp.estimators import load_model, save_model
 from anyarray_mlp.persistence import load, load_checkpoint, save, save_checkpoint
-from anyarray_mlp.pipeline.run import make_plan
+from anyarray_mlp.pipeline.plan import make_plan
 from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.training.predicting import losses_of
 

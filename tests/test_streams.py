@@ -22,7 +22,7 @@ from anyarray_mlp import TrainedModel, streams
 from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.cli import run
 from anyarray_mlp.data import Shuffler, split_indices
-from anyarray_mlp.network.functional import dropout_mask
+from anyarray_mlp.network.dropping import dropout_mask
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.training.steps import dropout_keys
 from tests.beds import require_library
@@ -345,7 +345,8 @@ def test_train_scores_a_table_drawn_with_its_own_seed(
 def test_train_holds_out_test_and_validation_rows_by_two_streams(tmp_path: Path) -> None:
     from anyarray_mlp import Recipe
     from anyarray_mlp.pipeline.preparation import prepare
-    from anyarray_mlp.pipeline.settings import Settings, Table
+    from anyarray_mlp.pipeline.settings import Settings
+    from anyarray_mlp.pipeline.table import Table
 
     table = tmp_path / "rows.csv"
     table.write_text("x,row\n" + "".join(f"{(7 * i) % 100}.5,{i}.25\n" for i in range(ROWS)))

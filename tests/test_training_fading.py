@@ -9,7 +9,7 @@ import pytest
 
 from anyarray_mlp import MLP, Recipe, fit, fit_many, select_backend, train
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.network.functional import WHOLE, dropout, dropout_mask
+from anyarray_mlp.network.dropping import WHOLE, dropout, dropout_mask
 from anyarray_mlp.training.steps import Walk, dropout_keys
 
 X = np.random.default_rng(0).standard_normal((60, 4))

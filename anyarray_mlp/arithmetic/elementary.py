@@ -120,12 +120,6 @@ class Elementary:
 
     # ------------------------------------------------------------ float32: every product is exact
 
-    def _clip(self, x: Array, low: float, high: float) -> Array:
-        """x clipped to [low, high]; NaN becomes a bound, so that it never becomes an index."""
-        xp = self.xp
-        x = xp.where(x < high, x, xp.full_like(x, high))
-        return xp.where(x > low, x, xp.full_like(x, low))
-
     def _node(self, x: Array) -> tuple[Array, Array]:
         """(N, r): x = N/64 + r without error, |r| <= 1/128."""
         n = self.xp.round(x * 64.0)
@@ -140,7 +134,7 @@ class Elementary:
         Coefficients are integers over 2**26, r has at most 24 bits: the products are exact.
         """
         xp = self.xp
-        n, r = self._node(self._clip(x, float(EXP_LOW), float(EXP_HIGH)))
+        n, r = self._node(self.library.clip(x, float(EXP_LOW), float(EXP_HIGH)))
         t = self.library.pick(self.exp_nodes, self._index(n - 64.0 * EXP_LOW))
         u = xp.round(r * 11184811.0 + 33554432.0)  # 2^26 (1/6, 1/2)
         w = xp.round(r * u + 67108864.0)  # 2^26
@@ -149,7 +143,7 @@ class Elementary:
     def _odd_short(self, x: Array, columns: list[Array], end: float) -> Array:
         """A bounded odd function: a cubic at the nearest node, coefficients over 2**28."""
         xp, pick = self.xp, self.library.pick
-        n, r = self._node(self._clip(xp.abs(x), -1.0, end))
+        n, r = self._node(self.library.clip(xp.abs(x), -1.0, end))
         index = self._index(n)
         c0, c1, c2, c3 = (pick(column, index) for column in columns)
         u = xp.round(r * c3 + c2)
@@ -210,15 +204,15 @@ class Elementary:
         return e, high, lib.pick(self.root_low, j) + lib.fence(high * p)
 
     def _exp_long(self, x: Array) -> Array:
-        e, high, low = self._exp_terms(self._clip(x, -700.0, 710.0))
+        e, high, low = self._exp_terms(self.library.clip(x, -700.0, 710.0))
         return ((high + low) * self.library.power_of_two(e - 1.0)) * 2.0
 
     def _expm1_long(self, x: Array) -> Array:
         xp, lib = self.xp, self.library
-        near = self._clip(x, -1.0, 1.0)
+        near = self.library.clip(x, -1.0, 1.0)
         n, r = self._node(near)
         small = self._taylor(r, self._index(n + 64.0), self.expm1_long)
-        e, high, low = self._exp_terms(self._clip(x, -700.0, 710.0))
+        e, high, low = self._exp_terms(self.library.clip(x, -700.0, 710.0))
         power = lib.power_of_two(e - 1.0)
         high, low = lib.fence((high * power) * 2.0), lib.fence((low * power) * 2.0)
         # low may matter if high is not large: keep what high - 1 loses
@@ -236,7 +230,7 @@ class Elementary:
 
     def _odd_long(self, x: Array, columns: list[Array], end: float) -> Array:
         xp = self.xp
-        y = self._clip(xp.abs(x), -1.0, end)
+        y = self.library.clip(xp.abs(x), -1.0, end)
         n = xp.round(y * 64.0)
         n = xp.where(
             n == 1.0, xp.zeros_like(n), n
@@ -247,7 +241,7 @@ class Elementary:
     def _logistic_long(self, x: Array) -> Array:
         """A table up to |x| = 8; beyond, with e = exp(-|x|), e - e^2 + e^3 - e^4 or 1 minus that."""
         xp, lib = self.xp, self.library
-        n, r = self._node(self._clip(x, -8.0, 8.0))
+        n, r = self._node(self.library.clip(x, -8.0, 8.0))
         middle = self._taylor(r, self._index(n + 512.0), self.logistic_long)
         e = self._exp_long(-xp.abs(x))
         tail = e - lib.fence(e * lib.fence(e * self._polynomial(e, -1.0, 1.0, -1.0, 1.0)))
@@ -264,8 +258,8 @@ class Elementary:
         high = x - first
         near = high - second
         rest = (((high - near) - second) - small[0]) - small[1]  # what near lacks
-        r = self._clip(near + rest, -1.0, 1.0)  # for an n of too many bits
-        lost = self._clip((near - r) + rest, -1e-9, 1e-9)
+        r = self.library.clip(near + rest, -1.0, 1.0)  # for an n of too many bits
+        lost = self.library.clip((near - r) + rest, -1e-9, 1e-9)
         square = lib.fence(r * r)
         even = self._polynomial(square, *(1 / f for f in EVEN_FACTORIALS))
         odd = self._polynomial(square, *(1 / f for f in ODD_FACTORIALS))
@@ -280,7 +274,7 @@ class Elementary:
     def _softplus_long(self, x: Array) -> Array:
         """max(x, 0) + log1p(exp(-|x|)), the exponential in two parts."""
         xp, lib = self.xp, self.library
-        e, high, low = self._exp_terms(self._clip(-xp.abs(x), -700.0, 0.0))
+        e, high, low = self._exp_terms(self.library.clip(-xp.abs(x), -700.0, 0.0))
         power = lib.power_of_two(e)
         value = lib.fence(high + low)
         rest = lib.fence(((high - value) + low) * power)
@@ -321,92 +315,3 @@ class Elementary:
         lost = xp.where(xp.abs(safe) < 1.0, safe - (whole - one), one - (whole - safe))
         lost = lost if rest is None else lost + rest
         return self._log_ends(x + one, usable, self._log_terms(whole, lost))
-
-    # ------------------------------------------------------------ division and square root
-
-    def divide(self, a: Array, b: Array) -> Array:
-        """a / b, correctly rounded, if the library's quotient is within 2 ulp.
-
-        float32: the float64 quotient of float32 values is never near the middle between two float32
-        numbers, so any faithful quotient rounds correctly. A compiler that knows this too would divide in
-        float32, which GPUs do with an error of 2 ulp; the fence hides from it where the quotient goes. float64: the
-        library's quotient is corrected by its exact remainder.
-        """
-        lib = self.library
-        if a.dtype == lib.float32:
-            return lib.down(lib.fence(lib.up(a) / lib.up(b)), lib.float32)
-        return lib.flush(self._divide_long(a, b))
-
-    def _divide_long(self, a: Array, b: Array) -> Array:
-        """Whole-number division of mantissas: Q = round(A 2^52 / B), every product exact."""
-        xp, lib = self.xp, self.library
-        usable = xp.isfinite(a) & xp.isfinite(b) & (a != 0.0) & (b != 0.0)
-        ma, ea = lib.mantissa(xp.where(usable, xp.abs(a), xp.ones_like(a + b)))
-        mb, eb = lib.mantissa(xp.where(usable, xp.abs(b), xp.ones_like(a + b)))
-        less = ma < mb
-        ma, e = xp.where(less, ma * 2.0, ma), xp.where(less, ea - eb - 1.0, ea - eb)
-        dividend, divisor = ma * 2.0**52, mb * 2.0**52
-        inverse = 1.0 / mb
-        q = xp.round((ma * inverse) * 2.0**52)
-        q_high, d_high = xp.round(q * 2.0**-27), xp.round(divisor * 2.0**-27)
-        q_low, d_low = q - q_high * 2.0**27, divisor - d_high * 2.0**27
-        # remainder of A 2^52 by q, kept as t 2^27 - q_low d_low
-        t = dividend * 2.0**25 - (q_high * d_high) * 2.0**27
-        t = t - (q_high * d_low + q_low * d_high)
-        below = q_low * d_low
-        step = xp.round(((t * 2.0**27 - below) * inverse) * 2.0**-52)
-        # step times the whole divisor would have more bits than a float64
-        rest = (t - step * d_high) * 2.0**27 - (below + step * d_low)
-        q = q + step
-        q = xp.where(rest * 2.0 > divisor, q + 1.0, xp.where(rest * 2.0 < -divisor, q - 1.0, q))
-        e = self._clip(e, -1000.0, 1024.0)
-        y = ((q * 2.0**-52) * lib.power_of_two(e - 1.0)) * 2.0
-        y = xp.where((a < 0.0) != (b < 0.0), -y, y)
-        return xp.where(usable, y, self._quotient_ends(a, b))
-
-    def _quotient_ends(self, a: Array, b: Array) -> Array:
-        """Quotients with zeros, infinities and NaN as in IEEE 754, but without -0."""
-        xp = self.xp
-        sign = xp.where((a < 0.0) != (b < 0.0), -xp.ones_like(a + b), xp.ones_like(a + b))
-        infinite, nan = sign * math.inf, xp.full_like(sign, math.nan)
-        y = xp.where(xp.isfinite(a), xp.zeros_like(sign), infinite)
-        y = xp.where((b == 0.0) & (a != 0.0), infinite, y)
-        undefined = ((a == 0.0) & (b == 0.0)) | (~xp.isfinite(a) & ~xp.isfinite(b))
-        return xp.where(undefined | (a != a) | (b != b), nan, y)
-
-    def sqrt(self, x: Array) -> Array:
-        """The square root, correctly rounded, if the library's root is within 2 ulp."""
-        lib, xp = self.library, self.xp
-
-        def kernel(x: Array) -> Array:
-            safe = xp.where(x > 0.0, x, xp.zeros_like(x))
-            if x.dtype == lib.float32:
-                y = lib.down(lib.fence(xp.sqrt(lib.up(safe))), lib.float32)
-            else:
-                y = lib.flush(self._sqrt_long(safe))
-            # Not x >= 0: XLA evaluates |NaN| >= 0 as true.
-            return xp.where((x < 0.0) | (x != x), xp.full_like(x, math.nan), y)
-
-        return lib.blocked(kernel, x)
-
-    def _sqrt_long(self, x: Array) -> Array:
-        """x = m 4**h, 1 <= m < 4: the integer nearest to sqrt(m) 2^52, found by its remainder."""
-        xp, lib = self.xp, self.library
-        usable = (x > 0.0) & (x < math.inf)
-        m, e = lib.mantissa(xp.where(usable, x, xp.ones_like(x)))
-        half = xp.floor(e * 0.5)
-        m = xp.where(e - half * 2.0 == 1.0, m * 2.0, m)
-        root = xp.sqrt(m)
-        s = xp.round(root * 2.0**52)
-        high = xp.round(s * 2.0**-27)
-        low = s - high * 2.0**27
-        # m 2^104 - s^2 = t 2^27 - low^2
-        t = (m * 2.0**77 - (high * high) * 2.0**27) - (high * low) * 2.0
-        below = low * low
-        step = xp.round(((t * 2.0**27 - below) / root) * 2.0**-53)
-        # (s + d)^2 = s^2 + 2 d s + d^2
-        rest = (t * 2.0**27 - step * s * 2.0) - (below + step * step)
-        s = s + step
-        s = xp.where(rest > s, s + 1.0, xp.where(rest < 1.0 - s, s - 1.0, s))
-        y = (s * 2.0**-52) * lib.power_of_two(half)
-        return xp.where(usable, y, x)

@@ -108,6 +108,12 @@ class Library:
             return xp.take(table, index, axis=0)
         return xp.reshape(xp.take(table, xp.reshape(index, (-1,)), axis=0), index.shape)
 
+    def clip(self, x: Array, low: float, high: float) -> Array:
+        """x clipped to [low, high]; NaN becomes a bound, so that it never becomes an index."""
+        xp = self.xp
+        x = xp.where(x < high, x, xp.full_like(x, high))
+        return xp.where(x > low, x, xp.full_like(x, low))
+
     def power_of_two(self, exponent: Array) -> Array:
         """2**exponent for integer-valued float64 from -1022 to 1023."""
         return self.pick(self.powers, self.xp.astype(exponent + 1022.0, self.int64))

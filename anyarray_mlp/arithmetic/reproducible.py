@@ -5,7 +5,7 @@ wrap the library's; what is exact (comparisons, selections, shapes, indices, int
 operation that rounds is done in a way that gives the same result on any library, device, number of threads or compiler:
 
 - + - * round once, and results so small that libraries treat them differently become zero;
-- / and sqrt are correctly rounded, even if the library's are not;
+- / and sqrt are correctly rounded, even if the library's are not (`rounded`);
 - sums and matrix products add integers, which is exact (`exact_sum`, `exact_matmul`);
 - exp, log, tanh, ... come from tables and polynomials (`elementary`).
 
@@ -24,6 +24,7 @@ from anyarray_mlp.arithmetic.exact_matmul import ExactMatmul, Residual
 from anyarray_mlp.arithmetic.exact_sum import ExactSum
 from anyarray_mlp.arithmetic.library import Library
 from anyarray_mlp.arithmetic.reproducible_array import Array, Raw, unwrap
+from anyarray_mlp.arithmetic.rounded import CorrectlyRounded
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
 from anyarray_mlp.typing import Axes
 
@@ -96,6 +97,7 @@ class ReproducibleNamespace:
         self.slices = slices
         self.barrier = barrier or (lambda value: value)
         self.functions = Elementary(self.library)
+        self.rounded = CorrectlyRounded(self.library)
         self.sums = ExactSum(self.library)
         self.products = ExactMatmul(self.library, self.sums, slices)
         self.__name__ = f"reproducible {xp.__name__}"
@@ -223,14 +225,14 @@ class ReproducibleNamespace:
             for p, v in ((a, self.operand(a, like)), (b, self.operand(b, like)))
         )
         if x.shape == y.shape:
-            return self.wrap(lib.blocked(self.functions.divide, x, y))
-        return self.wrap(self.functions.divide(x, y))
+            return self.wrap(lib.blocked(self.rounded.divide, x, y))
+        return self.wrap(self.rounded.divide(x, y))
 
     # ------------------------------------------------------------ elementwise functions
 
     def sqrt(self, x: Array) -> Array:
         """The square root, correctly rounded."""
-        return self.wrap(self.functions.sqrt(x.value))
+        return self.wrap(self.rounded.sqrt(x.value))
 
     def exp(self, x: Array) -> Array:
         return self.wrap(self.barrier(self.functions.exp(x.value)))

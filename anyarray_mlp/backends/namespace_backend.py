@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from anyarray_mlp.arithmetic.plain import CREATION, PlainNamespace
 from anyarray_mlp.backends.base import Backend
 from anyarray_mlp.checking.messages import shown
-from anyarray_mlp.errors import AnyArrayMLPError, BackendUnavailableError, UsageError, in_a_line
+from anyarray_mlp.errors import (
+    BackendUnavailableError,
+    UsageError,
+    in_a_line,
+    others_as_usage,
+)
 from anyarray_mlp.typing import ReproducibleLibrary, names_of
 
 
@@ -127,15 +132,13 @@ def reproducible_on(backend: NamespaceBackend, reproducible: bool | str) -> Back
     from anyarray_mlp.backends.reproducible import ReproducibleBackend
 
     require_for_exact(backend.namespace, "--reproducible")
-    try:
-        return ReproducibleBackend(backend, slices=1 if reproducible == "fast" else 2)
-    except AnyArrayMLPError:
-        raise
-    except Exception as error:
-        raise UsageError(
+    with others_as_usage(
+        lambda error: (
             f"The namespace {backend.name} departs from the Array API standard where reproducible arithmetic uses it "
-            f"({in_a_line(error)}): do without --reproducible."
-        ) from error
+            f"({error}): do without --reproducible."
+        )
+    ):
+        return ReproducibleBackend(backend, slices=1 if reproducible == "fast" else 2)
 
 
 def import_namespace(name: str) -> ModuleType:

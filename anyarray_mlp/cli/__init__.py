@@ -27,6 +27,7 @@ COMMANDS = {
     "train": "Train a network on a built-in set, a table, an .npz or images.",
     "predict": "Predict labels or values with a trained model.",
     "evaluate": "Score a trained model on labelled data.",
+    "serve": "Answer requests over HTTP with a trained model.",
     "export": "Write a trained model in another language.",
     "gradcheck": "Check analytic gradients against finite differences.",
     "parity": "Check that gradients agree across backends.",

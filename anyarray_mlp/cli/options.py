@@ -386,7 +386,7 @@ def given_reading(remembered: Any, given: dict[str, Any]) -> Any:
     """How a table is read: as the command line says, or else as the model remembers."""
     from dataclasses import replace
 
-    from anyarray_mlp.pipeline.settings import Table
+    from anyarray_mlp.pipeline.table import Table
 
     asked = Table(**given)
     changed = {name: getattr(asked, name) for name, value in given.items() if value is not None}

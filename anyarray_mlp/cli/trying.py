@@ -87,7 +87,8 @@ def kept_better(trials: Trials, path: Path | str, settings: Mapping[str, Any]) -
     from anyarray_mlp.persistence import RunFolder
     from anyarray_mlp.pipeline.checkpoints import Checkpoints
     from anyarray_mlp.pipeline.kept import configuration
-    from anyarray_mlp.pipeline.run import free_folder, make_plan
+    from anyarray_mlp.pipeline.plan import make_plan
+    from anyarray_mlp.pipeline.run import free_folder
     from anyarray_mlp.pipeline.settings import Settings
     from anyarray_mlp.pipeline.training import train_in
     from anyarray_mlp.pipeline.trials import changed

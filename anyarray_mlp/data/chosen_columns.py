@@ -18,8 +18,8 @@ from anyarray_mlp.errors import DataError
 from anyarray_mlp.tables import Table
 from anyarray_mlp.tables.coded import CodedTexts
 from anyarray_mlp.tables.places import find_place
-from anyarray_mlp.tables.table import Column as TableColumn
-from anyarray_mlp.tables.table import Columns
+from anyarray_mlp.tables.reading import Place
+from anyarray_mlp.tables.table import Column, Columns
 from anyarray_mlp.typing import Host
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 #: So many different texts may be classes even if most occur once.
 MOST_RARE_CLASSES = 20
-Column = str | int
 
 
 def frame_of(table: Table) -> pandas.DataFrame:
@@ -48,7 +47,7 @@ def frame_of(table: Table) -> pandas.DataFrame:
     return frame.set_axis(list(table.names), axis=1)
 
 
-def series_of(column: TableColumn, index: pandas.Index[Any]) -> pandas.Series[Any]:
+def series_of(column: Column, index: pandas.Index[Any]) -> pandas.Series[Any]:
     """A column of texts or dates as one of a DataFrame."""
     import pandas
 
@@ -92,7 +91,7 @@ def default_targets(columns: list[str], schema: Schema | None, path: Path) -> li
     return columns[-1:]
 
 
-def find_column(names: list[str], column: Column, path: Path) -> str:
+def find_column(names: list[str], column: Place, path: Path) -> str:
     """The name of a column given by name or by number, from 0 (negative: from the end)."""
     return names[find_place(names, column, path)]
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.data.chosen_columns import (
-    Column,
     check_classes,
     default_targets,
     find_column,
@@ -22,6 +21,7 @@ from anyarray_mlp.data.schema import Schema
 from anyarray_mlp.data.targets import infer_task, target_for
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.tables import ColumnReading, Reading, Table, table_in
+from anyarray_mlp.tables.reading import Place
 from anyarray_mlp.tables.table import nothing_in
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def load_table(
     path: Path,
     *,
-    target: Column | Sequence[Column] | None = None,
+    target: Place | Sequence[Place] | None = None,
     task: Task | None = None,
     reading: Reading | None = None,
     schema: Schema | None = None,
@@ -130,8 +130,8 @@ def dataset_of(
 
 def cut(
     columns: list[str],
-    wanted: Sequence[Column],
-    drop: Sequence[Column],
+    wanted: Sequence[Place],
+    drop: Sequence[Place],
     schema: Schema | None,
     path: Path,
 ) -> tuple[list[str], list[str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +32,8 @@ from anyarray_mlp.typing import Host
 
 #: Entries encoded at a time, so that intermediate results stay in the cache.
 CACHED_ENTRIES = 1 << 16
+#: What pixels are divided by.
+PIXEL_LEVELS = 255.0
 
 
 def checked_numbers(name: str, values: Cells, places: Places) -> Host:
@@ -60,6 +64,44 @@ def checked_numbers(name: str, values: Cells, places: Places) -> Host:
             "correct it, or leave it empty (nan) if it is missing"
         )
     return numbers
+
+
+def pixel_levels(column: Column, numbers: Host, places: Places) -> Host:
+    """Pixels (n,) from 0 to 1; raises `DataError` for what is not a whole number from 0 to 255."""
+    outside = np.isnan(numbers) | (numbers < 0) | (numbers > PIXEL_LEVELS) | (numbers % 1 != 0)
+    if outside.any():
+        row = int(outside.argmax())
+        divided = np.nanmin(numbers) >= 0 and np.nanmax(numbers) <= 1
+        raise DataError(
+            f"{places.at(row)}, column {shown(column.name)}: {numbers[row]} is not a pixel; "
+            "the model was trained on pixels, which are whole numbers from 0 to 255"
+            + (", and these look already divided by 255: give them undivided" if divided else "")
+        )
+    return numbers / PIXEL_LEVELS
+
+
+def standardized(column: Column, numbers: Host, places: Places, dtype: Any) -> Host:
+    """Numbers (n,) of mean 0 and deviation 1, gaps filled, rounded to `dtype`; `DataError` for a gap without a median
+    to fill it, and for a number too large."""
+    gaps = np.isnan(numbers)
+    filled = numbers
+    if gaps.any():
+        if column.median is None:
+            raise DataError(
+                f"{places.at(int(gaps.argmax()))}, column {shown(column.name)}: there is no value, and the model "
+                "was trained on rows without gaps; fill it in, or leave the row out"
+            )
+        filled = np.where(gaps, column.median, numbers)
+    with np.errstate(over="ignore", under="ignore"):
+        scaled: Host = ((filled - column.mean) / column.scale).astype(dtype)
+    overflow = ~np.isfinite(scaled)
+    if overflow.any():
+        row = int(overflow.argmax())
+        raise DataError(
+            f"{places.at(row)}, column {shown(column.name)}: {filled[row]} is too large for {np.dtype(dtype)}; "
+            "standardise the features, or write them in a larger unit"
+        )
+    return scaled
 
 
 def days_of_cells(cells: Cells, form: str) -> Host:

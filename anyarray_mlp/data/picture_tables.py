@@ -12,7 +12,6 @@ import numpy as np
 from anyarray_mlp.checking.messages import listed, shown
 from anyarray_mlp.data.cells import as_array
 from anyarray_mlp.data.chosen_columns import (
-    Column,
     check_classes,
     columns_of,
     find_column,
@@ -31,6 +30,7 @@ from anyarray_mlp.data.schema import Schema
 from anyarray_mlp.data.targets import are_integers, infer_task, target_for
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.tables import Reading, Table
+from anyarray_mlp.tables.reading import Place
 from anyarray_mlp.typing import Host
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 
 def pixels_and_target(
     table: Table,
-    wanted: Sequence[Column],
+    wanted: Sequence[Place],
     reading: Reading,
     schema: Schema | None,
     path: Path,
-) -> tuple[Found | None, list[Column]]:
+) -> tuple[Found | None, list[Place]]:
     """The pixels of a table of pictures, if it is one, and its target, which is never one of them unless asked for."""
     names = list(table.all_names)
     besides = [find_column(names, column, path) for column in (*wanted, *reading.drop)]

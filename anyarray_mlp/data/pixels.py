@@ -19,7 +19,7 @@ import numpy as np
 
 from anyarray_mlp.checking.messages import listed, shown
 from anyarray_mlp.data.cells import as_array
-from anyarray_mlp.data.preprocessing import PIXEL_LEVELS
+from anyarray_mlp.data.inputs import PIXEL_LEVELS
 from anyarray_mlp.data.roles import identifies, numbers_the_rows
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.tables import Table

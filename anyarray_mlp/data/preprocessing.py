@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.checking.messages import listed, paired, shown, suggestion
+from anyarray_mlp.checking.messages import listed
 from anyarray_mlp.checking.records import TEXT, TRUTH, RecordError, list_of, model_file, table
 from anyarray_mlp.data.cells import (
     Cells,
@@ -23,11 +23,7 @@ from anyarray_mlp.data.cells import (
     unnamed,
 )
 from anyarray_mlp.data.dataset import Features
-from anyarray_mlp.data.encoding import (
-    COLUMN,
-    Column,
-    column_from,
-)
+from anyarray_mlp.data.encoding import COLUMN, Column, column_from
 from anyarray_mlp.data.fitting import (
     Scaling,
     fit_column,
@@ -38,17 +34,19 @@ from anyarray_mlp.data.fitting import (
 from anyarray_mlp.data.frames import as_pandas
 from anyarray_mlp.data.inputs import (
     CACHED_ENTRIES,
+    PIXEL_LEVELS,
     category_places,
     checked_numbers,
     date_inputs,
+    pixel_levels,
+    standardized,
     write_robust,
 )
+from anyarray_mlp.data.matching import check_named, unmatched
 from anyarray_mlp.data.pieces import MOST_CUT_COLUMNS
 from anyarray_mlp.data.roles import Role, notes_of, role_of, told_forms
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.typing import Host
-
-PIXEL_LEVELS = 255.0
 
 
 @dataclass(frozen=True)
@@ -147,12 +145,7 @@ class Preprocessor:
             )
             if role.kind == "left_out" and is_numeric(values) and varies(values):
                 spare[name] = fit_column(name, values, table.places, scaling)
-        for wanted in (*keep, *date):
-            if wanted not in fitted:
-                raise DataError(
-                    f"no column {shown(wanted)} to keep or to read as dates{suggestion(wanted, fitted)}; "
-                    f"the columns are {listed(fitted)}"
-                )
+        check_named((*keep, *date), fitted)
         if not any(column.width for column in fitted.values()):
             if not spare:
                 raise DataError(f"no column tells anything: {'; '.join(notes_of(roles, fitted))}")
@@ -314,40 +307,9 @@ class Preprocessor:
             numbers = np.where(met < 0, np.nan, met)
         else:
             numbers = checked_numbers(column.name, values, places)
-        gaps = np.isnan(numbers)
         if self.pixels:
-            outside = gaps | (numbers < 0) | (numbers > PIXEL_LEVELS) | (numbers % 1 != 0)
-            if outside.any():
-                row = int(outside.argmax())
-                divided = np.nanmin(numbers) >= 0 and np.nanmax(numbers) <= 1
-                raise DataError(
-                    f"{places.at(row)}, column {shown(column.name)}: {numbers[row]} is not a pixel; "
-                    "the model was trained on pixels, which are whole numbers from 0 to 255"
-                    + (
-                        ", and these look already divided by 255: give them undivided"
-                        if divided
-                        else ""
-                    )
-                )
-            return numbers / PIXEL_LEVELS
-        filled = numbers
-        if gaps.any():
-            if column.median is None:
-                raise DataError(
-                    f"{places.at(int(gaps.argmax()))}, column {shown(column.name)}: there is no value, and the model "
-                    "was trained on rows without gaps; fill it in, or leave the row out"
-                )
-            filled = np.where(gaps, column.median, numbers)
-        with np.errstate(over="ignore", under="ignore"):
-            scaled = ((filled - column.mean) / column.scale).astype(dtype)
-        overflow = ~np.isfinite(scaled)
-        if overflow.any():
-            row = int(overflow.argmax())
-            raise DataError(
-                f"{places.at(row)}, column {shown(column.name)}: {filled[row]} is too large for {np.dtype(dtype)}; "
-                "standardise the features, or write them in a larger unit"
-            )
-        return scaled
+            return pixel_levels(column, numbers, places)
+        return standardized(column, numbers, places, dtype)
 
     def check_width(self, width: int) -> None:
         """Raise `DataError` for an array with another number of columns."""
@@ -374,22 +336,7 @@ class Preprocessor:
         if self.is_by_place(present):
             places = self.places_of_used(len(present))
             return features if places is None else features.iloc[:, places]
-        if unnamed(self.names):
-            raise DataError(
-                f"the table has {len(present)} columns, {listed(present)}, and the model was trained on "
-                f"{self.n_features_in} without names; give these alone, in their order"
-            )
-        if unnamed(present):
-            raise DataError(
-                f"the table has {len(present)} columns without names and the "
-                f"model was trained on {self.n_features_in}: {listed(self.names)}; give these columns, or a header"
-            )
-        known = set(self.names)
-        spare = [name for name in present if name not in known]
-        raise DataError(
-            f"{missing_columns(absent, spare)}; "
-            f"the model was trained on {listed(self.names)} and the table has {listed(present)}"
-        )
+        raise unmatched(self.names, absent, present)
 
     def is_by_place(self, present: Sequence[str]) -> bool:
         """Whether columns of these names can be matched by position: as many, and one side without names."""
@@ -448,13 +395,3 @@ PREPROCESSING = table(
 
 
 NOT_CUT = f"columns of numbers are not cut into pieces, as there are more than {MOST_CUT_COLUMNS:,} columns"
-
-
-def missing_columns(absent: Sequence[str], spare: Sequence[str]) -> str:
-    """Which columns are missing, and which unmatched column of the table each may be."""
-    meant = paired(absent, spare)
-    if len(absent) == 1:
-        likely = "".join(f" (did you mean {shown(name)}?)" for name in meant.values())
-        return f"column {shown(absent[0])} is missing{likely}"
-    likely = ", ".join(f"{shown(new)} for {shown(old)}" for old, new in list(meant.items())[:12])
-    return f"columns {listed(absent)} are missing{f' (did you mean {likely}?)' if likely else ''}"

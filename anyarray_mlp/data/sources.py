@@ -17,7 +17,6 @@ from anyarray_mlp.checking.values import check_boolean, check_instance, check_pa
 from anyarray_mlp.data.builtin import BUILTIN, BUILTIN_NAMES
 from anyarray_mlp.data.cells import as_array, column_values, gaps_in
 from anyarray_mlp.data.chosen_columns import (
-    Column,
     find_column,
     frame_of,
 )
@@ -39,6 +38,7 @@ from anyarray_mlp.data.targets import target_for
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.tables import ColumnReading, Reading, Table, table_in
 from anyarray_mlp.tables.files import file_size, unreadable
+from anyarray_mlp.tables.reading import Place
 from anyarray_mlp.tables.source import STDIN, Source
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ if TYPE_CHECKING:
 def load(
     source: str | os.PathLike[str] | pandas.DataFrame,
     *,
-    target: Column | Sequence[Column] | None = None,
+    target: Place | Sequence[Place] | None = None,
     task: Task | None = None,
-    drop: Sequence[Column] = (),
+    drop: Sequence[Place] = (),
     header: bool | None = None,
     reading: Reading | None = None,
     schema: Schema | None = None,
@@ -229,7 +229,7 @@ def load_frame(
     reading: Reading,
     learned: Reading,
     *,
-    target: Column | Sequence[Column] | None,
+    target: Place | Sequence[Place] | None,
     task: Task | None,
 ) -> Dataset:
     """The set in a DataFrame, whose columns are called by their names as texts."""
@@ -274,7 +274,7 @@ def numbers_of(frame: pandas.DataFrame) -> Table:
 
 
 def chosen_reading(
-    header: bool | None, reading: Reading | None, schema: Schema | None, drop: Sequence[Column]
+    header: bool | None, reading: Reading | None, schema: Schema | None, drop: Sequence[Place]
 ) -> tuple[Reading, Reading]:
     """All that is asked for in one, and what the schema says; `UsageError` for what has the wrong type."""
     if header is not None:

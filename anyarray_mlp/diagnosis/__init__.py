@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 from anyarray_mlp.checking.lazy import lazy
 
 if TYPE_CHECKING:
+    from anyarray_mlp.diagnosis.details import Details
     from anyarray_mlp.diagnosis.fitting import fit
-    from anyarray_mlp.diagnosis.monitor import Details, RunMonitor
+    from anyarray_mlp.diagnosis.monitor import RunMonitor
     from anyarray_mlp.diagnosis.report import Diagnosis, load_diagnosis
     from anyarray_mlp.diagnosis.rules.findings import Finding
     from anyarray_mlp.diagnosis.trying import Trials, Tried
 
 #: Where each public name lives.
 HOMES = {
-    "Details": "monitor",
+    "Details": "details",
     "Diagnosis": "report",
     "Finding": "rules.findings",
     "RunMonitor": "monitor",

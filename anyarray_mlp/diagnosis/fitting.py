@@ -15,7 +15,7 @@ from anyarray_mlp.training.recipe import Recipe
 from anyarray_mlp.training.records import Fit
 
 if TYPE_CHECKING:
-    from anyarray_mlp.diagnosis.monitor import Details
+    from anyarray_mlp.diagnosis.details import Details
 
 
 def fit(
@@ -51,7 +51,8 @@ def fit(
     refuse_unknown("fit", options, [*OWN, "targets", *names_of(Recipe)])
     if diagnose is False:
         return training.fit(mlp, x, targets, recipe, **options)
-    from anyarray_mlp.diagnosis.monitor import Details, RunMonitor
+    from anyarray_mlp.diagnosis.details import Details
+    from anyarray_mlp.diagnosis.monitor import RunMonitor
 
     if diagnose is not True and not isinstance(diagnose, Details):
         refuse("diagnose", "True, False or diagnosis.Details(column_names=...)", diagnose)

@@ -9,25 +9,22 @@ it would take longer than fetching the parameters.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend, select_backend
-from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.options import options_of, with_known_options
 from anyarray_mlp.checking.values import (
-    check_boolean,
     check_callable,
     check_instance,
-    check_whole,
     checked_weight,
-    items,
 )
 from anyarray_mlp.diagnosis.columns import RawColumns
 from anyarray_mlp.diagnosis.data_summary import DataSummary, summarize_data
+from anyarray_mlp.diagnosis.details import Details
 from anyarray_mlp.diagnosis.outcome import Ended, RunData, initial_layers, mentioned
 from anyarray_mlp.diagnosis.probe import (
     Probe,
@@ -42,9 +39,9 @@ from anyarray_mlp.diagnosis.record import (
     Settings,
 )
 from anyarray_mlp.diagnosis.report import Diagnosis, diagnose_run
-from anyarray_mlp.diagnosis.rows import HostRows, evenly
+from anyarray_mlp.diagnosis.rows import HostRows, checked_rows, evenly
 from anyarray_mlp.diagnosis.targets import as_classes
-from anyarray_mlp.errors import DataError, DivergedError
+from anyarray_mlp.errors import DivergedError
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.network.optimizers import (
     State,
@@ -63,57 +60,6 @@ from anyarray_mlp.typing import Array, Host, Leaves
 PROBE_ROWS = 128
 #: With at most so many parameters, a probe is not worth compiling.
 FETCHED = 1_000_000
-
-
-@with_known_options
-@dataclass(frozen=True, eq=False)
-class Details:
-    """What a diagnosis may be told beside what `fit` is told.
-
-    Attributes
-    ----------
-    column_names : what the findings call the columns of x, or those that `sources` points to.
-    sources : if a table was encoded, the place of its column that each column of x was made of; without, each column
-        of x stands for itself.
-    class_names : what the findings call the classes.
-    held_out : more rows of the same columns, which are only asked whether a column varies (those of the validation
-        set are as well).
-    validation_is_later : whether the rows were split by time, so that validation rows may differ from those before.
-    probe_on_device : overrules where probes run.
-    scales : what an input must be multiplied by, and what added, to have the column's value in the file: for each
-        input such a pair, or None.
-    target_scale : the same of the targets.
-    different : names of columns of whole numbers in which no two rows have the same.
-    table : the settings that a table was encoded with, and those of the run that its plan has instead of the recipe:
-        what a change of settings may be about.
-    """
-
-    column_names: Sequence[str] = ()
-    sources: Sequence[int] = ()
-    class_names: Sequence[Any] = ()
-    held_out: Sequence[Host] = ()
-    validation_is_later: bool = False
-    probe_on_device: bool | None = None
-    scales: Sequence[tuple[float, float] | None] = ()
-    target_scale: tuple[float, float] | None = None
-    different: Sequence[str] = ()
-    table: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        check_boolean("validation_is_later", self.validation_is_later)
-        if self.probe_on_device is not None:
-            check_boolean("probe_on_device", self.probe_on_device)
-        places = items("sources", self.sources, "a list of the place of each column's raw column")
-        for name, value in (
-            (
-                "column_names",
-                items("column_names", self.column_names, "a list of the columns' names"),
-            ),
-            ("sources", tuple(check_whole("sources", place, 0) for place in places)),
-            ("class_names", items("class_names", self.class_names, "a list of the classes' names")),
-            ("held_out", items("held_out", self.held_out, "a list of arrays of more rows")),
-        ):
-            object.__setattr__(self, name, value)
 
 
 @with_known_options
@@ -440,16 +386,6 @@ class RunMonitor:
 def named(value: Any) -> str:
     """A setting's name; that of a function or object of one's own says only that."""
     return value if isinstance(value, str) else "a function"
-
-
-def checked_rows(rows: Any, columns: int) -> Any:
-    """More rows (m, columns); `DataError` if they are not such an array."""
-    shape = getattr(rows, "shape", None)
-    if shape is None or len(shape) != 2 or shape[1] != columns:
-        raise DataError(
-            f"held_out must hold arrays of {columns} columns as x has, got {shown(rows)}."
-        )
-    return rows
 
 
 #: What `RunMonitor` takes itself.

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend
+from anyarray_mlp.checking.messages import shown
+from anyarray_mlp.errors import DataError
 from anyarray_mlp.training.predicting import is_sparse
 from anyarray_mlp.typing import Host
 
@@ -53,3 +55,13 @@ class HostRows:
     def whole(self) -> Host:
         """All rows, on the host."""
         return self.take(np.arange(self.n)) if self.host is None else self.host
+
+
+def checked_rows(rows: Any, columns: int) -> Any:
+    """More rows (m, columns); `DataError` if they are not such an array."""
+    shape = getattr(rows, "shape", None)
+    if shape is None or len(shape) != 2 or shape[1] != columns:
+        raise DataError(
+            f"held_out must hold arrays of {columns} columns as x has, got {shown(rows)}."
+        )
+    return rows

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.diagnosis.columns import correlation
-from anyarray_mlp.network.functional import with_parameter
+from anyarray_mlp.network.losses import with_parameter
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.typing import Host
 

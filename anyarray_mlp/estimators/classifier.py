@@ -21,8 +21,8 @@ from anyarray_mlp.estimators.observers import with_callbacks
 from anyarray_mlp.estimators.placement import to_host
 from anyarray_mlp.estimators.steps import with_steps_only
 from anyarray_mlp.estimators.validation import HeldOut
-from anyarray_mlp.network.functional import FUSED_LOSSES, LOSSES
 from anyarray_mlp.network.initializers import Initializer
+from anyarray_mlp.network.losses import FUSED_LOSSES, LOSSES
 from anyarray_mlp.training import Callback
 from anyarray_mlp.typing import Host
 

@@ -19,8 +19,9 @@ from anyarray_mlp.data.targets import tidy_target
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.estimators.networks import draw_seed
 from anyarray_mlp.estimators.tables import TableInputs
+from anyarray_mlp.pipeline.plan import plan_for
 from anyarray_mlp.pipeline.preparation import prepared_set
-from anyarray_mlp.pipeline.run import Run, plan_for
+from anyarray_mlp.pipeline.run import Run
 from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.trained_model import TrainedModel
 from anyarray_mlp.training.predicting import plain_numpy

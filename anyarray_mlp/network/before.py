@@ -12,10 +12,10 @@ import numpy as np
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.records import NULL, Check, integer, list_of, number, one_of, table
 from anyarray_mlp.checking.values import check_positive, check_whole, is_whole, items, refuse
-from anyarray_mlp.network.functional import one_hot
 from anyarray_mlp.network.initializers import standard_normal, symmetric
 from anyarray_mlp.network.layers import Layer, Parts, for_rows, joined, summed, turned
 from anyarray_mlp.network.layout import Parameter
+from anyarray_mlp.network.losses import one_hot
 from anyarray_mlp.typing import Array, Host, Namespace
 
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.network.functional import activation_function, dense, dense_vjp, dropout
+from anyarray_mlp.network.dropping import dropout
+from anyarray_mlp.network.functional import activation_function, dense, dense_vjp
 from anyarray_mlp.network.layout import Parameter
 from anyarray_mlp.typing import Array, Host, Namespace
 

@@ -1,60 +1,50 @@
 """`MLP`: the frozen description of a network, and its forward and backward passes.
 
 The passes are pure functions of (namespace, leaves, batch) and run on any arithmetic; see
-`anyarray_mlp.network.layout` for the leaves and `anyarray_mlp.network.functional` for every formula. Given the leaves
-of a stack of k networks they are those of all its members: x (k, n, i), targets (k, n, ...), outputs (k, n, ...),
-losses (k, n). What has an axis of 1 in place of k is the same for all.
+`anyarray_mlp.network.layout` for the leaves, and `functional`, `losses` and `dropping` beside it for every formula.
+Given the leaves of a stack of k networks they are those of all its members: x (k, n, i), targets (k, n, ...), outputs
+(k, n, ...), losses (k, n). What has an axis of 1 in place of k is the same for all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp import streams
-from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.names import find_name
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.records import (
-    TRUTH,
     RecordError,
-    integer,
-    list_of,
     model_file,
-    number,
-    one_of,
-    table,
 )
 from anyarray_mlp.checking.values import (
     check_boolean,
     check_whole,
-    is_real,
     is_whole,
     items,
     refuse,
 )
 from anyarray_mlp.errors import UsageError
 from anyarray_mlp.network.before import (
-    BEFORE,
-    LAYER,
-    kind_of_layer,
     layer_of,
-    to_record,
 )
 from anyarray_mlp.network.checks import check_batch, check_shapes
-from anyarray_mlp.network.functional import (
-    OUTPUTS,
-    Vjp,
-    one_hot,
-    output_and_losses,
-    output_loss,
+from anyarray_mlp.network.description import (
+    CONFIG,
+    CONFIG_FIELDS,
+    MORE_FIELDS,
+    checked_before,
+    checked_rate,
+    per_layer,
+    plain,
 )
+from anyarray_mlp.network.functional import OUTPUTS, Vjp
 from anyarray_mlp.network.initializers import Initializer, initialize
 from anyarray_mlp.network.layers import (
     Dense,
@@ -64,6 +54,7 @@ from anyarray_mlp.network.layers import (
     Parametric,
 )
 from anyarray_mlp.network.layout import Layout
+from anyarray_mlp.network.losses import one_hot, output_and_losses, output_loss
 from anyarray_mlp.network.members import (
     Factors,
     Heads,
@@ -86,7 +77,6 @@ from anyarray_mlp.network.registry import (
     default_loss,
     find_activation,
     find_loss,
-    name_of,
 )
 from anyarray_mlp.network.row import (
     Row,
@@ -94,21 +84,6 @@ from anyarray_mlp.network.row import (
     start_others,
 )
 from anyarray_mlp.typing import Array, Host, Leaves, Namespace
-
-ACTIVATION = name_of("activation")
-RATE = number(0, 1, "[)")
-#: What a description holds.
-CONFIG_FIELDS = {
-    "sizes": list_of(integer(1), least=2),
-    "activation": ACTIVATION | list_of(ACTIVATION),
-    "output": one_of(OUTPUTS),
-    "loss": name_of("loss"),
-    "dropout": RATE | list_of(RATE),
-    "bias": TRUTH,
-}
-#: What it holds of a network that is not plain.
-MORE_FIELDS = {"before": list_of(LAYER), "parametric": TRUTH, "members": integer(1)}
-CONFIG = table(CONFIG_FIELDS, MORE_FIELDS)
 
 
 @with_known_options
@@ -122,7 +97,7 @@ class MLP:
     activation : a name of `functional.ACTIVATIONS` for all hidden layers, or one for each; your own comes from
         `register_activation`.
     output : "identity", "logistic", "softmax" or "exp".
-    loss : a name of `functional.LOSS_NAMES`, "huber:DELTA", "quantile:LEVEL", or what `register_loss` gave; "auto"
+    loss : a name of `losses.LOSS_NAMES`, "huber:DELTA", "quantile:LEVEL", or what `register_loss` gave; "auto"
         takes the one that belongs to the output.
         Names may be those of other libraries ("sigmoid", "ReLU", "mse"; see `names.ALIASES`); what is kept is ours.
     dropout : probability of dropping a hidden unit in training, one for all hidden layers or one for each.
@@ -151,8 +126,8 @@ class MLP:
         if len(sizes) < 2 or not all(is_whole(size) and size >= 1 for size in sizes):
             refuse("sizes", what, sizes)
         hidden = len(sizes) - 2
-        activation = _per_layer("activation", self.activation, hidden, find_activation)
-        rates = _per_layer("dropout", self.dropout, hidden, _rate)
+        activation = per_layer("activation", self.activation, hidden, find_activation)
+        rates = per_layer("dropout", self.dropout, hidden, checked_rate)
         output = find_name("output", self.output, OUTPUTS)
         check_boolean("bias", self.bias)
         check_boolean("parametric", self.parametric)
@@ -170,7 +145,7 @@ class MLP:
             "output": output,
             "loss": loss,
             "dropout": rates,
-            "before": _before(self.before),
+            "before": checked_before(self.before),
             "members": members,
         }
         for name, value in checked.items():
@@ -410,47 +385,6 @@ class MLP:
         if targets.ndim < ndim and self.loss == "cross_entropy":
             return one_hot(xp, targets, self.sizes[-1], dtype)
         return targets
-
-
-def _per_layer(name: str, value: Any, n: int, checked: Callable[[Any], Any]) -> tuple[Any, ...]:
-    one_for_all = isinstance(value, (str, Real))
-    if not one_for_all and (isinstance(value, type) or not hasattr(value, "__iter__")):
-        checked(value)
-    values = (
-        (value,) if one_for_all else items(name, value, "one value, or one for each hidden layer")
-    )
-    values = tuple(checked(each) for each in values)
-    if one_for_all:
-        return values * n
-    if len(values) != n:
-        raise UsageError(
-            f"{name} must be one value or one for each of the {n} hidden layers, got {len(values)}: {shown(values)}."
-        )
-    return values
-
-
-def _rate(rate: Any) -> float:
-    if not (is_real(rate) and 0 <= float(rate) < 1):
-        raise UsageError(f"dropout must lie in [0, 1), got {shown(rate)}.")
-    return float(rate)
-
-
-def _before(given: Any) -> tuple[Layer, ...]:
-    what = f"a list of layers that inputs go through first, of {', '.join(BEFORE)}"
-    layers = items("before", given, what)
-    kinds = [kind_of_layer(layer) for layer in layers]
-    if None in kinds:
-        refuse("before", what, given)
-    if len(set(kinds)) < len(kinds):
-        raise UsageError(f"before may hold each kind of layer once, got {shown(given)}.")
-    return layers
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON has it: a name without the function that it may carry, a layer as a table of its fields."""
-    if isinstance(value, Layer):
-        return to_record(value)
-    return str(value) if isinstance(value, str) else value
 
 
 def check_network(mlp: Any) -> None:

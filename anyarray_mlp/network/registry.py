@@ -22,16 +22,8 @@ from anyarray_mlp.checking.names import canonical, find_name, misspelt
 from anyarray_mlp.checking.records import Check, RecordError
 from anyarray_mlp.checking.values import check_callable, check_whole
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.network.functional import (
-    ACTIVATIONS,
-    FUSED_LOSSES,
-    LOSS_NAMES,
-    LOSSES,
-    OUTPUTS,
-    PARAMETERS,
-    Activation,
-    Loss,
-)
+from anyarray_mlp.network.functional import ACTIVATIONS, OUTPUTS, Activation
+from anyarray_mlp.network.losses import FUSED_LOSSES, LOSS_NAMES, LOSSES, PARAMETERS, Loss
 
 #: Why a loss that is defined through its output accepts no other.
 REFUSALS = {

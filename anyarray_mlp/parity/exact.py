@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from types import ModuleType
 from typing import Any
@@ -15,9 +15,10 @@ import numpy as np
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.backends.selection import DTYPES
 from anyarray_mlp.checking.options import with_known_options
-from anyarray_mlp.errors import AnyArrayMLPError, UsageError, in_a_line
+from anyarray_mlp.errors import others_as_usage
 from anyarray_mlp.parity.cases import Case, exact_cases
-from anyarray_mlp.parity.comparison import CompiledPasses, without_flags
+from anyarray_mlp.parity.comparison import without_flags
+from anyarray_mlp.parity.passes import CompiledPasses
 from anyarray_mlp.parity.subjects import Absent, find_subjects
 from anyarray_mlp.typing import Host
 
@@ -118,20 +119,16 @@ def compare_exactly(
     return ExactReport(tuple(comparisons), absent, time.perf_counter() - started)
 
 
-@contextmanager
-def failures_named(namespace: str | None) -> Iterator[None]:
+def failures_named(namespace: str | None) -> AbstractContextManager[None]:
     """Shortens a namespace's errors within reproducible arithmetic to one line; other errors pass through."""
-    try:
-        yield
-    except AnyArrayMLPError:
-        raise
-    except Exception as error:
-        if namespace is None:
-            raise
-        raise UsageError(
-            f"Reproducible arithmetic (--exact) does not run on {namespace}: it raised {in_a_line(error)}; "
+    if namespace is None:
+        return nullcontext()
+    return others_as_usage(
+        lambda error: (
+            f"Reproducible arithmetic (--exact) does not run on {namespace}: it raised {error}; "
             "docs/parity.md lists what it needs of a namespace."
-        ) from error
+        )
+    )
 
 
 @without_flags

@@ -10,7 +10,7 @@ import numpy as np
 
 from anyarray_mlp.checking.out_of_memory import within_memory
 from anyarray_mlp.errors import ModelFileError, UsageError
-from anyarray_mlp.network.mlp import MORE_FIELDS
+from anyarray_mlp.network.description import MORE_FIELDS
 from anyarray_mlp.persistence.container import decode, encode
 from anyarray_mlp.persistence.files import atomic_write, read_file
 

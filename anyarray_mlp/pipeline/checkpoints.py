@@ -20,8 +20,8 @@ from anyarray_mlp.persistence.checkpoint import checkpoint_path
 from anyarray_mlp.persistence.files import exists, remove
 from anyarray_mlp.pipeline.environment import environment, that_matter, versions
 from anyarray_mlp.pipeline.kept import changes, deciding, in_words
+from anyarray_mlp.pipeline.plan import Own, Plan
 from anyarray_mlp.pipeline.preparation import Part
-from anyarray_mlp.pipeline.run import Own, Plan
 from anyarray_mlp.training import Epoch, TrainingState
 from anyarray_mlp.training.early_stopping import BestKept
 from anyarray_mlp.typing import Host

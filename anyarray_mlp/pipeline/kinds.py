@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.checking.values import (
@@ -19,7 +19,8 @@ from anyarray_mlp.checking.values import (
 )
 from anyarray_mlp.errors import UsageError
 
-Column = str | int
+if TYPE_CHECKING:
+    from anyarray_mlp.tables.reading import Place
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Columns:
 
     flat: bool = False
 
-    def check(self, name: str, value: Any) -> tuple[Column, ...]:
+    def check(self, name: str, value: Any) -> tuple[Place, ...]:
         """The columns."""
         alone = isinstance(value, str) or is_whole(value)
         columns = (value,) if alone else items(name, value, "a column's name or place, or several")

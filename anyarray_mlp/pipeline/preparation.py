@@ -24,8 +24,9 @@ from anyarray_mlp.data import (
 from anyarray_mlp.data.cells import as_columns, unnamed
 from anyarray_mlp.data.roles import identifies, repeated_keys, told_forms
 from anyarray_mlp.errors import DataError, UsageError
-from anyarray_mlp.pipeline.settings import Settings, Table
+from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.splitting import split
+from anyarray_mlp.pipeline.table import Table
 from anyarray_mlp.pipeline.trained_model import inputs
 from anyarray_mlp.tables.source import STDIN
 from anyarray_mlp.typing import Host

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.checking.messages import shown
 from anyarray_mlp.metrics import find_score
+from anyarray_mlp.pipeline.plan import Plan
 from anyarray_mlp.pipeline.preparation import Prepared
-from anyarray_mlp.pipeline.run import Plan
 from anyarray_mlp.pipeline.trained_model import TrainedModel
 from anyarray_mlp.training.predicting import Predictor, losses_of
 from anyarray_mlp.typing import Host

@@ -14,7 +14,7 @@ from anyarray_mlp.data.cells import as_array, as_columns, count_texts, is_gap, i
 from anyarray_mlp.data.dates import AMBIGUOUS, days_of_column, form_of
 from anyarray_mlp.data.roles import as_numbers, told_forms
 from anyarray_mlp.errors import DataError, UsageError
-from anyarray_mlp.pipeline.settings import Table
+from anyarray_mlp.pipeline.table import Table
 from anyarray_mlp.typing import Host
 
 Rows = NDArray[np.int64]

@@ -18,12 +18,8 @@ from anyarray_mlp.errors import DivergedError, UsageError
 from anyarray_mlp.persistence import RunFolder
 from anyarray_mlp.pipeline.checkpoints import Checkpoints
 from anyarray_mlp.pipeline.kept import configuration
-from anyarray_mlp.pipeline.run import (
-    Plan,
-    Run,
-    diagnosed,
-    make_plan,
-)
+from anyarray_mlp.pipeline.plan import Plan, make_plan
+from anyarray_mlp.pipeline.run import Run, diagnosed
 from anyarray_mlp.pipeline.scoring import scores_of
 from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.trained_model import TrainedModel

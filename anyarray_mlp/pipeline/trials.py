@@ -14,7 +14,8 @@ from anyarray_mlp.diagnosis.again import Job, seed_of
 from anyarray_mlp.diagnosis.changes import new_values
 from anyarray_mlp.diagnosis.trying import Ran
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.pipeline.run import Plan, Run, initial_parameters, make_plan
+from anyarray_mlp.pipeline.plan import Plan, initial_parameters, make_plan
+from anyarray_mlp.pipeline.run import Run
 from anyarray_mlp.pipeline.settings import SECTIONS, Settings
 
 

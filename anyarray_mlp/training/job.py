@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.checking.values import checked_weight
 from anyarray_mlp.errors import UsageError
-from anyarray_mlp.network.functional import OF_CLASSES
+from anyarray_mlp.network.losses import OF_CLASSES
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.training.batches import (
     check_host_batch,

@@ -17,7 +17,7 @@ from anyarray_mlp.backends import Backend, select_backend
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import check_instance, check_positive, refuse
 from anyarray_mlp.errors import DataError, UsageError
-from anyarray_mlp.network.functional import FUSED_LOSSES, loss_function, output_loss
+from anyarray_mlp.network.losses import FUSED_LOSSES, loss_function, output_loss
 from anyarray_mlp.network.mlp import MLP, check_network
 from anyarray_mlp.training.given import as_rows
 from anyarray_mlp.typing import Array, Host, Leaves, Namespace

@@ -20,12 +20,13 @@ from anyarray_mlp.training.feeds import Order, RowFeed
 from anyarray_mlp.training.fitting import best_of, fit, origin_of, stopping_of
 from anyarray_mlp.training.given import Given
 from anyarray_mlp.training.job import Job, Rows, checked_job
-from anyarray_mlp.training.loop import Stepper, begun, rounds_of, shuffles_of
+from anyarray_mlp.training.loop import begun, rounds_of, shuffles_of
 from anyarray_mlp.training.predicting import is_sparse
 from anyarray_mlp.training.recipe import Recipe, batch_size_of, with_options
 from anyarray_mlp.training.records import Epoch, Fit, TrainingState
 from anyarray_mlp.training.signals import Interrupted
 from anyarray_mlp.training.state import Member, to_vector
+from anyarray_mlp.training.stepper import Stepper
 from anyarray_mlp.typing import Host
 
 #: A validation set: (x, targets), or places (n,) of the rows that are trained on, or none.

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.backends import Backend, Step
-from anyarray_mlp.network.functional import WHOLE, smoothed
+from anyarray_mlp.network.dropping import WHOLE
+from anyarray_mlp.network.losses import smoothed
 from anyarray_mlp.network.mlp import MLP
 from anyarray_mlp.network.optimizers import Optimizer, clip_by_norm
 from anyarray_mlp.network.passes import Strength
@@ -155,6 +156,6 @@ def gathered(backend: Backend, x: Any, indices: NDArray[np.int64]) -> Array:
 
 
 def dropout_keys(seed: int, layer: int, step: int, count: int) -> NDArray[np.int32]:
-    """Keys (count,) for `functional.dropout` of `count` steps from `step` on, each layer's from a stream of its own."""
+    """Keys (count,) for `dropping.dropout` of `count` steps from `step` on, each layer's from a stream of its own."""
     raw = bit_generator("dropout", seed, layer).advance(step).random_raw(count)
     return (raw >> np.uint64(32)).astype(np.uint32).view(np.int32)

@@ -18,7 +18,7 @@ import numpy as np
 
 from anyarray_mlp.diagnosis.changes import in_python
 from anyarray_mlp.errors import DivergedError
-from anyarray_mlp.pipeline.run import make_plan
+from anyarray_mlp.pipeline.plan import make_plan
 from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.training import fit_and_diagnose
 from anyarray_mlp.pipeline.trials import triable

@@ -22,7 +22,7 @@ import numpy as np
 
 from anyarray_mlp.diagnosis import Diagnosis
 from anyarray_mlp.errors import AnyArrayMLPError, DivergedError
-from anyarray_mlp.pipeline.run import make_plan
+from anyarray_mlp.pipeline.plan import make_plan
 from anyarray_mlp.pipeline.settings import Settings
 from anyarray_mlp.pipeline.training import fit_and_diagnose
 from benchmarks.diagnosis import table_faults

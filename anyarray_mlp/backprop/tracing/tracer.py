@@ -17,67 +17,12 @@ from anyarray_mlp.backprop.tracing.arguments import (
     text,
     widened,
 )
+from anyarray_mlp.backprop.tracing.numpy_names import ELEMENTWISE, METHODS, MOVES, UNDISPATCHED
 from anyarray_mlp.backprop.tracing.tape import Node, Tape, bare
 from anyarray_mlp.typing import Host
 
-#: Functions whose result's elements are elements of their arguments, or constants.
-MOVES = frozenset(
-    [
-        "reshape",
-        "ravel",
-        "transpose",
-        "squeeze",
-        "swapaxes",
-        "flatten",
-        "copy",
-        "array",
-        "asarray",
-        "asanyarray",
-        "ascontiguousarray",
-        "concatenate",
-        "stack",
-        "vstack",
-        "hstack",
-        "column_stack",
-        "row_stack",
-        "dstack",
-        "append",
-        "insert",
-        "expand_dims",
-        "broadcast_to",
-        "repeat",
-        "tile",
-        "flip",
-        "fliplr",
-        "flipud",
-        "roll",
-        "pad",
-        "delete",
-        "atleast_1d",
-        "atleast_2d",
-        "atleast_3d",
-        "moveaxis",
-        "rot90",
-        "take",
-        "diagonal",
-        "diag",
-        "split",
-        "array_split",
-        "hsplit",
-        "vsplit",
-        "block",
-        "trace_rows",
-    ]
-)
-ELEMENTWISE = frozenset(
-    ["where", "clip", "nan_to_num", "around", "round", "round_", "real", "sinc"]
-)
 #: What is written into arrays larger than this, as when data is prepared row by row, is not followed.
 LARGEST_WRITTEN = 500_000
-
-
-#: Functions that NumPy calls as they are, whatever they are given.
-UNDISPATCHED = (np.array, np.asarray, np.asanyarray)
 
 
 class Recorder:
@@ -441,38 +386,6 @@ def method(name: str) -> Callable[..., Any]:
     return call
 
 
-for _name in [
-    "dot",
-    "sum",
-    "mean",
-    "max",
-    "min",
-    "std",
-    "var",
-    "prod",
-    "flatten",
-    "copy",
-    "astype",
-    "clip",
-    "argmax",
-    "argmin",
-    "repeat",
-    "cumsum",
-    "round",
-    "trace",
-    "diagonal",
-    "any",
-    "all",
-    "nonzero",
-    "take",
-    "conj",
-    "ptp",
-    "argsort",
-    "reshape",
-    "ravel",
-    "transpose",
-    "squeeze",
-    "swapaxes",
-]:
+for _name in METHODS:
     if hasattr(np.ndarray, _name):
         setattr(Tracer, _name, method(_name))
