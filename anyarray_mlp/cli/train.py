@@ -7,75 +7,35 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from anyarray_mlp.backends.placement import Placement
 from anyarray_mlp.checking.messages import counted
 from anyarray_mlp.cli.advice import as_flags, in_words_of_flags
 from anyarray_mlp.cli.options import (
-    CELLS,
     DATA,
-    DECIMAL,
-    NAMES,
-    SEPARATOR,
-    SHEET,
-    SIZES,
+    Integer,
     PathName,
-    Text,
     json_option,
-    target_option,
 )
 from anyarray_mlp.cli.output import tell
-from anyarray_mlp.cli.sections import section_options
 from anyarray_mlp.cli.spelling import Command
-from anyarray_mlp.cli.telling import report, tell_plan
+from anyarray_mlp.cli.table_flags import settings_options
+from anyarray_mlp.cli.telling import listed_scores, report, tell_plan
 from anyarray_mlp.cli.trying import SECONDS, flags_of, seconds_option, told
 from anyarray_mlp.pipeline.presets import Base
 from anyarray_mlp.pipeline.settings import keys_of_settings
-from anyarray_mlp.pipeline.shape import Shape
-from anyarray_mlp.pipeline.table import Table
-from anyarray_mlp.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from anyarray_mlp.diagnosis import Diagnosis
     from anyarray_mlp.errors import DivergedError
     from anyarray_mlp.persistence import RunFolder
     from anyarray_mlp.pipeline.checkpoints import Checkpoints
+    from anyarray_mlp.pipeline.cross_validation import CrossValidation
     from anyarray_mlp.pipeline.plan import Plan
     from anyarray_mlp.training import Fit
-
-#: What `click` is told of flags whose values have a form of their own.
-OF_TABLE: dict[str, dict[str, Any]] = {
-    **{key: {"type": NAMES} for key in ("drop", "numeric", "text", "keep", "date")},
-    "missing": {"type": CELLS},
-    "separator": {"type": SEPARATOR},
-    "decimal": {"type": DECIMAL},
-    "sheet": {"type": SHEET},
-    "split": {"type": Text("time:COLUMN or random"), "metavar": "time:COLUMN|random"},
-    **{
-        key: {"type": Text("the name of a column"), "metavar": "COLUMN"}
-        for key in ("group", "folds")
-    },
-    "test": {"type": DATA, "metavar": "DATA"},
-    "image_size": {"type": Text("height and width as in 28x28"), "metavar": "HxW"},
-    "image_mode": {"type": Text("grey or rgb"), "metavar": "grey|rgb"},
-    "class_weight": {
-        "type": Text("balanced or LABEL=WEIGHT,..."),
-        "metavar": "balanced|LABEL=W,...",
-    },
-}
-OF_SHAPE: dict[str, dict[str, Any]] = {
-    "hidden": {"type": SIZES, "names": ("--hidden-layer-sizes",)},
-}
 
 
 @click.command(cls=Command)
 @click.argument("data", type=DATA, default="digits")
-@target_option("the last")
-@section_options(Recipe, only=("task",))
-@section_options(Base)
-@section_options(Table, but=("target",), further=OF_TABLE)
-@section_options(Shape, further=OF_SHAPE)
-@section_options(Recipe, but=("task",))
-@section_options(Placement)
+@settings_options
 @click.option(
     "--diagnose/--no-diagnose", default=True, show_default=True, help="Say what went wrong."
 )
@@ -83,6 +43,13 @@ OF_SHAPE: dict[str, dict[str, Any]] = {
     "--try-cures", is_flag=True, help="Where something went wrong, try the cures in short runs."
 )
 @seconds_option
+@click.option(
+    "--cv",
+    type=Integer(2),
+    metavar="K",
+    help="Beside the model, train K others, each without a K-th of the rows, and say how they do on these: mean and "
+    "spread.",
+)
 @click.option(
     "--out",
     type=PathName("a folder for the run"),
@@ -118,6 +85,7 @@ def command(**settings: Any) -> int:
     from anyarray_mlp.errors import UsageError
     from anyarray_mlp.persistence import RunFolder
     from anyarray_mlp.persistence.checkpoint import checkpoint_steps
+    from anyarray_mlp.pipeline.cross_validation import check_folds
     from anyarray_mlp.pipeline.plan import make_plan
     from anyarray_mlp.pipeline.run import default_folder
     from anyarray_mlp.pipeline.settings import Settings
@@ -138,6 +106,9 @@ def command(**settings: Any) -> int:
             raise UsageError("--try-cures tries what a diagnosis found: leave --no-diagnose out.")
         if not settings["try_cures"] and settings["try_seconds"] != SECONDS:
             raise UsageError("--try-seconds is for --try-cures: add that, or leave it out.")
+        if settings["cv"] is not None:
+            with in_words_of_flags():
+                check_folds(Settings.from_keys(settings), settings["data"], settings["cv"])
         refuse_idle_flags(settings, explicit_flags(click.get_current_context()))
         with in_words_of_flags():
             plan = make_plan(settings["data"], Settings.from_keys(settings))
@@ -204,12 +175,34 @@ def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> int:
         return exit_code(result)
     # Everything is kept before anything is printed, which may fail.
     model = plan.trained(result)
-    report(run, plan, settings, model, result, checkpoints)
+    crossed = cross_validation(run, plan, settings) if result.signal is None else None
+    report(run, plan, settings, model, result, checkpoints, crossed)
     if diagnosis is not None and not quiet:
         tell(as_flags(diagnosis.summary(write=flags_of)))
     if diagnosis is not None and settings["try_cures"] and result.signal is None:
         try_cures(run, plan, settings, diagnosis)
     return exit_code(result)
+
+
+def cross_validation(
+    run: RunFolder, plan: Plan, settings: dict[str, Any]
+) -> CrossValidation | None:
+    """What models of the folds come to, if any were asked for, and kept in the run's folder."""
+    from anyarray_mlp.pipeline.cross_validation import cross_validated
+
+    if settings["cv"] is None:
+        return None
+
+    def told(fold: int, scores: dict[str, float]) -> None:
+        if not settings["quiet"]:
+            tell(f"fold {fold} of {settings['cv']}: {listed_scores(scores)}")
+
+    crossed = cross_validated(settings["data"], plan.settings, settings["cv"], told=told)
+    if crossed is None:
+        tell("the cross-validation was interrupted; the model is kept")
+    else:
+        crossed.save(run.home)
+    return crossed
 
 
 def try_cures(run: RunFolder, plan: Plan, settings: dict[str, Any], diagnosis: Diagnosis) -> None:

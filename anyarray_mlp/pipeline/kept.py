@@ -6,7 +6,9 @@ import os
 from typing import Any
 
 #: What a command line says of this call alone.
-OF_THE_CALL = ("out", "overwrite", "resume", "as_json", "quiet", "try_cures", "try_seconds")
+OF_THE_CALL = (
+    *("out", "overwrite", "resume", "as_json", "quiet", "try_cures", "try_seconds", "cv"),
+)
 #: Settings that say where to compute, for how long and on which file, rather than what to compute.
 CIRCUMSTANCES = ("device", "backend", "epochs", "data")
 MOST_CHANGES = 8
