@@ -252,7 +252,16 @@ PLAIN_ENGLISH = (
         "diagnosis",
         "estimators",
     ),
-    *("network", "parity", "parity_suite", "persistence", "pipeline", "serving", "training"),
+    *(
+        "network",
+        "parity",
+        "parity_suite",
+        "persistence",
+        "pipeline",
+        "serving",
+        "training",
+        "tuning",
+    ),
     *("errors.py", "metrics.py", "streams.py", "typing.py"),
     *("README.md", "docs/backends.md", "docs/data.md", "docs/model-file.md", "docs/parity.md"),
     *(

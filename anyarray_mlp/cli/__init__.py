@@ -25,6 +25,7 @@ from anyarray_mlp.errors import AnyArrayMLPError, StorageError
 #: Every command: what it does, in the order that `--help` lists them.
 COMMANDS = {
     "train": "Train a network on a built-in set, a table, an .npz or images.",
+    "tune": "Search better settings for a table, and train with them.",
     "predict": "Predict labels or values with a trained model.",
     "evaluate": "Score a trained model on labelled data.",
     "serve": "Answer requests over HTTP with a trained model.",
