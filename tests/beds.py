@@ -46,8 +46,8 @@ from anyarray_mlp.errors import BackendUnavailableError
 #: Libraries whose absence is a failure instead of a skip: ANYARRAY_MLP_EXPECT=numpy,torch,...
 EXPECTED = frozenset(filter(None, os.environ.get("ANYARRAY_MLP_EXPECT", "").split(",")))
 
-#: What tests need beside libraries, and may be expected like one: onnxruntime, a C compiler, the extras `serve` and `tune`.
-PROGRAMS = ("onnx", "cc", "serve", "tune")
+#: What tests need beside libraries, and may be expected like one: onnxruntime, a C compiler, extras of that name.
+PROGRAMS = ("onnx", "cc", "serve", "tune", "tensorboard")
 
 
 @dataclass(frozen=True)

@@ -259,6 +259,7 @@ PLAIN_ENGLISH = (
         "persistence",
         "pipeline",
         "serving",
+        "tracking",
         "training",
         "tuning",
     ),

@@ -32,6 +32,7 @@ PACKAGES = (
     "pipeline",
     "estimators",
     "accelerate",
+    "tracking",
     "",
 )
 

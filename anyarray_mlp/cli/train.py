@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from anyarray_mlp.cli.advice import as_flags, in_words_of_flags
 from anyarray_mlp.cli.options import (
     DATA,
     Integer,
+    Logs,
     PathName,
     json_option,
 )
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from anyarray_mlp.pipeline.checkpoints import Checkpoints
     from anyarray_mlp.pipeline.cross_validation import CrossValidation
     from anyarray_mlp.pipeline.plan import Plan
+    from anyarray_mlp.tracking import Log
     from anyarray_mlp.training import Fit
 
 
@@ -49,6 +52,12 @@ if TYPE_CHECKING:
     metavar="K",
     help="Beside the model, train K others, each without a K-th of the rows, and say how they do on these: mean and "
     "spread.",
+)
+@click.option(
+    "--log",
+    type=Logs(),
+    default=(),
+    help="Also log to csv (curves.csv in the folder), tensorboard, mlflow, wandb; several with commas.",
 )
 @click.option(
     "--out",
@@ -141,11 +150,8 @@ def of_preset(settings: dict[str, Any], named: set[str]) -> dict[str, Any]:
 
 def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> int:
     """Train as planned in an open run folder and say what came of it; the exit code."""
-    from anyarray_mlp.cli.progress import Progress
-    from anyarray_mlp.errors import DivergedError
     from anyarray_mlp.pipeline.checkpoints import Checkpoints
     from anyarray_mlp.pipeline.kept import configuration
-    from anyarray_mlp.pipeline.training import train_in
 
     quiet = settings["quiet"]
     kept = configuration(settings)
@@ -160,10 +166,38 @@ def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> int:
     run.write_config(kept)
     if not quiet:
         tell_plan(run, plan, settings)
+    with ExitStack() as stack:
+        logs = [stack.enter_context(log) for log in logs_of(run, kept, settings["log"])]
+        return train_and_log(run, plan, settings, checkpoints, start, logs)
+
+
+def logs_of(run: RunFolder, kept: dict[str, Any], kinds: Sequence[str]) -> Iterator[Log]:
+    """The logs of a run that were asked for."""
+    from anyarray_mlp.tracking import log_to
+
+    for kind in kinds:
+        yield log_to(kind, run.path, settings=kept)
+
+
+def train_and_log(
+    run: RunFolder,
+    plan: Plan,
+    settings: dict[str, Any],
+    checkpoints: Checkpoints,
+    start: Any,
+    logs: Sequence[Log],
+) -> int:
+    """Train as planned and say what came of it, also to the logs; the exit code."""
+    from anyarray_mlp.cli.progress import Progress
+    from anyarray_mlp.errors import DivergedError
+    from anyarray_mlp.pipeline.scoring import scores_of
+    from anyarray_mlp.pipeline.training import train_in
+
+    quiet = settings["quiet"]
     try:
         with Progress(settings["epochs"], quiet=quiet) as progress:
             result, diagnosis, is_kept = train_in(
-                run, plan, checkpoints, start, [progress], settings["diagnose"]
+                run, plan, checkpoints, start, [progress, *logs], settings["diagnose"]
             )
     except DivergedError as error:
         ended = diverged(run, checkpoints, error, quiet)
@@ -175,6 +209,9 @@ def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any]) -> int:
         return exit_code(result)
     # Everything is kept before anything is printed, which may fail.
     model = plan.trained(result)
+    for log in logs:
+        found = None if diagnosis is None else diagnosis.to_json()
+        log.finish(scores_of(plan, model), run.model_path, found)
     crossed = cross_validation(run, plan, settings) if result.signal is None else None
     report(run, plan, settings, model, result, checkpoints, crossed)
     if diagnosis is not None and not quiet:

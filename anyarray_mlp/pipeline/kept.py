@@ -7,7 +7,7 @@ from typing import Any
 
 #: What a command line says of this call alone.
 OF_THE_CALL = (
-    *("out", "overwrite", "resume", "as_json", "quiet", "try_cures", "try_seconds", "cv"),
+    *("out", "overwrite", "resume", "as_json", "quiet", "try_cures", "try_seconds", "cv", "log"),
 )
 #: Settings that say where to compute, for how long and on which file, rather than what to compute.
 CIRCUMSTANCES = ("device", "backend", "epochs", "data")
