@@ -61,7 +61,7 @@ class Replay:
         self.plain = plain
         self.plans: dict[Any, Plan | None] = {}
         self.bindings: dict[Any, Binding] = {}
-        #: By the shapes of the inputs, what the last call was bound to: most calls go on with what it gave.
+        #: By the shapes of the inputs, what the last call was bound to: most calls continue with what it gave.
         self.bound: dict[Any, BoundState] = {}
         self.recordings = 0
         self.lock = threading.Lock()
