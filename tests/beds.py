@@ -46,9 +46,9 @@ from anyarray_mlp.errors import BackendUnavailableError
 #: Libraries whose absence is a failure instead of a skip: ANYARRAY_MLP_EXPECT=numpy,torch,...
 EXPECTED = frozenset(filter(None, os.environ.get("ANYARRAY_MLP_EXPECT", "").split(",")))
 
-#: What else may be expected like a library: what exports are tried in, onnxruntime and a C compiler; what draws
-#: reports; MPI.
-PROGRAMS = ("onnx", "cc", "vega", "mpi")
+#: What tests need beside libraries, and may be expected like one: onnxruntime, a C compiler, vl-convert, MPI,
+#: extras of that name.
+PROGRAMS = ("onnx", "cc", "vega", "mpi", "serve", "tune", "tensorboard")
 
 
 @dataclass(frozen=True)

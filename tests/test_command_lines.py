@@ -9,7 +9,8 @@ import pytest
 
 from anyarray_mlp.checking.messages import memory
 from anyarray_mlp.cli import run
-from anyarray_mlp.cli.figures import figure, shortest
+from anyarray_mlp.cli.figures import figure
+from anyarray_mlp.pipeline.answers import shortest
 
 
 @pytest.fixture(scope="module")

@@ -241,11 +241,37 @@ TRANSLATED = (
 )
 #: Rooms and modules of the package, and pages, that have been read for it.
 PLAIN_ENGLISH = (
-    *("arithmetic", "backends", "backprop", "checking", "cli", "data", "diagnosis", "estimators"),
-    *("network", "parity", "parity_suite", "persistence", "pipeline", "training"),
+    *(
+        "accelerate",
+        "arithmetic",
+        "backends",
+        "backprop",
+        "checking",
+        "cli",
+        "data",
+        "diagnosis",
+        "estimators",
+    ),
+    *(
+        "network",
+        "parity",
+        "parity_suite",
+        "persistence",
+        "pipeline",
+        "serving",
+        "tracking",
+        "training",
+        "tuning",
+    ),
     *("errors.py", "metrics.py", "streams.py", "typing.py"),
     *("README.md", "docs/backends.md", "docs/data.md", "docs/model-file.md", "docs/parity.md"),
-    *("docs/reliability.md", "docs/reproducible.md", "docs/scikit-learn.md"),
+    *(
+        "docs/reliability.md",
+        "docs/reproducible.md",
+        "docs/scikit-learn.md",
+        "docs/accelerate.md",
+        "docs/serve.md",
+    ),
     *(
         "docs/check-backprop.md",
         "docs/diagnose.md",

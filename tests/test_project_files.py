@@ -125,16 +125,22 @@ def calls_of(path: Path) -> list[ast.Call]:
     return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
 
 
+#: What runs a user's script, and what tells joblib how an estimator goes to a process that it has started.
+MAY_IMPORT = {"accelerate/__main__.py": {"runpy"}, "accelerate/workers.py": {"joblib"}}
+
+
 def test_nothing_in_the_package_unpickles_or_evaluates() -> None:
     """As SECURITY.md says. `exec_module` and one `exec` run a user's file, in `check_file` alone."""
     runs_files = []
     runs_scripts = ROOT / "anyarray_mlp" / "backprop" / "scripts" / "running.py"
     for path in sorted((ROOT / "anyarray_mlp").rglob("*.py")):
+        place = path.relative_to(ROOT / "anyarray_mlp").as_posix()
+        refused = UNPICKLERS - MAY_IMPORT.get(place, set())
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
-                assert not {a.name.split(".")[0] for a in node.names} & UNPICKLERS, path
+                assert not {a.name.split(".")[0] for a in node.names} & refused, path
             elif isinstance(node, ast.ImportFrom):
-                assert (node.module or "").split(".")[0] not in UNPICKLERS, path
+                assert (node.module or "").split(".")[0] not in refused, path
         for call in calls_of(path):
             name = ast.unparse(call.func)
             if name == "exec" and path == runs_scripts:

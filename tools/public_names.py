@@ -31,6 +31,8 @@ PACKAGES = (
     "backprop",
     "pipeline",
     "estimators",
+    "accelerate",
+    "tracking",
     "",
 )
 

@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -27,10 +28,12 @@ from anyarray_mlp.ranks.selection import told_rank
 #: Every command: what it does, in the order that `--help` lists them.
 COMMANDS = {
     "train": "Train a network on a built-in set, a table, an .npz or images.",
+    "tune": "Search better settings for a table, and train with them.",
     "predict": "Predict labels or values with a trained model.",
     "evaluate": "Score a trained model on labelled data.",
     "report": "Show what came of runs on a page: curves, scores, errors, columns, network.",
     "compare": "Say what runs differ in: settings, scores, time.",
+    "serve": "Answer requests over HTTP with a trained model.",
     "export": "Write a trained model in another language.",
     "gradcheck": "Check analytic gradients against finite differences.",
     "parity": "Check that gradients agree across backends.",
@@ -102,8 +105,14 @@ def run(arguments: list[str] | None = None) -> int:
 
 def answered(arguments: list[str] | None) -> int:
     """Run the command line and say in one line what went wrong; the exit code."""
+    code = attempted(lambda: cli.main(arguments, prog_name="anyarray-mlp", standalone_mode=False))
+    return code if isinstance(code, int) else 0
+
+
+def attempted(action: Callable[[], Any]) -> Any:
+    """What an action returns; where it fails, say in one line what went wrong and return the exit code."""
     try:
-        code: Any = cli.main(arguments, prog_name="anyarray-mlp", standalone_mode=False)
+        return action()
     except AnyArrayMLPError as error:
         return fail(str(error), error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -128,7 +137,6 @@ def answered(arguments: list[str] | None) -> int:
             f"{place}: {reason(error)}; check the path, the permissions and the disk.",
             StorageError.exit_code,
         )
-    return code if isinstance(code, int) else 0
 
 
 def fail(message: str, code: int) -> int:

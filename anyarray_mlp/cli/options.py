@@ -223,6 +223,22 @@ class OneOf(click.Choice):  # type: ignore[type-arg]
             self.fail(str(error), param, ctx)
 
 
+class Logs(Checked):
+    """Kinds of logs, separated by commas; none by default."""
+
+    name = "kinds"
+    example = "csv, tensorboard, mlflow or wandb, or several with commas"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        return super().convert(value, param, ctx) or ()
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        from anyarray_mlp.tracking.logs import KINDS
+
+        kinds = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+        return tuple(one_of("log", kind, list(KINDS)) for kind in kinds)
+
+
 class Number(Checked):
     """A finite number, at least (or above) a bound."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -11,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from anyarray_mlp.checking.messages import shown, shown_path
-from anyarray_mlp.cli.figures import shortest
 from anyarray_mlp.cli.options import (
     DATA,
     MODEL,
@@ -87,6 +84,7 @@ def command(
     from anyarray_mlp.backends import select_backend
     from anyarray_mlp.errors import UsageError
     from anyarray_mlp.persistence.files import atomic_write
+    from anyarray_mlp.pipeline.answers import answers_of, probabilities
     from anyarray_mlp.pipeline.trained_model import TrainedModel
 
     trained = TrainedModel.load(model)
@@ -101,7 +99,7 @@ def command(
         features = without_unknown(trained, features)
     with option_named():
         outputs = trained.outputs(features, used, unknown_categories)
-    answers = predictions(trained, in_few_digits(trained, trained.decode(outputs), outputs))
+    answers = answers_of(trained, outputs)
     if interval is not None:
         digits = 15 if outputs.dtype == "float64" else 7
         answers |= bounds(trained.decode(outputs).reshape(outputs.shape), widths, answers, digits)
@@ -184,58 +182,8 @@ def bounds(values: Host, widths: Host, answers: dict[str, Any], digits: int) -> 
     return found
 
 
-def in_few_digits(trained: TrainedModel, answers: Any, outputs: Any) -> Any:
-    """Answers whose numbers have no more digits than the network's dtype tells apart; labels as they are."""
-    if trained.targets.task != "regression":
-        return answers
-    columns = answers.reshape(outputs.shape).T
-    import numpy as np
-
-    units = zip(trained.targets.mean, trained.targets.scale, strict=True)
-    rounded = [
-        shortest(column, output, *unit)
-        for column, output, unit in zip(columns, outputs.T, units, strict=True)
-    ]
-    return np.stack(rounded, axis=1).reshape(answers.shape)
-
-
-def predictions(trained: TrainedModel, answers: Any) -> dict[str, Any]:
-    """(n,) as one column, (n, k) as one for each target: by its name in the table, else by its number."""
-    if answers.ndim == 1:
-        return {"prediction": answers}
-    return {
-        f"prediction_{name}": column
-        for name, column in zip(names_of(trained, answers.shape[1]), answers.T, strict=True)
-    }
-
-
-def names_of(trained: TrainedModel, k: int) -> tuple[str, ...]:
-    """What k targets are called: their columns in the table that was trained on, or 1, 2, ..."""
-    names = trained.target_names
-    return names if len(set(names)) == k else tuple(str(number + 1) for number in range(k))
-
-
-def probabilities(trained: TrainedModel, outputs: Any) -> dict[str, Any]:
-    """A column of probabilities for each class or label."""
-    columns = outputs.T
-    if len(columns) == 1 and trained.targets.task == "classification":
-        columns = [1.0 - columns[0], columns[0]]
-    names: Any = trained.targets.classes
-    if trained.targets.task == "multilabel":
-        names = names_of(trained, len(columns))
-    return {
-        f"probability_{name}": shortest(column, column)
-        for name, column in zip(names, columns, strict=False)
-    }
-
-
 def as_text(columns: dict[str, list[Any]], as_json: bool) -> str:
     """Columns as CSV, or as a JSON list of rows."""
-    rows = list(zip(*columns.values(), strict=True))
-    if as_json:
-        return json.dumps([dict(zip(columns, row, strict=True)) for row in rows]) + "\n"
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return buffer.getvalue()
+    from anyarray_mlp.pipeline.answers import as_csv, as_rows
+
+    return json.dumps(as_rows(columns)) + "\n" if as_json else as_csv(columns)

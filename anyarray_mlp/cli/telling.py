@@ -17,6 +17,7 @@ from anyarray_mlp.pipeline.settings import keys_of_settings
 if TYPE_CHECKING:
     from anyarray_mlp.persistence import RunFolder
     from anyarray_mlp.pipeline.checkpoints import Checkpoints
+    from anyarray_mlp.pipeline.cross_validation import CrossValidation
     from anyarray_mlp.pipeline.plan import Plan
     from anyarray_mlp.pipeline.trained_model import TrainedModel
     from anyarray_mlp.ranks.communicator import Communicator
@@ -51,6 +52,7 @@ def report(
     model: TrainedModel,
     result: Fit,
     checkpoints: Checkpoints,
+    crossed: CrossValidation | None = None,
 ) -> None:
     """Print what came of the run: test scores, where everything is, and what to type next."""
     from anyarray_mlp import streams
@@ -88,11 +90,13 @@ def report(
         if reproducible:
             summary |= {"arithmetic": backend.arithmetic, "random_streams": streams.VERSION}
             summary["hash"] = hash_of(run, result)
+        if crossed is not None:
+            summary["cross_validation"] = crossed.to_dict()
         announce(json.dumps(summary, indent=2), shown_path(run.path))
     else:
-        names = {name: f"{held_out} {name.replace('_', ' ')}" for name in scores}
-        lines = ["  ".join(f"{names[name]} {figure(value)}" for name, value in scores.items())]
+        lines = [listed_scores(scores, f"{held_out} ")]
         lines += [f"hash {hash_of(run, result)}"] if reproducible else []
+        lines += [] if crossed is None else [in_words_of(crossed)]
         announce("\n".join(lines), shown_path(run.path))
     if result.stopped == "interrupted":
         done = f"after epoch {epochs}" if epochs else "within the first epoch"
@@ -107,6 +111,23 @@ def report(
         tell(f"saved to {from_here(run.path)}")
     if not settings["quiet"] and not settings["as_json"]:
         tell(f"next: {predict_command(run, settings['data'])}")
+
+
+def listed_scores(scores: dict[str, float], before: str = "") -> str:
+    """Scores in one line, each with its name."""
+    return "  ".join(
+        f"{before}{name.replace('_', ' ')} {figure(value)}" for name, value in scores.items()
+    )
+
+
+def in_words_of(crossed: CrossValidation) -> str:
+    """Mean and spread of the folds' scores."""
+    spread = crossed.spread
+    each = [
+        f"{name.replace('_', ' ')} {figure(value)} ± {figure(spread[name])}"
+        for name, value in crossed.mean.items()
+    ]
+    return f"{len(crossed.scores)} folds: " + "  ".join(each)
 
 
 def kept_in_words(plan: Plan, result: Fit, epochs: int) -> str:

@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from anyarray_mlp.backends.placement import Placement
 from anyarray_mlp.checking.messages import counted
 from anyarray_mlp.cli.advice import as_flags, in_words_of_flags
 from anyarray_mlp.cli.options import (
-    CELLS,
     DATA,
-    DECIMAL,
-    NAMES,
-    SEPARATOR,
-    SHEET,
-    SIZES,
+    Integer,
+    Logs,
     PathName,
-    Text,
     json_option,
-    target_option,
 )
 from anyarray_mlp.cli.output import tell
-from anyarray_mlp.cli.sections import section_options
 from anyarray_mlp.cli.spelling import Command
-from anyarray_mlp.cli.telling import report, tell_plan, tell_ranks
+from anyarray_mlp.cli.table_flags import settings_options
+from anyarray_mlp.cli.telling import listed_scores, report, tell_plan, tell_ranks
 from anyarray_mlp.cli.trying import SECONDS, flags_of, seconds_option, told
 from anyarray_mlp.pipeline.presets import LIKELY, PRESETS, Base
 from anyarray_mlp.pipeline.settings import keys_of_settings
-from anyarray_mlp.pipeline.shape import Shape
-from anyarray_mlp.pipeline.table import Table
-from anyarray_mlp.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from anyarray_mlp.cli.ranks import Lead
@@ -41,44 +32,16 @@ if TYPE_CHECKING:
     from anyarray_mlp.errors import DivergedError
     from anyarray_mlp.persistence import RunFolder
     from anyarray_mlp.pipeline.checkpoints import Checkpoints
+    from anyarray_mlp.pipeline.cross_validation import CrossValidation
     from anyarray_mlp.pipeline.plan import Plan
     from anyarray_mlp.pipeline.settings import Settings
+    from anyarray_mlp.tracking import Log
     from anyarray_mlp.training import Fit
-
-#: What `click` is told of flags whose values have a form of their own.
-OF_TABLE: dict[str, dict[str, Any]] = {
-    **{key: {"type": NAMES} for key in ("drop", "numeric", "text", "keep", "date")},
-    "missing": {"type": CELLS},
-    "separator": {"type": SEPARATOR},
-    "decimal": {"type": DECIMAL},
-    "sheet": {"type": SHEET},
-    "split": {"type": Text("time:COLUMN or random"), "metavar": "time:COLUMN|random"},
-    **{
-        key: {"type": Text("the name of a column"), "metavar": "COLUMN"}
-        for key in ("group", "folds")
-    },
-    "test": {"type": DATA, "metavar": "DATA"},
-    "image_size": {"type": Text("height and width as in 28x28"), "metavar": "HxW"},
-    "image_mode": {"type": Text("grey or rgb"), "metavar": "grey|rgb"},
-    "class_weight": {
-        "type": Text("balanced or LABEL=WEIGHT,..."),
-        "metavar": "balanced|LABEL=W,...",
-    },
-}
-OF_SHAPE: dict[str, dict[str, Any]] = {
-    "hidden": {"type": SIZES, "names": ("--hidden-layer-sizes",)},
-}
 
 
 @click.command(cls=Command)
 @click.argument("data", type=DATA, default="digits")
-@target_option("the last")
-@section_options(Recipe, only=("task",))
-@section_options(Base)
-@section_options(Table, but=("target",), further=OF_TABLE)
-@section_options(Shape, further=OF_SHAPE)
-@section_options(Recipe, but=("task",))
-@section_options(Placement)
+@settings_options
 @click.option(
     "--diagnose/--no-diagnose", default=True, show_default=True, help="Say what went wrong."
 )
@@ -86,6 +49,19 @@ OF_SHAPE: dict[str, dict[str, Any]] = {
     "--try-cures", is_flag=True, help="Where something went wrong, try the cures in short runs."
 )
 @seconds_option
+@click.option(
+    "--cv",
+    type=Integer(2),
+    metavar="K",
+    help="Beside the model, train K others, each without a K-th of the rows, and say how they do on these: mean and "
+    "spread.",
+)
+@click.option(
+    "--log",
+    type=Logs(),
+    default=(),
+    help="Also log to csv (curves.csv in the folder), tensorboard, mlflow, wandb; several with commas.",
+)
 @click.option(
     "--out",
     type=PathName("a folder for the run"),
@@ -139,6 +115,7 @@ def as_told(settings: dict[str, Any], lead: Lead) -> int:
     from anyarray_mlp.errors import UsageError
     from anyarray_mlp.persistence import RunFolder
     from anyarray_mlp.persistence.checkpoint import checkpoint_steps
+    from anyarray_mlp.pipeline.cross_validation import check_folds
     from anyarray_mlp.pipeline.plan import make_plan
     from anyarray_mlp.pipeline.run import default_folder
     from anyarray_mlp.pipeline.settings import Settings
@@ -167,6 +144,8 @@ def as_told(settings: dict[str, Any], lead: Lead) -> int:
             refuse_idle_flags(likely, named)
             own = own_device(settings, lead.communicator)
             asked = Settings.from_keys(own) if run else asked_for(own, {*named, "preset"})
+            if settings["cv"] is not None:
+                check_folds(asked, settings["data"], settings["cv"])
             plan = make_plan(settings["data"], asked)
         settings = settings | of_preset(plan)
         if 0 < settings["epochs"] <= settings["warm_up"]:
@@ -220,11 +199,8 @@ def of_preset(plan: Plan) -> dict[str, Any]:
 
 def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any], lead: Lead) -> int:
     """Train as planned in an open run folder and say what came of it; the exit code."""
-    from anyarray_mlp.cli.progress import Progress
-    from anyarray_mlp.errors import DivergedError
     from anyarray_mlp.pipeline.checkpoints import Checkpoints
     from anyarray_mlp.pipeline.kept import configuration
-    from anyarray_mlp.pipeline.training import train_in
 
     quiet = settings["quiet"]
     kept = configuration(settings)
@@ -241,6 +217,35 @@ def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any], lead: L
         tell_plan(run, plan, settings)
         tell_ranks(lead.communicator)
     lead.begin(settings, checkpoints.last)
+    with ExitStack() as stack:
+        logs = [stack.enter_context(log) for log in logs_of(run, kept, settings["log"])]
+        return train_and_log(run, plan, settings, checkpoints, start, logs, lead)
+
+
+def logs_of(run: RunFolder, kept: dict[str, Any], kinds: Sequence[str]) -> Iterator[Log]:
+    """The logs of a run that were asked for."""
+    from anyarray_mlp.tracking import log_to
+
+    for kind in kinds:
+        yield log_to(kind, run.path, settings=kept)
+
+
+def train_and_log(
+    run: RunFolder,
+    plan: Plan,
+    settings: dict[str, Any],
+    checkpoints: Checkpoints,
+    start: Any,
+    logs: Sequence[Log],
+    lead: Lead,
+) -> int:
+    """Train as planned and say what came of it, also to the logs; the exit code."""
+    from anyarray_mlp.cli.progress import Progress
+    from anyarray_mlp.errors import DivergedError
+    from anyarray_mlp.pipeline.scoring import scores_of
+    from anyarray_mlp.pipeline.training import train_in
+
+    quiet = settings["quiet"]
     try:
         with Progress(settings["epochs"], quiet=quiet) as progress:
             result, diagnosis, is_kept = train_in(
@@ -248,7 +253,7 @@ def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any], lead: L
                 plan,
                 checkpoints,
                 start,
-                [progress],
+                [progress, *logs],
                 settings["diagnose"],
                 lead.communicator,
             )
@@ -262,7 +267,11 @@ def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any], lead: L
         return exit_code(result)
     # Everything is kept before anything is printed, which may fail.
     model = plan.trained(result)
-    report(run, plan, settings, model, result, checkpoints)
+    for log in logs:
+        found = None if diagnosis is None else diagnosis.to_json()
+        log.finish(scores_of(plan, model), run.model_path, found)
+    crossed = cross_validation(run, plan, settings) if result.signal is None else None
+    report(run, plan, settings, model, result, checkpoints, crossed)
     if diagnosis is not None and not quiet:
         tell(as_flags(diagnosis.summary(write=flags_of)))
     if diagnosis is not None and settings["try_cures"] and result.signal is None:
@@ -273,6 +282,27 @@ def train_and_tell(run: RunFolder, plan: Plan, settings: dict[str, Any], lead: L
 
         tell(f"wrote {from_here(write_report([str(run.path)]))}")
     return exit_code(result)
+
+
+def cross_validation(
+    run: RunFolder, plan: Plan, settings: dict[str, Any]
+) -> CrossValidation | None:
+    """What models of the folds come to, if any were asked for, and kept in the run's folder."""
+    from anyarray_mlp.pipeline.cross_validation import cross_validated
+
+    if settings["cv"] is None:
+        return None
+
+    def told(fold: int, scores: dict[str, float]) -> None:
+        if not settings["quiet"]:
+            tell(f"fold {fold} of {settings['cv']}: {listed_scores(scores)}")
+
+    crossed = cross_validated(settings["data"], plan.settings, settings["cv"], told=told)
+    if crossed is None:
+        tell("the cross-validation was interrupted; the model is kept")
+    else:
+        crossed.save(run.home)
+    return crossed
 
 
 def try_cures(run: RunFolder, plan: Plan, settings: dict[str, Any], diagnosis: Diagnosis) -> None:

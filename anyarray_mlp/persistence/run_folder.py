@@ -59,10 +59,11 @@ METRICS_NAME = "metrics.jsonl"
 CONFIG_NAME = "config.toml"
 DIAGNOSIS_NAME = "diagnosis.json"
 REPORT_NAME = "report.html"
+CROSS_VALIDATION_NAME = "cross_validation.json"
 #: A key of this many parts or more: `tomllib`'s time grows with their square, and no configuration has such a key.
 LONG_KEY = re.compile(r"""(?<!["'\w-])(?:["'\w-]++[ \t]*+\.[ \t]*+){32}""")
 #: What a run leaves besides its model and its checkpoints.
-RECORD_NAMES = (METRICS_NAME, CONFIG_NAME, DIAGNOSIS_NAME, REPORT_NAME)
+RECORD_NAMES = (METRICS_NAME, CONFIG_NAME, DIAGNOSIS_NAME, REPORT_NAME, CROSS_VALIDATION_NAME)
 #: The folders of a run until it replaces an older one, and while it does so.
 NEW_NAME = ".new-run"
 WHOLE_NAME = ".whole-run"

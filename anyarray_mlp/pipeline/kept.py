@@ -16,6 +16,8 @@ OF_THE_CALL = (
     "try_seconds",
     "report",
     "communicator",
+    "cv",
+    "log",
 )
 #: Settings that say where to compute, for how long and on which file, rather than what to compute.
 CIRCUMSTANCES = ("device", "backend", "memory", "epochs", "data")

@@ -127,8 +127,12 @@ def prepared_set(
     sample_weight: Host | None = None,
     *,
     keep_rows: bool = False,
+    tested: NDArray[np.int64] | None = None,
 ) -> Prepared:
-    """`prepare` of a data set that is loaded; `sample_weight` (n,) weights its rows."""
+    """`prepare` of a data set that is loaded; `sample_weight` (n,) weights its rows.
+
+    tested: the rows to test on, ascending, if they are not to be drawn.
+    """
     table, seed = settings.table, settings.recipe.seed
     if table.test is not None and dataset.test is not None:
         raise DataError(f"{dataset.name} has a test set of its own; leave test out")
@@ -136,7 +140,7 @@ def prepared_set(
     of_columns = is_table or dataset.others is not None
     if not is_table:
         refuse_settings_of_tables(dataset, table)
-    parts = split(dataset, table, seed, settings.shape.members)
+    parts = split(dataset, table, seed, settings.shape.members, tested)
     dataset, training = parts.dataset, rows(parts.dataset, parts.training)
     only_splits = table.splitting if table.splitting not in dataset.feature_names else None
 

@@ -65,10 +65,13 @@ class Rule:
         return rows[kept], rows[held_out]
 
 
-def split(dataset: Dataset, table: Table, seed: int, members: int = 1) -> Split:
+def split(
+    dataset: Dataset, table: Table, seed: int, members: int = 1, tested: Rows | None = None
+) -> Split:
     """Split the rows of a data set as the settings say; its own test set, if it has one, is not looked at.
 
-    Of several members, all rows that are left are to train on, and each holds some out.
+    Of several members, all rows that are left are to train on, and each holds some out. `tested` are the rows to test
+    on, if they are not to be drawn.
 
     Raises `DataError` for a column that is not there or does not say what it should, and where nothing is left to
     validate on.
@@ -82,7 +85,9 @@ def split(dataset: Dataset, table: Table, seed: int, members: int = 1) -> Split:
     rule, dataset = rule_of(dataset, table)
     rest = np.arange(len(dataset))
     test = rest[:0]
-    if dataset.test is None and table.test is None:
+    if tested is not None:
+        rest, test = np.setdiff1d(rest, tested), tested
+    elif dataset.test is None and table.test is None:
         rest, test = rule.hold_out(rest, table.test_fraction, seed, "test split")
     if members > 1:
         folds = held_out_by_each(rule, rest, fractions, seed, members)
@@ -119,25 +124,35 @@ def held_out_by_each(
     Each holds out other rows as long as there are any, then the first ones come again. So all rows are seen, and those
     of a class that are all left for the last are never held out. Raises `DataError` where the first cannot have any.
     """
-    fraction = fractions[0]
-    if not fraction:
+    if not fractions[0]:
         return ()
+    parts = dealt(rule, rows, fractions[0], members, seed, "validation split")
+    if not parts:
+        validation_rows(rule, rows, fractions, seed, 0)  # says why
+    places = [np.searchsorted(rows, part) for part in parts if len(part)]
+    return tuple(places[number % len(places)] for number in range(members))
+
+
+def dealt(
+    rule: Rule, rows: Rows, fraction: float, number: int, seed: int, stream: str
+) -> list[Rows]:
+    """A fraction of the rows, the same fraction of them from what is left, and so on, as long as there are any.
+
+    The last share is what is left, without rows of classes that no other rows have.
+    """
     left = rows
     parts: list[Rows] = []
-    for number in range(min(members, int(1.0 / fraction + 1e-9))):
-        share = fraction / (1.0 - number * fraction)
+    for taken in range(min(number, int(1.0 / fraction + 1e-9))):
+        share = fraction / (1.0 - taken * fraction)
         try:
             if share < 1.0 - 1e-9:
-                left, part = rule.hold_out(left, share, seed, "validation split")
+                left, part = rule.hold_out(left, share, seed, stream)
             else:
                 part = of_classes_elsewhere(rule.labels, rows, left)
         except DataError:
-            if not parts:
-                validation_rows(rule, rows, fractions, seed, 0)  # says why
             break
-        if len(part):
-            parts.append(np.searchsorted(rows, part))
-    return tuple(parts[number % len(parts)] for number in range(members))
+        parts.append(part)
+    return parts
 
 
 def of_classes_elsewhere(labels: Host | None, rows: Rows, some: Rows) -> Rows:

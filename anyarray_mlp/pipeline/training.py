@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from anyarray_mlp.checking.callers import warn_caller
 from anyarray_mlp.checking.options import with_known_options
 from anyarray_mlp.checking.values import check_boolean, check_path
 from anyarray_mlp.data.frames import as_pandas
@@ -112,10 +113,22 @@ def train_table(
     if out is not None:
         check_path("out", out)
         settings.to_keys()
+    return train_as(data, settings, out, overwrite, watchers, diagnose)
+
+
+def train_as(
+    data: Any,
+    settings: Settings,
+    out: str | os.PathLike[str] | None,
+    overwrite: bool,
+    watchers: Sequence[Callback],
+    diagnose: bool,
+) -> TrainedTable:
+    """`train_table` of settings that are whole."""
     plan = make_plan(data, settings)
     left_out = [note for note in plan.prepared.preprocessor.notes if f": {LEFT_OUT}: " in note]
     if left_out:
-        warnings.warn("; ".join(left_out), stacklevel=3)
+        warn_caller("; ".join(left_out), UserWarning)
     if out is None:
         done, found = fit_and_diagnose(plan, watchers, diagnose)
         return trained(plan, done, can_try(found, data, plan, done))

@@ -48,6 +48,8 @@ def read_json(source: Source, reading: Reading, known: Known) -> Table:
         cells = [without_markers(row.get(name), reading) for row in rows]
         kind = None if asked is None else str(asked.kind)
         kind = "number" if place in numeric else "text" if place in texts else kind
+        if kind == "number" and place not in numeric:
+            check_numbers(cells, name, lines, path)
         column = column_of(cells, kind, name, lines, path)
         if asked is None and all(cell is None for cell in cells):
             empty.append(name)
@@ -127,6 +129,16 @@ def column_of(
             f"text={[name]}"
         )
     return np.array([as_float(cell, name, path) for cell in cells], dtype=np.float64)
+
+
+def check_numbers(cells: list[Any], name: str, lines: NDArray[np.int64], path: Path) -> None:
+    """`DataError` for a text that is no number in a column that held numbers in training."""
+    for line, cell in zip(lines, cells, strict=True):
+        if isinstance(cell, str) and PLAIN.number(cell) is None:
+            raise DataError(
+                f"{path}: row {line}, column {shown(name)}: {shown(cell)} is not a number, and the column must hold "
+                "numbers; correct it, or write null for a missing value"
+            )
 
 
 def as_float(cell: Any, name: str, path: Path) -> float:

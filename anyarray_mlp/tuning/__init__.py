@@ -1,0 +1,1 @@
+"""Better settings for a table, searched by Optuna: `anyarray-mlp tune`."""
