@@ -110,7 +110,10 @@ def search_of(settings: dict[str, Any], asked: Settings, named: set[str], out: P
         raise OutputExistsError(f"{shown_path(out)} exists: give another --out, or --overwrite.")
     table = asked.table
     dataset = load(
-        settings["data"], task=asked.recipe.task, target=table.target or None, reading=table.reading
+        settings["data"],
+        task=asked.recipe.task,  # type: ignore[arg-type]
+        target=table.target or None,
+        reading=table.reading,
     )
     is_table = hasattr(dataset.features, "iloc")
     base = asked.settled(Facts(len(dataset), is_table, dataset.task))
