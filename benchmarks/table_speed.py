@@ -51,7 +51,7 @@ import pandas
 from anyarray_mlp.pipeline.plan import make_plan
 from anyarray_mlp.pipeline.settings import Settings
 def run(path):
-    prepared = make_plan(path, Settings.of("train_table", None, {})).prepared
+    prepared = make_plan(path, Settings.of("train_table", None, {"preset": "plain"})).prepared
     parts = (prepared.training, prepared.validation, prepared.test)
     return sum(part.x.nbytes for part in parts)
 """

@@ -37,7 +37,9 @@ SECONDS, FRESH = 40.0, (5, 6, 7)
 
 def tried_of(case: Case) -> list[tuple[str, bool, float, float | None]]:
     """Each change that was tried: what, whether it helped, its gain, and the mean gain on fresh seeds."""
-    settings = Settings.of("train_table", None, {"target": TARGET, **case.options})
+    settings = Settings.of(
+        "train_table", None, {"preset": "plain", "target": TARGET, **case.options}
+    )
     plan = make_plan(case.frame, settings)
     try:
         _, diagnosis = fit_and_diagnose(plan, (), True)

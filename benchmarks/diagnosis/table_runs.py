@@ -55,7 +55,7 @@ class Result:
 
 def diagnosis_of(case: Case) -> Diagnosis | str:
     """What is said of a case, or the error that refuses it."""
-    options = {"target": TARGET, **case.options}
+    options = {"preset": "plain", "target": TARGET, **case.options}
     try:
         plan = make_plan(case.frame, Settings.of("train_table", None, options))
         if case.alter is not None:

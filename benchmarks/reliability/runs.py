@@ -51,7 +51,7 @@ class Setting:
 
 def setting(name: str, text: str, epochs: int, library: str = "", exact: bool = True) -> Setting:
     """A setting of a line of arguments."""
-    arguments = (*text.split(), "--epochs", str(epochs), "--seed", "3")
+    arguments = (*text.split(), "--preset", "plain", "--epochs", str(epochs), "--seed", "3")
     return Setting(name, arguments, library, exact)
 
 
