@@ -44,9 +44,13 @@ DOCUMENTS = (
     "tests/test_parity_exact.py",
     "tests/test_project_files.py",
     "tests/test_training_page.py",
+    "tests/test_tutorial_page.py",
     "tests/test_tables_reading.py",
     "tests/test_typing.py",
 )
+
+#: Builds the site; a warning, such as a link that leads nowhere, is an error.
+SITE = ("python", "-m", "sphinx", "-W", "-q", "-b", "html", "-c", "docs/site", ".", "build/site")
 
 
 def lowest_versions() -> list[str]:
@@ -99,6 +103,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def site(session: nox.Session) -> None:
+    """The documentation as a site, in build/site; warnings are errors, and the examples run."""
+    session.install("-e", ".[docs]")
+    session.run(*SITE)
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """All tests, and how many lines and branches of the package they reach; fails below the floor of pyproject.toml."""
     session.install("-e", ".[test,lint,mutation]", *BACKENDS, "pytest-cov>=6")
@@ -110,3 +121,10 @@ def bench(session: nox.Session) -> None:
     """The speed benchmark; `nox -s bench -- --help` lists its parts."""
     session.install("-e", ".", *BACKENDS)
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session(name="bench-over-time")
+def bench_over_time(session: nox.Session) -> None:
+    """A few ratios to peers, beside those of earlier commits; fails if one is slower."""
+    session.install("-e", ".")
+    session.run("python", "-m", "benchmarks.over_time", *session.posargs)

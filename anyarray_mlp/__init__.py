@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from anyarray_mlp.errors import AnyArrayMLPError
     from anyarray_mlp.estimators import (
         CollapsedFitWarning,
+        DiagnosedFitWarning,
         MLPClassifier,
         MLPRegressor,
         TablePreprocessor,
@@ -57,6 +58,7 @@ HOMES = {
     "Backend": "backends",
     "BestEpoch": "training",
     "CollapsedFitWarning": "estimators",
+    "DiagnosedFitWarning": "estimators",
     "EarlyStopping": "training",
     "Epoch": "training",
     "Fit": "training",
@@ -93,6 +95,7 @@ __all__ = [
     "Backend",
     "BestEpoch",
     "CollapsedFitWarning",
+    "DiagnosedFitWarning",
     "EarlyStopping",
     "Epoch",
     "Fit",

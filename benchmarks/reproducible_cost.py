@@ -1,6 +1,6 @@
 """What reproducible arithmetic costs: processor time of a training step, as a ratio to plain arithmetic.
 
-    python benchmarks/reproducible_cost.py [--width 1024] [--batch 1024] [--backends numpy,torch,jax]
+    python benchmarks/reproducible_cost.py [--sizes 64,100,10 --batch 32 --steps 40] [--backends numpy,torch,jax]
 
 Each setting runs in a process of its own with one thread; its steps are timed in processor time, which other
 load on the machine disturbs little, and the fastest counts. Prints a table; --json writes it.
@@ -28,8 +28,16 @@ ONE_THREAD = {
 }
 
 
-def measure(library: str, network: str, mode: str, dtype: str, width: int, batch: int) -> float:
-    """Processor seconds of the fastest of some steps."""
+def measure(
+    library: str,
+    network: str,
+    mode: str,
+    dtype: str,
+    sizes: tuple[int, ...],
+    batch: int,
+    steps: int,
+) -> float:
+    """Processor seconds of a step: of so many in one call, the fastest of some calls."""
     import numpy as np
 
     from anyarray_mlp.backends import select_backend
@@ -41,12 +49,12 @@ def measure(library: str, network: str, mode: str, dtype: str, width: int, batch
 
     activation, solver = NETWORKS[network]
     backend = select_backend(library, dtype=dtype, reproducible=MODES[mode])  # type: ignore[arg-type]
-    mlp = MLP((width, width, width, width, 10), activation)
+    mlp = MLP(sizes, activation)
     optimizer = OPTIMIZERS[solver]()
     rng = np.random.default_rng(0)
     data = (
-        backend.asarray(rng.standard_normal((batch, width))),
-        backend.asarray(rng.integers(0, 10, batch)),
+        backend.asarray(rng.standard_normal((batch, sizes[0]))),
+        backend.asarray(rng.integers(0, sizes[-1], batch)),
     )
     start = fresh_state(mlp, optimizer, mlp.initialize(0))
     state = (
@@ -55,32 +63,36 @@ def measure(library: str, network: str, mode: str, dtype: str, width: int, batch
     )
     run = backend.compile(training_step(mlp, optimizer))
     times = []
-    for step in range(6):
-        inputs = step_inputs(mlp, optimizer, backend, np.arange(batch)[None], step, [1e-3], 0)
+    rows = np.tile(np.arange(batch), (steps, 1))
+    for done in range(0, (6 if steps == 1 else 12) * steps, steps):
+        inputs = step_inputs(mlp, optimizer, backend, rows, done, [1e-3] * steps, 0)
         began = time.process_time()
         state, outputs = run(state, data, inputs)
         backend.to_host(outputs[0])
-        times.append(time.process_time() - began)
+        backend.to_host(state[0][0])
+        times.append((time.process_time() - began) / steps)
     return min(times[1:])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--width", type=int, default=1024)
+    parser.add_argument("--sizes", default="1024,1024,1024,1024,10")
     parser.add_argument("--batch", type=int, default=1024)
+    parser.add_argument("--steps", type=int, default=1, help="in one call")
     parser.add_argument("--backends", default="numpy,torch,jax")
     parser.add_argument("--dtypes", default="float32")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(measure(*arguments.one, arguments.width, arguments.batch))
+        sizes = tuple(map(int, arguments.sizes.split(",")))
+        print(measure(*arguments.one, sizes, arguments.batch, arguments.steps))
         return
     print(
         f"{date.today()}, {os.cpu_count()} cores, {platform.processor() or platform.machine()}, one thread"
     )
     print(
-        f"4 dense layers {arguments.width} wide, batch {arguments.batch}; seconds of a step, ratio to plain"
+        f"network of {arguments.sizes}, batch {arguments.batch}; microseconds of a step, ratio to plain"
     )
     rows = []
     for dtype in arguments.dtypes.split(","):
@@ -90,7 +102,8 @@ def main() -> None:
                 for mode in MODES:
                     if dtype == "float64" and mode == "one slice":
                         continue
-                    command = [sys.executable, __file__, "--width", str(arguments.width)]
+                    command = [sys.executable, __file__, "--sizes", arguments.sizes]
+                    command += ["--steps", str(arguments.steps)]
                     command += ["--batch", str(arguments.batch)]
                     command += ["--one", library, network, mode, dtype]
                     out = subprocess.run(
@@ -111,7 +124,9 @@ def main() -> None:
                         "ratios": ratios,
                     }
                 )
-                figures = "  ".join(f"{m} {seconds[m]:.3f} s ({ratios[m]:.2f}x)" for m in seconds)
+                figures = "  ".join(
+                    f"{m} {1e6 * seconds[m]:.0f} us ({ratios[m]:.2f}x)" for m in seconds
+                )
                 print(f"{dtype} {library:6} {network:15} {figures}", flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1) + "\n")

@@ -64,6 +64,14 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
         {"matmul": products_in("float32", "float64")},
         "float64 matrix products",
     ),
+    "vectors in float32": (
+        {
+            "matmul": lambda a, b: (
+                (a.astype("f4") @ b.astype("f4")).astype(a.dtype) if len(a) == 1 else a @ b
+            )
+        },
+        "float64 matrix products exact at 1 x 4096 x 64",
+    ),
     "short products in float16": (
         {"matmul": products_in("float16", "float32")},
         "float32 matrix products of small",
@@ -113,12 +121,12 @@ WRONG: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("change", WRONG)
-@pytest.mark.parametrize("k", range(15))
+@pytest.mark.parametrize("k", range(20))
 def test_every_property_is_compared_to_the_bit(
     k: int, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     every = properties()
-    assert len({p.name for p in every}) == len(every) == 15
+    assert len({p.name for p in every}) == len(every) == 20
     prop = every[k]
     if prop.expected.dtype == bool and change == "an ulp":
         wrong = ~prop.expected

@@ -71,13 +71,14 @@ def assert_replays_alike(
     bytes_in: bool = False,
     members: int = 1,
     rates: tuple[float, ...] = (1e-2,),
+    reproducible: bool | str = False,
     **options: Any,
 ) -> Replay:
     """Runs of steps, compiled and as a plain loop: parameters, moments and outputs are the same."""
     # Adam divides small gradients by their own size: in float32 their rounding may be a hundredth of a step of 1e-2.
     close = {"float32": (1e-3, 1e-4), "float64": (1e-11, 1e-13)}[dtype]
     require_library(name)
-    backend = select_backend(name, dtype=dtype)
+    backend = select_backend(name, dtype=dtype, reproducible=reproducible)
     rule = OPTIMIZERS[optimizer]()
     data = tuple(on_device(backend, a) for a in problem(mlp, rows, weighted, bytes_in))
     step = training_step(mlp, rule, weighted=weighted, **options)
@@ -95,7 +96,7 @@ def assert_replays_alike(
             host(backend, (ours, ours_out)), host(backend, (theirs, theirs_out)), strict=True
         ):
             assert a.dtype == b.dtype
-            if name == "numpy":
+            if name == "numpy" or reproducible:
                 np.testing.assert_array_equal(a, b)
             else:
                 np.testing.assert_allclose(a, b, *close)
@@ -167,6 +168,48 @@ def test_stacks_with_every_optimizer(name: str, optimizer: str) -> None:
         assert_replays_alike(
             MLP((7, 9, 3), "gelu"), optimizer, name=name, members=2, rates=rates, alpha=1e-3
         )
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("reproducible", [True, "fast"])
+@pytest.mark.parametrize(
+    ("network", "options"),
+    [
+        ({"activation": "tanh"}, {}),
+        ({"activation": "gelu"}, {"dtype": "float64", "optimizer": "adamw"}),
+        ({"dropout": 0.3}, {"weighted": True, "alpha": 1e-2}),
+        ({"output": "sigmoid"}, {"optimizer": "rmsprop"}),
+        ({}, {"members": 2, "rates": (1e-2, 1e-3)}),
+    ],
+)
+def test_reproducible_arithmetic_to_the_bit(
+    name: str, reproducible: bool | str, network: dict[str, Any], options: dict[str, Any]
+) -> None:
+    """PyTorch's joined operations round once where reproducible arithmetic rounds twice: none is used."""
+    mlp = MLP((7, 9, 3), **network)
+    assert_replays_alike(mlp, name=name, reproducible=reproducible, **options)
+
+
+def test_reproducible_arithmetic_in_blocks_runs_as_it_is() -> None:
+    """Arrays that are worked on block by block are written to, which cannot be recorded."""
+    backend = select_backend("numpy", dtype="float32", reproducible=True)
+    mlp, rule = MLP((300, 200, 2)), OPTIMIZERS["sgd"]()
+    data = tuple(on_device(backend, a) for a in problem(mlp, 20))
+    step = training_step(mlp, rule)
+    compiled = backend.compile(step)
+    assert isinstance(compiled, Replay)
+    found, _ = compiled(start(backend, mlp, rule), data, one_step(mlp, rule, backend))
+    expected, _ = Backend.compile(backend, step)(
+        start(backend, mlp, rule), data, one_step(mlp, rule, backend)
+    )
+    assert list(compiled.plans.values()) == [None]
+    for a, b in zip(host(backend, found), host(backend, expected), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def one_step(mlp: MLP, rule: Any, backend: Backend) -> Any:
+    """What a step of the first ten rows needs."""
+    return step_inputs(mlp, rule, backend, np.arange(10)[None], 0, [1e-2], 0)
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -12,6 +12,7 @@ from benchmarks import (
     evaluation_cost,
     inference_speed,
     many_networks,
+    over_time,
     peers,
     report,
     scaling,
@@ -160,3 +161,20 @@ def test_a_table_is_timed_from_its_file_to_the_first_step(tmp_path: Path) -> Non
     assert "| seconds from file to first step | 40 x 2 | <= 1e+09 |" in table_speed.page(
         {file: runs}, 1
     )
+
+
+def test_a_ratio_above_those_before_it_is_told_and_rows_are_kept(tmp_path: Path) -> None:
+    table = tmp_path / "over_time.csv"
+    first, *others = over_time.RATIOS
+    assert over_time.earlier(table) == {}
+    for value in (1.0, 1.2, 1.1):
+        over_time.add(table, {first: value})
+    over_time.add(table, {first: 1.0, others[0]: 2.0})  # a new ratio is a new column
+    before = over_time.earlier(table)
+    assert before[first] == [1.0, 1.2, 1.1, 1.0]
+    assert before[others[0]] == [2.0]
+    assert before[others[1]] == []
+    assert over_time.slower({first: 1.3, others[0]: 2.4, others[1]: 9.0}, before) == []
+    assert over_time.slower({first: 1.32, others[0]: 2.4}, before) == [
+        f"{first}: 1.32, before 1.05"
+    ]

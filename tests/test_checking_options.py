@@ -203,6 +203,7 @@ ELSEWHERE = {
     "TabularMLPRegressor": "checked",
     "AnyArrayMLPError": "an error",
     "CollapsedFitWarning": "a warning",
+    "DiagnosedFitWarning": "a warning",
     "Backend": "made by select_backend",
     "Epoch": "made by train",
     "Fit": "made by fit",

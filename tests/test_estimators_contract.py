@@ -264,6 +264,7 @@ BAD_PARAMETERS = {
     "device": ["gpu", 1, True, "", "cuda:x", "cpu:0", [], {}, b"cpu", "tpu"],
     "backend": ["tensorflow", 1, True, "", "NumPy", [], {}, b"numpy", 0.5, "np"],
     "dtype": ["float16", 1, True, "", np.float32, "f4", [], {}, "int32", "double"],
+    "diagnose": [1, 0, "yes", None, 1.0, [], {}, "True", np.nan, [True]],
     "reproducible": [1, 0, "yes", None, 1.0, [], {}, "True", np.nan, [True]],
 }
 

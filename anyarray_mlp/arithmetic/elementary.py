@@ -12,6 +12,7 @@ Errors measured against mpmath: `benchmarks/reproducible_elementwise.py`.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -56,6 +57,12 @@ class Elementary:
         self.ln2_64th_high, self.ln2_64th_low = tables.split_ln2(42, 78, divisor=64)
         self.quarter_turn = tables.quarter_turn()
         self.per_quarter = tables.to_float(2 * tables.ONE * tables.ONE // tables.pi())
+
+    def over(self, library: Library) -> Elementary:
+        """The same functions, with these tables, over another view of the library."""
+        twin = copy.copy(self)
+        twin.library, twin.xp = library, library.xp
+        return twin
 
     def _columns(self, columns: Sequence[Sequence[float]]) -> list[Array]:
         return [self.library.table(column) for column in columns]

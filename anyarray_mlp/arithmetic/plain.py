@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from anyarray_mlp.typing import Array, Creation, PlainLibrary, names_of
 
 CREATION = names_of(Creation)
+
+
+class Seam(Protocol):
+    """What calls of a library can be made to go through, such as a recorder."""
+
+    def namespace(self, xp: Any, /) -> Any:
+        """A library's namespace, seen through it."""
+
+    def function(self, name: str, function: Callable[..., Any], /) -> Callable[..., Any]:
+        """A function, seen through it."""
 
 
 class PlainNamespace:
@@ -38,6 +48,15 @@ class PlainNamespace:
 
     def __repr__(self) -> str:
         return f"PlainNamespace({self.library.__name__})"
+
+    def through(self, seam: Seam) -> PlainNamespace:
+        """The same arithmetic, whose calls of the library go through a seam."""
+        overrides = {name: seam.function(name, f) for name, f in self.overrides.items()}
+        return PlainNamespace(seam.namespace(self.library), self.target, overrides)
+
+    def wrap(self, value: Any) -> Any:
+        """A library's array as one of this arithmetic: itself."""
+        return value
 
     # --- what the standard lacks ---
 

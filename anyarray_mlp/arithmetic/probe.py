@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from anyarray_mlp.arithmetic.library import Library
+from anyarray_mlp.arithmetic.library import Library, bits_for
 from anyarray_mlp.arithmetic.reproducible import VERSION, ReproducibleNamespace
 from anyarray_mlp.arithmetic.reproducible_array import Array
 from anyarray_mlp.errors import BackendUnavailableError
@@ -30,6 +30,11 @@ GOLDEN = {
     ("1", "float32", 2): "33c617cd5bcdd09d1b7b6de18ba7b0ad6c1a4928c0c8f210ea8b842451d65520",
     ("1", "float64", 2): "1e69dd20ce1b9ad03fcd250dd593609bb77cd19ca3fb0d63d0fd75f4dd2ec493",
 }
+
+
+#: Rows, terms and columns of products: a library may choose another algorithm by size, for vectors, narrow, wide and
+#: square ones, as cuBLAS does.
+SHAPES = ((1, 4096, 64), (300, 64, 1), (7, 1, 300), (128, 128, 128), (500, 33, 64))
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ def properties() -> list[Property]:
         rounding_to_float32(),
         exact_products(),
         largest_products(),
+        *(products_of(*shape) for shape in SHAPES),
         short_products(),
         exact_sums(),
         float32_quotients(),
@@ -104,6 +110,17 @@ def exact_products() -> Property:
     y = a.astype(np.int64) @ b.astype(np.int64)  # NumPy's own loop: exact
     product = library_of(lambda lib, a, b: lib.xp.matmul(a, b))
     return Property("float64 matrix products accumulated in float64", (a, b), product, y * 1.0)
+
+
+def products_of(rows: int, terms: int, columns: int) -> Property:
+    """Products with as many bits as sums of so many terms leave room for lose nothing."""
+    bits = (53 - bits_for(terms)) // 2
+    a = whole_numbers(15, rows * terms, bits).reshape(rows, terms)
+    b = whole_numbers(16, terms * columns, bits).reshape(terms, columns)
+    y = a.astype(np.int64) @ b.astype(np.int64)
+    product = library_of(lambda lib, a, b: lib.xp.matmul(a, b))
+    name = f"float64 matrix products exact at {rows} x {terms} x {columns}"
+    return Property(name, (a, b), product, y * 1.0)
 
 
 def largest_products() -> Property:

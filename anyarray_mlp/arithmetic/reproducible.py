@@ -23,6 +23,7 @@ from anyarray_mlp.arithmetic.elementary import Elementary
 from anyarray_mlp.arithmetic.exact_matmul import ExactMatmul, Residual
 from anyarray_mlp.arithmetic.exact_sum import ExactSum
 from anyarray_mlp.arithmetic.library import Library
+from anyarray_mlp.arithmetic.plain import Seam
 from anyarray_mlp.arithmetic.reproducible_array import Array, Raw, unwrap
 from anyarray_mlp.arithmetic.rounded import CorrectlyRounded
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
@@ -69,7 +70,7 @@ class ReproducibleNamespace:
     xp : the library's Array API namespace.
     slices : number of slices of float32 operands in a matrix product: 2 keeps more bits than float32 has; 1 is faster
         and keeps 21 bits of each row's largest entry.
-    device, compiled, block, shrink : as in `Library`.
+    device, compiled, block, shrink, view : as in `Library`.
     barrier : keeps a compiler from computing an array again wherever it is used.
 
     Raises `BackendUnavailableError` if the library has no float64.
@@ -84,6 +85,7 @@ class ReproducibleNamespace:
         compiled: bool = False,
         block: int = 0,
         shrink: Callable[[Raw, float], Raw] | None = None,
+        view: Callable[[Raw, Any], Raw] | None = None,
         barrier: Callable[[Raw], Raw] | None = None,
     ) -> None:
         if slices not in (1, 2):
@@ -93,7 +95,7 @@ class ReproducibleNamespace:
                 "Reproducible arithmetic needs float64, which this library turns into float32: "
                 "enable it (for JAX, jax_enable_x64)."
             )
-        self.library = Library(xp, device, compiled=compiled, block=block, shrink=shrink)
+        self.library = Library(xp, device, compiled=compiled, block=block, shrink=shrink, view=view)
         self.slices = slices
         self.barrier = barrier or (lambda value: value)
         self.functions = Elementary(self.library)
@@ -104,6 +106,18 @@ class ReproducibleNamespace:
         for name in NAMES:
             if hasattr(xp, name):
                 setattr(self, name, getattr(xp, name))
+
+    def through(self, seam: Seam) -> ReproducibleNamespace:
+        """The same arithmetic, whose calls of the library go through a seam."""
+        twin = object.__new__(ReproducibleNamespace)
+        # What `__getattr__` has kept calls the library itself.
+        vars(twin).update({name: v for name, v in vars(self).items() if name not in EXACT})
+        twin.library = self.library.through(seam)
+        twin.functions = self.functions.over(twin.library)
+        twin.rounded = CorrectlyRounded(twin.library)
+        twin.sums = ExactSum(twin.library)
+        twin.products = ExactMatmul(twin.library, twin.sums, self.slices)
+        return twin
 
     def __repr__(self) -> str:
         return f"ReproducibleNamespace({self.library.xp.__name__}, slices={self.slices})"

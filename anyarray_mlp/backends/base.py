@@ -24,6 +24,8 @@ Run = Callable[[Any, Any, Arrays], tuple[Any, Arrays]]
 
 #: For fewer steps than this, a plain loop is faster than recording and replaying.
 FEW_STEPS = 32
+#: Entries of an array that reproducible arithmetic works on at a time on a CPU, so that a few fit its cache.
+BLOCK = 32_768
 
 
 class Backend(ABC):
@@ -110,7 +112,7 @@ class Backend(ABC):
 
     def reproducible_namespace(self, slices: int) -> ReproducibleNamespace:
         """Reproducible arithmetic over this library. Default: in blocks that fit a CPU's cache."""
-        return ReproducibleNamespace(self.xp, slices, block=32768)
+        return ReproducibleNamespace(self.xp, slices, block=BLOCK)
 
     def on_device(self) -> AbstractContextManager[Any]:
         """A context in which operations outside `jit` and `compile` run on this device."""
@@ -134,3 +136,8 @@ class Backend(ABC):
         if host.dtype.kind == "f":
             return np.dtype(self.dtype)
         return np.dtype(np.int64) if host.dtype.kind in "iu" else host.dtype
+
+
+def view(x: Any, dtype: Any) -> Any:
+    """The bits of an array, or of NumPy's scalar in place of one, read as another dtype of the same size."""
+    return x.view(dtype)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
-from anyarray_mlp.backends.base import FEW_STEPS, Arrays, Backend, Run, Step
+from anyarray_mlp.backends.base import FEW_STEPS, Arrays, Backend, Run, Step, view
 
 
 class CupyBackend(Backend):
@@ -71,7 +71,7 @@ class CupyBackend(Backend):
     def reproducible_namespace(self, slices: int) -> ReproducibleNamespace:
         """Reproducible arithmetic on this device, whole arrays at a time."""
         with self.cuda_device:
-            return ReproducibleNamespace(self.xp, slices)
+            return ReproducibleNamespace(self.xp, slices, view=view)
 
     def on_device(self) -> AbstractContextManager[Any]:
         """CuPy's current device."""

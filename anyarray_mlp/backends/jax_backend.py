@@ -116,7 +116,11 @@ class JaxBackend(Backend):
         jax.config.update("jax_enable_x64", True)
         register_with_jax()
         return ReproducibleNamespace(
-            self.xp, slices, compiled=True, barrier=jax.lax.optimization_barrier
+            self.xp,
+            slices,
+            compiled=True,
+            view=jax.lax.bitcast_convert_type,
+            barrier=jax.lax.optimization_barrier,
         )
 
     def reduced_precision(self) -> tuple[str, ...]:

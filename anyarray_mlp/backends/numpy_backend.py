@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anyarray_mlp.arithmetic import PlainNamespace
-from anyarray_mlp.backends.base import FEW_STEPS, Backend, Run, Step
+from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
+from anyarray_mlp.backends.base import BLOCK, FEW_STEPS, Backend, Run, Step, view
 from anyarray_mlp.backends.replay.numpy_library import NumpyLibrary
+from anyarray_mlp.backends.replay.recording import recordable
 from anyarray_mlp.backends.replay.replaying import Replay, ReplayedCall
 from anyarray_mlp.typing import Host
 
@@ -40,15 +41,19 @@ class NumpyBackend(Backend):
     def compile(self, step: Step, steps: int | None = None) -> Run:
         """The step recorded and replayed into buffers allocated once, or a plain loop if it cannot be recorded."""
         plain = super().compile(step)
-        if type(self.xp) is not PlainNamespace or (steps is not None and steps < FEW_STEPS):
+        xp = recordable(self.xp)
+        if xp is None or (steps is not None and steps < FEW_STEPS):
             return plain
-        return Replay(step, self.xp, NumpyLibrary(), plain)
+        return Replay(step, xp, NumpyLibrary(), plain)
 
     def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function; calls with few rows are recorded and replayed, which is several times as fast."""
-        if type(self.xp) is not PlainNamespace:
-            return super().jit(function)
-        return ReplayedCall(function, self.xp, NumpyLibrary())
+        xp = recordable(self.xp)
+        return super().jit(function) if xp is None else ReplayedCall(function, xp, NumpyLibrary())
+
+    def reproducible_namespace(self, slices: int) -> ReproducibleNamespace:
+        """Reproducible arithmetic in blocks that fit the cache."""
+        return ReproducibleNamespace(self.xp, slices, block=BLOCK, shrink=shrink, view=view)
 
 
 def erf(z: Host) -> Any:
@@ -56,6 +61,11 @@ def erf(z: Host) -> Any:
     from scipy.special import erf
 
     return erf(z)
+
+
+def shrink(y: Host, bound: float) -> Any:
+    """y with zero in place of entries of at most `bound` in magnitude."""
+    return np.where(np.abs(y) <= bound, y.dtype.type(0), y)
 
 
 @np.errstate(all="ignore")

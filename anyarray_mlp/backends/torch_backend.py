@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
-from anyarray_mlp.backends.base import Backend, Run, Step
+from anyarray_mlp.backends.base import Backend, Run, Step, view
+from anyarray_mlp.backends.replay.library import Library
+from anyarray_mlp.backends.replay.recording import recordable
 from anyarray_mlp.backends.replay.replaying import Replay, ReplayedCall
 from anyarray_mlp.errors import BackendUnavailableError, UsageError
 
@@ -52,11 +54,13 @@ class TorchBackend(Backend):
 
     def reproducible_namespace(self, slices: int) -> ReproducibleNamespace:
         """Reproducible arithmetic, on the CPU in blocks that fit its cache."""
-        if self.torch_device.type != "cpu":
-            return ReproducibleNamespace(self.xp, slices)
         import torch
 
-        return ReproducibleNamespace(self.xp, slices, block=65536, shrink=torch.hardshrink)
+        if self.torch_device.type != "cpu":
+            return ReproducibleNamespace(self.xp, slices, view=view)
+        return ReproducibleNamespace(
+            self.xp, slices, block=65536, shrink=torch.hardshrink, view=view
+        )
 
     def reduced_precision(self) -> tuple[str, ...]:
         """TF32 on a GPU, bfloat16 or TF32 inside oneDNN on a CPU."""
@@ -92,20 +96,25 @@ class TorchBackend(Backend):
         This also holds for a few steps: the plain loop may round the last bit differently, and a run in parts should
         give the same bits as the run in one go.
         """
-        plain = super().compile(step)
-        if type(self.xp) is not PlainNamespace or self.torch_device.type not in ("cpu", "cuda"):
+        plain, xp = super().compile(step), recordable(self.xp)
+        # Reproducible arithmetic in a CUDA graph waits for a GPU to test it on.
+        devices = ("cpu", "cuda") if isinstance(xp, PlainNamespace) else ("cpu",)
+        if xp is None or self.torch_device.type not in devices:
             return plain
-        from anyarray_mlp.backends.replay.torch_library import TorchLibrary
-
-        return Replay(step, self.xp, TorchLibrary(self.torch_device), plain)
+        return Replay(step, xp, self.replaying(), plain)
 
     def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function; on a CPU calls with few rows are recorded and replayed, which is several times as fast."""
-        if type(self.xp) is not PlainNamespace or self.torch_device.type != "cpu":
+        xp = recordable(self.xp)
+        if xp is None or self.torch_device.type != "cpu":
             return super().jit(function)
+        return ReplayedCall(function, xp, self.replaying())
+
+    def replaying(self) -> Library:
+        """How operations are replayed; reproducible arithmetic has none joined into one that rounds once."""
         from anyarray_mlp.backends.replay.torch_library import TorchLibrary
 
-        return ReplayedCall(function, self.xp, TorchLibrary(self.torch_device))
+        return TorchLibrary(self.torch_device, fuses=isinstance(self.xp, PlainNamespace))
 
     def synchronize(self) -> None:
         """Wait for the GPU."""

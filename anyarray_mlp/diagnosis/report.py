@@ -36,6 +36,8 @@ class Diagnosis:
     record: RunRecord
     #: Makes the run again with other settings; not kept in a file.
     rerun: Rerun | None = field(default=None, repr=False, compare=False)
+    #: How `summary` and `report` write the changes to try, if they are not told.
+    write: Callable[[Change], str] = field(default=in_python, repr=False, compare=False)
 
     @property
     def alarms(self) -> tuple[Finding, ...]:
@@ -83,23 +85,24 @@ class Diagnosis:
         """The findings and the record: what makes a run again does not travel to another process."""
         return {**self.__dict__, "rerun": None}
 
-    def summary(self, limit: int = 3, write: Callable[[Change], str] = in_python) -> str:
+    def summary(self, limit: int = 3, write: Callable[[Change], str] | None = None) -> str:
         """A few lines: the first `limit` alarms with evidence and cure, or "nothing suspicious"."""
         alarms = self.alarms
         if not alarms:
             return "diagnosis: nothing suspicious"
         lines = [f"diagnosis: {alarms[0].title}" + (" (probably)" if len(alarms) > 1 else "")]
-        lines += [f"  {finding.told(write)}" for finding in alarms[:limit]]
+        lines += [f"  {finding.told(write or self.write)}" for finding in alarms[:limit]]
         if len(alarms) > limit:
             lines.append(f"  and {len(alarms) - limit} more")
         return "\n".join(lines)
 
-    def report(self, write: Callable[[Change], str] = in_python) -> str:
+    def report(self, write: Callable[[Change], str] | None = None) -> str:
         """Every finding, notes included, one per line; `write` writes the changes to try."""
         if not self.findings:
             return "nothing suspicious"
         return "\n".join(
-            f"{i}. {finding.told(write)}" for i, finding in enumerate(self.findings, start=1)
+            f"{i}. {finding.told(write or self.write)}"
+            for i, finding in enumerate(self.findings, start=1)
         )
 
     def to_dict(self) -> dict[str, Any]:

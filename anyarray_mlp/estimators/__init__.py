@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from anyarray_mlp.estimators.classifier import MLPClassifier
 from anyarray_mlp.estimators.collapse import CollapsedFitWarning
+from anyarray_mlp.estimators.diagnosing import DiagnosedFitWarning
 from anyarray_mlp.estimators.files import load_model, save_model
 from anyarray_mlp.estimators.regressor import MLPRegressor
 from anyarray_mlp.estimators.tabular import TabularMLPClassifier, TabularMLPRegressor
@@ -14,6 +15,7 @@ from anyarray_mlp.estimators.transformer import TablePreprocessor
 
 __all__ = [
     "CollapsedFitWarning",
+    "DiagnosedFitWarning",
     "MLPClassifier",
     "MLPRegressor",
     "TablePreprocessor",

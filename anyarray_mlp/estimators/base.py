@@ -18,8 +18,9 @@ from anyarray_mlp.checking.values import check_real
 from anyarray_mlp.errors import DataError, DivergedError, UsageError
 from anyarray_mlp.estimators.collapse import CollapsedFitWarning, collapse, spread_rows
 from anyarray_mlp.estimators.constraints import Constraint, check_parameters, hidden_sizes
+from anyarray_mlp.estimators.diagnosing import NON_FINITE
 from anyarray_mlp.estimators.fitted import FittedMLP
-from anyarray_mlp.estimators.fitting import NON_FINITE, Data, Run
+from anyarray_mlp.estimators.fitting import Data, Run
 from anyarray_mlp.estimators.networks import (
     CountedMLP,
     counts_otherwise,
@@ -42,6 +43,7 @@ from anyarray_mlp.estimators.progress import EpochOrder, Progress
 from anyarray_mlp.estimators.validation import HeldOut
 from anyarray_mlp.estimators.weights import weights_of
 from anyarray_mlp.network.mlp import MLP
+from anyarray_mlp.training import Fit
 from anyarray_mlp.training.predicting import dense
 from anyarray_mlp.typing import Array, Host
 
@@ -130,7 +132,7 @@ class BaseMLP(CallbackSupportMixin, FittedMLP):  # type: ignore[misc]
             task.end(lambda: run.attributes(final))
         for message, category in run.warnings:
             warn(message, category)
-        if not incremental:
+        if not incremental and not run.watch.end(Fit(final, (), run.stopped)):
             learning = not self.converged_ and self._no_improvement_count == 0
             self._warn_of_collapse(run.network, final, run.data, learning)
 

@@ -74,6 +74,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     backend : "numpy", "cupy", "torch", "jax", or None for X's library, or the available one on `device`.
     dtype : "float32" or "float64" to compute in; None for X's dtype.
     reproducible : compute the same bits on every backend.
+    diagnose : whether `fit` looks for what went wrong, which takes some milliseconds: `diagnosis_` has the findings.
 
     Attributes
     ----------
@@ -81,10 +82,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     validation_loss_curve_ : loss on the validation set after each epoch, if there is a validation set.
     converged_ : whether training ended because it had stopped improving.
+    diagnosis_ : with diagnose=True, the `Diagnosis` of the last `fit`: `print(estimator.diagnosis_.report())`.
 
     Warns
     -----
     ConvergenceWarning : `max_iter` was reached before convergence.
+    DiagnosedFitWarning : with diagnose=True, an error was found.
     CollapsedFitWarning : the fitted network predicts only one class; says why, and what to change.
     """
 
@@ -130,6 +133,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         backend: str | None = None,
         dtype: str | None = None,
         reproducible: bool = False,
+        diagnose: bool = False,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -165,6 +169,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         self.backend = backend
         self.dtype = dtype
         self.reproducible = reproducible
+        self.diagnose = diagnose
 
     @with_known_options
     @with_callbacks

@@ -168,6 +168,7 @@ CONSTRAINTS: dict[str, Constraint] = {
     "backend": one_of(BACKENDS) | Constraint("'namespace:MODULE'", is_namespace) | NONE,
     "dtype": one_of(("float32", "float64")) | NONE,
     "reproducible": BOOLEAN,
+    "diagnose": BOOLEAN,
 }
 
 

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from anyarray_mlp.backends import Backend
 from anyarray_mlp.errors import DivergedError
+from anyarray_mlp.estimators.diagnosing import Watch, non_finite
 from anyarray_mlp.estimators.notices import warn
 from anyarray_mlp.estimators.observers import FitTask
 from anyarray_mlp.estimators.placement import HOST, Place, backend_at, moved, place_of, take_rows
@@ -27,10 +28,6 @@ from anyarray_mlp.training.signals import interruption
 from anyarray_mlp.training.state import fresh_state
 from anyarray_mlp.typing import Array, Host
 
-NON_FINITE = (
-    "Solver produced non-finite parameter weights. "
-    "The input data may contain large values and need to be preprocessed."
-)
 INTERRUPTED = "Training interrupted by user."
 #: An adaptive learning rate below this ends training instead of decreasing further.
 SMALLEST_RATE = 1e-6
@@ -75,6 +72,8 @@ class Run:
         if estimator.scoring is not None and estimator.scoring != "loss":
             self.scorer = scorer_of(estimator.scoring, estimator)
         self.watchers = as_callbacks("on_epoch", estimator.on_epoch)
+        self.watch = Watch(estimator)
+        self.stopped = "finished"
         #: Warnings to give once the estimator is fitted: a warning may be turned into an error.
         self.warnings: list[tuple[str, type[Warning]]] = []
 
@@ -93,6 +92,8 @@ class Run:
         recipe = self.recipe(optimizer, rate, 1 if incremental else est.max_iter)
         if self.early and progress.best is not None:
             est.best_validation_score_ = self.score_again(progress.best)
+        if not incremental:
+            self.watch.begin(self, recipe, state)
         final = start
         est.n_iter_ = 0
         est.converged_ = stopped = False
@@ -118,6 +119,7 @@ class Run:
                     if stopped:
                         break
         except DivergedError as error:
+            self.watch.end(error)
             final = self.best_after(error)
             progress.moments = ()  # they led to this divergence
             stopped = True
@@ -129,6 +131,9 @@ class Run:
                 snapshot.step,
                 snapshot.epoch,
             )
+        if stopped and self.stopped == "finished":
+            converged = "early" if self.early else "converged"
+            self.stopped = converged if est.converged_ else "callback"
         progress.solver = optimizer.name
         progress.rate, progress.rate_init = rate.value, est.learning_rate_init
         if not stopped and not incremental:
@@ -148,6 +153,7 @@ class Run:
         est, stopped = self.estimator, False
         est.t_ += self.data.x.shape[0]
         epoch = self.keep_books(epoch)
+        self.watch.epoch(epoch)
         if est.learning_rate == "invscaling" and est.solver == "sgd":
             rate.value = self.scaled_rate()
         if est._no_improvement_count > est.n_iter_no_change:
@@ -323,7 +329,7 @@ class Run:
         est = self.estimator
         best = self.progress.best
         if not self.early or best is None:
-            raise DivergedError(f"{NON_FINITE} {error}", error.parameters) from None
+            raise non_finite(error) from None
         est.n_iter_ += 1
         est.loss_ = math.nan
         est.loss_curve_.append(math.nan)
@@ -348,9 +354,12 @@ class Run:
         stopped = False
         est.n_iter_ = 0
 
+        self.watch.begin(self, recipe, start)
+
         def report(epoch: Epoch) -> bool:
             nonlocal stopped
             epoch, _ = self.keep_losses(epoch)
+            self.watch.epoch(epoch)
             stopped = self.tell(epoch, task) or interrupted.is_set()
             return stopped
 
@@ -367,7 +376,9 @@ class Run:
                     initial=start,
                 )
             except DivergedError as error:
-                raise DivergedError(f"{NON_FINITE} {error}", error.parameters) from None
+                self.watch.end(error)
+                raise non_finite(error) from None
+        self.stopped = "converged" if converged else "callback" if stopped else "finished"
         est.converged_ = bool(converged)
         if interrupted.is_set():
             self.warnings.append((INTERRUPTED, UserWarning))

@@ -24,6 +24,7 @@ UFUNC_NAMES = (
     "sign", "sin", "sqrt", "square", "subtract", "tanh",
 )  # fmt: skip
 UFUNCS: dict[str, np.ufunc] = {name: getattr(np, name) for name in UFUNC_NAMES}
+UFUNCS["round"] = np.rint
 REDUCTIONS: dict[str, np.ufunc] = {
     "sum": np.add,
     "max": np.maximum,
@@ -42,7 +43,7 @@ class NumpyLibrary(NumpyBuffers):
 
     module = np
 
-    elementwise = frozenset({*UFUNCS, "where", "astype"})
+    elementwise = frozenset({*UFUNCS, "where", "astype", "shrink"})
     #: Four float32 operands fill half of a 1 MB cache.
     block = 32_768
 
@@ -108,8 +109,10 @@ class NumpyLibrary(NumpyBuffers):
             return [partial(np.matmul, *args, out=out)]
         if op == "gather":
             return [partial(args[0].take, args[1], 0, out, "clip")]
-        if op == "astype" and len(args) == 2 and not kwargs:
+        if op == "astype" and len(args) == 2 and set(kwargs) <= {"copy"}:
             return [partial(np.copyto, out, args[0], casting="unsafe")]
+        if op == "shrink":
+            return self.shrink(args[0], args[1], out)
         if op == "where" and not kwargs and self.can_select(args, out):
             return self.select(args, out)
         return [lambda: np.copyto(out, function(*args, **kwargs))]
@@ -123,9 +126,22 @@ class NumpyLibrary(NumpyBuffers):
             return partial(function, *args, out=out)
         return partial(function, *args, out)
 
+    def shrink(self, y: Host, bound: float, out: Host) -> list[Call]:
+        """y with zero in place of entries of at most `bound` in magnitude."""
+        magnitude = self.scratch(0, y.shape, y.dtype)
+        small = self.scratch(0, y.shape, np.bool_)
+        found = [
+            partial(np.abs, y, magnitude),
+            partial(np.less_equal, magnitude, self.filled((), y.dtype, bound), small),
+        ]
+        kept = [] if out is y else [partial(np.copyto, out, y)]
+        return [*found, *kept, partial(np.copyto, out, 0.0, where=small)]
+
     def ready(self, op: str, number: Any, other: Host) -> Any:
         """A Python number as an array of the dtype it would get, so that NumPy need not convert it in every call."""
-        if is_number(number) and isinstance(other, np.ndarray) and other.dtype.kind == "f":
+        if not is_number(number) or not isinstance(other, np.ndarray):
+            return number
+        if other.dtype.kind == "f" or (other.dtype.kind == "i" and isinstance(number, int)):
             shape = other.shape if op in SLOW_WITH_NUMBERS else ()
             return self.filled(shape, other.dtype, number)
         return number

@@ -182,7 +182,7 @@ class Placer:
         self, node: Node, time: int, group: list[Node], inner: set[Value]
     ) -> Place | None:
         """The place of an operand that fits the result and has no use after this node."""
-        if not self.is_elementwise(node):
+        if not self.is_elementwise(node) or node.out in self.within:
             return None
         for operand in node.operands:
             if operand.base is not None or operand.spec != node.out.spec or operand in self.within:

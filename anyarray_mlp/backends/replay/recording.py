@@ -14,7 +14,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from anyarray_mlp.arithmetic import PlainNamespace
+from anyarray_mlp.arithmetic import PlainNamespace, ReproducibleNamespace
+from anyarray_mlp.arithmetic.reproducible_array import unwrap
+
+#: What a recorded step computes with.
+Arithmetic = PlainNamespace | ReproducibleNamespace
+
+
+def recordable(xp: Any) -> Arithmetic | None:
+    """A backend's arithmetic if its steps can be recorded: not one that traces or bounds what is computed."""
+    return xp if type(xp) in (PlainNamespace, ReproducibleNamespace) else None
 
 
 class NotRecordableError(Exception):
@@ -146,6 +155,18 @@ class Recorder:
             result = self.library.stand_in(result)
         return Recorded(self, result, out)
 
+    def function(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function`, recorded under `name`."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self.call(name, function, args, kwargs)
+
+        return call
+
+    def namespace(self, xp: Any) -> RecordingLibrary:
+        """A library's namespace whose calls are recorded."""
+        return RecordingLibrary(self, xp)
+
     def value(self, leaf: Any) -> Any:
         """The value for an array among a call's arguments; other arguments unchanged."""
         if isinstance(leaf, Recorded):
@@ -269,20 +290,12 @@ class RecordingLibrary:
         attribute = getattr(self.module, name)
         if not callable(attribute) or isinstance(attribute, type):
             return attribute
-        return self.function(name, attribute)
-
-    def function(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """`function`, recorded under `name`."""
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            return self.recorder.call(name, function, args, kwargs)
-
-        return call
+        return self.recorder.function(name, attribute)
 
 
 def record(
     step: Callable[..., Any],
-    xp: PlainNamespace,
+    xp: Arithmetic,
     library: Library,
     state: Any,
     data: Any,
@@ -293,16 +306,14 @@ def record(
     Raises `NotRecordableError`, or whatever the step raises.
     """
     recorder = Recorder(library)
-    recording = RecordingLibrary(recorder, xp.library)
-    overrides = {name: recording.function(name, f) for name, f in xp.overrides.items()}
-    namespace = PlainNamespace(recording, xp.target, overrides)
+    namespace = xp.through(recorder)
     arguments: dict[str, list[Value]] = {"state": [], "data": [], "inputs": []}
 
     def stand_ins(kind: str, nest: Any) -> Any:
-        def stand_in(leaf: Any) -> Recorded:
+        def stand_in(leaf: Any) -> Any:
             recorded = recorder.argument(leaf, (kind, len(arguments[kind])))
             arguments[kind].append(recorded.value)
-            return recorded
+            return namespace.wrap(recorded)
 
         return substitute(nest, stand_in)
 
@@ -317,7 +328,7 @@ def record(
         raise NotRecordableError("The new state is nested differently from the old one.")
     program = Program(arguments, recorder.nodes)
     for values, nest in ((program.state, new_state), (program.outputs, outputs)):
-        for leaf in leaves(nest):
+        for leaf in map(unwrap, leaves(nest)):
             if not isinstance(leaf, Recorded):
                 raise NotRecordableError(f"The step returned {type(leaf).__name__}, not an array.")
             values.append(leaf.value)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+import operator
 import threading
 from collections.abc import Callable
-from operator import is_ as is_same
-from typing import Any
+from typing import Any, NamedTuple
 
-from anyarray_mlp.arithmetic import PlainNamespace
+from anyarray_mlp.arithmetic.reproducible_array import unwrap
 from anyarray_mlp.backends.base import Arrays, Run, Step
 from anyarray_mlp.backends.replay.binding import Binding
 from anyarray_mlp.backends.replay.library import Library
 from anyarray_mlp.backends.replay.planning import plan
 from anyarray_mlp.backends.replay.plans import Plan
 from anyarray_mlp.backends.replay.recording import (
+    Arithmetic,
     NotRecordableError,
     leaves,
     record,
@@ -31,55 +32,88 @@ MOST_PLANS = 64
 SMALL_CALL = 1 << 20
 
 
+class BoundState(NamedTuple):
+    """A state and data, as a caller has them, and what they are bound to."""
+
+    state: Any
+    data: Any
+    binding: Binding
+
+
+def is_same(nest: Any, other: Any) -> bool:
+    """Whether two nests of tuples hold the very same leaves."""
+    if nest is other:
+        return True
+    tuples = isinstance(nest, tuple) and isinstance(other, tuple) and len(nest) == len(other)
+    return tuples and all(map(is_same, nest, other))
+
+
 class Replay:
     """A step as `Backend.compile` returns it: recorded once for each set of shapes, then replayed.
 
     If a step cannot be recorded, `plain` runs it. `recordings` counts the programs recorded so far.
     """
 
-    def __init__(self, step: Step, xp: PlainNamespace, library: Library, plain: Run) -> None:
+    def __init__(self, step: Step, xp: Arithmetic, library: Library, plain: Run) -> None:
         self.step = step
         self.xp = xp
         self.library = library
         self.plain = plain
         self.plans: dict[Any, Plan | None] = {}
         self.bindings: dict[Any, Binding] = {}
+        #: By the shapes of the inputs, what the last call was bound to: most calls continue with what it gave.
+        self.bound: dict[Any, BoundState] = {}
         self.recordings = 0
         self.lock = threading.Lock()
 
     def __call__(self, state: Any, data: Any, inputs: Arrays) -> tuple[Any, Arrays]:
         """Run the steps of `inputs`; one call at a time, because calls share buffers."""
         with self.lock:
-            return self.run(state, data, inputs)
+            raw = tuple(map(unwrap, inputs))
+            shapes = tuple([(array.shape, array.dtype) for array in raw])
+            bound = self.bound.get(shapes)
+            if bound is None or data is not bound.data or not is_same(state, bound.state):
+                bound = self.bind(state, data, raw)
+            ranges = () if bound is None else bound.binding.plan.indices
+            if bound is None or any(self.library.out_of_range(raw[i], n) for i, n in ranges):
+                return self.plain(state, data, inputs)
+            self.bound[shapes] = bound
+            outputs = self.run(bound.binding, raw)
+        return bound.state, tuple(map(self.xp.wrap, outputs))
 
-    def run(self, state: Any, data: Any, inputs: Arrays) -> tuple[Any, Arrays]:
-        """Record, plan and bind what is new, and run."""
-        state_leaves, data_leaves = leaves(state), leaves(data)
-        count = inputs[0].shape[0]
+    def bind(self, state: Any, data: Any, inputs: Arrays) -> BoundState | None:
+        """Record, plan and bind what is new; None if the step cannot be replayed."""
+        raw_state, raw_data = substitute(state, unwrap), substitute(data, unwrap)
+        state_leaves, data_leaves = leaves(raw_state), leaves(raw_data)
         first = tuple(array[0, ...] for array in inputs)
-        key = self.signature(state, data, first)
+        key = self.signature(raw_state, raw_data, first)
         if key not in self.plans:
             few = len(self.plans) < MOST_PLANS
-            self.plans[key] = self.make_plan(state, data, first) if few else None
+            self.plans[key] = self.make_plan(raw_state, raw_data, first) if few else None
         plan = self.plans[key]
-        if plan is None or any(self.library.out_of_range(inputs[i], n) for i, n in plan.indices):
-            return self.plain(state, data, inputs)
+        if plan is None:
+            return None
+        steps = min(inputs[0].shape[0], plan.steps)
         binding = self.bindings.get(key)
         if (
             binding is None
-            or binding.steps < min(count, plan.steps)
-            or any(a is not b for a, b in zip(binding.state, state_leaves, strict=True))
-            or any(a is not b for a, b in zip(binding.data, data_leaves, strict=True))
+            or binding.steps < steps
+            or not all(map(operator.is_, binding.state, state_leaves))
+            or not all(map(operator.is_, binding.data, data_leaves))
         ):
-            owned = self.own(state_leaves)
-            binding = Binding(plan, self.library, owned, data_leaves, min(count, plan.steps))
+            binding = Binding(plan, self.library, self.own(state_leaves), data_leaves, steps)
             self.bindings[key] = binding
-        specs = [value.spec for value in plan.program.outputs]
-        outputs = [self.library.empty(spec, count) for spec in specs]
+            self.bound.clear()  # it may hold the one before, and its buffers
+        held = iter(binding.state)
+        return BoundState(substitute(state, lambda _: self.xp.wrap(next(held))), data, binding)
+
+    def run(self, binding: Binding, inputs: Arrays) -> list[Any]:
+        """The outputs of the steps of `inputs`."""
+        count = inputs[0].shape[0]
+        outputs = [self.library.empty(v.spec, count) for v in binding.plan.program.outputs]
         with self.library.running():
             self.repeat(binding, inputs, outputs)
-        final = iter(binding.state)
-        return substitute(state, lambda _: next(final)), tuple(outputs)
+        return outputs
 
     def signature(self, *nests: Any) -> Any:
         """The key of a plan: the nesting and specs of all arrays, without the inputs' axis of steps."""
@@ -101,7 +135,7 @@ class Replay:
         for leaf in state:
             shared = any(self.library.share_memory(leaf, other) for other in owned)
             usable = self.library.is_writable(leaf) and not shared
-            owned.append(leaf if usable else self.xp.asarray(leaf, copy=True))
+            owned.append(leaf if usable else self.library.copied(leaf))
         return owned
 
     def repeat(self, binding: Binding, inputs: Arrays, outputs: list[Any]) -> None:
@@ -131,7 +165,7 @@ class ReplayedCall:
     results are copied out. A call concurrent with another thread's runs without replay.
     """
 
-    def __init__(self, function: Callable[..., Any], xp: PlainNamespace, library: Library) -> None:
+    def __init__(self, function: Callable[..., Any], xp: Arithmetic, library: Library) -> None:
         self.function = function
         self.xp = xp
         self.library = library
@@ -141,9 +175,12 @@ class ReplayedCall:
 
     def __call__(self, first: Any, *others: Any) -> Any:
         """`function(xp, first, *others)`."""
-        if all(self.is_small(array) for array in others) and self.lock.acquire(blocking=False):
+        raw = tuple(map(unwrap, others))
+        if all(map(self.is_small, raw)) and self.lock.acquire(blocking=False):
             try:
-                return self.replay(first, others)
+                call = self.bound(first, raw)
+                if call is not None:
+                    return substitute(call(raw), self.xp.wrap)
             finally:
                 self.lock.release()
         return self.function(self.xp, first, *others)
@@ -152,20 +189,20 @@ class ReplayedCall:
         """Whether an argument is an array of few entries."""
         return self.library.is_array(array) and math.prod(array.shape) <= SMALL_CALL
 
-    def replay(self, first: Any, others: Arrays) -> Any:
-        """Replay the call if it has been bound; bind it if its parameters come a second time."""
+    def bound(self, first: Any, others: Arrays) -> BoundCall | None:
+        """The call if it has been bound, or is bound now since its parameters come a second time; else None."""
         key = tuple([(array.shape, array.dtype) for array in others])
         fixed = leaves(first)
         bound, call = self.bindings.get(key, ([], None))
-        if len(bound) != len(fixed) or not all(map(is_same, bound, fixed)):
+        if len(bound) != len(fixed) or not all(map(operator.is_, bound, fixed)):
             self.bindings[key] = fixed, None
-            return self.function(self.xp, first, *others)
+            return None
         if call is None:
-            call = self.bind(key, first, fixed, others)
-            if call is None:
-                return self.function(self.xp, first, *others)
-            self.bindings[key] = fixed, call
-        return call(others)
+            first = substitute(first, unwrap)
+            call = self.bind(key, first, leaves(first), others)
+            if call is not None:
+                self.bindings[key] = fixed, call
+        return call
 
     def bind(self, key: Any, first: Any, fixed: list[Any], others: Arrays) -> BoundCall | None:
         """The call, bound to parameters, or None if the function cannot be recorded."""

@@ -32,6 +32,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "erf": torch.special.erf,
     "exp": torch.exp,
     "expm1": torch.expm1,
+    "floor": torch.floor,
     "greater": torch.gt,
     "greater_equal": torch.ge,
     "less": torch.lt,
@@ -44,6 +45,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "multiply": torch.mul,
     "negative": torch.neg,
     "not_equal": torch.ne,
+    "round": torch.round,
     "sign": torch.sign,
     "sin": torch.sin,
     "sqrt": torch.sqrt,
@@ -74,12 +76,14 @@ MANY_STEPS = 2.0**60
 class TorchLibrary:
     """See `library.Library`."""
 
-    elementwise = frozenset({*FUNCTIONS, *FUSED, "astype"})
+    elementwise = frozenset({*FUNCTIONS, *FUSED, "astype", "shrink"})
 
     fuses_groups = False
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, *, fuses: bool = True) -> None:
+        """fuses: whether operations may be joined into one that rounds once."""
         self.device = device
+        self.fuses = fuses
         self.captures = device.type == "cuda"
         self.ahead_bytes = 1 << (26 if device.type == "cuda" else 18)
         self.numbers: dict[Any, Any] = {}
@@ -138,6 +142,8 @@ class TorchLibrary:
         self, node: Node, only_use: Callable[[Any], Node | None]
     ) -> tuple[str, tuple[Any, ...]] | None:
         """relu's derivative; a + b c with a number c; a + b c number. All of them save passes over memory."""
+        if not self.fuses:
+            return None
         if node.op == "where" and is_zero(node.args[2]):
             mask = only_use(node.args[0])
             if mask is not None and mask.op == "greater" and is_zero(mask.args[1]):
@@ -282,8 +288,10 @@ class TorchLibrary:
             source, index = args
             flat = out.view(index.numel(), *source.shape[1:])
             return [partial(torch.index_select, source, 0, index.reshape(-1), out=flat)]
-        if op == "astype" and len(args) == 2 and not kwargs:
+        if op == "astype" and len(args) == 2 and set(kwargs) <= {"copy"}:
             return [partial(out.copy_, args[0])]
+        if op == "shrink":
+            return [partial(hardshrink, *args, out=out)]
         return [lambda: out.copy_(function(*args, **kwargs))]
 
     def is_narrow(self, x: Any, out: Any) -> bool:
@@ -366,6 +374,7 @@ ADAM = (
     "multiply", "add_product", "multiply", "add_scaled", "sqrt", "add", "divide", "add_product",
 )  # fmt: skip
 
+hardshrink = torch.ops.aten.hardshrink.out
 relu_vjp = torch.ops.aten.threshold_backward.grad_input
 
 
