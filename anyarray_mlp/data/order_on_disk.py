@@ -47,7 +47,7 @@ def parts_of(rows: StoredRows, size: int) -> Iterator[tuple[int, int]]:
 class Dealt:
     """All rows on their way to a new order, the next one of a `Shuffler`, which moves on at once.
 
-    `deal` makes the piles, part by part, and may be stopped and gone on with; `blocks` gives the rows in their order.
+    `go_on` makes the piles, so many parts of the rows at a time; `blocks` gives the rows in their order.
     """
 
     def __init__(

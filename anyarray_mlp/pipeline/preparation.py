@@ -373,6 +373,7 @@ def rows(dataset: Dataset, index: NDArray[np.int64]) -> Dataset:
         taken = features.iloc[index] if hasattr(features, "iloc") else features[index]
     target = dataset.target[index]
     if isinstance(features, StoredFrame):
+        features.shelf.release()
         target = features.shelf.keep(target)
     return replace(dataset, features=taken, target=target, test=None, validation=None)
 

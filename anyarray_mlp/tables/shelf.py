@@ -83,7 +83,7 @@ class Shelf:
         step = max(1, AT_ONCE // array.dtype.itemsize)
         for start in range(0, len(array), step):
             kept[start : start + step] = array[start : start + step]
-        self.release()
+            self.release()
         return kept
 
     def release(self) -> None:

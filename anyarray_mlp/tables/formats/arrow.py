@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,8 +69,15 @@ def cells_of_arrow(source: Source) -> int:
     return source.size // 4
 
 
-#: What opens a file gives: its schema, how many rows there are, and what reads the columns of some places.
-Opened = tuple[Any, int, Callable[[list[int]], Any]]
+class Opened(NamedTuple):
+    """What opens a file gives: its schema, how many rows there are, what reads the columns of some places, and, of
+    formats that can, what reads one of them in parts.
+    """
+
+    schema: Any
+    rows: int
+    read: Callable[[list[int]], Any]
+    parts: Callable[[int], Iterator[Any]] | None = None
 
 
 def read_with(
@@ -86,7 +93,8 @@ def read_with(
     notes: list[str] = []
     try:
         with stream_of(source, arrow) as stream:
-            schema, rows, read = opened(stream, source.head(), path)
+            file = opened(stream, source.head(), path)
+            schema, rows, read, _ = file
             check_size(rows, 1, source)
             places = without_index(schema, notes)
             names = [schema.names[place] for place in places]
@@ -95,13 +103,13 @@ def read_with(
                 check_size(rows, len(wanted), source)
                 for place in wanted:
                     check_type(schema.field(places[place]), path)
-                # To be kept on disk, columns come one by one.
-                at_once = len(wanted) if source.shelf is None else 1
-                for start in range(0, len(wanted), at_once):
-                    some = wanted[start : start + at_once]
-                    table = read_columns(read, [places[place] for place in some], schema, path)
-                    for place, column in zip(some, table.columns, strict=True):
-                        yield values_of(column, names[place], path, notes)
+                if source.shelf is not None:
+                    for place in wanted:
+                        yield one_on_disk(file, places[place], names[place], source, notes)
+                    return
+                table = read_columns(read, [places[place] for place in wanted], schema, path)
+                for place, column in zip(wanted, table.columns, strict=True):
+                    yield values_of(column, names[place], path, notes)
 
             typed = Typed(path, names, load, np.arange(1, 1 + rows), keep=source.kept)
             return typed_table(typed, reading, known, notes)
@@ -114,6 +122,30 @@ def read_with(
             f"{path}: the {what} file could not be read ({what_it_says(error)}); it is damaged, cut short or "
             "encrypted: fetch it or write it again"
         ) from error
+
+
+def one_on_disk(
+    file: Opened, place: int, name: str, source: Source, notes: list[str]
+) -> NDArray[Any]:
+    """A column for a table whose columns are kept on disk: numbers go there part by part."""
+    import pyarrow
+    from pyarrow import types
+
+    kind = file.schema.field(place).type
+    whole = types.is_integer(kind) and kind.bit_width <= 32  # all are doubles
+    if source.shelf is None or file.parts is None or not (types.is_floating(kind) or whole):
+        column = read_columns(file.read, [place], file.schema, source.path).column(0)
+        found = values_of(column, name, source.path, notes)
+        pyarrow.default_memory_pool().release_unused()
+        return found
+    kept = source.shelf.room((file.rows,), np.float64)
+    done = 0
+    for part in file.parts(place):
+        kept[done : done + len(part)] = floats(part)
+        done += len(part)
+    pyarrow.default_memory_pool().release_unused()
+    source.shelf.release()
+    return kept
 
 
 def what_it_says(error: Exception) -> str:
@@ -170,6 +202,8 @@ def is_read(read: Callable[[list[int]], Any], place: int) -> bool:
 
 def open_parquet(stream: Any, head: bytes, path: Path) -> Opened:
     """A Parquet file."""
+    import pyarrow
+
     parquet = imported("pyarrow.parquet", "parquet", path, "a Parquet file")
     file = parquet.ParquetFile(stream, coerce_int96_timestamp_unit="us")
     schema = file.schema_arrow
@@ -179,7 +213,12 @@ def open_parquet(stream: Any, head: bytes, path: Path) -> Opened:
             return file.read().select(places)
         return file.read(columns=[schema.names[place] for place in places])
 
-    return schema, file.metadata.num_rows, read
+    def parts(place: int) -> Iterator[Any]:
+        for batch in file.iter_batches(columns=[schema.names[place]], use_threads=False):
+            yield pyarrow.chunked_array([batch.column(0)])
+
+    several = len(set(schema.names)) < len(schema.names)
+    return Opened(schema, file.metadata.num_rows, read, None if several else parts)
 
 
 def open_arrow(stream: Any, head: bytes, path: Path) -> Opened:
@@ -194,7 +233,7 @@ def open_arrow(stream: Any, head: bytes, path: Path) -> Opened:
     else:
         table = pyarrow.ipc.open_stream(stream).read_all()
     table.validate(full=True)
-    return table.schema, table.num_rows, table.select
+    return Opened(table.schema, table.num_rows, table.select)
 
 
 def open_arrow_by_columns(stream: Any, head: bytes, path: Path) -> Opened:
@@ -213,7 +252,7 @@ def open_arrow_by_columns(stream: Any, head: bytes, path: Path) -> Opened:
         return table.select([sorted(places).index(place) for place in places])
 
     schema = opens(stream).schema
-    return schema, read([0]).num_rows if len(schema) else 0, read
+    return Opened(schema, read([0]).num_rows if len(schema) else 0, read)
 
 
 def without_index(schema: Any, notes: list[str]) -> list[int]:

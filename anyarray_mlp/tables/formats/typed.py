@@ -138,9 +138,10 @@ class Column:
 
     def without_markers(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Finite numbers, NaN for those that somebody says are gaps."""
-        markers = [PLAIN.number(marker) for marker in self.reading.missing or ()]
-        gaps = np.isin(values, [marker for marker in markers if marker is not None])
-        values = np.where(gaps, np.nan, values)
+        numbers = (PLAIN.number(marker) for marker in self.reading.missing or ())
+        markers = [number for number in numbers if number is not None]
+        if markers:
+            values = np.where(np.isin(values, markers), np.nan, values)
         self.check_finite(values)
         return values
 
