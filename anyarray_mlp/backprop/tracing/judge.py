@@ -156,12 +156,30 @@ def liveliest(scene: Scene, loss: str | None, deadline: float) -> Bench:
         if best is not None and time.process_time() > deadline:
             break
         bench = Bench(Picture(scene, loss, seed))
-        if best is None or dead(bench) < dead(best):
+        if best is None or unfit(bench) < unfit(best):
             best = bench
-        if not dead(best):
+        if not any(unfit(best)):
             break
     assert best is not None
     return best
+
+
+def unfit(bench: Bench) -> tuple[int, int]:
+    """How badly weights show the gradients: dead ones, and guards of the loss that cut something off."""
+    loss = bench.scene.loss
+    if loss is None:
+        return dead(bench), 0
+    cut = 0
+    for node in ancestors([loss]) - ancestors(bench.finals):
+        if node.operation in ("clip", "maximum", "minimum") and node.operands:
+            first = node.operands[0]
+            cut += any(
+                v.shape == o.shape and not np.array_equal(v, o)
+                for v, o in zip(
+                    bench.targets.values(node), bench.targets.values(first), strict=True
+                )
+            )
+    return dead(bench), cut
 
 
 def dead(bench: Bench) -> int:

@@ -166,9 +166,13 @@ class Picture:
             yield self.tape.replay(base)
             yield self.tape.replay({**base, **labels})
 
+    def leaves(self) -> list[Node]:
+        """What the weights are made of, in the order of the tape: a set has another order in each run."""
+        return sorted(leaves_of(self.starts), key=lambda node: node.index)
+
     def drawn(self, rng: np.random.Generator) -> dict[Node, Host]:
         """Other weights and samples."""
-        fresh = {leaf: redrawn(leaf.value, rng) for leaf in leaves_of(self.starts)}
+        fresh = {leaf: redrawn(leaf.value, rng) for leaf in self.leaves()}
         fresh |= {n: n.value * TINY for n in self.guards}
         inputs = {n: stirred(n.value, rng) for n in self.scene.inputs}
         try:
@@ -186,7 +190,7 @@ class Picture:
                     break
                 near = {
                     leaf: leaf.value + size * redrawn(leaf.value, rng)
-                    for leaf in leaves_of(self.starts)
+                    for leaf in self.leaves()
                     if leaf.is_float
                 }
                 column = Column(self.tape.replay(near | {n: n.value * TINY for n in self.guards}))
