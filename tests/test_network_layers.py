@@ -14,7 +14,7 @@ from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.errors import ModelFileError, UsageError
 from anyarray_mlp.network import Periodic, Scale, before, frozen, to_pytorch_state
 from anyarray_mlp.network.functional import ACTIVATIONS, mish
-from anyarray_mlp.network.layers import Dense, Parametric
+from anyarray_mlp.network.layers import Dense, Dropout, Parametric, joined, summed
 from anyarray_mlp.network.members import (
     Factors,
     Heads,
@@ -116,6 +116,73 @@ def test_members_are_networks_whose_weights_are_scaled(output: str) -> None:
     both = mlp.outputs_and_losses(XP, (theta,), x, t)
     np.testing.assert_array_equal(both[0], mlp.predict(XP, (theta,), x))
     np.testing.assert_array_equal(both[1], mlp.losses(XP, (theta,), x, t))
+
+
+def test_parts_are_joined_and_summed_along_the_rows() -> None:
+    a, b = np.arange(6.0).reshape(2, 3), np.arange(3.0).reshape(1, 3)
+    assert joined(XP, [a]) is a
+    np.testing.assert_array_equal(joined(XP, [a, b]), np.vstack([a, b]))
+    np.testing.assert_array_equal(joined(XP, [a.T, b.T], -1), np.hstack([a.T, b.T]))
+    stack = np.stack([a, 10 * a])
+    np.testing.assert_array_equal(
+        summed(XP, [stack, stack[:, :1]]), stack.sum(axis=1) + stack[:, 0]
+    )
+
+
+def test_a_dense_layer_gives_the_gradient_of_its_inputs_only_if_asked() -> None:
+    layer, x = Dense(2), np.ones((4, 3))
+    values = np.full((3, 2), 0.5), np.zeros(2)
+    y, residual = layer.apply(XP, values, x, None, 0)
+    dx, gradients = layer.pull(XP, residual, np.ones_like(y), True)
+    np.testing.assert_array_equal(dx, np.ones((4, 3)))
+    without, again = layer.pull(XP, residual, np.ones_like(y), False)
+    assert without is None
+    for one, other in zip(gradients, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert Dropout(0.5).members == 1
+
+
+def test_factors_of_a_stack_are_summed_over_the_rows_of_all_parts() -> None:
+    rng = np.random.default_rng(0)
+    dys = [
+        rng.standard_normal((2, rows * 3, 4)) for rows in (5, 2)
+    ]  # two networks of three members
+    inputs = [rng.standard_normal((2, rows, 4)) for rows in (5, 2)]
+    parts = [
+        (Members(3).apply(XP, [np.ones((2, 3, 4))], x, None, 0)[1], dy)
+        for x, dy in zip(inputs, dys, strict=True)
+    ]
+    (found,) = Members(3).gradients(XP, parts)
+    by_member = [dy.reshape(2, -1, 3, 4) for dy in dys]
+    expected = [np.einsum("snmi,sni->smi", dy, x) for dy, x in zip(by_member, inputs, strict=True)]
+    np.testing.assert_allclose(found, sum(expected), rtol=1e-12)
+
+    layer = Factors("factors_out", 3, bias=True)
+    values = [np.ones((2, 3, 4)), np.zeros((2, 3, 4))]
+    rows = [rng.standard_normal(dy.shape) for dy in dys]
+    parts = [(layer.apply(XP, values, x, None, 0)[1], dy) for x, dy in zip(rows, dys, strict=True)]
+    factors, biases = layer.gradients(XP, parts)
+    products = [(x * dy).reshape(2, -1, 3, 4).sum(axis=1) for x, dy in zip(rows, dys, strict=True)]
+    np.testing.assert_allclose(factors, sum(products), rtol=1e-12)
+    np.testing.assert_allclose(biases, sum(dy.sum(axis=1) for dy in by_member), rtol=1e-12)
+
+
+def test_factors_start_as_ones_and_their_biases_as_zeros() -> None:
+    random = np.random.default_rng(0)
+    (ones,) = Factors("factors_in", 2).initial(random, 3)
+    np.testing.assert_array_equal(ones, np.ones((2, 3)))
+    ones, zeros = Factors("factors_in", 2, bias=True).initial(random, 3)
+    np.testing.assert_array_equal(zeros, np.zeros((2, 3)))
+    assert Heads(3).members == 1
+
+
+def test_heads_give_the_gradient_of_their_inputs_only_if_asked() -> None:
+    layer = Heads(2, members=3)
+    values, x = (np.full((3, 4, 2), 0.5), np.zeros((3, 2))), np.ones((6, 4))
+    y, residual = layer.apply(XP, values, x, None, 0)
+    dx, _ = layer.pull(XP, residual, np.ones_like(y), True)
+    np.testing.assert_array_equal(dx, np.ones((6, 4)))
+    assert layer.pull(XP, residual, np.ones_like(y), False)[0] is None
 
 
 def test_members_start_apart() -> None:
