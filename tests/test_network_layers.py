@@ -14,7 +14,7 @@ from anyarray_mlp.arithmetic import PlainNamespace
 from anyarray_mlp.errors import ModelFileError, UsageError
 from anyarray_mlp.network import Periodic, Scale, before, frozen, to_pytorch_state
 from anyarray_mlp.network.functional import ACTIVATIONS, mish
-from anyarray_mlp.network.layers import Dense, Dropout, Parametric, joined, summed
+from anyarray_mlp.network.layers import Dense, Dropout, Parametric, Parts, joined, summed
 from anyarray_mlp.network.members import (
     Factors,
     Heads,
@@ -152,7 +152,7 @@ def test_factors_of_a_stack_are_summed_over_the_rows_of_all_parts() -> None:
         (Members(3).apply(XP, [np.ones((2, 3, 4))], x, None, 0)[1], dy)
         for x, dy in zip(inputs, dys, strict=True)
     ]
-    (found,) = Members(3).gradients(XP, parts)
+    (found,) = Members(3).gradients(XP, Parts(parts))
     by_member = [dy.reshape(2, -1, 3, 4) for dy in dys]
     expected = [np.einsum("snmi,sni->smi", dy, x) for dy, x in zip(by_member, inputs, strict=True)]
     np.testing.assert_allclose(found, sum(expected), rtol=1e-12)
@@ -161,7 +161,7 @@ def test_factors_of_a_stack_are_summed_over_the_rows_of_all_parts() -> None:
     values = [np.ones((2, 3, 4)), np.zeros((2, 3, 4))]
     rows = [rng.standard_normal(dy.shape) for dy in dys]
     parts = [(layer.apply(XP, values, x, None, 0)[1], dy) for x, dy in zip(rows, dys, strict=True)]
-    factors, biases = layer.gradients(XP, parts)
+    factors, biases = layer.gradients(XP, Parts(parts))
     products = [(x * dy).reshape(2, -1, 3, 4).sum(axis=1) for x, dy in zip(rows, dys, strict=True)]
     np.testing.assert_allclose(factors, sum(products), rtol=1e-12)
     np.testing.assert_allclose(biases, sum(dy.sum(axis=1) for dy in by_member), rtol=1e-12)

@@ -34,10 +34,8 @@ class Parts(list[tuple[Any, Array]]):
         self.shard = shard
 
     def summed(self, xp: Namespace, terms: list[Any], axis: int = -2) -> Array:
-        """The sum over the rows of the batch, along an axis, of what each part has: one sum, so that it is the whole
-        batch's to the bit where the arithmetic is reproducible.
-        """
-        return batch_sum(xp, joined(xp, terms, axis), axis, self.shard)
+        """The sum over the rows of the batch, along an axis, of what each part has."""
+        return summed(xp, terms, axis, self.shard)
 
 
 class Layer:
@@ -209,6 +207,13 @@ class Parametric(Layer):
 # TabM (Gorishniy et al. 2024), after BatchEnsemble (Wen et al. 2020): k networks whose weights are the same, but for
 # factors of each member's own at the inputs and outputs of each dense layer, its biases and its last layer. A sample
 # has k rows, one for each member, and so a dense layer of shared weights is a dense layer.
+
+
+def summed(xp: Namespace, terms: list[Any], axis: int = -2, shard: Shard | None = None) -> Array:
+    """The sum over the rows of all parts of a batch, each (n, o): one sum, so that it is the whole batch's to the bit
+    where the arithmetic is reproducible.
+    """
+    return batch_sum(xp, joined(xp, terms, axis), axis, shard)
 
 
 def batch_sum(xp: Namespace, x: Array, axis: int, shard: Shard | None) -> Array:
