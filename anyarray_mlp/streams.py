@@ -43,6 +43,7 @@ STREAMS = {
     "category key": "the direction on which categories are projected to tell them apart",
     "recorded code": "the weights, samples and labels with which code that was recorded is run again",
     "trial seed": "the seeds of further runs in which a cure is tried",
+    "search": "the candidates of a search for settings",
     "report rows": "the rows that a report shows, or judges on, of many",
     "bootstrap": "the rows drawn again for the intervals of a report's scores",
     "shuffled column": "the order of a column's cells in permutation importance",

@@ -302,7 +302,7 @@ NOT_GUESSED = {
     "task": "ranking clustering forecasting segmentation survival",
     "initializer": "variance_scaling constant identity dirac ones",
     "backend": "mxnet dask theano onnx openvino",
-    "command": "serve compare plot clean list version",
+    "command": "deploy plot clean list version",
     "column": "price id target income rooms tract month",
     "label": "cow bird fox god green maybe",
 }

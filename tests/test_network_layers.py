@@ -503,7 +503,9 @@ MISTAKES: dict[str, Any] = {
     ),
     "members: entering factors of the first sample": (
         Members, "gradients",
-        lambda right: lambda self, xp, parts: right(self, xp, [((parts[0][0][0][:1], None), parts[0][1])]),
+        lambda right: lambda self, xp, parts: right(
+            self, xp, Parts([((parts[0][0][0][:1], None), parts[0][1])])
+        ),
     ),
     "members: entering factors' sign": (Members, "gradients", at_place(0, lambda g: -g)),
     "members: biases of one for all": (Factors, "gradients", at_place(1, lambda g: g * 0 + g.sum(axis=0))),

@@ -396,4 +396,5 @@ def test_every_setting_that_has_a_key_is_a_flag_with_its_default_and_help():
                 assert unnamed[each.key] == each.default
                 assert flag.help == (each.help or None)
     of_the_call = {"out", "overwrite", "resume", "quiet", "as_json", "try_cures", "try_seconds"}
+    of_the_call |= {"communicator", "cv", "log", "report"}
     assert set(flags) == {"data", "diagnose", *of_the_call}

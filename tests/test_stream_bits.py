@@ -39,6 +39,10 @@ FIRST = {
     "slope sample": "1d67a4217ff683af",
     "tie order": "d5e2d3c016ac93f9",
     "category key": "225d058c3d90bf70",
+    "search": "0c7bc12db4e990a4",
+    "report rows": "1beaf538d5e7a9dd",
+    "bootstrap": "1dd0d557de72479c",
+    "shuffled column": "de47ed355a0538ab",
     "row key": "ce459635988f31dc",
 }
 

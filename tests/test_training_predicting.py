@@ -106,8 +106,8 @@ def test_a_pass_takes_as_many_rows_as_the_cache_and_of_sparse_ones_as_memory_hol
     assert rows_at_once(MLP((64, 100, 10)), numpy) == 2621
     assert rows_at_once(MLP((784, 100, 10)), numpy) == 1024
     assert rows_at_once(MLP((784, 100, 10)), strict) == 8192
-    assert rows_at_once(MLP((100_000, 4, 2)), strict, sparse=True) == 83
-    assert rows_at_once(MLP((10_000_000, 1, 2)), strict, sparse=True) == 1
+    assert rows_at_once(MLP((100_000, 4, 2)), strict, in_parts=True) == 83
+    assert rows_at_once(MLP((10_000_000, 1, 2)), strict, in_parts=True) == 1
 
 
 def test_a_pass_takes_fewer_rows_of_what_layers_make_more_of() -> None:

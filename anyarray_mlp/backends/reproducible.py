@@ -56,7 +56,9 @@ class ReproducibleBackend(Backend):
         plain = copy.copy(self.plain)
         xp: Any = self.xp
         plain.xp = xp.library.xp
-        return ReproducibleBackend(plain.on_ranks(communicator), xp.slices)
+        ranked = ReproducibleBackend(plain.on_ranks(communicator), xp.slices)
+        ranked.arithmetic = self.arithmetic
+        return ranked
 
     def compile(self, step: Step, steps: int | None = None) -> Run:
         """As the plain backend compiles it."""

@@ -102,6 +102,7 @@ def fit(
     observer = None
     if observe is not None:
         given_too = {"initial": starts[0], "statistics": statistics, **given}
+        given_too.pop("communicator", None)  # it looks at the run of one rank
         observer = observe(mlp, data.x, data.targets, recipe, **given_too)
         statistics = statistics or observer.statistics
         if ranks is not None and ranks.rank > 0:

@@ -73,8 +73,13 @@ def training_step(
         if label_smoothing:
             rows = mlp.encode(xp, targets, theta[0].dtype, x.ndim)
             targets = smoothed(mlp.loss, rows, label_smoothing)
-        part = x, targets, weight[0] if weight else None
-        loss, grad = loss_and_grad(mlp, xp, theta, [part], alpha, keys or None, shard)
+        if shard is None:
+            loss, grad = mlp.loss_and_grad(
+                xp, theta, x, targets, *weight, alpha=alpha, dropout_keys=keys or None
+            )
+        else:
+            part = x, targets, weight[0] if weight else None
+            loss, grad = loss_and_grad(mlp, xp, theta, [part], alpha, keys or None, shard)
         figures = () if statistics is None else statistics(xp, theta, grad)
         if clip_norm is not None:
             grad = clip_by_norm(xp, optimizer.followed(xp, grad), clip_norm, stack)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from anyarray_mlp.errors import BackendUnavailableError, DivergedError, UsageError
+from anyarray_mlp.streams import bit_generator
 from anyarray_mlp.tuning.candidates import Judge, StoppedError
 from anyarray_mlp.tuning.space import FIXED, SECOND, Draw, sizes
 
@@ -76,12 +77,12 @@ class Search:
         self.fixed = {name: value for name, value in FIXED.items() if name in fixed}
         journal = self.optuna.storages.journal
         storage = self.optuna.storages.JournalStorage(journal.JournalFileBackend(str(path)))
-        seed = judge.base.recipe.seed
+        seed = bit_generator("search", judge.base.recipe.seed).random_raw() >> 32
         self.study = self.optuna.create_study(
             storage=storage,
             study_name="tune",
             load_if_exists=True,
-            sampler=self.optuna.samplers.TPESampler(seed=seed % 2**32, n_startup_trials=8),
+            sampler=self.optuna.samplers.TPESampler(seed=int(seed), n_startup_trials=8),
             pruner=self.optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=8),
         )
 

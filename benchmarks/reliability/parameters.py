@@ -12,7 +12,7 @@ import numpy as np
 
 from anyarray_mlp import MLPClassifier
 from anyarray_mlp.cli import cli
-from anyarray_mlp.cli.options import Integer, Kind, Kinds, Number, Sizes
+from anyarray_mlp.cli.options import Integer, Kind, Kinds, Logs, Number, Sizes
 from benchmarks.reliability.campaign import Campaign, Trial, one_line_problem
 from benchmarks.reliability.processes import Commands
 from benchmarks.reliability.runs import write_tables
@@ -84,7 +84,7 @@ def refused_values(option: click.Option) -> tuple[str, ...]:
         return ()
     if option.name in ("out", "drop", "target"):
         return ("",)
-    if isinstance(kind, (click.Choice, Kind, Kinds)):
+    if isinstance(kind, (click.Choice, Kind, Kinds, Logs)):
         return NO_NAME
     if isinstance(kind, Sizes):
         return WRONG_SIZES

@@ -175,7 +175,7 @@ def warm_up(libraries: Sequence[str]) -> None:
     """Import all that a command would import, and run none of it: threads do not survive a fork."""
     import anyarray_mlp
 
-    others = ("torch", "jax", "cupy", "cuda", "cublas", "strict", "parity", "__main__")
+    others = ("torch", "jax", "cupy", "cuda", "cublas", "strict", "parity", "ranks.mpi", "__main__")
     for module in pkgutil.walk_packages(anyarray_mlp.__path__, "anyarray_mlp."):
         if not any(word in module.name for word in others):
             importlib.import_module(module.name)
