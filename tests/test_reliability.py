@@ -15,7 +15,7 @@ if sys.platform != "linux":
     pytest.skip("needs Linux's signals, limits and /proc", allow_module_level=True)
 
 from anyarray_mlp.cli import cli
-from anyarray_mlp.cli.options import Names, Text
+from anyarray_mlp.cli.kinds import Names, Text
 from benchmarks.reliability.campaign import Campaign, Result, Trial, keep_lines, run_row
 from benchmarks.reliability.command import main, run
 from benchmarks.reliability.parameters import refused_values

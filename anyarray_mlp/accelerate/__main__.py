@@ -13,7 +13,7 @@ from anyarray_mlp.backends.placement import Placement
 from anyarray_mlp.backends.selection import DTYPES
 from anyarray_mlp.checking.messages import shown_path
 from anyarray_mlp.cli import attempted
-from anyarray_mlp.cli.options import OneOf, PathName
+from anyarray_mlp.cli.kinds import OneOf, PathName
 from anyarray_mlp.cli.sections import section_options
 from anyarray_mlp.cli.spelling import Command
 from anyarray_mlp.errors import UsageError

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from anyarray_mlp.cli.options import PathName, json_option
+from anyarray_mlp.cli.kinds import PathName
+from anyarray_mlp.cli.options import json_option
 from anyarray_mlp.cli.output import result, tell
 from anyarray_mlp.cli.spelling import Command
 from anyarray_mlp.errors import UsageError

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from anyarray_mlp.cli.advice import as_flags
-from anyarray_mlp.cli.options import PathName, json_option
+from anyarray_mlp.cli.kinds import PathName
+from anyarray_mlp.cli.options import json_option
 from anyarray_mlp.cli.output import result
 from anyarray_mlp.cli.spelling import Command
 from anyarray_mlp.cli.trying import (

@@ -9,7 +9,8 @@ import click
 
 from anyarray_mlp.backends.placement import Placement
 from anyarray_mlp.checking.messages import shown_path
-from anyarray_mlp.cli.options import MODEL, FileName, OneOf, Text
+from anyarray_mlp.cli.kinds import FileName, OneOf, Text
+from anyarray_mlp.cli.options import MODEL
 from anyarray_mlp.cli.output import result
 from anyarray_mlp.cli.sections import section_options
 from anyarray_mlp.cli.spelling import Command

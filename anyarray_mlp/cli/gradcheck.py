@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from anyarray_mlp.checking.messages import counted
-from anyarray_mlp.cli.options import COUNT, NATURAL, SIZES, Kind, Kinds, json_option
+from anyarray_mlp.cli.kinds import Kind, Kinds
+from anyarray_mlp.cli.options import COUNT, NATURAL, SIZES, json_option
 from anyarray_mlp.cli.output import result
 from anyarray_mlp.cli.spelling import Command
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from anyarray_mlp.checking.messages import shown_path, suggestion
-from anyarray_mlp.cli.options import Names, Sizes
+from anyarray_mlp.cli.kinds import Names, Sizes
 from anyarray_mlp.errors import DataError
 from anyarray_mlp.persistence import RunFolder
 from anyarray_mlp.pipeline.kept import OF_THE_CALL, in_words, kept_path

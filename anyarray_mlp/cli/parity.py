@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from anyarray_mlp.checking.messages import counted
-from anyarray_mlp.cli.options import DEVICE, Kinds, Number, OneOf, Text, json_option
+from anyarray_mlp.cli.kinds import Kinds, Number, OneOf, Text
+from anyarray_mlp.cli.options import DEVICE, json_option
 from anyarray_mlp.cli.output import result, tell
 from anyarray_mlp.cli.spelling import Command
 from anyarray_mlp.errors import UsageError

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from anyarray_mlp.checking.messages import shown, shown_path
+from anyarray_mlp.cli.kinds import FileName, Number
 from anyarray_mlp.cli.options import (
     DATA,
     MODEL,
     NAMES,
-    FileName,
-    Number,
     backend_options,
     given_reading,
     json_option,

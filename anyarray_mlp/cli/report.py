@@ -11,7 +11,8 @@ import click
 
 from anyarray_mlp.checking.messages import from_here
 from anyarray_mlp.cli.advice import as_flags
-from anyarray_mlp.cli.options import DATA, FileName, PathName, json_option
+from anyarray_mlp.cli.kinds import FileName, PathName
+from anyarray_mlp.cli.options import DATA, json_option
 from anyarray_mlp.cli.output import result, tell
 from anyarray_mlp.cli.spelling import Command
 from anyarray_mlp.cli.trying import flags_of

@@ -10,15 +10,8 @@ import click
 from anyarray_mlp.backends.placement import Device, Memory
 from anyarray_mlp.checking import settings as kinds
 from anyarray_mlp.cli.flags import flag
-from anyarray_mlp.cli.options import (
-    DEVICE,
-    Integer,
-    Kind,
-    Kinds,
-    Number,
-    OneOf,
-    Text,
-)
+from anyarray_mlp.cli.kinds import Integer, Kind, Kinds, Number, OneOf, Text
+from anyarray_mlp.cli.options import DEVICE
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from anyarray_mlp.checking.messages import shown_path
-from anyarray_mlp.cli.options import MODEL, Integer, Number, Text, backend_options
+from anyarray_mlp.cli.kinds import Integer, Number, Text
+from anyarray_mlp.cli.options import MODEL, backend_options
 from anyarray_mlp.cli.output import result, tell
 from anyarray_mlp.cli.spelling import Command
 

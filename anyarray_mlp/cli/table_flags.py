@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from anyarray_mlp.backends.placement import Placement
+from anyarray_mlp.cli.kinds import Text
 from anyarray_mlp.cli.options import (
     CELLS,
     DATA,
@@ -14,7 +15,6 @@ from anyarray_mlp.cli.options import (
     SEPARATOR,
     SHEET,
     SIZES,
-    Text,
     target_option,
 )
 from anyarray_mlp.cli.sections import section_options

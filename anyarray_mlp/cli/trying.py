@@ -11,7 +11,7 @@ import click
 
 from anyarray_mlp.checking.messages import from_here
 from anyarray_mlp.cli.flags import flag
-from anyarray_mlp.cli.options import Number
+from anyarray_mlp.cli.kinds import Number
 from anyarray_mlp.cli.output import tell
 
 if TYPE_CHECKING:

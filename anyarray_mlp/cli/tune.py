@@ -12,7 +12,8 @@ import click
 from anyarray_mlp.checking.messages import counted, from_here, shown_path
 from anyarray_mlp.cli.advice import as_flags, in_words_of_flags
 from anyarray_mlp.cli.figures import figure
-from anyarray_mlp.cli.options import DATA, Integer, Number, PathName, json_option
+from anyarray_mlp.cli.kinds import Integer, Number, PathName
+from anyarray_mlp.cli.options import DATA, json_option
 from anyarray_mlp.cli.output import announce, tell
 from anyarray_mlp.cli.spelling import Command
 from anyarray_mlp.cli.table_flags import settings_options

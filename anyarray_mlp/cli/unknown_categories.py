@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from anyarray_mlp.checking.names import UNKNOWN_CATEGORIES
-from anyarray_mlp.cli.options import OneOf
+from anyarray_mlp.cli.kinds import OneOf
 from anyarray_mlp.cli.output import tell
 
 if TYPE_CHECKING:

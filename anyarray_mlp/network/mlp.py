@@ -82,6 +82,7 @@ from anyarray_mlp.network.row import (
     Row,
     row_of,
     start_others,
+    widest_of,
 )
 from anyarray_mlp.typing import Array, Host, Leaves, Namespace
 
@@ -176,10 +177,7 @@ class MLP:
     @cached_property
     def widest(self) -> int:
         """The most values that a layer takes or makes of a row of inputs: of members, those of all."""
-        found = [self.sizes[0]]
-        for number, (layer, inputs, _) in enumerate(self.row.placed):
-            found.append(layer.width(inputs) * (self.members if number >= len(self.before) else 1))
-        return max(found)
+        return widest_of(self.row, self.sizes[0], len(self.before), self.members)
 
     @cached_property
     def row(self) -> Row:

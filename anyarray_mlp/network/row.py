@@ -73,6 +73,19 @@ def start_others(row: Row, parts: Sequence[Host], random: np.random.Generator) -
             parts[place][...] = start
 
 
+def widest_of(row: Row, inputs: int, before: int, members: int) -> int:
+    """The most values that a layer takes or makes of a row of so many inputs; all but the first layers, which come
+    `before`, do so for each member.
+    """
+    return max(
+        inputs,
+        *(
+            layer.width(width) * (members if place >= before else 1)
+            for place, (layer, width, _) in enumerate(row.placed)
+        ),
+    )
+
+
 def kind_of(parameter: Parameter) -> str:
     """The name of a parameter without the place of its layer."""
     return parameter.name.partition(".")[0]

@@ -12,7 +12,7 @@ import numpy as np
 
 from anyarray_mlp import MLPClassifier
 from anyarray_mlp.cli import cli
-from anyarray_mlp.cli.options import Integer, Kind, Kinds, Logs, Number, Sizes
+from anyarray_mlp.cli.kinds import Integer, Kind, Kinds, Logs, Number, Sizes
 from benchmarks.reliability.campaign import Campaign, Trial, one_line_problem
 from benchmarks.reliability.processes import Commands
 from benchmarks.reliability.runs import write_tables
