@@ -18,6 +18,7 @@ from anyarray_mlp.ranks import agreement
 from anyarray_mlp.ranks.communicator import Communicator
 from anyarray_mlp.ranks.threads import on_threads
 from anyarray_mlp.training import Fit, to_leaves
+from tests.beds import require_library
 
 RNG = np.random.default_rng(17)
 X = RNG.standard_normal((27, 5))
@@ -309,6 +310,7 @@ def test_parts_are_joined_as_they_are() -> None:
 @pytest.mark.parametrize("reproducible", [False, True])
 def test_recording_a_step_calls_no_other_rank(name: str, reproducible: bool) -> None:
     """Ranks with other shards may not record, or not in the same step: each step has the same calls on all of them."""
+    require_library(name)
     calls: list[int] = []
 
     class Counting(Communicator):
