@@ -7,6 +7,8 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -34,11 +36,25 @@ def under_mpiexec(ranks: int, *flags: str, module: str = "anyarray_mlp") -> list
     return [str(of_mpich("mpiexec")), "-n", str(ranks), *program]
 
 
+@cache
+def ports() -> Iterator[int]:
+    """Ports below those that the system gives to connections, others in each process of the tests."""
+    first = 20_000 + os.getpid() % 1_000 * 10
+    return iter(range(first, first + 10_000))
+
+
+def free_port() -> str:
+    """A port that nobody listens at."""
+    for port in ports():
+        with socket.socket() as trial, suppress(OSError):
+            trial.bind(("127.0.0.1", port))
+            return str(port)
+    raise OSError("no port is free")
+
+
 def gloo(ranks: int, folder: Path, *flags: str) -> list[subprocess.Popen[str]]:
     """Processes as torchrun would start them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = free_port()
     fixed = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     return [
         subprocess.Popen(

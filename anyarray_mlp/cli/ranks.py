@@ -50,9 +50,11 @@ def on_ranks(name: str, train: Callable[[Lead], int]) -> int:
         return train(lead)
     try:
         if communicator.rank:
-            return follow(communicator)
-        code = train(lead)
-        lead.end(code)
+            code = follow(communicator)
+        else:
+            code = train(lead)
+            lead.end(code)
+        communicator.leave()
         return code
     except LostRankError as error:
         atexit.register(communicator.abort, error.exit_code)

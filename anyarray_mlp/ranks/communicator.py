@@ -54,6 +54,9 @@ class Communicator(ABC):
     def barrier(self) -> None:
         """Wait for all ranks."""
 
+    def leave(self) -> None:  # noqa: B027
+        """Wait for the other ranks to have what they were sent last, as this process is about to end."""
+
     def is_first_to_tell(self) -> bool:
         """Of ranks that have all lost the same one, whether this is the one that says so."""
         return self.rank == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -18,6 +19,8 @@ from anyarray_mlp.typing import Host
 
 #: How long a rank waits for one that is there and does not answer.
 PATIENCE = timedelta(minutes=30)
+#: Seconds that rank 0 waits at its end for the others.
+FAREWELL = 10.0
 
 
 class TorchCommunicator(Communicator):
@@ -61,6 +64,15 @@ class TorchCommunicator(Communicator):
     def barrier(self) -> None:
         """As in `Communicator`."""
         reach(lambda: dist.barrier(self.group))
+
+    def leave(self) -> None:
+        """Rank 0, which keeps the store, waits for a word of the others: its end would cut off what they read."""
+        with suppress(RuntimeError):
+            store = dist.distributed_c10d._get_default_store()
+            store.add("left", 1)
+            until = time.monotonic() + FAREWELL
+            while self.rank == 0 and store.add("left", 0) < self.size and time.monotonic() < until:
+                time.sleep(0.01)
 
     def is_first_to_tell(self) -> bool:
         """The first that asks: rank 0 may be the one that has gone, and with it what the others ask."""

@@ -49,8 +49,10 @@ def write_reference(folder: Path) -> None:
     )
 
 
-def write_examples(folder: Path) -> None:
-    """A page for each example: what it is about, its picture, what its small form printed, its source."""
+def write_examples(folder: Path, run: bool) -> None:
+    """A page for each example: what it is about, its picture, its source, and if they `run`, what its small form
+    printed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     pages = []
     for path in sorted((ROOT / "examples").glob("[0-9]*.py")):
@@ -63,12 +65,7 @@ def write_examples(folder: Path) -> None:
             "",
             f"![{escaped(title)}](../../examples/pictures/{path.stem}.png)",
             "",
-            f"A small form, `python -m examples.{path.stem} --quick`, printed while this page was made:",
-            "",
-            f"{FENCE}text",
-            printed(path.stem),
-            FENCE,
-            "",
+            *(shown_run(path.stem) if run else ()),
             f"{FENCE}{{literalinclude}} ../../examples/{path.name}",
             ":language: python",
             FENCE,
@@ -80,6 +77,18 @@ def write_examples(folder: Path) -> None:
     (folder / "index.md").write_text(
         f"# Examples\n\n{FENCE}{{toctree}}\n{listed}\n{FENCE}\n", encoding="utf-8"
     )
+
+
+def shown_run(name: str) -> list[str]:
+    """Lines on what the small form of an example prints."""
+    return [
+        f"A small form, `python -m examples.{name} --quick`, printed while this page was made:",
+        "",
+        f"{FENCE}text",
+        printed(name),
+        FENCE,
+        "",
+    ]
 
 
 def escaped(text: str) -> str:
@@ -150,11 +159,12 @@ def rewrite(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[
 def write_pages(app: Any) -> None:
     """Write the pages that Sphinx is about to read."""
     write_reference(REFERENCE)
-    write_examples(EXAMPLES)
+    write_examples(EXAMPLES, app.config.run_examples)
 
 
 def setup(app: Any) -> dict[str, Any]:
     """Tell Sphinx."""
+    app.add_config_value("run_examples", True, "env", (bool,))
     app.connect("builder-inited", write_pages)
     app.connect("autodoc-process-docstring", rewrite)
     return {"parallel_read_safe": True}
