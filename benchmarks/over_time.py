@@ -129,13 +129,18 @@ def measured(rounds: int, folder: str) -> dict[str, float]:
     return found
 
 
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """The rows that there are."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def earlier(path: Path) -> dict[str, list[float]]:
     """The ratios of the rows that there are, by name."""
-    if not path.exists():
-        return {}
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {name: [float(row[name]) for row in rows if row.get(name)] for name in RATIOS}
+    rows = rows_of(path)
+    return {name: [float(row[name]) for row in rows if row.get(name)] for name in RATIOS if rows}
 
 
 def slower(found: dict[str, float], before: dict[str, list[float]]) -> list[str]:
@@ -149,10 +154,7 @@ def slower(found: dict[str, float], before: dict[str, list[float]]) -> list[str]
 
 def add(path: Path, found: dict[str, float]) -> None:
     """Add a row, with the day and the commit; names that are new get a column."""
-    rows: list[dict[str, str]] = []
-    if path.exists():
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
+    rows = rows_of(path)
     command = ["git", "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     rows.append(

@@ -42,11 +42,11 @@ def kept_run(path: str, data: str | None = None) -> Kept:
     try:
         model = TrainedModel.load(path)
     except AnyArrayMLPError as error:
-        model = Missing(why(error))
+        model = Missing.because(error)
     try:
         diagnosis = load_diagnosis(path)
     except AnyArrayMLPError as error:
-        diagnosis = Missing(why(error))
+        diagnosis = Missing.because(error)
     return Kept(
         shown_path(Path(os.path.abspath(path)).name),
         {name: value for name, value in settings.items() if value is not None},
@@ -74,12 +74,7 @@ def rows_of_run(
     except AnyArrayMLPError as error:
         if data is not None:
             raise
-        return Missing(f"{why(error)}; --data FILE says where they lie now")
-
-
-def why(error: AnyArrayMLPError) -> str:
-    """An error as a reason, without its full stop."""
-    return " ".join(str(error).split()).removesuffix(".")
+        return Missing.because(error, "; --data FILE says where they lie now")
 
 
 def named_apart(runs: list[Kept]) -> list[Kept]:

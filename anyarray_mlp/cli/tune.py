@@ -94,9 +94,9 @@ def command(minutes: float, trials: int | None, **settings: Any) -> int:
 
 def search_of(settings: dict[str, Any], asked: Settings, named: set[str], out: Path) -> Search:
     """The search for a data set, new or continued."""
-    from anyarray_mlp.data import load
     from anyarray_mlp.errors import OutputExistsError, UsageError
     from anyarray_mlp.pipeline.kept import changes, deciding
+    from anyarray_mlp.pipeline.preparation import load_as
     from anyarray_mlp.pipeline.presets import Facts
     from anyarray_mlp.pipeline.settings import keys_of_settings
     from anyarray_mlp.tuning.candidates import Judge
@@ -109,13 +109,7 @@ def search_of(settings: dict[str, Any], asked: Settings, named: set[str], out: P
         raise UsageError(f"{shown_path(path)} holds no search to continue: leave --resume out.")
     if out.exists() and not settings["overwrite"] and any(out.iterdir()):
         raise OutputExistsError(f"{shown_path(out)} exists: give another --out, or --overwrite.")
-    table = asked.table
-    dataset = load(
-        settings["data"],
-        task=asked.recipe.task,  # type: ignore[arg-type]
-        target=table.target or None,
-        reading=table.reading,
-    )
+    dataset = load_as(settings["data"], asked)
     is_table = hasattr(dataset.features, "iloc")
     base = asked.settled(Facts(len(dataset), is_table, dataset.task))
     judge = Judge(dataset, base)

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from anyarray_mlp.checking.messages import counted
-from anyarray_mlp.data import Dataset, load
+from anyarray_mlp.data import Dataset
 from anyarray_mlp.errors import DataError, UsageError
 from anyarray_mlp.persistence.files import atomic_write
 from anyarray_mlp.persistence.plain_json import plain
 from anyarray_mlp.persistence.run_folder import CROSS_VALIDATION_NAME
 from anyarray_mlp.pipeline.plan import Plan, plan_for
-from anyarray_mlp.pipeline.preparation import prepared_set
+from anyarray_mlp.pipeline.preparation import load_as, prepared_set
 from anyarray_mlp.pipeline.run import Run
 from anyarray_mlp.pipeline.scoring import scores_of
 from anyarray_mlp.pipeline.settings import Settings
@@ -108,18 +108,11 @@ def cross_validated(
     backend = settings.placement.select()
     table = replace(settings.table, test=None, test_fraction=0.0)
     settings = replace(settings, table=table)
-    dataset = load(
-        data,
-        task=settings.recipe.task,  # type: ignore[arg-type]
-        target=table.target or None,
-        reading=table.reading,
-    )
-    dataset = replace(dataset, test=None)
+    dataset = replace(load_as(data, settings), test=None)
     found, sizes = [], []
     for number, fold in enumerate(folds_of(dataset, settings, k), 1):
         prepared = prepared_set(dataset, settings, backend.dtype, tested=fold)
-        is_table = bool(prepared.target_names) and not prepared.preprocessor.pixels
-        plan: Plan = plan_for(prepared, settings, backend, is_table=is_table)
+        plan: Plan = plan_for(prepared, settings, backend, is_table=prepared.is_table)
         result = Run.of(plan).fit(callbacks, None)
         if result.stopped == "interrupted":
             return None

@@ -166,8 +166,7 @@ def make_plan(data: Any, settings: Settings) -> Plan:
     """Backend, data, untrained model and the rest that the settings name; raises for what cannot be."""
     backend = settings.placement.select()
     prepared, settings = prepared_and_settled(data, settings, backend.dtype)
-    is_table = bool(prepared.target_names) and not prepared.preprocessor.pixels
-    return plan_for(prepared, settings, backend, is_table=is_table)
+    return plan_for(prepared, settings, backend, is_table=prepared.is_table)
 
 
 def plan_for(prepared: Prepared, settings: Settings, backend: Backend, *, is_table: bool) -> Plan:

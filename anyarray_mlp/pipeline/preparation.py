@@ -81,6 +81,22 @@ class Prepared:
         """Whether epochs are measured on rows that are not trained on."""
         return self.validation is not None or bool(self.folds)
 
+    @property
+    def is_table(self) -> bool:
+        """Whether the inputs are a table's columns, and no pixels."""
+        return bool(self.target_names) and not self.preprocessor.pixels
+
+
+def load_as(data: Any, settings: Settings) -> Dataset:
+    """The data that settings are for, read as they say, in memory."""
+    table = settings.table
+    return load(
+        data,
+        task=settings.recipe.task,  # type: ignore[arg-type]
+        target=table.target or None,
+        reading=table.reading,
+    )
+
 
 def prepare(
     data: Any, settings: Settings, dtype: str = "float64", *, keep_rows: bool = False
@@ -106,12 +122,7 @@ def prepared_and_settled(
     dataset = load_from_disk(data, settings)
     on_disk = dataset is not None
     if dataset is None:
-        dataset = load(
-            data,
-            task=settings.recipe.task,  # type: ignore[arg-type]
-            target=table.target or None,
-            reading=table.reading,
-        )
+        dataset = load_as(data, settings)
     # Rows on disk are for one network, which is not what is best for tables.
     is_table = hasattr(dataset.features, "iloc") and not on_disk
     settings = settings.settled(Facts(len(dataset), is_table, dataset.task))

@@ -39,8 +39,7 @@ def with_seed(plan: Plan, place: int) -> Plan:
         return plan
     recipe = replace(plan.settings.recipe, seed=seed_of(plan.settings.recipe.seed, place))
     prepared = plan.prepared
-    is_table = bool(prepared.target_names) and not prepared.preprocessor.pixels
-    (parameters,) = initial_parameters(plan.model.mlp, [recipe], is_table=is_table)
+    (parameters,) = initial_parameters(plan.model.mlp, [recipe], is_table=prepared.is_table)
     first, *others = plan.networks
     return replace(
         plan,

@@ -105,7 +105,7 @@ def attempted(make: Callable[[T], Any], of: T | Missing) -> Any:
     try:
         return make(of)
     except AnyArrayMLPError as error:
-        return Missing(" ".join(str(error).split()).removesuffix("."))
+        return Missing.because(error)
 
 
 def facts_of(kept: Kept) -> dict[str, str]:

@@ -63,8 +63,7 @@ class Judge:
         if key not in self.prepared:
             self.prepared[key] = prepared_set(self.dataset, settings, backend.dtype)
         prepared = self.prepared[key]
-        is_table = bool(prepared.target_names) and not prepared.preprocessor.pixels
-        return plan_for(prepared, settings, backend, is_table=is_table)
+        return plan_for(prepared, settings, backend, is_table=prepared.is_table)
 
     def value(
         self, change: Mapping[str, Any], report: Callable[[int, float], bool]
